@@ -1,0 +1,96 @@
+# Every target sets up what it needs; what was built is kept in a cache, `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export CETACEAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cetacean
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/inference:$(CURDIR)/models:$(CURDIR)/scripts
+export PYTHONDONTWRITEBYTECODE := 1
+BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := $(CETACEAN_CACHE)/venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
+PACKAGES := operator/cetacean_operator inference/cetacean_inference models/cetacean_registry
+SCRIPTS := $(wildcard scripts/*.py scripts/*/__init__.py)
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
+
+##@ The two commands
+.PHONY: demo test
+demo: venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
+	@$(PYTHON) -m demo $(if $(KEEP),--keep)
+
+test: test-unit  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
+	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
+
+##@ Tests
+.PHONY: check test-unit test-api test-e2e _test-api _test-e2e
+check: venv  ## format, lint, types, layers, stale files: what CI runs
+	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests
+	@$(VENV)/bin/lint-imports --no-cache
+
+test-unit: venv  ## seconds; no cluster, no network
+	@$(PYTEST) tests/unit
+
+test-api: venv  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
+	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api
+
+test-e2e: venv  ## real pods on a real node, installed by Helm
+	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-e2e
+
+_test-api:
+	@$(PYTEST) tests/api
+
+_test-e2e:
+	@$(PYTEST) tests/e2e
+
+##@ Build
+.PHONY: venv images models cluster clean-cluster lock crd fmt
+venv: $(STAMP)  ## the Python environment with the locked dependencies
+
+$(STAMP): requirements.lock
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	  || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)"; exit 1; }
+	@mkdir -p "$(CETACEAN_CACHE)"
+	@exec 9>"$(CETACEAN_CACHE)/venv.lock"; flock 9; test -e "$@" && exit 0; \
+	 echo "setting up the Python environment in $(VENV)"; \
+	 rm -f "$(VENV)"/.installed-*; \
+	 $(BASE_PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	   test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	     || { echo "error: Python's venv is missing (install it with: apt-get install python3-venv)"; exit 1; }; \
+	   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; }; \
+	 $(BASE_PYTHON) -m venv "$(VENV)" && "$(VENV)/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.8,<1' \
+	 && "$(VENV)/bin/uv" pip sync --python "$(PYTHON)" --require-hashes requirements.lock && touch "$@"
+
+images: venv  ## build the operator's and the inference service's images
+	@$(PYTHON) -m container_images
+
+models: venv  ## train the demo's models
+	@$(PYTHON) -m demo_models
+
+cluster: venv  ## start the local cluster and leave it up
+	@$(PYTHON) -m local_cluster up
+
+clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
+	@$(PYTHON) -m local_cluster down
+
+crd: venv  ## write the CRD from the Python types
+	@$(PYTHON) -m cetacean_operator.api.crd > crds/ecomarineai.org_cetaceanmodels.yaml
+
+fmt: venv  ## format the code and mend what the linter can
+	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
+
+IMAGE_LOCK := $(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
+	--python-platform x86_64-manylinux_2_40
+lock: venv  ## resolve the dependencies again, for development and for the images
+	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --all-extras \
+	  -o requirements.lock pyproject.toml
+	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
+	@$(IMAGE_LOCK) --extra inference --override inference/debian-torch.overrides.txt \
+	  -o inference/requirements.lock pyproject.toml
+
+.PHONY: help
+help:  ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

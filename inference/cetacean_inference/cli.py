@@ -1,0 +1,74 @@
+"""Command line: what to do, and how a failure leaves the container.
+
+Heavy modules are imported by the command that needs them, so that `fetch` starts without torch and `--help` at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cetacean_inference.errors import CannotGoOn
+from cetacean_inference.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+TERMINATION_MESSAGE_LIMIT: Final = 4096
+"""Kubernetes keeps no more bytes than this."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it went well, 1 when the container cannot go on."""
+    options = _parser().parse_args(arguments)
+    termination_message_file = Path(Settings.model_fields["termination_message_file"].default)
+    try:
+        settings = load_settings()
+        termination_message_file = settings.termination_message_file
+        result: int = options.run(settings, options)
+    except CannotGoOn as error:
+        print(error.line, file=sys.stderr, flush=True)
+        report(error, termination_message_file)
+        return 1
+    return result
+
+
+def report(error: CannotGoOn, path: Path) -> None:
+    """Write `Reason: message` where the kubelet reads it; outside a container there is no such file."""
+    if not path.exists():
+        return
+    line = error.line.encode()[:TERMINATION_MESSAGE_LIMIT].decode(errors="ignore")
+    try:
+        path.write_text(line, encoding="utf-8")
+    except OSError as failure:
+        logger.warning("%s: %s", path, failure)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cetacean-inference", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    fetch = commands.add_parser("fetch", help="download and verify the weights into the cache, then exit")
+    fetch.set_defaults(run=_fetch)
+    serve = commands.add_parser("serve", help="serve from the cache; needs no network")
+    serve.set_defaults(run=_serve)
+    return parser
+
+
+def _fetch(settings: Settings, _: argparse.Namespace) -> int:
+    from cetacean_inference.weights.fetch import fetch_all  # noqa: PLC0415 - see above
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    fetch_all(settings)
+    return 0
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    from cetacean_inference.http.serve import run  # noqa: PLC0415 - see above
+
+    return int(run(settings) or 0)

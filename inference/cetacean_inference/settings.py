@@ -1,0 +1,219 @@
+"""Every setting of the inference service, in one place.
+
+Sources, the first one wins: arguments, environment (`CETACEAN_`, nested by `__`), `anti_fraud_threshold.yaml` and
+`inference.yaml` in the configuration directory (`CETACEAN_CONFIG_DIR`, `configs` by default), the defaults below.
+Fields on the top level have names that no Kubernetes service link (`CETACEAN_PORT`, `CETACEAN_SERVICE_HOST`) can hit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from cetacean_inference.errors import ConfigInvalid
+
+DEFAULT_CONFIG_DIR = Path("configs")
+SETTINGS_FILE = "inference.yaml"
+THRESHOLD_FILE = "anti_fraud_threshold.yaml"
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+
+def _iso(value: object) -> object:
+    # YAML reads an unquoted 2025-12-15 as a date.
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _known_scheme(url: str) -> str:
+    if not url.startswith(("http://", "https://", "hf://", "file://")):
+        raise ValueError(f"expected http://, https://, hf:// or file://, got {url!r}")
+    return url
+
+
+Sha256 = Annotated[
+    str, BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v), Field(pattern=r"^[0-9a-f]{64}$")
+]
+Url = Annotated[str, AfterValidator(_known_scheme)]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown names are errors, so that a misspelt one is not silently a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(Section):
+    """The active registry entry."""
+
+    name: str = Field(min_length=1, description="Name of the registry entry.")
+    version: str = Field(min_length=1, description="Version of the registry entry; `model_version` in answers.")
+    architecture: str = Field("CetaceanIdentificationModel", description="Which model class reads the checkpoint.")
+    weights_url: Url = Field(description="Checkpoint; the class and species files are fetched from beside it.")
+    sha256: Sha256 | None = Field(None, description="Digest of the checkpoint; unverified when absent.")
+    backbone: str = Field("efficientnet_b4", description="timm name of the backbone.")
+    input_size: int = Field(512, ge=16, le=2048, description="Side of the square input, in pixels.")
+    embedding_size: int = Field(512, ge=1, description="Length of the embedding that is compared.")
+    num_classes_head: int = Field(15_587, ge=1, description="Rows of the ArcFace head.")
+    num_classes_active: int = Field(13_837, ge=1, description="Known individuals: the first rows of the head.")
+
+
+class GateSettings(Section):
+    """The anti-fraud gate: an open_clip model and its threshold."""
+
+    threshold: float = Field(0.52, ge=0.0, le=1.0, description="Smallest cetacean score accepted; 0.0 accepts all.")
+    calibrated_at: Annotated[str | None, BeforeValidator(_iso)] = Field(
+        None, description="When the threshold was calibrated."
+    )
+    architecture: str = Field("ViT-B-32", description="open_clip model name.")
+    pretrained: str | None = Field(
+        "laion2b_s34b_b79k", description="open_clip pretrained tag; unused with `weights_url`."
+    )
+    config_url: Url | None = Field(None, description="open_clip model config (JSON) of a custom gate.")
+    weights_url: Url | None = Field(None, description="State dict of a custom gate (.pt or .safetensors).")
+    sha256: Sha256 | None = Field(None, description="Digest of the gate's weights.")
+
+    @model_validator(mode="after")
+    def _custom_gate_is_whole(self) -> Self:
+        if self.weights_url is None and (self.config_url or self.sha256):
+            raise ValueError("config_url and sha256 describe a custom gate: expected weights_url beside them")
+        return self
+
+
+class FetchSettings(Section):
+    """Downloading weights into the cache."""
+
+    max_bytes: int = Field(8 * GIB, ge=1, description="Largest file that is downloaded.")
+    cache_limit_bytes: int = Field(20 * GIB, ge=1, description="Beyond this size what is unused longest is evicted.")
+    keep_unused_seconds: float = Field(600.0, ge=0, description="What was used more recently is never evicted.")
+    attempts: int = Field(6, ge=1, description="Tries per file before giving up.")
+    backoff_initial_seconds: float = Field(0.5, ge=0, description="First pause between tries; doubles each time.")
+    backoff_max_seconds: float = Field(30.0, ge=0, description="Longest pause between tries.")
+    connect_timeout_seconds: float = Field(10.0, gt=0, description="Time allowed to connect.")
+    read_timeout_seconds: float = Field(60.0, gt=0, description="Longest silence while bytes are awaited.")
+    lock_timeout_seconds: float = Field(1800.0, gt=0, description="How long to wait for another pod's download.")
+    progress_interval_seconds: float = Field(5.0, ge=0, description="Time between progress lines.")
+    hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
+
+
+class EngineSettings(Section):
+    """What computes the models."""
+
+    name: Literal["auto", "torch-eager", "torch-inductor", "openvino"] = Field(
+        "auto", description="`auto` takes the fastest that agrees with torch-eager on the calibration pictures."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
+    threads: int | None = Field(None, ge=1, description="Threads that compute; the CPU quota by default.")
+    max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
+
+
+# --- Sections of the HTTP side (images, batching, drift, HTTP, logs) -------------------------------------------------
+
+
+class HttpSettings(Section):
+    """The HTTP server."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+# --- All of them -----------------------------------------------------------------------------------------------------
+
+
+class Settings(BaseSettings):
+    """All settings; build it with `load_settings`, whose errors are one line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CETACEAN_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+    )
+
+    model: ModelSettings
+    gate: GateSettings = GateSettings()
+    fetch: FetchSettings = FetchSettings()
+    engine: EngineSettings = EngineSettings()
+    http: HttpSettings = HttpSettings()
+
+    weights_cache: Path = Field(Path("/var/cache/cetacean"), description="Content-addressed cache of weights.")
+    monitoring_file: Path = Field(
+        Path("/etc/cetacean/monitoring/monitoring.json"), description="Drift settings and baselines; re-read on change."
+    )
+    termination_message_file: Path = Field(
+        Path("/dev/termination-log"), description="Where the reason for giving up is written, if the file is there."
+    )
+    config_dir: Path = Field(DEFAULT_CONFIG_DIR, description="Directory of the YAML files.")
+    config_digest: str | None = Field(
+        None, description="The operator's digest of the configuration, repeated in /v1/identity."
+    )
+    rollout_id: str | None = Field(None, description="The operator's rollout id, repeated in /v1/identity.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; the configuration directory itself comes from an argument or the environment."""
+        given = init_settings().get("config_dir") or os.environ.get("CETACEAN_CONFIG_DIR")
+        directory = Path(given) if given else DEFAULT_CONFIG_DIR
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, _threshold(directory / THRESHOLD_FILE)),
+            InitSettingsSource(settings_cls, _read_mapping(directory / SETTINGS_FILE)),
+        )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all sources.
+
+    Raises:
+        ConfigInvalid: naming each wrong or missing setting, in one line.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise ConfigInvalid("; ".join(problems)) from error
+    except SettingsError as error:
+        raise ConfigInvalid(f"{error}: {error.__cause__}") from error
+
+
+def _threshold(path: Path) -> dict[str, Any]:
+    """Take what the service needs from the old service's calibration file; the rest is the calibration report."""
+    content = _read_mapping(path)
+    if content and "threshold" not in content:
+        raise ConfigInvalid(f"{path}: expected a key 'threshold', got {sorted(map(str, content))}")
+    gate = {key: content[key] for key in ("threshold", "calibrated_at") if key in content}
+    return {"gate": gate} if gate else {}
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigInvalid(f"{path}: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigInvalid(f"{path}: expected a mapping, got {type(content).__name__}")
+    return content

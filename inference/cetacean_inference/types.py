@@ -1,0 +1,65 @@
+"""What the service's parts hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from PIL import Image
+
+PreparedT = TypeVar("PreparedT")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One known individual and how likely the picture shows it."""
+
+    class_animal: str
+    """The individual's id, from `encoder_classes.npy`."""
+    id_animal: str
+    """The individual's species, from `species_map.csv`."""
+    probability: float
+    """Softmax over the known classes, 0..1, not rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the models say of one picture, before any threshold is applied."""
+
+    cetacean_score: float
+    """Sum of the gate's softmax over its positive prompts, 0..1, not rounded."""
+    ranking: tuple[Candidate, ...]
+    """The five likeliest individuals (fewer when fewer are known), likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedIdentity:
+    """Which weights a loaded pipeline computes with; digests are 64 hex digits of the bytes that were read."""
+
+    name: str
+    version: str
+    architecture: str
+    weights_sha256: str
+    expected_sha256: str | None
+    gate_architecture: str
+    gate_pretrained: str | None
+    gate_sha256: str | None
+    engine: str
+
+
+class Pipeline(Protocol, Generic[PreparedT]):
+    """Pictures in, scores out; knows nothing of thresholds, HTTP or queues."""
+
+    @property
+    def identity(self) -> ServedIdentity:
+        """Which weights it computes with."""
+        ...
+
+    def prepare(self, image: Image.Image) -> PreparedT:
+        """Resize and normalise one RGB picture for both models; thread safe, releases the GIL where it can."""
+        ...
+
+    def predict(self, batch: Sequence[PreparedT]) -> list[Scores]:
+        """Score a batch, in its order; called by one thread at a time."""
+        ...

@@ -1,0 +1,1 @@
+"""Weights on disk: downloaded once, verified, addressed by what they contain."""

@@ -1,0 +1,212 @@
+"""A content-addressed cache of weights on a volume that several pods may share.
+
+    blobs/sha256/<digest>     complete, verified files; never written again, so they can be read without a lock
+    refs/<sha256 of URL>.json what a URL gave last: its digest and the validators of a conditional request
+    incomplete/<key>.part     a download that is under way or was interrupted
+    locks/<key>.lock          held while a file is fetched, so that of several pods one downloads
+    derived/…                 what is computed from blobs (the gate's text embeddings)
+
+A process that serves from a blob holds a shared flock on it; eviction takes only blobs that it can lock exclusively and
+that nobody used for a while (between an init container's fetch and the start of the server nobody holds the lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from filelock import FileLock, Timeout
+
+from cetacean_inference.errors import CacheFull, WeightsUnreachable
+
+CHUNK: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What a URL gave when it was fetched last."""
+
+    url: str
+    sha256: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file in the cache and where it came from."""
+
+    url: str
+    sha256: str
+    path: Path
+
+
+def digest_of(stream: IO[bytes]) -> str:
+    """SHA-256 of what is left in `stream`, as 64 hex digits."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+class WeightsCache:
+    """The cache under one directory.
+
+    Args:
+        root: the directory; made when missing.
+        limit_bytes: size of all blobs together beyond which those unused longest are evicted.
+        keep_seconds: blobs used more recently than this are never evicted.
+    """
+
+    def __init__(self, root: Path, *, limit_bytes: int, keep_seconds: float) -> None:
+        self.root = root
+        self._limit = limit_bytes
+        self._keep_seconds = keep_seconds
+        self._mine: set[str] = set()
+        self._blobs = root / "blobs" / "sha256"
+        self._refs = root / "refs"
+        self._incomplete = root / "incomplete"
+        self._locks = root / "locks"
+        self.derived = root / "derived"
+
+    def prepare(self) -> None:
+        """Make the directories.
+
+        Raises:
+            CacheFull: when they cannot be made or written.
+        """
+        try:
+            for directory in (self._blobs, self._refs, self._incomplete, self._locks, self.derived):
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheFull(f"{self.root}: expected a writable directory, got: {error}") from error
+
+    def find(self, sha256: str) -> Path | None:
+        """The blob's path, if it is there."""
+        path = self._blobs / sha256
+        return path if path.is_file() else None
+
+    def ref(self, url: str) -> Ref | None:
+        """What `url` gave last; None also when that blob is gone."""
+        try:
+            ref = Ref(**json.loads(self._ref_path(url).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        return ref if self.find(ref.sha256) else None
+
+    def remember(self, ref: Ref) -> None:
+        """Record what a URL gave."""
+        write_atomically(self._ref_path(ref.url), json.dumps(asdict(ref)).encode())
+
+    @contextlib.contextmanager
+    def lock(self, key: str, *, timeout_seconds: float) -> Iterator[None]:
+        """Let one process at a time fetch `key` (a digest or a URL).
+
+        Raises:
+            WeightsUnreachable: when another process keeps the lock for longer than that.
+        """
+        try:
+            with FileLock(self._locks / f"{_name(key)}.lock", timeout=timeout_seconds):
+                yield
+        except Timeout as error:
+            raise WeightsUnreachable(
+                f"{key}: another process fetched it for more than {timeout_seconds:g} s"
+            ) from error
+
+    def partial(self, key: str) -> Path:
+        """Where the download of `key` gathers its bytes."""
+        return self._incomplete / f"{_name(key)}.part"
+
+    def adopt(self, partial: Path, sha256: str) -> Path:
+        """Rename a complete, verified file to its name by content."""
+        target = self._blobs / sha256
+        partial.chmod(0o444)
+        partial.replace(target)
+        return self.use(sha256)
+
+    def discard(self, sha256: str) -> None:
+        """Remove a blob that turned out damaged."""
+        (self._blobs / sha256).unlink(missing_ok=True)
+
+    def use(self, sha256: str) -> Path:
+        """Note that the blob is used now, and keep this process from evicting it."""
+        path = self._blobs / sha256
+        self._mine.add(sha256)
+        with contextlib.suppress(OSError):  # a read-only mount keeps no times; the flock still protects the blob
+            os.utime(path)
+        return path
+
+    def make_room(self, needed: int, *, what: str) -> None:
+        """Evict until `needed` more bytes fit both the limit and the volume.
+
+        Raises:
+            CacheFull: when they do not fit even then.
+        """
+        blobs = sorted(((p, p.stat()) for p in self._blobs.iterdir()), key=lambda entry: entry[1].st_mtime)
+        used = sum(status.st_size for _, status in blobs)
+        for path, status in blobs:
+            if used + needed <= self._limit and self._free() >= needed:
+                return
+            if self._evict(path, status):
+                used -= status.st_size
+        if used + needed > self._limit:
+            raise CacheFull(
+                f"{what}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
+                f"got {used} bytes of files that are in use"
+            )
+        if (free := self._free()) < needed:
+            raise CacheFull(f"{what}: needs {needed} bytes, got {free} bytes free in {self.root}")
+
+    def hold(self, sha256: str) -> IO[bytes]:
+        """Open a blob and keep it from being evicted for as long as the returned file is open.
+
+        Raises:
+            FileNotFoundError: when it is not there.
+        """
+        stream = (self._blobs / sha256).open("rb")
+        with contextlib.suppress(OSError):  # not every network volume has locks; recent use protects the blob there
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self.use(sha256)
+        return stream
+
+    def _evict(self, path: Path, status: os.stat_result) -> bool:
+        if path.name in self._mine or time.time() - status.st_mtime < self._keep_seconds:
+            return False
+        try:
+            with path.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError as error:
+            return error.errno == errno.ENOENT  # another pod evicted it; anything else: held, or no locks here
+        return True
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self.root).free
+
+    def _ref_path(self, url: str) -> Path:
+        return self._refs / f"{_name(url)}.json"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a small file so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
+        stream.write(content)
+    temporary = Path(stream.name)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""Where weights come from: http(s)://, file:// and hf://org/repo/path@revision."""
+
+from __future__ import annotations
+
+import posixpath
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from huggingface_hub import hf_hub_url
+
+from cetacean_inference.errors import ConfigInvalid
+
+
+def sibling(url: str, name: str) -> str:
+    """The URL of the file `name` in the folder of `url`; revision and query stay."""
+    if url.startswith("hf://"):
+        repository, path, revision = parse_hf(url)
+        beside = posixpath.join(posixpath.dirname(path), name)
+        return f"hf://{repository}/{beside}" + (f"@{revision}" if revision else "")
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=posixpath.join(posixpath.dirname(parts.path), quote(name)), fragment=""))
+
+
+def parse_hf(url: str) -> tuple[str, str, str | None]:
+    """Split `hf://org/repo/path@revision` into repository, path and revision.
+
+    Raises:
+        ConfigInvalid: when a part is missing.
+    """
+    organisation, _, rest = url.removeprefix("hf://").partition("/")
+    repository, _, rest = rest.partition("/")
+    path, _, revision = rest.partition("@")
+    if not (organisation and repository and path):
+        raise ConfigInvalid(f"{url}: expected hf://organisation/repository/path[@revision]")
+    return f"{organisation}/{repository}", path, revision or None
+
+
+def resolve(url: str, *, hf_endpoint: str) -> str:
+    """The http(s) or file URL that serves `url`."""
+    if not url.startswith("hf://"):
+        return url
+    repository, path, revision = parse_hf(url)
+    return str(hf_hub_url(repository, path, revision=revision, endpoint=hf_endpoint.rstrip("/")))

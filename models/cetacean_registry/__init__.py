@@ -1,0 +1,30 @@
+"""The model registry's format: what `models/registry.json` and its metrics snapshots say.
+
+The one package that the operator and the inference service share. It knows files and figures, nothing of clusters.
+"""
+
+from __future__ import annotations
+
+from cetacean_registry.digests import canonical_digest, file_sha256
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.gate import GateFinding, GatePolicy, GateVerdict, judge
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.metrics import AntiFraudFigures, MetricsSnapshot, ModelMetrics, load_snapshots
+from cetacean_registry.registry import ModelEntry, Registry
+
+__all__ = [
+    "AntiFraudFigures",
+    "GateFinding",
+    "GatePolicy",
+    "GateVerdict",
+    "MetricsSnapshot",
+    "ModelEntry",
+    "ModelMetrics",
+    "Registry",
+    "RegistryError",
+    "canonical_digest",
+    "file_sha256",
+    "judge",
+    "load_snapshots",
+    "to_manifest",
+]

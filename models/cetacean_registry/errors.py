@@ -1,0 +1,47 @@
+"""One-line errors that name the file, the field, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from cetacean_registry.patterns import EXPECTATIONS
+
+_LONGEST_VALUE = 80
+
+
+class RegistryError(ValueError):
+    """A registry or a snapshot that cannot be used; the message names the file and each faulty field."""
+
+
+def field_path(location: Sequence[str | int]) -> str:
+    """Write a pydantic location as a person would: `("models", 1, "sha256")` is `models[1].sha256`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def describe(error: ValidationError) -> str:
+    """Tell every fault of a validation error in one line, each with its field's path and the value that came."""
+    return "; ".join(
+        _describe_one(
+            field_path(item["loc"]),
+            EXPECTATIONS.get(item.get("ctx", {}).get("pattern", ""), item["msg"]),
+            item["type"],
+            item["input"],
+        )
+        for item in error.errors(include_url=False)
+    )
+
+
+def _describe_one(path: str, message: str, kind: str, value: object) -> str:
+    text = message.removeprefix("Value error, ")
+    prefix = f"{path}: " if path else ""
+    if kind == "missing" or isinstance(value, dict | list):
+        return f"{prefix}{text}"
+    shown = repr(value)
+    if len(shown) > _LONGEST_VALUE:
+        shown = f"{shown[:_LONGEST_VALUE]}…"
+    return f"{prefix}{text}, got {shown}"

@@ -1,0 +1,186 @@
+"""Metrics snapshots: what a model scored on a held-out split, and the figures taken from them.
+
+`cetacean_score_mean` and `cetacean_score_std` are the mean and the standard deviation of the gate's cetacean score over
+the split's pictures labelled `cetacean`. The mean is the drift rule's baseline. A snapshot without it has no baseline:
+no other figure stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.registry import ModelEntry, Registry
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+_ROUNDING = 0.0006
+"""Snapshots round rates to three or four decimals."""
+
+
+class ModelMetrics(BaseModel):
+    """The few figures of a snapshot that promotion and drift need; what is not known is null."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+    tpr: Fraction | None = Field(default=None, description="True positive rate of the anti-fraud gate.")
+    tnr: Fraction | None = Field(default=None, description="True negative rate of the anti-fraud gate.")
+    roc_auc: Fraction | None = Field(default=None, description="Area under the gate's ROC curve.")
+    cetacean_score_mean: Fraction | None = Field(
+        default=None,
+        description="Mean cetacean score over the evaluation set's cetacean pictures: the baseline of drift.",
+    )
+    sample_size: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
+        default=None, description="Pictures in the evaluation set."
+    )
+    evaluation_set: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="Which pictures were scored; figures are compared only where this is equal."
+    )
+
+
+class AntiFraudFigures(BaseModel):
+    """What the gate scored at its calibrated threshold."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    n_positive: Annotated[int, Field(ge=0)]
+    n_negative: Annotated[int, Field(ge=0)]
+    tp: Annotated[int, Field(ge=0)]
+    fp: Annotated[int, Field(ge=0)]
+    tn: Annotated[int, Field(ge=0)]
+    fn: Annotated[int, Field(ge=0)]
+    tpr: Fraction | None = None
+    tnr: Fraction | None = None
+    precision: Fraction | None = None
+    f1: Fraction | None = None
+    roc_auc: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _rates_follow_from_counts(self) -> Self:
+        if self.tp + self.fn != self.n_positive:
+            raise ValueError(f"tp + fn must be n_positive ({self.n_positive}), got {self.tp + self.fn}")
+        if self.tn + self.fp != self.n_negative:
+            raise ValueError(f"tn + fp must be n_negative ({self.n_negative}), got {self.tn + self.fp}")
+        for name, rate, hits, total in (
+            ("tpr", self.tpr, self.tp, self.n_positive),
+            ("tnr", self.tnr, self.tn, self.n_negative),
+        ):
+            if rate is not None and total and abs(rate - hits / total) > _ROUNDING:
+                raise ValueError(f"{name} must be {hits}/{total} = {hits / total:.4f}, got {rate}")
+        return self
+
+
+class IdentificationFigures(BaseModel):
+    """How often the right individual was named."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    n_samples: Annotated[int, Field(ge=0)]
+    top1_accuracy: Fraction | None = None
+    top5_accuracy: Fraction | None = None
+    n_unique_individuals: Annotated[int, Field(ge=0)] | None = None
+
+
+class PerformanceFigures(BaseModel):
+    """How long one picture took, milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    n_samples: Annotated[int, Field(ge=0)] | None = None
+    latency_p50_ms: Milliseconds | None = None
+    latency_p95_ms: Milliseconds | None = None
+    latency_p99_ms: Milliseconds | None = None
+    latency_mean_ms: Milliseconds | None = None
+
+
+class MetricsSnapshot(BaseModel):
+    """A metrics snapshot file, e.g. `reports/metrics_baseline.json`. Unknown keys are kept, not an error."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    generated_at: str | None = None
+    manifest_path: Annotated[str, Field(min_length=1)] | None = None
+    """Path of the split's manifest; it names the evaluation set unless `evaluation_set` does."""
+    evaluation_set: Annotated[str, Field(min_length=1)] | None = None
+    sample_size: Annotated[int, Field(ge=0)] | None = None
+    model_version: str | None = None
+    cetacean_score_mean: Fraction | None = None
+    """Mean cetacean score over the split's cetacean pictures; null or absent: not measured."""
+    cetacean_score_std: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    """Population standard deviation over the same pictures."""
+    anti_fraud: AntiFraudFigures | None = None
+    identification: IdentificationFigures | None = None
+    clarity: dict[str, Any] | None = None
+    performance: PerformanceFigures | None = None
+
+    @property
+    def metrics(self) -> ModelMetrics:
+        """The figures that go into the resource's `metrics`; nothing stands in for a missing one."""
+        gate = self.anti_fraud
+        return ModelMetrics(
+            tpr=gate.tpr if gate else None,
+            tnr=gate.tnr if gate else None,
+            roc_auc=gate.roc_auc if gate else None,
+            cetacean_score_mean=self.cetacean_score_mean,
+            sample_size=self.sample_size,
+            evaluation_set=self.evaluation_set or self.manifest_path,
+        )
+
+    @classmethod
+    def parse(cls, text: str, *, source: str = "snapshot") -> Self:
+        """Read a snapshot from JSON text.
+
+        Raises:
+            RegistryError: no JSON, or a field is wrong; the message names `source` and the field's path.
+        """
+        try:
+            return cls.model_validate(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
+        except ValidationError as error:
+            raise RegistryError(f"{source}: {describe(error)}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a snapshot file.
+
+        Raises:
+            RegistryError: the file cannot be read or is no snapshot.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RegistryError(f"{path}: cannot be read: {error}") from error
+        return cls.parse(text, source=str(path))
+
+    def to_json(self) -> str:
+        """Write the snapshot with the fields that were set, in the contract's keys."""
+        return json.dumps(self.model_dump(mode="json", exclude_unset=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]:
+    """Read each snapshot that the registry's models name.
+
+    Args:
+        registry: the registry.
+        root: the folder that `metrics_snapshot` paths are relative to.
+
+    Returns:
+        Snapshots by model name; models that name none are absent.
+
+    Raises:
+        RegistryError: a named file is missing or is no snapshot.
+    """
+    return {entry.name: MetricsSnapshot.load(root / path) for entry, path in _named(registry.models)}
+
+
+def _named(models: Iterable[ModelEntry]) -> Iterable[tuple[ModelEntry, str]]:
+    return ((entry, entry.metrics_snapshot) for entry in models if entry.metrics_snapshot)

@@ -1,0 +1,20 @@
+"""What names, versions, digests and addresses look like, and how to say so to a person."""
+
+from __future__ import annotations
+
+SEMVER_PATTERN = (
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+)
+"""Semantic Versioning 2.0.0, with leading zeros in pre-release numbers let through."""
+NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+"""A model's name is also a Kubernetes label's value."""
+SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
+URL_PATTERN = r"^https?://[^\s/?#]+[^\s]*$"
+
+EXPECTATIONS = {
+    SEMVER_PATTERN: "expected a semantic version such as 1.2.0",
+    NAME_PATTERN: "expected letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+    SHA256_PATTERN: "expected 64 hex digits",
+    URL_PATTERN: "expected an http or https address",
+}

@@ -1,0 +1,153 @@
+"""`models/registry.json`: which models there are, and which one is active.
+
+The same types read the file (snake_case) and, by their aliases, its mirror in a CetaceanModel (camelCase).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN, URL_PATTERN
+
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
+SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
+ModelName = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
+HttpUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
+Path_ = Annotated[str, Field(max_length=1024)]
+Text = Annotated[str, Field(max_length=4096)]
+ShortText = Annotated[str, Field(max_length=253)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+class ModelEntry(BaseModel):
+    """One model of the registry: where its weights lie and what they must hash to."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+    name: ModelName = Field(description="Unique name, the one `active` refers to.")
+    display_name: ShortText | None = Field(default=None, description="Name for people.")
+    version: SemVer = Field(description="Semantic version, the `model_version` of every answer.")
+    architecture: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="Model class the checkpoint belongs to, e.g. CetaceanIdentificationModel."
+    )
+    weights_url: HttpUrl = Field(
+        description="http(s) address of the checkpoint; encoder_classes.npy and species_map.csv lie beside it."
+    )
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the checkpoint, 64 hex digits. Null: what is downloaded cannot be verified.",
+    )
+    trained_at: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Date or time of training, ISO 8601."
+    )
+    metrics_snapshot: Path_ | None = Field(
+        default=None, description="Path of the metrics snapshot, relative to the repository's root."
+    )
+    weights_path: Path_ | None = Field(default=None, description="Path of the weights on a developer's disk.")
+    backbone: ShortText | None = Field(default=None, description="timm name of the backbone.")
+    embedding_size: Count | None = Field(default=None, description="Length of the embedding.")
+    num_classes_head: Count | None = Field(default=None, description="Rows of the ArcFace head.")
+    num_classes_active: Count | None = Field(
+        default=None, description="The first rows of the head that stand for known individuals."
+    )
+    input_size: Count | None = Field(default=None, description="Width and height of the input, pixels.")
+    license: ShortText | None = Field(default=None, description="Licence of the weights.")
+    notes: Text | None = Field(default=None, description="Remarks for people.")
+    deprecated: bool | None = Field(default=None, description="True: kept for reference, not to be promoted.")
+
+    @model_validator(mode="after")
+    def _active_classes_fit_the_head(self) -> Self:
+        if self.num_classes_head and self.num_classes_active and self.num_classes_active > self.num_classes_head:
+            msg = (
+                f"num_classes_active must be at most num_classes_head ({self.num_classes_head}), "
+                f"got {self.num_classes_active}"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class Registry(BaseModel):
+    """All models and the active one. Unknown keys are kept, not an error."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")] = "1.0"
+    active: ModelName
+    models: tuple[ModelEntry, ...]
+
+    @model_validator(mode="after")
+    def _names_are_consistent(self) -> Self:
+        check_names(self.active, [entry.name for entry in self.models])
+        return self
+
+    @property
+    def active_model(self) -> ModelEntry:
+        """The entry that `active` names."""
+        return self.model(self.active)
+
+    def model(self, name: str) -> ModelEntry:
+        """Return the entry of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for entry in self.models:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    @classmethod
+    def parse(cls, text: str, *, source: str = "registry") -> Self:
+        """Read a registry from JSON text; keys are snake_case.
+
+        Raises:
+            RegistryError: no JSON, or a field is missing or wrong; the message names `source` and the field's path.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
+        try:
+            return cls.model_validate(data, by_alias=False, by_name=True)
+        except ValidationError as error:
+            raise RegistryError(f"{source}: {describe(error)}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a registry file.
+
+        Raises:
+            RegistryError: the file cannot be read or is no registry.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RegistryError(f"{path}: cannot be read: {error}") from error
+        return cls.parse(text, source=str(path))
+
+    def to_json(self) -> str:
+        """Write the registry as `models/registry.json` has it: snake_case, the fields that were set, extras kept."""
+        data = self.model_dump(mode="json", by_alias=False, exclude_unset=True)
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def check_names(active: str, names: list[str]) -> None:
+    """Check that names are unique and that `active` is one of them.
+
+    Raises:
+        ValueError: they are not.
+    """
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ValueError(f"models: names must be unique, more than once: {', '.join(twice)}")
+    if active not in names:
+        raise ValueError(f"active: {active!r} is none of the models x")

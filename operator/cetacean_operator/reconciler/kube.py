@@ -1,0 +1,267 @@
+"""The API server as the reconciler uses it: plain objects in, plain objects out, every request bounded and counted.
+
+Built on the transport of `kubernetes.aio` (credentials, their refresh, TLS, proxies). Its typed methods are not
+used: server-side apply sends only the fields we own, and the typed models would fill in or drop others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+Object = dict[str, Any]
+FIELD_MANAGER = "cetacean-operator"
+APPLY = "application/apply-patch+yaml"
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A namespaced resource of the API server."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As in a manifest: `apps/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, the object or its subresource."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if namespace:
+            parts += ["namespaces", namespace]
+        parts += [self.plural, *(part for part in (name, subresource) if part)]
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+MODELS = Resource("ecomarineai.org", "v1alpha1", "cetaceanmodels", "CetaceanModel")
+PODS = Resource("", "v1", "pods", "Pod")
+CHILDREN = (
+    Resource("apps", "v1", "deployments", "Deployment"),
+    Resource("", "v1", "services", "Service"),
+    Resource("", "v1", "configmaps", "ConfigMap"),
+    Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+    Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+)
+# Served only where its CRD is installed; watched only then.
+SERVICE_MONITORS = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
+BY_KIND: Mapping[str, Resource] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, SERVICE_MONITORS)}
+
+
+class ApiError(Exception):
+    """A request that the API server refused, or that never got an answer (then `code` is 0)."""
+
+    def __init__(self, verb: str, path: str, code: int, reason: str, message: str) -> None:
+        """Keep the parts; the message is one line with all of them."""
+        super().__init__(f"{verb} {path}: {code or 'no answer'} {reason}: {message}".rstrip(": "))
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after: float | None = None
+
+
+async def load_configuration() -> Configuration:
+    """Return the connection: KUBECONFIG where it is set, else the pod's service account.
+
+    Raises:
+        kubernetes.aio.config.ConfigException: neither is there.
+    """
+    configuration = Configuration()
+    if path := os.environ.get("KUBECONFIG"):
+        await load_kube_config(config_file=path, client_configuration=configuration)
+    else:
+        load_incluster_config(client_configuration=configuration)
+    return configuration
+
+
+class Kube:
+    """Requests to the API server. Use as an async context manager."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout: float = 15.0,
+        count: Callable[[str, str], None] = lambda _verb, _code: None,
+    ) -> None:
+        """Take the connection; `timeout` bounds each request in seconds, `count(verb, code)` hears of each."""
+        self.configuration = configuration
+        self._client = ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._timeout = timeout
+        self._count = count
+
+    async def __aenter__(self) -> Self:
+        """Return itself; the connection is opened by the first request."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection pool."""
+        await self._client.close()
+
+    async def request(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request and return the answer's object.
+
+        Args:
+            verb: for metrics, as Kubernetes names verbs (`get`, `list`, `apply`, `create`, `delete`…).
+            method: the HTTP method.
+            path: the URL's path.
+            query: the URL's query.
+            body: JSON to send, if any.
+            content_type: of the body.
+
+        Raises:
+            ApiError: any answer but 2xx, or none.
+        """
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        code = 0
+        try:
+            _, url, headers, body, _ = await self._client.param_serialize(
+                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            if query:
+                url += "?" + urlencode(query)
+            bound = aiohttp.ClientTimeout(total=self._timeout)
+            response = await self._client.call_api(method, url, headers, body, _request_timeout=bound)
+            raw = await response.read()
+            code = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(verb, path, 0, type(error).__name__, str(error)) from error
+        finally:
+            self._count(verb, str(code))
+        try:
+            answer: Object = json.loads(raw) if raw else {}
+        except ValueError:
+            answer = {"message": raw[:200].decode(errors="replace")}
+        if not 200 <= code < 300:
+            refusal = ApiError(verb, path, code, answer.get("reason", ""), answer.get("message", ""))
+            if (after := response.headers.get("Retry-After", "")).isdigit():
+                refusal.retry_after = float(after)
+            raise refusal
+        return answer
+
+    async def apply(
+        self,
+        resource: Resource,
+        manifest: Object,
+        *,
+        subresource: str | None = None,
+        manager: str = FIELD_MANAGER,
+    ) -> Object:
+        """Server-side apply `manifest` (all the fields `manager` owns, no others) and return the whole object."""
+        meta = manifest["metadata"]
+        return await self.request(
+            "apply",
+            "PATCH",
+            resource.path(meta["namespace"], meta["name"], subresource),
+            query={"fieldManager": manager, "force": "true"},
+            body={**manifest, "apiVersion": resource.api_version, "kind": resource.kind},
+            content_type=APPLY,
+        )
+
+    async def create(self, resource: Resource, manifest: Object) -> Object:
+        """Create an object."""
+        body = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind}
+        path = resource.path(manifest["metadata"]["namespace"])
+        return await self.request("create", "POST", path, body=body)
+
+    async def replace(self, resource: Resource, manifest: Object) -> Object:
+        """Replace an object; its resourceVersion makes the API server refuse with 409 if it changed."""
+        meta = manifest["metadata"]
+        path = resource.path(meta["namespace"], meta["name"])
+        return await self.request("update", "PUT", path, body=manifest)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Return an object, or None where there is none."""
+        try:
+            return await self.request("get", "GET", resource.path(namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
+        """Delete the very object with this uid; one that is gone already, or has been replaced, is no error."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            path = resource.path(namespace, name)
+            await self.request("delete", "DELETE", path, body=body)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, label_selector: str = ""
+    ) -> AsyncIterator[Object]:
+        """Yield all objects page by page; list items carry no kind, so it is filled in."""
+        query = {"limit": str(_PAGE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            page = await self.request("list", "GET", resource.path(namespace), query=query)
+            for item in page.get("items") or ():
+                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def serves(self, resource: Resource) -> bool:
+        """Return whether the API server serves this resource now."""
+        path = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        try:
+            answer = await self.request("discover", "GET", path)
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return any(found["name"] == resource.plural for found in answer.get("resources", ()))
+
+    def session(self, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        """Return a session to the same server with the same, always fresh, credentials.
+
+        Watches hold a connection each for hours, so the number of connections is not bounded.
+        """
+
+        async def authorize(
+            request: aiohttp.ClientRequest,
+            handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+        ) -> aiohttp.ClientResponse:
+            for setting in (await self.configuration.auth_settings()).values():
+                if setting["in"] == "header" and setting["value"]:
+                    request.headers[setting["key"]] = setting["value"]
+            return await handler(request)
+
+        rest = self._client.rest_client
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=rest.ssl_context),
+            headers={"User-Agent": FIELD_MANAGER},
+            middlewares=(authorize,),
+            trace_configs=[trace],
+            trust_env=True,
+            read_bufsize=2**21,
+        )

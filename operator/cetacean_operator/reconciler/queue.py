@@ -1,0 +1,169 @@
+"""A coalescing work queue over keys, after client-go's workqueue.
+
+A key is handled by one worker at a time. Any number of requests that come while it waits count as one; a
+request that comes while it is handled makes it due once more afterwards. A failed key waits twice as long each
+time, with jitter, and a delayed request of one key delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Timer(Protocol):
+    """A scheduled call that can be cancelled."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+class Clock(Protocol):
+    """What the queue needs of an event loop; a test gives one whose time it moves itself."""
+
+    def time(self) -> float:
+        """Return monotonic seconds."""
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> Timer:
+        """Call `callback(*args)` at `when`, in the seconds of `time`."""
+
+
+class QueueObserver(Protocol):
+    """Hears of what happens in the queue; for metrics."""
+
+    def added(self) -> None:
+        """A key was asked for."""
+
+    def retried(self) -> None:
+        """A key failed and waits for its back-off."""
+
+    def taken(self, waited: float) -> None:
+        """A worker took a key that had been due for `waited` seconds."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys that are due, in the order in which they became due."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        backoff_base: float = 0.25,
+        backoff_max: float = 120.0,
+        observer: QueueObserver | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Create an empty queue; `backoff_base` and `backoff_max` are seconds."""
+        self._clock = clock
+        self._base = backoff_base
+        self._max = backoff_max
+        self._observer = observer
+        self._rng = rng or random.Random()
+        self._ready: deque[K] = deque()
+        self._due: dict[K, float] = {}  # since when; also holds keys due again while in hand
+        self._in_hand: dict[K, float] = {}
+        self._timers: dict[K, tuple[float, Timer]] = {}
+        self._failures: dict[K, int] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        """Return how many keys are due, those in hand not counted unless due again."""
+        return len(self._due)
+
+    def oldest(self) -> float:
+        """Return for how many seconds the longest waiting or longest handled key has waited."""
+        now = self._clock.time()
+        since = [*self._due.values(), *self._in_hand.values()]
+        return max((now - at for at in since), default=0.0)
+
+    def add(self, key: K) -> None:
+        """Make the key due now. A delayed request of it stays: it may be for a later time's sake."""
+        if self._observer:
+            self._observer.added()
+        if key in self._due:
+            return
+        self._due[key] = self._clock.time()
+        if key not in self._in_hand:
+            self._push(key)
+
+    def add_after(self, key: K, delay: float) -> None:
+        """Make the key due in `delay` seconds, or earlier where an earlier request stands."""
+        if delay <= 0:
+            self.add(key)
+            return
+        when = self._clock.time() + delay
+        if (standing := self._timers.get(key)) is not None:
+            if standing[0] <= when:
+                return
+            standing[1].cancel()
+        self._timers[key] = (when, self._clock.call_at(when, self._fire, key))
+
+    def retry(self, key: K) -> float:
+        """Make a failed key due after its back-off; return the delay in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        ceiling = min(self._max, self._base * 2.0 ** min(failures, 62))
+        delay = ceiling * self._rng.uniform(0.5, 1.0)
+        if self._observer:
+            self._observer.retried()
+        self.add_after(key, delay)
+        return delay
+
+    def succeeded(self, key: K) -> None:
+        """Forget the key's failures."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: K) -> None:
+        """Forget failures and delayed requests of a key that no longer exists."""
+        self._failures.pop(key, None)
+        if (standing := self._timers.pop(key, None)) is not None:
+            standing[1].cancel()
+
+    async def take(self) -> K:
+        """Wait for a due key and hand it out; the caller calls `done` in any case."""
+        while not self._ready:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                # A key may have been announced to the one who left: pass the news on.
+                if waiter.done() and not waiter.cancelled() and self._ready:
+                    self._wake()
+                raise
+        key = self._ready.popleft()
+        since = self._due.pop(key)
+        now = self._clock.time()
+        self._in_hand[key] = now
+        # What the delayed request wanted is what happens now; this handling sets the next one.
+        if (standing := self._timers.pop(key, None)) is not None:
+            standing[1].cancel()
+        if self._observer:
+            self._observer.taken(now - since)
+        return key
+
+    def done(self, key: K) -> None:
+        """Give the key back; it is due again at once where it was asked for meanwhile."""
+        del self._in_hand[key]
+        if key in self._due:
+            self._push(key)
+
+    def _fire(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _push(self, key: K) -> None:
+        self._ready.append(key)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return

@@ -1,0 +1,103 @@
+"""The operator's view of the cluster: what watches brought, overlaid by what our own writes returned.
+
+A write's answer counts at once, so the next reconcile does not decide on what it has itself replaced. Of two
+versions of an object the one with the higher resourceVersion stays; Kubernetes guarantees since 1.35 that they can
+be compared as numbers. Objects are kept as compressed JSON: an idle resource costs about two kilobytes.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from cetacean_operator.reconciler.kube import Object
+
+Key = tuple[str, str]  # namespace and name of a CetaceanModel
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object."""
+
+    uid: str
+    version: int
+    owner: Key | None
+    data: bytes
+
+    def object(self) -> Object:
+        """Return a fresh copy of the object, without its managedFields."""
+        found: Object = json.loads(zlib.decompress(self.data))
+        return found
+
+
+class Store:
+    """Objects by (kind, namespace, name), and by the resource they belong to."""
+
+    def __init__(self, owner_of: Callable[[Object], str | None]) -> None:
+        """Take the function that names the CetaceanModel a child belongs to, None for a stranger."""
+        self._owner_of = owner_of
+        self._entries: dict[tuple[str, str, str], Entry] = {}
+        self._children: dict[Key, set[tuple[str, str, str]]] = {}
+
+    def put(self, obj: Object) -> Key | None:
+        """Take in an object; return the resource concerned where that was news."""
+        meta = obj["metadata"]
+        ref = (obj["kind"], meta["namespace"], meta["name"])
+        version = int(meta.get("resourceVersion") or 0)
+        before = self._entries.get(ref)
+        if before is not None and version <= before.version:
+            return None
+        owner = self._owner_of(obj)
+        key = (meta["namespace"], owner) if owner is not None else None
+        slim = {**obj, "metadata": {k: v for k, v in meta.items() if k != "managedFields"}}
+        data = zlib.compress(json.dumps(slim, separators=(",", ":")).encode(), level=1)
+        self._entries[ref] = Entry(meta["uid"], version, key, data)
+        if before is not None and before.owner != key:
+            self._unlink(ref, before.owner)
+        if key is not None:
+            self._children.setdefault(key, set()).add(ref)
+        return key or (before.owner if before else None)
+
+    def remove(self, kind: str, namespace: str, name: str, uid: str) -> Key | None:
+        """Drop the object with this uid; return the resource concerned where it was there."""
+        ref = (kind, namespace, name)
+        entry = self._entries.get(ref)
+        if entry is None or entry.uid != uid:
+            return None
+        del self._entries[ref]
+        self._unlink(ref, entry.owner)
+        return entry.owner
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return one object."""
+        entry = self._entries.get((kind, namespace, name))
+        return entry.object() if entry else None
+
+    def belonging(self, key: Key) -> Iterator[Object]:
+        """Yield the children of a resource, and its pods."""
+        for ref in sorted(self._children.get(key, ())):
+            if (entry := self._entries.get(ref)) is not None:
+                yield entry.object()
+
+    def refs(self, kind: str) -> Iterator[tuple[str, str, Entry]]:
+        """Yield namespace, name and entry of every object of a kind."""
+        for (found, namespace, name), entry in list(self._entries.items()):
+            if found == kind:
+                yield namespace, name, entry
+
+    def keys(self, kind: str) -> Iterable[Key]:
+        """Return namespace and name of every object of a kind."""
+        return [(namespace, name) for namespace, name, _ in self.refs(kind)]
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self._entries)
+
+    def _unlink(self, ref: tuple[str, str, str], owner: Key | None) -> None:
+        if owner is None or (refs := self._children.get(owner)) is None:
+            return
+        refs.discard(ref)
+        if not refs:
+            del self._children[owner]

@@ -1,0 +1,98 @@
+"""What stands in the cluster before the first model: the operator, a store of weights, a namespace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from container_images import IMAGES, Image, build
+from demo.kubectl import Kubectl
+from demo_models import DemoModels
+from local_cluster import Cluster
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+CHART = REPOSITORY / "charts/cetacean-operator"
+OPERATOR_NAMESPACE = "cetacean-system"
+RELEASE = "cetacean-operator"
+STORE = "model-store"
+STORE_PORT = 8000
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImages:
+    """References of the images that the cluster's nodes hold."""
+
+    operator: str
+    inference: str
+    store: str
+
+
+def load_images(cluster: Cluster, models: DemoModels) -> LoadedImages:
+    """Build what is not built yet and load it into the cluster."""
+    operator = build(IMAGES["operator"])
+    inference = build(IMAGES["inference"])
+    store_image = Image(
+        name="cetacean-model-store",
+        dockerfile=Path(__file__).with_name("Dockerfile"),
+        context=models.folder,
+        sources=(models.folder / "weights", models.folder / "gate"),
+    )
+    store = build(store_image, base_image=operator.reference)
+    for image in (operator, inference, store):
+        cluster.load_image(image.reference, image.archive)
+    return LoadedImages(operator.reference, inference.reference, store.reference)
+
+
+def create_namespace(kubectl: Kubectl, name: str) -> None:
+    """A namespace that enforces the `restricted` Pod Security Standard."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
+    """`helm upgrade --install` of the chart with the operator's image; returns when its pods are ready."""
+    repository, _, tag = image.rpartition(":")
+    kubectl.run_helm(
+        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE, "--create-namespace"),
+        *("--set", f"image.repository={repository},image.tag={tag}", "--wait", "--timeout", "3m"),
+        *(flag for setting in settings for flag in ("--set", setting)),
+    )
+
+
+def deploy_store(kubectl: Kubectl, image: str) -> str:
+    """A Deployment and Service that give out the demo's weights; returns the base URL that pods reach it by."""
+    labels = {"app.kubernetes.io/name": STORE}
+    container = {
+        "name": "http",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": "http", "containerPort": STORE_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/gate/config.json", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
+    }
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "automountServiceAccountToken": False}}
+    kubectl.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": STORE},
+            "spec": {"selector": {"matchLabels": labels}, "template": pod},
+        }
+    )
+    ports = [{"name": "http", "port": STORE_PORT, "targetPort": "http"}]
+    spec = {"selector": labels, "ports": ports}
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": STORE}, "spec": spec})
+    kubectl("rollout", "status", f"deployment/{STORE}", "--timeout=120s")
+    return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
