@@ -150,4 +150,4 @@ def check_names(active: str, names: list[str]) -> None:
     if twice:
         raise ValueError(f"models: names must be unique, more than once: {', '.join(twice)}")
     if active not in names:
-        raise ValueError(f"active: {active!r} is none of the models x")
+        raise ValueError(f"active: {active!r} is none of the models: {', '.join(names)}")
