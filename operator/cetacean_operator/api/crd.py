@@ -1,0 +1,108 @@
+"""The CustomResourceDefinition, generated from the types: `python -m cetacean_operator.api.crd`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import yaml
+from pydantic_core import to_jsonable_python
+
+from cetacean_operator.api.names import GROUP, KIND, PLURAL, VERSION
+from cetacean_operator.api.schema import structural
+from cetacean_operator.api.spec import Spec
+from cetacean_operator.api.status import Status
+
+_HEADER = "# Generated from operator/cetacean_operator/api by `make crd`. Do not edit.\n"
+_DESCRIPTION = (
+    "Mirrors a model registry into the cluster: the operator rolls out, verifies and watches the active model. "
+    "The resource named N owns the Deployment N and the Service N."
+)
+_NAME_RULE = {
+    "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
+    "message": "metadata.name: expected at most 63 of a-z, 0-9 and '-', beginning with a letter (it names the Service)",
+}
+
+
+def _column(name: str, path: str, kind: str, description: str, priority: int = 0) -> dict[str, Any]:
+    column = {"name": name, "type": kind, "jsonPath": path, "description": description}
+    return column | ({"priority": priority} if priority else {})
+
+
+def _condition(kind: str, field: str = "status") -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+
+
+COLUMNS = [
+    _column("Active", ".spec.registry.active", "string", "The model the registry wants."),
+    _column("Serving", ".status.serving.name", "string", "The model that the pods report."),
+    _column("Ready", _condition("Ready"), "string", "Whether all wanted replicas serve the active model."),
+    _column("Drift", ".status.drift.drop", "number", "How far the scores' mean lies below the baseline."),
+    _column("Age", ".metadata.creationTimestamp", "date", ""),
+    _column("Version", ".status.serving.version", "string", "The version that the pods report.", 1),
+    _column("Drifting", _condition("Drifting"), "string", "Whether the drop is an alarm.", 1),
+    _column("Reason", _condition("Ready", "reason"), "string", "Why it is ready or not.", 1),
+]
+
+
+def crd() -> dict[str, Any]:
+    """Return the CustomResourceDefinition."""
+    schema = {
+        "type": "object",
+        "description": _DESCRIPTION,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(Spec),
+            "status": structural(Status, judged=False),
+        },
+        "x-kubernetes-validations": [_NAME_RULE],
+    }
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.serving.replicas",
+                "statusReplicasPath": ".status.replicas",
+                "labelSelectorPath": ".status.selector",
+            },
+        },
+        "additionalPrinterColumns": COLUMNS,
+    }
+    names = {
+        "kind": KIND,
+        "listKind": f"{KIND}List",
+        "plural": PLURAL,
+        "singular": KIND.lower(),
+        "shortNames": ["cmodel"],
+        "categories": ["all"],
+    }
+    manifest: dict[str, Any] = to_jsonable_python(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{PLURAL}.{GROUP}"},
+            "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+        }
+    )
+    return manifest
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def render() -> str:
+    """Return the manifest as the YAML file holds it."""
+    return _HEADER + yaml.dump(crd(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

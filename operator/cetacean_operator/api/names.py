@@ -1,0 +1,91 @@
+"""Names on the wire: labels, annotations, ports, condition types and reasons. Changing one is an API change."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "ecomarineai.org"
+VERSION: Final = "v1alpha1"
+KIND: Final = "CetaceanModel"
+PLURAL: Final = "cetaceanmodels"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+MANAGER: Final = "cetacean-operator"
+
+# Labels. LABEL_MODEL alone selects a resource's pods, so it can never change.
+LABEL_MODEL: Final = f"{GROUP}/cetaceanmodel"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+APP: Final = "cetacean-inference"
+
+# Annotations of the pod template.
+ANNOTATION_WEIGHTS_DIGEST: Final = f"{GROUP}/weights-digest"
+ANNOTATION_CONFIG_DIGEST: Final = f"{GROUP}/config-digest"
+ANNOTATION_ROLLOUT_ID: Final = f"{GROUP}/rollout-id"
+ANNOTATION_MODEL: Final = f"{GROUP}/model"
+# Annotations of children.
+ANNOTATION_APPLIED: Final = f"{GROUP}/applied-digest"
+ANNOTATION_AUTOSCALED: Final = f"{GROUP}/autoscaled"
+ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
+# Annotations of the resource.
+ANNOTATION_DRIFT_MEAN: Final = f"{GROUP}/drift-score-mean"
+ANNOTATION_DRIFT_AVG: Final = f"{GROUP}/drift-score-avg"
+ANNOTATION_DRIFT_ALARMS: Final = f"{GROUP}/drift-alarms-total"
+ANNOTATION_DRIFT_SAMPLES: Final = f"{GROUP}/drift-samples"
+
+# The pod, as docs/architecture.md has it.
+PORT: Final = 8080
+PORT_NAME: Final = "http"
+CONTAINER: Final = "serve"
+INIT_CONTAINER: Final = "fetch"
+CACHE_PATH: Final = "/var/cache/cetacean"
+MONITORING_PATH: Final = "/etc/cetacean/monitoring"
+MONITORING_FILE: Final = "monitoring.json"
+SYSTEMIC_REASON: Final = "not_a_marine_mammal"
+
+# Condition types.
+READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+AVAILABLE: Final = "Available"
+PROGRESSING: Final = "Progressing"
+WEIGHTS_VERIFIED: Final = "WeightsVerified"
+GATE_PASSED: Final = "GatePassed"
+DRIFTING: Final = "Drifting"
+ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
+REGISTRY_DIVERGED: Final = "RegistryDiverged"
+CONDITIONS: Final = (
+    READY,
+    RECONCILING,
+    STALLED,
+    AVAILABLE,
+    PROGRESSING,
+    WEIGHTS_VERIFIED,
+    GATE_PASSED,
+    DRIFTING,
+    ANTI_FRAUD_DISABLED,
+    REGISTRY_DIVERGED,
+)
+
+# Reasons that more than one module speaks of.
+GATE_REFUSED: Final = "GateRefused"
+ROLLED_BACK: Final = "RolledBack"
+RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
+INVALID_SPEC: Final = "InvalidSpec"
+NAME_TAKEN: Final = "NameTaken"
+
+TERMINATION_REASONS: Final = frozenset(
+    {
+        "DigestMismatch",
+        "WeightsNotFound",
+        "WeightsUnreachable",
+        "WeightsTruncated",
+        "WeightsTooLarge",
+        "CacheFull",
+        "CheckpointMismatch",
+        "ClassesMismatch",
+        "GateUnavailable",
+        "ConfigInvalid",
+    }
+)
+"""What a container writes before the colon of its termination message."""

@@ -1,0 +1,158 @@
+"""`spec.serving`: how the inference service runs. What concerns the model itself stands elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from cetacean_operator.api.base import (
+    ApiModel,
+    IntOrPercent,
+    Passthrough,
+    Passthroughs,
+    Quantity,
+    ShortMap,
+    ShortString,
+    list_map,
+    rules,
+)
+from cetacean_operator.api.names import GROUP
+
+_RESERVED_ENV = ("CETACEAN_MODEL__", "CETACEAN_GATE__")
+_RESERVED_NAMES = ("CETACEAN_WEIGHTS_CACHE", "CETACEAN_MONITORING_FILE", "CETACEAN_CONFIG_DIGEST", "CETACEAN_ROLLOUT_ID")
+_ENV_RULE = (
+    " && ".join(f"!self.name.startsWith('{prefix}')" for prefix in _RESERVED_ENV)
+    + f" && !(self.name in [{', '.join(repr(name) for name in _RESERVED_NAMES)}])"
+)
+_OWN_KEYS = (
+    f"self.all(key, !key.startsWith('{GROUP}/') && !key.startsWith('app.kubernetes.io/'))",
+    f"keys under {GROUP}/ and app.kubernetes.io/ are the operator's",
+)
+
+
+class LocalReference(ApiModel):
+    """A name in the resource's own namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class EnvVar(ApiModel):
+    """An extra environment variable of both containers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (_ENV_RULE, "is set by the operator: expected another name", ".name"),
+            ("!(has(self.value) && has(self.valueFrom))", "expected value or valueFrom, got both"),
+        )
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    value: Annotated[str, Field(max_length=32768)] | None = None
+    value_from: Passthrough | None = None
+
+
+class Autoscaling(ApiModel):
+    """A HorizontalPodAutoscaler; while it is there `replicas` is not the operator's."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.minReplicas <= self.maxReplicas", "must be at most maxReplicas", ".minReplicas"),
+        )
+    )
+
+    min_replicas: int = Field(default=1, ge=1, le=1000)
+    max_replicas: int = Field(ge=1, le=1000)
+    target_cpu_utilization_percentage: int = Field(
+        default=80, ge=1, le=1000, alias="targetCPUUtilizationPercentage", description="Of the requested CPU."
+    )
+
+
+class ClaimReference(ApiModel):
+    """An existing PersistentVolumeClaim."""
+
+    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class WeightsCache(ApiModel):
+    """Where downloaded weights are kept, by content: an emptyDir of each pod, or a volume that pods share."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(has(self.sizeLimit) && has(self.persistentVolumeClaim))",
+                "expected sizeLimit or persistentVolumeClaim, got both",
+            ),
+        )
+    )
+
+    size_limit: Quantity | None = Field(default=None, description="Of the emptyDir.")
+    persistent_volume_claim: ClaimReference | None = Field(
+        default=None, description="A claim that all pods can mount for writing (ReadWriteMany for several nodes)."
+    )
+
+
+class PodDisruptionBudget(ApiModel):
+    """A PodDisruptionBudget; where nothing is said there is one as soon as more than one replica is wanted."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(has(self.minAvailable) && has(self.maxUnavailable))",
+                "expected minAvailable or maxUnavailable, got both",
+            ),
+        )
+    )
+
+    enabled: bool = True
+    min_available: IntOrPercent | None = None
+    max_unavailable: IntOrPercent | None = Field(default=None, description="1 where neither is said.")
+
+
+class NetworkPolicy(ApiModel):
+    """A NetworkPolicy that lets only the named peers and the operator reach the pods."""
+
+    enabled: bool = True
+    ingress_from: Passthroughs | None = Field(
+        default=None, description="NetworkPolicyPeers; where nothing is said, all pods of the namespace."
+    )
+
+
+class ServiceMonitor(ApiModel):
+    """A ServiceMonitor, where that API is served."""
+
+    enabled: bool = True
+    labels: ShortMap = Field(default_factory=dict, description="For the Prometheus that selects by them.")
+    interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h)$", max_length=16)] = "30s"
+
+
+class Serving(ApiModel):
+    """How the inference service runs."""
+
+    image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Of the inference service.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: Annotated[
+        tuple[LocalReference, ...], Field(max_length=16, json_schema_extra=list_map("name"))
+    ] = ()
+    replicas: int = Field(default=1, ge=0, le=1000, description="Wanted pods; unused with `autoscaling`.")
+    resources: Passthrough | None = Field(default=None, description="ResourceRequirements of both containers.")
+    node_selector: ShortMap | None = None
+    tolerations: Passthroughs | None = None
+    affinity: Passthrough | None = None
+    topology_spread_constraints: Passthroughs | None = None
+    service_account_name: ShortString | None = Field(default=None, description="Its token is not mounted.")
+    priority_class_name: ShortString | None = None
+    runtime_class_name: ShortString | None = None
+    pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = None
+    pod_annotations: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = None
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    autoscaling: Autoscaling | None = None
+    weights_cache: WeightsCache | None = None
+    pod_disruption_budget: PodDisruptionBudget | None = None
+    network_policy: NetworkPolicy | None = None
+    service_monitor: ServiceMonitor | None = None
+    progress_deadline_seconds: int = Field(default=600, ge=10, le=86_400)
+    startup_seconds: int = Field(
+        default=300, ge=10, le=3600, description="How long loading weights may take before the pod is restarted."
+    )
+    termination_grace_period_seconds: int = Field(default=60, ge=0, le=3600)

@@ -1,0 +1,173 @@
+"""`spec` of a CetaceanModel, and the resource as far as a decision needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from cetacean_operator.api.base import ApiModel, Timestamp, list_map, rules
+from cetacean_operator.api.serving import Serving
+from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
+from cetacean_registry.errors import describe
+from cetacean_registry.metrics import Fraction
+from cetacean_registry.registry import HttpUrl, ModelName, Sha256, check_names
+
+MAX_MODELS = 64
+_FILLED: dict[str, Any] = {"default": {}}
+"""So that the API server fills in the defaults of the parts."""
+
+
+class Model(ModelEntry):
+    """A registry entry with the figures of its metrics snapshot."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        json_schema_extra=rules(
+            (
+                "!has(self.numClassesHead) || !has(self.numClassesActive) || "
+                "self.numClassesActive <= self.numClassesHead",
+                "must be at most numClassesHead",
+                ".numClassesActive",
+            )
+        ),
+    )
+
+    metrics: ModelMetrics | None = Field(
+        default=None, description="From the metrics snapshot; what is missing refuses a promotion."
+    )
+
+
+class RegistrySpec(ApiModel):
+    """The mirror of `models/registry.json`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.models.exists(model, model.name == self.active)",
+                "names none of spec.registry.models",
+                ".active",
+            )
+        )
+    )
+
+    schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$", max_length=16)] = Field(
+        default="1.0", description="Of the registry file."
+    )
+    active: ModelName = Field(description="The model to serve: the one field that promotes and rolls back.")
+    models: Annotated[
+        tuple[Model, ...], Field(min_length=1, max_length=MAX_MODELS, json_schema_extra=list_map("name"))
+    ] = Field(description="All models, in the file's order.")
+
+    @model_validator(mode="after")
+    def _names_are_consistent(self) -> Self:
+        check_names(self.active, [model.name for model in self.models])
+        return self
+
+    @property
+    def active_model(self) -> Model:
+        """The entry that `active` names."""
+        return next(model for model in self.models if model.name == self.active)
+
+
+class GateModel(ApiModel):
+    """The open_clip model of the anti-fraud gate."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.weightsURL) || !(has(self.configURL) || has(self.sha256))",
+                "configURL and sha256 describe a gate of one's own: expected weightsURL beside them",
+            )
+        )
+    )
+
+    architecture: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None, description="open_clip's name of the model; ViT-B-32 by default."
+    )
+    pretrained: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None, description="open_clip's pretrained tag; laion2b_s34b_b79k by default."
+    )
+    config_url: HttpUrl | None = Field(default=None, alias="configURL", description="open_clip model config, JSON.")
+    weights_url: HttpUrl | None = Field(default=None, alias="weightsURL", description="State dict of the gate.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 of the gate's weights, 64 hex digits.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.weights_url is None and (self.config_url or self.sha256):
+            raise ValueError("configURL and sha256 describe a gate of one's own: expected weightsURL beside them")
+        return self
+
+
+class AntiFraud(ApiModel):
+    """The anti-fraud gate of the service: is this a marine mammal at all?"""
+
+    threshold: Fraction = Field(
+        default=0.52, description="Smallest cetacean score accepted; 0.0 accepts everything: an emergency measure."
+    )
+    calibrated_at: Timestamp | None = Field(default=None, description="When the threshold was calibrated, ISO 8601.")
+    model: GateModel | None = Field(default=None, description="Another open_clip model than the default one.")
+
+
+class Drift(ApiModel):
+    """When the scores of served pictures count as drifted."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(("self.minSamples <= self.window", "must be at most window", ".minSamples"))
+    )
+
+    window: int = Field(default=1000, ge=1, le=1_000_000, description="Newest samples that each pod keeps.")
+    min_samples: int = Field(default=50, ge=1, le=1_000_000, description="No alarm with fewer, over all pods.")
+    alarm_drop: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = Field(
+        default=0.10, description="Alarm when the mean lies this far below the model's baseline."
+    )
+    max_rejection_rate: Fraction = Field(
+        default=0.5, description="A larger share of requests rejected as no marine mammal is a systemic fault."
+    )
+    scrape_interval_seconds: int = Field(default=30, ge=1, le=3600, description="Between two questions to a pod.")
+    on_alarm: Literal["Alert", "Rollback"] = Field(
+        default="Alert",
+        description="Rollback: go back once to the model that served before, if its own baseline promises better.",
+    )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.min_samples > self.window:
+            raise ValueError(f"minSamples must be at most window ({self.window}), got {self.min_samples}")
+        return self
+
+
+class Spec(ApiModel):
+    """What a person or the registry's mirroring writes; the operator never does."""
+
+    registry: RegistrySpec
+    serving: Serving
+    anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=_FILLED)
+    gates: GatePolicy = Field(
+        default_factory=GatePolicy,
+        description="What a candidate must reach to be promoted.",
+        json_schema_extra=_FILLED,
+    )
+    drift: Drift = Field(default_factory=Drift, json_schema_extra=_FILLED)
+
+
+class InvalidResourceError(ValueError):
+    """A spec that cannot be read; the message names each faulty field."""
+
+
+def parse_spec(spec: Mapping[str, Any] | None) -> Spec:
+    """Read a spec.
+
+    Raises:
+        InvalidResourceError: naming each faulty field, in one line.
+    """
+    try:
+        return Spec.model_validate(spec or {}, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise InvalidResourceError(describe(error)) from error

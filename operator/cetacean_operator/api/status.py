@@ -1,0 +1,145 @@
+"""`status` of a CetaceanModel: what the pods serve, not what was applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from cetacean_operator.api.base import ApiModel, Timestamp, list_map
+from cetacean_operator.api.spec import Model
+from cetacean_registry import ModelMetrics
+from cetacean_registry.registry import ShortText
+
+HISTORY_LENGTH = 10
+_Message = Annotated[str, Field(max_length=32768)]
+
+
+class Condition(ApiModel):
+    """As metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    message: _Message = ""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    observed_generation: Annotated[int, Field(ge=0)]
+
+
+class ModelRef(ApiModel):
+    """Which weights."""
+
+    name: ShortText
+    version: ShortText | None = None
+    digest: ShortText | None = Field(default=None, description="SHA-256 of the weights; absent when not known.")
+
+
+class Rollout(ApiModel):
+    """What the Deployment was last told to serve."""
+
+    id: ShortText = Field(description="Repeated by each pod that belongs to it.")
+    model: ShortText
+    version: ShortText
+
+
+class HistoryEntry(ApiModel):
+    """One promotion, forward or back."""
+
+    model: ShortText
+    version: ShortText
+    digest: ShortText | None = None
+    weights_url: Annotated[str, Field(max_length=2048)]
+    at: Timestamp
+    reason: ShortText = Field(description="GatePassed, ServedBefore, DriftRollback or Adopted.")
+    why: _Message
+
+
+class ServedModel(ApiModel):
+    """A model that pods have served: it may come back without the gate."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    entry: Model = Field(description="Its registry entry, so that it goes on where the registry forgets it.")
+    digest: ShortText = Field(description="SHA-256 of the weights that pods loaded.")
+    first_served_at: Timestamp
+
+
+class DriftStatus(ApiModel):
+    """Pooled figures of the pods that serve the current model, rounded to three decimals."""
+
+    samples: int = Field(default=0, description="In the pods' windows together.")
+    mean: float | None = Field(default=None, description="Mean cetacean score over the windows, weighted by samples.")
+    baseline: float | None = Field(default=None, description="The model's own mean on its evaluation set.")
+    drop: float | None = Field(default=None, description="Baseline less mean.")
+    alarms: int = Field(default=0, description="Alarms the pods have raised.")
+    score_avg: float | None = Field(default=None, description="Mean over the pods' lives, as /metrics has it.")
+    rejection_rate: float | None = Field(
+        default=None, description="Share of recent requests rejected as no marine mammal."
+    )
+    pods_scraped: int = 0
+    pods_silent: int = Field(default=0, description="Ready pods that did not answer.")
+
+
+class Rollback(ApiModel):
+    """An automatic rollback that stands until a person changes the spec."""
+
+    rejected: ModelRef = Field(description="The model that drifted.")
+    rejected_url: Annotated[str, Field(max_length=2048)]
+    restored: ModelRef
+    at: Timestamp
+    why: _Message
+
+
+class AntiFraudStatus(ApiModel):
+    """The gate as it is rolled out."""
+
+    threshold: float
+    disabled_since: Timestamp | None = None
+
+
+class Status(ApiModel):
+    """What the operator last saw."""
+
+    observed_generation: int | None = Field(default=None, description="The generation that all else here is about.")
+    active: ModelRef | None = Field(default=None, description="What the registry wants.")
+    serving: ModelRef | None = Field(default=None, description="What most ready pods report.")
+    rollout: Rollout | None = None
+    replicas: int = Field(default=0, description="Pods that exist.")
+    ready_replicas: int = Field(default=0, description="Pods that answer, whatever they serve.")
+    active_replicas: int = Field(default=0, description="Ready pods that report the active model as configured.")
+    selector: ShortText | None = Field(default=None, description="Of the pods; for the scale subresource.")
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=list_map("type"))] = ()
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=HISTORY_LENGTH)] = Field(
+        default=(), description="Promotions, newest first."
+    )
+    served: Annotated[tuple[ServedModel, ...], Field(max_length=128)] = Field(
+        default=(), description="Models that have served and are still in the registry or the history."
+    )
+    drift: DriftStatus | None = None
+    anti_fraud: AntiFraudStatus | None = None
+    rollback: Rollback | None = None
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of that type."""
+        return next((found for found in self.conditions if found.type == kind), None)
+
+
+def parse_status(status: Mapping[str, Any] | None) -> Status:
+    """Read a status that the operator wrote earlier; parts that cannot be read are left out, one by one."""
+    given = dict(status or {})
+    while True:
+        try:
+            return Status.model_validate(given, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for name in _top_fields(error):
+                given.pop(name, None)
+
+
+def _top_fields(error: ValidationError) -> Iterable[str]:
+    return {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
+
+
+def metrics_of(model: Model) -> ModelMetrics:
+    """Return the model's figures, all missing where it has none."""
+    return model.metrics or ModelMetrics()
