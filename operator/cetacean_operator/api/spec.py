@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from cetacean_operator.api.base import ApiModel, Timestamp, list_map, rules
@@ -16,8 +16,6 @@ from cetacean_registry.metrics import Fraction
 from cetacean_registry.registry import HttpUrl, ModelName, Sha256, check_names
 
 MAX_MODELS = 64
-_FILLED: dict[str, Any] = {"default": {}}
-"""So that the API server fills in the defaults of the parts."""
 
 
 class Model(ModelEntry):
@@ -143,18 +141,23 @@ class Drift(ApiModel):
         return self
 
 
+def _filled(part: BaseModel) -> dict[str, Any]:
+    # So that the API server fills in a part that is not there, and people see what holds.
+    return {"default": part.model_dump(mode="json", by_alias=True, exclude_none=True)}
+
+
 class Spec(ApiModel):
     """What a person or the registry's mirroring writes; the operator never does."""
 
     registry: RegistrySpec
     serving: Serving
-    anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=_FILLED)
+    anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=_filled(AntiFraud()))
     gates: GatePolicy = Field(
         default_factory=GatePolicy,
         description="What a candidate must reach to be promoted.",
-        json_schema_extra=_FILLED,
+        json_schema_extra=_filled(GatePolicy()),
     )
-    drift: Drift = Field(default_factory=Drift, json_schema_extra=_FILLED)
+    drift: Drift = Field(default_factory=Drift, json_schema_extra=_filled(Drift()))
 
 
 class InvalidResourceError(ValueError):
