@@ -1,0 +1,138 @@
+"""`python -m local_cluster`: a Kubernetes to try things on.
+
+up            start it (or find it up) and print how to reach it
+down          end it and remove all that it had set up
+status        what runs
+load-image    make an image archive available to pods
+kubectl …     call its kubectl; helm … calls Helm
+kubeconfig    print the path of its kubeconfig
+run -- …      start it, run a command against it (KUBECONFIG set), end it
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from local_cluster.choice import choose
+from local_cluster.face import Cluster, ClusterError
+from local_cluster.layout import Layout
+from workspace import MissingError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        return _run(options, choose())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ClusterError, MissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="local_cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name in ("up", "down", "status", "kubeconfig"):
+        commands.add_parser(name)
+    load = commands.add_parser("load-image")
+    load.add_argument("reference")
+    load.add_argument("archive", type=Path, nargs="?")
+    for name in ("kubectl", "helm", "run"):
+        commands.add_parser(name).add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _run(options: argparse.Namespace, cluster: Cluster) -> int:
+    match options.command:
+        case "up":
+            cluster.up()
+            print(f"export KUBECONFIG={cluster.kubeconfig}\nkubectl: {cluster.kubectl}\nhelm: {cluster.helm}")
+        case "down":
+            cluster.down()
+        case "status":
+            for name, state in cluster.status():
+                print(f"{name:<26}{state}")
+            return 0 if cluster.is_up() else 3
+        case "kubeconfig":
+            print(cluster.kubeconfig)
+        case "load-image":
+            cluster.load_image(options.reference, options.archive)
+        case "kubectl" | "helm":
+            program = cluster.kubectl if options.command == "kubectl" else cluster.helm
+            return subprocess.run([program, *options.arguments], env=environment(cluster), check=False).returncode
+        case "run":
+            command = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+            return run_against(cluster, command)
+    return 0
+
+
+def run_against(cluster: Cluster, command: Sequence[str]) -> int:
+    """Run a command with the cluster to itself; a cluster that was up before is left up."""
+    layout = Layout.default()
+    layout.root.mkdir(parents=True, exist_ok=True)
+    with _alone(layout):
+        found_up = cluster.is_up()
+        try:
+            cluster.up(owned=True)
+            return _child(command, environment(cluster))
+        finally:
+            if not found_up:
+                cluster.down()
+
+
+def _child(command: Sequence[str], environ: dict[str, str]) -> int:
+    with subprocess.Popen(command, env=environ) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # A terminal's Ctrl-C has reached the child too; a signal to this process alone has not.
+            child.terminate()
+            child.wait()
+            raise
+
+
+def _alone(layout: Layout) -> FileLock:
+    lock = FileLock(layout.use_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("another run uses the cluster; waiting for its end", file=sys.stderr, flush=True)
+        lock.acquire()
+    return lock
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What a process needs to find the cluster and its tools."""
+    host = "127.0.0.1,localhost,10.0.0.0/8"
+    without_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), host)))
+    return {
+        **os.environ,
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "CETACEAN_KUBECTL": str(cluster.kubectl),
+        "CETACEAN_HELM": str(cluster.helm),
+        "NO_PROXY": without_proxy,
+        "no_proxy": without_proxy,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

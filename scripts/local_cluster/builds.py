@@ -1,0 +1,176 @@
+"""Builds the cluster's programs from the Go modules pinned under `modules/`, once for each state of the pins."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from local_cluster.face import ClusterError
+from local_cluster.layout import VERSION, Layout
+from local_cluster.progress import Bars, console
+from workspace import MissingError
+
+MODULES = Path(__file__).with_name("modules")
+GO_NEEDED = (1, 26)
+_PARALLEL = 2
+_VERSION_PACKAGE = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A folder with a go.mod whose `tool` lines (or main package) are built."""
+
+    name: str
+    binaries: tuple[str, ...]
+    tags: str = ""
+    link: tuple[str, ...] = field(default=())
+    target: str = "tool"
+
+    @property
+    def folder(self) -> Path:
+        """Where its go.mod lies."""
+        return MODULES / self.name
+
+    @property
+    def flags(self) -> list[str]:
+        """Arguments of `go build`."""
+        tags = ["-tags", self.tags] if self.tags else []
+        return ["-trimpath", "-buildvcs=false", *tags, "-ldflags", " ".join(("-s", "-w", *self.link))]
+
+    @property
+    def digest(self) -> str:
+        """Changes when what is built does."""
+        digest = hashlib.sha256(repr((self.flags, self.target, self.binaries)).encode())
+        for path in sorted(self.folder.iterdir()):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def _kubernetes_link() -> tuple[str, ...]:
+    major, minor, _ = VERSION.removeprefix("v").split(".")
+    values = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return tuple(f"-X {_VERSION_PACKAGE}.{name}={value}" for name, value in values.items())
+
+
+KUBERNETES = Module(
+    "kubernetes",
+    ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
+    link=_kubernetes_link(),
+)
+CONTAINERD = Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr"), tags="no_btrfs no_devmapper no_zfs")
+COREDNS = Module("coredns", ("coredns",), target=".")
+HELM = Module("helm", ("helm",))
+KIND = Module("kind", ("kind",))
+LOCAL = (KUBERNETES, CONTAINERD, HELM, COREDNS)
+
+
+def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
+    """Build what is not built yet, with progress.
+
+    Raises:
+        MissingError: Go is missing or too old.
+        ClusterError: a build failed; the message holds its last lines.
+    """
+    layout.bin.mkdir(parents=True, exist_ok=True)
+    with FileLock(layout.bin / ".lock"):
+        wanted = [module for module in modules if not _is_built(module, layout)]
+        if not wanted:
+            return
+        check_go()
+        bars = Bars(console())
+        with bars.live(), ThreadPoolExecutor(_PARALLEL) as pool:
+            for built in [pool.submit(_build, module, layout, bars) for module in wanted]:
+                built.result()
+
+
+def check_go() -> None:
+    """Raise MissingError unless a Go that can build the modules is there."""
+    needed = ".".join(map(str, GO_NEEDED))
+    if shutil.which("go") is None:
+        raise MissingError(f"missing: Go {needed} or later, on the PATH")
+    said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"go(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < GO_NEEDED:
+        raise MissingError(f"missing: Go {needed} or later, found {said or 'one that does not say its version'}")
+
+
+def _stamp(module: Module, layout: Layout) -> Path:
+    return layout.bin / f".{module.name}-{module.digest}"
+
+
+def _is_built(module: Module, layout: Layout) -> bool:
+    return _stamp(module, layout).exists() and all((layout.bin / name).exists() for name in module.binaries)
+
+
+def _build(module: Module, layout: Layout, bars: Bars) -> None:
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+    title = f"building {module.name}"
+    packages = _packages(module, environment)
+    bars.begin(title, packages, "packages")
+    output = layout.bin / f".partial-{module.name}"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir()
+    layout.build_logs.mkdir(parents=True, exist_ok=True)
+    log = layout.build_logs / f"{module.name}.log"
+    # -v names each package as it is compiled; those that are in Go's own build cache are not named.
+    command = ["go", "build", "-v", *module.flags, "-o", f"{output}/", module.target]
+    done = 0
+    with (
+        log.open("w", encoding="utf-8") as lines,
+        subprocess.Popen(
+            command, cwd=module.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            lines.write(line)
+            if not line.startswith("go: "):
+                done = min(done + 1, packages)
+                bars.advance(title, done, packages)
+    if process.returncode != 0:
+        raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
+    if missing := [name for name in module.binaries if not (output / name).exists()]:
+        # etcd's main package is called `server`; a module's own main package by the last part of its name.
+        made = [path for path in output.iterdir() if path.name not in module.binaries]
+        if len(missing) != 1 or len(made) != 1:
+            raise ClusterError(f"building {module.name}: expected {', '.join(missing)}, got {sorted(map(str, made))}")
+        made[0].rename(output / missing[0])
+    for name in module.binaries:
+        (output / name).replace(layout.bin / name)
+    shutil.rmtree(output)
+    for outdated in layout.bin.glob(f".{module.name}-*"):
+        outdated.unlink()
+    _stamp(module, layout).touch()
+    bars.end(title, packages)
+
+
+def _packages(module: Module, environment: dict[str, str]) -> int:
+    """How many packages go into it; downloads the modules, which is shown as that of the build."""
+    listed = subprocess.run(
+        ["go", "list", "-deps", *(["-tags", module.tags] if module.tags else []), module.target],
+        cwd=module.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        raise ClusterError(f"building {module.name} failed:\n{listed.stderr.strip()[-2000:]}")
+    return len(listed.stdout.split())
+
+
+def last_lines(path: Path, count: int = 15) -> str:
+    """The end of a log."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(f"  {line}" for line in lines[-count:]) or "(nothing logged)"
