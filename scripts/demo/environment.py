@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from container_images import IMAGES, Image, build
+from container_images import IMAGES, BuiltImage, Image, build
 from demo.kubectl import Kubectl
 from demo_models import DemoModels
 from local_cluster import Cluster
@@ -38,20 +35,24 @@ class LoadedImages:
     store: str
 
 
-def load_images(cluster: Cluster, models: DemoModels) -> LoadedImages:
-    """Build what is not built yet and load it into the cluster."""
+def build_images(models: DemoModels) -> tuple[BuiltImage, BuiltImage, BuiltImage]:
+    """Build what is not built yet: the operator, the inference service, the store of weights."""
     operator = build(IMAGES["operator"])
     inference = build(IMAGES["inference"])
-    store_image = Image(
+    store = Image(
         name="cetacean-model-store",
         dockerfile=Path(__file__).with_name("Dockerfile"),
         context=models.folder,
         sources=(models.folder / "weights", models.folder / "gate"),
     )
-    store = build(store_image, base_image=operator.reference)
-    for image in (operator, inference, store):
+    return operator, inference, build(store, base_image=operator.reference)
+
+
+def load_images(cluster: Cluster, images: tuple[BuiltImage, BuiltImage, BuiltImage]) -> LoadedImages:
+    """Load them into the cluster."""
+    for image in images:
         cluster.load_image(image.reference, image.archive)
-    return LoadedImages(operator.reference, inference.reference, store.reference)
+    return LoadedImages(*(image.reference for image in images))
 
 
 def create_namespace(kubectl: Kubectl, name: str) -> None:

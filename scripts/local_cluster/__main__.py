@@ -89,7 +89,7 @@ def run_against(cluster: Cluster, command: Sequence[str]) -> int:
     """Run a command with the cluster to itself; a cluster that was up before is left up."""
     layout = Layout.default()
     layout.root.mkdir(parents=True, exist_ok=True)
-    with _alone(layout):
+    with alone(layout):
         found_up = cluster.is_up()
         try:
             cluster.up(owned=True)
@@ -110,7 +110,8 @@ def _child(command: Sequence[str], environ: dict[str, str]) -> int:
             raise
 
 
-def _alone(layout: Layout) -> FileLock:
+def alone(layout: Layout) -> FileLock:
+    """Take the lock of those who want the cluster for themselves; use it in a `with` statement."""
     lock = FileLock(layout.use_lock)
     try:
         lock.acquire(timeout=0)
