@@ -1,0 +1,53 @@
+"""A cluster that was not named is never touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local_cluster import ClusterError, choose
+from local_cluster.kind import KindCluster
+from local_cluster.local import LocalCluster
+from local_cluster.named import NamedCluster
+
+
+def _docker() -> bool:
+    return True
+
+
+def _no_docker() -> bool:
+    return False
+
+
+def test_kind_where_docker_runs() -> None:
+    assert isinstance(choose({}, docker=_docker), KindCluster)
+
+
+def test_local_processes_where_it_does_not() -> None:
+    assert isinstance(choose({}, docker=_no_docker), LocalCluster)
+
+
+@pytest.mark.parametrize("docker", [_docker, _no_docker])
+def test_a_named_context_wins(*, docker: object) -> None:
+    chosen = choose({"KUBE_CONTEXT": "production"}, docker=docker)  # type: ignore[arg-type]
+    assert isinstance(chosen, NamedCluster)
+    assert chosen.context == "production"
+
+
+@pytest.mark.parametrize("environment", [{"KUBECONFIG": "/some/config"}, {"KUBE_CONTEXT": "", "KUBECONFIG": "/x"}])
+def test_a_kubeconfig_alone_is_not_enough(environment: dict[str, str]) -> None:
+    assert isinstance(choose(environment, docker=_no_docker), LocalCluster)
+    assert isinstance(choose(environment, docker=_docker), KindCluster)
+
+
+def test_the_named_cluster_is_never_ended_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr("local_cluster.named.ensure_built", lambda *_: None)
+    monkeypatch.setattr("local_cluster.named.shutil.which", lambda _: "/bin/false")
+    monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
+    cluster = choose({"KUBE_CONTEXT": "production"}, docker=_no_docker)
+    with pytest.raises(ClusterError, match=r"context production of .*none: its API server does not answer"):
+        cluster.up()
+    cluster.down()
+    assert cluster.status() == [("production", "does not answer")]

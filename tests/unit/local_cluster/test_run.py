@@ -1,0 +1,110 @@
+"""`run`: whatever happens, a cluster that was not up before is not up afterwards."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from local_cluster import __main__ as cli
+from local_cluster.face import ClusterError
+
+
+@dataclass
+class FakeCluster:
+    running: bool = False
+    broken: bool = False
+    calls: list[str] = field(default_factory=list)
+    kind: str = "fake"
+    kubeconfig: Path = Path("/nowhere/kubeconfig")
+    context: str | None = None
+    kubectl: Path = Path("/nowhere/kubectl")
+    helm: Path = Path("/nowhere/helm")
+
+    def is_up(self) -> bool:
+        return self.running
+
+    def up(self, *, owned: bool = False) -> None:
+        self.calls.append(f"up owned={owned}")
+        if self.broken:
+            raise ClusterError("kubelet ended with exit code 1")
+        self.running = True
+
+    def down(self) -> None:
+        self.calls.append("down")
+        self.running = False
+
+    def status(self) -> list[tuple[str, str]]:
+        return [("etcd", "ready" if self.running else "not running")]
+
+    def load_image(self, reference: str, archive: Path | None) -> None:
+        self.calls.append(f"load {reference} {archive}")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
+
+
+def _python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_starts_runs_and_ends() -> None:
+    cluster = FakeCluster()
+    code = "import os, sys; sys.exit(0 if os.environ['KUBECONFIG'] == '/nowhere/kubeconfig' else 1)"
+    assert cli.run_against(cluster, _python(code)) == 0
+    assert cluster.calls == ["up owned=True", "down"]
+
+
+def test_passes_the_exit_code_on() -> None:
+    cluster = FakeCluster()
+    assert cli.run_against(cluster, _python("raise SystemExit(7)")) == 7
+    assert not cluster.running
+
+
+def test_leaves_a_cluster_up_that_was_up() -> None:
+    cluster = FakeCluster(running=True)
+    assert cli.run_against(cluster, _python("pass")) == 0
+    assert "down" not in cluster.calls
+
+
+def test_ends_what_did_not_start() -> None:
+    cluster = FakeCluster(broken=True)
+    with pytest.raises(ClusterError, match="kubelet"):
+        cli.run_against(cluster, _python("pass"))
+    assert cluster.calls[-1] == "down"
+
+
+def test_ends_it_after_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    cluster = FakeCluster()
+    monkeypatch.setattr(cli, "_child", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cli.run_against(cluster, ["true"])
+    assert cluster.calls[-1] == "down"
+
+
+def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = FakeCluster()
+    monkeypatch.setattr(cli, "choose", lambda: cluster)
+    assert cli.main(["status"]) == 3
+    assert cli.main(["up"]) == 0
+    assert cli.main(["status"]) == 0
+    assert cli.main(["load-image", "localhost/a:1", "a.tar"]) == 0
+    assert cli.main(["kubeconfig"]) == 0
+    assert cli.main(["down"]) == 0
+    assert cluster.calls == ["up owned=False", "load localhost/a:1 a.tar", "down"]
+    assert "export KUBECONFIG=/nowhere/kubeconfig" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "choose", lambda: FakeCluster(broken=True))
+    assert cli.main(["up"]) == 1
+    assert capsys.readouterr().err == "error: kubelet ended with exit code 1\n"
