@@ -1,0 +1,34 @@
+"""A real API server with the CRD, and a namespace for each module."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from demo.kubectl import Kubectl
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+CRD = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
+
+
+@pytest.fixture(scope="session")
+def crd(kubectl: Kubectl) -> str:
+    """The CRD, established; returns its name."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    name = "cetaceanmodels.ecomarineai.org"
+    kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
+    return name
+
+
+@pytest.fixture(scope="module")
+def namespaced(kubectl: Kubectl, crd: str) -> Iterator[Kubectl]:
+    """The administrator in a namespace that lasts as long as the module."""
+    assert crd
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    yield replace(kubectl, namespace=name)
+    kubectl("delete", "namespace", name, "--wait=false")

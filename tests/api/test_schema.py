@@ -1,0 +1,209 @@
+"""What the API server says to each manifest that is wrong, and that it takes every example."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.kubectl import CommandError, Kubectl
+
+Manifest = dict[str, Any]
+EXAMPLES = sorted((Path(__file__).resolve().parent.parent.parent / "examples").glob("*.yaml"))
+
+GOOD: Manifest = {
+    "apiVersion": "ecomarineai.org/v1alpha1",
+    "kind": "CetaceanModel",
+    "metadata": {"name": "whales"},
+    "spec": {
+        "registry": {
+            "schemaVersion": "1.0",
+            "active": "first",
+            "models": [
+                {
+                    "name": name,
+                    "version": version,
+                    "architecture": "CetaceanIdentificationModel",
+                    "weightsUrl": f"https://example.org/{name}.ckpt",
+                    "sha256": digit * 64,
+                    "metrics": {"tpr": 0.95, "tnr": 0.92},
+                }
+                for name, version, digit in (("first", "1.0.0", "a"), ("second", "1.1.0", "b"))
+            ],
+        },
+        "serving": {"image": "cetacean-inference:1"},
+    },
+}
+
+
+def _set(path: str, value: Any) -> Callable[[Manifest], None]:
+    """A change to one field; `path` is relative to `spec`, numbers are positions."""
+
+    def change(manifest: Manifest) -> None:
+        node: Any = manifest["spec"]
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        for part in parents:
+            node = node[part] if isinstance(part, int) else node.setdefault(part, {})
+        if value is _ABSENT:
+            del node[last]
+        else:
+            node[last] = value
+
+    return change
+
+
+_ABSENT = object()
+
+
+MODEL = "registry.models.0"
+REJECTED: dict[str, tuple[str, Any, str]] = {
+    "active-unknown": (
+        "registry.active",
+        "third",
+        "spec.registry.active: Invalid value: names none of spec.registry.models",
+    ),
+    "active-absent": ("registry.active", _ABSENT, "spec.registry.active: Required value"),
+    "active-malformed": ("registry.active", "-first", "spec.registry.active: Invalid value"),
+    "models-empty": ("registry.models", [], "spec.registry.models"),
+    "models-absent": ("registry.models", _ABSENT, "spec.registry.models: Required value"),
+    "name-twice": ("registry.models.1.name", "first", 'spec.registry.models[1]: Duplicate value: {"name":"first"}'),
+    "name-malformed": (f"{MODEL}.name", "a b", "spec.registry.models[0].name: Invalid value"),
+    "name-too-long": (f"{MODEL}.name", "a" * 64, "spec.registry.models[0].name: Too long"),
+    "schema-version": ("registry.schemaVersion", "2.0", "spec.registry.schemaVersion: Invalid value"),
+    "version-no-version": (f"{MODEL}.version", "latest", "expected a semantic version such as 1.2.0"),
+    "version-two-parts": (f"{MODEL}.version", "1.0", "expected a semantic version such as 1.2.0"),
+    "version-absent": (f"{MODEL}.version", _ABSENT, "spec.registry.models[0].version: Required value"),
+    "architecture-absent": (f"{MODEL}.architecture", _ABSENT, "spec.registry.models[0].architecture: Required value"),
+    "architecture-empty": (f"{MODEL}.architecture", "", "spec.registry.models[0].architecture"),
+    "weights-url-absent": (f"{MODEL}.weightsUrl", _ABSENT, "spec.registry.models[0].weightsUrl: Required value"),
+    "weights-url-ftp": (
+        f"{MODEL}.weightsUrl",
+        "ftp://example.org/a",
+        "spec.registry.models[0].weightsUrl: Invalid value",
+    ),
+    "sha256-short": (f"{MODEL}.sha256", "abc", 'models[0].sha256: Invalid value: "abc": expected 64 hex digits'),
+    "sha256-not-hex": (
+        f"{MODEL}.sha256",
+        "g" * 64,
+        ": expected 64 hex digits",
+    ),
+    "classes-number": (f"{MODEL}.numClassesHead", 0, "spec.registry.models[0].numClassesHead: Invalid value: 0"),
+    "tpr-above-one": (f"{MODEL}.metrics.tpr", 1.5, "spec.registry.models[0].metrics.tpr: Invalid value: 1.5"),
+    "tnr-text": (f"{MODEL}.metrics.tnr", "good", "spec.registry.models[0].metrics.tnr: Invalid value"),
+    "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
+    "image-empty": ("serving.image", "", "spec.serving.image"),
+    "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),
+    "replicas-text": ("serving.replicas", "two", "spec.serving.replicas: Invalid value"),
+    "env-reserved": (
+        "serving.env",
+        [{"name": "CETACEAN_MODEL__SHA256", "value": "x"}],
+        "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
+    ),
+    "env-both": (
+        "serving.env",
+        [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "spec.serving.env[0]: Invalid value: expected value or valueFrom, got both",
+    ),
+    "pod-labels-reserved": (
+        "serving.podLabels",
+        {"ecomarineai.org/cetaceanmodel": "other"},
+        "keys under ecomarineai.org/ and app.kubernetes.io/ are the operator's",
+    ),
+    "autoscaling-bounds": (
+        "serving.autoscaling",
+        {"minReplicas": 5, "maxReplicas": 2},
+        "spec.serving.autoscaling.minReplicas: Invalid value: must be at most maxReplicas",
+    ),
+    "autoscaling-no-maximum": (
+        "serving.autoscaling",
+        {"minReplicas": 5},
+        "spec.serving.autoscaling.maxReplicas: Required value",
+    ),
+    "cache-both": (
+        "serving.weightsCache",
+        {"sizeLimit": "1Gi", "persistentVolumeClaim": {"claimName": "a"}},
+        "spec.serving.weightsCache: Invalid value: expected sizeLimit or persistentVolumeClaim, got both",
+    ),
+    "threshold-above-one": ("antiFraud.threshold", 1.01, "spec.antiFraud.threshold: Invalid value: 1.01"),
+    "threshold-negative": ("antiFraud.threshold", -0.1, "spec.antiFraud.threshold: Invalid value: -0.1"),
+    "gate-without-weights": (
+        "antiFraud.model",
+        {"configURL": "https://example.org/c.json"},
+        "configURL and sha256 describe a gate of one's own: expected weightsURL beside them",
+    ),
+    "gate-bound": ("gates.minTNR", 2, "spec.gates.minTNR: Invalid value: 2"),
+    "drift-window": ("drift.window", 0, "spec.drift.window: Invalid value: 0"),
+    "drift-samples": (
+        "drift",
+        {"window": 10, "minSamples": 20},
+        "spec.drift.minSamples: Invalid value: must be at most window",
+    ),
+    "drift-alarm-drop": ("drift.alarmDrop", 0, "spec.drift.alarmDrop: Invalid value: 0"),
+    "drift-interval": ("drift.scrapeIntervalSeconds", 0, "spec.drift.scrapeIntervalSeconds: Invalid value: 0"),
+    "drift-on-alarm": ("drift.onAlarm", "Panic", 'spec.drift.onAlarm: Unsupported value: "Panic"'),
+    "unknown-field": ("registry.activ", "first", 'unknown field "spec.registry.activ"'),
+}
+
+
+def _create(kubectl: Kubectl, manifest: Manifest) -> dict[str, Any]:
+    text = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(manifest))
+    created: dict[str, Any] = json.loads(text)
+    return created
+
+
+def test_the_good_one_is_taken_and_filled_in(namespaced: Kubectl) -> None:
+    spec = _create(namespaced, GOOD)["spec"]
+    assert spec["gates"] == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02}
+    assert spec["antiFraud"]["threshold"] == 0.52
+    assert spec["drift"]["window"] == 1000
+    assert spec["drift"]["onAlarm"] == "Alert"
+    assert spec["serving"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(("path", "value", "message"), REJECTED.values(), ids=REJECTED)
+def test_rejected(namespaced: Kubectl, path: str, value: Any, message: str) -> None:
+    manifest = copy.deepcopy(GOOD)
+    _set(path, value)(manifest)
+    with pytest.raises(CommandError) as refused:
+        _create(namespaced, manifest)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_taken(namespaced: Kubectl, example: Path) -> None:
+    namespaced("create", "--dry-run=server", "-f", str(example))
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3
+
+
+def test_a_nullable_digest_is_taken(namespaced: Kubectl) -> None:
+    manifest = copy.deepcopy(GOOD)
+    _set(f"{MODEL}.sha256", None)(manifest)
+    _create(namespaced, manifest)
+
+
+def test_explain_describes_fields(kubectl: Kubectl, crd: str) -> None:
+    assert crd
+    assert "promotes and rolls back" in kubectl("explain", "cetaceanmodel.spec.registry.active")
+    assert "64 hex digits" in kubectl("explain", "cetaceanmodel.spec.registry.models.sha256")
+
+
+def test_short_name_category_and_columns(namespaced: Kubectl) -> None:
+    namespaced.apply(GOOD | {"metadata": {"name": "listed"}})
+    header = namespaced("get", "cmodel").splitlines()[0].split()
+    assert header == ["NAME", "ACTIVE", "SERVING", "READY", "DRIFT", "AGE"]
+    assert "listed" in namespaced("get", "all")
+    namespaced("delete", "cetaceanmodel", "listed", "--wait=true")
+
+
+def test_scale_subresource(namespaced: Kubectl) -> None:
+    namespaced.apply(GOOD | {"metadata": {"name": "scaled"}})
+    namespaced("scale", "cetaceanmodel/scaled", "--replicas=3")
+    assert namespaced.get("cetaceanmodel", "scaled")["spec"]["serving"]["replicas"] == 3
+    namespaced("delete", "cetaceanmodel", "scaled", "--wait=true")

@@ -1,0 +1,36 @@
+"""Fixtures of all tiers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from demo.kubectl import Kubectl
+
+
+def _needed(variable: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        # Never skipped: a tier that ran without its cluster would have shown nothing.
+        pytest.fail(f"{variable} is not set; run `make test-api` or `make test-e2e`, or see CONTRIBUTING.md")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    """The cluster that `python -m local_cluster run` has started."""
+    return _needed("KUBECONFIG")
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm 4."""
+    return _needed("CETACEAN_HELM")
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: Path, helm: Path) -> Kubectl:
+    """The cluster's administrator."""
+    return Kubectl(_needed("CETACEAN_KUBECTL"), helm, kubeconfig)
