@@ -1,0 +1,30 @@
+"""The operator installed by Helm into a cluster with a real node, once for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo import environment
+from demo.kubectl import Kubectl
+from demo.stage import Installed, Stage, installed
+from demo_models import ensure_models
+from local_cluster import choose
+
+
+@pytest.fixture(scope="session")
+def operator(kubectl: Kubectl) -> Iterator[Installed]:
+    """The cluster with the operator in it."""
+    cluster = choose()
+    assert cluster.kubeconfig == kubectl.kubeconfig, "the tests speak to the cluster that was started for them"
+    models = ensure_models(show=print)
+    references = environment.load_images(cluster, environment.build_images(models))
+    with installed(cluster, models, references) as there:
+        yield there
+
+
+@pytest.fixture(scope="session")
+def stage(operator: Installed) -> Stage:
+    """The namespace of the main job."""
+    return operator.stage("main-job")

@@ -1,0 +1,34 @@
+"""The demo's steps, each held to all that it expects."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from demo.report import Report
+from demo.stage import Stage
+from demo.steps import Demo
+
+STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "drift", "rollback"]
+
+
+@pytest.fixture(scope="module")
+def demo(stage: Stage) -> Demo:
+    return Demo(stage, Report(Console(file=io.StringIO(), width=200)))
+
+
+# In this order: each step begins where the one before it ended, as a night on call does.
+@pytest.mark.parametrize("step", STEPS)
+def test_step(demo: Demo, step: str) -> None:
+    report = demo.report
+    report.findings.clear()
+    report.step(step)
+    getattr(demo, step)()
+    assert report.findings
+    assert [finding for finding in report.findings if not finding.fulfilled] == []
+
+
+def test_every_step_is_tested(demo: Demo) -> None:
+    assert [act.__name__ for _, act in demo.steps()] == STEPS
