@@ -32,6 +32,6 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # One line for each request is the metrics' business; kopf repeats every event it sees at DEBUG.
-    for noisy in ("aiohttp.access", "asyncio"):
+    # One line for each request is the metrics' business; kopf repeats every event it hands on.
+    for noisy in ("aiohttp.access", "asyncio", "kopf.objects"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

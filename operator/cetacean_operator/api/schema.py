@@ -30,7 +30,9 @@ def _without_rules(node: Any) -> Any:
     return [_without_rules(item) for item in node] if isinstance(node, list) else node
 
 
-def _convert(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def _convert(  # noqa: PLR0912 -- one branch for each difference of the two dialects
+    node: dict[str, Any], defs: dict[str, Any]
+) -> dict[str, Any]:
     node = dict(node)
     while "$ref" in node:
         node = {**defs[node.pop("$ref").rsplit("/", 1)[-1]], **node}

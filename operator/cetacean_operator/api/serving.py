@@ -20,7 +20,12 @@ from cetacean_operator.api.base import (
 from cetacean_operator.api.names import GROUP
 
 _RESERVED_ENV = ("CETACEAN_MODEL__", "CETACEAN_GATE__")
-_RESERVED_NAMES = ("CETACEAN_WEIGHTS_CACHE", "CETACEAN_MONITORING_FILE", "CETACEAN_CONFIG_DIGEST", "CETACEAN_ROLLOUT_ID")
+_RESERVED_NAMES = (
+    "CETACEAN_WEIGHTS_CACHE",
+    "CETACEAN_MONITORING_FILE",
+    "CETACEAN_CONFIG_DIGEST",
+    "CETACEAN_ROLLOUT_ID",
+)
 _ENV_RULE = (
     " && ".join(f"!self.name.startsWith('{prefix}')" for prefix in _RESERVED_ENV)
     + f" && !(self.name in [{', '.join(repr(name) for name in _RESERVED_NAMES)}])"

@@ -29,8 +29,10 @@ class Model(ModelEntry):
         validate_by_alias=True,
         json_schema_extra=rules(
             (
-                "!has(self.numClassesHead) || !has(self.numClassesActive) || "
-                "self.numClassesActive <= self.numClassesHead",
+                (
+                    "!has(self.numClassesHead) || !has(self.numClassesActive) || "
+                    "self.numClassesActive <= self.numClassesHead"
+                ),
                 "must be at most numClassesHead",
                 ".numClassesActive",
             )

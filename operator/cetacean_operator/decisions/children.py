@@ -1,0 +1,162 @@
+"""Manifests of everything a resource owns: only the fields that are the operator's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import Object, Resource
+from cetacean_operator.api.serving import Serving
+from cetacean_operator.api.spec import Spec
+from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
+from cetacean_registry import canonical_digest
+
+_VERSIONS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "ConfigMap": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+Ref = tuple[str, str]
+"""Kind and name."""
+
+
+def selector(name: str) -> dict[str, str]:
+    """Return the labels that select a resource's pods. Immutable in a Deployment, so never to be changed."""
+    return {names.LABEL_MODEL: name}
+
+
+def children(resource: Resource, spec: Spec, rollout: Rollout, *, service_monitors: bool) -> dict[Ref, Object]:
+    """Return all manifests that shall exist, by kind and name."""
+    name, serving = resource.name, spec.serving
+    bodies: dict[Ref, Object] = {
+        ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec)}},
+        ("Service", name): _service(name),
+        ("Deployment", name): _deployment(name, serving, rollout),
+    }
+    if serving.autoscaling:
+        bodies["HorizontalPodAutoscaler", name] = _autoscaler(name, serving)
+    if budget := _budget(name, serving):
+        bodies["PodDisruptionBudget", name] = budget
+    if serving.network_policy and serving.network_policy.enabled:
+        bodies["NetworkPolicy", name] = _network_policy(name, serving)
+    if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
+        bodies["ServiceMonitor", name] = _service_monitor(name, serving)
+    return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
+
+
+def monitoring(spec: Spec) -> str:
+    """Return monitoring.json: what pods re-read without a restart."""
+    baselines = {
+        model.name: model.metrics.cetacean_score_mean
+        for model in spec.registry.models
+        if model.metrics and model.metrics.cetacean_score_mean is not None
+    }
+    content = {
+        "window": spec.drift.window,
+        "min_samples": spec.drift.min_samples,
+        "alarm_drop": spec.drift.alarm_drop,
+        "baselines": baselines,
+    }
+    return json.dumps(content, sort_keys=True)
+
+
+def _finish(resource: Resource, kind: str, name: str, body: Object) -> Object:
+    own = body.get("metadata", {})
+    metadata: dict[str, Any] = {
+        "namespace": resource.namespace,
+        "name": name,
+        "labels": {**own.get("labels", {}), **pod_labels(resource.name)},
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "name": resource.name,
+                "uid": resource.uid,
+                "controller": True,
+            }
+        ],
+    }
+    annotations = dict(own.get("annotations", {}))
+    manifest = {**body, "apiVersion": _VERSIONS[kind], "kind": kind, "metadata": metadata}
+    # What was applied last, so that a field that is no longer ours is given up and not only left as it is.
+    annotations[names.ANNOTATION_APPLIED] = canonical_digest([manifest, annotations])[:16]
+    metadata["annotations"] = annotations
+    return manifest
+
+
+def _deployment(name: str, serving: Serving, rollout: Rollout) -> Object:
+    annotations = {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": selector(name)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "revisionHistoryLimit": 10,
+        "progressDeadlineSeconds": serving.progress_deadline_seconds,
+        "template": pod_template(name=name, serving=serving, rollout=rollout),
+    }
+    if serving.autoscaling:
+        annotations[names.ANNOTATION_AUTOSCALED] = "true"
+    else:
+        spec["replicas"] = serving.replicas
+    return {"metadata": {"annotations": annotations}, "spec": spec}
+
+
+def _service(name: str) -> Object:
+    port = {"name": names.PORT_NAME, "port": 80, "targetPort": names.PORT_NAME, "protocol": "TCP"}
+    return {"spec": {"selector": selector(name), "ports": [port]}}
+
+
+def _autoscaler(name: str, serving: Serving) -> Object:
+    scaling = serving.autoscaling
+    assert scaling is not None  # noqa: S101 -- the caller asked
+    target = {"type": "Utilization", "averageUtilization": scaling.target_cpu_utilization_percentage}
+    return {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": scaling.min_replicas,
+            "maxReplicas": scaling.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        }
+    }
+
+
+def _budget(name: str, serving: Serving) -> Object | None:
+    given = serving.pod_disruption_budget
+    fewest = serving.autoscaling.min_replicas if serving.autoscaling else serving.replicas
+    # With a single replica a budget would block every drain.
+    if not (given.enabled if given else fewest > 1):
+        return None
+    bound: dict[str, Any] = {"maxUnavailable": 1}
+    if given and given.min_available is not None:
+        bound = {"minAvailable": given.min_available}
+    elif given and given.max_unavailable is not None:
+        bound = {"maxUnavailable": given.max_unavailable}
+    return {"spec": {"selector": {"matchLabels": selector(name)}, **bound}}
+
+
+def _network_policy(name: str, serving: Serving) -> Object:
+    policy = serving.network_policy
+    peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
+    operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.LABEL_NAME: names.MANAGER}}}
+    return {
+        "spec": {
+            "podSelector": {"matchLabels": selector(name)},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [*peers, operator], "ports": [{"port": names.PORT, "protocol": "TCP"}]}],
+        }
+    }
+
+
+def _service_monitor(name: str, serving: Serving) -> Object:
+    monitor = serving.service_monitor
+    assert monitor is not None  # noqa: S101 -- the caller asked
+    endpoint = {"port": names.PORT_NAME, "path": "/metrics", "interval": monitor.interval}
+    return {
+        "metadata": {"labels": dict(monitor.labels)},
+        "spec": {"selector": {"matchLabels": selector(name)}, "endpoints": [endpoint]},
+    }

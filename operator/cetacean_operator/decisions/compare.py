@@ -1,0 +1,76 @@
+"""Is what we want already there? A manifest is held against a live object field by field.
+
+Only fields of the manifest count: defaults, other managers' fields and status do not. Quantities are compared by
+value, as the API server writes them its own way (`1000m` turns into `1`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?[0-9]+))?$")
+_BINARY = {suffix: Decimal(1024) ** (power + 1) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))}
+_DECIMAL = {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("num", start=-3)}
+_DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", start=1)}
+_QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
+# What the API server merges lists by, instead of replacing them.
+_KEYS = ("name", "mountPath", "containerPort", "uid", "type")
+
+
+def quantity(value: object) -> Decimal | None:
+    """Return the number that a Kubernetes quantity stands for, None where it is none."""
+    match = _NUMBER.match(str(value))
+    if match is None:
+        return None
+    number, binary, decimal, exponent = match.groups()
+    if exponent:
+        return Decimal(number) * Decimal(10) ** int(exponent)
+    return Decimal(number) * (_BINARY[binary] if binary else _DECIMAL[decimal] if decimal else 1)
+
+
+def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = False) -> Iterator[str]:
+    """Yield the paths at which `live` is not as `wanted` says; none where all of `wanted` is there."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        for key, value in wanted.items():
+            inner = quantities or key in _QUANTITIES
+            yield from differences(value, live.get(key), f"{path}.{key}" if path else key, quantities=inner)
+    elif isinstance(wanted, list) and isinstance(live, list):
+        yield from _lists(wanted, live, path)
+    elif not _same(wanted, live, quantities=quantities):
+        yield path
+
+
+def _lists(wanted: list[Any], live: list[Any], path: str) -> Iterator[str]:
+    key = _key(wanted)
+    if key is None:
+        if len(wanted) != len(live):
+            yield path
+            return
+        for index, (one, other) in enumerate(zip(wanted, live, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+        return
+    there = {item.get(key): item for item in live if isinstance(item, dict)}
+    for item in wanted:
+        yield from differences(item, there.get(item[key]), f"{path}[{item[key]}]")
+
+
+def _key(items: list[Any]) -> str | None:
+    for key in _KEYS:
+        values = [item.get(key) for item in items if isinstance(item, dict)]
+        if len(values) == len(items) > 0 and None not in values and len(set(map(str, values))) == len(values):
+            return key
+    return None
+
+
+def _same(wanted: Any, live: Any, *, quantities: bool) -> bool:
+    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
+        return True
+    if wanted in ({}, [], None, "") and live in ({}, [], None, ""):
+        return True
+    if not quantities or isinstance(wanted, dict | list) or live is None:
+        return False
+    one = quantity(wanted)
+    return one is not None and one == quantity(live)

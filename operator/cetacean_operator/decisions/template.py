@@ -1,0 +1,154 @@
+"""The pod template. Whatever changes here restarts every model: tests/unit/operator pins its hash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cetacean_operator.api import names
+from cetacean_operator.api.serving import Serving
+from cetacean_operator.decisions.identity import Rollout, label
+
+_USER = 65532
+_PROBE_PERIOD = 2
+_DRAIN_SECONDS = 5
+
+
+def pod_labels(name: str) -> dict[str, str]:
+    """Return the operator's labels of a resource's pods and children."""
+    return {
+        names.LABEL_NAME: names.APP,
+        names.LABEL_INSTANCE: name,
+        names.LABEL_MANAGED_BY: names.MANAGER,
+        names.LABEL_MODEL: name,
+    }
+
+
+def pod_template(*, name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
+    """Build the template of the pods that serve `rollout`."""
+    annotations = {
+        names.ANNOTATION_MODEL: rollout.model.name,
+        names.ANNOTATION_WEIGHTS_DIGEST: rollout.weights_digest,
+        names.ANNOTATION_CONFIG_DIGEST: rollout.config_digest,
+        names.ANNOTATION_ROLLOUT_ID: rollout.id,
+    }
+    return {
+        "metadata": {
+            "labels": {**(serving.pod_labels or {}), **pod_labels(name)},
+            "annotations": {**(serving.pod_annotations or {}), **annotations},
+        },
+        "spec": _pod_spec(name, serving, rollout),
+    }
+
+
+def change_cause(rollout: Rollout) -> str:
+    """Return what `kubectl rollout history` shows."""
+    digest = rollout.model.sha256
+    gate = rollout.env["CETACEAN_GATE__THRESHOLD"]
+    return f"{label(rollout.model)} ({f'sha256:{digest[:12]}' if digest else 'no digest'}), threshold {gate}"
+
+
+def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        # A Service named "cetacean" would otherwise put CETACEAN_PORT and the like into the environment.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": serving.termination_grace_period_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_container(names.INIT_CONTAINER, serving, rollout)],
+        "containers": [_container(names.CONTAINER, serving, rollout) | _serving_parts(serving)],
+        "volumes": [
+            {"name": "weights", **_cache(serving)},
+            {"name": "monitoring", "configMap": {"name": f"{name}-monitoring"}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+    if serving.image_pull_secrets:
+        spec["imagePullSecrets"] = [secret.wire() for secret in serving.image_pull_secrets]
+    for key, value in (
+        ("nodeSelector", serving.node_selector),
+        ("tolerations", serving.tolerations),
+        ("affinity", serving.affinity),
+        ("topologySpreadConstraints", serving.topology_spread_constraints),
+        ("serviceAccountName", serving.service_account_name),
+        ("priorityClassName", serving.priority_class_name),
+        ("runtimeClassName", serving.runtime_class_name),
+    ):
+        if value:
+            spec[key] = list(value) if isinstance(value, tuple) else value
+    return spec
+
+
+def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
+    """What both containers share: they read the same settings."""
+    env = {
+        **rollout.env,
+        "CETACEAN_WEIGHTS_CACHE": names.CACHE_PATH,
+        "CETACEAN_MONITORING_FILE": f"{names.MONITORING_PATH}/{names.MONITORING_FILE}",
+        "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
+        "CETACEAN_ROLLOUT_ID": rollout.id,
+    }
+    extra = [item.wire() for item in serving.env if item.name not in env]
+    container: dict[str, Any] = {
+        "name": name,
+        "image": serving.image,
+        "imagePullPolicy": serving.image_pull_policy,
+        "args": [name],
+        "env": [{"name": key, "value": value} for key, value in env.items()] + extra,
+        "volumeMounts": [
+            {"name": "weights", "mountPath": names.CACHE_PATH},
+            {"name": "monitoring", "mountPath": names.MONITORING_PATH, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of the pod's own
+        ],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if serving.resources:
+        container["resources"] = serving.resources
+    return container
+
+
+def _serving_parts(serving: Serving) -> dict[str, Any]:
+    def probe(path: str, *, period: int, failures: int, timeout: int) -> dict[str, Any]:
+        return {
+            "httpGet": {"path": path, "port": names.PORT_NAME},
+            "periodSeconds": period,
+            "failureThreshold": failures,
+            "timeoutSeconds": timeout,
+        }
+
+    return {
+        "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT}],
+        # Loading weights is part of starting: until then neither liveness nor readiness is asked.
+        "startupProbe": probe(
+            "/v2/health/ready",
+            period=_PROBE_PERIOD,
+            failures=-(-serving.startup_seconds // _PROBE_PERIOD),
+            timeout=2,
+        ),
+        "livenessProbe": probe("/health", period=10, failures=6, timeout=5),
+        "readinessProbe": probe("/v2/health/ready", period=5, failures=3, timeout=3),
+        # Endpoints learn of the end a moment after the pod does: go on answering until they have.
+        "lifecycle": {"preStop": {"sleep": {"seconds": min(_DRAIN_SECONDS, _grace(serving))}}},
+    }
+
+
+def _grace(serving: Serving) -> int:
+    return max(1, serving.termination_grace_period_seconds // 2)
+
+
+def _cache(serving: Serving) -> dict[str, Any]:
+    cache = serving.weights_cache
+    if cache and cache.persistent_volume_claim:
+        return {"persistentVolumeClaim": {"claimName": cache.persistent_volume_claim.claim_name}}
+    return {"emptyDir": {"sizeLimit": cache.size_limit} if cache and cache.size_limit is not None else {}}

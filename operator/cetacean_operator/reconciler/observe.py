@@ -1,0 +1,136 @@
+"""Collects what a decision needs from the store and the scraper, and remembers what outlives a single answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed
+from cetacean_operator.reconciler import pods
+from cetacean_operator.reconciler.scrape import Scrape, Target
+from cetacean_operator.reconciler.store import Key, Store
+
+_SNAPSHOTS = 32
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one pod."""
+
+    container: str = ""
+    identity: Identity | None = None
+    counters: deque[tuple[float, float]] = field(default_factory=deque)
+
+
+class Observer:
+    """Puts together what is known of a resource."""
+
+    def __init__(self, store: Store, result: Callable[[str], Scrape | None]) -> None:
+        """Take the store and the function that returns a pod's last answers by its uid."""
+        self._store = store
+        self._result = result
+        self._memory: dict[Key, dict[str, _Memory]] = {}
+        self.service_monitors = False
+
+    def observe(self, key: Key, *, window: int, taken: str | None = None, refused: str | None = None) -> Observed:
+        """Return what is now.
+
+        Args:
+            key: the resource.
+            window: how many of the newest requests the rejection rate is about, at least.
+            taken: a child's name that belongs to someone else.
+            refused: what the API server said to the last attempt to apply.
+        """
+        children: dict[tuple[str, str], Object] = {}
+        found = []
+        for obj in self._store.belonging(key):
+            if obj["kind"] == "Pod":
+                found.append(obj)
+            elif obj["kind"] != names.KIND:
+                children[obj["kind"], obj["metadata"]["name"]] = obj
+        known = self._memory.setdefault(key, {})
+        uids = {pod["metadata"]["uid"] for pod in found}
+        for uid in known.keys() - uids:
+            del known[uid]
+        observed = []
+        for pod in found:
+            scrape = self._result(pod["metadata"]["uid"])
+            memory = known.setdefault(pod["metadata"]["uid"], _Memory())
+            identity = _remember(memory, pod, scrape)
+            observed.append(pods.observed_pod(pod, scrape, identity, _drift(memory, scrape, window)))
+        return Observed(
+            children=children,
+            pods=tuple(observed),
+            service_monitors=self.service_monitors,
+            taken=taken,
+            refused=refused,
+        )
+
+    def targets(self, key: Key) -> Iterable[Target]:
+        """Return the resource's pods that can be asked."""
+        for obj in self._store.belonging(key):
+            if obj["kind"] == "Pod" and (target := pods.target_of(obj, key)) is not None:
+                yield target
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a resource that is gone."""
+        self._memory.pop(key, None)
+
+
+def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity | None:
+    """Return what a pod serves; one unanswered question does not change what its container has loaded."""
+    container = pods.container_id(pod)
+    if container != memory.container:
+        memory.container, memory.identity = container, None
+        memory.counters.clear()
+    if (identity := pods.identity_of(scrape)) is not None:
+        memory.identity = identity
+    return memory.identity
+
+
+def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport | None:
+    if scrape is None or scrape.drift_stats is None:
+        return None
+    stats, metrics = scrape.drift_stats, scrape.metrics
+    predictions, rejections = metrics.get("predictions_total", 0.0), metrics.get("rejections_total", 0.0)
+    answered, rejected = _recent(
+        memory.counters,
+        predictions + rejections,
+        scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
+        window,
+    )
+    return DriftReport(
+        samples=max(0, int(_number(stats.get("n")) or 0)),
+        mean=_fraction(stats.get("score_mean")),
+        alarms=max(0, int(_number(stats.get("alarms_total")) or 0)),
+        score_avg=_fraction(metrics.get("cetacean_score_avg")),
+        predictions=predictions + rejections,
+        requests=answered,
+        rejections=rejected,
+    )
+
+
+def _recent(counters: deque[tuple[float, float]], answered: float, rejected: float, window: int) -> tuple[float, float]:
+    """Return how much two counters have grown over the newest `window` requests, or a little more."""
+    if counters and answered < counters[-1][0]:
+        counters.clear()  # the process began anew
+    if not counters:
+        counters.append((0.0, 0.0) if answered <= window else (answered, rejected))
+    # Few snapshots are enough: each covers a part of the window.
+    if answered - counters[-1][0] >= window / (_SNAPSHOTS / 2):
+        counters.append((answered, rejected))
+    while len(counters) > 1 and answered - counters[1][0] >= window:
+        counters.popleft()
+    first = counters[0]
+    return answered - first[0], max(0.0, rejected - first[1])
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _fraction(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0.0 <= number <= 1.0 else None

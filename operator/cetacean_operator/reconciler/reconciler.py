@@ -1,0 +1,164 @@
+"""One resource at a time: observe, decide, apply what is missing, look again, tell.
+
+Level-based: nothing is remembered between two reconciles but what cannot be read again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import Observed, Resource
+from cetacean_operator.api.spec import Drift, InvalidResourceError, parse_spec
+from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.plan import Plan, status_as_applied
+from cetacean_operator.metrics import Metrics
+from cetacean_operator.reconciler import series
+from cetacean_operator.reconciler.kube import ApiError, Object
+from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
+from cetacean_operator.reconciler.observe import Observer
+from cetacean_operator.reconciler.scrape import Scraper
+from cetacean_operator.reconciler.store import Key, Store
+from cetacean_operator.reconciler.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+_ROUNDS = 3
+# Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
+_TOLD = frozenset({400, 403, 404, 413, 422})
+
+
+class Reconciler:
+    """Brings one resource after the other to what its spec says."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        observer: Observer,
+        scraper: Scraper,
+        writer: Writer,
+        leadership: Leadership,
+        metrics: Metrics,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take everything that is needed; `clock` returns the time with its zone."""
+        self._store, self._observer, self._scraper = store, observer, scraper
+        self._writer, self._leadership, self._metrics, self._clock = writer, leadership, metrics, clock
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one resource to what its spec says.
+
+        Returns:
+            The seconds after which time alone may have changed something, None where it cannot.
+
+        Raises:
+            ApiError: the API server refused or did not answer; to be tried again.
+        """
+        try:
+            self._leadership.require()
+        except NotLeadingError:
+            self._scraper.forget(key)
+            return None
+        found = self._store.get(names.KIND, *key)
+        if found is None:
+            self._forget(key)
+            return None
+        resource = Resource.of(found)
+        if resource.deleting:
+            self._scraper.forget(key)  # the garbage collector does the rest
+            return None
+        drift = _drift_settings(resource)
+        self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
+        observed = self._observer.observe(key, window=drift.window)
+        plan, refusal = await self._settle(resource, observed, drift)
+        self._metrics.set_model(*key, series.of(self._metrics, plan.status))
+        await self._tell(resource, observed, plan)
+        if refusal is not None:
+            raise refusal
+        return plan.requeue_after
+
+    async def _settle(self, resource: Resource, observed: Observed, drift: Drift) -> tuple[Plan, ApiError | None]:
+        """Apply and look again until nothing is left to apply."""
+        key = (resource.namespace, resource.name)
+        plan = decide(resource, observed, self._clock())
+        for _ in range(_ROUNDS):
+            if not plan.apply and not plan.delete:
+                break
+            taken, refusal = None, None
+            try:
+                taken = await self._write(resource, observed, plan)
+            except ApiError as error:
+                if error.code not in _TOLD:
+                    raise
+                refusal = error
+            refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
+            observed = self._observer.observe(key, window=drift.window, taken=taken, refused=refused)
+            plan = decide(resource, observed, self._clock())
+            if taken or refusal:
+                return plan, refusal
+        return plan, None
+
+    async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
+        """Apply and delete children; return what is someone else's, then nothing was applied."""
+        new = [child for child in plan.apply if (child["kind"], child["metadata"]["name"]) not in observed.children]
+        for child in new:
+            if conflict := await self._writer.owner_conflict(resource, child):
+                return conflict
+        for child in plan.apply:
+            ref = (child["kind"], child["metadata"]["name"])
+            await self._writer.child(child, observed.children.get(ref))
+            self._log(resource, "Applied", f"{'/'.join(ref)}: {_reasons(plan, observed, ref)}")
+        for doomed in plan.delete:
+            await self._writer.delete(resource.namespace, doomed)
+            self._log(resource, "Deleted", f"{doomed.kind}/{doomed.name}")
+        return None
+
+    async def _tell(self, resource: Resource, observed: Observed, plan: Plan) -> None:
+        """Write annotations, status and events, where they are news."""
+        if observed.unasked and resource.status:
+            return  # the scraper asks for another reconcile as soon as the pod has answered, or has not
+        own = {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
+        if own != plan.annotations:
+            version = await self._writer.annotate(resource, plan.annotations)
+            resource = replace(resource, resource_version=version)
+        status = status_as_applied(plan.status)
+        if status != resource.status:
+            await self._writer.status(resource, status)
+            for event in plan.events:
+                self._log(resource, event.reason, event.message)
+                await self._writer.event(resource, event)
+
+    def _forget(self, key: Key) -> None:
+        self._scraper.forget(key)
+        self._observer.forget(key)
+        self._metrics.forget_model(*key)
+
+    @staticmethod
+    def _log(resource: Resource, reason: str, message: str) -> None:
+        extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": reason}
+        _LOG.info("%s: %s", reason, message, extra=extra)
+
+
+def owner_of(obj: Object) -> str | None:
+    """Return the name of the CetaceanModel that an object belongs to: its own, or the one of its label."""
+    meta = obj["metadata"]
+    if obj["kind"] == names.KIND:
+        return str(meta["name"])
+    return (meta.get("labels") or {}).get(names.LABEL_MODEL)
+
+
+def _drift_settings(resource: Resource) -> Drift:
+    try:
+        return parse_spec(resource.spec).drift
+    except InvalidResourceError:
+        return Drift()
+
+
+def _reasons(plan: Plan, observed: Observed, ref: tuple[str, str]) -> str:
+    if ref not in observed.children:
+        return "it was not there"
+    paths = [path for path in plan.differences.get("/".join(ref), ()) if names.ANNOTATION_APPLIED not in path]
+    return ", ".join(paths[:5]) or "what is applied has changed"

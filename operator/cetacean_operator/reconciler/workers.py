@@ -1,0 +1,130 @@
+"""The workers behind the queue, and the listing that repairs what a watch has lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol
+
+from cetacean_operator.api import names
+from cetacean_operator.metrics import Metrics
+from cetacean_operator.reconciler import kube as api
+from cetacean_operator.reconciler.kube import ApiError, Object
+from cetacean_operator.reconciler.lease import NotLeadingError
+from cetacean_operator.reconciler.queue import WorkQueue
+from cetacean_operator.reconciler.reconciler import Reconciler
+from cetacean_operator.reconciler.store import Key, Store
+
+_LOG = logging.getLogger(__name__)
+
+
+class Lister(Protocol):
+    """What a listing needs of the API server."""
+
+    def list(self, resource: api.Resource, namespace: str | None, *, label_selector: str = "") -> AsyncIterator[Object]:
+        """Yield all objects."""
+
+    async def serves(self, resource: api.Resource) -> bool:
+        """Return whether this resource is served."""
+
+
+async def work(queue: WorkQueue[Key], reconciler: Reconciler, metrics: Metrics, *, timeout: float) -> None:  # noqa: ASYNC109 -- a bound on each reconcile, not on this
+    """Reconcile whatever is due, one resource at a time, until cancelled. Nothing ends it."""
+    while True:
+        key = await queue.take()
+        started = time.monotonic()
+        result = "error"
+        try:
+            async with asyncio.timeout(timeout):
+                after = await reconciler.reconcile(key)
+        except NotLeadingError:
+            result = "not_leading"
+        except Exception as error:  # noqa: BLE001 -- one bad resource must not end a worker
+            _failed(queue, metrics, key, error)
+        else:
+            result = "ok"
+            queue.succeeded(key)
+            if after is not None:
+                queue.add_after(key, after + 1.0)
+        finally:
+            queue.done(key)
+            metrics.reconcile_seconds.labels(result).observe(time.monotonic() - started)
+
+
+def _failed(queue: WorkQueue[Key], metrics: Metrics, key: Key, error: Exception) -> None:
+    known = isinstance(error, ApiError | TimeoutError)
+    conflict = isinstance(error, ApiError) and error.code == 409
+    reason = (error.reason or "NoAnswer") if isinstance(error, ApiError) else type(error).__name__
+    delay = queue.retry(key)
+    if isinstance(error, ApiError) and error.retry_after:
+        queue.add_after(key, error.retry_after)
+    metrics.reconcile_errors.labels(reason if known else "Unexpected").inc()
+    extra = {"resource": "/".join(key), "reason": reason}
+    level = logging.DEBUG if conflict else logging.WARNING if known else logging.ERROR
+    _LOG.log(level, "%s, again in %.1f s", str(error) or reason, delay, extra=extra, exc_info=None if known else error)
+
+
+class Resync:
+    """Lists everything now and then, and puts right what the store has missed."""
+
+    def __init__(
+        self,
+        *,
+        kube: Lister,
+        store: Store,
+        queue: WorkQueue[Key],
+        metrics: Metrics,
+        namespaces: Iterable[str],
+        on_service_monitors: Callable[[bool], None],
+    ) -> None:
+        """Take the API server and what it is compared with; no namespaces: the whole cluster."""
+        self._kube, self._store, self._queue, self._metrics = kube, store, queue, metrics
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._on_service_monitors = on_service_monitors
+
+    async def run(self, interval: float) -> None:
+        """List every `interval` seconds, with jitter, until cancelled."""
+        while True:
+            await asyncio.sleep(interval * random.uniform(0.8, 1.2))
+            try:
+                await self.once(spread=interval / 10)
+            except ApiError as error:
+                _LOG.warning("resync: %s", error, extra={"reason": "ResyncFailed"})
+
+    async def once(self, *, spread: float = 0.0) -> None:
+        """List everything now and reconcile all resources, over `spread` seconds.
+
+        Raises:
+            ApiError: something could not be listed; what was listed before it is taken in.
+        """
+        monitors = await self._kube.serves(api.SERVICE_MONITORS)
+        self._on_service_monitors(monitors)
+        for resource in (api.MODELS, api.PODS, *api.CHILDREN, *((api.SERVICE_MONITORS,) if monitors else ())):
+            for namespace in self._namespaces:
+                await self._list(resource, namespace)
+            self._metrics.relists.labels(resource.plural).inc()
+        for key in self._store.keys(names.KIND):
+            self._queue.add_after(key, random.uniform(0.0, spread) if spread else 0.0)
+
+    async def _list(self, resource: api.Resource, namespace: str | None) -> None:
+        before = {
+            (space, name): entry for space, name, entry in self._store.refs(resource.kind) if namespace in (None, space)
+        }
+        selector = "" if resource is api.MODELS else names.LABEL_MODEL
+        repaired = 0
+        async for obj in self._kube.list(resource, namespace, label_selector=selector):
+            before.pop((obj["metadata"]["namespace"], obj["metadata"]["name"]), None)
+            if (key := self._store.put(obj)) is not None:
+                repaired += 1
+                self._queue.add(key)
+        now = {(space, name): entry for space, name, entry in self._store.refs(resource.kind)}
+        for (space, name), entry in before.items():
+            # Listed by nobody, and not written since: it is gone.
+            if now.get((space, name)) is entry and (key := self._store.remove(resource.kind, space, name, entry.uid)):
+                repaired += 1
+                self._queue.add(key)
+        if repaired:
+            self._metrics.repairs.labels(resource.plural).inc(repaired)

@@ -1,0 +1,152 @@
+"""All writes to the API server: each asks for the lease first and ends before another may take it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import Object, Resource
+from cetacean_operator.decisions.plan import Doomed, EventSpec
+from cetacean_operator.reconciler import kube as api
+from cetacean_operator.reconciler.kube import ApiError
+from cetacean_operator.reconciler.lease import Leadership
+from cetacean_operator.reconciler.store import Store
+
+_LOG = logging.getLogger(__name__)
+_HANDOVER = f"{names.MANAGER}-handover"
+_NOTE_LIMIT = 1024
+T = TypeVar("T")
+
+
+class KubeFace(Protocol):
+    """What is needed of the API server."""
+
+    async def apply(
+        self, resource: api.Resource, manifest: Object, *, subresource: str | None = None, manager: str = ...
+    ) -> Object:
+        """Server-side apply."""
+
+    async def create(self, resource: api.Resource, manifest: Object) -> Object:
+        """Create an object."""
+
+    async def get(self, resource: api.Resource, namespace: str, name: str) -> Object | None:
+        """Return an object, or None."""
+
+    async def delete(self, resource: api.Resource, namespace: str, name: str, *, uid: str) -> None:
+        """Delete the object with this uid."""
+
+
+class Writer:
+    """Writes, and puts what the API server answers into the store."""
+
+    def __init__(
+        self,
+        kube: KubeFace,
+        store: Store,
+        leadership: Leadership,
+        *,
+        instance: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the API server, the store and the lease; `instance` names this process in events."""
+        self._kube, self._store, self._leadership = kube, store, leadership
+        self._instance, self._clock = instance, clock
+
+    async def owner_conflict(self, resource: Resource, manifest: Object) -> str | None:
+        """Return `Kind name` where an object of that name exists and is someone else's."""
+        kind, meta = manifest["kind"], manifest["metadata"]
+        live = await self._kube.get(api.BY_KIND[kind], meta["namespace"], meta["name"])
+        if live is None:
+            return None
+        owner = next((ref for ref in live["metadata"].get("ownerReferences", ()) if ref.get("controller")), None)
+        if owner is not None:
+            # A resource that was deleted and made anew has another uid; the garbage collector is on its way.
+            ours = (owner["kind"], owner["name"]) == (names.KIND, resource.name)
+        else:
+            ours = (live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name
+        return None if ours else f"{kind} {meta['name']}"
+
+    async def child(self, manifest: Object, live: Object | None) -> None:
+        """Apply one child."""
+        resource = api.BY_KIND[manifest["kind"]]
+        if manifest["kind"] == "Deployment" and live is not None and "replicas" not in manifest["spec"]:
+            await self._hand_replicas_over(resource, manifest, live)
+        self._put(await self._led(lambda: self._kube.apply(resource, manifest)))
+
+    async def delete(self, namespace: str, doomed: Doomed) -> None:
+        """Delete one child."""
+        resource = api.BY_KIND[doomed.kind]
+        await self._led(lambda: self._kube.delete(resource, namespace, doomed.name, uid=doomed.uid))
+        self._store.remove(doomed.kind, namespace, doomed.name, doomed.uid)
+
+    async def annotate(self, resource: Resource, annotations: Mapping[str, str]) -> str:
+        """Set the resource's annotations that are ours; return its new resourceVersion."""
+        manifest = {"metadata": {**_identity(resource), "annotations": dict(annotations)}}
+        answer = await self._led(lambda: self._kube.apply(api.MODELS, manifest))
+        self._put(answer)
+        return str(answer["metadata"].get("resourceVersion", ""))
+
+    async def status(self, resource: Resource, status: Mapping[str, Any]) -> None:
+        """Set the status, unless the resource has changed since it was read (then 409)."""
+        manifest = {"metadata": _identity(resource), "status": dict(status)}
+        self._put(await self._led(lambda: self._kube.apply(api.MODELS, manifest, subresource="status")))
+
+    async def event(self, resource: Resource, event: EventSpec) -> None:
+        """Tell of a transition; one that cannot be told is only logged."""
+        manifest = {
+            "metadata": {"namespace": resource.namespace, "name": f"{resource.name}.{uuid.uuid4().hex[:16]}"},
+            "eventTime": self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": f"{names.GROUP}/{names.MANAGER}",
+            "reportingInstance": self._instance[:128],
+            "action": event.action,
+            "reason": event.reason,
+            "type": event.type,
+            "note": event.message.encode()[:_NOTE_LIMIT].decode(errors="ignore"),
+            "regarding": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "namespace": resource.namespace,
+                "name": resource.name,
+                "uid": resource.uid,
+            },
+        }
+        try:
+            await self._led(lambda: self._kube.create(api.EVENTS, manifest))
+        except (ApiError, TimeoutError) as error:
+            _LOG.warning(
+                "event %s: %s", event.reason, error, extra={"resource": f"{resource.namespace}/{resource.name}"}
+            )
+
+    async def _hand_replicas_over(self, resource: api.Resource, manifest: Object, live: Object) -> None:
+        """Keep the number of replicas when it stops being ours.
+
+        A field that nobody owns any longer falls back to its default: one replica. So another manager holds it until
+        the autoscaler writes it.
+        """
+        if names.ANNOTATION_AUTOSCALED in (live["metadata"].get("annotations") or {}):
+            return
+        meta = {key: manifest["metadata"][key] for key in ("namespace", "name")}
+        held = {"metadata": meta, "spec": {"replicas": int(live["spec"].get("replicas", 1))}}
+        await self._led(lambda: self._kube.apply(resource, held, manager=_HANDOVER))
+
+    async def _led(self, write: Callable[[], Awaitable[T]]) -> T:
+        async with asyncio.timeout(self._leadership.require()):
+            return await write()
+
+    def _put(self, answer: Object) -> None:
+        self._store.put(answer)
+
+
+def _identity(resource: Resource) -> Object:
+    # With uid and resourceVersion an apply cannot create anew what was deleted, nor overwrite what was not seen.
+    return {
+        "namespace": resource.namespace,
+        "name": resource.name,
+        "uid": resource.uid,
+        "resourceVersion": resource.resource_version,
+    }
