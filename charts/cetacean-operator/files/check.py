@@ -1,0 +1,84 @@
+"""What `helm test` runs in the operator's image: the API takes models, refuses wrong ones, and the operator is ready.
+
+Nothing is created: the resources are sent as dry runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from kubernetes import client, config
+
+GROUP, VERSION, PLURAL = "ecomarineai.org", "v1alpha1", "cetaceanmodels"
+PROBES_PORT = 8081
+
+
+def model(active: str) -> dict[str, Any]:
+    """Return a CetaceanModel of one model, `a`."""
+    entry = {
+        "name": "a",
+        "version": "1.0.0",
+        "architecture": "CetaceanIdentificationModel",
+        "weightsUrl": "https://example.org/a.ckpt",
+    }
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "CetaceanModel",
+        "metadata": {"name": "helm-test"},
+        "spec": {
+            "registry": {"schemaVersion": "1.0", "active": active, "models": [entry]},
+            "serving": {"image": "example.org/inference:test"},
+        },
+    }
+
+
+def served(objects: Any) -> str:
+    """The CRD is established: only then its API is served."""
+    names = {resource.name for resource in objects.get_api_resources(GROUP, VERSION).resources}
+    if not {PLURAL, f"{PLURAL}/status", f"{PLURAL}/scale"} <= names:
+        raise SystemExit(f"expected {PLURAL} with status and scale, got {sorted(names)}")
+    return f"{GROUP}/{VERSION} is served"
+
+
+def validated(objects: Any, namespace: str) -> str:
+    """A right resource is taken, one whose active model is not listed is refused."""
+    objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("a"), dry_run="All")
+    try:
+        objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
+    except client.ApiException as error:
+        if error.status == 422 and "active" in str(error.body):
+            return "a wrong resource is refused"
+        raise
+    raise SystemExit("expected the API server to refuse a resource whose active model is not listed")
+
+
+def ready(core: Any, namespace: str, selector: str) -> Iterator[str]:
+    """Every operator pod that is to stay answers on /readyz."""
+    found = core.list_namespaced_pod(namespace, label_selector=selector, field_selector="status.phase=Running").items
+    pods = [pod for pod in found if pod.metadata.deletion_timestamp is None]
+    if not pods:
+        raise SystemExit(f"expected running pods labelled {selector} in {namespace}")
+    for pod in pods:
+        address = f"[{pod.status.pod_ip}]" if ":" in pod.status.pod_ip else pod.status.pod_ip
+        with urllib.request.urlopen(f"http://{address}:{PROBES_PORT}/readyz", timeout=10) as answer:  # noqa: S310 -- a pod
+            yield f"{pod.metadata.name} is ready: {answer.status}"
+
+
+def main() -> int:
+    """Check all of it; the first thing that is not so ends it with an error."""
+    config.load_incluster_config()
+    namespace, selector = os.environ["POD_NAMESPACE"], os.environ["OPERATOR_SELECTOR"]
+    objects = client.CustomObjectsApi()
+    print(served(objects))
+    print(validated(objects, namespace))
+    for line in ready(client.CoreV1Api(), namespace, selector):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
