@@ -76,8 +76,9 @@ cluster: venv  ## start the local cluster and leave it up
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
 	@$(PYTHON) -m local_cluster down
 
-crd: venv  ## write the CRD from the Python types
+crd: venv  ## write the CRD from the Python types, and the chart's copy of it
 	@$(PYTHON) -m cetacean_operator.api.crd > crds/ecomarineai.org_cetaceanmodels.yaml
+	@cp crds/ecomarineai.org_cetaceanmodels.yaml charts/cetacean-operator/files/
 
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
