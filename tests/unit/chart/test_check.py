@@ -1,0 +1,131 @@
+"""The script of `helm test`, against an API server and pods that are faked."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from kubernetes.client import ApiException
+from pydantic import ValidationError
+
+from cetacean_operator.api.spec import Spec
+
+SERVED = ("cetaceanmodels", "cetaceanmodels/status", "cetaceanmodels/scale")
+
+
+@pytest.fixture(scope="module")
+def check(chart: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("chart_check", chart / "files/check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Objects:
+    """CustomObjectsApi that refuses what the CRD would."""
+
+    def __init__(self, *, served: tuple[str, ...] = SERVED, refusal: int | None = 422) -> None:
+        self.served, self.refusal = served, refusal
+        self.created: list[dict[str, Any]] = []
+
+    def get_api_resources(self, group: str, version: str) -> Any:
+        assert (group, version) == ("ecomarineai.org", "v1alpha1")
+        return SimpleNamespace(resources=[SimpleNamespace(name=name) for name in self.served])
+
+    def create_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, body: dict[str, Any], *, dry_run: str
+    ) -> None:
+        assert (namespace, plural, dry_run) == ("system", "cetaceanmodels", "All")
+        try:
+            Spec.model_validate(body["spec"])
+        except ValidationError as error:
+            if self.refusal is not None:
+                raised = ApiException(status=self.refusal, reason="Invalid")
+                raised.body = str(error)
+                raise raised from error
+        self.created.append(body)
+
+
+def test_an_api_that_takes_and_refuses_passes(check: ModuleType) -> None:
+    objects = Objects()
+    assert check.served(objects) == "ecomarineai.org/v1alpha1 is served"
+    assert check.validated(objects, "system") == "a wrong resource is refused"
+    assert len(objects.created) == 1
+
+
+def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="expected cetaceanmodels with status and scale"):
+        check.served(Objects(served=("cetaceanmodels",)))
+
+
+def test_an_api_that_refuses_nothing_fails(check: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="expected the API server to refuse"):
+        check.validated(Objects(refusal=None), "system")
+
+
+def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
+    with pytest.raises(ApiException, match="403"):
+        check.validated(Objects(refusal=403), "system")
+
+
+@contextmanager
+def probes(status: int) -> Iterator[int]:
+    """A server that answers every GET with `status`; yields its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 -- its name there
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def core(*pods: tuple[str, str | None]) -> Any:
+    """CoreV1Api with pods (name, time of deletion) on loopback."""
+    items = [
+        SimpleNamespace(
+            metadata=SimpleNamespace(name=name, deletion_timestamp=gone), status=SimpleNamespace(pod_ip="127.0.0.1")
+        )
+        for name, gone in pods
+    ]
+    return SimpleNamespace(list_namespaced_pod=lambda *_args, **_kwargs: SimpleNamespace(items=items))
+
+
+def test_every_pod_that_stays_is_asked(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with probes(200) as port:
+        monkeypatch.setattr(check, "PROBES_PORT", port)
+        lines = list(check.ready(core(("a", None), ("b", None), ("old", "now")), "system", "app=x"))
+    assert lines == ["a is ready: 200", "b is ready: 200"]
+
+
+def test_a_pod_that_is_not_ready_fails(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with probes(503) as port:
+        monkeypatch.setattr(check, "PROBES_PORT", port)
+        with pytest.raises(HTTPError, match="503") as raised:
+            list(check.ready(core(("a", None)), "system", "app=x"))
+        raised.value.close()
+
+
+def test_no_pod_at_all_fails(check: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="expected running pods labelled app=x in system"):
+        list(check.ready(core(), "system", "app=x"))

@@ -1,0 +1,57 @@
+"""What the chart repeats from elsewhere in the repository is the same there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cetacean_operator.api import names
+from cetacean_operator.metrics import Metrics
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CRD = "ecomarineai.org_cetaceanmodels.yaml"
+FUNCTIONS = {"absent", "sum", "rate", "max", "by", "and", "or", "unless", "on", "ignoring", "increase", "time"}
+
+
+def test_the_chart_holds_the_generated_crd(chart: Path) -> None:
+    copy, generated = (chart / "files" / CRD).read_bytes(), (REPOSITORY / "crds" / CRD).read_bytes()
+    assert copy == generated, "run `make crd`"
+
+
+def test_the_chart_names_the_released_version(chart: Path) -> None:
+    metadata = yaml.safe_load((chart / "Chart.yaml").read_text())
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert metadata["appVersion"] == project["version"]
+
+
+def alerts() -> list[dict[str, Any]]:
+    files = sorted((REPOSITORY / "charts/cetacean-operator/rules").glob("*.yaml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_an_alert_speaks_of_series_that_exist(alert: dict[str, Any]) -> None:
+    series = {
+        name
+        for family in Metrics().registry.collect()
+        for name in (family.name, *(f"{family.name}_{suffix}" for suffix in ("total", "bucket", "sum", "count")))
+    }
+    expression = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|by \([^)]*\)', "", alert["expr"])
+    used = set(re.findall(r"[a-z_]{3,}", expression)) - FUNCTIONS
+    assert used
+    assert used <= series
+    conditions = set(re.findall(r'type="(\w+)"', alert["expr"]))
+    assert conditions <= {*names.CONDITIONS, names.RECALIBRATION_OVERDUE}
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_an_alert_says_what_is_wrong_and_how_bad(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in ("warning", "critical")
+    assert alert["annotations"]["summary"]
+    assert alert["annotations"]["description"]
