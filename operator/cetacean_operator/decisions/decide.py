@@ -105,6 +105,7 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
         delete=() if choice.target is None else _doomed(observed, wanted),
         annotations=drift.drift_annotations(verdict.shown),
         events=transitions(before, status),
+        promotes=(status.history, status.rollback) != (before.history, before.rollback),
         requeue_after=min((wait for wait in waits if wait is not None), default=None),
     )
 

@@ -32,7 +32,7 @@ def _promotions(before: Status, after: Status) -> Iterator[EventSpec]:
     if entry.reason == DRIFT_ROLLBACK:
         yield EventSpec("Warning", "DriftRollback", entry.why, "Rollback")
     elif entry.reason == SERVED_BEFORE:
-        yield EventSpec("Normal", "RollingBack", f"rolling out {name}: {entry.why}", "Rollback")
+        yield EventSpec("Normal", "Returning", f"rolling out {name}: {entry.why}", "Rollback")
     elif entry.reason == PASSED:
         yield EventSpec("Normal", "Promoting", f"rolling out {name}: {entry.why}", "Promote")
     else:

@@ -44,6 +44,8 @@ class Plan:
     annotations: dict[str, str] = field(default_factory=dict)
     """Of the resource itself."""
     events: tuple[EventSpec, ...] = ()
+    promotes: bool = False
+    """Whether history or rollback change: the status must say so before anything is applied, or the reason is lost."""
     requeue_after: float | None = None
     """Seconds until time alone changes something."""
 

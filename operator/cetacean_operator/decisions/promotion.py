@@ -97,7 +97,7 @@ def choose(
     if same_weights(candidate, current):
         return _stay(candidate=candidate, current=current, past=past, spec=spec, drift=drift, at=at)
     if past.has_served(candidate):
-        why = f"{label(candidate)} has served before: it goes back at once, without the gate"
+        why = _back(candidate)
         return Choice(candidate, ("True", SERVED_BEFORE, why), (SERVED_BEFORE, why))
     stable = current if past.has_served(current) else None
     if stable is None and (item := past.newest()):
@@ -111,6 +111,10 @@ def choose(
         why = f"{label(current)} never served and is no longer asked for"
         moved = (SERVED_BEFORE, why)
     return Choice(kept, ("False", names.GATE_REFUSED, message), moved)
+
+
+def _back(model: Model) -> str:
+    return f"{label(model)} has served before: it comes back at once, without the gate"
 
 
 def _first(candidate: Model, spec: Spec) -> Choice:
@@ -136,7 +140,10 @@ def _stay(*, candidate: Model, current: Model, past: Past, spec: Spec, drift: Dr
         first = history[0]
         status = "Unknown" if first.reason == ADOPTED else "True"
         return Choice(candidate, (status, first.reason, first.why), refusal=refusal)
-    # It was promoted, but not written down: the operator ended in between, or the status was lost.
+    # It was promoted, but not written down: the status was lost, or a person changed the Deployment.
+    if any(_is(item, candidate) for item in past.status.served):
+        why = _back(candidate)
+        return Choice(candidate, ("True", SERVED_BEFORE, why), (SERVED_BEFORE, why), refusal=refusal)
     before = past.newest(other_than=candidate)
     earlier = past.listed(before) if before else None
     passed, message = _judge(candidate, earlier, past.metrics(earlier) if earlier else None, spec)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from cetacean_operator.api import names
@@ -73,9 +72,15 @@ class Reconciler:
         drift = _drift_settings(resource)
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
         observed = self._observer.observe(key, window=drift.window)
+        plan = decide(resource, observed, self._clock())
+        if plan.promotes:
+            # First the intent, then the deed: whoever takes over in between knows why.
+            resource = await self._tell(resource, plan)
         plan, refusal = await self._settle(resource, observed, drift)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
-        await self._tell(resource, observed, plan)
+        if not observed.unasked or not resource.status:
+            # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
+            await self._tell(resource, plan)
         if refusal is not None:
             raise refusal
         return plan.requeue_after
@@ -116,20 +121,18 @@ class Reconciler:
             self._log(resource, "Deleted", f"{doomed.kind}/{doomed.name}")
         return None
 
-    async def _tell(self, resource: Resource, observed: Observed, plan: Plan) -> None:
-        """Write annotations, status and events, where they are news."""
-        if observed.unasked and resource.status:
-            return  # the scraper asks for another reconcile as soon as the pod has answered, or has not
+    async def _tell(self, resource: Resource, plan: Plan) -> Resource:
+        """Write annotations, status and events, where they are news; return the resource as it is then."""
         own = {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
         if own != plan.annotations:
-            version = await self._writer.annotate(resource, plan.annotations)
-            resource = replace(resource, resource_version=version)
+            resource = await self._writer.annotate(resource, plan.annotations)
         status = status_as_applied(plan.status)
         if status != resource.status:
-            await self._writer.status(resource, status)
+            resource = await self._writer.status(resource, status)
             for event in plan.events:
                 self._log(resource, event.reason, event.message)
                 await self._writer.event(resource, event)
+        return resource
 
     def _forget(self, key: Key) -> None:
         self._scraper.forget(key)

@@ -84,17 +84,19 @@ class Writer:
         await self._led(lambda: self._kube.delete(resource, namespace, doomed.name, uid=doomed.uid))
         self._store.remove(doomed.kind, namespace, doomed.name, doomed.uid)
 
-    async def annotate(self, resource: Resource, annotations: Mapping[str, str]) -> str:
-        """Set the resource's annotations that are ours; return its new resourceVersion."""
+    async def annotate(self, resource: Resource, annotations: Mapping[str, str]) -> Resource:
+        """Set the resource's annotations that are ours; return it as it is then."""
         manifest = {"metadata": {**_identity(resource), "annotations": dict(annotations)}}
         answer = await self._led(lambda: self._kube.apply(api.MODELS, manifest))
         self._put(answer)
-        return str(answer["metadata"].get("resourceVersion", ""))
+        return Resource.of(answer)
 
-    async def status(self, resource: Resource, status: Mapping[str, Any]) -> None:
-        """Set the status, unless the resource has changed since it was read (then 409)."""
+    async def status(self, resource: Resource, status: Mapping[str, Any]) -> Resource:
+        """Set the status, unless the resource has changed since it was read (then 409); return it as it is then."""
         manifest = {"metadata": _identity(resource), "status": dict(status)}
-        self._put(await self._led(lambda: self._kube.apply(api.MODELS, manifest, subresource="status")))
+        answer = await self._led(lambda: self._kube.apply(api.MODELS, manifest, subresource="status"))
+        self._put(answer)
+        return Resource.of(answer)
 
     async def event(self, resource: Resource, event: EventSpec) -> None:
         """Tell of a transition; one that cannot be told is only logged."""
