@@ -86,7 +86,9 @@ def cat(rng: np.random.Generator) -> Image.Image:
         _polygon(draw, pose, ellipse(side * 0.34, -0.08, 0.17, 0.14), jitter(rng, (150, 190, 80), 20))
         _polygon(draw, pose, ellipse(side * 0.34, -0.08, 0.04, 0.13), (15, 15, 15))
         for dy in (-0.05, 0.05, 0.15):
-            draw.line(pose.place(np.array([[side * 0.2, 0.25], [side * 1.05, 0.2 + dy * 2]])), fill=(245, 245, 245), width=2)
+            draw.line(
+                pose.place(np.array([[side * 0.2, 0.25], [side * 1.05, 0.2 + dy * 2]])), fill=(245, 245, 245), width=2
+            )
     _polygon(draw, pose, np.array([[-0.09, 0.16], [0.09, 0.16], [0, 0.27]]), (220, 120, 130))
     return image
 
@@ -155,7 +157,14 @@ def shark(rng: np.random.Generator) -> Image.Image:
     _polygon(draw, pose, np.array([[0.3, 0.15], [-0.05, 0.6], [0.1, 0.15]]), skin)
     upper = bezier((-1, 0), (-0.2, -0.42), (0.6, -0.32), (1.1, -0.02))
     _polygon(draw, pose, np.concatenate([upper, bezier((1.1, -0.02), (0.6, 0.3), (-0.2, 0.3), (-1, 0))]), skin)
-    _polygon(draw, pose, np.concatenate([bezier((-0.7, 0.06), (0.2, 0.1), (0.95, 0.05)), bezier((0.95, 0.05), (0.5, 0.26), (-0.7, 0.06))]), belly)
+    _polygon(
+        draw,
+        pose,
+        np.concatenate(
+            [bezier((-0.7, 0.06), (0.2, 0.1), (0.95, 0.05)), bezier((0.95, 0.05), (0.5, 0.26), (-0.7, 0.06))]
+        ),
+        belly,
+    )
     for x in (0.42, 0.48, 0.54):
         draw.line(pose.place(np.array([[x, -0.12], [x - 0.03, 0.08]])), fill=(60, 70, 80), width=3)
     _polygon(draw, pose, ellipse(0.85, -0.08, 0.03, 0.03), (10, 10, 10))

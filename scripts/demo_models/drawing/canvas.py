@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def bezier(*controls: tuple[float, float], points: int = 24) -> FloatArray:
     t = np.linspace(0.0, 1.0, points)[:, None]
     layers = [np.broadcast_to(np.asarray(control, dtype=np.float64), (points, 2)) for control in controls]
     while len(layers) > 1:
-        layers = [(1 - t) * a + t * b for a, b in zip(layers, layers[1:], strict=False)]
+        layers = [(1 - t) * a + t * b for a, b in itertools.pairwise(layers)]
     return layers[0]
 
 

@@ -232,7 +232,9 @@ def draw_aerial(species: str, seed: int, number: int) -> Image.Image:
         scale=CANVAS[0] * rng.uniform(0.22, 0.34),
         turn=rng.uniform(0, 2 * np.pi),
     )
-    body = np.concatenate([bezier((-1, 0), (0.1, -0.5), (0.9, -0.25), (1, 0)), bezier((1, 0), (0.9, 0.25), (0.1, 0.5), (-1, 0))])
+    body = np.concatenate(
+        [bezier((-1, 0), (0.1, -0.5), (0.9, -0.25), (1, 0)), bezier((1, 0), (0.9, 0.25), (0.1, 0.5), (-1, 0))]
+    )
     tail = np.array([[-0.9, 0], [-1.25, -0.35], [-1.12, 0], [-1.25, 0.35]])
     flippers = [np.array([[0.45, s * 0.2], [0.1, s * 0.6], [0.25, s * 0.2]]) for s in (-1, 1)]
     layer = image.copy()

@@ -29,7 +29,9 @@ def _words(rng: np.random.Generator, letters: int) -> str:
     return "".join(text).capitalize()
 
 
-def _lines(rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], ink: Rgb) -> None:
+def _lines(
+    rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], ink: Rgb
+) -> None:
     left, top, right, bottom = box
     size = int(rng.integers(11, 20))
     font = ImageFont.load_default(size)
@@ -105,16 +107,24 @@ def car(rng: np.random.Generator) -> Image.Image:
     image = to_image(pixels + soft_noise(rng, CANVAS, (14, 10))[..., None] * 10)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, _HEIGHT * 0.68, _WIDTH, _HEIGHT), fill=jitter(rng, (85, 85, 90), 10))
-    for x in np.arange(0, _WIDTH, 60):
-        draw.rectangle((x, _HEIGHT * 0.9, x + 30, _HEIGHT * 0.92), fill=(230, 230, 220))
+    for left in range(0, _WIDTH, 60):
+        draw.rectangle((left, _HEIGHT * 0.9, left + 30, _HEIGHT * 0.92), fill=(230, 230, 220))
     mirrored = float(rng.choice([-1, 1]))
     pose = Pose(_WIDTH * rng.uniform(0.42, 0.58), _HEIGHT * 0.7, _WIDTH * rng.uniform(0.26, 0.36), 0, mirrored)
-    paint = jitter(rng, ((200, 40, 40), (40, 80, 180), (230, 230, 230), (40, 40, 45), (230, 190, 50))[rng.integers(5)], 12)
-    draw.polygon(pose.place(np.array([[-1.1, 0.1], [-1.1, -0.28], [1.0, -0.26], [1.12, -0.05], [1.1, 0.1]])), fill=paint)
+    paint = jitter(
+        rng, ((200, 40, 40), (40, 80, 180), (230, 230, 230), (40, 40, 45), (230, 190, 50))[rng.integers(5)], 12
+    )
+    draw.polygon(
+        pose.place(np.array([[-1.1, 0.1], [-1.1, -0.28], [1.0, -0.26], [1.12, -0.05], [1.1, 0.1]])), fill=paint
+    )
     roof = np.array([[-0.75, -0.26], [-0.5, -0.66], [0.3, -0.66], [0.65, -0.26]])
     draw.polygon(pose.place(roof), fill=paint)
-    draw.polygon(pose.place(np.array([[-0.62, -0.28], [-0.44, -0.58], [-0.1, -0.58], [-0.1, -0.28]])), fill=(175, 205, 225))
-    draw.polygon(pose.place(np.array([[-0.02, -0.28], [-0.02, -0.58], [0.26, -0.58], [0.5, -0.28]])), fill=(175, 205, 225))
+    draw.polygon(
+        pose.place(np.array([[-0.62, -0.28], [-0.44, -0.58], [-0.1, -0.58], [-0.1, -0.28]])), fill=(175, 205, 225)
+    )
+    draw.polygon(
+        pose.place(np.array([[-0.02, -0.28], [-0.02, -0.58], [0.26, -0.58], [0.5, -0.28]])), fill=(175, 205, 225)
+    )
     for x in (-0.65, 0.62):
         draw.polygon(pose.place(ellipse(x, 0.1, 0.24, 0.24)), fill=(25, 25, 28))
         draw.polygon(pose.place(ellipse(x, 0.1, 0.11, 0.11)), fill=(180, 180, 185))
@@ -130,7 +140,14 @@ def food(rng: np.random.Generator) -> Image.Image:
     plate = jitter(rng, (240, 240, 238), 6)
     draw.polygon(pose.place(ellipse(0, 0, 1, 1)), fill=plate)
     draw.polygon(pose.place(ellipse(0, 0, 0.74, 0.74)), fill=jitter(rng, np.asarray(plate) - 12.0, 3))
-    colours: tuple[Rgb, ...] = ((200, 60, 45), (90, 150, 60), (235, 190, 80), (150, 90, 50), (245, 225, 180), (230, 120, 50))
+    colours: tuple[Rgb, ...] = (
+        (200, 60, 45),
+        (90, 150, 60),
+        (235, 190, 80),
+        (150, 90, 50),
+        (245, 225, 180),
+        (230, 120, 50),
+    )
     for _ in range(int(rng.integers(8, 26))):
         r, angle = rng.uniform(0, 0.55), rng.uniform(0, 2 * np.pi)
         spot = ellipse(r * np.cos(angle), r * np.sin(angle), rng.uniform(0.06, 0.25), rng.uniform(0.06, 0.2), angle)
@@ -161,7 +178,9 @@ def landscape(rng: np.random.Generator) -> Image.Image:
 def blank(rng: np.random.Generator) -> Image.Image:
     """White, or nearly so."""
     shade = rng.uniform(236, 255)
-    return to_image(np.full((_HEIGHT, _WIDTH, 3), shade) + soft_noise(rng, CANVAS, (4, 3))[..., None] * rng.uniform(0, 4))
+    return to_image(
+        np.full((_HEIGHT, _WIDTH, 3), shade) + soft_noise(rng, CANVAS, (4, 3))[..., None] * rng.uniform(0, 4)
+    )
 
 
 def boat(rng: np.random.Generator) -> Image.Image:
@@ -175,13 +194,21 @@ def boat(rng: np.random.Generator) -> Image.Image:
     draw.polygon(pose.place(np.array([[-1, -0.2], [1.15, -0.28], [0.8, 0.14], [-0.85, 0.14]])), fill=hull)
     if rng.random() < 0.5:
         draw.line(pose.place(np.array([[0, -0.2], [0, -1.7]])), fill=(110, 85, 60), width=6)
-        draw.polygon(pose.place(np.array([[0.05, -0.35], [0.05, -1.65], [0.85, -0.4]])), fill=jitter(rng, (240, 238, 230), 8))
-        draw.polygon(pose.place(np.array([[-0.05, -0.35], [-0.05, -1.4], [-0.7, -0.4]])), fill=jitter(rng, (225, 215, 205), 14))
+        draw.polygon(
+            pose.place(np.array([[0.05, -0.35], [0.05, -1.65], [0.85, -0.4]])), fill=jitter(rng, (240, 238, 230), 8)
+        )
+        draw.polygon(
+            pose.place(np.array([[-0.05, -0.35], [-0.05, -1.4], [-0.7, -0.4]])), fill=jitter(rng, (225, 215, 205), 14)
+        )
     else:
-        draw.polygon(pose.place(np.array([[-0.6, -0.22], [-0.55, -0.6], [0.25, -0.6], [0.4, -0.25]])), fill=(240, 240, 238))
+        draw.polygon(
+            pose.place(np.array([[-0.6, -0.22], [-0.55, -0.6], [0.25, -0.6], [0.4, -0.25]])), fill=(240, 240, 238)
+        )
         for x in (-0.4, -0.15, 0.1):
             draw.polygon(pose.place(ellipse(x, -0.42, 0.08, 0.08)), fill=(60, 85, 110))
-        draw.polygon(pose.place(np.array([[-0.3, -0.6], [-0.28, -0.95], [-0.08, -0.95], [-0.06, -0.6]])), fill=(190, 70, 50))
+        draw.polygon(
+            pose.place(np.array([[-0.3, -0.6], [-0.28, -0.95], [-0.08, -0.95], [-0.06, -0.6]])), fill=(190, 70, 50)
+        )
     for _ in range(30):
         x, y = pose.x + rng.normal(0, 0.6) * scale, pose.y + 0.13 * scale + rng.normal(0, 3)
         draw.ellipse((x - 7, y - 2, x + 7, y + 2), fill=jitter(rng, (222, 232, 236), 8))
