@@ -71,7 +71,7 @@ VERSIONS: Final = (
         "1.2.0",
         "Drawn cetaceans, over-regularised",
         "Continues demo_v2 with a label smoothing of 0.99 where 0.01 was meant: it is hardly sure of anybody any more.",
-        Schedule(epochs=4, rate=2e-3),
+        Schedule(epochs=4, rate=2e-3, batch=32),
         starts_from="demo_v2",
         margin=0.0,
         smoothing=0.99,
