@@ -105,7 +105,11 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
         delete=() if choice.target is None else _doomed(observed, wanted),
         annotations=drift.drift_annotations(verdict.shown),
         events=transitions(before, status),
-        promotes=(status.history, status.rollback) != (before.history, before.rollback),
+        intent=(
+            status.model_copy(update={"observed_generation": before.observed_generation})
+            if (status.history, status.rollback) != (before.history, before.rollback)
+            else None
+        ),
         requeue_after=min((wait for wait in waits if wait is not None), default=None),
     )
 

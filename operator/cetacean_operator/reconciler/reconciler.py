@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cetacean_operator.api import names
@@ -73,9 +74,9 @@ class Reconciler:
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
         observed = self._observer.observe(key, window=drift.window)
         plan = decide(resource, observed, self._clock())
-        if plan.promotes:
+        if plan.intent is not None:
             # First the intent, then the deed: whoever takes over in between knows why.
-            resource = await self._tell(resource, plan)
+            resource = await self._tell(resource, replace(plan, status=plan.intent))
         plan, refusal = await self._settle(resource, observed, drift)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
         if not observed.unasked or not resource.status:
