@@ -1,0 +1,79 @@
+"""The chart, rendered by Helm."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CHART = REPOSITORY / "charts/cetacean-operator"
+
+EVERYTHING: dict[str, Any] = {
+    "replicas": 2,
+    "watchNamespaces": ["team-a", "team-b"],
+    "commonLabels": {"team": "whales"},
+    "image": {"tag": "1.2.3", "pullSecrets": [{"name": "registry"}]},
+    "crds": {"install": False},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "podLabels": {"zone": "sea"},
+    "podAnnotations": {"note": "x"},
+    "priorityClassName": "system-cluster-critical",
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "sea", "operator": "Exists"}],
+    "serviceAccount": {"annotations": {"role": "none"}},
+    "metrics": {
+        "service": {"annotations": {"a": "b"}},
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    },
+    "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}], "apiServerPorts": [6443]},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What `helm template` printed."""
+
+    text: str
+    objects: list[dict[str, Any]]
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        """All objects of one kind."""
+        return [item for item in self.objects if item["kind"] == kind]
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """The only object of a kind."""
+        (found,) = self.of_kind(kind)
+        return found
+
+
+class RefusedError(Exception):
+    """Helm exited non-zero; the message is what it printed."""
+
+
+Render = Callable[..., Rendered]
+
+
+@pytest.fixture(scope="session")
+def render(helm: Path) -> Render:
+    """`helm template` with values, as release `whales` in namespace `system`."""
+
+    def run(values: dict[str, Any] | None = None, *flags: str, release: str = "whales") -> Rendered:
+        done = subprocess.run(
+            [helm, "template", release, CHART, "--namespace", "system", "--values", "-", *flags],
+            input=yaml.safe_dump(values or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if done.returncode:
+            raise RefusedError(done.stderr)
+        return Rendered(done.stdout, [item for item in yaml.safe_load_all(done.stdout) if item])
+
+    return run

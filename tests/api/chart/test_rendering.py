@@ -1,0 +1,207 @@
+"""What the chart renders to. Needs helm, no cluster."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cetacean_operator.api import names
+from cetacean_operator.settings import Settings
+
+from .conftest import CHART, EVERYTHING, REPOSITORY, RefusedError, Render, Rendered
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+
+
+def pods(rendered: Rendered) -> list[dict[str, Any]]:
+    """The pod templates of everything that makes pods."""
+    return [item["spec"]["template"] for item in rendered.of_kind("Deployment")] + rendered.of_kind("Pod")
+
+
+def operator(rendered: Rendered) -> dict[str, Any]:
+    (container,) = rendered.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+def test_lint_finds_nothing(helm: Path) -> None:
+    done = subprocess.run([helm, "lint", "--strict", CHART], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("defaults", {"crds": {"install": False}}), ("everything", EVERYTHING)],
+    ids=["defaults", "everything"],
+)
+def test_the_output_is_as_it_was_looked_at(render: Render, name: str, values: dict[str, Any], tmp_path: Path) -> None:
+    rendered = render(values, "--skip-tests").text
+    kept = SNAPSHOTS / f"{name}.yaml"
+    if not kept.exists() or rendered != kept.read_text():
+        got = tmp_path / kept.name
+        got.write_text(rendered)
+        pytest.fail(
+            f"the chart renders to something else: look at `diff {kept} {got}`; if it is meant: cp {got} {kept}"
+        )
+
+
+def test_the_crd_is_the_generated_one_and_stays(render: Render) -> None:
+    generated = yaml.safe_load((REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml").read_text())
+    rendered = render().one("CustomResourceDefinition")
+    assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert rendered["metadata"].pop("labels")
+    assert rendered == generated
+    assert not render({"crds": {"install": False}}).of_kind("CustomResourceDefinition")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"replica": 2}, "'replica' not allowed"),
+        ({"image": {"repo": "x"}}, "at '/image': additional properties 'repo' not allowed"),
+        ({"securityContext": {"readOnlyRootFileSystem": True}}, "'readOnlyRootFileSystem' not allowed"),
+        ({"settings": {"workers": 0}}, "at '/settings/workers'"),
+        ({"replicas": 2, "leaderElection": {"enabled": False}}, "at '/replicas': maximum: got 2, want 1"),
+    ],
+    ids=lambda value: "",
+)
+def test_helm_names_the_wrong_value(render: Render, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RefusedError, match="values don't meet the specifications") as refused:
+        render(values)
+    assert message in str(refused.value)
+
+
+def test_the_operator_reads_the_settings_that_were_given(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "watchNamespaces": ["a", "b"],
+        "settings": {
+            "workers": 64,
+            "resyncInterval": 1e7,
+            "backoffBase": 0.125,
+            "scrapeMaxBytes": 123456789,
+            "logLevel": "DEBUG",
+            "logFormat": "text",
+        },
+        "leaderElection": {"leaseDuration": 30, "renewDeadline": 20.5, "retryPeriod": 3},
+    }
+    environment = {item["name"]: item.get("value", "pod") for item in operator(render(values))["env"]}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.namespaces == ("a", "b")
+    assert (settings.workers, settings.resync_interval, settings.backoff_base) == (64, 1e7, 0.125)
+    assert (settings.scrape_max_bytes, settings.log_level, settings.log_format) == (123456789, "DEBUG", "text")
+    assert (settings.lease_duration, settings.lease_renew_deadline, settings.lease_retry_period) == (30, 20.5, 3)
+    assert settings.lease_name == "whales-cetacean-operator"
+    unknown = {name for name in environment if name.startswith("CETACEAN_OPERATOR_")} - {
+        f"CETACEAN_OPERATOR_{name.upper()}" for name in Settings.model_fields
+    }
+    assert not unknown
+
+
+def test_ports_and_probes_are_the_operators(render: Render) -> None:
+    container, fields = operator(render()), Settings.model_fields
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"metrics": fields["metrics_port"].default, "probes": fields["probes_port"].default}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "probes"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "probes"}
+    assert container["args"] == ["run"]
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, {"fullnameOverride": "other"}], ids=["defaults", "all", "name"])
+def test_selectors_take_the_operators_pods_and_no_other(render: Render, values: dict[str, Any]) -> None:
+    rendered = render(values)
+    deployment = rendered.one("Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels[names.LABEL_NAME] == names.MANAGER, "the models' network policies let in whoever carries it"
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        *(item["spec"]["selector"]["matchLabels"] for item in rendered.of_kind("PodDisruptionBudget")),
+        *(item["spec"]["selector"] for item in rendered.of_kind("Service")),
+        *(item["spec"]["podSelector"]["matchLabels"] for item in rendered.of_kind("NetworkPolicy")),
+    ]
+    assert len(selectors) >= 3
+    (test_pod,) = rendered.of_kind("Pod")
+    for selector in selectors:
+        assert selects(selector, labels)
+        assert not selects(selector, test_pod["metadata"]["labels"])
+
+
+def test_the_monitor_finds_the_metrics(render: Render) -> None:
+    rendered = render({"metrics": {"serviceMonitor": {"enabled": True}}})
+    service, monitor = rendered.one("Service"), rendered.one("ServiceMonitor")
+    assert selects(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"])
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["honorLabels"] is True
+
+
+def test_alerts_keep_prometheus_own_templates(render: Render) -> None:
+    groups = render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")["spec"]["groups"]
+    files = sorted((CHART / "rules").glob("*.yaml"))
+    assert groups == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    assert "{{ $labels.name }}" in str(groups)
+
+
+def test_each_dashboard_gets_a_config_map(render: Render) -> None:
+    rendered = render({"metrics": {"dashboards": {"enabled": True}}})
+    held = {name: text for item in rendered.of_kind("ConfigMap") for name, text in item["data"].items()}
+    files = {file.name: file.read_text() for file in (CHART / "dashboards").glob("*.json")}
+    assert {name: text.strip() for name, text in held.items()} == {name: text.strip() for name, text in files.items()}
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"])
+def test_what_a_cluster_may_lack_is_off(render: Render, kind: str) -> None:
+    assert not render().of_kind(kind)
+
+
+def test_without_election_one_replica_is_stopped_before_the_next(render: Render) -> None:
+    rendered = render({"leaderElection": {"enabled": False}})
+    assert rendered.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    assert not [role for role in rendered.of_kind("Role") if role["metadata"]["name"].endswith("-lease")]
+
+
+def test_namespaces_get_roles_and_the_cluster_none(render: Render) -> None:
+    rendered = render({"watchNamespaces": ["a", "b"], "rbac": {"aggregate": False}})
+    assert not rendered.of_kind("ClusterRole")
+    assert not rendered.of_kind("ClusterRoleBinding")
+    roles = {role["metadata"]["namespace"] for role in rendered.of_kind("Role")}
+    assert roles == {"a", "b", "system"}
+    for binding in rendered.of_kind("RoleBinding"):
+        (subject,) = binding["subjects"]
+        assert subject["namespace"] == "system"
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"tag": "t"}, "cetacean-operator:t"),
+        ({"repository": "localhost/o", "tag": "t", "digest": "sha256:" + "0" * 64}, "localhost/o@sha256:" + "0" * 64),
+    ],
+    ids=["tag", "digest"],
+)
+def test_the_image_is_the_one_named(render: Render, image: dict[str, str], expected: str) -> None:
+    for pod in pods(render({"image": image})):
+        assert [container["image"] for container in pod["spec"]["containers"]] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("cetacean-operator", "cetacean-operator"),
+        ("whales", "whales-cetacean-operator"),
+        ("w" * 53, "w" * 32 + "-cetacean-operator"),
+    ],
+)
+def test_names_fit_whatever_the_release_is_called(render: Render, release: str, name: str) -> None:
+    rendered = render(release=release)
+    assert rendered.one("Deployment")["metadata"]["name"] == name
+    assert max(len(item["metadata"]["name"]) for item in rendered.objects) <= 63
