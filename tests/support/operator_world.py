@@ -1,0 +1,279 @@
+"""A cluster as far as decisions see it: plans are applied, a Deployment's controller replaces pods, pods answer."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Observed, Pod, Resource
+from cetacean_operator.api.status import Condition, Status, parse_status
+from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+FOUND = "f" * 64
+"""What the bytes hash to where the registry names no digest."""
+METRICS = {"tpr": 0.95, "tnr": 0.92, "rocAuc": 0.98, "cetaceanScoreMean": 0.9, "sampleSize": 100, "evaluationSet": "test"}
+
+
+def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
+    """A registry entry whose digest is `digit` 64 times, null where that is None; `metrics` are merged into good ones."""
+    metrics = changes.pop("metrics", {})
+    return {
+        "name": name,
+        "version": "1.0.0",
+        "architecture": "CetaceanIdentificationModel",
+        "weightsUrl": f"https://example.org/{name}.ckpt",
+        "sha256": digit * 64 if digit else None,
+        "metrics": None if metrics is None else METRICS | metrics,
+        **changes,
+    }
+
+
+def manifest(*models: dict[str, Any], active: str | None = None, **spec: Any) -> Object:
+    """A CetaceanModel as the API server would hand it out; by default one replica of the first model."""
+    models = models or (entry("first"),)
+    serving = {"image": "cetacean-inference:1"} | spec.pop("serving", {})
+    registry = {"schemaVersion": "1.0", "active": active or models[0]["name"], "models": list(models)}
+    return {
+        "apiVersion": "ecomarineai.org/v1alpha1",
+        "kind": "CetaceanModel",
+        "metadata": {"namespace": "sea", "name": "whales", "uid": "uid-1", "generation": 1, "resourceVersion": "1"},
+        "spec": {"registry": registry, "serving": serving, **spec},
+    }
+
+
+@dataclass
+class FakePod:
+    """One pod of the Deployment."""
+
+    number: int
+    template: Object
+    ready: bool = False
+    asked: bool = True
+    silent: str | None = None
+    failures: tuple[ContainerFailure, ...] = ()
+    unschedulable: str | None = None
+    started_at: str | None = None
+    reports: dict[str, Any] = field(default_factory=dict)
+    """What it says otherwise than it should."""
+    drift: DriftReport = field(default_factory=DriftReport)
+
+    @property
+    def env(self) -> dict[str, str]:
+        container = self.template["spec"]["containers"][0]
+        return {item["name"]: item["value"] for item in container["env"] if "value" in item}
+
+    @property
+    def model(self) -> str:
+        return self.env["CETACEAN_MODEL__NAME"]
+
+    def observed(self) -> Pod:
+        env = self.env
+        identity = Identity(
+            name=env["CETACEAN_MODEL__NAME"],
+            version=env["CETACEAN_MODEL__VERSION"],
+            digest=env.get("CETACEAN_MODEL__SHA256", FOUND) if self.ready else None,
+            threshold=float(env["CETACEAN_GATE__THRESHOLD"]),
+            config_digest=env["CETACEAN_CONFIG_DIGEST"],
+            rollout_id=env["CETACEAN_ROLLOUT_ID"],
+        )
+        return Pod(
+            uid=f"pod-{self.number}",
+            name=f"whales-{self.number}",
+            rollout_id=self.template["metadata"]["annotations"]["ecomarineai.org/rollout-id"],
+            ready=self.ready,
+            terminating=False,
+            started_at=self.started_at,
+            unschedulable=self.unschedulable,
+            failures=self.failures,
+            asked=self.asked,
+            silent=self.silent,
+            identity=replace(identity, **self.reports) if self.ready and self.asked else None,
+            drift=self.drift if self.ready and self.silent is None and self.asked else None,
+        )
+
+
+Behaviour = Callable[[FakePod], None]
+
+
+def serves(pod: FakePod) -> None:
+    """The pod loads its weights and answers."""
+    pod.ready = True
+
+
+@dataclass
+class World:
+    """One resource and what it owns. `behave` says what becomes of each new pod."""
+
+    obj: Object = field(default_factory=manifest)
+    behave: Behaviour = serves
+    now: datetime = BEGIN
+    service_monitors: bool = False
+    children: dict[tuple[str, str], Object] = field(default_factory=dict)
+    pods: list[FakePod] = field(default_factory=list)
+    events: list[EventSpec] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    """The model of each pod that was ever created."""
+    writes: int = 0
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    # --- What people do ---------------------------------------------------------------------------------------------
+
+    def edit(self, **spec: Any) -> None:
+        """Change top-level fields of the spec; dictionaries are merged."""
+        for key, value in spec.items():
+            old = self.obj["spec"].get(key)
+            self.obj["spec"][key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        self.obj["metadata"]["generation"] += 1
+
+    def activate(self, name: str) -> None:
+        self.edit(registry={"active": name})
+
+    def models(self, *models: dict[str, Any], active: str | None = None) -> None:
+        self.edit(registry={"models": list(models), "active": active or self.obj["spec"]["registry"]["active"]})
+
+    def wait(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def drift(self, mean: float, *, samples: int = 100, requests: float = 0, rejections: float = 0) -> None:
+        for pod in self.pods:
+            pod.drift = DriftReport(
+                samples=samples,
+                mean=mean,
+                score_avg=mean,
+                predictions=samples,
+                requests=requests or samples,
+                rejections=rejections,
+            )
+
+    # --- What the operator does -------------------------------------------------------------------------------------
+
+    def observed(self) -> Observed:
+        pods = tuple(pod.observed() for pod in self.pods)
+        return Observed(copy.deepcopy(self.children), pods, service_monitors=self.service_monitors)
+
+    def decide(self) -> Plan:
+        return decide(Resource.of(copy.deepcopy(self.obj)), self.observed(), self.now)
+
+    def reconcile(self) -> Plan:
+        """One pass as the reconciler does it: the intent, the children, another look, the status."""
+        plan = self.decide()
+        if plan.intent is not None:
+            self.tell(plan, plan.intent)
+            plan = self.decide()
+        for child in plan.apply:
+            self.apply(child)
+        for doomed in plan.delete:
+            assert self.children.pop((doomed.kind, doomed.name))["metadata"]["uid"] == doomed.uid
+            self.writes += 1
+        if plan.apply or plan.delete:
+            plan = self.decide()
+        self.tell(plan, plan.status)
+        return plan
+
+    def tell(self, plan: Plan, status: Status) -> None:
+        applied = status_as_applied(status)
+        if applied != self.obj.get("status"):
+            self.obj["status"] = copy.deepcopy(applied)
+            self.events += plan.events
+            self.writes += 1
+        drift = {key: v for key, v in self.annotations.items() if key.startswith("ecomarineai.org/drift-")}
+        if drift != plan.annotations:
+            self.obj["metadata"]["annotations"] = {**self.annotations, **plan.annotations}
+            self.writes += 1
+
+    def apply(self, child: Object) -> None:
+        ref = (child["kind"], child["metadata"]["name"])
+        live = copy.deepcopy(child)
+        before = self.children.get(ref)
+        live["metadata"]["uid"] = before["metadata"]["uid"] if before else f"child-{next(self._numbers)}"
+        changed = before is None or before.get("spec") != live.get("spec")
+        generation = before["metadata"]["generation"] if before else 0
+        live["metadata"]["generation"] = generation + 1 if changed else generation
+        live["status"] = copy.deepcopy(before.get("status", {})) if before else {}
+        self.children[ref] = live
+        self.writes += 1
+
+    # --- What the cluster does --------------------------------------------------------------------------------------
+
+    @property
+    def deployment(self) -> Object | None:
+        return self.children.get(("Deployment", self.obj["metadata"]["name"]))
+
+    def roll(self) -> bool:
+        """One step of the Deployment's controller: surge by one, remove an old pod for each new one that is ready."""
+        deployment = self.deployment
+        if deployment is None:
+            changed, self.pods = bool(self.pods), []
+            return changed
+        template, wanted = deployment["spec"]["template"], int(deployment["spec"].get("replicas", 1))
+        new = [pod for pod in self.pods if pod.template == template]
+        old = [pod for pod in self.pods if pod.template != template]
+        before = copy.deepcopy(deployment["status"]), len(self.pods), [pod.ready for pod in self.pods]
+        if len(new) > wanted:
+            self.pods.remove(new[-1])
+        elif len(new) < wanted and len(self.pods) <= wanted:
+            pod = FakePod(next(self._numbers), copy.deepcopy(template))
+            self.started.append(pod.model)
+            self.behave(pod)
+            self.pods.append(pod)
+        ready = sum(pod.ready for pod in self.pods)
+        broken = next((pod for pod in old if not pod.ready), None)
+        if broken is not None:
+            self.pods.remove(broken)
+        elif old and (ready > wanted or wanted == 0):
+            self.pods.remove(old[0])
+        updated = [pod for pod in self.pods if pod.template == template]
+        deployment["status"] |= {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(self.pods),
+            "updatedReplicas": len(updated),
+        }
+        return before != (deployment["status"], len(self.pods), [pod.ready for pod in self.pods])
+
+    def settle(self) -> Plan:
+        """Let operator and cluster go on until neither changes anything."""
+        for _ in range(200):
+            before = self.writes
+            plan = self.reconcile()
+            if not self.roll() and self.writes == before:
+                return plan
+        raise AssertionError("it never settles")
+
+    # --- What there is to see ---------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        return parse_status(self.obj.get("status"))
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        found: dict[str, str] = self.obj["metadata"].get("annotations", {})
+        return found
+
+    def condition(self, kind: str) -> Condition:
+        found = self.status.condition(kind)
+        assert found is not None, f"no condition {kind}"
+        return found
+
+    def is_(self, kind: str) -> tuple[str, str]:
+        """Status and reason of a condition."""
+        found = self.condition(kind)
+        return found.status, found.reason
+
+    @property
+    def deployed(self) -> str | None:
+        """The model in the Deployment."""
+        if self.deployment is None:
+            return None
+        annotations: dict[str, str] = self.deployment["spec"]["template"]["metadata"]["annotations"]
+        return annotations["ecomarineai.org/model"]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [event.reason for event in self.events]
