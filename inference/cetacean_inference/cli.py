@@ -6,9 +6,12 @@ Heavy modules are imported by the command that needs them, so that `fetch` start
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +27,11 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when the container cannot go on."""
     options = _parser().parse_args(arguments)
+    with _ended_by_sigterm():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     termination_message_file = Path(Settings.model_fields["termination_message_file"].default)
     try:
         settings = load_settings()
@@ -34,6 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report(error, termination_message_file)
         return 1
     return result
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end us at once until a command knows better: as a container's first process it would be ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def report(error: CannotGoOn, path: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cetacean_inference.engines.base import Engine, Runner
-from cetacean_inference.engines.eager import EagerEngine, choose_device
+from cetacean_inference.engines.base import Runner
+from cetacean_inference.engines.choice import choose_engine
 from cetacean_inference.errors import CheckpointMismatch, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.models.gate import load_gate
@@ -100,6 +100,7 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
         errors.CannotGoOn: with the reason.
     """
     begun = time.monotonic()
+    engine = choose_engine(settings.engine)
     files = locate_all(settings)
     cache = open_cache(settings)
     if settings.engine.threads:
@@ -123,7 +124,6 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
             prompts=default_prompts(),
             derived=cache.derived,
         )
-        engine: Engine = EagerEngine(choose_device(settings.engine.device))
         pipeline = TorchPipeline(
             identity=_identity(settings, files.checkpoint, files.gate_weights, engine.name),
             gate=engine.compile(gate, side=gate_side),

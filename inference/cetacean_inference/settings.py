@@ -110,14 +110,14 @@ class EngineSettings(Section):
     """What computes the models."""
 
     name: Literal["auto", "torch-eager", "torch-inductor", "openvino"] = Field(
-        "auto", description="`auto` takes the fastest that agrees with torch-eager on the calibration pictures."
+        "auto", description="`auto` is `torch-eager`, the only one so far; others are refused."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
     threads: int | None = Field(None, ge=1, description="Threads that compute; the CPU quota by default.")
     max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
 
 
-# --- Sections of the HTTP side (images, batching, drift, HTTP, logs) -------------------------------------------------
+# --- The HTTP side ---------------------------------------------------------------------------------------------------
 
 
 class HttpSettings(Section):
@@ -125,6 +125,57 @@ class HttpSettings(Section):
 
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    grace_period_seconds: int = Field(
+        20, ge=1, description="Time to answer what is under way after SIGTERM, then the process ends."
+    )
+    upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
+    timeout_seconds: float = Field(30.0, gt=0, description="Time to answer one picture; then 504.")
+    archive_timeout_seconds: float = Field(600.0, gt=0, description="Time to answer an archive; then 504.")
+    retry_after_seconds: int = Field(1, ge=0, description="What 429 and 503 tell clients to wait.")
+    keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
+
+
+class ImageSettings(Section):
+    """Which pictures are taken."""
+
+    max_bytes: int = Field(25 * MIB, ge=1, description="Largest file.")
+    max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; checked before decoding.")
+    max_proportion: float = Field(100.0, ge=1, description="Longest side by shortest side.")
+
+
+class ArchiveSettings(Section):
+    """Which archives are taken."""
+
+    max_bytes: int = Field(256 * MIB, ge=1, description="Largest archive.")
+    max_entries: int = Field(1000, ge=1, description="Most entries, of whatever kind.")
+    max_unpacked_bytes: int = Field(GIB, ge=1, description="Most unpacked bytes of all entries together.")
+    max_ratio: float = Field(200.0, ge=1, description="Unpacked by packed size of one entry larger than 1 MiB.")
+
+
+class BatchingSettings(Section):
+    """How pictures are gathered for the model."""
+
+    max_size: int = Field(8, ge=1, description="Most pictures computed at once.")
+    max_wait_seconds: float = Field(0.0, ge=0, description="How long a batch waits for more pictures.")
+    queue_size: int = Field(64, ge=1, description="Most pictures admitted at once; beyond it 429.")
+    prepare_threads: int = Field(2, ge=1, description="Threads that decode and resize.")
+
+
+class DriftSettings(Section):
+    """What watches the scores; window, bounds and baselines stand in the monitoring file."""
+
+    recovery: float = Field(
+        0.8, gt=0, le=1, description="An alarm ends when the drop is below this part of alarm_drop."
+    )
+    adwin_delta: float = Field(0.002, gt=0, lt=1, description="ADWIN's confidence; smaller is less sensitive.")
+    poll_seconds: float = Field(5.0, gt=0, description="How often the monitoring file is looked at.")
+
+
+class LogSettings(Section):
+    """Log lines, on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+    format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
 
 # --- All of them -----------------------------------------------------------------------------------------------------
@@ -147,6 +198,11 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
+    images: ImageSettings = ImageSettings()
+    archives: ArchiveSettings = ArchiveSettings()
+    batching: BatchingSettings = BatchingSettings()
+    drift: DriftSettings = DriftSettings()
+    log: LogSettings = LogSettings()
 
     weights_cache: Path = Field(Path("/var/cache/cetacean"), description="Content-addressed cache of weights.")
     monitoring_file: Path = Field(

@@ -134,7 +134,7 @@ def _tokenizer(name: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what open_clip logs on the root logger: that weights are random, which they are only until we load them."""
+    """Keep back what open_clip logs on the root logger: that weights are random, as they are until we load them."""
 
     def not_open_clip(record: logging.LogRecord) -> bool:
         return "open_clip" not in record.pathname

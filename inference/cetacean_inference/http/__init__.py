@@ -1,0 +1,1 @@
+"""The HTTP side: endpoints, what surrounds each request, and the process that serves them."""

@@ -1,0 +1,59 @@
+"""Health, readiness, identity and metrics: answered from the first moment on, whatever the model is doing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client.exposition import choose_encoder
+
+from cetacean_inference.http.schemas import NOT_READY, DriftReport, IdentityReport, Problem
+from cetacean_inference.service import Service
+
+
+def health_router(service: Service) -> APIRouter:
+    """The endpoints of probes, scrapers and the operator."""
+    router = APIRouter()
+    model = service.settings.model.name
+
+    @router.get("/health", tags=["health"])
+    async def health() -> dict[Literal["status"], Literal["ok"]]:
+        """Liveness: the process serves."""
+        return {"status": "ok"}
+
+    @router.get("/v2/health/live", tags=["health"])
+    async def live() -> dict[Literal["live"], bool]:
+        """Liveness, as the Open Inference Protocol has it."""
+        return {"live": True}
+
+    @router.get("/v2/health/ready", tags=["health"], responses={503: {"description": "Not ready."}})
+    async def ready() -> JSONResponse:
+        """Readiness: verified weights are loaded and warmed up, and the process is not about to end."""
+        return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
+
+    @router.get("/v2/models/{name}/ready", tags=["health"], responses={404: {"model": Problem}, 503: NOT_READY})
+    async def model_ready(name: str) -> JSONResponse:
+        """Readiness of one model; there is only the active one."""
+        if name != model:
+            raise HTTPException(404, f"expected the model {model}, got {name}")
+        return JSONResponse({"name": name, "ready": service.ready}, 200 if service.ready else 503)
+
+    @router.get("/v1/identity", tags=["monitoring"], response_model=IdentityReport)
+    async def identity() -> dict[str, Any]:
+        """Which weights, gate and configuration are being served."""
+        return service.identity()
+
+    @router.get("/v1/drift-stats", tags=["monitoring"], response_model=DriftReport)
+    async def drift_stats() -> dict[str, Any]:
+        """The scores of the last predictions, held against their baseline."""
+        return asdict(service.drift.stats)
+
+    @router.get("/metrics", tags=["monitoring"], response_class=Response)
+    def metrics(request: Request) -> Response:
+        """Prometheus exposition."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})
+
+    return router

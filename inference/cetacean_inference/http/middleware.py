@@ -1,0 +1,175 @@
+"""What surrounds each request for predictions: its id, its bounds, its headers, its place in the metrics.
+
+Plain ASGI, because all of it must happen before the body is read: a request that will be refused is refused by its
+head, and a body is counted while it streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cetacean_inference.logs import request_id
+from cetacean_inference.service import Service
+from cetacean_inference.settings import KIB
+
+logger = logging.getLogger(__name__)
+
+SINGLE: Final = "/v1/predict-single"
+BATCH: Final = "/v1/predict-batch"
+ENDPOINTS: Final = {SINGLE: SINGLE, "/predict-single": SINGLE, BATCH: BATCH, "/predict-batch": BATCH}
+"""Paths and the endpoint that each is counted under."""
+FORM_OVERHEAD: Final = 64 * KIB
+"""What multipart boundaries and headers may add to a file."""
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+LINGER_SECONDS: Final = 5.0
+CLIENT_LEFT: Final = 499
+"""nginx's status for a client that closed the connection; never sent."""
+
+
+class PredictionRequests:
+    """Middleware for the endpoints that predict; all others pass untouched.
+
+    Args:
+        app: the application.
+        service: whose readiness, metrics and identity count.
+    """
+
+    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+        self._app = app
+        self._service = service
+        settings = service.settings
+        self._limits = {
+            SINGLE: settings.images.max_bytes + FORM_OVERHEAD,
+            BATCH: settings.archives.max_bytes + FORM_OVERHEAD,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        endpoint = ENDPOINTS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        token = request_id.set(given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+        begun = time.perf_counter()
+        body = _Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
+        answer = _Answer(send, self._headers(), body)
+        metrics = self._service.metrics
+        metrics.in_flight.inc()
+        try:
+            if (refusal := self._refusal(headers, body.limit)) is not None:
+                body.lingers = (
+                    headers.get("expect", "").lower() != "100-continue"
+                )  # it sends nothing until it is told to
+                await refusal(scope, receive, answer.send)
+            else:
+                await self._app(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            answer.status = CLIENT_LEFT
+        except Exception:
+            logger.exception("%s failed", endpoint)
+            if answer.status is not None:
+                answer.status = 500
+                raise
+            await JSONResponse({"detail": "internal error"}, 500)(scope, receive, answer.send)
+        finally:
+            metrics.in_flight.dec()
+            metrics.answered(endpoint, answer.status or CLIENT_LEFT, time.perf_counter() - begun)
+            request_id.reset(token)
+
+    def _refusal(self, headers: Headers, limit: int) -> ASGIApp | None:
+        """What can be said by the head alone."""
+        service = self._service
+        if not service.loaded:
+            retry = {"Retry-After": str(service.settings.http.retry_after_seconds)}
+            model = service.settings.model
+            return JSONResponse(
+                {"detail": f"the weights of {model.name} {model.version} are not loaded yet"}, 503, retry
+            )
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            return JSONResponse({"detail": f"expected at most {limit} bytes, got {length}"}, 413)
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        """Lineage of the answer; the digest is that of the weights that are loaded."""
+        identity = self._service.identity()
+        headers = {
+            "X-Request-ID": request_id.get() or "",
+            "X-Model-Name": identity["model"]["name"],
+            "X-Model-Version": identity["model"]["version"],
+            "X-Gate-Threshold": str(identity["gate"]["threshold"]),
+        }
+        if digest := identity["weights"]["sha256"]:
+            headers["X-Weights-SHA256"] = digest
+        return {key: value.encode("ascii", "backslashreplace").decode() for key, value in headers.items()}
+
+
+class _Answer:
+    """Adds headers to an answer and remembers its status."""
+
+    def __init__(self, send: Send, headers: dict[str, str], body: _Body) -> None:
+        self._send = send
+        self._headers = headers
+        self._body = body
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._body.drain()
+            self.status = message["status"]
+            MutableHeaders(scope=message).update(self._headers)
+        await self._send(message)
+
+
+class _Body:
+    """Counts a body while it streams."""
+
+    def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
+        self._receive = receive
+        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._size = 0
+        self.limit = limit
+        self.complete = False
+        self.lingers = True
+
+    async def receive(self) -> Message:
+        if self.complete:
+            return await self._receive()  # only the client's leaving can come now
+        try:
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                message = await self._next()
+        except TimeoutError as error:
+            self.lingers = False
+            raise HTTPException(408, f"expected the whole body within {self._seconds:g} s") from error
+        self._size += len(message.get("body", b""))
+        if self._size > self.limit:
+            raise HTTPException(413, f"expected at most {self.limit} bytes, got more")
+        return message
+
+    async def drain(self) -> None:
+        """Take what a refused client still sends, within bounds: closing the connection could cost it our answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self.lingers and not self.complete and self._size <= 2 * self.limit:
+                    message = await self._next()
+                    self._size += len(message.get("body", b""))
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self.complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        return message

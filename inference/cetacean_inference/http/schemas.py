@@ -1,0 +1,101 @@
+"""What the endpoints answer besides Detections, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Base of what is answered."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class Problem(Answer):
+    """Why a request is not answered."""
+
+    detail: str = Field(
+        description="What was expected and what came.", examples=["expected a picture, got an empty file"]
+    )
+
+
+class ModelReport(Answer):
+    """The registry entry that is served."""
+
+    name: str = Field(examples=["effb4_15k"])
+    version: str = Field(examples=["1.0.0"])
+    architecture: str = Field(examples=["CetaceanIdentificationModel"])
+
+
+class WeightsReport(Answer):
+    """The checkpoint."""
+
+    sha256: str | None = Field(description="Of the bytes that were loaded; null until then.")
+    expected_sha256: str | None = Field(description="What the registry says.")
+    verified: bool = Field(description="Whether the two are the same; false when the registry says none.")
+
+
+class GateReport(Answer):
+    """The anti-fraud gate."""
+
+    architecture: str = Field(examples=["ViT-B-32"])
+    pretrained: str | None = Field(examples=["laion2b_s34b_b79k"])
+    sha256: str | None
+    threshold: float = Field(examples=[0.52])
+    enabled: bool = Field(description="False when the threshold is 0.0.")
+
+
+class IdentityReport(Answer):
+    """What is being served."""
+
+    model: ModelReport
+    weights: WeightsReport
+    gate: GateReport
+    config_digest: str | None
+    rollout_id: str | None
+    engine: str | None = Field(
+        description="What computes; null until the weights are loaded.", examples=["torch-eager"]
+    )
+    ready: bool
+
+
+class AdwinReport(Answer):
+    """ADWIN's view of the scores; a second opinion that raises no alarm."""
+
+    changes_total: int
+    width: int = Field(description="Scores since the last change.")
+    score_mean: float | None
+
+
+class DriftReport(Answer):
+    """The window over the last predictions; means are null while it is empty."""
+
+    n: int = Field(description="Predictions in the window.")
+    alarms_total: int = Field(description="Episodes of drift since the process started.")
+    score_mean: float | None
+    score_std: float | None
+    probability_mean: float | None = Field(description="Mean of the answers' `probability`.")
+    window: int = Field(description="Most predictions the window holds.")
+    baseline: float | None = Field(description="Mean score that is expected of this model; null when none is known.")
+    drop: float | None = Field(description="Baseline less mean.")
+    drifting: bool
+    adwin: AdwinReport
+
+
+NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weights are not loaded yet."}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of an endpoint's refusals."""
+    described = {
+        400: "The file is empty, or the archive cannot be read.",
+        408: "The body did not arrive in time.",
+        413: "A bound is exceeded: bytes, pixels, entries.",
+        415: "The file is of another type, or cannot be decoded.",
+        429: "Too many pictures are waiting; Retry-After says when to ask again.",
+        503: "The weights are not loaded yet.",
+        504: "It took too long.",
+    }
+    return {status: {"model": Problem, "description": described[status]} for status in statuses}

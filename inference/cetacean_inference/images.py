@@ -1,0 +1,109 @@
+"""Bytes of unknown origin to an RGB picture, within bounds that are checked before the work is done."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cetacean_inference.refusals import UnusableImage
+from cetacean_inference.settings import ImageSettings
+
+logger = logging.getLogger(__name__)
+
+Image.init()
+# Pillow reads more, among it PostScript by way of another program: only what cameras and browsers write is taken.
+# MPO is what many cameras call .jpg.
+FORMATS: Final = tuple(
+    name
+    for name in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+    if name in Image.OPEN
+)
+EXTENSIONS: Final = frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
+HEAD: Final = 16
+"""Bytes by which Pillow tells formats apart."""
+_TOLD_BY_HEAD: Final = tuple(name for name in FORMATS if name not in ("MPO", "BMP", "PPM"))
+"""Two letters are no evidence."""
+# Pillow's own bound is global and a warning up to twice its size; ours is checked below, before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def decode(data: bytes, settings: ImageSettings) -> Image.Image:
+    """The picture as people see it: turned as its EXIF says, in RGB, its first frame.
+
+    Raises:
+        UnusableImage: 400 empty, 413 too large, 415 not a picture or damaged, 422 of extreme proportions.
+    """
+    check_size(len(data), settings)
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise UnusableImage(415, f"expected a picture ({', '.join(FORMATS)}), got bytes of no such format") from error
+    except Exception as error:
+        raise UnusableImage(415, f"expected a picture, got one whose head is damaged: {_said(error)}") from error
+    with image:
+        _check_dimensions(image.size, settings)
+        try:
+            image.load()
+            return _to_rgb(_turned(image))
+        except Exception as error:
+            raise UnusableImage(
+                415, f"expected a whole {image.format} picture, got a damaged one: {_said(error)}", size=image.size
+            ) from error
+
+
+def begins_as_picture(head: bytes) -> bool:
+    """Whether the first `HEAD` bytes are those of a picture."""
+    accepts = (Image.OPEN[name][1] for name in _TOLD_BY_HEAD)
+    return any(accept is not None and accept(head) is True for accept in accepts)
+
+
+def check_size(size: int, settings: ImageSettings) -> None:
+    """Hold a file's size in bytes against the bounds.
+
+    Raises:
+        UnusableImage: 400 empty, 413 too large.
+    """
+    if size == 0:
+        raise UnusableImage(400, "expected a picture, got an empty file")
+    if size > settings.max_bytes:
+        raise UnusableImage(413, f"expected at most {settings.max_bytes} bytes, got {size}")
+
+
+def _check_dimensions(size: tuple[int, int], settings: ImageSettings) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise UnusableImage(415, f"expected a picture, got one of {width}x{height} pixels")
+    if width * height > settings.max_pixels:
+        raise UnusableImage(
+            413, f"expected at most {settings.max_pixels} pixels, got {width}x{height} = {width * height}", size=size
+        )
+    # The gate's shortest side is scaled to a fixed length: a strip one pixel wide would become gigabytes.
+    if max(size) > settings.max_proportion * min(size):
+        raise UnusableImage(
+            422,
+            f"expected a longest side of at most {settings.max_proportion:g} times the shortest, got {width}x{height}",
+            size=size,
+        )
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # noqa: BLE001 - damaged EXIF data does not damage the pixels
+        logger.debug("the picture is not turned, its EXIF data cannot be read: %s", error)
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow would clip 16 bits at 255, which leaves white.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
