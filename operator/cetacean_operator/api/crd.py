@@ -24,9 +24,10 @@ _NAME_RULE = {
 }
 
 
-def _column(name: str, path: str, kind: str, description: str, priority: int = 0) -> dict[str, Any]:
-    column = {"name": name, "type": kind, "jsonPath": path, "description": description}
-    return column | ({"priority": priority} if priority else {})
+def _column(name: str, path: str, kind: str, description: str = "", priority: int = 0) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
+    # What the API server drops would make a second applier of the same CRD conflict with the first.
+    return column | {key: value for key, value in (("description", description), ("priority", priority)) if value}
 
 
 def _condition(kind: str, field: str = "status") -> str:
@@ -38,7 +39,7 @@ COLUMNS = [
     _column("Serving", ".status.serving.name", "string", "The model that the pods report."),
     _column("Ready", _condition("Ready"), "string", "Whether all wanted replicas serve the active model."),
     _column("Drift", ".status.drift.drop", "number", "How far the scores' mean lies below the baseline."),
-    _column("Age", ".metadata.creationTimestamp", "date", ""),
+    _column("Age", ".metadata.creationTimestamp", "date"),
     _column("Version", ".status.serving.version", "string", "The version that the pods report.", 1),
     _column("Drifting", _condition("Drifting"), "string", "Whether the drop is an alarm.", 1),
     _column("Reason", _condition("Ready", "reason"), "string", "Why it is ready or not.", 1),

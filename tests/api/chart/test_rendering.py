@@ -71,7 +71,7 @@ def test_the_crd_is_the_generated_one_and_stays(render: Render) -> None:
         ({"settings": {"workers": 0}}, "at '/settings/workers'"),
         ({"replicas": 2, "leaderElection": {"enabled": False}}, "at '/replicas': maximum: got 2, want 1"),
     ],
-    ids=lambda value: "",
+    ids=str,
 )
 def test_helm_names_the_wrong_value(render: Render, values: dict[str, Any], message: str) -> None:
     with pytest.raises(RefusedError, match="values don't meet the specifications") as refused:

@@ -1,0 +1,210 @@
+"""The chart against a real API server: it takes all of it, and grants what was meant. No pod needs to start."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.kubectl import CommandError, Kubectl
+
+from .conftest import CHART, EVERYTHING, Render
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+NOT_TAKEN = ("ServiceMonitor", "PrometheusRule", "Pod")
+"""No API is there for the first two; the pod of `helm test` needs its service account, see below."""
+
+
+@contextmanager
+def namespace(kubectl: Kubectl, labels: dict[str, str] | None = None) -> Iterator[Kubectl]:
+    """kubectl in a new namespace."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
+    try:
+        yield replace(kubectl, namespace=name)
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An installed chart without pods."""
+
+    kubectl: Kubectl
+    name: str
+
+    @classmethod
+    @contextmanager
+    def of(cls, kubectl: Kubectl, values: dict[str, Any], *flags: str) -> Iterator[Release]:
+        """Install into kubectl's namespace, uninstall afterwards."""
+        release = cls(kubectl, f"cetacean-operator-{uuid.uuid4().hex[:6]}")
+        try:
+            release.install(values, *flags)
+            yield release
+        finally:
+            kubectl.run_helm("uninstall", release.name, "--ignore-not-found")
+
+    def install(self, values: dict[str, Any], *flags: str) -> None:
+        """`helm upgrade --install`, with no replicas."""
+        settings = [f"--set-json={key}={json.dumps(value)}" for key, value in {**values, "replicas": 0}.items()]
+        self.kubectl.run_helm("upgrade", "--install", self.name, str(CHART), *settings, *flags)
+
+    def may(self, verb: str, group: str, resource: str, where: str, *, subresource: str = "", name: str = "") -> bool:
+        """Whether the operator's service account may do it in namespace `where` (empty: all of them)."""
+        attributes = {
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "namespace": where,
+            "subresource": subresource,
+            "name": name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:{self.kubectl.namespace}:{self.name}",
+                "resourceAttributes": attributes,
+            },
+        }
+        answer = json.loads(self.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review)))
+        return bool(answer["status"]["allowed"])
+
+
+NO_CRD = {"crds": {"install": False}, "rbac": {"aggregate": False}}
+
+
+@pytest.fixture(scope="module")
+def cluster_wide(kubectl: Kubectl, crd: str) -> Iterator[Release]:
+    """A release that serves all namespaces, in one that enforces the restricted standard."""
+    assert crd
+    with namespace(kubectl, RESTRICTED) as inside, Release.of(inside, NO_CRD) as release:
+        yield release
+
+
+@pytest.fixture(scope="module")
+def in_one_namespace(kubectl: Kubectl, crd: str) -> Iterator[tuple[Release, str]]:
+    """A release that serves one other namespace, and that namespace's name."""
+    assert crd
+    with (
+        namespace(kubectl) as served,
+        namespace(kubectl) as inside,
+        Release.of(inside, {**NO_CRD, "watchNamespaces": [served.namespace]}) as release,
+    ):
+        yield release, served.namespace
+
+
+def test_the_server_takes_everything_strictly(kubectl: Kubectl, crd: str, render: Render) -> None:
+    assert crd
+    with namespace(kubectl) as inside:
+        values = {**EVERYTHING, "watchNamespaces": [inside.namespace]}
+        objects = render(values, "--namespace", inside.namespace).objects
+        known = [item for item in objects if item["kind"] not in NOT_TAKEN]
+        manifests = yaml.safe_dump_all(known)
+        said = inside("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests)
+    assert len(said.splitlines()) == len(known)
+
+
+def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Render) -> None:
+    inside = cluster_wide.kubectl
+    rendered = render(NO_CRD, "--namespace", inside.namespace, release=cluster_wide.name)
+    (test_pod,) = rendered.of_kind("Pod")
+    template = rendered.one("Deployment")["spec"]["template"]
+    operator = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "operator"}}
+    # The test's own service account is there only while it runs.
+    tester = {**test_pod, "spec": {**test_pod["spec"], "serviceAccountName": "default"}}
+    for pod in (operator, tester):
+        inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    rootful = json.loads(json.dumps(operator).replace('"runAsNonRoot": true', '"runAsNonRoot": false'))
+    with pytest.raises(CommandError, match='violates PodSecurity "restricted'):
+        inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(rootful))
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource", "subresource"),
+    [
+        ("watch", "ecomarineai.org", "cetaceanmodels", ""),
+        ("patch", "ecomarineai.org", "cetaceanmodels", ""),
+        ("patch", "ecomarineai.org", "cetaceanmodels", "status"),
+        ("create", "apps", "deployments", ""),
+        ("delete", "", "configmaps", ""),
+        ("list", "", "pods", ""),
+        ("create", "events.k8s.io", "events", ""),
+        ("patch", "monitoring.coreos.com", "servicemonitors", ""),
+    ],
+)
+def test_it_may_what_it_needs_where_it_serves(
+    cluster_wide: Release,
+    in_one_namespace: tuple[Release, str],
+    verb: str,
+    group: str,
+    resource: str,
+    subresource: str,
+) -> None:
+    assert cluster_wide.may(verb, group, resource, "", subresource=subresource)
+    release, served = in_one_namespace
+    assert release.may(verb, group, resource, served, subresource=subresource)
+    assert not release.may(verb, group, resource, "default", subresource=subresource)
+    assert not release.may(verb, group, resource, "", subresource=subresource)
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource"),
+    [
+        ("get", "", "secrets"),
+        ("update", "ecomarineai.org", "cetaceanmodels"),
+        ("delete", "ecomarineai.org", "cetaceanmodels"),
+        ("create", "", "pods"),
+        ("delete", "", "pods"),
+        ("create", "rbac.authorization.k8s.io", "roles"),
+        ("list", "", "namespaces"),
+        ("list", "apiextensions.k8s.io", "customresourcedefinitions"),
+        ("get", "coordination.k8s.io", "leases"),
+    ],
+)
+def test_it_may_nothing_else(
+    cluster_wide: Release, in_one_namespace: tuple[Release, str], verb: str, group: str, resource: str
+) -> None:
+    assert not cluster_wide.may(verb, group, resource, "default")
+    release, served = in_one_namespace
+    assert not release.may(verb, group, resource, served)
+
+
+def test_only_its_own_lease_is_its_own(cluster_wide: Release) -> None:
+    where, group = cluster_wide.kubectl.namespace, "coordination.k8s.io"
+    assert cluster_wide.may("create", group, "leases", where)
+    for verb in ("get", "update"):
+        assert cluster_wide.may(verb, group, "leases", where, name=cluster_wide.name)
+        assert not cluster_wide.may(verb, group, "leases", where, name="another")
+
+
+def test_people_get_their_rights_with_the_clusters_own_roles(kubectl: Kubectl, crd: str) -> None:
+    assert crd
+    values = {"crds": {"install": False}, "rbac": {"aggregate": True}}
+    with namespace(kubectl) as inside, Release.of(inside, values) as release:
+        labels = {
+            kind: inside.get("clusterrole", f"{release.name}-{kind}")["metadata"]["labels"] for kind in ("view", "edit")
+        }
+    assert labels["view"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert labels["edit"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+
+
+def test_uninstalling_keeps_the_crd_and_installing_again_finds_it(kubectl: Kubectl, crd: str) -> None:
+    def found() -> dict[str, Any]:
+        metadata: dict[str, Any] = kubectl.get("crd", crd)["metadata"]
+        return metadata
+
+    before = found()["uid"]
+    values = {"rbac": {"aggregate": False}}
+    with namespace(kubectl) as inside, Release.of(inside, values, "--take-ownership") as release:
+        inside.run_helm("uninstall", release.name)
+        assert found()["uid"] == before
+        release.install(values)
+        assert found()["annotations"]["meta.helm.sh/release-name"] == release.name
+    assert found()["uid"] == before
