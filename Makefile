@@ -76,9 +76,10 @@ cluster: venv  ## start the local cluster and leave it up
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
 	@$(PYTHON) -m local_cluster down
 
+CRD := crds/ecomarineai.org_cetaceanmodels.yaml
 crd: venv  ## write the CRD from the Python types, and the chart's copy of it
-	@$(PYTHON) -m cetacean_operator.api.crd > crds/ecomarineai.org_cetaceanmodels.yaml
-	@cp crds/ecomarineai.org_cetaceanmodels.yaml charts/cetacean-operator/files/
+	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
+	@cp $(CRD) charts/cetacean-operator/files/
 
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .

@@ -10,11 +10,12 @@ SEMVER_PATTERN = (
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 """A model's name is also a Kubernetes label's value."""
 SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
-URL_PATTERN = r"^https?://[^\s/?#]+[^\s]*$"
+URL_PATTERN = r"^(https?://[^\s/?#]+[^\s]*|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
+"""What a pod can fetch from; file:// is for a service run by hand only."""
 
 EXPECTATIONS = {
     SEMVER_PATTERN: "expected a semantic version such as 1.2.0",
     NAME_PATTERN: "expected letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
     SHA256_PATTERN: "expected 64 hex digits",
-    URL_PATTERN: "expected an http or https address",
+    URL_PATTERN: "expected http://…, https://… or hf://organisation/repository/path[@revision]",
 }

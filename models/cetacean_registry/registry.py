@@ -19,7 +19,7 @@ from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATT
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
 SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
 ModelName = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
-HttpUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
+WeightsUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
 Path_ = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=4096)]
 ShortText = Annotated[str, Field(max_length=253)]
@@ -39,8 +39,8 @@ class ModelEntry(BaseModel):
     architecture: Annotated[str, Field(min_length=1, max_length=253)] = Field(
         description="Model class the checkpoint belongs to, e.g. CetaceanIdentificationModel."
     )
-    weights_url: HttpUrl = Field(
-        description="http(s) address of the checkpoint; encoder_classes.npy and species_map.csv lie beside it."
+    weights_url: WeightsUrl = Field(
+        description="Where the checkpoint is (http, https, hf); encoder_classes.npy and species_map.csv lie beside it."
     )
     sha256: Sha256 | None = Field(
         default=None,

@@ -13,7 +13,7 @@ from cetacean_operator.api.serving import Serving
 from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
 from cetacean_registry.errors import describe
 from cetacean_registry.metrics import Fraction
-from cetacean_registry.registry import HttpUrl, ModelName, Sha256, check_names
+from cetacean_registry.registry import ModelName, Sha256, WeightsUrl, check_names
 
 MAX_MODELS = 64
 
@@ -94,8 +94,8 @@ class GateModel(ApiModel):
     pretrained: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None, description="open_clip's pretrained tag; laion2b_s34b_b79k by default."
     )
-    config_url: HttpUrl | None = Field(default=None, alias="configURL", description="open_clip model config, JSON.")
-    weights_url: HttpUrl | None = Field(default=None, alias="weightsURL", description="State dict of the gate.")
+    config_url: WeightsUrl | None = Field(default=None, alias="configURL", description="open_clip model config, JSON.")
+    weights_url: WeightsUrl | None = Field(default=None, alias="weightsURL", description="State dict of the gate.")
     sha256: Sha256 | None = Field(default=None, description="SHA-256 of the gate's weights, 64 hex digits.")
 
     @model_validator(mode="after")
