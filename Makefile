@@ -47,7 +47,7 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Build
-.PHONY: venv images models cluster clean-cluster lock crd fmt
+.PHONY: venv images models cluster clean-cluster lock crd settings fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
@@ -80,6 +80,10 @@ CRD := crds/ecomarineai.org_cetaceanmodels.yaml
 crd: venv  ## write the CRD from the Python types, and the chart's copy of it
 	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD) charts/cetacean-operator/files/
+
+SETTINGS := docs/settings.md
+settings: venv  ## write the table of all settings from the classes that read them
+	@$(PYTHON) -m settings_table > $(SETTINGS).new && mv $(SETTINGS).new $(SETTINGS) || { rm -f $(SETTINGS).new; exit 1; }
 
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .

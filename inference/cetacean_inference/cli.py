@@ -25,7 +25,7 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 1 when the container cannot go on."""
+    """Run one command; 0 when it went well, 1 when the container cannot go on. `replay` says what else it returns."""
     options = _parser().parse_args(arguments)
     with _ended_by_sigterm():
         return _run(options)
@@ -77,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(run=_fetch)
     serve = commands.add_parser("serve", help="serve from the cache; needs no network")
     serve.set_defaults(run=_serve)
+    replay = commands.add_parser("replay", help="compute the answer for a picture again, from the cache")
+    replay.add_argument("picture", type=Path, help="the picture's file")
+    replay.add_argument(
+        "--recorded", type=Path, metavar="FILE", help="Detection in JSON to compare with; 1 when it differs"
+    )
+    replay.add_argument(
+        "--tolerance", type=float, default=1e-4, metavar="X", help="difference of figures that is none (%(default)s)"
+    )
+    replay.set_defaults(run=_replay)
     return parser
 
 
@@ -89,7 +98,13 @@ def _fetch(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(settings: Settings, options: argparse.Namespace) -> int:
+    from cetacean_inference.replay import run  # noqa: PLC0415 - see above
+
+    return run(settings, picture=options.picture, recorded=options.recorded, tolerance=options.tolerance)
+
+
 def _serve(settings: Settings, _: argparse.Namespace) -> int:
     from cetacean_inference.http.serve import run  # noqa: PLC0415 - see above
 
-    return int(run(settings) or 0)
+    return run(settings)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from cetacean_inference.engines.base import Runner
 from cetacean_inference.engines.choice import choose_engine
+from cetacean_inference.engines.cpus import usable_cpus
 from cetacean_inference.errors import CheckpointMismatch, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.models.gate import load_gate
@@ -103,8 +104,7 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
     engine = choose_engine(settings.engine)
     files = locate_all(settings)
     cache = open_cache(settings)
-    if settings.engine.threads:
-        torch.set_num_threads(settings.engine.threads)
+    torch.set_num_threads(settings.engine.threads or usable_cpus())
     with ExitStack() as stack:
         checkpoint = stack.enter_context(_verified(files.checkpoint, cache))
         gate_weights = stack.enter_context(_verified(files.gate_weights, cache))

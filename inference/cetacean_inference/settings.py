@@ -113,7 +113,9 @@ class EngineSettings(Section):
         "auto", description="`auto` is `torch-eager`, the only one so far; others are refused."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
-    threads: int | None = Field(None, ge=1, description="Threads that compute; the CPU quota by default.")
+    threads: int | None = Field(
+        None, ge=1, description="Threads that compute; by default as many as the CPU quota allows."
+    )
     max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
 
 

@@ -46,22 +46,29 @@ class Settings(BaseSettings):
     scrape_timeout: float = Field(default=3.0, gt=0, description="Bound on the scraping of one pod.")
     scrape_max_bytes: int = Field(default=1 << 20, ge=1024, description="Largest answer read from a pod.")
 
-    leader_election: bool = True
-    lease_name: str = "cetacean-operator"
-    lease_namespace: str = Field(default_factory=_own_namespace)
-    lease_identity: str = Field(default_factory=_identity)
+    leader_election: bool = Field(default=True, description="Whether a Lease decides who acts.")
+    lease_name: str = Field(default="cetacean-operator", description="Name of the Lease.")
+    lease_namespace: str = Field(default_factory=_own_namespace, description="By default the pod's own.")
+    lease_identity: str = Field(default_factory=_identity, description="By default `POD_NAME`, or host and process.")
     lease_duration: float = Field(default=15.0, ge=1, description="After which another may take the lease.")
     lease_renew_deadline: float = Field(default=10.0, gt=0, description="A leader that cannot renew stops.")
     lease_retry_period: float = Field(default=2.0, gt=0, description="Between two attempts.")
 
-    probes_host: str = "0.0.0.0"  # noqa: S104 -- the kubelet reaches the probes on the pod's address
-    probes_port: int = Field(default=8081, ge=0, le=65535)
-    metrics_port: int = Field(default=8080, ge=0, le=65535)
+    probes_host: str = Field(
+        default="0.0.0.0",  # noqa: S104 -- the kubelet reaches the probes on the pod's address
+        description="Address of probes and metrics.",
+    )
+    probes_port: int = Field(default=8081, ge=0, le=65535, description="Port of the probes.")
+    metrics_port: int = Field(default=8080, ge=0, le=65535, description="Port of the metrics.")
     queue_age_limit: float = Field(default=300.0, gt=0, description="Liveness fails beyond it.")
     watch_age_limit: float = Field(default=300.0, gt=0, description="Liveness fails beyond it.")
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "text"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line, or text for people."
+    )
 
     @field_validator("namespaces", mode="before")
     @classmethod
