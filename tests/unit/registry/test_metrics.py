@@ -1,0 +1,98 @@
+"""Metrics snapshots: figures that contradict each other are refused, missing ones stay missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cetacean_registry import MetricsSnapshot, ModelMetrics, Registry, RegistryError, load_snapshots
+
+Json = dict[str, Any]
+
+
+def parse(data: Json) -> MetricsSnapshot:
+    return MetricsSnapshot.parse(json.dumps(data), source="reports/a.json")
+
+
+def test_the_figures_of_promotion_and_drift(snapshot: Json) -> None:
+    assert parse(snapshot).metrics == ModelMetrics(
+        tpr=0.95,
+        tnr=0.902,
+        roc_auc=0.984,
+        cetacean_score_mean=0.93,
+        sample_size=202,
+        evaluation_set="data/test_split/manifest.csv",
+    )
+
+
+def test_a_named_evaluation_set_goes_before_the_manifests_path(snapshot: Json) -> None:
+    snapshot["evaluation_set"] = "split-2025"
+    assert parse(snapshot).metrics.evaluation_set == "split-2025"
+
+
+def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
+    del snapshot["cetacean_score_mean"]
+    snapshot["anti_fraud"]["roc_auc"] = None
+    metrics = parse(snapshot).metrics
+    assert metrics.cetacean_score_mean is None
+    assert metrics.roc_auc is None
+    assert parse({}).metrics == ModelMetrics()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"tp": 90}, "anti_fraud: tp + fn must be n_positive (100), got 95"),
+        ({"tn": 80}, "anti_fraud: tn + fp must be n_negative (102), got 90"),
+        ({"tpr": 0.9}, "anti_fraud: tpr must be 95/100 = 0.9500, got 0.9"),
+        ({"tnr": 0.95}, "anti_fraud: tnr must be 92/102 = 0.9020, got 0.95"),
+        ({"roc_auc": 1.2}, "anti_fraud.roc_auc: Input should be less than or equal to 1, got 1.2"),
+        ({"fp": -1}, "anti_fraud.fp: Input should be greater than or equal to 0, got -1"),
+        ({"fn": None}, "anti_fraud.fn: Input should be a valid integer, got None"),
+    ],
+    ids=str,
+)
+def test_figures_that_cannot_be_are_refused(snapshot: Json, change: Json, told: str) -> None:
+    snapshot["anti_fraud"].update(change)
+    with pytest.raises(RegistryError) as refused:
+        parse(snapshot)
+    assert str(refused.value) == f"reports/a.json: {told}"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.01"])
+def test_a_mean_is_a_fraction(value: str) -> None:
+    with pytest.raises(RegistryError, match=r"^a\.json: cetacean_score_mean: "):
+        MetricsSnapshot.parse(f'{{"cetacean_score_mean": {value}}}', source="a.json")
+
+
+def test_what_is_no_json_is_told_with_line_and_column() -> None:
+    with pytest.raises(RegistryError, match=r"^a\.json:2:1: expected JSON, "):
+        MetricsSnapshot.parse('{"sample_size":\n}', source="a.json")
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300), st.integers(1, 300))
+def test_rates_rounded_to_three_or_four_decimals_are_taken(tp: int, tn: int, fn: int, fp: int) -> None:
+    for digits in (3, 4):
+        counts = {"n_positive": tp + fn, "n_negative": tn + fp, "tp": tp, "fp": fp, "tn": tn, "fn": fn}
+        rates = {"tpr": round(tp / (tp + fn), digits), "tnr": round(tn / (tn + fp), digits)}
+        assert parse({"anti_fraud": {**counts, **rates}}).metrics.tpr == rates["tpr"]
+
+
+def test_what_was_read_is_written_as_it_was(snapshot: Json) -> None:
+    snapshot["remark"] = "kept"
+    assert json.loads(parse(snapshot).to_json()) == snapshot
+
+
+def test_the_snapshots_that_models_name_are_read(tmp_path: Path, registry: Json, entry: Json, snapshot: Json) -> None:
+    registry["models"] = [{**entry, "metrics_snapshot": "reports/a.json"}, {**entry, "name": "unmeasured"}]
+    read = Registry.parse(json.dumps(registry))
+    with pytest.raises(RegistryError, match=r"reports/a\.json: cannot be read"):
+        load_snapshots(read, tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/a.json").write_text(json.dumps(snapshot))
+    assert load_snapshots(read, tmp_path) == {"effb4_15k": parse(snapshot)}
