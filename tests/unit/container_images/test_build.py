@@ -1,0 +1,126 @@
+"""Which builder is taken, and that an image is built once."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from container_images import BuiltImage, Image, build
+from container_images.build import DOCKER_BASE, LOCAL_BASE, docker_answers
+
+from .conftest import BUILD, Commands
+
+
+def has_docker(monkeypatch: pytest.MonkeyPatch, *, client: bool) -> None:
+    monkeypatch.setattr(BUILD.shutil, "which", lambda name: f"/usr/bin/{name}" if client else None)
+
+
+def test_a_daemon_that_answers_is_docker(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_docker(monkeypatch, client=True)
+    assert docker_answers()
+    assert commands.run == [["docker", "info"]]
+
+
+def test_a_client_alone_is_not(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_docker(monkeypatch, client=True)
+    commands.answer = lambda _command: 1
+    assert not docker_answers()
+
+
+def test_without_a_client_nothing_is_asked(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_docker(monkeypatch, client=False)
+    assert not docker_answers()
+    assert commands.run == []
+
+
+def test_docker_builds_into_its_own_store(image: Image, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BUILD, "docker_answers", lambda: True)
+    commands.output = "123456\n"
+    built = build(image)
+    assert built == BuiltImage(image.reference(DOCKER_BASE), archive=None, size=123456)
+    building, inspecting = commands.run
+    assert building[:2] == ["docker", "build"]
+    assert building[-1] == str(image.context)
+    assert f"--build-arg=BASE_IMAGE={DOCKER_BASE}" in building
+    assert building[building.index("-t") + 1] == built.reference == inspecting[-1]
+
+
+@pytest.fixture
+def buildah(commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with buildah only, whose pushes leave an archive; returns the folder of images."""
+    monkeypatch.setattr(BUILD, "docker_answers", lambda: False)
+    monkeypatch.setattr(BUILD, "ensure_commands", lambda _packages: None)
+    monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path / "cache"))
+
+    def answer(command: list[str]) -> int:
+        if "push" in command:
+            Path(command[-1].split(":")[1]).write_bytes(b"archive")
+        return 0
+
+    commands.answer = answer
+    return tmp_path / "cache/images"
+
+
+def test_buildah_builds_an_archive_once(image: Image, commands: Commands, buildah: Path) -> None:
+    built = build(image)
+    assert built.reference == image.reference(LOCAL_BASE)
+    assert built.archive is not None
+    assert built.archive.parent == buildah
+    assert built.archive.read_bytes() == b"archive"
+    assert built.size == 7
+    commands.run.clear()
+    assert build(image) == built
+    assert commands.run == []
+
+
+def test_an_outdated_archive_is_replaced(image: Image, commands: Commands, buildah: Path) -> None:
+    old = build(image).archive
+    other = buildah / "cetacean-inference-0123456789ab.tar"
+    other.write_bytes(b"another image's")
+    image.dockerfile.write_text("FROM other")
+    new = build(image).archive
+    assert old is not None
+    assert not old.exists()
+    assert new is not None
+    assert new.exists()
+    assert other.exists()
+
+
+def test_a_failed_build_leaves_no_archive(image: Image, commands: Commands, buildah: Path) -> None:
+    commands.answer = lambda command: int("build" in command)
+    with pytest.raises(subprocess.CalledProcessError):
+        build(image)
+    assert list(buildah.glob("*.tar")) == []
+
+
+def test_a_failed_push_leaves_the_image_to_be_built_again(image: Image, commands: Commands, buildah: Path) -> None:
+    working = commands.answer
+
+    def cut_off(command: list[str]) -> int:
+        working(command)
+        return int("push" in command)
+
+    commands.answer = cut_off
+    with pytest.raises(subprocess.CalledProcessError):
+        build(image)
+    assert list(buildah.glob("*.tar")) == []
+    commands.answer = working
+    assert build(image).size == 7
+
+
+def test_a_named_base_is_used_instead_of_one_made_here(image: Image, commands: Commands, buildah: Path) -> None:
+    built = build(image, base_image="registry/debian:13")
+    assert built.reference == image.reference("registry/debian:13")
+    assert not [command for command in commands.run if "mmdebstrap" in command[0] or "inspect" in command]
+    (building,) = [command for command in commands.run if "build" in command]
+    assert "--build-arg=BASE_IMAGE=registry/debian:13" in building
+
+
+def test_a_base_is_made_where_there_is_none(image: Image, commands: Commands, buildah: Path) -> None:
+    working = commands.answer
+    commands.answer = lambda command: int("inspect" in command) or working(command)
+    build(image)
+    assert [command[0] for command in commands.run if command[0] != "unshare"] == ["mmdebstrap"]
+    assert not (buildah / "base").exists()
