@@ -73,6 +73,7 @@ class DriftMonitor:
         self._alarms = 0
         self._drifting = False
         self._adwin = ADWIN(delta=settings.adwin_delta)
+        self._adwin_changes = 0
 
     def configure(self, monitoring: Monitoring) -> None:
         """Take another window, other bounds or another baseline, and judge by them what the window holds."""
@@ -99,6 +100,7 @@ class DriftMonitor:
             if len(self._window) > self._monitoring.window:
                 self._forget()
             self._adwin.update(cetacean_score)
+            self._adwin_changes += bool(self._adwin.drift_detected)
             self._judge()
 
     @property
@@ -118,7 +120,7 @@ class DriftMonitor:
                 drop=None if mean is None or baseline is None else baseline - mean,
                 drifting=self._drifting,
                 adwin=AdwinStats(
-                    changes_total=int(self._adwin.n_detections),
+                    changes_total=self._adwin_changes,
                     width=int(self._adwin.width),
                     score_mean=float(self._adwin.estimation) if self._adwin.width else None,
                 ),

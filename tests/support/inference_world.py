@@ -1,0 +1,108 @@
+"""An inference service without weights: settings, pictures whose colour says what the models will find, a pipeline."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from cetacean_inference.http.app import create_app
+from cetacean_inference.service import Service
+from cetacean_inference.settings import Settings, load_settings
+from cetacean_inference.types import Candidate, Scores, ServedIdentity
+
+DIGEST = "ab" * 32
+Colour = tuple[int, int, int]
+
+
+def make_settings(directory: Path, **sections: Any) -> Settings:
+    """Settings of a model called `tiny`, whose files lie in `directory`."""
+    given: dict[str, Any] = {
+        "model": {"name": "tiny", "version": "1.2.3", "weights_url": "https://weights.test/tiny.ckpt"},
+        "config_dir": directory,
+        "weights_cache": directory / "cache",
+        "monitoring_file": directory / "monitoring.json",
+        "termination_message_file": directory / "termination-log",
+        "http": {"host": "127.0.0.1", "port": 0},
+    }
+    for name, values in sections.items():
+        given[name] = {**given[name], **values} if isinstance(given.get(name), dict) else values
+    return load_settings(**given)
+
+
+def picture(
+    *, score: float = 0.9, probability: float = 0.8, size: tuple[int, int] = (40, 30), kind: str = "PNG", **options: Any
+) -> bytes:
+    """A picture of one colour, in which `FakePipeline` reads a score and a probability, each to 1/255."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (round(score * 255), round(probability * 255), 0)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def archive(entries: Iterable[tuple[str, bytes]], *, method: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as stream:
+        for name, content in entries:
+            stream.writestr(name, content)
+    return buffer.getvalue()
+
+
+class FakePipeline:
+    """Reads scores from a picture's colour: red is the cetacean score, green the likeliest individual's probability."""
+
+    def __init__(self, *, sha256: str = DIGEST) -> None:
+        self.identity = ServedIdentity(
+            name="tiny",
+            version="1.2.3",
+            architecture="CetaceanIdentificationModel",
+            weights_sha256=sha256,
+            expected_sha256=None,
+            gate_architecture="ViT-B-32",
+            gate_pretrained="laion2b_s34b_b79k",
+            gate_sha256="cd" * 32,
+            engine="fake",
+        )
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.fails_on: Callable[[Sequence[Colour]], bool] = lambda _: False
+
+    def hold(self) -> None:
+        """Have the next batches wait until `go_on` is set."""
+        self.go_on.clear()
+
+    def prepare(self, image: Image.Image) -> Colour:
+        self.threads.add(threading.current_thread().name)
+        red, green, blue = image.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc] # an RGB picture's are three
+        return red, green, blue
+
+    def predict(self, batch: Sequence[Colour]) -> list[Scores]:
+        self.threads.add(threading.current_thread().name)
+        self.started.set()
+        assert self.go_on.wait(30), "nobody let the pipeline go on"
+        if self.fails_on(batch):
+            raise RuntimeError("the pipeline fails on this batch")
+        self.batches.append(len(batch))
+        return [self.scores(red / 255, green / 255) for red, green, _ in batch]
+
+    @staticmethod
+    def scores(score: float, probability: float) -> Scores:
+        """What it says of a picture."""
+        rest = (1 - probability) / 10
+        others = (Candidate(f"id{rank}", "species1", rest / rank) for rank in range(2, 6))
+        return Scores(score, (Candidate("id1", "species0", probability), *others))
+
+
+def client_of(service: Service) -> httpx.AsyncClient:
+    """A client that talks to the app without a socket."""
+    transport = httpx.ASGITransport(create_app(service), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service.test")

@@ -1,0 +1,46 @@
+"""Fixtures of the inference service's tests: no setting of this machine leaks in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from inference_world import FakePipeline, client_of, make_settings
+
+from cetacean_inference.service import Service
+from cetacean_inference.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CETACEAN_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+@pytest.fixture
+def pipeline() -> FakePipeline:
+    return FakePipeline()
+
+
+@pytest.fixture
+def service(settings: Settings, pipeline: FakePipeline) -> Iterator[Service]:
+    """A service that has loaded its fake weights."""
+    service = Service(settings)
+    service.begin(pipeline)
+    yield service
+    pipeline.go_on.set()
+    assert service.close(timeout_seconds=10)
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(service) as client:
+        yield client
