@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Report:
         for finding in self.findings:
             mark = "[green]yes[/]" if finding.fulfilled else "[red]NO[/]"
             step = finding.step if finding.step != previous else ""
-            table.add_row(step, finding.expected, finding.seen, f"{finding.seconds:.0f}", mark)
+            # As Text: what the cluster said may look like markup.
+            told = (Text(cell) for cell in (step, finding.expected, finding.seen))
+            table.add_row(*told, f"{finding.seconds:.0f}", mark)
             previous = finding.step
         return table
