@@ -25,11 +25,15 @@ test: test-unit  ## all three tiers of tests, the last two against one local clu
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check test-unit test-api test-e2e _test-api _test-e2e
+.PHONY: check check-metrics test-unit test-api test-e2e _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests
 	@$(VENV)/bin/lint-imports --no-cache
+
+BASELINE ?= reports/metrics_baseline.json
+check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
+	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)"
 
 test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit

@@ -1,0 +1,216 @@
+"""The regression gate of CI: what it judges, prints, and exits with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from check_regression import main
+
+Json = dict[str, Any]
+
+
+def snapshot(**rates: float | None) -> Json:
+    """A snapshot whose rates are 1.0 where they are not given; None leaves a rate out."""
+    positive = negative = 1000
+    given = {"tpr": 1.0, "tnr": 1.0, "roc_auc": 1.0, **rates}
+    tp, tn = round((given["tpr"] or 0) * positive), round((given["tnr"] or 0) * negative)
+    counts = {
+        "n_positive": positive,
+        "n_negative": negative,
+        "tp": tp,
+        "fn": positive - tp,
+        "tn": tn,
+        "fp": negative - tn,
+    }
+    figures = {key: value for key, value in given.items() if value is not None}
+    return {
+        "manifest_path": "data/manifest.csv",
+        "sample_size": positive + negative,
+        "model_version": "1.0.0",
+        "anti_fraud": counts | figures,
+    }
+
+
+class Project:
+    """A repository with a registry, a baseline and snapshots."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.models: list[Json] = []
+        self.write("reports/metrics_baseline.json", snapshot(tpr=0.95, tnr=0.93, roc_auc=0.98))
+        self.model("old", "1.0.0", snapshot(tpr=0.95, tnr=0.93, roc_auc=0.98))
+
+    def write(self, name: str, data: object) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(data if isinstance(data, str) else json.dumps(data))
+        return path
+
+    def model(self, name: str, version: str, figures: Json | None, **more: object) -> Path:
+        """Add a model with its snapshot; returns the snapshot's path."""
+        entry: Json = {"name": name, "version": version, "architecture": "A", "weights_url": "https://example.org/a"}
+        path = f"reports/{name}.json"
+        if figures is not None:
+            entry["metrics_snapshot"] = path
+            self.write(path, figures)
+        self.models.append(entry | more)
+        self.write("models/registry.json", {"active": "old", "models": self.models})
+        return self.root / path
+
+    def check(self, *arguments: object, **environment: str) -> int:
+        flags = {
+            "--registry": self.root / "models/registry.json",
+            "--baseline": self.root / "reports/metrics_baseline.json",
+        }
+        given = [str(argument) for argument in arguments]
+        defaults = [str(part) for flag, path in flags.items() if flag not in given for part in (flag, path)]
+        return main([*defaults, *given], environment)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_the_projects_own_registry_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], {}) == 0
+    assert "effb4_15k 1.0.0 against the baseline 1.0.0: passes" in capsys.readouterr().out
+
+
+def test_every_figure_is_printed_with_its_bound(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.model("new", "1.1.0", snapshot(tpr=0.96, tnr=0.92, roc_auc=0.97))
+    assert project.check() == 0
+    printed = capsys.readouterr().out
+    assert printed.count("passes") == 2
+    assert (
+        "new 1.1.0 against the baseline 1.0.0: passes\n"
+        "  ok    TNR 0.9200 is at least 0.9000 (minTNR)\n"
+        "  ok    TPR 0.9600 is at least 0.8500 (minTPR)\n"
+        "  ok    TNR 0.9200 is no more than 0.0200 below the baseline 1.0.0's 0.9300 (maxRegression)\n"
+        "  ok    TPR 0.9600 is no more than 0.0200 below the baseline 1.0.0's 0.9500 (maxRegression)\n"
+        "  ok    ROC AUC 0.9700 is no more than 0.0200 below the baseline 1.0.0's 0.9800 (maxRegression)\n"
+    ) in printed
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        (snapshot(tnr=0.89), "FAIL  TNR 0.8900 is below 0.9000 (minTNR)"),
+        (snapshot(tpr=0.92), "FAIL  TPR 0.9200 is more than 0.0200 below the baseline 1.0.0's 0.9500 (maxRegression)"),
+        (snapshot(roc_auc=0.95), "FAIL  ROC AUC 0.9500 is more than 0.0200 below the baseline 1.0.0's 0.9800"),
+        (snapshot(roc_auc=None), "FAIL  ROC AUC is missing, the baseline 1.0.0 has 0.9800"),
+        (snapshot() | {"manifest_path": "other.csv"}, "FAIL  evaluation set other.csv (2000 pictures) is not"),
+        (None, "FAIL  TNR is missing, at least 0.9000 is needed (minTNR)"),
+    ],
+    ids=["threshold", "regression", "roc auc", "missing figure", "another set", "no snapshot"],
+)
+def test_one_bad_model_is_enough(
+    project: Project, capsys: pytest.CaptureFixture[str], figures: Json | None, told: str
+) -> None:
+    project.model("bad", "1.1.0", figures)
+    project.model("good", "1.2.0", snapshot())
+    assert project.check() == 1
+    printed = capsys.readouterr().out
+    assert "bad 1.1.0 against the baseline 1.0.0: REFUSED" in printed
+    assert told in printed
+    assert "good 1.2.0 against the baseline 1.0.0: passes" in printed
+
+
+def test_what_is_deprecated_is_not_to_be_promoted(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.model("bad", "0.9.0", snapshot(tnr=0.5), deprecated=True)
+    assert project.check() == 0
+    assert "bad" not in capsys.readouterr().out
+
+
+def test_a_named_candidate_is_judged_alone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.model("bad", "1.1.0", snapshot(tnr=0.5))
+    good = project.model("good", "1.2.0", snapshot())
+    stray = project.write("elsewhere.json", snapshot(tpr=0.5))
+    assert project.check("--candidate", good) == 0
+    assert "good 1.2.0 against" in capsys.readouterr().out
+    assert project.check("--candidate", good, "--candidate", stray) == 1
+    printed = capsys.readouterr().out
+    assert f"{stray} against the baseline 1.0.0: REFUSED" in printed
+    assert "bad" not in printed
+
+
+def test_a_drop_of_exactly_the_bound_passes(project: Project) -> None:
+    project.write("reports/metrics_baseline.json", snapshot(tnr=0.92))
+    assert project.check("--candidate", project.write("a.json", snapshot(tnr=0.90))) == 0
+    assert project.check("--candidate", project.write("a.json", snapshot(tnr=0.90)), "--max-regression", 0.0199) == 1
+
+
+def test_bounds_can_be_set(project: Project) -> None:
+    candidate = project.write("a.json", snapshot(tpr=0.95, tnr=0.93, roc_auc=0.98))
+    assert project.check("--candidate", candidate, "--min-tnr", 0.94) == 1
+    assert project.check("--candidate", candidate, "--min-tpr", 0.96) == 1
+    assert project.check("--candidate", candidate, "--min-tnr", 0.93, "--min-tpr", 0.95) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("reports/metrics_baseline.json", "{", "metrics_baseline.json:1:2: expected JSON"),
+        ("reports/old.json", '{"cetacean_score_mean": 2}', "old.json: cetacean_score_mean: Input should be less than"),
+        ("models/registry.json", '{"active": "x", "models": []}', "registry.json: active: 'x' is none of the models"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    project: Project, capsys: pytest.CaptureFixture[str], name: str, content: str, told: str
+) -> None:
+    project.write(name, content)
+    assert project.check() == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert told in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == "", "nothing is judged on bad input"
+
+
+def test_a_missing_file_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.check("--baseline", project.root / "absent.json") == 2
+    assert "absent.json: cannot be read" in capsys.readouterr().err
+
+
+def test_a_bound_that_is_none_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.check("--min-tnr", 1.5) == 2
+    assert capsys.readouterr().err == "error: min_tnr: Input should be less than or equal to 1, got 1.5\n"
+    with pytest.raises(SystemExit) as ended:
+        project.check("--min-tnr", "much")
+    assert ended.value.code == 2
+
+
+def test_nothing_to_judge_is_no_success(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.models[0]["deprecated"] = True
+    project.model("also", "1.1.0", None, deprecated=True)
+    assert project.check() == 2
+    assert "no model to judge" in capsys.readouterr().err
+
+
+def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "0 all may be promoted, 1 a regression" in capsys.readouterr().out
+
+
+def test_the_summary_is_a_table_added_to_what_is_there(project: Project) -> None:
+    summary = project.write("summary.md", "before\n")
+    bad = project.write("odd|name.json", snapshot(tnr=0.5))
+    assert project.check("--candidate", bad, GITHUB_STEP_SUMMARY=str(summary)) == 1
+    lines = summary.read_text().splitlines()
+    assert lines[:2] == ["before", "## Regression gate: refused"]
+    assert lines[3:5] == ["| model | | figure and bound |", "|---|---|---|"]
+    assert len(lines) == 5 + 5
+    assert lines[5].endswith("odd\\|name.json | ❌ | TNR 0.5000 is below 0.9000 (minTNR) |")
+    assert lines[6].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
+
+
+def test_no_summary_is_written_where_none_is_asked_for(project: Project) -> None:
+    before = sorted(project.root.rglob("*"))
+    assert project.check() == 0
+    assert sorted(project.root.rglob("*")) == before

@@ -1,0 +1,50 @@
+"""CI runs what a person runs: the targets of the Makefile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    # YAML 1.1 reads the key `on` as true.
+    workflow: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # strings only
+    return workflow
+
+
+def commands(path: Path) -> list[str]:
+    return [step["run"] for job in load(path)["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z][\w-]*):(?!=)", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
+def test_each_target_exists(path: Path) -> None:
+    called = set(re.findall(r"\bmake ([\w-]+)", "\n".join(commands(path))))
+    assert called
+    assert called <= targets()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
+def test_jobs_have_few_rights_and_an_end(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(int(job["timeout-minutes"]) > 0 for job in workflow["jobs"].values())
+
+
+def test_ci_is_the_two_commands() -> None:
+    assert sorted(commands(REPOSITORY / ".github/workflows/ci.yml")) == ["make check", "make test"]
+
+
+def test_paths_that_start_the_regression_gate_exist() -> None:
+    paths = load(REPOSITORY / ".github/workflows/metrics.yml")["on"]["pull_request"]["paths"]
+    assert all((REPOSITORY / path.removesuffix("/**")).exists() for path in paths)
