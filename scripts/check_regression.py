@@ -1,7 +1,8 @@
 """The regression gate of CI: the registry's metrics snapshots against a baseline, by the operator's own rule.
 
 `python3 scripts/check_regression.py` judges each model of `models/registry.json` that is not deprecated, with
-`--candidate` only the snapshots named. Exit status: 0 all may be promoted, 1 a regression or a missing figure, 2 bad input.
+`--candidate` only the snapshots named. Exit status: 0 all may be promoted, 1 a regression or a missing figure,
+2 bad input.
 """
 
 from __future__ import annotations
