@@ -155,7 +155,7 @@ class DriftMonitor:
             if drop < self._recovery * bounds.alarm_drop - TOLERANCE:
                 self._drifting = False
                 logger.info("drift is over: mean cetacean score %.4f over %d, baseline %.4f", mean, n, baseline)
-        elif n >= min(bounds.min_samples, bounds.window) and drop >= bounds.alarm_drop - TOLERANCE:
+        elif n >= bounds.min_samples and drop >= bounds.alarm_drop - TOLERANCE:
             self._drifting = True
             self._alarms += 1
             logger.warning(

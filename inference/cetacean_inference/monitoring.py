@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,12 @@ class Monitoring(BaseModel):
     """How far below the baseline the mean score must be."""
     baselines: dict[str, Fraction] = Field(default_factory=dict)
     """Mean cetacean score of each model on its evaluation set, by the model's name."""
+
+    @model_validator(mode="after")
+    def _an_alarm_is_possible(self) -> Self:
+        if self.min_samples > self.window:
+            raise ValueError(f"expected min_samples of at most window ({self.window}), got {self.min_samples}")
+        return self
 
 
 class MonitoringFile:

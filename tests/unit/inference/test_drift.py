@@ -47,7 +47,7 @@ def test_an_empty_window_has_no_mean() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(unit, unit), min_size=1, max_size=60), st.integers(1, 20))
 def test_the_figures_are_those_of_the_last_predictions(values: list[tuple[float, float]], window: int) -> None:
-    watch = monitor(window=window)
+    watch = monitor(window=window, min_samples=1)
     for score, probability in values:
         watch.record(score, probability)
     last = values[-window:]
@@ -60,15 +60,16 @@ def test_the_figures_are_those_of_the_last_predictions(values: list[tuple[float,
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0.6, 1.0), max_size=120), st.integers(1, 12), st.integers(1, 15))
-def test_alarms_are_counted_once_per_episode(scores: list[float], window: int, min_samples: int) -> None:
+@given(st.lists(st.floats(0.6, 1.0), max_size=120), st.integers(1, 12), st.integers(1, 12))
+def test_alarms_are_counted_once_per_episode(scores: list[float], one: int, other: int) -> None:
+    min_samples, window = sorted((one, other))
     watch = monitor(window=window, min_samples=min_samples)
     drifting, alarms = False, 0
     for end, score in enumerate(scores, start=1):
         watch.record(score, 0.5)
         last = scores[max(0, end - window) : end]
         drop = 0.9 - statistics.fmean(last)
-        if not drifting and len(last) >= min(min_samples, window) and drop >= 0.1 - 1e-9:
+        if not drifting and len(last) >= min_samples and drop >= 0.1 - 1e-9:
             drifting, alarms = True, alarms + 1
         elif drifting and drop < 0.08 - 1e-9:
             drifting = False
@@ -101,12 +102,6 @@ def test_too_few_samples_raise_no_alarm() -> None:
     watch = monitor(min_samples=3)
     fill(watch, 0.1, 2)
     assert watch.stats.alarms_total == 0
-
-
-def test_a_window_smaller_than_the_samples_asked_for_can_still_alarm() -> None:
-    watch = monitor(window=2, min_samples=50)
-    fill(watch, 0.1, 2)
-    assert watch.stats.alarms_total == 1
 
 
 def test_an_episode_lasts_until_the_scores_are_well_back() -> None:
@@ -145,7 +140,7 @@ def test_a_smaller_window_forgets_the_oldest() -> None:
     watch = monitor(window=10, baselines={})
     fill(watch, 0.0, 5)
     fill(watch, 1.0, 5)
-    watch.configure(Monitoring(window=5))
+    watch.configure(Monitoring(window=5, min_samples=5))
     assert watch.stats.n == 5
     assert watch.stats.score_mean == 1.0
 

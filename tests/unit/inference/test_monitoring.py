@@ -60,6 +60,7 @@ def test_without_a_file_it_says_so_once(tmp_path: Path, caplog: pytest.LogCaptur
         ("{", "JSON"),
         ("[]", "file"),
         ('{"window": 0}', "window"),
+        ('{"window": 10}', "at most window"),
         ('{"min_samples": "many"}', "min_samples"),
         ('{"alarm_drop": 2}', "alarm_drop"),
         ('{"baselines": {"tiny": 93}}', "baselines.tiny"),

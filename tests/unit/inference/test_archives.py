@@ -1,0 +1,189 @@
+"""Zip archives of unknown origin."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inference_world import archive, picture
+
+from cetacean_inference.archives import Archive, clean_name
+from cetacean_inference.refusals import Refused, UnusableImage
+from cetacean_inference.settings import ArchiveSettings, ImageSettings
+
+BOUNDS = ArchiveSettings(max_entries=20, max_unpacked_bytes=5_000_000, max_ratio=50)
+IMAGES = ImageSettings(max_bytes=2_000_000)
+
+
+def opened(data: bytes, bounds: ArchiveSettings = BOUNDS) -> Archive:
+    return Archive(io.BytesIO(data), settings=bounds, images=IMAGES)
+
+
+def refused(data: bytes, bounds: ArchiveSettings = BOUNDS) -> Refused:
+    with pytest.raises(Refused) as caught:
+        opened(data, bounds)
+    return caught.value
+
+
+def names(data: bytes) -> list[str]:
+    with opened(data) as found:
+        return [entry.name for entry in found.entries]
+
+
+def test_pictures_in_their_order() -> None:
+    contents = [("b.jpg", picture(score=0.1)), ("a.PNG", picture(score=0.2)), ("deep/c.webp", picture(score=0.3))]
+    with opened(archive(contents, method=zipfile.ZIP_DEFLATED)) as found:
+        assert [(entry.name, found.read(entry)) for entry in found.entries] == contents
+        assert found.skipped == 0
+
+
+def test_an_empty_archive() -> None:
+    with opened(archive([])) as found:
+        assert (found.entries, found.skipped) == ((), 0)
+
+
+def test_what_is_no_picture_is_skipped_and_counted() -> None:
+    inner = archive([("inside.jpg", picture())])
+    data = archive(
+        [
+            ("folder/", b""),
+            ("folder/a.jpg", picture()),
+            ("notes.txt", b"words"),
+            ("nested.zip", inner),
+            ("__MACOSX/folder/._a.jpg", b"fork"),
+            ("folder/._a.jpg", b"fork"),
+            ("drawing.svg", b"<svg/>"),
+        ]
+    )
+    with opened(data) as found:
+        assert [entry.name for entry in found.entries] == ["folder/a.jpg"]
+        assert found.skipped == 6
+
+
+def test_a_picture_without_an_extension_is_one() -> None:
+    assert names(archive([("IMG_0001", picture(kind="JPEG")), ("README", b"words")])) == ["IMG_0001"]
+
+
+def test_words_that_are_called_a_picture_are_kept_to_be_answered() -> None:
+    assert names(archive([("a.jpg", b"words")])) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("../../etc/cron.d/a.jpg", "etc/cron.d/a.jpg"),
+        ("/root/a.jpg", "root/a.jpg"),
+        ("C:\\photos\\..\\a.jpg", "photos/a.jpg"),
+        ("./a/./b.jpg", "a/b.jpg"),
+        ("a\nb\x1b.jpg", "ab.jpg"),
+        ("кит.jpg", "кит.jpg"),
+    ],
+)
+def test_names_lead_nowhere(name: str, clean: str) -> None:
+    assert clean_name(name) == clean
+
+
+@given(st.text(alphabet=st.sampled_from("a./\\:C\n\0é ")))
+def test_no_name_leads_upwards_or_to_a_root(name: str) -> None:
+    cleaned = clean_name(name)
+    parts = cleaned.split("/")
+    assert not cleaned.startswith("/")
+    assert ".." not in parts
+    assert cleaned.isprintable()
+    assert clean_name(cleaned) == cleaned or cleaned[:2].endswith(":")
+
+
+def test_utf8_names_without_the_flag_that_says_so() -> None:
+    data = archive([("xxx.jpg", picture())]).replace(b"xxx.jpg", "é1.jpg".encode().ljust(7)[:7])
+    assert names(data) == ["é1.jpg"]
+
+
+def test_names_of_an_old_code_page() -> None:
+    data = archive([("xxx.jpg", picture())]).replace(b"xxx.jpg", b"\x82\xff1.jpg"[:7])
+    assert names(data) == ["é\xa01.jpg".replace("\xa0", "")]
+
+
+def test_a_name_that_says_it_is_utf8_and_is_not() -> None:
+    data = archive([("éx.jpg", picture())]).replace("éx.jpg".encode(), b"\xff\xffx.jpg")
+    assert refused(data).status == 400
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive at all", b"PK\x03\x04" + b"\0" * 60])
+def test_an_unreadable_archive(data: bytes) -> None:
+    refusal = refused(data)
+    assert refusal.status == 400
+    assert "zip" in refusal.detail
+
+
+def test_a_truncated_archive() -> None:
+    data = archive([("a.jpg", picture()), ("b.jpg", picture())])
+    assert refused(data[: len(data) // 2]).status == 400
+
+
+def test_a_damaged_entry_is_a_damaged_picture() -> None:
+    content = picture(kind="BMP")
+    data = archive([("a.bmp", content), ("b.bmp", content)])
+    at = data.index(content) + 60
+    with opened(data[:at] + b"\x01\x02\x03" + data[at + 3 :]) as found:
+        first, second = found.entries
+        with pytest.raises(UnusableImage, match="damaged"):
+            found.read(first)
+        assert found.read(second) == content
+
+
+def test_too_many_entries() -> None:
+    refusal = refused(archive([(f"{number}.txt", b"") for number in range(21)]))
+    assert refusal.status == 413
+    assert "at most 20 entries, got 21" in refusal.detail
+
+
+def test_a_directory_of_very_many_entries_is_not_even_read() -> None:
+    refusal = refused(archive([(f"{number:0200}.txt", b"") for number in range(2000)]))
+    assert refusal.status == 413
+    assert "many more" in refusal.detail
+
+
+def test_too_many_bytes_in_all() -> None:
+    refusal = refused(archive([(f"{number}.bmp", bytes(1_000_000)) for number in range(6)]))
+    assert refusal.status == 413
+    assert "unpacked bytes, got 6000000" in refusal.detail
+
+
+def test_a_bomb() -> None:
+    refusal = refused(archive([("a.bmp", bytes(2_000_000))], method=zipfile.ZIP_DEFLATED))
+    assert refusal.status == 413
+    assert "at most 50 times" in refusal.detail
+
+
+def test_a_picture_of_too_many_bytes() -> None:
+    with opened(archive([("a.bmp", bytes(2_000_001))])) as found, pytest.raises(UnusableImage) as caught:
+        found.read(found.entries[0])
+    assert caught.value.status == 413
+
+
+def test_an_entry_larger_than_it_says_is_never_unpacked_further() -> None:
+    content = picture(kind="BMP")
+    data = bytearray(archive([("a.bmp", content)], method=zipfile.ZIP_DEFLATED))
+    directory = data.index(b"PK\x01\x02")
+    struct.pack_into("<I", data, directory + 24, 10)
+    with opened(bytes(data)) as found, pytest.raises(UnusableImage):
+        found.read(found.entries[0])
+
+
+def test_an_entry_with_a_password() -> None:
+    data = bytearray(archive([("a.jpg", picture())]))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    refusal = refused(bytes(data))
+    assert refusal.status == 400
+    assert "password" in refusal.detail
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_unpack_without_bound_are_refused(method: int) -> None:
+    refusal = refused(archive([("a.bmp", bytes(1000))], method=method))
+    assert refusal.status == 400
+    assert f"method {method}" in refusal.detail

@@ -1,0 +1,182 @@
+"""The batcher: what is computed together, what is refused, what becomes of failures."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from inference_world import FakePipeline, picture
+from PIL import Image
+
+from cetacean_inference.batching import Batcher, Scored
+from cetacean_inference.drift import DriftMonitor
+from cetacean_inference.metrics import Metrics
+from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.refusals import Refused
+from cetacean_inference.settings import BatchingSettings, DriftSettings
+
+Load = Callable[[], tuple[Image.Image, str]]
+
+
+def metrics() -> Metrics:
+    return Metrics(
+        drift=DriftMonitor(model="tiny", settings=DriftSettings(), monitoring=Monitoring()), info=lambda: None
+    )
+
+
+@contextmanager
+def batcher_of(
+    pipeline: FakePipeline, *, max_size: int = 4, queue_size: int = 16, max_wait_seconds: float = 0.0
+) -> Iterator[Batcher[tuple[int, int, int]]]:
+    settings = BatchingSettings(
+        max_size=max_size, queue_size=queue_size, max_wait_seconds=max_wait_seconds, prepare_threads=2
+    )
+    batcher = Batcher(pipeline, settings=settings, metrics=metrics(), retry_after=3)
+    yield batcher
+    pipeline.go_on.set()
+    assert batcher.close(timeout_seconds=10)
+
+
+def load(score: float = 0.9) -> Load:
+    data = picture(score=score)
+    return lambda: (Image.open(io.BytesIO(data)).convert("RGB"), f"note {score}")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 -- a thread's progress sets no event
+            await asyncio.sleep(0)
+
+
+async def all_of(*waiting: Awaitable[Scored[str]]) -> list[Scored[str] | BaseException]:
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_each_gets_its_own_scores(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        shades = [number / 255 for number in range(0, 250, 25)]
+        found = await asyncio.gather(*(batcher.score(load(shade)) for shade in shades))
+    assert [one.scores.cetacean_score for one in found] == pytest.approx(shades)
+    assert [one.note for one in found] == [f"note {shade}" for shade in shades]
+    assert {one.size for one in found} == {(40, 30)}
+
+
+async def test_what_is_queued_is_computed_together_up_to_the_maximum(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=4) as batcher:
+        first = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        rest = [asyncio.create_task(batcher.score(load())) for _ in range(6)]
+        await until(lambda: batcher._queue.qsize() == 6)
+        pipeline.go_on.set()
+        found = await asyncio.gather(first, *rest)
+    assert pipeline.batches == [1, 4, 2]
+    # Two threads prepare: who comes first is left open.
+    assert sorted(one.stages.batch_size for one in found) == [1, 2, 2, 4, 4, 4, 4]
+
+
+async def test_a_batch_may_wait_for_more_when_it_is_told_to(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline, max_size=3, max_wait_seconds=20) as batcher:
+        await asyncio.gather(*(batcher.score(load()) for _ in range(3)))
+    assert pipeline.batches == [3]
+
+
+async def test_nothing_is_computed_or_decoded_in_the_event_loops_thread(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        await asyncio.gather(*(batcher.score(load()) for _ in range(8)))
+    assert threading.current_thread().name not in pipeline.threads
+    assert sum(name == "model" for name in pipeline.threads) == 1
+    assert 1 <= sum(name.startswith("prepare") for name in pipeline.threads) <= 2
+
+
+async def test_the_event_loop_goes_on_while_the_model_computes(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        waiting = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        turns = 0
+        for turns in range(100):  # noqa: B007 - counted below
+            await asyncio.sleep(0)
+        assert turns == 99
+        assert not waiting.done()
+        pipeline.go_on.set()
+        await waiting
+
+
+async def test_what_is_too_much_is_refused_at_once(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, queue_size=3) as batcher:
+        admitted = [asyncio.create_task(batcher.score(load())) for _ in range(3)]
+        await until(pipeline.started.is_set)
+        with pytest.raises(Refused) as caught:
+            await batcher.score(load())
+        assert (caught.value.status, caught.value.retry_after) == (429, 3)
+        with pytest.raises(Refused):
+            batcher.check()
+        pipeline.go_on.set()
+        await asyncio.gather(*admitted)
+        batcher.check()
+        await batcher.score(load())
+
+
+async def test_the_patient_wait_instead(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, queue_size=2) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load(), patient=True)) for _ in range(10)]
+        await until(pipeline.started.is_set)
+        pipeline.go_on.set()
+        assert len(await asyncio.gather(*waiting)) == 10
+
+
+async def test_whoever_gave_up_is_not_computed(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        first = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        given_up, other = (asyncio.create_task(batcher.score(load())) for _ in range(2))
+        await until(lambda: batcher._queue.qsize() == 2)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        pipeline.go_on.set()
+        await asyncio.gather(first, other)
+        batcher.check()
+    assert pipeline.batches == [1, 1]
+
+
+async def test_one_picture_that_fails_fails_alone(pipeline: FakePipeline) -> None:
+    pipeline.fails_on = lambda batch: any(red == 255 for red, _, _ in batch)
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        first = asyncio.create_task(batcher.score(load(0.0)))
+        await until(pipeline.started.is_set)
+        rest = [asyncio.create_task(batcher.score(load(shade))) for shade in (0.2, 1.0, 0.4)]
+        await until(lambda: batcher._queue.qsize() == 3)
+        pipeline.go_on.set()
+        found = await all_of(first, *rest)
+        assert [type(one).__name__ for one in found] == ["Scored", "Scored", "RuntimeError", "Scored"]
+        assert (await batcher.score(load(0.2))).scores.cetacean_score == pytest.approx(0.2)
+
+
+async def test_what_the_loader_raises_comes_back(pipeline: FakePipeline) -> None:
+    def broken() -> tuple[Image.Image, str]:
+        raise Refused(415, "no picture")
+
+    with batcher_of(pipeline, queue_size=1) as batcher:
+        with pytest.raises(Refused, match="no picture"):
+            await batcher.score(broken)
+        await batcher.score(load())
+
+
+async def test_closing_answers_what_is_queued(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=1) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load())) for _ in range(5)]
+        await until(pipeline.started.is_set)
+        await until(lambda: batcher._queue.qsize() == 4)
+        assert not batcher.close(timeout_seconds=0)
+        pipeline.go_on.set()
+        assert len(await asyncio.gather(*waiting)) == 5

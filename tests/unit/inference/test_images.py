@@ -1,0 +1,180 @@
+"""Bytes of unknown origin."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inference_world import picture
+from PIL import Image
+
+from cetacean_inference.images import FORMATS, begins_as_picture, decode
+from cetacean_inference.refusals import UnusableImage
+from cetacean_inference.settings import ImageSettings
+
+BOUNDS = ImageSettings(max_bytes=2_000_000, max_pixels=1_000_000)
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 120, height: int = 80) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def png_head(width: int, height: int) -> bytes:
+    """A PNG file that says how large it is and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+
+
+def outcome(data: bytes) -> str | int:
+    try:
+        return decode(data, BOUNDS).mode
+    except UnusableImage as refusal:
+        return refusal.status
+
+
+def refused(data: bytes, bounds: ImageSettings = BOUNDS) -> UnusableImage:
+    with pytest.raises(UnusableImage) as caught:
+        decode(data, bounds)
+    assert "\n" not in caught.value.detail
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
+def test_what_cameras_and_browsers_write_is_read(kind: str) -> None:
+    assert kind in FORMATS
+    image = decode(encoded(noise(), kind), BOUNDS)
+    assert (image.mode, image.size) == ("RGB", (120, 80))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    kind = "TIFF" if mode in ("CMYK", "F") else "PNG"
+    source = noise().convert("L") if mode == "I;16" else noise()
+    image = decode(encoded(source.convert(mode), kind), BOUNDS)
+    assert (image.mode, image.size) == ("RGB", (120, 80))
+
+
+def test_a_cmyk_jpeg_has_the_colours_that_people_see() -> None:
+    image = decode(encoded(Image.new("RGB", (32, 32), (200, 40, 90)).convert("CMYK"), "JPEG", quality=95), BOUNDS)
+    assert np.abs(np.asarray(image, dtype=int)[16, 16] - (200, 40, 90)).max() < 12
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
+    image = decode(encoded(Image.fromarray(ramp), "PNG"), BOUNDS)
+    assert np.asarray(image)[..., 0].flatten().tolist() == (ramp >> 8).flatten().tolist()
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))])
+def test_a_picture_is_turned_as_its_exif_says(orientation: int, size: tuple[int, int]) -> None:
+    image = Image.new("RGB", (60, 40), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, 30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode(encoded(image, "PNG", exif=exif), BOUNDS)
+    assert found.size == size
+    red = {1: (5, 5), 3: (55, 35), 6: (35, 5), 8: (5, 55)}[orientation]
+    assert found.getpixel(red) == (255, 0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, which is as it should be
+def test_damaged_exif_data_does_not_damage_the_picture() -> None:
+    data = encoded(noise(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40)
+    assert decode(data, BOUNDS).size == (120, 80)
+
+
+def test_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    red, _, blue = np.asarray(decode(data, BOUNDS))[10, 10]
+    assert red > 200
+    assert blue < 50
+
+
+def test_one_pixel_is_a_picture() -> None:
+    assert decode(picture(size=(1, 1)), BOUNDS).size == (1, 1)
+
+
+def test_an_empty_file() -> None:
+    assert refused(b"").status == 400
+
+
+@pytest.mark.parametrize(
+    "data", [b"These are words.", b"%!PS-Adobe-3.0", b"<svg/>", b"\0" * 100, b"PK\x03\x04", b"\xff"]
+)
+def test_what_is_no_picture(data: bytes) -> None:
+    refusal = refused(data)
+    assert refusal.status == 415
+    assert "JPEG" in refusal.detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_truncated_picture(kind: str) -> None:
+    data = encoded(noise(), kind)
+    refusal = refused(data[: len(data) // 2])
+    assert refusal.status == 415
+    assert "damaged" in refusal.detail or "no such format" in refusal.detail
+
+
+def test_a_truncated_picture_tells_its_size() -> None:
+    data = encoded(noise(), "PNG")
+    assert refused(data[: len(data) // 2]).size == (120, 80)
+
+
+def test_a_decompression_bomb_is_refused_by_its_head() -> None:
+    refusal = refused(png_head(50_000, 50_000))
+    assert refusal.status == 413
+    assert "50000x50000" in refusal.detail
+    assert "1000000" in refusal.detail
+
+
+def test_a_file_that_is_too_large() -> None:
+    refusal = refused(b"x" * 11, ImageSettings(max_bytes=10))
+    assert refusal.status == 413
+    assert "at most 10 bytes, got 11" in refusal.detail
+
+
+def test_a_strip_would_become_gigabytes_when_its_short_side_is_scaled() -> None:
+    assert decode(encoded(Image.new("L", (1, 100)), "PNG"), BOUNDS).size == (1, 100)
+    refusal = refused(encoded(Image.new("L", (1, 101)), "PNG"))
+    assert refusal.status == 422
+    assert "1x101" in refusal.detail
+
+
+def test_heads_are_told_apart() -> None:
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF"):
+        assert begins_as_picture(encoded(noise(), kind)[:16]), kind
+    for head in (
+        b"",
+        b"BM but no picture",
+        b"P6 is a word",
+        b"%PDF-1.7",
+        b"PK\x03\x04aaaaaaaaaaaa",
+        b"RIFF\0\0\0\0WAVEfmt ",
+    ):
+        assert not begins_as_picture(head), head
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"]), st.data())
+def test_whatever_is_damaged_is_answered_or_refused(kind: str, data: st.DataObject) -> None:
+    content = bytearray(encoded(noise(24, 16), kind))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    assert outcome(bytes(content)) in ("RGB", 413, 415, 422)

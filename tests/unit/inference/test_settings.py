@@ -1,0 +1,128 @@
+"""Where settings come from, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.settings import load_settings
+
+MODEL = {"name": "tiny", "version": "1.0.0", "weights_url": "https://weights.test/a.ckpt"}
+
+
+def load(directory: Path, **given: Any) -> Any:
+    return load_settings(model=MODEL, config_dir=directory, **given)
+
+
+def test_the_defaults_are_the_contracts(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.gate.threshold == 0.52
+    assert (settings.gate.architecture, settings.gate.pretrained) == ("ViT-B-32", "laion2b_s34b_b79k")
+    assert (settings.model.backbone, settings.model.input_size) == ("efficientnet_b4", 512)
+    assert (settings.model.num_classes_head, settings.model.num_classes_active) == (15587, 13837)
+    assert settings.http.port == 8080
+    assert settings.batching.max_wait_seconds == 0
+
+
+def test_the_operators_variables_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "MODEL__NAME": "effb4_15k",
+        "MODEL__VERSION": "1.0.0",
+        "MODEL__ARCHITECTURE": "CetaceanIdentificationModel",
+        "MODEL__WEIGHTS_URL": "hf://organisation/repository/a.ckpt",
+        "MODEL__SHA256": "AB" * 32,
+        "MODEL__INPUT_SIZE": "64",
+        "GATE__THRESHOLD": "0.6",
+        "GATE__CALIBRATED_AT": "2025-12-15",
+        "WEIGHTS_CACHE": str(tmp_path / "cache"),
+        "MONITORING_FILE": str(tmp_path / "monitoring.json"),
+        "CONFIG_DIGEST": "c1",
+        "ROLLOUT_ID": "r1",
+        "CONFIG_DIR": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(f"CETACEAN_{name}", value)
+    settings = load_settings()
+    assert settings.model.sha256 == "ab" * 32
+    assert (settings.model.name, settings.model.input_size) == ("effb4_15k", 64)
+    assert (settings.gate.threshold, settings.gate.calibrated_at) == (0.6, "2025-12-15")
+    assert (settings.config_digest, settings.rollout_id) == ("c1", "r1")
+
+
+def test_service_links_of_a_namespace_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"CETACEAN_{name}", "tcp://10.0.0.1:80")
+    assert load(tmp_path).http.port == 8080
+
+
+def test_arguments_before_environment_before_files_before_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inference.yaml").write_text(
+        "gate: {threshold: 0.1}\nhttp: {port: 1, retry_after_seconds: 7}\nlog: {level: ERROR}\n", encoding="utf-8"
+    )
+    (tmp_path / "anti_fraud_threshold.yaml").write_text("threshold: 0.2\ntpr: 0.95\n", encoding="utf-8")
+    assert load(tmp_path).gate.threshold == 0.2
+    monkeypatch.setenv("CETACEAN_HTTP__PORT", "2")
+    monkeypatch.setenv("CETACEAN_LOG__LEVEL", "DEBUG")
+    settings = load(tmp_path, log={"level": "WARNING"})
+    assert (settings.http.port, settings.http.retry_after_seconds, settings.log.level) == (2, 7, "WARNING")
+
+
+def test_the_emergency(tmp_path: Path) -> None:
+    (tmp_path / "anti_fraud_threshold.yaml").write_text("threshold: 0.0\ncalibrated_at: 2025-12-15\n", encoding="utf-8")
+    settings = load(tmp_path)
+    assert (settings.gate.threshold, settings.gate.calibrated_at) == (0.0, "2025-12-15")
+
+
+def test_the_repositorys_own_files_are_good() -> None:
+    settings = load(Path(__file__).parents[3] / "configs")
+    assert settings.gate.threshold == 0.52
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"gate": {"threshold": 1.5}}, "gate.threshold"),
+        ({"gate": {"treshold": 0.5}}, "gate.treshold"),
+        ({"gate": {"sha256": "ab" * 32}}, "weights_url"),
+        ({"http": {"port": 70_000}}, "http.port"),
+        ({"engine": {"name": "magic"}}, "engine.name"),
+        ({"batching": {"max_size": 0}}, "batching.max_size"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(given: dict[str, Any], named: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, **given)
+    assert named in str(caught.value)
+    assert caught.value.line.startswith("ConfigInvalid: ")
+    assert "\n" not in caught.value.line
+
+
+def test_missing_settings_are_all_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"model\.name.*model\.weights_url"):
+        load_settings(config_dir=tmp_path, model={"version": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("inference.yaml", "- a list", "expected a mapping, got list"),
+        ("inference.yaml", "a: [", "inference.yaml"),
+        ("anti_fraud_threshold.yaml", "tpr: 0.9", "expected a key 'threshold'"),
+        ("anti_fraud_threshold.yaml", "threshold: low", "gate.threshold"),
+    ],
+)
+def test_a_wrong_file_is_named(name: str, content: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=named):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["ftp://a/b", "/a/b", "s3://a/b"])
+def test_a_url_of_another_kind(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"weights_url.*expected http://"):
+        load_settings(model={**MODEL, "weights_url": url}, config_dir=tmp_path)
