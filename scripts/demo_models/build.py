@@ -25,7 +25,11 @@ from workspace import REPOSITORY, cache_root
 Show = Callable[[str], None]
 SOURCES: Final = (
     "scripts/demo_models/**/*.py",
-    "scripts/evaluation/**/*.py",
+    "scripts/evaluation/figures.py",
+    "scripts/evaluation/manifest.py",
+    "scripts/evaluation/scoring.py",
+    "scripts/evaluation/thresholds.py",
+    "inference/cetacean_inference/decision.py",
     "inference/cetacean_inference/models/identification.py",
     "inference/cetacean_inference/models/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",

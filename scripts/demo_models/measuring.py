@@ -12,7 +12,8 @@ from demo_models import recipe
 from demo_models.models import DemoModels
 from evaluation.figures import compute_snapshot
 from evaluation.manifest import Picture, read_manifest
-from evaluation.scoring import model_settings, open_pipeline, score
+from evaluation.scoring import open_pipeline, score
+from evaluation.settings import model_settings
 from evaluation.thresholds import calibrate, sweep, threshold_file
 
 
@@ -63,6 +64,7 @@ def measure(models: DemoModels, *, now: str) -> float:
                 model_version=entry.version,
                 manifest_path="pictures/manifest.csv",
                 evaluation_set=recipe.EVALUATION_SET,
+                weights_sha256=entry.sha256,
                 generated_at=now,
             )
             (folder / f"reports/{entry.name}.json").write_text(snapshot.to_json(), encoding="utf-8")

@@ -14,13 +14,12 @@ from typing import Any, Final
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cetacean_inference.types import Candidate
+from cetacean_inference.decision import decide
+from cetacean_inference.types import Candidate, Scores
 from cetacean_registry import MetricsSnapshot
 from evaluation.errors import EvaluationError
 from evaluation.manifest import Picture
 
-LOW_CONFIDENCE: Final = 0.05
-"""Below this probability of the likeliest individual the service rejects a picture."""
 DIGITS: Final = 4
 """Rates are rounded as the contract's snapshots have them."""
 
@@ -30,20 +29,23 @@ class Scored:
     """One picture and what the pipeline says of it."""
 
     picture: Picture
-    cetacean_score: float
-    ranking: tuple[Candidate, ...]
-    """Likeliest individuals, likeliest first."""
+    scores: Scores
     latency_ms: float
     """From the file's bytes to the scores."""
 
     @property
-    def probability(self) -> float:
-        """Of the likeliest individual."""
-        return self.ranking[0].probability
+    def cetacean_score(self) -> float:
+        """The gate's, 0..1."""
+        return self.scores.cetacean_score
+
+    @property
+    def best(self) -> Candidate:
+        """The likeliest individual."""
+        return self.scores.ranking[0]
 
     def names(self, ranks: int) -> bool:
         """Whether the right individual is among the first `ranks`."""
-        return any(candidate.class_animal == self.picture.individual_id for candidate in self.ranking[:ranks])
+        return any(candidate.class_animal == self.picture.individual_id for candidate in self.scores.ranking[:ranks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class SpeciesFigures:
 
 def accepted(one: Scored, threshold: float) -> bool:
     """Whether the service would answer with an individual."""
-    return one.cetacean_score >= threshold and one.probability >= LOW_CONFIDENCE
+    answer = decide(one.scores, threshold=threshold, image_ind=one.picture.path.name, size=(0, 0), model_version="")
+    return not answer.rejected
 
 
 def compute_snapshot(
@@ -73,6 +76,7 @@ def compute_snapshot(
     manifest_path: str,
     generated_at: str,
     evaluation_set: str | None = None,
+    weights_sha256: str | None = None,
 ) -> MetricsSnapshot:
     """Compute a snapshot in the contract's keys.
 
@@ -83,6 +87,7 @@ def compute_snapshot(
         manifest_path: the split's manifest.
         generated_at: ISO 8601.
         evaluation_set: names the split where the manifest's path is not enough.
+        weights_sha256: digest of the checkpoint that was evaluated.
 
     Raises:
         EvaluationError: there is nothing to compute.
@@ -104,8 +109,8 @@ def compute_snapshot(
         "clarity": None,
         "performance": _performance([one.latency_ms for one in scored]),
     }
-    if evaluation_set is not None:
-        content["evaluation_set"] = evaluation_set
+    named = {"evaluation_set": evaluation_set, "weights_sha256": weights_sha256}
+    content |= {key: value for key, value in named.items() if value is not None}
     return MetricsSnapshot.model_validate(content)
 
 
@@ -121,7 +126,7 @@ def per_species(scored: Sequence[Scored], *, threshold: float) -> tuple[SpeciesF
             n_samples=len(group),
             tpr=_rounded(np.mean([accepted(one, threshold) for one in group])),
             top1_accuracy=_rounded(np.mean([one.names(1) for one in group])),
-            species_accuracy=_rounded(np.mean([one.ranking[0].id_animal == species for one in group])),
+            species_accuracy=_rounded(np.mean([one.best.id_animal == species for one in group])),
             cetacean_score_mean=_rounded(np.mean([one.cetacean_score for one in group])),
         )
         for species, group in sorted(groups.items())

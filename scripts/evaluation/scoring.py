@@ -6,40 +6,36 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image
 
+from cetacean_inference.engines.eager import EagerEngine, choose_device
+from cetacean_inference.images import decode
+from cetacean_inference.models.gate import load_gate
+from cetacean_inference.models.preprocessing import crop_centre
+from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.pipeline import TorchPipeline, load_pipeline
-from cetacean_inference.settings import EngineSettings, GateSettings, ModelSettings, Settings
-from cetacean_inference.weights.fetch import fetch_all
-from cetacean_registry import ModelEntry
+from cetacean_inference.refusals import UnusableImage
+from cetacean_inference.settings import (
+    EngineSettings,
+    FetchSettings,
+    GateSettings,
+    ImageSettings,
+    ModelSettings,
+    Settings,
+)
+from cetacean_inference.weights.cache import WeightsCache
+from cetacean_inference.weights.fetch import fetch, fetch_all, gate_url
 from evaluation.errors import EvaluationError
 from evaluation.figures import Scored
 from evaluation.manifest import Picture
 
+BATCH: Final = 16
+"""Pictures that the gate alone takes at a time: nobody's latency is measured there."""
 Progress = Callable[[int, int], None]
 """Called with the pictures done and the pictures there are."""
-
-
-def model_settings(entry: ModelEntry, *, weights_url: str | None = None) -> ModelSettings:
-    """What the service would be told of a registry entry; what the entry does not say keeps the service's default.
-
-    Args:
-        entry: the registry's.
-        weights_url: where the weights lie, when not where the entry says (`file://` for local files).
-    """
-    carried = {
-        name: value
-        for name in ("sha256", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active")
-        if (value := getattr(entry, name)) is not None
-    }
-    return ModelSettings(
-        name=entry.name,
-        version=entry.version,
-        architecture=entry.architecture,
-        weights_url=weights_url or entry.weights_url,
-        **carried,
-    )
 
 
 @contextmanager
@@ -67,17 +63,50 @@ def score(pipeline: TorchPipeline, pictures: Sequence[Picture], *, progress: Pro
     scored = []
     for number, picture in enumerate(pictures, start=1):
         begun = time.perf_counter()
-        (scores,) = pipeline.predict([pipeline.prepare(_decode(picture.path))])
-        latency = (time.perf_counter() - begun) * 1e3
-        scored.append(Scored(picture, scores.cetacean_score, scores.ranking, latency))
+        (scores,) = pipeline.predict([pipeline.prepare(_decoded(picture.path))])
+        scored.append(Scored(picture, scores, latency_ms=(time.perf_counter() - begun) * 1e3))
         if progress:
             progress(number, len(pictures))
     return scored
 
 
-def _decode(path: Path) -> Image.Image:
+def score_gate(
+    gate: GateSettings, pictures: Sequence[Picture], *, cache: Path, progress: Progress | None = None
+) -> list[float]:
+    """The gate's scores of pictures in their order, without the identification model.
+
+    Raises:
+        cetacean_inference.errors.CannotGoOn: with the reason.
+        EvaluationError: a picture cannot be decoded.
+    """
+    options = FetchSettings()
+    store = WeightsCache(cache, limit_bytes=options.cache_limit_bytes, keep_seconds=options.keep_unused_seconds)
+    store.prepare()
+    weights = fetch(gate_url(gate), sha256=gate.sha256, cache=store, settings=options)
+    config = None
+    if gate.config_url:
+        config = fetch(gate.config_url, sha256=None, cache=store, settings=options).path.read_text(encoding="utf-8")
+    with store.hold(weights.sha256) as stream:
+        network, side = load_gate(
+            stream,
+            weights,
+            architecture=gate.architecture,
+            config=config,
+            prompts=default_prompts(),
+            derived=store.derived,
+        )
+        run = EagerEngine(choose_device("auto")).compile(network, side=side)
+        scores: list[float] = []
+        for begin in range(0, len(pictures), BATCH):
+            batch = [crop_centre(_decoded(picture.path), side) for picture in pictures[begin : begin + BATCH]]
+            scores += run(np.stack(batch)).tolist()
+            if progress:
+                progress(len(scores), len(pictures))
+    return scores
+
+
+def _decoded(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise EvaluationError(f"{path}: expected a picture, got: {error}") from error
+        return decode(path.read_bytes(), ImageSettings())
+    except (UnusableImage, OSError) as error:
+        raise EvaluationError(f"{path}: {error}") from error

@@ -1,0 +1,1 @@
+"""The commands `scripts/compute_metrics.py` and `scripts/calibrate_clip_threshold.py`."""
