@@ -184,7 +184,8 @@ class World:
             self.writes += 1
         drift = {key: v for key, v in self.annotations.items() if key.startswith("ecomarineai.org/drift-")}
         if drift != plan.annotations:
-            self.obj["metadata"]["annotations"] = {**self.annotations, **plan.annotations}
+            others = {key: value for key, value in self.annotations.items() if key not in drift}
+            self.obj["metadata"]["annotations"] = others | plan.annotations
             self.writes += 1
 
     def apply(self, child: Object) -> None:

@@ -110,6 +110,8 @@ def choose(
     if not same_weights(kept, current):
         why = f"{label(current)} never served and is no longer asked for"
         moved = (SERVED_BEFORE, why)
+    elif not (status.history and _names(status.history[0], kept)):
+        moved = (ADOPTED, f"{label(kept)} was already rolled out when it was first seen")
     return Choice(kept, ("False", names.GATE_REFUSED, message), moved)
 
 

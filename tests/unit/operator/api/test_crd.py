@@ -1,0 +1,183 @@
+"""The CRD is generated from the types; offline, it is held to the rules of structural schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from cetacean_operator.api.crd import crd, render
+from cetacean_operator.api.schema import structural
+from cetacean_operator.api.spec import InvalidResourceError, Spec, parse_spec
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+FILE = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+SCHEMA: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from nodes(schema[key], f"{path}[]")
+
+
+def test_the_file_is_not_stale() -> None:
+    assert FILE.read_text(encoding="utf-8") == render(), "run `make crd`"
+
+
+def test_every_node_of_the_schema_is_structural() -> None:
+    for path, node in nodes(SCHEMA):
+        assert "type" in node or node.get("x-kubernetes-int-or-string"), path
+        assert not {"$ref", "$defs", "title", "allOf", "oneOf", "not", "const"} & node.keys(), path
+        if "anyOf" in node:
+            assert node["x-kubernetes-int-or-string"], path
+        for bound in ("exclusiveMinimum", "exclusiveMaximum"):
+            assert isinstance(node.get(bound, False), bool), path
+
+
+def test_what_rules_are_judged_on_is_bounded() -> None:
+    """The API server reckons a rule's cost from these bounds, and refuses a CRD without them."""
+    for path, node in nodes(SCHEMA["properties"]["spec"]):
+        if node.get("x-kubernetes-preserve-unknown-fields"):
+            continue
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+        if "additionalProperties" in node:
+            assert "maxProperties" in node, path
+        if node.get("type") == "string" and "enum" not in node:
+            assert "maxLength" in node, path
+
+
+def test_every_rule_has_a_message_and_names_existing_fields() -> None:
+    found = 0
+    for path, node in nodes(SCHEMA):
+        for rule in node.get("x-kubernetes-validations", ()):
+            found += 1
+            assert rule["message"], path
+            if field := rule.get("fieldPath"):
+                assert field.removeprefix(".") in node["properties"], path
+            for name in re.findall(r"self\.([a-zA-Z0-9]+)\b(?!\()", rule["rule"]):
+                assert name in node.get("properties", {}), f"{path}: {rule['rule']}"
+    assert found > 10
+
+
+def test_passthrough_is_only_where_pods_are_described() -> None:
+    open_ended = {path for path, node in nodes(SCHEMA) if node.get("x-kubernetes-preserve-unknown-fields")}
+    assert open_ended == {
+        f".spec.serving.{name}"
+        for name in (
+            "resources",
+            "affinity",
+            "tolerations[]",
+            "topologySpreadConstraints[]",
+            "env[].valueFrom",
+            "networkPolicy.ingressFrom[]",
+        )
+    }
+
+
+def test_status_has_no_rules() -> None:
+    """A status that a rule refuses would hide what is wrong."""
+    assert not [path for path, node in nodes(SCHEMA["properties"]["status"]) if "x-kubernetes-validations" in node]
+
+
+def test_descriptions_are_there_for_explain() -> None:
+    spec = SCHEMA["properties"]["spec"]["properties"]
+    for part in (spec["registry"], spec["gates"], spec["drift"], spec["antiFraud"]):
+        assert part["description"]
+    assert "promotes" in spec["registry"]["properties"]["active"]["description"]
+
+
+def test_defaults_of_schema_and_types_agree() -> None:
+    filled = {
+        name: part["default"] for name, part in SCHEMA["properties"]["spec"]["properties"].items() if "default" in part
+    }
+    assert filled.keys() == {"antiFraud", "gates", "drift"}
+    registry = {
+        "active": "a",
+        "models": [{"name": "a", "version": "1.0.0", "architecture": "x", "weightsUrl": "http://x/a"}],
+    }
+    bare = {"registry": registry, "serving": {"image": "x"}}
+    assert parse_spec(bare) == parse_spec(bare | filled)
+
+
+def test_names_and_subresources() -> None:
+    manifest = crd()
+    assert manifest["spec"]["names"]["shortNames"] == ["cmodel"]
+    assert manifest["spec"]["names"]["categories"] == ["all"]
+    version = manifest["spec"]["versions"][0]
+    assert version["subresources"]["status"] == {}
+    scale = version["subresources"]["scale"]
+    for path, part in ((scale["specReplicasPath"], "spec"), (scale["statusReplicasPath"], "status")):
+        node: Any = SCHEMA
+        for step in path.strip(".").split("."):
+            node = node["properties"][step]
+        assert node["type"] == "integer", part
+    shown = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
+    assert shown == ["Active", "Serving", "Ready", "Drift", "Age"]
+
+
+def test_a_union_cannot_be_written() -> None:
+    class Union(BaseModel):
+        either: int | list[int]
+
+    with pytest.raises(TypeError, match="no unions"):
+        structural(Union)
+
+
+def conforms(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the faults of a value, as far as types, required, unknown and bounded fields go."""
+    if value is None:
+        if not schema.get("nullable"):
+            yield f"{path}: null"
+        return
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
+        return
+    types = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    if not isinstance(value, types[schema["type"]]):
+        yield f"{path}: expected {schema['type']}, got {value!r}"
+        return
+    if isinstance(value, dict):
+        properties, more = schema.get("properties", {}), schema.get("additionalProperties")
+        yield from (f"{path}.{name}: missing" for name in schema.get("required", ()) if name not in value)
+        for name, item in value.items():
+            if name in properties or more:
+                yield from conforms(item, properties.get(name, more), f"{path}.{name}")
+            elif path != ".metadata":
+                yield f"{path}.{name}: unknown"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from conforms(item, schema["items"], f"{path}[{index}]")
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f"{path}: {value!r} is none of {schema['enum']}"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_read_and_fit_the_schema(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        assert parse_spec(document["spec"]).registry.active_model.version
+        assert list(conforms(document, SCHEMA)) == []
+
+
+def test_the_check_itself_sees_what_is_wrong() -> None:
+    document = yaml.safe_load(EXAMPLES[0].read_text(encoding="utf-8"))
+    document["spec"]["serving"]["replicas"] = "two"
+    document["spec"]["registry"]["activ"] = "x"
+    faults = list(conforms(document, SCHEMA))
+    assert len(faults) == 2
+    with pytest.raises(InvalidResourceError, match=re.escape("serving.replicas")):
+        parse_spec(document["spec"])
+
+
+def test_wire_names_are_camel_case() -> None:
+    for path, _ in nodes(structural(Spec)):
+        assert re.fullmatch(r"(\.[a-z][A-Za-z0-9]*|\[\])*", path), path

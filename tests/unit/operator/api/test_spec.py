@@ -1,0 +1,78 @@
+"""Reading specs: what is refused names the field, what is newer is ignored."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from operator_world import entry, manifest
+
+from cetacean_operator.api.spec import InvalidResourceError, parse_spec
+from cetacean_operator.api.status import parse_status
+from cetacean_registry import MetricsSnapshot, Registry, to_manifest
+
+SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"registry": {**SPEC["registry"], "active": "third"}}, "third"),
+        ({"registry": {**SPEC["registry"], "models": [entry("first"), entry("first")]}}, "more than once: first"),
+        (
+            {"registry": {**SPEC["registry"], "models": [entry("first", "g")]}},
+            "models[0].sha256: expected 64 hex digits",
+        ),
+        ({"registry": {**SPEC["registry"], "models": [entry("first", version="v1")]}}, "models[0].version"),
+        (
+            {"registry": {**SPEC["registry"], "models": [entry("first", weightsUrl="ftp://x/y")]}},
+            "models[0].weightsUrl",
+        ),
+        ({"registry": {**SPEC["registry"], "schemaVersion": "2.0"}}, "schemaVersion"),
+        ({"antiFraud": {"threshold": 1.5}}, "antiFraud.threshold"),
+        ({"antiFraud": {"model": {"sha256": "a" * 64}}}, "weightsURL"),
+        ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
+        ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
+        ({"gates": {"minTNR": 2}}, "gates.minTNR"),
+        ({"serving": {}}, "serving.image"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidResourceError) as error:
+        parse_spec(copy.deepcopy(SPEC) | change)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_fields_of_a_newer_version_are_ignored() -> None:
+    newer = copy.deepcopy(SPEC)
+    newer["registry"]["models"][0]["quantization"] = "int8"
+    newer["future"] = {"x": 1}
+    assert parse_spec(newer) == parse_spec(SPEC)
+
+
+def test_a_digest_is_compared_in_lower_case() -> None:
+    assert parse_spec(manifest(entry("first", "A"))["spec"]).registry.active_model.sha256 == "a" * 64
+
+
+def test_snake_case_is_no_wire_format() -> None:
+    with pytest.raises(InvalidResourceError, match="weightsUrl"):
+        parse_spec(manifest(entry("first") | {"weights_url": "http://x/y", "weightsUrl": None})["spec"])
+
+
+def test_the_mirror_of_a_registry_file_is_read_back_one_for_one() -> None:
+    text = '{"schema_version": "1.0", "active": "a", "models": [{"name": "a", "version": "1.0.0", "architecture": "X", \
+"weights_url": "https://x/a", "sha256": null, "trained_at": null, "metrics_snapshot": "m.json", "license": "MIT"}]}'
+    snapshot = MetricsSnapshot.parse('{"sample_size": 9, "manifest_path": "m.csv", "cetacean_score_mean": 0.9}')
+    mirrored = to_manifest(Registry.parse(text), {"a": snapshot}, name="n", serving={"image": "x"})
+    model = parse_spec(mirrored["spec"]).registry.active_model
+    assert (model.name, model.license, model.sha256) == ("a", "MIT", None)
+    assert model.metrics is not None
+    assert (model.metrics.cetacean_score_mean, model.metrics.tpr) == (0.9, None)
+
+
+def test_a_damaged_part_of_the_status_is_left_out_alone() -> None:
+    status = parse_status({"observedGeneration": 3, "history": "none", "drift": {"samples": "many"}, "replicas": 2})
+    assert (status.observed_generation, status.replicas, status.history, status.drift) == (3, 2, (), None)
+    assert parse_status(None).conditions == ()

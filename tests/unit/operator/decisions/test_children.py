@@ -1,0 +1,125 @@
+"""Which objects a resource owns, and that each holds only what is the operator's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from operator_world import World, entry, manifest
+
+
+def world(**serving: Any) -> World:
+    made = World(manifest(entry("first"), serving=serving))
+    made.settle()
+    return made
+
+
+def kinds(made: World) -> set[str]:
+    return {kind for kind, _ in made.children}
+
+
+@pytest.mark.parametrize(
+    ("serving", "extra"),
+    [
+        ({}, set()),
+        ({"replicas": 2}, {"PodDisruptionBudget"}),
+        ({"replicas": 2, "podDisruptionBudget": {"enabled": False}}, set()),
+        ({"replicas": 1, "podDisruptionBudget": {"minAvailable": 1}}, {"PodDisruptionBudget"}),
+        ({"autoscaling": {"maxReplicas": 4}}, {"HorizontalPodAutoscaler"}),
+        ({"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}, {"HorizontalPodAutoscaler", "PodDisruptionBudget"}),
+        ({"networkPolicy": {}}, {"NetworkPolicy"}),
+        ({"networkPolicy": {"enabled": False}}, set()),
+        ({"serviceMonitor": {}}, set()),
+    ],
+    ids=str,
+)
+def test_what_exists(serving: dict[str, Any], extra: set[str]) -> None:
+    assert kinds(world(**serving)) == {"ConfigMap", "Deployment", "Service"} | extra
+
+
+def test_a_service_monitor_needs_its_api() -> None:
+    made = World(manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), service_monitors=True)
+    made.settle()
+    monitor = made.children["ServiceMonitor", "whales"]
+    assert monitor["metadata"]["labels"]["release"] == "p"
+    made.edit(serving={"serviceMonitor": {"enabled": False}})
+    made.settle()
+    assert "ServiceMonitor" not in kinds(made)
+
+
+def test_what_is_no_longer_wanted_is_deleted() -> None:
+    made = world(replicas=2, networkPolicy={})
+    made.edit(serving={"replicas": 1, "networkPolicy": None})
+    made.settle()
+    assert kinds(made) == {"ConfigMap", "Deployment", "Service"}
+
+
+def test_all_are_owned_and_labelled() -> None:
+    for (kind, name), child in world(replicas=2, networkPolicy={}).children.items():
+        (owner,) = child["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("CetaceanModel", "whales", "uid-1", True)
+        assert child["metadata"]["labels"]["ecomarineai.org/cetaceanmodel"] == "whales"
+        assert child["metadata"]["namespace"] == "sea"
+        assert name.startswith("whales"), kind
+
+
+def test_replicas_are_not_ours_while_an_autoscaler_is() -> None:
+    made = world(replicas=3)
+    assert made.deployment is not None
+    assert made.deployment["spec"]["replicas"] == 3
+    made.edit(serving={"autoscaling": {"minReplicas": 2, "maxReplicas": 5}})
+    plan = made.decide()
+    (deployment,) = (child for child in plan.apply if child["kind"] == "Deployment")
+    assert "replicas" not in deployment["spec"]
+    scaler = next(child for child in plan.apply if child["kind"] == "HorizontalPodAutoscaler")
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 5)
+    assert scaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 80
+
+
+def test_the_autoscalers_number_is_what_is_wanted_then() -> None:
+    made = world(autoscaling={"minReplicas": 1, "maxReplicas": 5})
+    assert made.deployment is not None
+    made.deployment["spec"]["replicas"] = 4
+    assert not made.decide().apply
+    made.settle()
+    assert len(made.pods) == 4
+    assert "4 of 4 wanted replicas" in made.condition("Ready").message
+
+
+def test_no_pod_goes_before_another_is_ready() -> None:
+    made = world()
+    assert made.deployment is not None
+    assert made.deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_the_change_cause_names_model_and_version() -> None:
+    made = world()
+    assert made.deployment is not None
+    cause = made.deployment["metadata"]["annotations"]["kubernetes.io/change-cause"]
+    assert cause == "first 1.0.0 (sha256:aaaaaaaaaaaa), threshold 0.52"
+
+
+def test_monitoring_is_what_the_contract_says() -> None:
+    made = World(
+        manifest(
+            entry("first", metrics={"cetaceanScoreMean": 0.93}),
+            entry("bare", "b", metrics=None),
+            drift={"window": 200, "minSamples": 20, "alarmDrop": 0.05},
+        )
+    )
+    made.settle()
+    content = json.loads(made.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"])
+    assert content == {"window": 200, "min_samples": 20, "alarm_drop": 0.05, "baselines": {"first": 0.93}}
+
+
+def test_the_service_reaches_the_named_port() -> None:
+    spec = world().children["Service", "whales"]["spec"]
+    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
+    assert spec["selector"] == {"ecomarineai.org/cetaceanmodel": "whales"}
+
+
+def test_the_operator_may_always_reach_the_pods() -> None:
+    peers = world(networkPolicy={"ingressFrom": []}).children["NetworkPolicy", "whales"]["spec"]["ingress"][0]["from"]
+    operator = {"app.kubernetes.io/name": "cetacean-operator"}
+    assert peers == [{"namespaceSelector": {}, "podSelector": {"matchLabels": operator}}]

@@ -1,0 +1,128 @@
+"""A manifest counts as there when all of it is, whatever else the API server and others have added."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_world import World
+
+from cetacean_operator.decisions.compare import differences, quantity
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(json)
+def test_equal_data_does_not_differ(data: Any) -> None:
+    assert list(differences(data, data)) == []
+
+
+@given(st.dictionaries(st.text(max_size=5), json), st.dictionaries(st.text(max_size=5), json))
+def test_fields_of_others_do_not_count(wanted: dict[str, Any], others: dict[str, Any]) -> None:
+    assert list(differences(wanted, others | wanted)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "paths"),
+    [
+        ({"a": 1}, {"a": 2}, ["a"]),
+        ({"a": 1}, {}, ["a"]),
+        ({"a": 1}, None, [""]),
+        ({"a": {"b": "x"}}, {"a": {"b": "y"}}, ["a.b"]),
+        ({"a": True}, {"a": 1}, ["a"]),
+        ({"a": {}}, {}, []),
+        ({"a": []}, {"a": None}, []),
+        ({"args": ["serve"]}, {"args": ["serve", "--x"]}, ["args"]),
+        ({"args": ["a", "b"]}, {"args": ["b", "a"]}, ["args[0]", "args[1]"]),
+        # A sidecar that someone injected is no difference, another image is.
+        ({"c": [{"name": "serve", "image": "x"}]}, {"c": [{"name": "mesh"}, {"name": "serve", "image": "x"}]}, []),
+        ({"c": [{"name": "serve", "image": "x"}]}, {"c": [{"name": "serve", "image": "y"}]}, ["c[serve].image"]),
+        ({"c": [{"name": "serve"}]}, {"c": []}, ["c[serve]"]),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a"}, {"key": "b"}]}, ["tolerations"]),
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, []),
+        ({"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}, []),
+        ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}, []),
+        ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1G"}}, ["limits.memory"]),
+        ({"emptyDir": {"sizeLimit": "0.5Gi"}}, {"emptyDir": {"sizeLimit": "512Mi"}}, []),
+        ({"value": "1000m"}, {"value": "1"}, ["value"]),
+    ],
+)
+def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
+    assert list(differences(wanted, live)) == paths
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", "1"), ("100m", "0.1"), ("1k", "1000"), ("1Ki", "1024"), ("1.5Gi", "1610612736"), ("1e3", "1000"),
+     ("2E", "2e18"), ("5n", "5e-9"), ("-1", "-1"), (".5", "0.5"), (3, "3")],
+)
+def test_quantities(text: str | int, number: str) -> None:
+    assert quantity(text) == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan"])
+def test_what_is_no_quantity(text: object) -> None:
+    assert quantity(text) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", ("spec", "replicas"), 7),
+        ("Deployment", ("spec", "template", "spec", "containers", 0, "image"), "evil"),
+        ("Deployment", ("spec", "template", "metadata", "annotations", "ecomarineai.org/model"), "evil"),
+        ("Deployment", ("metadata", "labels", "ecomarineai.org/cetaceanmodel"), "evil"),
+        ("Service", ("spec", "selector", "ecomarineai.org/cetaceanmodel"), "evil"),
+        ("ConfigMap", ("data", "monitoring.json"), "{}"),
+    ],
+)
+def test_a_field_of_ours_that_someone_edited_is_repaired(kind: str, path: tuple[Any, ...], value: Any) -> None:
+    world = World()
+    world.settle()
+    ref = next(ref for ref in world.children if ref[0] == kind)
+    node: Any = world.children[ref]
+    for part in path[:-1]:
+        node = node[part]
+    before, node[path[-1]] = node[path[-1]], value
+    plan = world.decide()
+    assert [child["kind"] for child in plan.apply] == [kind]
+    world.settle()
+    node = world.children[ref]
+    for part in path[:-1]:
+        node = node[part]
+    assert node[path[-1]] == before
+
+
+def test_what_others_add_stays() -> None:
+    world = World()
+    world.settle()
+    assert world.deployment is not None
+    world.deployment["metadata"]["annotations"]["other"] = "x"
+    world.deployment["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
+    assert not world.decide().apply
+
+
+def test_a_deleted_child_comes_back() -> None:
+    world = World()
+    world.settle()
+    for ref in list(world.children):
+        del world.children[ref]
+        assert [(child["kind"], child["metadata"]["name"]) for child in world.decide().apply] == [ref]
+        world.settle()
+        assert ref in world.children
+
+
+def test_a_field_that_is_no_longer_ours_is_given_up() -> None:
+    """It is absent from the manifest, so only the digest of what was applied shows that it was ours."""
+    world = World()
+    world.edit(serving={"nodeSelector": {"disk": "ssd"}})
+    world.settle()
+    world.edit(serving={"nodeSelector": None})
+    assert [child["kind"] for child in world.decide().apply] == ["Deployment"]

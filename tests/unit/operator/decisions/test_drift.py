@@ -1,0 +1,194 @@
+"""Pods' windows pooled, held against the baseline, written only when a shown digit moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_world import World, entry, manifest
+
+from cetacean_operator.api.observed import DriftReport, Identity, Pod
+from cetacean_operator.api.spec import Drift
+from cetacean_operator.api.status import DriftStatus, ModelRef
+from cetacean_operator.decisions.drift import DriftVerdict, drift_annotations, judge_drift
+
+MODEL = ModelRef(name="first", version="1.0.0", digest="a" * 64)
+
+
+def pod(number: int, *, silent: str | None = None, digest: str = "a" * 64, **report: Any) -> Pod:
+    return Pod(
+        uid=f"u{number}",
+        name=f"p{number}",
+        rollout_id="r",
+        ready=True,
+        terminating=False,
+        silent=silent,
+        identity=Identity(name="first", digest=digest),
+        drift=None if silent else DriftReport(**report),
+    )
+
+
+def judged(*pods: Pod, baseline: float | None = 0.9, before: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
+    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), before=before)
+
+
+def test_windows_are_pooled_by_their_samples() -> None:
+    verdict = judged(
+        pod(1, samples=300, mean=0.9, alarms=1, score_avg=0.9, predictions=100),
+        pod(2, samples=100, mean=0.5, alarms=2, score_avg=0.8, predictions=300),
+        pod(3, samples=0, mean=None),
+        pod(4, silent="no answer"),
+    )
+    assert verdict.shown == DriftStatus(
+        samples=400,
+        mean=0.8,
+        baseline=0.9,
+        drop=0.1,
+        alarms=3,
+        score_avg=0.825,
+        rejection_rate=None,
+        pods_scraped=3,
+        pods_silent=1,
+    )
+    assert verdict.alarm
+    assert drift_annotations(verdict.shown) == {
+        "ecomarineai.org/drift-score-mean": "0.800",
+        "ecomarineai.org/drift-score-avg": "0.825",
+        "ecomarineai.org/drift-alarms-total": "3",
+        "ecomarineai.org/drift-samples": "400",
+    }
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 1)), min_size=1, max_size=6))
+def test_the_pooled_mean_lies_between_the_windows_and_is_that_of_all_samples(windows: list[tuple[int, float]]) -> None:
+    verdict = judged(*(pod(n, samples=count, mean=mean) for n, (count, mean) in enumerate(windows)))
+    filled = [(count, mean) for count, mean in windows if count]
+    if not filled:
+        assert verdict.mean is None
+        return
+    assert verdict.mean is not None
+    total = sum(count for count, _ in filled)
+    assert verdict.mean == pytest.approx(sum(count * mean for count, mean in filled) / total)
+    assert min(mean for _, mean in filled) - 1e-9 <= verdict.mean <= max(mean for _, mean in filled) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("samples", "mean", "baseline", "alarm"),
+    [
+        (50, 0.80, 0.90, True),
+        (49, 0.10, 0.90, False),
+        (50, 0.801, 0.90, False),
+        (50, 0.83, 0.93, True),
+        (50, 0.10, None, False),
+        (1000, 0.95, 0.90, False),
+    ],
+)
+def test_the_alarm(samples: int, mean: float, baseline: float | None, alarm: bool) -> None:
+    verdict = judged(pod(1, samples=samples, mean=mean), baseline=baseline)
+    assert verdict.alarm == alarm
+    assert (verdict.status == "True") == alarm
+
+
+@given(st.integers(0, 100), st.integers(1, 100))
+def test_a_drop_of_exactly_the_bound_is_an_alarm_whatever_the_binary_fractions(mean: int, drop: int) -> None:
+    if mean + drop <= 100:
+        assert judged(pod(1, samples=50, mean=mean / 100), baseline=(mean + drop) / 100, alarm_drop=drop / 100).alarm
+
+
+@pytest.mark.parametrize(
+    ("pods", "baseline", "reason"),
+    [
+        ((), 0.9, "NoReports"),
+        ((pod(1, silent="x"),), 0.9, "NoReports"),
+        ((pod(1, samples=1000, mean=0.1),), None, "NoBaseline"),
+        ((pod(1, samples=3, mean=0.1),), 0.9, "TooFewSamples"),
+    ],
+)
+def test_what_is_not_known_is_said(pods: tuple[Pod, ...], baseline: float | None, reason: str) -> None:
+    verdict = judged(*pods, baseline=baseline)
+    assert (verdict.status, verdict.reason) == ("Unknown", reason)
+    assert verdict.message
+
+
+def test_the_message_holds_the_figures() -> None:
+    message = judged(pod(1, samples=60, mean=0.7)).message
+    for part in ("0.700", "first", "60 samples", "0.200", "0.9", "0.1 (alarmDrop)"):
+        assert part in message
+
+
+@pytest.mark.parametrize(("rejections", "systemic"), [(50, False), (51, True)])
+def test_a_high_rejection_rate_is_systemic(rejections: int, systemic: bool) -> None:
+    verdict = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=rejections))
+    assert verdict.shown.rejection_rate == rejections / 100
+    assert (verdict.reason == "SystemicRejection") == systemic
+    assert not verdict.alarm
+
+
+def test_a_few_rejections_are_no_rate() -> None:
+    verdict = judged(pod(1, samples=60, mean=0.9, requests=10, rejections=10))
+    assert verdict.shown.rejection_rate is None
+    assert verdict.reason == "WithinBounds"
+
+
+def test_both_are_told() -> None:
+    verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
+    assert verdict.reason == "ScoreDropped"
+    assert "systemic" in verdict.message
+
+
+def test_pods_of_another_model_do_not_count() -> None:
+    verdict = judged(pod(1, samples=60, mean=0.9), pod(2, samples=1000, mean=0.1, digest="b" * 64))
+    assert (verdict.shown.samples, verdict.shown.mean) == (60, 0.9)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_noise_in_the_last_digit_is_not_written(before: float, now: float) -> None:
+    first = judged(pod(1, samples=60, mean=before)).shown
+    assert first.mean is not None
+    second = judged(pod(1, samples=60, mean=now), before=first).shown
+    assert second.mean is not None
+    assert abs(second.mean - now) <= 0.001 + 1e-9
+    if abs(now - first.mean) <= 0.001:
+        assert second == first
+    assert judged(pod(1, samples=60, mean=now), before=second).shown == second
+
+
+def test_nothing_is_written_while_figures_stand() -> None:
+    world = World()
+    world.settle()
+    world.drift(0.91)
+    world.settle()
+    before = world.writes
+    world.drift(0.9104)
+    world.settle()
+    assert world.writes == before
+    world.drift(0.92)
+    world.settle()
+    assert world.writes == before + 2, "status and annotations"
+    assert world.annotations["ecomarineai.org/drift-score-mean"] == "0.920"
+
+
+def test_alarm_and_its_end_are_told_once() -> None:
+    world = World(manifest(entry("first", metrics={"cetaceanScoreMean": 0.95})))
+    world.settle()
+    for mean in (0.7, 0.6, 0.5, 0.9, 0.91):
+        world.drift(mean)
+        world.settle()
+    assert [reason for reason in world.reasons if reason in ("ScoreDropped", "DriftEnded")] == ["ScoreDropped", "DriftEnded"]
+
+
+def test_the_figures_are_those_of_the_model_that_serves() -> None:
+    """A candidate that cannot start has no scores; what serves goes on being watched."""
+    world = World(
+        manifest(entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.99})),
+        behave=lambda pod: setattr(pod, "ready", pod.model == "first"),
+    )
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.drift(0.88)
+    world.settle()
+    assert world.status.drift is not None
+    assert (world.status.drift.baseline, world.status.drift.mean) == (0.9, 0.88)

@@ -1,0 +1,188 @@
+"""Each way in which pods do not get ready has a reason and a message of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from operator_world import BEGIN, FakePod, World, entry, manifest
+
+from cetacean_operator.api.names import TERMINATION_REASONS
+from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, find
+from cetacean_operator.decisions.plan import timestamp
+
+PULL = 'failed to pull and unpack image "x": not found'
+FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
+    "image": (ContainerFailure("fetch", "ErrImagePull", PULL, waiting=True), "ImagePull", PULL, True),
+    "image-backoff": (
+        ContainerFailure("fetch", "ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {PULL}', waiting=True),
+        "ImagePull",
+        PULL,
+        True,
+    ),
+    "image-name": (ContainerFailure("serve", "InvalidImageName", "", waiting=True), "ImagePull", "InvalidImageName", True),
+    "secret": (
+        ContainerFailure("serve", "CreateContainerConfigError", 'secret "s" not found', waiting=True),
+        "ContainerCannotStart",
+        'secret "s" not found',
+        True,
+    ),
+    "no-program": (
+        ContainerFailure("serve", "StartError", "exec: no such file", exit_code=128),
+        "ContainerCannotStart",
+        "no such file",
+        True,
+    ),
+    "memory": (ContainerFailure("serve", "OOMKilled", "", exit_code=137), "OOMKilled", "limits.memory", True),
+    "crash": (
+        ContainerFailure("serve", "Error", "Traceback\nValueError: bad\n", exit_code=1),
+        "CrashLoop",
+        "exit code 1: ValueError: bad",
+        True,
+    ),
+    "crash-unread": (
+        ContainerFailure("serve", "CrashLoopBackOff", "", waiting=True),
+        "CrashLoop",
+        "container serve ends",
+        True,
+    ),
+    "probe": (ContainerFailure("serve", "Error", "", exit_code=137), "ProbeFailing", "its probe failed", False),
+}
+
+
+def failing(failure: ContainerFailure | None = None, **state: Any) -> World:
+    """`second` fails so, while `first` serves."""
+
+    def behave(pod: FakePod) -> None:
+        pod.ready = pod.model == "first"
+        if not pod.ready:
+            pod.failures = (failure,) if failure else ()
+            for key, value in state.items():
+                setattr(pod, key, value)
+
+    world = World(manifest(entry("first"), entry("second", "b")), behave=behave)
+    world.settle()
+    world.activate("second")
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize(("failure", "reason", "told", "final"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_named(failure: ContainerFailure, reason: str, told: str, final: bool) -> None:
+    world = failing(failure)
+    assert world.is_("Ready") == ("False", reason)
+    message = world.condition("Ready").message
+    assert told in message
+    assert "pod whales-" in message
+    assert failure.container in message
+    assert "0 of 1 wanted replicas serve second" in message
+    assert world.is_("Stalled")[0] == str(final)
+    assert world.is_("Reconciling")[0] == str(not final)
+    assert world.is_("Available")[0] == "True", "the old pod goes on"
+    assert world.reasons.count(reason) == 1
+
+
+@pytest.mark.parametrize("reason", sorted(TERMINATION_REASONS))
+def test_what_the_service_says_itself_is_repeated(reason: str) -> None:
+    said = f"{reason}: https://x/a.ckpt: expected sha256:aaaa, got sha256:bbbb"
+    world = failing(ContainerFailure("fetch", "Error", said, exit_code=1))
+    assert world.is_("Ready") == ("False", reason)
+    assert "https://x/a.ckpt: expected sha256:aaaa, got sha256:bbbb" in world.condition("Ready").message
+    verified = world.is_("WeightsVerified")
+    assert (verified == ("False", "DigestMismatch")) == (reason == "DigestMismatch")
+
+
+def test_unschedulable() -> None:
+    world = failing(unschedulable="0/3 nodes are available: 3 Insufficient memory.")
+    assert world.is_("Ready") == ("False", "Unschedulable")
+    assert "Insufficient memory" in world.condition("Ready").message
+    assert world.is_("Reconciling")[0] == "True", "a node may come"
+
+
+def condition(world: World, **condition: str) -> None:
+    assert world.deployment is not None
+    world.deployment["status"]["conditions"] = [condition]
+    world.settle()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('pods "x" is forbidden: exceeded quota: q, requested: memory=3Gi', "QuotaExceeded"),
+        ('pods "x" is forbidden: violates PodSecurity "restricted:latest"', "PodsForbidden"),
+    ],
+)
+def test_pods_that_may_not_be_made(said: str, reason: str) -> None:
+    world = failing()
+    condition(world, type="ReplicaFailure", status="True", reason="FailedCreate", message=said)
+    assert world.is_("Ready") == ("False", reason)
+    assert said in world.condition("Ready").message
+
+
+def test_the_deadline_makes_what_may_pass_final() -> None:
+    world = failing(unschedulable="0/3 nodes")
+    condition(world, type="Progressing", status="False", reason="ProgressDeadlineExceeded", message="timed out")
+    assert world.is_("Ready") == ("False", "Unschedulable")
+    assert world.is_("Stalled")[0] == "True"
+
+
+def test_the_deadline_alone() -> None:
+    world = failing()
+    condition(world, type="Progressing", status="False", reason="ProgressDeadlineExceeded", message="timed out")
+    assert world.is_("Stalled") == ("True", "ProgressDeadlineExceeded")
+    # A change of the spec is about another template: what the controller said no longer counts.
+    world.activate("first")
+    world.reconcile()
+    assert world.condition("Ready").reason != "ProgressDeadlineExceeded"
+
+
+def test_a_pod_that_runs_and_is_not_ready_is_waited_for_a_while() -> None:
+    world = failing(started_at=timestamp(BEGIN))
+    plan = world.decide()
+    assert world.is_("Ready") == ("False", "RollingOut")
+    assert plan.requeue_after == PROBE_PATIENCE
+    world.wait(seconds=PROBE_PATIENCE)
+    world.settle()
+    assert world.is_("Ready") == ("False", "ProbeFailing")
+    assert world.decide().requeue_after is None
+
+
+def test_the_most_telling_failure_is_told() -> None:
+    world = failing(
+        ContainerFailure("fetch", "Error", "DigestMismatch: u: expected a, got b", exit_code=1),
+        unschedulable="0/3 nodes",
+    )
+    assert world.is_("Ready")[1] == "DigestMismatch"
+
+
+def test_the_message_does_not_depend_on_the_order_of_pods() -> None:
+    pods = [FakePod(n, {}, failures=(ContainerFailure("serve", "Error", f"x{n}", exit_code=1),)) for n in range(3)]
+    template = failing().pods[0].template
+    observed = []
+    for pod in pods:
+        pod.template = template
+        observed.append(pod.observed())
+    assert find(observed, None, BEGIN) == find(reversed(observed), None, BEGIN)
+    assert find([], None, BEGIN + timedelta(days=1)) is None
+
+
+def test_a_pod_that_serves_after_a_failure_is_no_failure() -> None:
+    world = World(behave=lambda pod: pod.__dict__.update(ready=True, failures=(FAILURES["memory"][0],)))
+    world.settle()
+    assert world.is_("Ready") == ("True", "Serving")
+
+
+def test_a_replica_that_dies_later_is_told() -> None:
+    world = World(manifest(serving={"replicas": 2}))
+    world.settle()
+    world.pods[0].ready, world.pods[0].failures = False, (FAILURES["memory"][0],)
+    world.reconcile()
+    assert world.is_("Ready") == ("False", "OOMKilled")
+    assert world.is_("Available")[0] == "True"
+
+
+def test_messages_are_bounded() -> None:
+    world = failing(ContainerFailure("fetch", "ErrImagePull", "x" * 5000, waiting=True))
+    assert len(world.condition("Ready").message) < 1200

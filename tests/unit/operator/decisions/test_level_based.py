@@ -1,0 +1,167 @@
+"""Whatever happens in whatever order: what comes of it depends on the state alone, and settles."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from operator_world import FakePod, World, entry, manifest
+
+from cetacean_operator.decisions.plan import Plan, status_as_applied
+
+MODELS = (
+    entry("good", "a"),
+    entry("better", "b", metrics={"tnr": 0.93, "cetaceanScoreMean": 0.93}),
+    entry("regressed", "c", metrics={"tnr": 0.80}),
+    entry("broken", "d", metrics={"tnr": 0.94}),
+    entry("unknown", None, metrics={"tnr": 0.93, "cetaceanScoreMean": None}),
+)
+NAMES = [model["name"] for model in MODELS]
+
+
+def behave(pod: FakePod) -> None:
+    pod.ready = pod.model != "broken"
+
+
+class Life(RuleBasedStateMachine):
+    """A resource, people, pods and an operator that may be away."""
+
+    @initialize(
+        active=st.sampled_from(NAMES),
+        replicas=st.integers(0, 3),
+        on_alarm=st.sampled_from(["Alert", "Rollback"]),
+    )
+    def begin(self, active: str, replicas: int, on_alarm: str) -> None:
+        self.world = World(
+            manifest(*MODELS, active=active, serving={"replicas": replicas}, drift={"onAlarm": on_alarm}), behave=behave
+        )
+
+    @rule(name=st.sampled_from(NAMES))
+    def activate(self, name: str) -> None:
+        self.world.activate(name)
+
+    @rule(threshold=st.sampled_from([0.0, 0.4, 0.52]))
+    def recalibrate(self, threshold: float) -> None:
+        self.world.edit(antiFraud={"threshold": threshold})
+
+    @rule(replicas=st.integers(0, 3))
+    def scale(self, replicas: int) -> None:
+        self.world.edit(serving={"replicas": replicas})
+
+    @rule(on=st.booleans())
+    def autoscale(self, on: bool) -> None:
+        self.world.edit(serving={"autoscaling": {"minReplicas": 1, "maxReplicas": 3} if on else None})
+
+    @rule(on_alarm=st.sampled_from(["Alert", "Rollback"]))
+    def take_charge(self, on_alarm: str) -> None:
+        self.world.edit(drift={"onAlarm": on_alarm})
+
+    @rule(data=st.data())
+    def forget_models(self, data: st.DataObject) -> None:
+        kept = data.draw(st.sets(st.sampled_from(NAMES), min_size=1))
+        active = data.draw(st.sampled_from(sorted(kept)))
+        self.world.models(*(model for model in MODELS if model["name"] in kept), active=active)
+
+    @rule()
+    def know_all_models(self) -> None:
+        self.world.models(*MODELS)
+
+    @rule(mean=st.sampled_from([0.5, 0.85, 0.93]))
+    def score(self, mean: float) -> None:
+        self.world.drift(mean)
+
+    @precondition(lambda self: self.world.children)
+    @rule(data=st.data())
+    def delete_a_child(self, data: st.DataObject) -> None:
+        del self.world.children[data.draw(st.sampled_from(sorted(self.world.children)))]
+
+    @precondition(lambda self: self.world.deployment)
+    @rule()
+    def edit_the_deployment(self) -> None:
+        deployment: Any = self.world.deployment
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "evil"
+        deployment["metadata"]["generation"] += 1
+
+    @precondition(lambda self: self.world.pods)
+    @rule(data=st.data())
+    def lose_a_pod(self, data: st.DataObject) -> None:
+        self.world.pods.remove(data.draw(st.sampled_from(self.world.pods)))
+
+    @precondition(lambda self: self.world.pods)
+    @rule(data=st.data())
+    def a_pod_is_silent(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.world.pods)).silent = "no answer within 3 s"
+
+    @rule()
+    def spoil_the_spec(self) -> None:
+        self.world.edit(antiFraud={"threshold": 7.0})
+        self.world.reconcile()
+        self.world.edit(antiFraud={"threshold": 0.52})
+
+    @rule()
+    def lose_the_status(self) -> None:
+        self.world.obj.pop("status", None)
+
+    @rule(hours=st.integers(1, 30))
+    def time_passes(self, hours: int) -> None:
+        self.world.wait(hours=hours)
+
+    @rule()
+    def the_operator_ends_after_the_intent(self) -> None:
+        plan: Plan = self.world.decide()
+        if plan.intent is not None:
+            self.world.tell(plan, plan.intent)
+
+    @rule()
+    def the_operator_ends_after_the_deed(self) -> None:
+        self.the_operator_ends_after_the_intent()
+        for child in self.world.decide().apply:
+            self.world.apply(child)
+
+    @rule(steps=st.integers(1, 3))
+    def a_little_happens(self, steps: int) -> None:
+        for _ in range(steps):
+            self.world.reconcile()
+            self.world.roll()
+
+    @invariant()
+    def it_settles_and_is_then_true(self) -> None:
+        world = copy.deepcopy(self.world)
+        world.settle()
+        plan = world.decide()
+        assert not plan.apply
+        assert not plan.delete
+        assert plan.intent is None
+        assert plan.events == ()
+        assert status_as_applied(plan.status) == world.obj["status"]
+
+        ready, reconciling, stalled = (world.is_(kind)[0] for kind in ("Ready", "Reconciling", "Stalled"))
+        assert [ready, reconciling, stalled].count("True") == 1
+        if world.condition("Stalled").reason == "InvalidSpec":
+            return
+        active = world.obj["spec"]["registry"]["active"]
+        live = [pod for pod in world.pods if pod.ready]
+        if ready == "True":
+            assert {pod.model for pod in live} <= {active}
+            assert world.deployed == active
+            assert world.is_("RegistryDiverged")[0] == "False"
+        served = {item.entry.name for item in world.status.served}
+        assert world.deployed in {None, active} | served | {item.model for item in world.status.history[:1]}
+        if world.is_("GatePassed")[0] == "False":
+            assert stalled == "True"
+            assert world.deployed != active
+        assert "regressed" not in world.started, "it never passes, so no pod of it may ever start"
+        assert len(world.status.history) <= 10
+        if live:
+            assert world.is_("Available")[0] == "True"
+        times = [condition.last_transition_time for condition in world.status.conditions]
+        assert all(times)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=60, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+)

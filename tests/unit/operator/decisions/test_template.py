@@ -1,0 +1,209 @@
+"""The pod template: an upgrade of the operator must not restart a model, and a change of model must."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from operator_world import World, entry, manifest
+
+from cetacean_operator.api.spec import AntiFraud, Model
+from cetacean_operator.decisions.children import children
+from cetacean_operator.decisions.identity import deployed_model, rollout_of, same_weights
+from cetacean_registry import canonical_digest
+
+FULL: dict[str, Any] = {
+    "serving": {
+        "replicas": 3,
+        "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "4Gi"}},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "imagePullSecrets": [{"name": "pull"}],
+        "serviceAccountName": "models",
+        "podLabels": {"team": "whales"},
+        "podAnnotations": {"a": "b"},
+        "env": [{"name": "CETACEAN_ENGINE__NAME", "value": "torch-eager"}],
+        "weightsCache": {"sizeLimit": "2Gi"},
+    },
+    "antiFraud": {"threshold": 0.5, "calibratedAt": "2025-12-15", "model": {"architecture": "ViT-B-16"}},
+}
+
+
+def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    world = World(manifest(*models, **spec))
+    world.settle()
+    assert world.deployment is not None
+    found: dict[str, Any] = world.deployment["spec"]["template"]
+    return found
+
+
+# Change these only where restarting every model at the operator's next upgrade is what is wanted.
+@pytest.mark.parametrize(
+    ("models", "spec", "pinned"),
+    [
+        ((entry("first"),), {}, "54435530be458637872ce15a635b4c666ab5f37b2862e77b709307d825b1528f"),
+        ((entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),), FULL, "c9ba952f38f951dccb79aa09ea22cefa0ecd7ffa8ccd09084a52468428e4a2d1"),
+    ],
+    ids=["minimal", "full"],
+)
+def test_the_hash_of_the_template_is_pinned(models: tuple[dict[str, Any], ...], spec: Any, pinned: str) -> None:
+    assert canonical_digest(template(*models, **spec)) == pinned
+
+
+BEFORE = template(entry("first"), entry("second", "b"))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"registry": {"active": "second"}},
+        {"antiFraud": {"threshold": 0.4}},
+        {"antiFraud": {"calibratedAt": "2026-01-01"}},
+        {"antiFraud": {"model": {"pretrained": "openai"}}},
+        {"registry": {"models": [entry("first", "c")]}},
+        {"registry": {"models": [entry("first", None)]}},
+        {"registry": {"models": [entry("first", weightsUrl="https://mirror.example.org/first.ckpt")]}},
+        {"registry": {"models": [entry("first", version="1.0.1")]}},
+        {"serving": {"image": "cetacean-inference:2"}},
+    ],
+    ids=lambda spec: str(spec)[:60],
+)
+def test_what_changes_what_is_served_replaces_the_pods(spec: dict[str, Any]) -> None:
+    world = World(manifest(entry("first"), entry("second", "b")))
+    world.settle()
+    old = {pod.number for pod in world.pods}
+    world.edit(**spec)
+    world.settle()
+    assert not old & {pod.number for pod in world.pods}
+    assert world.is_("Ready") == ("True", "Serving")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"registry": {"models": [entry("first", displayName="First", notes="n", license="MIT", trainedAt="2022"),
+                                 entry("second", "b")]}},
+        {"registry": {"models": [entry("first", metrics={"tnr": 0.99, "cetaceanScoreMean": 0.7}), entry("second", "b")]}},
+        {"registry": {"models": [entry("second", "c"), entry("third", "d"), entry("first")]}},
+        {"gates": {"minTNR": 0.99}},
+        {"drift": {"window": 10, "minSamples": 5, "alarmDrop": 0.2, "onAlarm": "Rollback"}},
+        {"serving": {"replicas": 4}},
+        {"serving": {"autoscaling": {"maxReplicas": 4}}},
+        {"serving": {"podDisruptionBudget": {"enabled": True}, "networkPolicy": {}, "progressDeadlineSeconds": 60}},
+    ],
+    ids=lambda spec: str(spec)[:60],
+)
+def test_nothing_else_does(spec: dict[str, Any]) -> None:
+    world = World(manifest(entry("first"), entry("second", "b")))
+    world.settle()
+    old = {pod.number for pod in world.pods}
+    world.edit(**spec)
+    world.settle()
+    assert old <= {pod.number for pod in world.pods}
+    assert world.deployment is not None
+    assert world.deployment["spec"]["template"] == BEFORE
+
+
+def test_the_variables_are_those_of_the_contract() -> None:
+    found = template(entry("first", backbone="b4", inputSize=380, embeddingSize=256, numClassesHead=9, numClassesActive=8),
+                     antiFraud={"threshold": 0.0, "calibratedAt": "2025-12-15",
+                                "model": {"architecture": "X", "pretrained": "p", "weightsURL": "https://x/w",
+                                          "configURL": "https://x/c", "sha256": "e" * 64}})
+    env = {item["name"]: item["value"] for item in found["spec"]["containers"][0]["env"]}
+    annotations = found["metadata"]["annotations"]
+    assert env == {
+        "CETACEAN_MODEL__NAME": "first",
+        "CETACEAN_MODEL__VERSION": "1.0.0",
+        "CETACEAN_MODEL__ARCHITECTURE": "CetaceanIdentificationModel",
+        "CETACEAN_MODEL__WEIGHTS_URL": "https://example.org/first.ckpt",
+        "CETACEAN_MODEL__SHA256": "a" * 64,
+        "CETACEAN_MODEL__BACKBONE": "b4",
+        "CETACEAN_MODEL__INPUT_SIZE": "380",
+        "CETACEAN_MODEL__EMBEDDING_SIZE": "256",
+        "CETACEAN_MODEL__NUM_CLASSES_HEAD": "9",
+        "CETACEAN_MODEL__NUM_CLASSES_ACTIVE": "8",
+        "CETACEAN_GATE__THRESHOLD": "0.0",
+        "CETACEAN_GATE__CALIBRATED_AT": "2025-12-15",
+        "CETACEAN_GATE__ARCHITECTURE": "X",
+        "CETACEAN_GATE__PRETRAINED": "p",
+        "CETACEAN_GATE__CONFIG_URL": "https://x/c",
+        "CETACEAN_GATE__WEIGHTS_URL": "https://x/w",
+        "CETACEAN_GATE__SHA256": "e" * 64,
+        "CETACEAN_WEIGHTS_CACHE": "/var/cache/cetacean",
+        "CETACEAN_MONITORING_FILE": "/etc/cetacean/monitoring/monitoring.json",
+        "CETACEAN_CONFIG_DIGEST": annotations["ecomarineai.org/config-digest"],
+        "CETACEAN_ROLLOUT_ID": annotations["ecomarineai.org/rollout-id"],
+    }
+    assert found["spec"]["initContainers"][0]["env"] == found["spec"]["containers"][0]["env"]
+    assert [item["args"] for item in (*found["spec"]["initContainers"], *found["spec"]["containers"])] == [["fetch"], ["serve"]]
+
+
+def test_a_null_digest_gives_no_variable() -> None:
+    env = {item["name"] for item in template(entry("first", None))["spec"]["containers"][0]["env"]}
+    assert "CETACEAN_MODEL__SHA256" not in env
+
+
+def test_the_pod_is_restricted() -> None:
+    spec = template(entry("first"))["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in (*spec["initContainers"], *spec["containers"]):
+        context = container["securityContext"]
+        assert context == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts == {"/tmp", "/var/cache/cetacean", "/etc/cetacean/monitoring"}
+    kinds = {name: next(key for key in volume if key != "name") for volume in spec["volumes"] for name in [volume["name"]]}
+    assert kinds == {"weights": "emptyDir", "monitoring": "configMap", "tmp": "emptyDir"}
+
+
+def test_a_claim_takes_the_place_of_the_cache_volume() -> None:
+    spec = template(entry("first"), serving={"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}})["spec"]
+    assert {"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}} in spec["volumes"]
+
+
+def test_the_startup_probe_waits_as_long_as_the_resource_allows() -> None:
+    (container,) = template(entry("first"), serving={"startupSeconds": 601})["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert probe["httpGet"]["path"] == "/v2/health/ready"
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 601
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+
+
+def test_a_reserved_variable_cannot_be_overridden() -> None:
+    extra = [{"name": "CETACEAN_ROLLOUT_ID", "value": "mine"}, {"name": "MINE", "valueFrom": {"fieldRef": {}}}]
+    env = template(entry("first"), serving={"env": extra})["spec"]["containers"][0]["env"]
+    assert [item for item in env if item["name"] == "CETACEAN_ROLLOUT_ID"][0]["value"] != "mine"
+    assert len([item for item in env if item["name"] == "CETACEAN_ROLLOUT_ID"]) == 1
+    assert env[-1] == {"name": "MINE", "valueFrom": {"fieldRef": {}}}
+
+
+@pytest.mark.parametrize("digit", ["a", None])
+def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
+    model = Model.model_validate(entry("first", digit, inputSize=380, backbone="b4"))
+    world = World(manifest(entry("first", digit, inputSize=380, backbone="b4")))
+    world.settle()
+    found = deployed_model(world.deployment)
+    assert found is not None
+    assert same_weights(found, model)
+    assert rollout_of(found, AntiFraud()) .id == rollout_of(model, AntiFraud()).id
+
+
+@pytest.mark.parametrize("deployment", [None, {}, {"spec": {"template": {"spec": {"containers": [{"name": "x"}]}}}},
+                                        {"spec": {"template": {"spec": {"containers": [{"name": "serve"}]}}}}])
+def test_a_deployment_that_is_none_of_ours_serves_no_model(deployment: Any) -> None:
+    assert deployed_model(deployment) is None
+
+
+def test_the_rollout_id_says_model_and_configuration() -> None:
+    one, other = Model.model_validate(entry("first")), Model.model_validate(entry("first", "b"))
+    assert rollout_of(one, AntiFraud()) == rollout_of(one, AntiFraud())
+    ids = {rollout_of(model, fraud).id for model in (one, other) for fraud in (AntiFraud(), AntiFraud(threshold=0.4))}
+    assert len(ids) == 4
+    assert all(len(found) == 10 for found in ids)
+    assert rollout_of(one, AntiFraud()).config_digest == rollout_of(other, AntiFraud()).config_digest
