@@ -49,7 +49,9 @@ def create(folder: Path, *, node: str, names: list[str], addresses: list[str]) -
         addresses: IP addresses of the API server.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _openssl("req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *_files(folder, "ca"))
+    # Python 3.13 takes no authority without it.
+    usage = ("-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign")
+    _openssl("req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca"))
     alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)])
     _signed(folder, "apiserver", "/CN=kube-apiserver", "serverAuth", f"subjectAltName={alternatives}")
     for identity in clients(node):
