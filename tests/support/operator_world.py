@@ -17,7 +17,14 @@ from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOUND = "f" * 64
 """What the bytes hash to where the registry names no digest."""
-METRICS = {"tpr": 0.95, "tnr": 0.92, "rocAuc": 0.98, "cetaceanScoreMean": 0.9, "sampleSize": 100, "evaluationSet": "test"}
+METRICS = {
+    "tpr": 0.95,
+    "tnr": 0.92,
+    "rocAuc": 0.98,
+    "cetaceanScoreMean": 0.9,
+    "sampleSize": 100,
+    "evaluationSet": "test",
+}
 
 
 def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:

@@ -6,9 +6,10 @@ Level-based: nothing is remembered between two reconciles but what cannot be rea
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Observed, Resource
@@ -20,7 +21,7 @@ from cetacean_operator.reconciler import series
 from cetacean_operator.reconciler.kube import ApiError, Object
 from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
-from cetacean_operator.reconciler.scrape import Scraper
+from cetacean_operator.reconciler.scrape import Target
 from cetacean_operator.reconciler.store import Key, Store
 from cetacean_operator.reconciler.writer import Writer
 
@@ -28,6 +29,16 @@ _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
+
+
+class Asker(Protocol):
+    """Keeps asking pods what they serve."""
+
+    def sync(self, key: Key, targets: Iterable[Target], interval: float) -> None:
+        """Ask exactly these pods from now on, each every `interval` seconds."""
+
+    def forget(self, key: Key) -> None:
+        """Ask no pod of this resource any longer."""
 
 
 class Reconciler:
@@ -38,7 +49,7 @@ class Reconciler:
         *,
         store: Store,
         observer: Observer,
-        scraper: Scraper,
+        scraper: Asker,
         writer: Writer,
         leadership: Leadership,
         metrics: Metrics,

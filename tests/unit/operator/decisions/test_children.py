@@ -58,7 +58,12 @@ def test_what_is_no_longer_wanted_is_deleted() -> None:
 def test_all_are_owned_and_labelled() -> None:
     for (kind, name), child in world(replicas=2, networkPolicy={}).children.items():
         (owner,) = child["metadata"]["ownerReferences"]
-        assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("CetaceanModel", "whales", "uid-1", True)
+        assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+            "CetaceanModel",
+            "whales",
+            "uid-1",
+            True,
+        )
         assert child["metadata"]["labels"]["ecomarineai.org/cetaceanmodel"] == "whales"
         assert child["metadata"]["namespace"] == "sea"
         assert name.startswith("whales"), kind

@@ -60,8 +60,19 @@ def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1", "1"), ("100m", "0.1"), ("1k", "1000"), ("1Ki", "1024"), ("1.5Gi", "1610612736"), ("1e3", "1000"),
-     ("2E", "2e18"), ("5n", "5e-9"), ("-1", "-1"), (".5", "0.5"), (3, "3")],
+    [
+        ("1", "1"),
+        ("100m", "0.1"),
+        ("1k", "1000"),
+        ("1Ki", "1024"),
+        ("1.5Gi", "1610612736"),
+        ("1e3", "1000"),
+        ("2E", "2e18"),
+        ("5n", "5e-9"),
+        ("-1", "-1"),
+        (".5", "0.5"),
+        (3, "3"),
+    ],
 )
 def test_quantities(text: str | int, number: str) -> None:
     assert quantity(text) == Decimal(number)

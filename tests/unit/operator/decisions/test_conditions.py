@@ -180,8 +180,14 @@ def test_what_the_api_server_refuses_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("text", "age"),
-    [("2025-12-31T23:59:30Z", 30.0), ("2025-12-31T23:59:30", 30.0), ("2026-01-01T01:00:00+01:00", 0.0), ("", None),
-     (None, None), ("yesterday", None)],
+    [
+        ("2025-12-31T23:59:30Z", 30.0),
+        ("2025-12-31T23:59:30", 30.0),
+        ("2026-01-01T01:00:00+01:00", 0.0),
+        ("", None),
+        (None, None),
+        ("yesterday", None),
+    ],
 )
 def test_ages(text: str | None, age: float | None) -> None:
     assert seconds_since(text, BEGIN) == age

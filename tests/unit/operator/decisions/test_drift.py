@@ -176,7 +176,10 @@ def test_alarm_and_its_end_are_told_once() -> None:
     for mean in (0.7, 0.6, 0.5, 0.9, 0.91):
         world.drift(mean)
         world.settle()
-    assert [reason for reason in world.reasons if reason in ("ScoreDropped", "DriftEnded")] == ["ScoreDropped", "DriftEnded"]
+    assert [reason for reason in world.reasons if reason in ("ScoreDropped", "DriftEnded")] == [
+        "ScoreDropped",
+        "DriftEnded",
+    ]
 
 
 def test_the_figures_are_those_of_the_model_that_serves() -> None:

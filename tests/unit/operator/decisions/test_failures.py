@@ -17,12 +17,19 @@ PULL = 'failed to pull and unpack image "x": not found'
 FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
     "image": (ContainerFailure("fetch", "ErrImagePull", PULL, waiting=True), "ImagePull", PULL, True),
     "image-backoff": (
-        ContainerFailure("fetch", "ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {PULL}', waiting=True),
+        ContainerFailure(
+            "fetch", "ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {PULL}', waiting=True
+        ),
         "ImagePull",
         PULL,
         True,
     ),
-    "image-name": (ContainerFailure("serve", "InvalidImageName", "", waiting=True), "ImagePull", "InvalidImageName", True),
+    "image-name": (
+        ContainerFailure("serve", "InvalidImageName", "", waiting=True),
+        "ImagePull",
+        "InvalidImageName",
+        True,
+    ),
     "secret": (
         ContainerFailure("serve", "CreateContainerConfigError", 'secret "s" not found', waiting=True),
         "ContainerCannotStart",

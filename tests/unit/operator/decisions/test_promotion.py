@@ -81,7 +81,9 @@ def test_mending_the_figures_promotes_the_refused_candidate() -> None:
 
 
 def test_lowering_the_bound_promotes_it_too() -> None:
-    world = promoted(metrics={"tnr": 0.89}, )
+    world = promoted(
+        metrics={"tnr": 0.89},
+    )
     assert world.deployed == "first"
     world.edit(gates={"minTNR": 0.85, "maxRegression": 0.05})
     world.settle()
@@ -313,7 +315,9 @@ def test_drift_goes_back_to_the_model_before() -> None:
     assert world.reasons.count("DriftRollback") == 1
 
 
-@pytest.mark.parametrize("change", [{"drift": {"window": 500}}, {"serving": {"replicas": 2}}, {"gates": {"minTNR": 0.8}}])
+@pytest.mark.parametrize(
+    "change", [{"drift": {"window": 500}}, {"serving": {"replicas": 2}}, {"gates": {"minTNR": 0.8}}]
+)
 def test_the_next_mirroring_does_not_promote_it_again(change: dict[str, Any]) -> None:
     world = drifting()
     world.edit(**change)
@@ -417,8 +421,11 @@ def test_the_old_pods_drift_does_not_roll_back_the_candidate() -> None:
 
 
 def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -> None:
-    world = World(manifest(entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.95}),
-                           drift={"onAlarm": "Rollback"}))
+    world = World(
+        manifest(
+            entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.95}), drift={"onAlarm": "Rollback"}
+        )
+    )
     world.settle()
     world.activate("second")
     world.settle()

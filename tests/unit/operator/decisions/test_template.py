@@ -43,7 +43,11 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
     ("models", "spec", "pinned"),
     [
         ((entry("first"),), {}, "54435530be458637872ce15a635b4c666ab5f37b2862e77b709307d825b1528f"),
-        ((entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),), FULL, "c9ba952f38f951dccb79aa09ea22cefa0ecd7ffa8ccd09084a52468428e4a2d1"),
+        (
+            (entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),),
+            FULL,
+            "c9ba952f38f951dccb79aa09ea22cefa0ecd7ffa8ccd09084a52468428e4a2d1",
+        ),
     ],
     ids=["minimal", "full"],
 )
@@ -82,9 +86,19 @@ def test_what_changes_what_is_served_replaces_the_pods(spec: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "spec",
     [
-        {"registry": {"models": [entry("first", displayName="First", notes="n", license="MIT", trainedAt="2022"),
-                                 entry("second", "b")]}},
-        {"registry": {"models": [entry("first", metrics={"tnr": 0.99, "cetaceanScoreMean": 0.7}), entry("second", "b")]}},
+        {
+            "registry": {
+                "models": [
+                    entry("first", displayName="First", notes="n", license="MIT", trainedAt="2022"),
+                    entry("second", "b"),
+                ]
+            }
+        },
+        {
+            "registry": {
+                "models": [entry("first", metrics={"tnr": 0.99, "cetaceanScoreMean": 0.7}), entry("second", "b")]
+            }
+        },
         {"registry": {"models": [entry("second", "c"), entry("third", "d"), entry("first")]}},
         {"gates": {"minTNR": 0.99}},
         {"drift": {"window": 10, "minSamples": 5, "alarmDrop": 0.2, "onAlarm": "Rollback"}},
@@ -106,10 +120,20 @@ def test_nothing_else_does(spec: dict[str, Any]) -> None:
 
 
 def test_the_variables_are_those_of_the_contract() -> None:
-    found = template(entry("first", backbone="b4", inputSize=380, embeddingSize=256, numClassesHead=9, numClassesActive=8),
-                     antiFraud={"threshold": 0.0, "calibratedAt": "2025-12-15",
-                                "model": {"architecture": "X", "pretrained": "p", "weightsURL": "https://x/w",
-                                          "configURL": "https://x/c", "sha256": "e" * 64}})
+    found = template(
+        entry("first", backbone="b4", inputSize=380, embeddingSize=256, numClassesHead=9, numClassesActive=8),
+        antiFraud={
+            "threshold": 0.0,
+            "calibratedAt": "2025-12-15",
+            "model": {
+                "architecture": "X",
+                "pretrained": "p",
+                "weightsURL": "https://x/w",
+                "configURL": "https://x/c",
+                "sha256": "e" * 64,
+            },
+        },
+    )
     env = {item["name"]: item["value"] for item in found["spec"]["containers"][0]["env"]}
     annotations = found["metadata"]["annotations"]
     assert env == {
@@ -136,7 +160,10 @@ def test_the_variables_are_those_of_the_contract() -> None:
         "CETACEAN_ROLLOUT_ID": annotations["ecomarineai.org/rollout-id"],
     }
     assert found["spec"]["initContainers"][0]["env"] == found["spec"]["containers"][0]["env"]
-    assert [item["args"] for item in (*found["spec"]["initContainers"], *found["spec"]["containers"])] == [["fetch"], ["serve"]]
+    assert [item["args"] for item in (*found["spec"]["initContainers"], *found["spec"]["containers"])] == [
+        ["fetch"],
+        ["serve"],
+    ]
 
 
 def test_a_null_digest_gives_no_variable() -> None:
@@ -158,12 +185,16 @@ def test_the_pod_is_restricted() -> None:
         }
         mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
         assert mounts == {"/tmp", "/var/cache/cetacean", "/etc/cetacean/monitoring"}
-    kinds = {name: next(key for key in volume if key != "name") for volume in spec["volumes"] for name in [volume["name"]]}
+    kinds = {
+        name: next(key for key in volume if key != "name") for volume in spec["volumes"] for name in [volume["name"]]
+    }
     assert kinds == {"weights": "emptyDir", "monitoring": "configMap", "tmp": "emptyDir"}
 
 
 def test_a_claim_takes_the_place_of_the_cache_volume() -> None:
-    spec = template(entry("first"), serving={"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}})["spec"]
+    spec = template(entry("first"), serving={"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}})[
+        "spec"
+    ]
     assert {"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}} in spec["volumes"]
 
 
@@ -191,11 +222,18 @@ def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
     found = deployed_model(world.deployment)
     assert found is not None
     assert same_weights(found, model)
-    assert rollout_of(found, AntiFraud()) .id == rollout_of(model, AntiFraud()).id
+    assert rollout_of(found, AntiFraud()).id == rollout_of(model, AntiFraud()).id
 
 
-@pytest.mark.parametrize("deployment", [None, {}, {"spec": {"template": {"spec": {"containers": [{"name": "x"}]}}}},
-                                        {"spec": {"template": {"spec": {"containers": [{"name": "serve"}]}}}}])
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        None,
+        {},
+        {"spec": {"template": {"spec": {"containers": [{"name": "x"}]}}}},
+        {"spec": {"template": {"spec": {"containers": [{"name": "serve"}]}}}},
+    ],
+)
 def test_a_deployment_that_is_none_of_ours_serves_no_model(deployment: Any) -> None:
     assert deployed_model(deployment) is None
 

@@ -156,8 +156,10 @@ class TestWithoutADigest:
 
 
 def test_the_majority_is_what_serves_whatever_the_order() -> None:
-    world = World(manifest(entry("first"), entry("second", "b"), **REPLICAS),
-                  behave=lambda pod: setattr(pod, "ready", pod.number % 2 == 0 or pod.model == "first"))
+    world = World(
+        manifest(entry("first"), entry("second", "b"), **REPLICAS),
+        behave=lambda pod: setattr(pod, "ready", pod.number % 2 == 0 or pod.model == "first"),
+    )
     world.settle()
     world.pods[0].reports = {"name": "zzz", "digest": "e" * 64}
     first = world.decide().status.serving

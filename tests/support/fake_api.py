@@ -1,0 +1,151 @@
+"""The API server as far as the reconciler's effects need it: versions, uids, server-side apply, the status subresource."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from cetacean_operator.reconciler.kube import BY_KIND, FIELD_MANAGER, ApiError, Object, Resource
+
+Ref = tuple[str, str, str]
+Refusal = Callable[[str, Resource, str], ApiError | None]
+
+
+def no_refusal(_verb: str, _resource: Resource, _name: str) -> ApiError | None:
+    """Everything is allowed."""
+    return None
+
+
+class FakeApi:
+    """Objects by (kind, namespace, name), and every call that was made."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Ref, Object] = {}
+        self.calls: list[tuple[str, str]] = []
+        """Verb and `Kind/name`, with the subresource."""
+        self.refuse: Refusal = no_refusal
+        self.served: set[str] = {resource.plural for resource in BY_KIND.values()} - {"servicemonitors"}
+        self._version = 100
+        self._owned: dict[tuple[Ref, str, str], Object] = {}
+
+    # --- What tests do ----------------------------------------------------------------------------------------------
+
+    def put(self, obj: Object) -> Object:
+        """Create or replace an object as another client would; returns it as a watch would hand it out."""
+        meta = obj["metadata"]
+        ref = (obj["kind"], meta["namespace"], meta["name"])
+        before = self.objects.get(ref)
+        stored = copy.deepcopy(obj)
+        stored["metadata"].setdefault("uid", before["metadata"]["uid"] if before else f"uid-{self._version}")
+        return copy.deepcopy(self._store(ref, before, stored))
+
+    def find(self, kind: str, name: str = "whales", namespace: str = "sea") -> Object | None:
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    def writes(self) -> list[tuple[str, str]]:
+        return [call for call in self.calls if call[0] in ("apply", "create", "delete")]
+
+    # --- What the operator calls ------------------------------------------------------------------------------------
+
+    async def apply(
+        self, resource: Resource, manifest: Object, *, subresource: str | None = None, manager: str = FIELD_MANAGER
+    ) -> Object:
+        meta = manifest["metadata"]
+        ref = (resource.kind, meta["namespace"], meta["name"])
+        self._call("apply", resource, meta["name"] + (f"/{subresource}" if subresource else ""))
+        live = copy.deepcopy(self.objects.get(ref))
+        if live is None:
+            if subresource or "uid" in meta:
+                raise ApiError("apply", resource.path(*ref[1:]), 404, "NotFound", "not found")
+            live = {
+                "apiVersion": resource.api_version,
+                "kind": resource.kind,
+                "metadata": {"uid": f"uid-{self._version}"},
+            }
+        for key in ("uid", "resourceVersion"):
+            if key in meta and meta[key] != live["metadata"].get(key):
+                raise ApiError("apply", resource.path(*ref[1:]), 409, "Conflict", f"{key} has changed")
+        part = {"status": manifest["status"]} if subresource else {k: v for k, v in manifest.items() if k != "status"}
+        sent = copy.deepcopy(part)
+        for key in ("uid", "resourceVersion"):
+            sent.get("metadata", {}).pop(key, None)
+        owned = (ref, manager, subresource or "")
+        others = [item for key, item in self._owned.items() if key[0] == ref and key != owned]
+        _give_up(live, self._owned.get(owned, {}), [sent, *others])
+        _merge(live, sent)
+        self._owned[owned] = sent
+        return copy.deepcopy(self._store(ref, self.objects.get(ref), live))
+
+    async def create(self, resource: Resource, manifest: Object) -> Object:
+        meta = manifest["metadata"]
+        self._call("create", resource, meta["name"])
+        return self.put({**manifest, "kind": resource.kind})
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        self._call("get", resource, name)
+        return self.find(resource.kind, name, namespace)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
+        self._call("delete", resource, name)
+        live = self.objects.get((resource.kind, namespace, name))
+        if live is not None and live["metadata"]["uid"] == uid:
+            del self.objects[resource.kind, namespace, name]
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, label_selector: str = ""
+    ) -> AsyncIterator[Object]:
+        self._call("list", resource, label_selector)
+        for (kind, space, _), obj in list(self.objects.items()):
+            labels = obj["metadata"].get("labels", {})
+            if (
+                kind == resource.kind
+                and namespace in (None, space)
+                and (not label_selector or label_selector in labels)
+            ):
+                yield copy.deepcopy(obj)
+
+    async def serves(self, resource: Resource) -> bool:
+        return resource.plural in self.served
+
+    def _call(self, verb: str, resource: Resource, name: str) -> None:
+        self.calls.append((verb, f"{resource.kind}/{name}"))
+        if refusal := self.refuse(verb, resource, name):
+            raise refusal
+
+    def _store(self, ref: Ref, before: Object | None, obj: Object) -> Object:
+        old = copy.deepcopy(before) if before else {}
+        changed = old.get("spec") != obj.get("spec")
+        meta = obj["metadata"]
+        meta["generation"] = (
+            int(old.get("metadata", {}).get("generation", 0)) + 1
+            if changed
+            else old.get("metadata", {}).get("generation", 1)
+        )
+        meta.setdefault("resourceVersion", "0")
+        if {**obj, "metadata": {**meta, "resourceVersion": ""}} != {
+            **old,
+            "metadata": {**old.get("metadata", {}), "resourceVersion": ""},
+        }:
+            self._version += 1
+            meta["resourceVersion"] = str(self._version)
+        self.objects[ref] = obj
+        return obj
+
+
+def _merge(live: Any, sent: Any) -> None:
+    for key, value in sent.items():
+        if isinstance(value, dict) and isinstance(live.get(key), dict):
+            _merge(live[key], value)
+        else:
+            live[key] = copy.deepcopy(value)
+
+
+def _give_up(live: Any, owned: Any, held: list[Any]) -> None:
+    """Remove what this manager applied last time and neither it now nor another holds."""
+    for key, value in owned.items():
+        holders = [item[key] for item in held if isinstance(item, dict) and key in item]
+        if not holders:
+            live.pop(key, None)
+        elif isinstance(value, dict) and isinstance(live.get(key), dict):
+            _give_up(live[key], value, holders)

@@ -1,0 +1,68 @@
+"""Real weights of tiny networks, random and so of no use but to be loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import open_clip
+import torch
+
+from cetacean_inference.models.identification import CetaceanIdentificationModel
+
+BACKBONE: Final = "test_resnet"
+CLASSES: Final = 7
+KNOWN: Final = 5
+EMBEDDING: Final = 8
+GATE: Final = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+def write_weights(directory: Path) -> None:
+    """All five files of a model, as a server would have them."""
+    torch.manual_seed(0)
+    trained = CetaceanIdentificationModel(backbone=BACKBONE, embedding_size=EMBEDDING, classes=CLASSES)
+    torch.save({"state_dict": trained.state_dict(), "epoch": 3}, directory / "tiny.ckpt")
+    np.save(directory / "encoder_classes.npy", np.array([f"id{number}" for number in range(CLASSES)]))
+    rows = "".join(f"id{number},species{number % 2}\n" for number in range(CLASSES))
+    (directory / "species_map.csv").write_text(f"individual_id,species\n{rows}", encoding="utf-8")
+    (directory / "gate.json").write_text(json.dumps(GATE), encoding="utf-8")
+    torch.save(_gate().state_dict(), directory / "gate.pt")
+
+
+def _gate() -> torch.nn.Module:
+    gate: torch.nn.Module = open_clip.CLIP(**GATE)
+    return gate
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sections(url: str, **model: Any) -> dict[str, Any]:
+    """The settings that name these weights under `url`."""
+    return {
+        "model": {
+            "weights_url": f"{url}/tiny.ckpt",
+            "backbone": BACKBONE,
+            "input_size": 64,
+            "embedding_size": EMBEDDING,
+            "num_classes_head": CLASSES,
+            "num_classes_active": KNOWN,
+            **model,
+        },
+        "gate": {
+            "architecture": "tiny-clip",
+            "config_url": f"{url}/gate.json",
+            "weights_url": f"{url}/gate.pt",
+            "threshold": 0.0,
+        },
+        "fetch": {"attempts": 2, "backoff_initial_seconds": 0, "backoff_max_seconds": 0},
+    }
