@@ -41,25 +41,30 @@ def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...
 
 
 def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The species of each of `classes`, in their order.
+    """The species of each of `classes`, in their order; closes the stream.
 
     Raises:
         ClassesMismatch: when a class has no species, or two.
     """
     try:
-        rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
-        if not {"individual_id", "species"} <= set(rows.fieldnames or ()):
-            raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {rows.fieldnames}")
-        species: dict[str, str] = {}
-        for row in rows:
-            individual, name = row["individual_id"], row["species"]
-            if individual and name and species.setdefault(individual, name) != name:
-                raise ClassesMismatch(
-                    f"{blob.url}: expected one species for {individual}, got {species[individual]}, {name}"
-                )
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            species = _species_by_individual(csv.DictReader(text), blob)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ClassesMismatch(f"{blob.url}: expected CSV in UTF-8, got: {error}") from error
     if missing := [name for name in classes if name not in species]:
         named = ", ".join(missing[:3])
         raise ClassesMismatch(f"{blob.url}: expected a species for each class, got none for {len(missing)}: {named}")
     return tuple(species[name] for name in classes)
+
+
+def _species_by_individual(rows: csv.DictReader[str], blob: Blob) -> dict[str, str]:
+    if not {"individual_id", "species"} <= set(rows.fieldnames or ()):
+        raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {rows.fieldnames}")
+    species: dict[str, str] = {}
+    for row in rows:
+        individual, name = row["individual_id"], row["species"]
+        if individual and name and species.setdefault(individual, name) != name:
+            raise ClassesMismatch(
+                f"{blob.url}: expected one species for {individual}, got {species[individual]}, {name}"
+            )
+    return species
