@@ -153,7 +153,6 @@ class World:
                 samples=samples,
                 mean=mean,
                 score_avg=mean,
-                predictions=samples,
                 requests=requests or samples,
                 rejections=rejections,
             )

@@ -30,8 +30,7 @@ class DriftReport:
     mean: float | None = None
     alarms: int = 0
     score_avg: float | None = None
-    predictions: float = 0.0
-    """Predictions of the pod's life: the weight of `score_avg`."""
+    """The gauge `cetacean_score_avg`, over the same window."""
     requests: float = 0.0
     """Answered pictures of the recent window, rejected ones included."""
     rejections: float = 0.0

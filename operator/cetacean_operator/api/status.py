@@ -73,7 +73,7 @@ class DriftStatus(ApiModel):
     baseline: float | None = Field(default=None, description="The model's own mean on its evaluation set.")
     drop: float | None = Field(default=None, description="Baseline less mean.")
     alarms: int = Field(default=0, description="Alarms the pods have raised.")
-    score_avg: float | None = Field(default=None, description="Mean over the pods' lives, as /metrics has it.")
+    score_avg: float | None = Field(default=None, description="The gauge cetacean_score_avg, weighted by samples.")
     rejection_rate: float | None = Field(
         default=None, description="Share of recent requests rejected as no marine mammal."
     )

@@ -62,7 +62,7 @@ def judge_drift(
         baseline=baseline,
         drop=None,
         alarms=sum(report.alarms for report in reports),
-        score_avg=_settle(_weighted((r.score_avg, r.predictions) for r in reports), old.score_avg),
+        score_avg=_settle(_weighted((r.score_avg, r.samples) for r in reports), old.score_avg),
         rejection_rate=_settle(rate, old.rejection_rate),
         pods_scraped=len(answers),
         pods_silent=len(own) - len(answers),

@@ -94,10 +94,10 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
     if scrape is None or scrape.drift_stats is None:
         return None
     stats, metrics = scrape.drift_stats, scrape.metrics
-    predictions, rejections = metrics.get("predictions_total", 0.0), metrics.get("rejections_total", 0.0)
+    # Two counters that exclude each other: pictures identified, and pictures rejected for whatever reason.
     answered, rejected = _recent(
         memory.counters,
-        predictions + rejections,
+        metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
         scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
         window,
     )
@@ -106,7 +106,6 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
         mean=_fraction(stats.get("score_mean")),
         alarms=max(0, int(_number(stats.get("alarms_total")) or 0)),
         score_avg=_fraction(metrics.get("cetacean_score_avg")),
-        predictions=predictions + rejections,
         requests=answered,
         rejections=rejected,
     )

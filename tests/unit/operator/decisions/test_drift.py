@@ -36,8 +36,8 @@ def judged(*pods: Pod, baseline: float | None = 0.9, before: DriftStatus | None 
 
 def test_windows_are_pooled_by_their_samples() -> None:
     verdict = judged(
-        pod(1, samples=300, mean=0.9, alarms=1, score_avg=0.9, predictions=100),
-        pod(2, samples=100, mean=0.5, alarms=2, score_avg=0.8, predictions=300),
+        pod(1, samples=300, mean=0.9, alarms=1, score_avg=0.9),
+        pod(2, samples=100, mean=0.5, alarms=2, score_avg=0.8),
         pod(3, samples=0, mean=None),
         pod(4, silent="no answer"),
     )
@@ -47,7 +47,7 @@ def test_windows_are_pooled_by_their_samples() -> None:
         baseline=0.9,
         drop=0.1,
         alarms=3,
-        score_avg=0.825,
+        score_avg=0.875,
         rejection_rate=None,
         pods_scraped=3,
         pods_silent=1,
@@ -55,7 +55,7 @@ def test_windows_are_pooled_by_their_samples() -> None:
     assert verdict.alarm
     assert drift_annotations(verdict.shown) == {
         "ecomarineai.org/drift-score-mean": "0.800",
-        "ecomarineai.org/drift-score-avg": "0.825",
+        "ecomarineai.org/drift-score-avg": "0.875",
         "ecomarineai.org/drift-alarms-total": "3",
         "ecomarineai.org/drift-samples": "400",
     }
