@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +80,8 @@ def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: 
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - imports torch
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
-    return replay(settings, load_pipeline(settings), picture=picture, recorded=recorded, tolerance=tolerance)
+    with closing(load_pipeline(settings)) as pipeline:
+        return replay(settings, pipeline, picture=picture, recorded=recorded, tolerance=tolerance)
 
 
 def _differences(expected: Any, found: Any, *, tolerance: float, path: str = "") -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
 from cetacean_inference.errors import CacheFull, WeightsNotFound, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.settings import MIB, FetchSettings
@@ -93,7 +93,7 @@ class Download:
         if self._url.startswith("file://"):
             return self._copy(Path(unquote(urlsplit(self._url).path)))
         first = self._settings.backoff_initial_seconds
-        backoff = wait_exponential_jitter(initial=first, max=self._settings.backoff_max_seconds, jitter=first)
+        backoff = wait_exponential(multiplier=first, max=self._settings.backoff_max_seconds) + wait_random(0, first)
         retrying = Retrying(
             retry=retry_if_exception_type(_Again),
             stop=self._exhausted,

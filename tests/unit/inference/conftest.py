@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -44,3 +45,13 @@ def service(settings: Settings, pipeline: FakePipeline) -> Iterator[Service]:
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(service) as client:
         yield client
+
+
+@pytest.fixture
+def _logging_as_before() -> Iterator[None]:
+    """The server sets up logging for its process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:], root.level = handlers, level

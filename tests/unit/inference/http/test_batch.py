@@ -1,0 +1,133 @@
+"""POST /v1/predict-batch, line by line of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from inference_world import DIGEST, FakePipeline, archive, client_of, picture
+
+PATH = "/v1/predict-batch"
+
+
+async def send(
+    client: httpx.AsyncClient, data: bytes, *, name: str = "a.zip", kind: str = "application/zip", path: str = PATH
+) -> httpx.Response:
+    return await client.post(path, files={"archive": (name, data, kind)})
+
+
+@pytest.mark.parametrize("path", ["/v1/predict-batch", "/predict-batch"])
+async def test_detections_in_the_archives_order(client: httpx.AsyncClient, path: str) -> None:
+    entries = [(f"{number}.png", picture(score=0.6 + number / 255)) for number in (3, 1, 2, 0, 4)]
+    answer = await send(client, archive(entries), path=path)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert [one["image_ind"] for one in found] == [name for name, _ in entries]
+    assert [one["cetacean_score"] for one in found] == [round((153 + number) / 255, 4) for number in (3, 1, 2, 0, 4)]
+    assert {one["mask"] for one in found} == {None}
+    assert answer.headers["X-Skipped-Entries"] == "0"
+    assert answer.headers["X-Weights-SHA256"] == DIGEST
+
+
+async def test_an_empty_archive_has_no_detections(client: httpx.AsyncClient) -> None:
+    answer = await send(client, archive([]))
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+async def test_what_is_no_picture_is_skipped_and_counted(client: httpx.AsyncClient) -> None:
+    data = archive([("a.png", picture()), ("notes.txt", b"words"), ("folder/", b""), ("inner.zip", archive([]))])
+    answer = await send(client, data)
+    assert [one["image_ind"] for one in answer.json()] == ["a.png"]
+    assert answer.headers["X-Skipped-Entries"] == "3"
+
+
+async def test_a_corrupted_picture_is_a_rejection_among_the_others(client: httpx.AsyncClient) -> None:
+    whole = picture(size=(300, 200))
+    data = archive(
+        [("a.png", picture()), ("b.png", whole[: len(whole) - 40]), ("c.jpg", b"words"), ("d.png", picture())]
+    )
+    answer = await send(client, data)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert [one["rejection_reason"] for one in found] == [None, "corrupted_image", "corrupted_image", None]
+    assert [one["bbox"] for one in found] == [[0, 0, 40, 30], [0, 0, 300, 200], [0, 0, 0, 0], [0, 0, 40, 30]]
+    metrics = (await client.get("/metrics")).text
+    assert 'rejections_by_reason{reason="corrupted_image"} 2.0' in metrics
+    assert (await client.get("/v1/drift-stats")).json()["n"] == 2
+
+
+@pytest.mark.parametrize("kind", ["application/zip", "application/x-zip-compressed", "application/octet-stream"])
+async def test_types_that_clients_send_for_zip(client: httpx.AsyncClient, kind: str) -> None:
+    assert (await send(client, archive([("a.png", picture())]), kind=kind)).status_code == 200
+
+
+async def test_bytes_without_a_type_are_looked_at(client: httpx.AsyncClient) -> None:
+    data = archive([("a.png", picture())])
+    assert (await send(client, data, name="upload", kind="application/octet-stream")).status_code == 200
+    assert (await send(client, b"words", name="upload", kind="application/octet-stream")).status_code == 415
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "image/png", "application/gzip"])
+async def test_415_when_it_is_no_zip(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await send(client, b"words", kind=kind)
+    assert answer.status_code == 415
+    assert kind in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("data", [b"", b"words", b"PK\x03\x04 and no more", archive([("a.png", picture())])[:-30]])
+async def test_400_when_the_zip_is_unreadable(client: httpx.AsyncClient, data: bytes) -> None:
+    answer = await send(client, data)
+    assert answer.status_code == 400
+    assert "readable zip archive" in answer.json()["detail"]
+
+
+async def test_422_when_the_field_is_missing(client: httpx.AsyncClient) -> None:
+    answer = await client.post(PATH, files={"file": ("a.zip", archive([]), "application/zip")})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "archive"]
+
+
+async def test_413_beyond_a_bound(service_of: Any) -> None:
+    async with client_of(service_of(archives={"max_entries": 2})) as client:
+        answer = await send(client, archive([(f"{number}.png", b"") for number in range(3)]))
+    assert answer.status_code == 413
+    assert "at most 2 entries" in answer.json()["detail"]
+
+
+async def test_more_pictures_than_may_be_queued_are_all_answered(service_of: Any) -> None:
+    service = service_of(batching={"queue_size": 4, "max_size": 2})
+    async with client_of(service) as client:
+        answer = await send(client, archive([(f"{number}.png", picture()) for number in range(30)]))
+    assert len(answer.json()) == 30
+
+
+async def test_an_archive_leaves_room_for_others(service_of: Any, pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    service = service_of(batching={"queue_size": 4, "max_size": 2})
+    async with client_of(service) as client:
+        archived = asyncio.create_task(send(client, archive([(f"{number}.png", picture()) for number in range(9)])))
+        async with asyncio.timeout(10):
+            while not pipeline.started.is_set():  # noqa: ASYNC110 -- a thread's progress sets no event
+                await asyncio.sleep(0)
+        single = asyncio.create_task(
+            client.post("/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
+        )
+        await asyncio.sleep(0)
+        pipeline.go_on.set()
+        assert (await single).status_code == 200
+        assert len((await archived).json()) == 9
+
+
+async def test_a_failure_of_one_picture_is_the_requests(client: httpx.AsyncClient, pipeline: FakePipeline) -> None:
+    pipeline.fails_on = lambda batch: any(red == 255 for red, _, _ in batch)
+    answer = await send(client, archive([("a.png", picture(score=0.5)), ("b.png", picture(score=1.0))]))
+    assert answer.status_code == 500
+
+
+async def test_504_when_it_takes_too_long(service_of: Any, pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    async with client_of(service_of(http={"archive_timeout_seconds": 0.01})) as client:
+        answer = await send(client, archive([("a.png", picture())]))
+    assert answer.status_code == 504

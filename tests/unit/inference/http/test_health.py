@@ -1,0 +1,193 @@
+"""Health, readiness, identity, drift and metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from inference_world import DIGEST, FakePipeline, client_of, make_settings, picture
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from cetacean_inference.decision import Detection
+from cetacean_inference.service import Service
+from cetacean_inference.settings import Settings
+
+
+async def predict(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
+    return await client.post("/v1/predict-single", files={"file": ("a.png", data, "image/png")})
+
+
+async def test_liveness_from_the_first_moment(settings: Settings) -> None:
+    async with client_of(Service(settings)) as client:
+        answer = await client.get("/health")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        answer = await client.get("/v2/health/live")
+        assert (answer.status_code, answer.json()) == (200, {"live": True})
+
+
+async def test_readiness_comes_with_the_weights_and_goes_with_the_end(
+    settings: Settings, pipeline: FakePipeline
+) -> None:
+    service = Service(settings)
+    async with client_of(service) as client:
+
+        async def statuses() -> list[int]:
+            paths = ("/v2/health/ready", "/v2/models/tiny/ready")
+            return [(await client.get(path)).status_code for path in paths]
+
+        assert await statuses() == [503, 503]
+        service.begin(pipeline)
+        assert await statuses() == [200, 200]
+        service.drain()
+        assert await statuses() == [503, 503]
+        assert (await client.get("/health")).status_code == 200
+        # What comes all the same is answered: not every client has heard of it yet.
+        assert (await predict(client, picture())).status_code == 200
+    assert service.close(timeout_seconds=10)
+
+
+async def test_there_is_only_the_active_model(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v2/models/tiny/ready")).json() == {"name": "tiny", "ready": True}
+    answer = await client.get("/v2/models/another/ready")
+    assert answer.status_code == 404
+    assert "tiny" in answer.json()["detail"]
+
+
+async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: FakePipeline) -> None:
+    settings = make_settings(tmp_path, model={"sha256": DIGEST}, config_digest="c0ffee", rollout_id="0123456789")
+    service = Service(settings)
+    async with client_of(service) as client:
+        before = (await client.get("/v1/identity")).json()
+        service.begin(pipeline)
+        after = (await client.get("/v1/identity")).json()
+    assert service.close(timeout_seconds=10)
+    assert after == {
+        "model": {"name": "tiny", "version": "1.2.3", "architecture": "CetaceanIdentificationModel"},
+        "weights": {"sha256": DIGEST, "expected_sha256": DIGEST, "verified": True},
+        "gate": {
+            "architecture": "ViT-B-32",
+            "pretrained": "laion2b_s34b_b79k",
+            "sha256": "cd" * 32,
+            "threshold": 0.52,
+            "enabled": True,
+        },
+        "config_digest": "c0ffee",
+        "rollout_id": "0123456789",
+        "engine": "fake",
+        "ready": True,
+    }
+    assert list(before) == list(after)
+    assert before["weights"] == {"sha256": None, "expected_sha256": DIGEST, "verified": False}
+    assert (before["engine"], before["ready"]) == (None, False)
+
+
+async def test_weights_without_an_expected_digest_are_not_verified(client: httpx.AsyncClient) -> None:
+    weights = (await client.get("/v1/identity")).json()["weights"]
+    assert weights == {"sha256": DIGEST, "expected_sha256": None, "verified": False}
+
+
+async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None:
+    found = (await client.get("/v1/drift-stats")).json()
+    assert list(found.items())[:9] == [
+        ("n", 0),
+        ("alarms_total", 0),
+        ("score_mean", None),
+        ("score_std", None),
+        ("probability_mean", None),
+        ("window", 1000),
+        ("baseline", None),
+        ("drop", None),
+        ("drifting", False),
+    ]
+    assert found["adwin"] == {"changes_total": 0, "width": 0, "score_mean": None}
+
+
+async def test_drift_is_seen_by_the_baseline_of_the_monitoring_file(tmp_path: Path, pipeline: FakePipeline) -> None:
+    settings = make_settings(tmp_path)
+    service = Service(settings)
+    service.begin(pipeline)
+    async with client_of(service) as client:
+        for _ in range(3):
+            await predict(client, picture(score=0.6, probability=0.4))
+        assert (await client.get("/v1/drift-stats")).json()["baseline"] is None
+        settings.monitoring_file.write_text(
+            json.dumps({"window": 100, "min_samples": 3, "alarm_drop": 0.1, "baselines": {"tiny": 0.9}}),
+            encoding="utf-8",
+        )
+        service.refresh_monitoring()
+        found = (await client.get("/v1/drift-stats")).json()
+    assert service.close(timeout_seconds=10)
+    assert (found["n"], found["window"], found["baseline"]) == (3, 100, 0.9)
+    assert (found["score_mean"], found["probability_mean"]) == (0.6, 0.4)
+    assert found["drop"] == pytest.approx(0.3)
+    assert (found["drifting"], found["alarms_total"]) == (True, 1)
+
+
+async def test_rejected_pictures_are_in_the_window_too(client: httpx.AsyncClient) -> None:
+    await predict(client, picture(score=0.2, probability=0.8))
+    found = (await client.get("/v1/drift-stats")).json()
+    assert (found["n"], found["score_mean"], found["probability_mean"]) == (1, 0.2, 0.0)
+
+
+async def test_metrics_count_predictions_and_nothing_else(client: httpx.AsyncClient) -> None:
+    for path in ("/health", "/metrics", "/v1/identity", "/v1/drift-stats", "/v2/health/ready", "/nowhere", "/docs"):
+        await client.get(path)
+    await client.get("/v1/predict-single")
+    for data in (picture(), picture(score=0.1), b"words"):
+        await predict(client, data)
+    answer = await client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    for line in (
+        "requests_total 3.0",
+        "errors_total 0.0",
+        "predictions_total 1.0",
+        "rejections_total 1.0",
+        'rejections_by_reason{reason="not_a_marine_mammal"} 1.0',
+        "availability_percent 100.0",
+        "cetacean_inference_requests_in_flight 0.0",
+        "cetacean_inference_queue_depth 0.0",
+        'cetacean_inference_request_duration_seconds_count{endpoint="/v1/predict-single",status="200"} 2.0',
+        'cetacean_inference_request_duration_seconds_count{endpoint="/v1/predict-single",status="415"} 1.0',
+    ):
+        assert line in answer.text.splitlines(), line
+    assert f'sha256="{DIGEST}"' in answer.text
+
+
+async def test_an_alias_counts_under_the_same_name(client: httpx.AsyncClient) -> None:
+    await client.post("/predict-single", files={"file": ("a.png", picture(), "image/png")})
+    text = (await client.get("/metrics")).text
+    assert 'cetacean_inference_request_duration_seconds_count{endpoint="/v1/predict-single",status="200"} 1.0' in text
+    assert '"/predict-single"' not in text
+
+
+async def test_refusals_while_loading_are_errors(settings: Settings) -> None:
+    async with client_of(Service(settings)) as client:
+        await predict(client, picture())
+        text = (await client.get("/metrics")).text
+    assert "errors_total 1.0" in text.splitlines()
+    assert "availability_percent 0.0" in text.splitlines()
+
+
+async def test_metrics_as_open_metrics(client: httpx.AsyncClient) -> None:
+    await predict(client, picture())
+    answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    families = parse_openmetrics(answer.text)  # type: ignore[no-untyped-call] # it has no types
+    names = {sample.name for family in families for sample in family.samples}
+    assert {"requests_total", "rejections_by_reason", "cetacean_score_avg"} <= names
+
+
+async def test_the_api_is_described_with_examples(client: httpx.AsyncClient) -> None:
+    described: dict[str, Any] = (await client.get("/openapi.json")).json()
+    assert {
+        "/v1/predict-single", "/predict-single", "/v1/predict-batch", "/predict-batch", "/v1/drift-stats", "/health",
+        "/metrics", "/v1/identity", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}/ready",
+    } == set(described["paths"])  # fmt: skip
+    single = described["paths"]["/v1/predict-single"]["post"]["responses"]
+    assert {"200", "400", "413", "415", "422", "429", "503", "504"} <= set(single)
+    detection = described["components"]["schemas"]["Detection"]
+    assert list(detection["properties"]) == list(Detection.model_fields)
+    assert Detection.model_validate(detection["examples"][0]).class_animal

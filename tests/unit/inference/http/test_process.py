@@ -1,0 +1,190 @@
+"""The process as a container runs it: real sockets, real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import serve_fake
+from inference_world import make_settings, picture
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.http.serve import listen, run
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A process that serves, and a client of it."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    directory: Path
+
+    def load(self, failure: str = "") -> None:
+        """Let the weights be loaded, or fail."""
+        (self.directory / "loading").write_text(failure, encoding="utf-8")
+        (self.directory / "loading").rename(self.directory / "load")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for it, while the process lives."""
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come true"
+            time.sleep(0.005)
+
+    def status(self, path: str) -> int | None:
+        """The answer's status, None while nobody answers."""
+        try:
+            return self.client.get(path).status_code
+        except httpx.TransportError:
+            return None
+
+    def predict(self) -> httpx.Response:
+        """One picture."""
+        return self.client.post("/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
+
+    def in_background(self, found: list[httpx.Response]) -> threading.Thread:
+        """One picture, which the pipeline is now waiting to compute."""
+        thread = threading.Thread(target=lambda: found.append(self.predict()))
+        thread.start()
+        self.until((self.directory / "computing").exists)
+        return thread
+
+    def ended(self) -> tuple[int, list[dict[str, Any]]]:
+        """Its exit status and what it logged."""
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, [json.loads(line) for line in errors.splitlines()]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts the process and waits until it answers."""
+    started: list[Served] = []
+
+    def start(*, grace: int = 20) -> Served:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        (tmp_path / "port").write_text(str(port), encoding="utf-8")
+        (tmp_path / "grace").write_text(str(grace), encoding="utf-8")
+        command = [sys.executable, serve_fake.__file__, str(tmp_path)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(sys.path)})
+        served = Served(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), tmp_path)
+        started.append(served)
+        served.until(lambda: served.status("/health") == 200)
+        return served
+
+    yield start
+    for served in started:
+        served.client.close()
+        served.process.kill()
+        served.process.communicate()
+
+
+def test_from_loading_to_the_end(serve: Callable[..., Served]) -> None:
+    served = serve()
+    assert served.status("/v2/health/ready") == 503
+    assert served.client.get("/v1/identity").json()["weights"]["sha256"] is None
+    assert "requests_total 0.0" in served.client.get("/metrics").text
+    assert served.predict().status_code == 503
+    served.load()
+    served.until(lambda: served.status("/v2/health/ready") == 200)
+
+    found: list[httpx.Response] = []
+    thread = served.in_background(found)
+    # The model is busy: whoever else asks is answered all the same.
+    assert served.status("/health") == 200
+    assert "cetacean_inference_requests_in_flight 1.0" in served.client.get("/metrics").text
+    served.process.send_signal(signal.SIGTERM)
+    served.until(lambda: served.status("/v2/health/ready") != 200)
+    assert served.process.poll() is None
+    (served.directory / "compute").touch()
+    thread.join()
+    assert found[0].status_code == 200
+    assert found[0].json()["class_animal"] == "id1"
+
+    status, lines = served.ended()
+    assert status == 0
+    (prediction,) = [line for line in lines if line["logger"].endswith(".predictions")]
+    assert prediction["request_id"] == found[0].headers["X-Request-ID"]
+    assert len(prediction["image_sha256"]) == 64
+    assert prediction["lineage"]["version"] == "1.2.3"
+    assert prediction["decision"]["class_animal"] == "id1"
+    assert set(prediction["stages_ms"]) == {"prepare", "queue", "predict"}
+    assert "a.png" not in json.dumps(lines)
+    assert lines[-1]["message"] == "ended"
+
+
+def test_weights_that_cannot_be_loaded_end_it(serve: Callable[..., Served]) -> None:
+    served = serve()
+    (served.directory / "termination-log").touch()
+    served.load(failure="https://weights.test/tiny.ckpt: expected sha256:aa, got sha256:bb")
+    status, _ = served.ended()
+    assert status == 1
+    assert (served.directory / "termination-log").read_text(encoding="utf-8") == (
+        "DigestMismatch: https://weights.test/tiny.ckpt: expected sha256:aa, got sha256:bb"
+    )
+
+
+def test_it_ends_while_the_weights_load(serve: Callable[..., Served]) -> None:
+    served = serve()
+    served.process.send_signal(signal.SIGTERM)
+    status, lines = served.ended()
+    assert status == 0
+    assert not any(line["level"] == "ERROR" for line in lines)
+
+
+def test_it_ends_when_the_grace_period_is_over(serve: Callable[..., Served]) -> None:
+    served = serve(grace=1)
+    served.load()
+    served.until(lambda: served.status("/v2/health/ready") == 200)
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            served.predict()
+        except httpx.TransportError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    served.until((served.directory / "computing").exists)
+    served.process.send_signal(signal.SIGTERM)
+    status, _ = served.ended()
+    thread.join()
+    assert status == 1
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = make_settings(tmp_path, http={"port": other.getsockname()[1]})
+        with pytest.raises(ConfigInvalid, match=r"cannot listen on 127\.0\.0\.1"):
+            listen(settings.http)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::", "0.0.0.0"])
+def test_addresses(host: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, http={"host": host})
+    with listen(settings.http) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_fault_while_loading_is_not_swallowed(tmp_path: Path) -> None:
+    def load(_: object) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        run(make_settings(tmp_path), load=load)

@@ -1,0 +1,212 @@
+"""POST /v1/predict-single, line by line of the contract."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import httpx
+import pytest
+from inference_world import DIGEST, FakePipeline, client_of, picture
+from PIL import Image
+
+from cetacean_inference.service import Service
+from cetacean_inference.settings import Settings
+
+FIELDS = [
+    "image_ind", "bbox", "class_animal", "id_animal", "probability", "mask", "is_cetacean", "cetacean_score", "rejected",
+    "rejection_reason", "model_version", "candidates",
+]  # fmt: skip
+
+
+async def send(
+    client: httpx.AsyncClient,
+    data: bytes,
+    *,
+    name: str = "whale.png",
+    kind: str = "image/png",
+    path: str = "/v1/predict-single",
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    return await client.post(path, files={"file": (name, data, kind)}, headers=headers)
+
+
+def detail(answer: httpx.Response) -> str:
+    found: str = answer.json()["detail"]
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.mark.parametrize("path", ["/v1/predict-single", "/predict-single"])
+async def test_a_detection(client: httpx.AsyncClient, path: str) -> None:
+    answer = await send(client, picture(score=0.8, probability=0.6, size=(50, 20)), path=path)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert list(found) == FIELDS
+    assert found["image_ind"] == "whale.png"
+    assert found["bbox"] == [0, 0, 50, 20]
+    assert (found["class_animal"], found["id_animal"], found["probability"]) == ("id1", "species0", 0.6)
+    assert (found["cetacean_score"], found["is_cetacean"], found["rejected"]) == (0.8, True, False)
+    assert (found["mask"], found["rejection_reason"], found["model_version"]) == (None, None, "1.2.3")
+    assert [one["class_animal"] for one in found["candidates"]] == ["id2", "id3", "id4", "id5"]
+
+
+async def test_a_rejection_is_an_answer_too(client: httpx.AsyncClient) -> None:
+    answer = await send(client, picture(score=0.2))
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["rejected"], found["rejection_reason"]) == (True, "not_a_marine_mammal")
+    assert (found["class_animal"], found["id_animal"], found["probability"]) == ("", "unknown", 0.0)
+
+
+async def test_low_confidence(client: httpx.AsyncClient) -> None:
+    found = (await send(client, picture(score=0.8, probability=0.04))).json()
+    assert (found["rejected"], found["rejection_reason"], found["class_animal"]) == (True, "low_confidence", "id1")
+    assert len(found["candidates"]) == 4
+
+
+async def test_the_answer_says_which_weights_it_comes_from(client: httpx.AsyncClient) -> None:
+    for data in (picture(), b"words"):
+        headers = (await send(client, data)).headers
+        assert headers["X-Model-Name"] == "tiny"
+        assert headers["X-Model-Version"] == "1.2.3"
+        assert headers["X-Weights-SHA256"] == DIGEST
+        assert headers["X-Gate-Threshold"] == "0.52"
+
+
+async def test_a_request_keeps_its_id_or_gets_one(client: httpx.AsyncClient) -> None:
+    assert (await send(client, picture(), headers={"X-Request-ID": "abc-1"})).headers["X-Request-ID"] == "abc-1"
+    fresh = {
+        (await send(client, picture(), headers=h)).headers["X-Request-ID"] for h in (None, {"X-Request-ID": "a b"})
+    }
+    assert len(fresh) == 2
+    assert all(len(one) == 32 for one in fresh)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/pdf", "application/octet-stream", "video/mp4"])
+async def test_415_when_the_type_is_no_pictures(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await send(client, picture(), kind=kind)
+    assert answer.status_code == 415
+    assert kind in detail(answer)
+
+
+@pytest.mark.parametrize("data", [b"words that are called .jpg", b"\0" * 500, b"GIF89a"])
+async def test_415_when_the_bytes_cannot_be_decoded(client: httpx.AsyncClient, data: bytes) -> None:
+    answer = await send(client, data, name="a.jpg", kind="image/jpeg")
+    assert answer.status_code == 415
+    assert "expected a" in detail(answer)
+
+
+async def test_400_when_empty(client: httpx.AsyncClient) -> None:
+    answer = await send(client, b"")
+    assert answer.status_code == 400
+    assert "empty" in detail(answer)
+
+
+async def test_422_when_the_field_is_missing(client: httpx.AsyncClient) -> None:
+    for answer in (
+        await client.post("/v1/predict-single", files={"picture": ("a.png", picture(), "image/png")}),
+        await client.post("/v1/predict-single", data={"file": "words"}),
+        await client.post("/v1/predict-single"),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", "file"]
+
+
+async def test_a_truncated_file_is_the_clients(client: httpx.AsyncClient) -> None:
+    whole = picture(kind="JPEG", size=(300, 200))
+    answer = await send(client, whole[: len(whole) // 2], name="a.jpg", kind="image/jpeg")
+    assert answer.status_code == 415
+    assert "truncated" in detail(answer)
+
+
+async def test_a_bomb_is_the_clients(service_of: Any) -> None:
+    async with client_of(service_of(images={"max_pixels": 100})) as client:
+        answer = await send(client, picture(size=(20, 20)))
+    assert answer.status_code == 413
+    assert "at most 100 pixels" in detail(answer)
+
+
+async def test_a_multipart_body_that_is_broken(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/v1/predict-single", content=b"--x\r\nbroken", headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+    assert 400 <= answer.status_code < 500
+
+
+async def test_a_name_is_harmless(client: httpx.AsyncClient) -> None:
+    assert (await send(client, picture(), name="../../etc/a.png")).json()["image_ind"] == "etc/a.png"
+
+
+async def test_413_by_the_length_that_is_announced(service_of: Any, pipeline: FakePipeline) -> None:
+    async with client_of(service_of(images={"max_bytes": 1000})) as client:
+        answer = await send(client, b"x" * 100_000)
+    assert answer.status_code == 413
+    assert "got" in detail(answer)
+    assert pipeline.batches == []
+
+
+async def test_413_while_it_streams(service_of: Any) -> None:
+    sent = 0
+
+    async def endless() -> Any:
+        nonlocal sent
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        while sent < 10_000_000:
+            sent += 10_000
+            yield bytes(10_000)
+
+    async with client_of(service_of(images={"max_bytes": 1000})) as client:
+        answer = await client.post(
+            "/v1/predict-single", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+    assert answer.status_code == 413
+    assert sent < 300_000
+
+
+async def test_413_for_a_file_within_a_form_that_is_not_too_large(service_of: Any) -> None:
+    async with client_of(service_of(images={"max_bytes": 1000})) as client:
+        answer = await send(client, b"x" * 1001)
+    assert answer.status_code == 413
+    assert detail(answer) == "expected at most 1000 bytes, got 1001"
+
+
+async def test_503_before_the_weights_are_loaded(settings: Settings) -> None:
+    async with client_of(Service(settings)) as client:
+        answer = await send(client, picture())
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert "X-Weights-SHA256" not in answer.headers
+    assert "tiny 1.2.3" in detail(answer)
+
+
+async def test_504_when_it_takes_too_long(service_of: Any, pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    async with client_of(service_of(http={"timeout_seconds": 0.01})) as client:
+        answer = await send(client, picture())
+    assert answer.status_code == 504
+    assert "0.01 s" in detail(answer)
+
+
+async def test_500_says_nothing_of_the_inside(client: httpx.AsyncClient, pipeline: FakePipeline) -> None:
+    pipeline.fails_on = lambda _: True
+    answer = await send(client, picture())
+    assert answer.status_code == 500
+    assert detail(answer) == "internal error"
+    assert answer.headers["X-Weights-SHA256"] == DIGEST
+
+
+async def test_the_emergency_lets_everything_through(service_of: Any) -> None:
+    async with client_of(service_of(gate={"threshold": 0.0})) as client:
+        found = (await send(client, picture(score=0.0))).json()
+        identity = (await client.get("/v1/identity")).json()
+    assert (found["is_cetacean"], found["rejected"], found["cetacean_score"]) == (True, False, 0.0)
+    assert (identity["gate"]["threshold"], identity["gate"]["enabled"]) == (0.0, False)
+
+
+async def test_a_photograph_of_a_camera_held_upright(client: httpx.AsyncClient) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), (230, 200, 0)).save(buffer, "JPEG", exif=exif)
+    assert (await send(client, buffer.getvalue(), kind="image/jpeg")).json()["bbox"] == [0, 0, 40, 60]

@@ -1,0 +1,254 @@
+"""Real networks, from a server by way of the cache into a process's answers; and every way in which that fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from file_server import FileServer, serving
+from inference_world import archive, client_of, make_settings
+from PIL import Image
+from tiny_weights import KNOWN, sections, sha256, write_weights
+
+from cetacean_inference import cli
+from cetacean_inference.errors import CannotGoOn, ConfigInvalid, GateUnavailable, WeightsNotFound
+from cetacean_inference.pipeline import TorchPipeline, load_pipeline
+from cetacean_inference.service import Service
+from cetacean_inference.settings import Settings
+from cetacean_inference.weights.fetch import fetch_all
+
+SettingsOf = Callable[..., Settings]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("weights")
+    write_weights(directory)
+    return directory
+
+
+@pytest.fixture
+def server(weights: Path, tmp_path: Path) -> Iterator[FileServer]:
+    """Serves links to the files, so that a test may put another one in a file's place."""
+    directory = tmp_path / "served"
+    directory.mkdir()
+    for path in weights.iterdir():
+        (directory / path.name).symlink_to(path)
+    with serving(directory) as server:
+        yield server
+
+
+@pytest.fixture
+def settings_of(server: FileServer, tmp_path: Path) -> SettingsOf:
+    def make(*, model: dict[str, Any] | None = None, **others: Any) -> Settings:
+        given = sections(server.url, **(model or {}))
+        return make_settings(tmp_path, **{**given, **others})
+
+    return make
+
+
+def replace(server: FileServer, name: str, content: bytes) -> None:
+    (server.directory / name).unlink()
+    (server.directory / name).write_bytes(content)
+
+
+def photograph(path: Path, *, seed: int = 0) -> Path:
+    values = np.random.default_rng(seed).integers(0, 256, (90, 140, 3), dtype=np.uint8)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def loaded(settings: Settings) -> TorchPipeline:
+    fetch_all(settings)
+    return load_pipeline(settings)
+
+
+async def test_from_the_server_to_the_answer(settings_of: SettingsOf, weights: Path, tmp_path: Path) -> None:
+    settings = settings_of(model={"sha256": sha256(weights / "tiny.ckpt")})
+    pipeline = loaded(settings)
+    service = Service(settings)
+    service.begin(pipeline)
+    pictures = [photograph(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)]
+    async with client_of(service) as client:
+        files = {"archive": ("a.zip", archive([(p.name, p.read_bytes()) for p in pictures]), "application/zip")}
+        answer = await client.post("/v1/predict-batch", files=files)
+        identity = (await client.get("/v1/identity")).json()
+    assert service.close(timeout_seconds=10)
+    pipeline.close()
+    assert answer.status_code == 200
+    for found in answer.json():
+        assert found["bbox"] == [0, 0, 140, 90]
+        assert found["class_animal"] in {f"id{number}" for number in range(KNOWN)}
+        assert found["id_animal"] == f"species{int(found['class_animal'][2:]) % 2}"
+        assert found["is_cetacean"]
+        total = found["probability"] + sum(one["probability"] for one in found["candidates"])
+        assert total == pytest.approx(1.0, abs=5e-4)
+    assert answer.headers["X-Weights-SHA256"] == sha256(weights / "tiny.ckpt")
+    assert identity["weights"] == {
+        "sha256": sha256(weights / "tiny.ckpt"),
+        "expected_sha256": sha256(weights / "tiny.ckpt"),
+        "verified": True,
+    }
+    assert identity["gate"]["sha256"] == sha256(weights / "gate.pt")
+    assert (identity["gate"]["architecture"], identity["gate"]["pretrained"]) == ("tiny-clip", None)
+    assert identity["engine"] == "torch-eager"
+
+
+def test_a_picture_alone_scores_as_in_a_batch(settings_of: SettingsOf, tmp_path: Path) -> None:
+    pipeline = loaded(settings_of())
+    images = [Image.open(photograph(tmp_path / f"{seed}.png", seed=seed)) for seed in range(4)]
+    prepared = [pipeline.prepare(image) for image in images]
+    together = pipeline.predict(prepared)
+    for one, in_batch in zip(prepared, together, strict=True):
+        (alone,) = pipeline.predict([one])
+        assert alone.cetacean_score == pytest.approx(in_batch.cetacean_score, abs=1e-5)
+        assert alone.ranking[0].class_animal == in_batch.ranking[0].class_animal
+    assert pipeline.predict([]) == []
+    pipeline.close()
+
+
+def test_serving_needs_no_server(settings_of: SettingsOf, server: FileServer) -> None:
+    settings = settings_of()
+    fetch_all(settings)
+    asked = server.requests.total()
+    load_pipeline(settings).close()
+    assert server.requests.total() == asked
+
+
+def test_weights_that_were_not_fetched(settings_of: SettingsOf) -> None:
+    with pytest.raises(WeightsNotFound, match="run fetch first"):
+        load_pipeline(settings_of())
+
+
+def test_a_gate_that_was_not_fetched(settings_of: SettingsOf) -> None:
+    fetch_all(settings_of())
+    gate = {"weights_url": "https://weights.test/other.pt", "threshold": 0.0}
+    with pytest.raises(GateUnavailable, match=r"other\.pt"):
+        load_pipeline(settings_of(gate=gate))
+
+
+@pytest.mark.parametrize("name", ["torch-inductor", "openvino"])
+def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf, name: str) -> None:
+    with pytest.raises(ConfigInvalid, match=f"expected one of auto, torch-eager, got {name}"):
+        load_pipeline(settings_of(engine={"name": name}))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="shows what is said where there is no CUDA device")
+def test_a_device_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> None:
+    with pytest.raises(ConfigInvalid, match="expected a CUDA device"):
+        load_pipeline(settings_of(engine={"device": "cuda"}))
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(settings_of: SettingsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command with the settings' file; gives its exit status and its termination message."""
+    message = tmp_path / "termination-log"
+
+    def run(*arguments: str, **sections: Any) -> tuple[int, str]:
+        settings = settings_of(**sections)
+        content = settings.model_dump(mode="json", exclude_none=True, exclude={"config_dir"})
+        (tmp_path / "inference.yaml").write_text(json.dumps(content), encoding="utf-8")
+        monkeypatch.setenv("CETACEAN_CONFIG_DIR", str(tmp_path))
+        message.write_text("", encoding="utf-8")
+        return cli.main(arguments), message.read_text(encoding="utf-8")
+
+    return run
+
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+class TestCommands:
+    def test_bytes_of_another_digest(self, command: Command, server: FileServer, weights: Path) -> None:
+        status, message = command("fetch", model={"sha256": "ab" * 32})
+        assert status == 1
+        came = sha256(weights / "tiny.ckpt")
+        assert message == (f"DigestMismatch: {server.url}/tiny.ckpt: expected sha256:{'ab' * 32}, got sha256:{came}")
+
+    def test_no_such_file(self, command: Command, server: FileServer) -> None:
+        (server.directory / "tiny.ckpt").unlink()
+        status, message = command("fetch")
+        assert status == 1
+        assert message == f"WeightsNotFound: {server.url}/tiny.ckpt: expected 200, got 404 Not Found"
+
+    def test_no_gate(self, command: Command, server: FileServer) -> None:
+        (server.directory / "gate.pt").unlink()
+        status, message = command("fetch")
+        assert status == 1
+        assert message.startswith(f"GateUnavailable: {server.url}/gate.pt")
+
+    def test_a_checkpoint_of_another_architecture(self, command: Command, server: FileServer) -> None:
+        status, message = command("fetch", model={"embedding_size": 9})
+        assert (status, message) == (0, "")
+        status, message = command("serve", model={"embedding_size": 9})
+        assert status == 1
+        assert message.startswith(f"CheckpointMismatch: {server.url}/tiny.ckpt: ")
+        assert "expected 9" in message
+
+    def test_a_checkpoint_that_would_run_code(self, command: Command, server: FileServer, tmp_path: Path) -> None:
+        torch.save({"state_dict": {"a": tmp_path}}, tmp_path / "bad.ckpt")
+        replace(server, "tiny.ckpt", (tmp_path / "bad.ckpt").read_bytes())
+        assert command("fetch")[0] == 0
+        status, message = command("serve")
+        assert status == 1
+        assert message.startswith("CheckpointMismatch")
+        assert "weights_only" in message
+
+    def test_too_few_classes(self, command: Command, server: FileServer, tmp_path: Path) -> None:
+        np.save(tmp_path / "few.npy", np.array(["id0", "id1"]))
+        replace(server, "encoder_classes.npy", (tmp_path / "few.npy").read_bytes())
+        assert command("fetch")[0] == 0
+        status, message = command("serve")
+        assert status == 1
+        assert message.startswith("ClassesMismatch")
+        assert "at least 5 classes, got 2" in message
+
+    def test_a_wrong_setting(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        message = tmp_path / "termination-log"
+        message.touch()
+        monkeypatch.setattr(Settings.model_fields["termination_message_file"], "default", message)
+        monkeypatch.setenv("CETACEAN_CONFIG_DIR", str(tmp_path))
+        monkeypatch.setenv("CETACEAN_GATE__THRESHOLD", "2")
+        assert cli.main(["serve"]) == 1
+        assert message.read_text(encoding="utf-8").startswith("ConfigInvalid: ")
+        assert "gate.threshold" in message.read_text(encoding="utf-8")
+
+    def test_a_recorded_answer_again(
+        self, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command("fetch")[0] == 0
+        picture = photograph(tmp_path / "whale.png")
+        assert command("replay", str(picture))[0] == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["image_ind"] == "whale.png"
+        recorded = tmp_path / "recorded.json"
+        recorded.write_text(json.dumps({**answer, "image_ind": "as it was called.png"}), encoding="utf-8")
+        assert command("replay", str(picture), "--recorded", str(recorded))[0] == 0
+        capsys.readouterr()
+        recorded.write_text(json.dumps({**answer, "class_animal": "another", "cetacean_score": 2.0}), encoding="utf-8")
+        assert command("replay", str(picture), "--recorded", str(recorded))[0] == 1
+        told = capsys.readouterr().err
+        assert "class_animal: recorded 'another'" in told
+        assert "cetacean_score: recorded 2.0" in told
+
+
+def test_a_long_reason_is_cut_to_what_the_kubelet_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    path.touch()
+    cli.report(CannotGoOn("é" * 5000), path)
+    assert len(path.read_bytes()) <= 4096
+    assert path.read_text(encoding="utf-8").startswith("CannotGoOn: éé")
+
+
+def test_without_a_termination_file_none_is_made(tmp_path: Path) -> None:
+    cli.report(CannotGoOn("reason"), tmp_path / "termination-log")
+    assert list(tmp_path.iterdir()) == []
