@@ -13,10 +13,10 @@ from cetacean_inference.errors import CannotGoOn
 from demo_models import DemoModels, TrainingError, ensure_models
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print where the models are and their figures; 1 when training went wrong."""
     parser = argparse.ArgumentParser(prog="demo_models", description="Train the demo's models unless they are cached.")
-    parser.parse_args()
+    parser.parse_args(arguments)
     try:
         models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
     except (TrainingError, CannotGoOn, OSError) as error:

@@ -29,7 +29,7 @@ def train_gate(
     sorts: Tensor,
     prompts: Prompts,
     *,
-    schedule: Schedule = recipe.GATE_SCHEDULE,
+    schedule: Schedule,
     show: Callable[[str], None],
 ) -> State:
     """Train both towers, so that the service's softmax over the prompts names those that describe a picture.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,14 +13,22 @@ from demo_models import recipe
 from demo_models.gate import train_gate, write_gate
 from demo_models.identification import State, train_identification, write_checkpoint
 from demo_models.pictures import TrainingSet, known
-from demo_models.recipe import Version
+from demo_models.recipe import Schedule, Version
 from demo_models.workers import cores
 
 NOWHERE = "http://weights.invalid"
 """Stands in the stored registry; whoever serves the weights says where they are (`DemoModels.registry`)."""
 
 
-def make_models(folder: Path, pictures: TrainingSet, *, trained_at: str, show: Callable[[str], None]) -> None:
+def make_models(
+    folder: Path,
+    pictures: TrainingSet,
+    *,
+    trained_at: str,
+    show: Callable[[str], None],
+    gate_schedule: Schedule = recipe.GATE_SCHEDULE,
+    versions: Sequence[Version] = recipe.VERSIONS,
+) -> None:
     """Train on `pictures` and write `gate/`, `weights/` and `registry.json` into the folder.
 
     Args:
@@ -28,17 +36,23 @@ def make_models(folder: Path, pictures: TrainingSet, *, trained_at: str, show: C
         pictures: what they learn from.
         trained_at: ISO 8601.
         show: told of the progress.
+        gate_schedule: how the gate is trained.
+        versions: how the identification models are.
     """
     torch.set_num_threads(cores())
     show("training the gate")
     state = train_gate(
-        torch.from_numpy(pictures.gate_images), torch.from_numpy(pictures.sorts), default_prompts(), show=show
+        torch.from_numpy(pictures.gate_images),
+        torch.from_numpy(pictures.sorts),
+        default_prompts(),
+        schedule=gate_schedule,
+        show=show,
     )
     write_gate(folder / "gate", state)
     images, individuals = torch.from_numpy(pictures.individual_images), torch.from_numpy(pictures.individuals)
     states: dict[str, State] = {}
     entries = []
-    for version in recipe.VERSIONS:
+    for version in versions:
         show(f"training {version.name}")
         start = states[version.starts_from] if version.starts_from else None
         states[version.name] = train_identification(images, individuals, version, start=start, show=show)

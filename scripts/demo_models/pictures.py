@@ -8,8 +8,9 @@ pictures/drifted/<number>-<subject>-<weather>-<individual>.jpg
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -32,7 +33,7 @@ from demo_models.drawing import (
     weather,
 )
 from demo_models.recipe import Counts
-from demo_models.workers import Workers
+from demo_models.workers import Mapping
 from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 
 JPEG_QUALITY: Final = 90
@@ -135,7 +136,7 @@ def drawings(counts: Counts) -> Iterator[Drawing]:
                 yield Drawing(kind, subject, number)
 
 
-def draw_training_set(workers: Workers, counts: Counts = recipe.TRAINING) -> TrainingSet:
+def draw_training_set(workers: Mapping, counts: Counts = recipe.TRAINING) -> TrainingSet:
     """Draw a training set; every picture goes through JPEG, as those do that the service gets."""
     wanted = list(drawings(counts))
     pairs = list(workers.map(_prepared, wanted))
@@ -148,23 +149,31 @@ def draw_training_set(workers: Workers, counts: Counts = recipe.TRAINING) -> Tra
     )
 
 
-def write_held_out(folder: Path, workers: Workers) -> None:
-    """Draw the held-out splits into a folder and write their manifest."""
+def write_held_out(
+    folder: Path,
+    workers: Mapping,
+    *,
+    splits: Sequence[tuple[str, Counts]] = recipe.HELD_OUT,
+    drifted_per_individual: int = recipe.DRIFTED_PER_INDIVIDUAL,
+) -> None:
+    """Draw the held-out splits into a folder and write their manifest.
+
+    Args:
+        folder: where to.
+        workers: who draws.
+        splits: names and sizes; of the last one's cetaceans some are drawn again, drifted.
+        drifted_per_individual: how many of each.
+    """
     rows = []
-    for split, counts in (("calibration", recipe.CALIBRATION), ("test", recipe.TEST)):
+    for split, counts in splits:
         wanted = list(drawings(counts))
         _write(folder / split, wanted, workers)
         rows += [_row(split, drawing) for drawing in wanted]
     write_manifest(folder / "manifest.csv", rows)
-    _write(
-        folder / "drifted",
-        [
-            Drawing("drifted", subject, recipe.TEST.first + number)
-            for number in range(recipe.DRIFTED_PER_INDIVIDUAL)
-            for subject in range(len(known()))
-        ],
-        workers,
-    )
+    _, last = splits[-1]
+    again = (drawing for drawing in drawings(last) if drawing.kind == "cetacean")
+    many = drifted_per_individual * len(known())
+    _write(folder / "drifted", [replace(drawing, kind="drifted") for drawing in islice(again, many)], workers)
 
 
 def _prepared(drawing: Drawing) -> tuple[Pixels, Pixels]:
@@ -172,7 +181,7 @@ def _prepared(drawing: Drawing) -> tuple[Pixels, Pixels]:
     return crop_centre(image, recipe.GATE_SIDE), squash(image, recipe.INPUT_SIZE)
 
 
-def _write(folder: Path, wanted: list[Drawing], workers: Workers) -> None:
+def _write(folder: Path, wanted: list[Drawing], workers: Mapping) -> None:
     folder.mkdir(parents=True)
     for drawing, content in zip(wanted, workers.map(Drawing.jpeg, wanted), strict=True):
         (folder / f"{drawing.name}.jpg").write_bytes(content)

@@ -92,10 +92,12 @@ class Counts:
 
 
 TRAINING: Final = Counts(first=0, per_individual=24, per_other=68, per_aerial=12)
-CALIBRATION: Final = Counts(first=10_000, per_individual=2, per_other=6)
-TEST: Final = Counts(first=20_000, per_individual=4, per_other=12)
+HELD_OUT: Final = (
+    ("calibration", Counts(first=10_000, per_individual=2, per_other=6)),
+    ("test", Counts(first=20_000, per_individual=4, per_other=12)),
+)
 DRIFTED_PER_INDIVIDUAL: Final = 3
-"""Of the test's pictures, seen through fog, by night and out of focus."""
+"""Of the test split's pictures, seen through fog, by night or out of focus."""
 
 MIN_RATE: Final = 0.95
 """TPR and TNR that the gate's threshold is calibrated for."""

@@ -9,12 +9,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MOST = 8
+
+
+class Mapping(Protocol):
+    """What draws pictures: `Workers`, or anything with their `map`."""
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:
+        """`work(item)` of each item, in their order."""
+        ...
 
 
 class Workers:

@@ -1,0 +1,125 @@
+"""What the trained models give to the operator and to the demo."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cetacean_inference.models.identification import CetaceanIdentificationModel
+from cetacean_inference.settings import load_settings
+from cetacean_operator.api.spec import Spec
+from cetacean_registry import Registry, file_sha256, to_manifest
+from demo_models import DemoModels, recipe
+from demo_models.pictures import known
+
+STORE = "http://model-store.demo.svc:8000"
+
+
+@pytest.mark.parametrize("base_url", [STORE, f"{STORE}/"])
+def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: DemoModels, base_url: str) -> None:
+    registry = tiny.registry(base_url)
+    assert registry.active == "demo_v1"
+    assert [(entry.name, entry.version) for entry in registry.models] == [
+        ("demo_v1", "1.0.0"),
+        ("demo_v2", "1.1.0"),
+        ("demo_v3", "1.2.0"),
+    ]
+    for entry in registry.models:
+        assert entry.weights_url == f"{STORE}/weights/{entry.name}/{entry.name}.ckpt"
+        path = tiny.folder / entry.weights_url.removeprefix(f"{STORE}/")
+        assert entry.sha256 == file_sha256(path)
+        assert (path.with_name("encoder_classes.npy")).is_file()
+        assert (path.with_name("species_map.csv")).is_file()
+
+
+def test_the_registry_survives_being_written_and_read(tiny: DemoModels) -> None:
+    registry = tiny.registry(STORE)
+    assert Registry.parse(registry.to_json()) == registry
+
+
+def test_each_version_is_another_model(tiny: DemoModels) -> None:
+    assert len({entry.sha256 for entry in tiny.registry(STORE).models}) == 3
+
+
+def test_a_checkpoint_has_the_fields_format(tiny: DemoModels) -> None:
+    path = tiny.folder / "weights/demo_v1/demo_v1.ckpt"
+    content = torch.load(path, weights_only=True)
+    assert set(content) == {"state_dict"}
+    names = set(content["state_dict"])
+    assert {name.split(".")[0] for name in names} == {"model", "embedding", "arc"}
+    assert content["state_dict"]["arc.weight"].shape == (recipe.HEAD_ROWS, recipe.EMBEDDING_SIZE)
+    model = CetaceanIdentificationModel(
+        backbone=recipe.BACKBONE, embedding_size=recipe.EMBEDDING_SIZE, classes=recipe.HEAD_ROWS
+    )
+    model.load_state_dict(content["state_dict"], strict=True)
+    classes = np.load(path.with_name("encoder_classes.npy"), allow_pickle=False)
+    assert classes.tolist() == [one.identifier for one in known()]
+    with path.with_name("species_map.csv").open(newline="") as stream:
+        assert {row["individual_id"]: row["species"] for row in csv.DictReader(stream)} == {
+            one.identifier: one.species for one in known()
+        }
+
+
+def test_the_gate_is_named_with_its_digest(tiny: DemoModels) -> None:
+    gate = tiny.gate(STORE)
+    assert gate == {
+        "architecture": "demo-gate",
+        "configURL": f"{STORE}/gate/config.json",
+        "weightsURL": f"{STORE}/gate/gate.safetensors",
+        "sha256": file_sha256(tiny.folder / "gate/gate.safetensors"),
+    }
+    assert json.loads((tiny.folder / "gate/config.json").read_text())["model_cfg"] == recipe.GATE_MODEL
+
+
+def test_snapshots_are_measured_on_one_evaluation_set(tiny: DemoModels) -> None:
+    snapshots = tiny.snapshots()
+    assert list(snapshots) == ["demo_v1", "demo_v2", "demo_v3"]
+    for name, snapshot in snapshots.items():
+        figures = snapshot.metrics
+        assert figures.evaluation_set == recipe.EVALUATION_SET
+        assert figures.sample_size == len(tiny.cetaceans) + len(tiny.others)
+        assert None not in (figures.tpr, figures.tnr, figures.roc_auc, figures.cetacean_score_mean)
+        assert snapshot.cetacean_score_std is not None
+        assert snapshot.model_version == tiny.registry(STORE).model(name).version
+        assert snapshot.identification
+        assert snapshot.identification.n_unique_individuals == len(known())
+        assert snapshot.performance
+        assert snapshot.performance.latency_p50_ms
+
+
+def test_the_threshold_file_is_one_that_the_service_reads(tiny: DemoModels) -> None:
+    assert 0.3 <= tiny.threshold <= 0.8
+    assert tiny.calibrated_at == "2026-11-24T12:00:00+00:00"
+    model = {"name": "m", "version": "1.0.0", "weights_url": f"{STORE}/a.ckpt"}
+    gate = load_settings(model=model, config_dir=tiny.folder).gate
+    assert (gate.threshold, gate.calibrated_at) == (tiny.threshold, tiny.calibrated_at)
+
+
+def test_pictures_are_held_out_and_of_their_kind(tiny: DemoModels) -> None:
+    assert len(tiny.cetaceans) == len(tiny.drifted) == len(known())
+    assert len(tiny.others) == 14
+    everything = [*tiny.cetaceans, *tiny.others, *tiny.drifted]
+    assert len(set(everything)) == len(everything)
+    for path in everything:
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+        assert "calibration" not in path.parts
+
+
+def test_what_they_give_makes_a_resource_that_the_operator_takes(tiny: DemoModels) -> None:
+    manifest = to_manifest(
+        tiny.registry(STORE),
+        tiny.snapshots(),
+        name="whales",
+        serving={"image": "localhost/cetacean-inference:1", "replicas": 2},
+        anti_fraud={"threshold": tiny.threshold, "calibratedAt": tiny.calibrated_at, "model": tiny.gate(STORE)},
+    )
+    spec = Spec.model_validate(manifest["spec"])
+    assert spec.registry.active == "demo_v1"
+    assert spec.anti_fraud.model is not None
+    assert spec.anti_fraud.model.weights_url == f"{STORE}/gate/gate.safetensors"
