@@ -66,7 +66,7 @@ $(STAMP): requirements.lock
 	     || { echo "error: Python's venv is missing (install it with: apt-get install python3-venv)"; exit 1; }; \
 	   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; }; \
 	 $(BASE_PYTHON) -m venv "$(VENV)" && "$(VENV)/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.8,<1' \
-	 && "$(VENV)/bin/uv" pip sync --python "$(PYTHON)" --require-hashes requirements.lock && touch "$@"
+	 && "$(VENV)/bin/uv" pip sync --quiet --compile-bytecode --python "$(PYTHON)" --require-hashes requirements.lock && touch "$@"
 
 images: venv  ## build the operator's and the inference service's images
 	@$(PYTHON) -m container_images
