@@ -141,8 +141,11 @@ class Operator:
             ages=self.ages,
             service_monitors=self.observer.service_monitors,
         )
+        # kopf's own guess asks for the user's name, and a container's user has none. Its type is not public.
+        identity: Any = self.settings.lease_identity
         await kopf.operator(
             registry=registry,
+            identity=identity,
             settings=settings_for(self.settings),
             standalone=True,
             clusterwide=not self.settings.namespaces,
