@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -82,6 +82,7 @@ def test_the_margin_turns_a_picture_away_from_its_own_row_only() -> None:
     assert turned[1, 0].item() == pytest.approx(0.1)
 
 
+@settings(deadline=None)
 @given(cosine=st.floats(-1, 1), nearer=st.floats(0.001, 0.5), margin=st.floats(0, 0.5))
 def test_the_margin_never_makes_it_easier_nor_changes_who_is_nearer(
     cosine: float, nearer: float, margin: float

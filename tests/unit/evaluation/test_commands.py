@@ -1,0 +1,252 @@
+"""The commands: exit codes, one-line errors, what is written; the pipeline is a stand-in here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cetacean_inference.errors import WeightsUnreachable
+from cetacean_inference.settings import GateSettings, ModelSettings
+from cetacean_inference.types import Candidate, Scores
+from cetacean_registry import MetricsSnapshot
+from evaluation import commandline, launch, scoring
+from evaluation.commands import calibrate_clip_threshold, compute_metrics
+from evaluation.manifest import COLUMNS, Picture, write_manifest
+from workspace import REPOSITORY
+
+
+class GreyPipeline:
+    """Takes bright pictures for cetaceans."""
+
+    identity = SimpleNamespace(weights_sha256="ab" * 32)
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
+
+    def predict(self, batch: Sequence[Image.Image]) -> list[Scores]:
+        return [Scores(brightness(image), (Candidate("animal", "beluga", 0.9),)) for image in batch]
+
+
+def brightness(image: Image.Image) -> float:
+    level = image.convert("L").getpixel((0, 0))
+    assert isinstance(level, int)
+    return level / 255
+
+
+class Split:
+    """A folder with grey pictures and their manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = folder / "manifest.csv"
+        self._rows: list[dict[str, str]] = []
+
+    def add(self, label: str, *levels: int) -> Split:
+        for level in levels:
+            name = f"{len(self._rows)}.png"
+            Image.new("RGB", (8, 8), (level,) * 3).save(self.manifest.parent / name)
+            animal = ("animal", "beluga") if label == "cetacean" else ("", "")
+            self._rows.append(dict(zip(COLUMNS, (name, label, *animal, "test", "CC0", "test"), strict=True)))
+        write_manifest(self.manifest, self._rows)
+        return self
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Split:
+    return Split(tmp_path)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ModelSettings, GateSettings]]:
+    """What the stand-in was opened with."""
+    seen: list[tuple[ModelSettings, GateSettings]] = []
+
+    @contextmanager
+    def open_pipeline(*, model: ModelSettings, gate: GateSettings, cache: Path) -> Iterator[GreyPipeline]:
+        seen.append((model, gate))
+        yield GreyPipeline()
+
+    def score_gate(gate: GateSettings, pictures: Sequence[Picture], **_: Any) -> list[float]:
+        return [brightness(Image.open(picture.path)) for picture in pictures]
+
+    monkeypatch.setattr(scoring, "open_pipeline", open_pipeline)
+    monkeypatch.setattr(scoring, "score_gate", score_gate)
+    return seen
+
+
+Asked = list[tuple[ModelSettings, GateSettings]]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_good_model_ends_with_0_and_everything_is_written(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", 250, 240, 200).add("non_cetacean", 10, 20)
+    out = tmp_path / "reports/new.json"
+    assert compute_metrics.main(["--manifest", str(split.manifest), "--out", str(out)]) == 0
+    snapshot = MetricsSnapshot.load(out)
+    assert (snapshot.metrics.tpr, snapshot.metrics.tnr, snapshot.sample_size) == (1.0, 1.0, 5)
+    assert json.loads(out.read_text())["weights_sha256"] == "ab" * 32
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        *("new.json", "new.md", "new_roc.png", "new_scores.png"),
+    ]
+    assert capsys.readouterr().out.startswith("effb4_15k passes")
+    ((model, gate),) = asked
+    assert (model.name, model.backbone, model.sha256) == ("effb4_15k", "efficientnet_b4", None)
+    assert gate.architecture == "ViT-B-32"
+
+
+def test_a_bad_model_ends_with_3_and_its_figures_are_written_all_the_same(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", 250, 10).add("non_cetacean", 10)
+    out = tmp_path / "new.json"
+    assert compute_metrics.main(["--manifest", str(split.manifest), "--out", str(out)]) == 3
+    assert "TPR 0.5000 is below 0.8500 (minTPR)" in capsys.readouterr().out
+    assert MetricsSnapshot.load(out).metrics.tpr == 0.5
+
+
+def test_a_baseline_is_held_against_the_same_split_only(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", *[250] * 9, 10).add("non_cetacean", 10)
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    arguments = ["--manifest", str(split.manifest), "--evaluation-set", "grey"]
+    assert compute_metrics.main([*arguments, "--threshold", "0.01", "--out", str(old)]) == 3
+    assert compute_metrics.main([*arguments, "--baseline", str(old), "--out", str(new)]) == 3
+    assert "TPR 0.9000 is more than 0.0200 below the baseline 1.0.0's 1.0000" in capsys.readouterr().out
+    baseline = ["--baseline", str(REPOSITORY / "reports/metrics_baseline.json")]
+    assert compute_metrics.main([*arguments, *baseline, "--out", str(new)]) == 3
+    assert "evaluation set grey (11 pictures) is not" in capsys.readouterr().out
+
+
+def test_weights_in_no_registry_are_not_held_against_the_entrys_digest(
+    split: Split, asked: Asked, tmp_path: Path
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    weights = tmp_path / "new.ckpt"
+    out = tmp_path / "new.json"
+    arguments = ["--manifest", str(split.manifest), "--weights", str(weights), "--model-version", "2.0.0"]
+    assert compute_metrics.main([*arguments, "--gate-weights", "https://example.org/g.pt", "--out", str(out)]) == 0
+    ((model, gate),) = asked
+    assert (model.weights_url, model.sha256) == (weights.as_uri(), None)
+    assert (gate.weights_url, gate.sha256) == ("https://example.org/g.pt", None)
+    assert MetricsSnapshot.load(out).model_version == "2.0.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--manifest", "nowhere.csv"], "error: nowhere.csv: cannot be read"),
+        (["--model", "nope"], "expected one of the models effb4_15k, got 'nope'"),
+        (["--registry", "nowhere.json"], "error: nowhere.json: cannot be read"),
+        (["--baseline", "nowhere.json"], "error: nowhere.json: cannot be read"),
+        (["--threshold-file", "nowhere.yaml"], "nowhere.yaml"),
+        (["--gate-config", "a.json"], "config_url and sha256 describe a custom gate"),
+        (["--weights", "ftp://example.org/a.ckpt"], "expected http://, https://, hf:// or file://"),
+    ],
+)
+def test_what_it_cannot_go_on_without_is_one_line_and_1(
+    split: Split, asked: Asked, capsys: Captured, arguments: list[str], said: str
+) -> None:
+    split.add("cetacean", 250)
+    given = arguments if "--manifest" in arguments else ["--manifest", str(split.manifest), *arguments]
+    assert compute_metrics.main(given) == 1
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+    assert asked == []
+
+
+@pytest.mark.parametrize("content", ["threshold: 1.5", "threshold: yes", "other: 1", "- 1", "a: [", ""])
+def test_a_threshold_file_without_a_threshold_is_named(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured, content: str
+) -> None:
+    split.add("cetacean", 250)
+    path = tmp_path / "t.yaml"
+    path.write_text(content)
+    assert compute_metrics.main(["--manifest", str(split.manifest), "--threshold-file", str(path)]) == 1
+    assert f"error: {path}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", ["2", "-0.1", "x", "nan"])
+def test_a_threshold_beyond_0_to_1_is_wrong_usage(threshold: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        compute_metrics.main(["--threshold", threshold])
+    assert ended.value.code == 2
+    assert "--threshold" in capsys.readouterr().err
+
+
+def test_a_damaged_picture_is_named(split: Split, asked: Asked, tmp_path: Path, capsys: Captured) -> None:
+    split.add("cetacean", 250)
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    assert compute_metrics.main(["--manifest", str(split.manifest), "--out", str(tmp_path / "o.json")]) == 1
+    assert f"error: {tmp_path / '0.png'}: expected a picture" in capsys.readouterr().err
+    assert not (tmp_path / "o.json").exists()
+
+
+def test_weights_that_cannot_be_had_are_one_line(
+    split: Split, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def unreachable(**_: Any) -> None:
+        raise WeightsUnreachable("https://example.org/a.ckpt: connection refused")
+
+    split.add("cetacean", 250)
+    monkeypatch.setattr(scoring, "open_pipeline", unreachable)
+    assert compute_metrics.main(["--manifest", str(split.manifest)]) == 1
+    assert capsys.readouterr().err == "error: WeightsUnreachable: https://example.org/a.ckpt: connection refused\n"
+
+
+def test_calibration_writes_the_threshold_and_a_picture(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", *[250] * 10).add("non_cetacean", *[10] * 8, *[100] * 2)
+    out, figure = tmp_path / "configs/t.yaml", tmp_path / "figures/sweep.png"
+    arguments = ["--manifest", str(split.manifest), "--out", str(out), "--figure", str(figure)]
+    assert calibrate_clip_threshold.main(arguments) == 0
+    assert "threshold: 0.4\n" in out.read_text()  # 100 / 255 = 0.392
+    assert capsys.readouterr().out == out.read_text()
+    assert figure.is_file()
+
+
+def test_calibration_that_keeps_no_bounds_writes_no_threshold(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", 10, 250).add("non_cetacean", 10, 250)
+    out = tmp_path / "t.yaml"
+    assert calibrate_clip_threshold.main(["--manifest", str(split.manifest), "--out", str(out)]) == 3
+    printed = capsys.readouterr()
+    assert "best TNR at 0.30: TNR 0.5000 (0.0945 to 0.9055), TPR 0.5000" in printed.err
+    assert "threshold: 0.3\n" in printed.out
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["compute_metrics", "calibrate_clip_threshold"])
+def test_the_scripts_explain_themselves(name: str) -> None:
+    command = [sys.executable, str(REPOSITORY / f"scripts/{name}.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={"COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
+    assert "exit codes: 0 the bounds are kept" in done.stdout
+    assert "--manifest" in done.stdout
+
+
+def test_a_python_that_lacks_packages_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "evaluation.commands.compute_metrics", None)
+    assert launch.launch("compute_metrics", []) == 1
+    assert "use the Python of `make venv`" in capsys.readouterr().err
+
+
+def test_paths_in_the_repository_are_shown_relative_to_it(tmp_path: Path) -> None:
+    assert commandline.shown_path(REPOSITORY / "data/m.csv") == "data/m.csv"
+    assert commandline.shown_path(tmp_path / "m.csv") == (tmp_path / "m.csv").as_posix()
+    assert commandline.as_url("hf://a/b/c.ckpt") == "hf://a/b/c.ckpt"
+    assert commandline.as_url(str(tmp_path / "a b.ckpt")) == (tmp_path / "a b.ckpt").as_uri()
