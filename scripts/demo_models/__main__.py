@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (TrainingError, CannotGoOn, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing is kept of what was begun", file=sys.stderr)
+        return 130
     Console().print(_table(models))
     print(f"threshold {models.threshold:.2f}, {len(models.drifted)} drifted pictures, {models.folder}")
     return 0
