@@ -5,13 +5,13 @@ Nothing is created: the resources are sent as dry runs.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
-from kubernetes import client, config
+from kubernetes.aio import client, config
 
 GROUP, VERSION, PLURAL = "ecomarineai.org", "v1alpha1", "cetaceanmodels"
 PROBES_PORT = 8081
@@ -36,19 +36,20 @@ def model(active: str) -> dict[str, Any]:
     }
 
 
-def served(objects: Any) -> str:
+async def served(objects: Any) -> str:
     """The CRD is established: only then its API is served."""
-    names = {resource.name for resource in objects.get_api_resources(GROUP, VERSION).resources}
+    names = {resource.name for resource in (await objects.get_api_resources(GROUP, VERSION)).resources}
     if not {PLURAL, f"{PLURAL}/status", f"{PLURAL}/scale"} <= names:
         raise SystemExit(f"expected {PLURAL} with status and scale, got {sorted(names)}")
     return f"{GROUP}/{VERSION} is served"
 
 
-def validated(objects: Any, namespace: str) -> str:
+async def validated(objects: Any, namespace: str) -> str:
     """A right resource is taken, one whose active model is not listed is refused."""
-    objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("a"), dry_run="All")
+    create = objects.create_namespaced_custom_object
+    await create(GROUP, VERSION, namespace, PLURAL, model("a"), dry_run="All")
     try:
-        objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
+        await create(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
     except client.ApiException as error:
         if error.status == 422 and "active" in str(error.body):
             return "a wrong resource is refused"
@@ -56,32 +57,38 @@ def validated(objects: Any, namespace: str) -> str:
     raise SystemExit("expected the API server to refuse a resource whose active model is not listed")
 
 
-def ready(core: Any, namespace: str, selector: str) -> Iterator[str]:
+async def ready(core: Any, namespace: str, selector: str) -> list[str]:
     """Every operator pod that is to stay answers on /readyz."""
-    found = core.list_namespaced_pod(namespace, label_selector=selector, field_selector="status.phase=Running").items
+    running = {"label_selector": selector, "field_selector": "status.phase=Running"}
+    found = (await core.list_namespaced_pod(namespace, **running)).items
     pods = [pod for pod in found if pod.metadata.deletion_timestamp is None]
     if not pods:
         raise SystemExit(f"expected running pods labelled {selector} in {namespace}")
+    lines = []
     for pod in pods:
         address = f"[{pod.status.pod_ip}]" if ":" in pod.status.pod_ip else pod.status.pod_ip
-        with urllib.request.urlopen(f"http://{address}:{PROBES_PORT}/readyz", timeout=10) as answer:
-            yield f"{pod.metadata.name} is ready: {answer.status}"
+        url = f"http://{address}:{PROBES_PORT}/readyz"
+        with await asyncio.to_thread(urllib.request.urlopen, url, timeout=10) as answer:
+            lines.append(f"{pod.metadata.name} is ready: {answer.status}")
+    return lines
 
 
-def main() -> int:
+async def main() -> None:
     """Check all of it; the first thing that is not so ends it with an error."""
     connection = client.Configuration()
     config.load_incluster_config(client_configuration=connection)
     connection.disable_strict_ssl_verification = True  # as the operator itself, and for its reasons
-    api = client.ApiClient(connection)
     namespace, selector = os.environ["POD_NAMESPACE"], os.environ["OPERATOR_SELECTOR"]
-    objects = client.CustomObjectsApi(api)
-    print(served(objects))
-    print(validated(objects, namespace))
-    for line in ready(client.CoreV1Api(api), namespace, selector):
-        print(line)
-    return 0
+    async with client.ApiClient(connection) as api:
+        objects = client.CustomObjectsApi(api)
+        print(await served(objects))
+        print(await validated(objects, namespace))
+        for line in await ready(client.CoreV1Api(api), namespace, selector):
+            print(line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        asyncio.run(main())
+    except (client.ApiException, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from kubernetes.client import ApiException
+from kubernetes.aio.client import ApiException
 from pydantic import ValidationError
 
 from cetacean_operator.api.spec import Spec
@@ -38,11 +38,11 @@ class Objects:
         self.served, self.refusal = served, refusal
         self.created: list[dict[str, Any]] = []
 
-    def get_api_resources(self, group: str, version: str) -> Any:
+    async def get_api_resources(self, group: str, version: str) -> Any:
         assert (group, version) == ("ecomarineai.org", "v1alpha1")
         return SimpleNamespace(resources=[SimpleNamespace(name=name) for name in self.served])
 
-    def create_namespaced_custom_object(
+    async def create_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, body: dict[str, Any], *, dry_run: str
     ) -> None:
         assert (namespace, plural, dry_run) == ("system", "cetaceanmodels", "All")
@@ -56,26 +56,26 @@ class Objects:
         self.created.append(body)
 
 
-def test_an_api_that_takes_and_refuses_passes(check: ModuleType) -> None:
+async def test_an_api_that_takes_and_refuses_passes(check: ModuleType) -> None:
     objects = Objects()
-    assert check.served(objects) == "ecomarineai.org/v1alpha1 is served"
-    assert check.validated(objects, "system") == "a wrong resource is refused"
+    assert await check.served(objects) == "ecomarineai.org/v1alpha1 is served"
+    assert await check.validated(objects, "system") == "a wrong resource is refused"
     assert len(objects.created) == 1
 
 
-def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
+async def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected cetaceanmodels with status and scale"):
-        check.served(Objects(served=("cetaceanmodels",)))
+        await check.served(Objects(served=("cetaceanmodels",)))
 
 
-def test_an_api_that_refuses_nothing_fails(check: ModuleType) -> None:
+async def test_an_api_that_refuses_nothing_fails(check: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected the API server to refuse"):
-        check.validated(Objects(refusal=None), "system")
+        await check.validated(Objects(refusal=None), "system")
 
 
-def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
+async def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
     with pytest.raises(ApiException, match="403"):
-        check.validated(Objects(refusal=403), "system")
+        await check.validated(Objects(refusal=403), "system")
 
 
 @contextmanager
@@ -108,24 +108,29 @@ def core(*pods: tuple[str, str | None]) -> Any:
         )
         for name, gone in pods
     ]
-    return SimpleNamespace(list_namespaced_pod=lambda *_args, **_kwargs: SimpleNamespace(items=items))
+
+    async def pods_of(namespace: str, *, label_selector: str, field_selector: str) -> Any:
+        assert (namespace, label_selector, field_selector) == ("system", "app=x", "status.phase=Running")
+        return SimpleNamespace(items=items)
+
+    return SimpleNamespace(list_namespaced_pod=pods_of)
 
 
-def test_every_pod_that_stays_is_asked(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_pod_that_stays_is_asked(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     with probes(200) as port:
         monkeypatch.setattr(check, "PROBES_PORT", port)
-        lines = list(check.ready(core(("a", None), ("b", None), ("old", "now")), "system", "app=x"))
+        lines = await check.ready(core(("a", None), ("b", None), ("old", "now")), "system", "app=x")
     assert lines == ["a is ready: 200", "b is ready: 200"]
 
 
-def test_a_pod_that_is_not_ready_fails(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pod_that_is_not_ready_fails(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     with probes(503) as port:
         monkeypatch.setattr(check, "PROBES_PORT", port)
         with pytest.raises(HTTPError, match="503") as raised:
-            list(check.ready(core(("a", None)), "system", "app=x"))
+            await check.ready(core(("a", None)), "system", "app=x")
         raised.value.close()
 
 
-def test_no_pod_at_all_fails(check: ModuleType) -> None:
+async def test_no_pod_at_all_fails(check: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected running pods labelled app=x in system"):
-        list(check.ready(core(), "system", "app=x"))
+        await check.ready(core(), "system", "app=x")
