@@ -31,6 +31,11 @@ class FileServer:
     ranges_work: bool = True
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that closes the connection early is not worth a traceback."""
+
+
 @contextmanager
 def serving(directory: Path) -> Iterator[FileServer]:
     """Serve a directory's files."""
@@ -45,7 +50,7 @@ def serving(directory: Path) -> Iterator[FileServer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

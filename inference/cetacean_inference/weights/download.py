@@ -163,7 +163,7 @@ class Download:
         progress = _Progress(self._name, offset, total, every_seconds=self._settings.progress_interval_seconds)
         try:
             with self._partial.open("ab" if offset else "wb") as stream:
-                for chunk in response.iter_raw(CHUNK):
+                for chunk in response.iter_raw():  # as they come: gathered chunks would be lost with the connection
                     offset += len(chunk)
                     self._bound(offset)
                     stream.write(chunk)

@@ -1,0 +1,163 @@
+"""What is kept, and what has to go."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from cetacean_inference.errors import CacheFull, WeightsUnreachable
+from cetacean_inference.weights.cache import Ref, WeightsCache, write_atomically
+
+
+def opened(root: Path, *, limit: int = 1000, keep_seconds: float = 0.0) -> WeightsCache:
+    cache = WeightsCache(root, limit_bytes=limit, keep_seconds=keep_seconds)
+    cache.prepare()
+    return cache
+
+
+def adopt(cache: WeightsCache, content: bytes, *, age: float = 1000.0) -> str:
+    """A blob that was last used `age` seconds ago."""
+    digest = hashlib.sha256(content).hexdigest()
+    partial = cache.partial(digest)
+    partial.write_bytes(content)
+    path = cache.adopt(partial, digest)
+    when = path.stat().st_mtime - age
+    os.utime(path, (when, when))
+    return digest
+
+
+def blobs(root: Path) -> set[str]:
+    return {path.name for path in (root / "blobs" / "sha256").iterdir()}
+
+
+def test_a_blob_stands_under_its_digest_and_is_not_written_again(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    digest = adopt(cache, b"weights")
+    path = cache.find(digest)
+    assert path is not None
+    assert path.read_bytes() == b"weights"
+    assert path.stat().st_mode & 0o222 == 0
+    assert cache.find("ab" * 32) is None
+
+
+def test_a_url_is_remembered_as_long_as_its_blob_is_there(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    digest = adopt(cache, b"weights")
+    ref = Ref("https://weights.test/a", digest, '"etag"')
+    cache.remember(ref)
+    assert opened(tmp_path).ref("https://weights.test/a") == ref
+    assert cache.ref("https://weights.test/b") is None
+    cache.discard(digest)
+    assert cache.ref("https://weights.test/a") is None
+
+
+def test_what_is_unused_longest_goes_first(tmp_path: Path) -> None:
+    filled = opened(tmp_path)
+    oldest, middle, newest = (adopt(filled, bytes([n]) * 300, age=age) for n, age in ((1, 900), (2, 600), (3, 300)))
+    opened(tmp_path).make_room(300, what="new")
+    assert blobs(tmp_path) == {middle, newest}
+    assert oldest not in blobs(tmp_path)
+
+
+def test_nothing_goes_while_there_is_room(tmp_path: Path) -> None:
+    digest = adopt(opened(tmp_path), b"x" * 300)
+    opened(tmp_path).make_room(700, what="new")
+    assert blobs(tmp_path) == {digest}
+
+
+def test_what_was_used_lately_stays(tmp_path: Path) -> None:
+    digest = adopt(opened(tmp_path), b"x" * 300, age=100)
+    with pytest.raises(
+        CacheFull, match=r"needs 800 bytes, expected at most 1000.*got 300 bytes of files that are in use"
+    ):
+        opened(tmp_path, keep_seconds=600).make_room(800, what="new")
+    assert blobs(tmp_path) == {digest}
+
+
+def test_what_another_process_serves_from_stays(tmp_path: Path) -> None:
+    digest = adopt(opened(tmp_path), b"x" * 300)
+    holder = (
+        "import sys; from pathlib import Path; from cetacean_inference.weights.cache import WeightsCache;"
+        "cache = WeightsCache(Path(sys.argv[1]), limit_bytes=1000, keep_seconds=0);"
+        "stream = cache.hold(sys.argv[2]); print('holding', flush=True); sys.stdin.read(); stream.close()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path), digest],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holding\n"
+        # Holding it counts as a use; only the lock is to decide here.
+        os.utime(tmp_path / "blobs" / "sha256" / digest, (0, 0))
+        with pytest.raises(CacheFull):
+            opened(tmp_path).make_room(900, what="new")
+        process.communicate("")
+    assert blobs(tmp_path) == {digest}
+    opened(tmp_path).make_room(900, what="new")
+    assert blobs(tmp_path) == set()
+
+
+def test_what_this_process_uses_stays(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    digest = adopt(cache, b"x" * 300)
+    with pytest.raises(CacheFull):
+        cache.make_room(900, what="new")
+    assert blobs(tmp_path) == {digest}
+
+
+def test_more_than_the_volume_holds(tmp_path: Path) -> None:
+    with pytest.raises(CacheFull, match="bytes free"):
+        opened(tmp_path, limit=2**62).make_room(2**61, what="new")
+
+
+def test_holding_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        opened(tmp_path).hold("ab" * 32)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CacheFull, match="expected a writable directory"):
+        opened(tmp_path / "file")
+
+
+def test_who_waits_too_long_for_another_says_so(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with cache.lock("https://weights.test/a", timeout_seconds=1):
+            holding.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait(30)
+    try:
+        with (
+            pytest.raises(WeightsUnreachable, match="another process"),
+            opened(tmp_path).lock("https://weights.test/a", timeout_seconds=0.01),
+        ):
+            pass
+        with opened(tmp_path).lock("https://weights.test/b", timeout_seconds=0.01):
+            pass
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_small_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"first")
+    write_atomically(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

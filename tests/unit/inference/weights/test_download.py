@@ -1,0 +1,171 @@
+"""One file: resumed, retried, bounded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from file_server import FileServer
+
+from cetacean_inference.errors import (
+    CacheFull,
+    CannotGoOn,
+    WeightsNotFound,
+    WeightsTooLarge,
+    WeightsTruncated,
+    WeightsUnreachable,
+)
+from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.download import Download, NotModified
+
+Make = Callable[..., Download]
+
+
+@pytest.fixture
+def partial(tmp_path: Path) -> Path:
+    return tmp_path / "a.part"
+
+
+@pytest.fixture
+def reserved() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def download(server: FileServer, options: FetchSettings, partial: Path, reserved: list[int]) -> Make:
+    def make(*, url: str | None = None, settings: FetchSettings = options) -> Download:
+        url = url or f"{server.url}/a.ckpt"
+        return Download(name=url, url=url, partial=partial, settings=settings, headers={}, reserve=reserved.append)
+
+    return make
+
+
+def test_a_whole_file(download: Make, partial: Path, content: bytes, digest: str, reserved: list[int]) -> None:
+    found = download().run()
+    assert (found.sha256, found.resumed) == (digest, False)
+    assert found.etag
+    assert partial.read_bytes() == content
+    assert reserved == [len(content)]
+
+
+def test_a_connection_that_breaks_is_continued_where_it_broke(
+    download: Make, server: FileServer, partial: Path, content: bytes, digest: str, reserved: list[int]
+) -> None:
+    server.cut_after = [100_000, 50_000]
+    found = download().run()
+    assert (found.sha256, found.resumed) == (digest, True)
+    assert partial.read_bytes() == content
+    assert server.ranges == [None, "bytes=100000-", "bytes=150000-"]
+    assert reserved == [300_000, 200_000, 150_000]
+
+
+def test_what_an_earlier_process_left_is_continued(
+    download: Make, server: FileServer, options: FetchSettings, digest: str
+) -> None:
+    server.cut_after = [100_000]
+    with pytest.raises(WeightsTruncated):
+        download(settings=options.model_copy(update={"attempts": 1})).run()
+    found = download().run()
+    assert (found.sha256, found.resumed) == (digest, True)
+    assert server.ranges == [None, "bytes=100000-"]
+
+
+def test_another_file_under_the_same_url_begins_anew(
+    download: Make, server: FileServer, options: FetchSettings, partial: Path
+) -> None:
+    server.cut_after = [100_000]
+    with pytest.raises(WeightsTruncated):
+        download(settings=options.model_copy(update={"attempts": 1})).run()
+    (server.directory / "a.ckpt").write_bytes(b"another file")
+    assert not download().run().resumed
+    assert partial.read_bytes() == b"another file"
+
+
+def test_a_server_that_knows_no_ranges(download: Make, server: FileServer, partial: Path, content: bytes) -> None:
+    server.ranges_work = False
+    server.cut_after = [100_000]
+    assert not download().run().resumed
+    assert partial.read_bytes() == content
+
+
+def test_progress_is_no_failure(download: Make, server: FileServer, digest: str) -> None:
+    server.cut_after = [20_000] * 10
+    assert download().run().sha256 == digest
+
+
+def test_truncated_each_time(download: Make, server: FileServer) -> None:
+    server.cut_after = [0] * 10
+    with pytest.raises(WeightsTruncated, match=r"got 0 bytes.*gave up after 3 tries"):
+        download().run()
+    assert server.requests["a.ckpt"] == 3
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_server_that_fails_now_and_then(download: Make, server: FileServer, digest: str, status: int) -> None:
+    server.statuses = [status, status]
+    assert download().run().sha256 == digest
+
+
+def test_a_server_that_keeps_failing(download: Make, server: FileServer) -> None:
+    server.statuses = [503] * 10
+    with pytest.raises(WeightsUnreachable, match="expected 200, got 503 Service Unavailable; gave up after 3 tries"):
+        download().run()
+    assert server.requests["a.ckpt"] == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_refusal_is_not_repeated(download: Make, server: FileServer, status: int) -> None:
+    server.statuses = [status]
+    with pytest.raises(WeightsNotFound, match=f"a.ckpt: expected 200, got {status}"):
+        download().run()
+    assert server.requests["a.ckpt"] == 1
+
+
+def test_nobody_there(download: Make, options: FetchSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(WeightsUnreachable, match="gave up after 3 tries"):
+        download(url=f"http://127.0.0.1:{port}/a.ckpt").run()
+
+
+def test_larger_than_it_may_be(download: Make, options: FetchSettings, partial: Path, content: bytes) -> None:
+    with pytest.raises(WeightsTooLarge, match="expected at most 1000 bytes, got 300000"):
+        download(settings=options.model_copy(update={"max_bytes": 1000})).run()
+    assert not partial.exists()
+
+
+def test_no_room_is_told_before_a_byte_is_written(server: FileServer, options: FetchSettings, partial: Path) -> None:
+    def full(needed: int) -> None:
+        raise CacheFull(f"needs {needed}")
+
+    url = f"{server.url}/a.ckpt"
+    with pytest.raises(CacheFull, match="needs 300000"):
+        Download(name=url, url=url, partial=partial, settings=options, headers={}, reserve=full).run()
+    assert not partial.exists()
+
+
+def test_what_is_still_current_is_not_sent_again(download: Make) -> None:
+    etag = download().run().etag
+    with pytest.raises(NotModified):
+        download().run(if_none_match=etag)
+
+
+def test_a_file_of_this_machine(download: Make, tmp_path: Path, partial: Path) -> None:
+    (tmp_path / "with space.ckpt").write_bytes(b"weights")
+    assert len(download(url=f"file://{tmp_path}/with%20space.ckpt").run().sha256) == 64
+    assert partial.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("name", ["missing.ckpt", ""])
+def test_no_such_file_on_this_machine(download: Make, tmp_path: Path, name: str) -> None:
+    with pytest.raises(WeightsNotFound):
+        download(url=f"file://{tmp_path}/{name}").run()
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1/a.ckpt"])
+def test_an_address_that_is_none_ends_in_one_line(download: Make, url: str) -> None:
+    with pytest.raises(CannotGoOn) as caught:
+        download(url=url).run()
+    assert "\n" not in caught.value.line
