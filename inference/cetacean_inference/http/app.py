@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from cetacean_inference.http.health import health_router
-from cetacean_inference.http.middleware import PredictionRequests
+from cetacean_inference.http.middleware import PredictionRequests, answer_to
 from cetacean_inference.http.predict import prediction_router
 from cetacean_inference.refusals import Refused
 from cetacean_inference.service import Service
@@ -37,8 +37,7 @@ def create_app(service: Service) -> FastAPI:
 
     @app.exception_handler(Refused)
     async def refuse(_: Request, refusal: Refused) -> JSONResponse:
-        headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-        return JSONResponse({"detail": refusal.detail}, refusal.status, headers)
+        return answer_to(refusal)
 
     return app
 

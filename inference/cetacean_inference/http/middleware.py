@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cetacean_inference.logs import request_id
+from cetacean_inference.refusals import Refused
 from cetacean_inference.service import Service
 from cetacean_inference.settings import KIB
 
@@ -36,6 +37,12 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 LINGER_SECONDS: Final = 5.0
 CLIENT_LEFT: Final = 499
 """nginx's status for a client that closed the connection; never sent."""
+
+
+def answer_to(refusal: Refused) -> JSONResponse:
+    """What a client reads of a refusal."""
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    return JSONResponse({"detail": refusal.detail}, refusal.status, headers)
 
 
 class PredictionRequests:
@@ -86,22 +93,23 @@ class PredictionRequests:
                 raise
             await JSONResponse({"detail": "internal error"}, 500)(scope, receive, answer.send)
         finally:
+            seconds, status = time.perf_counter() - begun, answer.status or CLIENT_LEFT
             metrics.in_flight.dec()
-            metrics.answered(endpoint, answer.status or CLIENT_LEFT, time.perf_counter() - begun)
+            metrics.answered(endpoint, status, seconds)
+            if status >= 400:
+                found = {"endpoint": endpoint, "status": status, "total_ms": round(seconds * 1000, 1)}
+                logger.info("not answered", extra=found)
             request_id.reset(token)
 
     def _refusal(self, headers: Headers, limit: int) -> ASGIApp | None:
         """What can be said by the head alone."""
-        service = self._service
-        if not service.loaded:
-            retry = {"Retry-After": str(service.settings.http.retry_after_seconds)}
-            model = service.settings.model
-            return JSONResponse(
-                {"detail": f"the weights of {model.name} {model.version} are not loaded yet"}, 503, retry
-            )
+        try:
+            self._service.check_admission()
+        except Refused as refusal:
+            return answer_to(refusal)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
-            return JSONResponse({"detail": f"expected at most {limit} bytes, got {length}"}, 413)
+            return answer_to(Refused(413, f"expected at most {limit} bytes, got {length}"))
         return None
 
     def _headers(self) -> dict[str, str]:

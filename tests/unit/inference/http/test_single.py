@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
@@ -178,6 +179,39 @@ async def test_503_before_the_weights_are_loaded(settings: Settings) -> None:
     assert answer.headers["Retry-After"] == "1"
     assert "X-Weights-SHA256" not in answer.headers
     assert "tiny 1.2.3" in detail(answer)
+
+
+async def test_429_when_too_much_is_waiting(service_of: Any, pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    async with client_of(service_of(batching={"queue_size": 1}, http={"retry_after_seconds": 7})) as client:
+        admitted = asyncio.create_task(send(client, picture()))
+        async with asyncio.timeout(10):
+            while not pipeline.started.is_set():  # noqa: ASYNC110 -- a thread's progress sets no event
+                await asyncio.sleep(0)
+        for path in ("/v1/predict-single", "/v1/predict-batch"):
+            answer = await send(client, picture(), path=path)
+            assert answer.status_code == 429
+            assert answer.headers["Retry-After"] == "7"
+        pipeline.go_on.set()
+        assert (await admitted).status_code == 200
+        metrics = (await client.get("/metrics")).text.splitlines()
+    assert "requests_total 3.0" in metrics
+    assert "errors_total 0.0" in metrics
+
+
+async def test_408_when_the_body_does_not_come(service_of: Any) -> None:
+    never = asyncio.Event()
+
+    async def stalled() -> Any:
+        yield b"--x\r\n"
+        await never.wait()
+
+    async with client_of(service_of(http={"upload_timeout_seconds": 0.01})) as client:
+        answer = await client.post(
+            "/v1/predict-single", content=stalled(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+    assert answer.status_code == 408
+    assert "0.01 s" in detail(answer)
 
 
 async def test_504_when_it_takes_too_long(service_of: Any, pipeline: FakePipeline) -> None:
