@@ -142,7 +142,14 @@ def conforms(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[str
         return
     if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
         return
-    types = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    types: dict[str, Any] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
     if not isinstance(value, types[schema["type"]]):
         yield f"{path}: expected {schema['type']}, got {value!r}"
         return

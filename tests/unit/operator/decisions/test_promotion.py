@@ -256,7 +256,7 @@ def test_an_operator_that_ends_in_the_middle_of_a_promotion_takes_it_up_again(st
             world.apply(child)
     world.settle()
     assert world.deployed == "second"
-    assert [(item.model, item.reason) for item in world.status.history][0] == ("second", "GatePassed")
+    assert (world.status.history[0].model, world.status.history[0].reason) == ("second", "GatePassed")
     assert world.reasons.count("Promoting") == 2
 
 
@@ -311,7 +311,7 @@ def test_drift_goes_back_to_the_model_before() -> None:
     assert world.is_("Stalled") == ("True", "RolledBack")
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
     assert world.is_("Available")[0] == "True"
-    assert [item.reason for item in world.status.history][0] == "DriftRollback"
+    assert world.status.history[0].reason == "DriftRollback"
     assert world.reasons.count("DriftRollback") == 1
 
 

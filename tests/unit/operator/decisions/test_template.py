@@ -8,7 +8,6 @@ import pytest
 from operator_world import World, entry, manifest
 
 from cetacean_operator.api.spec import AntiFraud, Model
-from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import deployed_model, rollout_of, same_weights
 from cetacean_registry import canonical_digest
 
@@ -209,8 +208,8 @@ def test_the_startup_probe_waits_as_long_as_the_resource_allows() -> None:
 def test_a_reserved_variable_cannot_be_overridden() -> None:
     extra = [{"name": "CETACEAN_ROLLOUT_ID", "value": "mine"}, {"name": "MINE", "valueFrom": {"fieldRef": {}}}]
     env = template(entry("first"), serving={"env": extra})["spec"]["containers"][0]["env"]
-    assert [item for item in env if item["name"] == "CETACEAN_ROLLOUT_ID"][0]["value"] != "mine"
-    assert len([item for item in env if item["name"] == "CETACEAN_ROLLOUT_ID"]) == 1
+    (ours,) = (item for item in env if item["name"] == "CETACEAN_ROLLOUT_ID")
+    assert ours["value"] != "mine"
     assert env[-1] == {"name": "MINE", "valueFrom": {"fieldRef": {}}}
 
 

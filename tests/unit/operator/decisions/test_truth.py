@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_world import World, entry, manifest
 
-REPLICAS = {"serving": {"replicas": 3}}
+REPLICAS: dict[str, Any] = {"serving": {"replicas": 3}}
 
 
 def three() -> World:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
 from fake_api import no_refusal
 from operator_world import entry, manifest
+from reconciler_bench import Bench
 
 from cetacean_operator.reconciler.kube import ApiError, Resource
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.scrape import Scrape
-
-if TYPE_CHECKING:
-    from .conftest import Bench
-else:
-    Bench = Any
 
 
 async def test_creation(bench: Bench) -> None:

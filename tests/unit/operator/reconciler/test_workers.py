@@ -1,0 +1,267 @@
+"""Workers that nothing ends, and the listing that repairs the store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from fake_api import FakeApi
+from operator_world import manifest
+from virtual_time import VirtualClock, settle
+
+from cetacean_operator.metrics import Metrics
+from cetacean_operator.reconciler.kube import ApiError
+from cetacean_operator.reconciler.lease import NotLeadingError
+from cetacean_operator.reconciler.queue import WorkQueue
+from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
+from cetacean_operator.reconciler.store import Key, Store
+from cetacean_operator.reconciler.workers import Resync, work
+
+A, B = ("sea", "a"), ("sea", "b")
+
+
+class Scripted:
+    """A reconciler that does what a test says."""
+
+    def __init__(self, act: Callable[[Key], Awaitable[float | None]]) -> None:
+        self.act, self.seen = act, list[Key]()
+
+    async def reconcile(self, key: Key) -> float | None:
+        self.seen.append(key)
+        return await self.act(key)
+
+
+@asynccontextmanager
+async def working(
+    act: Callable[[Key], Awaitable[float | None]],
+    *,
+    workers: int = 2,
+    timeout: float = 5.0,  # noqa: ASYNC109
+) -> AsyncIterator[tuple[WorkQueue[Key], VirtualClock, Scripted, Metrics]]:
+    clock, metrics, scripted = VirtualClock(), Metrics(), Scripted(act)
+    queue: WorkQueue[Key] = WorkQueue(clock, backoff_base=1.0, rng=random.Random(0))
+    tasks = [
+        asyncio.create_task(work(queue, cast(Reconciler, scripted), metrics, timeout=timeout)) for _ in range(workers)
+    ]
+    yield queue, clock, scripted, metrics
+    assert not any(task.done() for task in tasks), "a worker has ended"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ApiError("apply", "/x", 503, "ServiceUnavailable", ""), "ServiceUnavailable"),
+        (ApiError("apply", "/x", 0, "", "refused"), "NoAnswer"),
+        (TimeoutError(), "TimeoutError"),
+        (KeyError("a fault of ours"), "Unexpected"),
+    ],
+)
+async def test_a_failure_is_counted_and_tried_again(error: Exception, reason: str) -> None:
+    outcomes: list[Exception | None] = [error, None]
+
+    async def act(_: Key) -> float | None:
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+        return None
+
+    async with working(act) as (queue, clock, scripted, metrics):
+        queue.add(A)
+        await settle()
+        assert scripted.seen == [A]
+        clock.advance(1.0)
+        await settle()
+        assert scripted.seen == [A, A]
+        clock.advance(1000)
+        await settle()
+        assert scripted.seen == [A, A]
+        assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": reason}) == 1
+
+
+async def test_retry_after_is_heeded() -> None:
+    error = ApiError("apply", "/x", 429, "TooManyRequests", "")
+    error.retry_after = 0.1
+
+    async def act(_: Key) -> float | None:
+        raise error
+
+    async with working(act) as (queue, clock, scripted, _):
+        queue.add(A)
+        await settle()
+        clock.advance(0.1)
+        await settle()
+        assert scripted.seen == [A, A]
+
+
+async def test_one_bad_resource_delays_no_other() -> None:
+    hang = asyncio.Event()
+
+    async def act(key: Key) -> float | None:
+        if key == A:
+            await hang.wait()
+        return None
+
+    async with working(act) as (queue, _, scripted, _metrics):
+        queue.add(A)
+        queue.add(B)
+        await settle()
+        queue.add(B)
+        await settle()
+        assert scripted.seen == [A, B, B]
+        hang.set()
+        await settle()
+
+
+async def test_a_reconcile_that_hangs_is_bounded() -> None:
+    ended = asyncio.Event()
+
+    async def act(_: Key) -> float | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return None
+
+    async with working(act, timeout=0.01) as (queue, _, _scripted, metrics):
+        queue.add(A)
+        async with asyncio.timeout(5):
+            await ended.wait()
+        await settle()
+        errors = metrics.registry.get_sample_value(
+            "cetacean_operator_reconcile_errors_total", {"reason": "TimeoutError"}
+        )
+        assert errors == 1
+
+
+async def test_it_comes_back_when_time_alone_changes_something() -> None:
+    async def act(_: Key) -> float | None:
+        return 60.0
+
+    async with working(act) as (queue, clock, scripted, _):
+        queue.add(A)
+        await settle()
+        clock.advance(60)
+        await settle()
+        assert scripted.seen == [A]
+        clock.advance(1)
+        await settle()
+        assert scripted.seen == [A, A]
+
+
+async def test_losing_the_lease_is_no_failure() -> None:
+    async def act(_: Key) -> float | None:
+        raise NotLeadingError("lost")
+
+    async with working(act) as (queue, clock, scripted, metrics):
+        queue.add(A)
+        await settle()
+        clock.advance(1000)
+        await settle()
+        assert scripted.seen == [A]
+        count = metrics.registry.get_sample_value(
+            "cetacean_operator_reconcile_duration_seconds_count", {"result": "not_leading"}
+        )
+        assert count == 1
+
+
+# --- Resync ---------------------------------------------------------------------------------------------------------
+
+
+class Listing:
+    def __init__(self, *namespaces: str) -> None:
+        self.api, self.store, self.metrics = FakeApi(), Store(owner_of), Metrics()
+        self.queue: WorkQueue[Key] = WorkQueue(VirtualClock())
+        self.monitors: list[bool] = []
+        self.resync = Resync(
+            kube=self.api,
+            store=self.store,
+            queue=self.queue,
+            metrics=self.metrics,
+            namespaces=namespaces,
+            on_service_monitors=self.monitors.append,
+        )
+
+    def child(self, name: str, *, labelled: bool = True, namespace: str = "sea") -> dict[str, Any]:
+        labels = {"ecomarineai.org/cetaceanmodel": "whales"} if labelled else {}
+        return self.api.put({"kind": "Service", "metadata": {"namespace": namespace, "name": name, "labels": labels}})
+
+    async def due(self) -> list[Key]:
+        keys = []
+        while len(self.queue):
+            key = await self.queue.take()
+            keys.append(key)
+            self.queue.done(key)
+        return keys
+
+    def repairs(self, plural: str) -> float | None:
+        return self.metrics.registry.get_sample_value("cetacean_operator_cache_repairs_total", {"resource": plural})
+
+
+async def test_everything_of_ours_is_listed() -> None:
+    listing = Listing()
+    listing.api.put(manifest())
+    listing.child("x")
+    listing.child("stranger", labelled=False)
+    await listing.resync.once()
+    assert {kind for kind in ("CetaceanModel", "Service") for _ in listing.store.keys(kind)} == {
+        "CetaceanModel",
+        "Service",
+    }
+    assert listing.store.get("Service", "sea", "stranger") is None
+    assert await listing.due() == [("sea", "whales")]
+    assert listing.monitors == [False]
+
+
+async def test_what_a_watch_has_missed_is_repaired() -> None:
+    listing = Listing()
+    listing.api.put(manifest())
+    listing.store.put(listing.child("gone"))
+    listing.store.put(listing.child("stays"))
+    del listing.api.objects["Service", "sea", "gone"]
+    await listing.resync.once()
+    assert listing.store.get("Service", "sea", "gone") is None
+    assert listing.store.get("Service", "sea", "stays") is not None
+    assert listing.repairs("services") == 1
+    await listing.resync.once()
+    assert listing.repairs("services") == 1
+
+
+async def test_what_is_written_during_a_listing_is_not_taken_for_gone() -> None:
+    listing = Listing()
+    old = listing.child("x")
+    listing.store.put(old)
+    del listing.api.objects["Service", "sea", "x"]
+
+    def written(verb: str, resource: Any, _name: str) -> None:
+        if verb == "list" and resource.kind == "Service":
+            newer = {**old, "metadata": {**old["metadata"], "resourceVersion": "99999"}}
+            listing.store.put(newer)
+
+    listing.api.refuse = written
+    await listing.resync.once()
+    assert listing.store.get("Service", "sea", "x") is not None
+
+
+async def test_only_the_named_namespaces_are_listed() -> None:
+    listing = Listing("sea")
+    listing.child("x")
+    listing.child("y", namespace="land")
+    listing.store.put(listing.child("z", namespace="land"))
+    await listing.resync.once()
+    assert listing.store.get("Service", "sea", "x") is not None
+    assert listing.store.get("Service", "land", "y") is None
+    assert listing.store.get("Service", "land", "z") is not None, "not listed is not gone"
+
+
+async def test_service_monitors_are_listed_where_they_are_served() -> None:
+    listing = Listing()
+    listing.api.served.add("servicemonitors")
+    await listing.resync.once()
+    assert listing.monitors == [True]
+    assert ("list", "ServiceMonitor/ecomarineai.org/cetaceanmodel") in listing.api.calls

@@ -1,0 +1,51 @@
+"""Series of resources come and go with them, so that their number stays bounded."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import generate_latest
+
+from cetacean_operator.metrics import Metrics
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, {"namespace": "sea", "name": "whales", **labels})
+
+
+def test_label_values_that_are_no_longer_given_disappear(metrics: Metrics) -> None:
+    first, second = ("a", "1.0.0", "x"), ("b", "1.1.0", "y")
+    metrics.set_model("sea", "whales", {(metrics.model_info, first): 1.0})
+    metrics.set_model("sea", "whales", {(metrics.model_info, second): 1.0})
+    assert value(metrics, "cetacean_model_info", model="a", version="1.0.0", active_digest="x") is None
+    assert value(metrics, "cetacean_model_info", model="b", version="1.1.0", active_digest="y") == 1.0
+
+
+def test_a_forgotten_resource_leaves_nothing(metrics: Metrics) -> None:
+    before = generate_latest(metrics.registry).count(b"whales")
+    metrics.set_model("sea", "whales", {(metrics.model_condition, ("Ready",)): 1.0})
+    metrics.set_model("sea", "others", {(metrics.model_condition, ("Ready",)): 0.0})
+    metrics.forget_model("sea", "whales")
+    assert generate_latest(metrics.registry).count(b"whales") == before == 0
+    assert b"others" in generate_latest(metrics.registry)
+
+
+def test_forgetting_what_was_never_there_is_no_error(metrics: Metrics) -> None:
+    metrics.forget_model("sea", "nobody")
+
+
+def test_the_queue_is_read_at_scrape_time(metrics: Metrics) -> None:
+    depth = [3.0]
+    metrics.bind(depth=lambda: depth[0], age=lambda: 7.0)
+    assert metrics.registry.get_sample_value("cetacean_operator_queue_depth") == 3.0
+    depth[0] = 4.0
+    assert metrics.registry.get_sample_value("cetacean_operator_queue_depth") == 4.0
+    assert metrics.registry.get_sample_value("cetacean_operator_queue_oldest_seconds") == 7.0
+
+
+def test_two_processes_worth_of_metrics_do_not_meet() -> None:
+    assert Metrics().registry is not Metrics().registry

@@ -1,0 +1,57 @@
+"""Settings come from the environment, and cannot make two leaders."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from cetacean_operator.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("CETACEAN_OPERATOR_", "POD_"))]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults() -> None:
+    settings = Settings()
+    assert settings.namespaces == ()
+    assert (settings.metrics_port, settings.probes_port) == (8080, 8081)
+    assert settings.leader_election
+    assert settings.lease_namespace == "default"
+    assert str(os.getpid()) in settings.lease_identity
+
+
+@pytest.mark.parametrize(
+    ("text", "namespaces"), [("", ()), ("a", ("a",)), (" a, b ,,a", ("a", "b"))], ids=["all", "one", "several"]
+)
+def test_namespaces_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, namespaces: object) -> None:
+    monkeypatch.setenv("CETACEAN_OPERATOR_NAMESPACES", text)
+    assert Settings().namespaces == namespaces
+
+
+def test_the_pod_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAME", "operator-7")
+    monkeypatch.setenv("POD_NAMESPACE", "systems")
+    settings = Settings()
+    assert (settings.lease_identity, settings.lease_namespace) == ("operator-7", "systems")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("REQUEST_TIMEOUT", "-1"),
+        ("PROBES_PORT", "70000"),
+        ("LEASE_RENEW_DEADLINE", "15"),  # as long as the lease itself: two could lead
+        ("LEASE_RETRY_PERIOD", "9"),
+    ],
+)
+def test_what_cannot_be(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"CETACEAN_OPERATOR_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
