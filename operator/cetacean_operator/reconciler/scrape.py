@@ -7,32 +7,18 @@ uid; the resource is reconciled only when something in them changed.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
+from cetacean_operator.reconciler.answers import BadAnswerError, describe, parse_json, parse_metrics
 from cetacean_operator.reconciler.store import Key
 
 _LOG = logging.getLogger(__name__)
-_WANTED = frozenset(
-    {
-        "predictions_total",
-        "rejections_total",
-        "rejections_by_reason",
-        "rejections_by_reason_total",
-        "requests_total",
-        "errors_total",
-        "cetacean_score_avg",
-        "availability_percent",
-    }
-)
 _URGENT = 1.0  # seconds to the first repeat of an answer that is not yet what it must be
 
 
@@ -68,10 +54,6 @@ class Scrape:
         """Whether the pod has said which weights it serves."""
         weights = (self.identity or {}).get("weights")
         return isinstance(weights, Mapping) and bool(weights.get("sha256"))
-
-
-class BadAnswerError(Exception):
-    """A pod's answer that cannot be used."""
 
 
 @dataclass(slots=True)
@@ -242,7 +224,7 @@ class Scraper:
             else:
                 scrape = replace(scrape, **{name: result})
                 continue
-            scrape = replace(scrape, error=scrape.error or _describe(result))
+            scrape = replace(scrape, error=scrape.error or describe(result))
         self._count(kinds[0] if kinds else "ok")
         if scrape.error:
             _LOG.debug("scrape: %s: %s", target.url, scrape.error, extra={"resource": "/".join(target.key)})
@@ -261,52 +243,7 @@ class Scraper:
             return bytes(body)
 
     async def _json(self, target: Target, path: str) -> Mapping[str, Any]:
-        body = await self._get(target, path)
-        try:
-            answer = json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise BadAnswerError(f"{path}: expected JSON, got {_excerpt(body)}") from error
-        if not isinstance(answer, dict):
-            raise BadAnswerError(f"{path}: expected a JSON object, got {_excerpt(body)}")
-        return answer
+        return parse_json(path, await self._get(target, path))
 
     async def _metrics(self, target: Target) -> tuple[dict[str, float], dict[str, float]]:
-        body = await self._get(target, "/metrics")
-        # Only the wanted lines are parsed: histograms of a busy pod would hold the event loop up.
-        lines = [
-            line
-            for line in body.decode(errors="replace").splitlines()
-            if line.split("{", 1)[0].split(" ", 1)[0] in _WANTED
-        ]
-        plain: dict[str, float] = {}
-        rejections: dict[str, float] = {}
-        try:
-            for family in text_string_to_metric_families("\n".join(lines) + "\n"):
-                for sample in family.samples:
-                    if not math.isfinite(sample.value):
-                        continue
-                    if sample.name.startswith("rejections_by_reason"):
-                        rejections[sample.labels.get("reason", "")] = sample.value
-                    else:
-                        plain[sample.name] = sample.value
-        except (ValueError, KeyError, IndexError) as error:
-            raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
-        if not lines:
-            raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
-        return plain, rejections
-
-
-def _no_constant(value: str) -> float:
-    raise ValueError(f"{value} is no JSON")
-
-
-def _excerpt(body: bytes) -> str:
-    return repr(body[:60].decode(errors="replace")) if body else "nothing"
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, BadAnswerError):
-        return str(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+        return parse_metrics(await self._get(target, "/metrics"))

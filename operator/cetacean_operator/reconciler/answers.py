@@ -1,0 +1,91 @@
+"""What pods answer, read with care: it comes from outside and may be anything."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+_WANTED = frozenset(
+    {
+        "predictions_total",
+        "rejections_total",
+        "rejections_by_reason",
+        "rejections_by_reason_total",
+        "requests_total",
+        "errors_total",
+        "cetacean_score_avg",
+        "availability_percent",
+    }
+)
+
+
+class BadAnswerError(Exception):
+    """A pod's answer that cannot be used."""
+
+
+def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
+    """Read an object.
+
+    Raises:
+        BadAnswerError: it is none; the message names `path` and how the answer begins.
+    """
+    try:
+        answer = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswerError(f"{path}: expected JSON, got {_excerpt(body)}") from error
+    if not isinstance(answer, dict):
+        raise BadAnswerError(f"{path}: expected a JSON object, got {_excerpt(body)}")
+    return answer
+
+
+def parse_metrics(body: bytes) -> tuple[dict[str, float], dict[str, float]]:
+    """Read the wanted figures of a Prometheus exposition.
+
+    Returns:
+        The plain figures by name, and the rejections by reason; what is not finite is left out.
+
+    Raises:
+        BadAnswerError: it is no exposition, or not the service's.
+    """
+    # Only the wanted lines are parsed: histograms of a busy pod would hold the event loop up.
+    lines = [
+        line for line in body.decode(errors="replace").splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in _WANTED
+    ]
+    plain: dict[str, float] = {}
+    rejections: dict[str, float] = {}
+    try:
+        for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+            for sample in family.samples:
+                if not math.isfinite(sample.value):
+                    continue
+                if sample.name.startswith("rejections_by_reason"):
+                    rejections[sample.labels.get("reason", "")] = sample.value
+                else:
+                    plain[sample.name] = sample.value
+    except (ValueError, KeyError, IndexError) as error:
+        raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
+    if not lines:
+        raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
+    return plain, rejections
+
+
+def describe(error: BaseException) -> str:
+    """Say in one line why a pod gave no usable answer."""
+    if isinstance(error, BadAnswerError):
+        return str(error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _no_constant(value: str) -> float:
+    raise ValueError(f"{value} is no JSON")
+
+
+def _excerpt(body: bytes) -> str:
+    return repr(body[:60].decode(errors="replace")) if body else "nothing"
