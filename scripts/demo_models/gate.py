@@ -68,4 +68,6 @@ def write_gate(folder: Path, state: State) -> None:
     """Write the model's description and its weights as `spec.antiFraud.model` names them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_cfg": recipe.GATE_MODEL}, indent=2) + "\n", encoding="utf-8")
-    save_file(state, folder / "gate.safetensors")
+    weights = folder / "gate.safetensors"
+    save_file(state, weights)
+    weights.chmod(0o644)  # safetensors lets nobody else read its files; the store's process is somebody else

@@ -26,14 +26,22 @@ from local_cluster.face import Cluster, ClusterError
 from local_cluster.layout import Layout
 from workspace import MissingError
 
+PASSED_ON = ("kubectl", "helm", "run")
+"""Commands whose arguments are another program's."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    passed_on: list[str] = []
+    if given[:1] and given[0] in PASSED_ON:
+        # Not argparse's REMAINDER, which takes no option right after the command.
+        given, passed_on = given[:1], given[1:]
+    options = _parser().parse_args(given)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
-        return _run(options, choose())
+        return _run(options, passed_on, choose())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -56,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load-image")
     load.add_argument("reference")
     load.add_argument("archive", type=Path, nargs="?")
-    for name in ("kubectl", "helm", "run"):
-        commands.add_parser(name).add_argument("arguments", nargs=argparse.REMAINDER)
+    for name in PASSED_ON:
+        commands.add_parser(name)
     return parser
 
 
-def _run(options: argparse.Namespace, cluster: Cluster) -> int:
+def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster) -> int:
     match options.command:
         case "up":
             cluster.up()
@@ -78,9 +86,9 @@ def _run(options: argparse.Namespace, cluster: Cluster) -> int:
             cluster.load_image(options.reference, options.archive)
         case "kubectl" | "helm":
             program = cluster.kubectl if options.command == "kubectl" else cluster.helm
-            return subprocess.run([program, *options.arguments], env=environment(cluster), check=False).returncode
+            return subprocess.run([program, *passed_on], env=environment(cluster), check=False).returncode
         case "run":
-            command = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+            command = passed_on[1:] if passed_on[:1] == ["--"] else passed_on
             return run_against(cluster, command)
     return 0
 

@@ -102,6 +102,17 @@ def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert "export KUBECONFIG=/nowhere/kubeconfig" in capsys.readouterr().out
 
 
+def test_options_of_the_called_program_are_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\necho "$@"; exit 4\n')
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(cli, "choose", lambda: FakeCluster(kubectl=kubectl))
+    assert cli.main(["kubectl", "-n", "demo", "get", "--help"]) == 4
+    assert capfd.readouterr().out == "-n demo get --help\n"
+
+
 def test_an_error_is_one_line_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
