@@ -106,11 +106,11 @@ def test_options_of_the_called_program_are_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kubectl = tmp_path / "kubectl"
-    kubectl.write_text('#!/bin/sh\necho "$@"; exit 4\n')
+    kubectl.write_text('#!/bin/sh\nprintf "%s," "$@"; exit 4\n')
     kubectl.chmod(0o755)
     monkeypatch.setattr(cli, "choose", lambda: FakeCluster(kubectl=kubectl))
     assert cli.main(["kubectl", "-n", "demo", "get", "--help"]) == 4
-    assert capfd.readouterr().out == "-n demo get --help\n"
+    assert capfd.readouterr().out == "-n,demo,get,--help,"
 
 
 def test_an_error_is_one_line_and_no_traceback(
