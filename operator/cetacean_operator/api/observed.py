@@ -90,7 +90,7 @@ class Observed:
     @property
     def unasked(self) -> bool:
         """Whether a ready pod has not been asked yet: then the status would tell less than is true."""
-        return any(pod.ready and not pod.asked for pod in self.pods)
+        return any(pod.ready and not pod.asked and not pod.terminating for pod in self.pods)
 
 
 @dataclass(frozen=True, slots=True)

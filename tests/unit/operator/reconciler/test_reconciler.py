@@ -214,6 +214,17 @@ async def test_a_status_is_not_made_worse_by_a_pod_not_asked_yet(serving: Bench)
     assert serving.api.calls == []
 
 
+async def test_a_pod_that_is_going_holds_up_no_status(serving: Bench) -> None:
+    """It is asked no longer, but the kubelet calls it ready until it has ended."""
+    pod = serving.api.find("Pod", "whales-1")
+    assert pod is not None
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    serving.watch(pod)
+    serving.asked.answers.clear()
+    await serving.reconcile()
+    assert serving.condition("Ready")["status"] == "False"
+
+
 async def test_one_missed_answer_changes_only_the_number_of_silent_pods(serving: Bench) -> None:
     serving.asked.answers["pod-1"] = Scrape(error="no answer within 3 s")
     await serving.reconcile()
