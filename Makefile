@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 demo: venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
 	@$(PYTHON) -m demo $(if $(KEEP),--keep)
 
-test: test-unit  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
+test: test-unit _prepare  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
@@ -41,8 +41,12 @@ test-unit: venv  ## seconds; no cluster, no network
 test-api: venv  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api
 
-test-e2e: venv  ## real pods on a real node, installed by Helm
+test-e2e: _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-e2e
+
+# Outside of the tests, whose time is bounded, and with progress.
+_prepare: venv
+	@$(PYTHON) -m demo --prepare
 
 _test-api:
 	@$(PYTEST) tests/api

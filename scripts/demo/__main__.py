@@ -28,12 +28,16 @@ def main() -> int:
     """Run the demo; 0 when all of it was as expected."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the cluster up and say how to reach it")
+    parser.add_argument("--prepare", action="store_true", help="train the models and build the images, nothing else")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     console = Console(width=None if sys.stdout.isatty() else 160)
     report = Report(console)
     try:
+        if options.prepare:
+            environment.build_images(ensure_models(show=report.show))
+            return 0
         with alone(Layout.default()):
             return _run(choose(), report, keep=options.keep)
     except KeyboardInterrupt:
