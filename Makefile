@@ -25,7 +25,7 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics test-unit test-api test-e2e _test-api _test-e2e
+.PHONY: check check-metrics test-unit test-api test-e2e _prepare _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests
