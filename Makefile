@@ -102,7 +102,7 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --all-extras \
 	  -o requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
-	@$(IMAGE_LOCK) --extra inference --override inference/debian-torch.overrides.txt \
+	@$(IMAGE_LOCK) --extra inference --extra openvino --override inference/debian-torch.overrides.txt \
 	  -o inference/requirements.lock pyproject.toml
 
 .PHONY: help
