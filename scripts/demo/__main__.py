@@ -66,8 +66,12 @@ def _run(cluster: Cluster, report: Report, *, keep: bool) -> int:
         cluster.up(owned=not keep)
         references = environment.load_images(cluster, images)
         with installed(cluster, models, references, show=report.show) as there:
-            demo = Demo(there.stage(NAMESPACE), report)
-            fulfilled = _show(demo, report)
+            try:
+                fulfilled = _show(Demo(there.stage(NAMESPACE), report), report)
+            finally:
+                if found_up and not keep:
+                    report.show("removing what the demo has installed; the cluster stays, as it was up before")
+                    environment.remove(there.kubectl, NAMESPACE, environment.OPERATOR_NAMESPACE)
     finally:
         if not keep and not found_up:
             report.show("ending the cluster")

@@ -99,3 +99,10 @@ def deploy_store(kubectl: Kubectl, image: str) -> str:
     kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": STORE}, "spec": spec})
     kubectl("rollout", "status", f"deployment/{STORE}", "--timeout=120s")
     return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
+
+
+def remove(kubectl: Kubectl, *namespaces: str, wait: bool = True) -> None:
+    """Uninstall the operator and delete namespaces; the CRD stays, as the chart keeps it."""
+    kubectl.run_helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found")
+    flags = (f"--wait={str(wait).lower()}", "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", *namespaces, *flags, timeout=150)

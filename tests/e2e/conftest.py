@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from demo.kubectl import Kubectl
 from demo.stage import Installed, Stage, installed
 from demo_models import ensure_models
 from local_cluster import choose
+
+NAMESPACE = f"main-job-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +25,11 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
     references = environment.load_images(cluster, environment.build_images(models))
     with installed(cluster, models, references) as there:
         yield there
+        # Where the cluster was up before, it stays.
+        environment.remove(there.kubectl, NAMESPACE, wait=False)
 
 
 @pytest.fixture(scope="session")
 def stage(operator: Installed) -> Stage:
     """The namespace of the main job."""
-    return operator.stage("main-job")
+    return operator.stage(NAMESPACE)
