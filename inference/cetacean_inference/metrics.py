@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.drift import DriftMonitor
+from cetacean_inference.types import PassedOver
 
 RECENT: Final = 1000
 """How many requests availability and average latency look at."""
@@ -90,8 +91,19 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
+        self._passed_over = Gauge(
+            f"{PREFIX}engine_passed_over",
+            "1 for a faster engine that does not compute: absent, failed, or disagrees with torch-eager.",
+            ("engine", "reason"),
+            registry=self.registry,
+        )
         self.registry.register(_Figures(self))
         ProcessCollector(registry=self.registry)
+
+    def passed_over(self, engines: Iterable[PassedOver]) -> None:
+        """Show which faster engines do not compute, and why."""
+        for one in engines:
+            self._passed_over.labels(one.engine, one.reason).set(1)
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request for predictions; `endpoint` must be one of few."""

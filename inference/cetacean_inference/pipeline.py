@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cetacean_inference.engines.base import Runner
-from cetacean_inference.engines.choice import choose_engine
+from cetacean_inference.engines.base import Networks, Runner
+from cetacean_inference.engines.choice import Chosen, check_engine, choose_engine
 from cetacean_inference.engines.cpus import usable_cpus
+from cetacean_inference.engines.memory import release_memory
 from cetacean_inference.errors import CheckpointMismatch, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.models.gate import load_gate
@@ -101,7 +102,7 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
         errors.CannotGoOn: with the reason.
     """
     begun = time.monotonic()
-    engine = choose_engine(settings.engine)
+    check_engine(settings.engine)
     files = locate_all(settings)
     cache = open_cache(settings)
     torch.set_num_threads(settings.engine.threads or usable_cpus())
@@ -115,7 +116,6 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
             config = stack.enter_context(_verified(files.gate_config, cache)).read().decode()
         classes = read_classes(classes_file, files.classes, known=settings.model.num_classes_active)
         species = read_species(species_file, files.species, classes=classes)
-        identification = load_identification(checkpoint, files.checkpoint, settings.model)
         gate, gate_side = load_gate(
             gate_weights,
             files.gate_weights,
@@ -124,17 +124,26 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
             prompts=default_prompts(),
             derived=cache.derived,
         )
-        pipeline = TorchPipeline(
-            identity=_identity(settings, files.checkpoint, files.gate_weights, engine.name),
-            gate=engine.compile(gate, side=gate_side),
+        networks = Networks(
+            gate=gate,
             gate_side=gate_side,
-            identification=engine.compile(identification, side=settings.model.input_size),
+            identification=load_identification(checkpoint, files.checkpoint, settings.model),
+            identification_side=settings.model.input_size,
+        )
+        engine = choose_engine(settings.engine, networks)
+        del gate, networks  # from here on only an engine that computes with torch's weights holds them
+        pipeline = TorchPipeline(
+            identity=_identity(settings, files.checkpoint, files.gate_weights, engine),
+            gate=engine.runners.gate,
+            gate_side=gate_side,
+            identification=engine.runners.identification,
             identification_side=settings.model.input_size,
             individuals=tuple(zip(classes, species, strict=True)),
             held=[
                 cache.hold(blob.sha256) for blob in (files.checkpoint, files.gate_weights, files.classes, files.species)
             ],
         )
+    release_memory()
     _warm_up(pipeline, files.checkpoint.url, files.gate_weights.url)
     logger.info("ready to compute after %.1f s with %s", time.monotonic() - begun, engine.name)
     return pipeline
@@ -153,7 +162,7 @@ def _verified(blob: Blob, cache: WeightsCache) -> IO[bytes]:
     return stream
 
 
-def _identity(settings: Settings, checkpoint: Blob, gate: Blob, engine: str) -> ServedIdentity:
+def _identity(settings: Settings, checkpoint: Blob, gate: Blob, engine: Chosen) -> ServedIdentity:
     return ServedIdentity(
         name=settings.model.name,
         version=settings.model.version,
@@ -163,7 +172,8 @@ def _identity(settings: Settings, checkpoint: Blob, gate: Blob, engine: str) -> 
         gate_architecture=settings.gate.architecture,
         gate_pretrained=None if settings.gate.weights_url else settings.gate.pretrained,
         gate_sha256=gate.sha256,
-        engine=engine,
+        engine=engine.name,
+        passed_over=engine.passed_over,
     )
 
 

@@ -73,6 +73,7 @@ class Service:
         )
         self._loaded = _Loaded(pipeline.identity, batcher)
         served = pipeline.identity
+        self.metrics.passed_over(served.passed_over)
         logger.info(
             "serving %s %s, sha256:%s, with %s", served.name, served.version, served.weights_sha256, served.engine
         )

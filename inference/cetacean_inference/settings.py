@@ -110,7 +110,9 @@ class EngineSettings(Section):
     """What computes the models."""
 
     name: Literal["auto", "torch-eager", "torch-inductor", "openvino"] = Field(
-        "auto", description="`auto` is `torch-eager`, the only one so far; others are refused."
+        "auto",
+        description="`auto` is the fastest that is there and agrees with `torch-eager`; one that is named is never "
+        "replaced. `torch-inductor` is refused so far.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
     threads: int | None = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from PIL import Image
 
@@ -34,6 +34,16 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An engine that would be faster, and why it does not compute."""
+
+    engine: str
+    reason: Literal["absent", "failed", "disagrees"]
+    detail: str
+    """What was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServedIdentity:
     """Which weights a loaded pipeline computes with; digests are 64 hex digits of the bytes that were read."""
 
@@ -46,6 +56,7 @@ class ServedIdentity:
     gate_pretrained: str | None
     gate_sha256: str | None
     engine: str
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class Pipeline(Protocol, Generic[PreparedT]):

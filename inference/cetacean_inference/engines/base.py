@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,28 @@ Runner = Callable[[Pixels], Scored]
 """uint8 (N, S, S, 3) → float32 (N,) or (N, K)."""
 
 
+class EngineAbsent(Exception):  # noqa: N818 - no error where another engine will do
+    """The engine's package, or the device it needs, is not there; the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Both models as torch modules, and the sides of their inputs in pixels."""
+
+    gate: nn.Module
+    gate_side: int
+    identification: nn.Module
+    identification_side: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runners:
+    """Both models, ready to be called."""
+
+    gate: Runner
+    identification: Runner
+
+
 class Engine(Protocol):
     """Turns a network into something that can be called with a batch of any size."""
 
@@ -27,3 +50,15 @@ class Engine(Protocol):
     def compile(self, network: nn.Module, *, side: int) -> Runner:
         """Prepare a network whose input is (N, side, side, 3) in bytes."""
         ...
+
+
+def compile_both(engine: Engine, networks: Networks) -> Runners:
+    """Prepare both models.
+
+    Raises:
+        EngineAbsent: as the engine says.
+    """
+    return Runners(
+        gate=engine.compile(networks.gate, side=networks.gate_side),
+        identification=engine.compile(networks.identification, side=networks.identification_side),
+    )

@@ -13,20 +13,20 @@ class EagerEngine:
     """Runs networks in float32, operator by operator."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
 
     @property
     def name(self) -> str:
         """`torch-eager`, with the device unless it is the CPU."""
-        return "torch-eager" if self._device.type == "cpu" else f"torch-eager-{self._device.type}"
+        return "torch-eager" if self.device.type == "cpu" else f"torch-eager-{self.device.type}"
 
     def compile(self, network: nn.Module, *, side: int) -> Runner:  # noqa: ARG002 - any size will do here
         """Move the network to the device."""
-        network = network.to(self._device)
+        network = network.to(self.device)
 
         def run(images: Pixels) -> Scored:
             with torch.inference_mode():
-                result: Scored = network(torch.from_numpy(images).to(self._device)).float().cpu().numpy()
+                result: Scored = network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
             return result
 
         return run

@@ -16,6 +16,8 @@ from PIL import Image
 from tiny_weights import KNOWN, sections, sha256, write_weights
 
 from cetacean_inference import cli
+from cetacean_inference.engines import openvino
+from cetacean_inference.engines.base import EngineAbsent
 from cetacean_inference.errors import CannotGoOn, ConfigInvalid, GateUnavailable, WeightsNotFound
 from cetacean_inference.pipeline import TorchPipeline, load_pipeline
 from cetacean_inference.service import Service
@@ -46,7 +48,7 @@ def server(weights: Path, tmp_path: Path) -> Iterator[FileServer]:
 @pytest.fixture
 def settings_of(server: FileServer, tmp_path: Path) -> SettingsOf:
     def make(*, model: dict[str, Any] | None = None, **others: Any) -> Settings:
-        given = sections(server.url, **(model or {}))
+        given = {"engine": {"name": "torch-eager"}, **sections(server.url, **(model or {}))}
         return make_settings(tmp_path, **{**given, **others})
 
     return make
@@ -132,10 +134,42 @@ def test_a_gate_that_was_not_fetched(settings_of: SettingsOf) -> None:
         load_pipeline(settings_of(gate=gate))
 
 
-@pytest.mark.parametrize("name", ["torch-inductor", "openvino"])
-def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf, name: str) -> None:
-    with pytest.raises(ConfigInvalid, match=f"expected one of auto, torch-eager, got {name}"):
-        load_pipeline(settings_of(engine={"name": name}))
+def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> None:
+    with pytest.raises(ConfigInvalid, match="expected one of auto, torch-eager, openvino, got torch-inductor"):
+        load_pipeline(settings_of(engine={"name": "torch-inductor"}))
+
+
+def test_the_fastest_engine_answers_as_the_reference_does(settings_of: SettingsOf, tmp_path: Path) -> None:
+    reference = loaded(settings_of())
+    fastest = loaded(settings_of(engine={"name": "openvino"}))
+    assert fastest.identity.engine.startswith("openvino-")
+    for seed in range(3):
+        image = Image.open(photograph(tmp_path / f"{seed}.png", seed=seed))
+        (expected,) = reference.predict([reference.prepare(image)])
+        (found,) = fastest.predict([fastest.prepare(image)])
+        assert found.cetacean_score == pytest.approx(expected.cetacean_score, abs=0.005)
+    reference.close()
+    fastest.close()
+
+
+async def test_metrics_tell_the_engine_and_which_were_passed_over(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> None:
+        raise EngineAbsent("expected the package openvino")
+
+    monkeypatch.setattr(openvino, "_openvino", absent)
+    settings = settings_of(engine={"name": "auto", "device": "cpu"})
+    pipeline = loaded(settings)
+    service = Service(settings)
+    service.begin(pipeline)
+    async with client_of(service) as client:
+        exposed = (await client.get("/metrics")).text
+    assert service.close(timeout_seconds=10)
+    pipeline.close()
+    assert 'engine="torch-eager"' in exposed
+    for name in ("openvino-bf16", "openvino-fp32"):
+        assert f'cetacean_inference_engine_passed_over{{engine="{name}",reason="absent"}} 1.0' in exposed
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what is said where there is no CUDA device")
