@@ -142,6 +142,9 @@ class Scraper:
                 self._start(watched)
                 continue
             before, watched.target, watched.interval = watched.target, target, interval
+            if target.ready and not before.ready:
+                # What it said while it was loading is not what a ready pod says: until it is asked, nothing is known.
+                watched.last = None
             if before != target and (target.ready or before.host != target.host):
                 watched.urgent_tries = 0
                 self._start(watched)
@@ -177,13 +180,14 @@ class Scraper:
         watched.task = None
         if self._pods.get(target.uid) is not watched:
             return
-        changed = scrape != watched.last
-        watched.last = scrape
         if watched.again:
+            # The pod has changed while it was asked: this answer may be about what it was before.
             watched.again = False
             self._start(watched)
-        else:
-            watched.timer = asyncio.get_running_loop().call_later(self._delay(watched, scrape), self._start, watched)
+            return
+        changed = scrape != watched.last
+        watched.last = scrape
+        watched.timer = asyncio.get_running_loop().call_later(self._delay(watched, scrape), self._start, watched)
         if changed:
             self._on_change(target.key)
 

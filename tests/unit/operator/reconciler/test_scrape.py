@@ -249,6 +249,39 @@ async def test_turning_ready_is_asked_at_once(pod: Pod) -> None:
         assert pod.asked["/v1/identity"] == before + 1
 
 
+async def test_what_a_pod_said_before_it_was_ready_does_not_count_afterwards(pod: Pod) -> None:
+    pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        await b.next()
+        assert b.scraper.result("p") is not None
+        pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
+        b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
+        assert b.scraper.result("p") is None
+        await b.next()
+        assert b.scraper.result("p").settled
+
+
+async def test_an_answer_from_before_it_turned_ready_is_dropped(pod: Pod) -> None:
+    first, turned = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        first.set()
+        await turned.wait()
+        return web.json_response({"weights": {"sha256": None}})
+
+    pod.answers["/v1/identity"] = slow
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        await first.wait()
+        b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
+        pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
+        turned.set()
+        await b.next()
+        assert b.scraper.result("p").settled
+        assert b.changes == 1
+
+
 async def test_pods_that_are_gone_are_forgotten(pod: Pod) -> None:
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target("p"), pod.target("q")], 3600.0)
