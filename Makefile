@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 export CETACEAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cetacean
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/inference:$(CURDIR)/models:$(CURDIR)/scripts
 export PYTHONDONTWRITEBYTECODE := 1
-export KUBE_CONTEXT
+export KUBE_CONTEXT IMAGE_REGISTRY
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CETACEAN_CACHE)/venv
 PYTHON := $(VENV)/bin/python

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from container_images.images import Image
+from container_images.images import REGISTRY_VARIABLE, Image, registry
 from workspace import MissingError, cache_root, ensure_commands
 
 BASE_SUITE = "trixie"
@@ -55,6 +55,27 @@ def build(image: Image, *, base_image: str | None = None) -> BuiltImage:
         return _Buildah(folder).build(image, base_image)
 
 
+def push(reference: str) -> None:
+    """Push an image that `build` has made to the registry that its name begins with.
+
+    Raises:
+        MissingError: it is named for this machine only.
+        subprocess.CalledProcessError: the registry refused it; what it said has been shown.
+    """
+    if registry() is None or not reference.startswith(f"{registry()}/"):
+        raise MissingError(
+            f"{reference}: missing {REGISTRY_VARIABLE}, the registry that the cluster's nodes pull images from "
+            f"({REGISTRY_VARIABLE}=registry.example.org/team)"
+        )
+    if docker_answers():
+        _run(["docker", "push", reference])
+        return
+    folder = cache_root() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "build.lock"):
+        _Buildah(folder).push(reference)
+
+
 def _build_with_docker(image: Image, base_image: str) -> BuiltImage:
     reference = image.reference(base_image)
     arguments = [f"--build-arg={key}={value}" for key, value in (("BASE_IMAGE", base_image), *image.build_args)]
@@ -90,6 +111,9 @@ class _Buildah:
         if not archive.exists():
             self._build_archive(image, base_image, reference, archive)
         return BuiltImage(reference, archive, archive.stat().st_size)
+
+    def push(self, reference: str) -> None:
+        _run([*self._buildah, "push", reference, f"docker://{reference}"])
 
     def _build_archive(self, image: Image, base_image: str | None, reference: str, archive: Path) -> None:
         started = time.monotonic()
@@ -144,4 +168,4 @@ def _output(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-__all__ = ["BuiltImage", "MissingError", "build", "docker_answers"]
+__all__ = ["BuiltImage", "MissingError", "build", "docker_answers", "push"]

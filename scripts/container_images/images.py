@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-REPOSITORY_PREFIX = "localhost/"
-"""Marks images that exist on this machine only: no registry is ever asked for them."""
+REGISTRY_VARIABLE = "IMAGE_REGISTRY"
+
+
+def registry() -> str | None:
+    """The registry (and path in it) that images are pushed to; None: they exist on this machine only."""
+    return os.environ.get(REGISTRY_VARIABLE, "").rstrip("/") or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Image:
         for path in sorted(self._source_files()):
             digest.update(f"{path.relative_to(self.context)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return f"{REPOSITORY_PREFIX}{self.name}:{digest.hexdigest()[:12]}"
+        return f"{registry() or 'localhost'}/{self.name}:{digest.hexdigest()[:12]}"
 
     def _source_files(self) -> Iterator[Path]:
         for source in self.sources:

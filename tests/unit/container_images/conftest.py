@@ -52,5 +52,6 @@ class Commands:
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """What would have been run."""
     noted = Commands()
+    monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
     monkeypatch.setattr(BUILD.subprocess, "run", noted)
     return noted

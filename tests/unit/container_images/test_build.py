@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from container_images import BuiltImage, Image, build
-from container_images.build import DOCKER_BASE, LOCAL_BASE, docker_answers
+from container_images.build import DOCKER_BASE, LOCAL_BASE, docker_answers, push
+from workspace import MissingError
 
 from .conftest import BUILD, Commands
 
@@ -124,3 +125,24 @@ def test_a_base_is_made_where_there_is_none(image: Image, commands: Commands, bu
     build(image)
     assert [command[0] for command in commands.run if command[0] != "unshare"] == ["mmdebstrap"]
     assert not (buildah / "base").exists()
+
+
+def test_an_image_is_pushed_to_the_registry_that_is_named(
+    commands: Commands, buildah: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.answer = lambda _command: 0
+    assert not buildah.exists()
+    monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org/team/")
+    reference = "registry.example.org/team/cetacean-operator:1"
+    push(reference)
+    assert commands.run[-1][-3:] == ["push", reference, f"docker://{reference}"]
+
+
+@pytest.mark.parametrize("registry", ["", "registry.example.org"])
+def test_an_image_of_this_machine_is_not_pushed(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, registry: str
+) -> None:
+    monkeypatch.setenv("IMAGE_REGISTRY", registry)
+    with pytest.raises(MissingError, match="localhost/cetacean-operator:1: missing IMAGE_REGISTRY"):
+        push("localhost/cetacean-operator:1")
+    assert commands.run == []
