@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.documents import Document
 from cetacean_registry.registry import ModelEntry, Registry
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -101,7 +101,7 @@ class PerformanceFigures(BaseModel):
     latency_mean_ms: Milliseconds | None = None
 
 
-class MetricsSnapshot(BaseModel):
+class MetricsSnapshot(Document):
     """A metrics snapshot file, e.g. `reports/metrics_baseline.json`. Unknown keys are kept, not an error."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
@@ -133,33 +133,6 @@ class MetricsSnapshot(BaseModel):
             sample_size=self.sample_size,
             evaluation_set=self.evaluation_set or self.manifest_path,
         )
-
-    @classmethod
-    def parse(cls, text: str, *, source: str = "snapshot") -> Self:
-        """Read a snapshot from JSON text.
-
-        Raises:
-            RegistryError: no JSON, or a field is wrong; the message names `source` and the field's path.
-        """
-        try:
-            return cls.model_validate(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
-        except ValidationError as error:
-            raise RegistryError(f"{source}: {describe(error)}") from error
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a snapshot file.
-
-        Raises:
-            RegistryError: the file cannot be read or is no snapshot.
-        """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RegistryError(f"{path}: cannot be read: {error}") from error
-        return cls.parse(text, source=str(path))
 
     def to_json(self) -> str:
         """Write the snapshot with the fields that were set, in the contract's keys."""

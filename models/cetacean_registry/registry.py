@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.documents import Document
 from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN, URL_PATTERN
 
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
@@ -75,7 +74,7 @@ class ModelEntry(BaseModel):
         return self
 
 
-class Registry(BaseModel):
+class Registry(Document):
     """All models and the active one. Unknown keys are kept, not an error."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -104,35 +103,6 @@ class Registry(BaseModel):
             if entry.name == name:
                 return entry
         raise KeyError(name)
-
-    @classmethod
-    def parse(cls, text: str, *, source: str = "registry") -> Self:
-        """Read a registry from JSON text; keys are snake_case.
-
-        Raises:
-            RegistryError: no JSON, or a field is missing or wrong; the message names `source` and the field's path.
-        """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
-        try:
-            return cls.model_validate(data, by_alias=False, by_name=True)
-        except ValidationError as error:
-            raise RegistryError(f"{source}: {describe(error)}") from error
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a registry file.
-
-        Raises:
-            RegistryError: the file cannot be read or is no registry.
-        """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RegistryError(f"{path}: cannot be read: {error}") from error
-        return cls.parse(text, source=str(path))
 
     def to_json(self) -> str:
         """Write the registry as `models/registry.json` has it: snake_case, the fields that were set, extras kept."""
