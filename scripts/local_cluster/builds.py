@@ -34,11 +34,13 @@ class Module:
     tags: str = ""
     link: tuple[str, ...] = field(default=())
     target: str = "tool"
+    pins: str = ""
+    """The folder under `modules/`, where it is not called like the module."""
 
     @property
     def folder(self) -> Path:
         """Where its go.mod lies."""
-        return MODULES / self.name
+        return MODULES / (self.pins or self.name)
 
     @property
     def flags(self) -> list[str]:
@@ -65,6 +67,10 @@ KUBERNETES = Module(
     "kubernetes",
     ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
     link=_kubernetes_link(),
+)
+# Where the cluster is not made here, its command line alone takes 20 seconds instead of minutes.
+KUBECTL = Module(
+    "kubectl", ("kubectl",), link=_kubernetes_link(), target="k8s.io/kubernetes/cmd/kubectl", pins="kubernetes"
 )
 CONTAINERD = Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr"), tags="no_btrfs no_devmapper no_zfs")
 COREDNS = Module("coredns", ("coredns",), target=".")

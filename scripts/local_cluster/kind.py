@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from local_cluster.builds import HELM, KIND, KUBERNETES, ensure_built
+from local_cluster.builds import HELM, KIND, KUBECTL, ensure_built
 from local_cluster.face import ClusterError
 from local_cluster.layout import VERSION, Layout
 
@@ -21,21 +21,10 @@ class KindCluster:
     def __init__(self, layout: Layout | None = None) -> None:
         """Take the folder that programs and the kubeconfig lie in."""
         self.layout = layout or Layout.default()
-
-    @property
-    def kubeconfig(self) -> Path:
-        """A file of its own: the user's kubeconfig is not touched."""
-        return self.layout.root / "kind.kubeconfig"
-
-    @property
-    def kubectl(self) -> Path:
-        """Built from the same module as the local cluster's."""
-        return self.layout.bin / "kubectl"
-
-    @property
-    def helm(self) -> Path:
-        """Built from its Go module."""
-        return self.layout.bin / "helm"
+        # A file of its own: the user's kubeconfig is not touched.
+        self.kubeconfig = self.layout.root / "kind.kubeconfig"
+        self.kubectl = self.layout.kubectl
+        self.helm = self.layout.helm
 
     def is_up(self) -> bool:
         """Whether kind knows the cluster."""
@@ -45,7 +34,7 @@ class KindCluster:
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- its containers outlive any process; `down` ends them
         """Create it and wait for its node."""
         self.layout.root.mkdir(parents=True, exist_ok=True)
-        ensure_built((KIND, HELM, KUBERNETES), self.layout)
+        ensure_built((KIND, HELM, KUBECTL), self.layout)
         if not self.is_up():
             self._kind("create", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig), "--wait", "180s")
 

@@ -37,6 +37,16 @@ class Layout:
         return self.root.parent / "bin"
 
     @property
+    def kubectl(self) -> Path:
+        """Of the cluster's version."""
+        return self.bin / "kubectl"
+
+    @property
+    def helm(self) -> Path:
+        """Helm 4."""
+        return self.bin / "helm"
+
+    @property
     def build_logs(self) -> Path:
         """What `go build` said; kept until the next build."""
         return self.root.parent / "build-logs"

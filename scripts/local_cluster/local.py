@@ -49,22 +49,10 @@ class LocalCluster:
     def __init__(self, layout: Layout | None = None) -> None:
         """Take the folder to live in; the user's cache by default."""
         self.layout = layout or Layout.default()
+        self.kubeconfig = self.layout.kubeconfig
+        self.kubectl = self.layout.kubectl
+        self.helm = self.layout.helm
         self._owner: int | None = None
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
-        return self.layout.kubeconfig
-
-    @property
-    def kubectl(self) -> Path:
-        """Built with the cluster."""
-        return self.layout.bin / "kubectl"
-
-    @property
-    def helm(self) -> Path:
-        """Built with the cluster."""
-        return self.layout.bin / "helm"
 
     def is_up(self) -> bool:
         """Whether its processes run and its node has been ready."""

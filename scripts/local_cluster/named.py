@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from container_images.build import push
-from local_cluster.builds import HELM, KUBERNETES, ensure_built
+from local_cluster.builds import HELM, KUBECTL, ensure_built
 from local_cluster.face import ClusterError
 from local_cluster.layout import Layout
 
@@ -47,7 +47,7 @@ class NamedCluster:
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- it is not ours to end
         """Build the tools; the cluster must be there."""
         self.layout.root.mkdir(parents=True, exist_ok=True)
-        ensure_built((HELM, KUBERNETES), self.layout)
+        ensure_built((HELM, KUBECTL), self.layout)
         if not self.is_up():
             raise ClusterError(f"context {self.context} of {self.kubeconfig}: its API server does not answer")
 

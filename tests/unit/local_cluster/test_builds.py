@@ -113,7 +113,7 @@ def test_a_missing_go_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         check_go()
 
 
-@pytest.mark.parametrize("module", [*builds.LOCAL, builds.KIND], ids=lambda module: module.name)
+@pytest.mark.parametrize("module", [*builds.LOCAL, builds.KIND, builds.KUBECTL], ids=lambda module: module.name)
 def test_every_module_is_pinned_with_checksums(module: Module) -> None:
     assert (module.folder / "go.mod").exists()
     assert (module.folder / "go.sum").exists()
