@@ -77,6 +77,11 @@ class FakeApi:
         self._owned[owned] = sent
         return copy.deepcopy(self._store(ref, self.objects.get(ref), live))
 
+    async def set_managers(self, resource: Resource, live: Object, managed: list[Object]) -> None:
+        meta = live["metadata"]
+        self._call("patch", resource, meta["name"])
+        self.objects[resource.kind, meta["namespace"], meta["name"]]["metadata"]["managedFields"] = managed
+
     async def create(self, resource: Resource, manifest: Object) -> Object:
         meta = manifest["metadata"]
         self._call("create", resource, meta["name"])

@@ -186,6 +186,17 @@ class Kube:
             content_type=APPLY,
         )
 
+    async def set_managers(self, resource: Resource, live: Object, managed: list[Object]) -> None:
+        """Set who manages which fields of the very object that was read; one that has changed since is a 409."""
+        meta = live["metadata"]
+        await self.request(
+            "patch",
+            "PATCH",
+            resource.path(meta["namespace"], meta["name"]),
+            body={"metadata": {"resourceVersion": meta["resourceVersion"], "managedFields": managed}},
+            content_type="application/merge-patch+json",
+        )
+
     async def create(self, resource: Resource, manifest: Object) -> Object:
         """Create an object."""
         body = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind}

@@ -13,6 +13,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object, Resource
 from cetacean_operator.decisions.plan import Doomed, EventSpec
 from cetacean_operator.reconciler import kube as api
+from cetacean_operator.reconciler import ownership
 from cetacean_operator.reconciler.kube import ApiError
 from cetacean_operator.reconciler.lease import Leadership
 from cetacean_operator.reconciler.store import Store
@@ -30,6 +31,9 @@ class KubeFace(Protocol):
         self, resource: api.Resource, manifest: Object, *, subresource: str | None = None, manager: str = ...
     ) -> Object:
         """Server-side apply."""
+
+    async def set_managers(self, resource: api.Resource, live: Object, managed: list[Object]) -> None:
+        """Set who manages which fields of an object."""
 
     async def create(self, resource: api.Resource, manifest: Object) -> Object:
         """Create an object."""
@@ -76,7 +80,13 @@ class Writer:
         resource = api.BY_KIND[manifest["kind"]]
         if manifest["kind"] == "Deployment" and live is not None and "replicas" not in manifest["spec"]:
             await self._hand_replicas_over(resource, manifest, live)
-        self._put(await self._led(lambda: self._kube.apply(resource, manifest)))
+        try:
+            answer = await self._led(lambda: self._kube.apply(resource, manifest))
+        except ApiError as error:
+            if error.code != 422 or live is None or not await self._adopt(resource, manifest):
+                raise
+            answer = await self._led(lambda: self._kube.apply(resource, manifest))
+        self._put(answer)
 
     async def delete(self, namespace: str, doomed: Doomed) -> None:
         """Delete one child."""
@@ -135,6 +145,16 @@ class Writer:
         meta = {key: manifest["metadata"][key] for key in ("namespace", "name")}
         held = {"metadata": meta, "spec": {"replicas": int(live["spec"].get("replicas", 1))}}
         await self._led(lambda: self._kube.apply(resource, held, manager=_HANDOVER))
+
+    async def _adopt(self, resource: api.Resource, manifest: Object) -> bool:
+        """Make ours what others have written into a child; return whether there was anything."""
+        meta = manifest["metadata"]
+        live = await self._kube.get(resource, meta["namespace"], meta["name"])
+        managed = ownership.adopted((live or {"metadata": {}})["metadata"].get("managedFields", ()))
+        if live is None or managed is None:
+            return False
+        await self._led(lambda: self._kube.set_managers(resource, live, managed))
+        return True
 
     async def _led(self, write: Callable[[], Awaitable[T]]) -> T:
         async with asyncio.timeout(self._leadership.require()):

@@ -139,3 +139,13 @@ def test_paths() -> None:
     assert CHILDREN[0].path("sea") == "/apis/apps/v1/namespaces/sea/deployments"
     assert CHILDREN[0].api_version == "apps/v1"
     assert PODS.api_version == "v1"
+
+
+async def test_managers_are_set_on_what_was_read(server: Server, kube: Kube) -> None:
+    server.answers = [answer({})]
+    live = {"metadata": {"namespace": "sea", "name": "whales", "resourceVersion": "7", "labels": {"a": "b"}}}
+    await kube.set_managers(CHILDREN[1], live, [{"manager": "x"}])
+    ((method, path, query, body),) = server.requests
+    assert (method, path, query) == ("PATCH", "/api/v1/namespaces/sea/services/whales", {})
+    assert body == {"metadata": {"resourceVersion": "7", "managedFields": [{"manager": "x"}]}}
+    assert server.headers["Content-Type"] == "application/merge-patch+json"
