@@ -16,6 +16,8 @@ _BINARY = {suffix: Decimal(1024) ** (power + 1) for power, suffix in enumerate((
 _DECIMAL = {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("num", start=-3)}
 _DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", start=1)}
 _QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
+# Empty says something here: which kind of volume it is, or that all are meant.
+_TELLING = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
 # What the API server merges lists by, instead of replacing them.
 _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
 
@@ -36,7 +38,11 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
     if isinstance(wanted, dict) and isinstance(live, dict):
         for key, value in wanted.items():
             inner = quantities or key in _QUANTITIES
-            yield from differences(value, live.get(key), f"{path}.{key}" if path else key, quantities=inner)
+            where = f"{path}.{key}" if path else key
+            if key in _TELLING and isinstance(value, dict) and live.get(key) is None:
+                yield where
+            else:
+                yield from differences(value, live.get(key), where, quantities=inner)
     elif isinstance(wanted, list) and isinstance(live, list):
         yield from _lists(wanted, live, path)
     elif not _same(wanted, live, quantities=quantities):

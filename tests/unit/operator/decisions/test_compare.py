@@ -52,6 +52,10 @@ def test_fields_of_others_do_not_count(wanted: dict[str, Any], others: dict[str,
         ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1G"}}, ["limits.memory"]),
         ({"emptyDir": {"sizeLimit": "0.5Gi"}}, {"emptyDir": {"sizeLimit": "512Mi"}}, []),
         ({"value": "1000m"}, {"value": "1"}, ["value"]),
+        # Empty, and yet it says which kind of volume it is, or that all are meant.
+        ({"emptyDir": {}}, {"emptyDir": {}}, []),
+        ({"v": [{"name": "a", "emptyDir": {}}]}, {"v": [{"name": "a", "secret": {}}]}, ["v[a].emptyDir"]),
+        ({"from": [{"podSelector": {}}]}, {"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, ["from[0].podSelector"]),
     ],
 )
 def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
