@@ -94,7 +94,7 @@ class Metrics:
         self._passed_over = Gauge(
             f"{PREFIX}engine_passed_over",
             "1 for a faster engine that does not compute: absent, failed, or disagrees with torch-eager.",
-            ("engine", "reason"),
+            ("engine", "network", "reason"),
             registry=self.registry,
         )
         self.registry.register(_Figures(self))
@@ -103,7 +103,7 @@ class Metrics:
     def passed_over(self, engines: Iterable[PassedOver]) -> None:
         """Show which faster engines do not compute, and why."""
         for one in engines:
-            self._passed_over.labels(one.engine, one.reason).set(1)
+            self._passed_over.labels(one.engine, one.network, one.reason).set(1)
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request for predictions; `endpoint` must be one of few."""

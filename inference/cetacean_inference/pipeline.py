@@ -134,9 +134,9 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
         del gate, networks  # from here on only an engine that computes with torch's weights holds them
         pipeline = TorchPipeline(
             identity=_identity(settings, files.checkpoint, files.gate_weights, engine),
-            gate=engine.runners.gate,
+            gate=engine.gate,
             gate_side=gate_side,
-            identification=engine.runners.identification,
+            identification=engine.identification,
             identification_side=settings.model.input_size,
             individuals=tuple(zip(classes, species, strict=True)),
             held=[

@@ -38,6 +38,8 @@ class PassedOver:
     """An engine that would be faster, and why it does not compute."""
 
     engine: str
+    network: str
+    """`gate` or `identification`."""
     reason: Literal["absent", "failed", "disagrees"]
     detail: str
     """What was expected and what came."""

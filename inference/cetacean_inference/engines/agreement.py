@@ -5,15 +5,14 @@ What compiles a network may also lose precision or be plainly wrong on some proc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cetacean_inference.engines.base import Networks, Runner, Runners, Scored
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.engines.base import Runner, Scored
+from cetacean_inference.models.preprocessing import Pixels
 
 BATCHES: Final = (1, 3, 8)
 """Sizes of the batches that are compared: alone, odd, and full."""
@@ -21,33 +20,9 @@ PICTURES: Final = sum(BATCHES)
 SIZE: Final = (320, 240)
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The pictures as both networks take them."""
-
-    gate: Pixels
-    identification: Pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What an engine says of the pictures."""
-
-    scores: Scored
-    """Cetacean scores, (N,)."""
-    best: np.ndarray[tuple[int], np.dtype[np.intp]]
-    """Row of the likeliest individual, (N,)."""
-    likeliest: Scored
-    """Its probability, (N,)."""
-
-
-def calibration(networks: Networks) -> Calibration:
-    """The same pictures each time, in the sizes of these networks."""
-    drawn = list(draw())
-    return Calibration(
-        gate=np.stack([crop_centre(picture, networks.gate_side) for picture in drawn]),
-        identification=np.stack([squash(picture, networks.identification_side) for picture in drawn]),
-    )
+def prepared(cut: Callable[[Image.Image, int], Pixels], side: int) -> Pixels:
+    """The same pictures each time, as a network takes them: (N, side, side, 3)."""
+    return np.stack([cut(picture, side) for picture in draw()])
 
 
 def draw() -> Iterator[Image.Image]:
@@ -71,35 +46,31 @@ def draw() -> Iterator[Image.Image]:
         yield picture
 
 
-def figures(runners: Runners, pictures: Calibration) -> Figures:
-    """Compute all pictures, in batches of several sizes."""
-    scores = _in_batches(runners.gate, pictures.gate)
-    probabilities = _in_batches(runners.identification, pictures.identification)
-    return Figures(scores=scores, best=probabilities.argmax(axis=1), likeliest=probabilities.max(axis=1))
+def in_batches(run: Runner, pictures: Pixels) -> Scored:
+    """What an engine says of all pictures, computed in batches of several sizes."""
+    return np.concatenate([run(batch) for batch in np.split(pictures, np.cumsum(BATCHES)[:-1])])
 
 
-def disagreement(found: Figures, reference: Figures, *, allowed: float) -> str | None:
-    """What keeps an engine from serving, in words; None when nothing does.
+def gate_disagreement(found: Scored, reference: Scored, *, allowed: float) -> str | None:
+    """What keeps an engine from computing the gate, in words; None when nothing does.
 
     Args:
-        found: what the engine says.
-        reference: what eager torch says.
-        allowed: largest difference of a cetacean score.
+        found: the engine's cetacean scores, (N,).
+        reference: eager torch's.
+        allowed: largest difference of a score.
     """
-    # NaN compares as false, and must not pass.
-    deviation = float(np.abs(found.scores - reference.scores).max())
+    deviation = float(np.abs(found - reference).max())
+    # Not `>`: NaN must not pass.
     if not deviation <= allowed:
         return f"cetacean_score: expected within {allowed:g} of torch-eager's, got {deviation:.4g} away"
-    if not np.isfinite(found.likeliest).all():
-        return "probability: expected finite figures, got others"
-    different = int((found.best != reference.best).sum())
-    if different:
-        return (
-            f"likeliest individual: expected torch-eager's, got another for {different} of {len(found.best)} pictures"
-        )
     return None
 
 
-def _in_batches(run: Runner, pixels: Pixels) -> Scored:
-    ends = np.cumsum(BATCHES)
-    return np.concatenate([run(batch) for batch in np.split(pixels, ends[:-1])])
+def identification_disagreement(found: Scored, reference: Scored) -> str | None:
+    """The same for the identification: probabilities (N, K), of which the largest must be the same individual's."""
+    if not np.isfinite(found).all():
+        return "probability: expected finite figures, got others"
+    different = int((found.argmax(axis=1) != reference.argmax(axis=1)).sum())
+    if different:
+        return f"likeliest individual: expected torch-eager's, got another for {different} of {len(found)} pictures"
+    return None

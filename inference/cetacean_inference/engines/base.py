@@ -31,14 +31,6 @@ class Networks:
     identification_side: int
 
 
-@dataclass(frozen=True, slots=True)
-class Runners:
-    """Both models, ready to be called."""
-
-    gate: Runner
-    identification: Runner
-
-
 class Engine(Protocol):
     """Turns a network into something that can be called with a batch of any size."""
 
@@ -50,15 +42,3 @@ class Engine(Protocol):
     def compile(self, network: nn.Module, *, side: int) -> Runner:
         """Prepare a network whose input is (N, side, side, 3) in bytes."""
         ...
-
-
-def compile_both(engine: Engine, networks: Networks) -> Runners:
-    """Prepare both models.
-
-    Raises:
-        EngineAbsent: as the engine says.
-    """
-    return Runners(
-        gate=engine.compile(networks.gate, side=networks.gate_side),
-        identification=engine.compile(networks.identification, side=networks.identification_side),
-    )

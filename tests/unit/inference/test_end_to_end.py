@@ -168,8 +168,9 @@ async def test_metrics_tell_the_engine_and_which_were_passed_over(
     assert service.close(timeout_seconds=10)
     pipeline.close()
     assert 'engine="torch-eager"' in exposed
-    for name in ("openvino-bf16", "openvino-fp32"):
-        assert f'cetacean_inference_engine_passed_over{{engine="{name}",reason="absent"}} 1.0' in exposed
+    for network in ("gate", "identification"):
+        labels = f'engine="openvino-fp32",network="{network}",reason="absent"'
+        assert f"cetacean_inference_engine_passed_over{{{labels}}} 1.0" in exposed
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what is said where there is no CUDA device")
