@@ -28,7 +28,7 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 .PHONY: check check-metrics test-unit test-api test-e2e _prepare _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests
+	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests benchmarks
 	@$(VENV)/bin/lint-imports --no-cache
 
 BASELINE ?= reports/metrics_baseline.json
@@ -53,6 +53,11 @@ _test-api:
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
+
+##@ Benchmarks
+.PHONY: bench-inference
+bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
+	@$(PYTHON) -m benchmarks.inference
 
 ##@ Build
 .PHONY: venv images models cluster clean-cluster lock crd settings fmt

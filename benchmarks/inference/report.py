@@ -1,0 +1,101 @@
+"""What was measured, as JSON and as the table in the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.inference.clients import Seen
+
+CLIENTS: Final = (1, 4, 16)
+BEGIN, END = "<!-- inference: written by make bench-inference -->", "<!-- inference: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One server."""
+
+    seen: Mapping[int, Seen]
+    """By number of clients."""
+    ready_seconds: float
+    rss_mb: float
+    peak_mb: float
+
+    def figures(self) -> dict[str, float]:
+        """Rounded, by name."""
+        by_clients = {f"throughput_img_s_http_{clients}": self.seen[clients].throughput for clients in CLIENTS}
+        figures = {
+            "p50_ms_single": self.seen[1].percentile(50),
+            "p95_ms_single": self.seen[1].percentile(95),
+            **by_clients,
+            "rss_mb": self.rss_mb,
+            "peak_rss_mb": self.peak_mb,
+            "ready_seconds": self.ready_seconds,
+        }
+        return {name: round(value, 2) for name, value in figures.items()}
+
+
+def results(*, plain: Measured, ours: Measured, engine: str) -> dict[str, Any]:
+    """Everything, ours at the top level."""
+    ratios = {
+        f"throughput_ratio_http_{clients}": round(ours.seen[clients].throughput / plain.seen[clients].throughput, 2)
+        for clients in CLIENTS
+    }
+    return {
+        "engine": engine,
+        "cpu": _processor(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "load_average_at_end": round(os.getloadavg()[0], 1),
+        **ours.figures(),
+        **ratios,
+        "plain": plain.figures(),
+    }
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The documentation's table."""
+    rows = {
+        "one client: latency p50, ms": "p50_ms_single",
+        "one client: latency p95, ms": "p95_ms_single",
+        **{
+            f"{clients} client{'s'[: clients - 1]}: pictures/s": f"throughput_img_s_http_{clients}"
+            for clients in CLIENTS
+        },
+        "resident memory, MB": "rss_mb",
+        "highest resident memory, MB": "peak_rss_mb",
+        "time to ready, s": "ready_seconds",
+    }
+    lines = [f"| | plain eager | ours ({found['engine']}) | ours / plain |", "|---|---:|---:|---:|"]
+    for title, name in rows.items():
+        plain, ours = found["plain"][name], found[name]
+        lines.append(f"| {title} | {plain:g} | {ours:g} | {ours / plain:.2f} |")
+    machine = (
+        f"{found['cpus']} processors ({found['cpu']}), both servers on the same machine as the clients and asked in "
+        f"turns; load average at the end {found['load_average_at_end']:g}."
+    )
+    return "\n".join([machine, "", *lines])
+
+
+def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
+    """Keep the figures.
+
+    Raises:
+        ValueError: when the document has no place for the table.
+    """
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    before, marker, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not marker or not end:
+        raise ValueError(f"{document}: expected the lines {BEGIN!r} and {END!r}")
+    document.write_text(f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}", encoding="utf-8")
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "unknown"

@@ -1,0 +1,77 @@
+"""Server processes: started, awaited, weighed, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+PATIENCE: Final = 300.0
+"""Seconds in which a server must be ready."""
+MEGABYTE: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One that is ready."""
+
+    url: str
+    pid: int
+    ready_seconds: float
+
+    def memory(self) -> tuple[float, float]:
+        """Resident set now and at its highest, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        now, peak = (re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM"))
+        if now is None or peak is None:
+            raise RuntimeError(f"expected VmRSS and VmHWM of process {self.pid}, got none")
+        return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], environment: Mapping[str, str], *, port: int, log: Path) -> Iterator[Server]:
+    """A server from the moment that it is ready.
+
+    Raises:
+        RuntimeError: when it ends, or is not ready in time.
+    """
+    begun = time.monotonic()
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], env={**os.environ, **environment}, stdout=stream, stderr=stream
+        )
+    try:
+        while not _ready(url):
+            if process.poll() is not None or time.monotonic() - begun > PATIENCE:
+                raise RuntimeError(f"expected {command[0]} to become ready within {PATIENCE:g} s, see {log}")
+            time.sleep(0.1)
+        yield Server(url, process.pid, time.monotonic() - begun)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/v2/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
