@@ -1,0 +1,74 @@
+"""The operator as a process, for the whole cluster or for one namespace; each module has its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from live_operator import Account, OperatorProcess, running
+
+from demo.kubectl import Kubectl
+from local_cluster import choose
+from local_cluster.local import LocalCluster
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For kubeconfigs and logs."""
+    return tmp_path_factory.mktemp("operator")
+
+
+@pytest.fixture(scope="session")
+def local_cluster() -> LocalCluster:
+    """The cluster made of processes, whose audit log can be read and whose API server can be killed."""
+    cluster = choose()
+    if not isinstance(cluster, LocalCluster):
+        pytest.skip(f"needs the local cluster, not {cluster.kind}")
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def home(kubectl: Kubectl) -> Iterator[Kubectl]:
+    """The administrator in the operator's own namespace."""
+    name = f"test-operator-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    yield replace(kubectl, namespace=name)
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def cluster_account(home: Kubectl, folder: Path) -> Iterator[Account]:
+    """May serve every namespace."""
+    with Account.granted(home, folder) as account:
+        yield account
+
+
+@pytest.fixture(scope="module")
+def namespaced_account(home: Kubectl, namespaced: Kubectl, folder: Path) -> Iterator[Account]:
+    """May serve the module's namespace."""
+    with Account.granted(home, folder, served=(namespaced.namespace,)) as account:
+        yield account
+
+
+@pytest.fixture(scope="module")
+def cluster_operator(cluster_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
+    """Serves every namespace."""
+    with running(cluster_account, folder) as operator:
+        yield operator
+        _remove_all(namespaced)
+
+
+@pytest.fixture(scope="module")
+def namespaced_operator(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
+    """Serves the module's namespace."""
+    with running(namespaced_account, folder) as operator:
+        yield operator
+        _remove_all(namespaced)
+
+
+def _remove_all(kubectl: Kubectl) -> None:
+    # In a namespace that is being deleted nothing may be created, and the operator would log that it was refused.
+    kubectl("delete", "cetaceanmodels", "--all", "--wait=true")

@@ -1,0 +1,150 @@
+"""Children on a real API server: applied, owned, repaired, collected; the resource's spec is never ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from live_operator import NOWHERE, OperatorProcess, condition, find, model, settled
+
+from demo.kubectl import Kubectl
+from demo.waiting import until
+
+EVERYTHING: dict[str, Any] = {
+    **NOWHERE,
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
+    "networkPolicy": {"enabled": True},
+}
+CHILDREN = (
+    "deployments/whales",
+    "services/whales",
+    "configmaps/whales-monitoring",
+    "poddisruptionbudgets/whales",
+    "horizontalpodautoscalers/whales",
+    "networkpolicies/whales",
+)
+
+
+@pytest.fixture(scope="module")
+def there(cluster_operator: OperatorProcess, namespaced: Kubectl) -> Kubectl:
+    """A namespace with a resource that has every kind of child; the operator serves the whole cluster."""
+    assert cluster_operator
+    namespaced.apply(model("whales", serving=EVERYTHING))
+    settled(namespaced, "whales")
+    return namespaced
+
+
+def managers(obj: dict[str, Any], *, of: str) -> set[str]:
+    """Who manages the top-level field `of`."""
+    return {entry["manager"] for entry in obj["metadata"]["managedFields"] if f"f:{of}" in entry["fieldsV1"]}
+
+
+def managed(kubectl: Kubectl, ref: str) -> dict[str, Any]:
+    return kubectl.get(ref, "--show-managed-fields")
+
+
+@pytest.mark.parametrize("ref", CHILDREN)
+def test_a_child_is_applied_and_owned(there: Kubectl, ref: str) -> None:
+    meta = (child := managed(there, ref))["metadata"]
+    owner = there.get("cetaceanmodel", "whales")
+    assert meta["ownerReferences"] == [
+        {
+            "apiVersion": "ecomarineai.org/v1alpha1",
+            "kind": "CetaceanModel",
+            "name": "whales",
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    assert managers(child, of="data" if ref.startswith("configmaps") else "spec") == {"cetacean-operator"}
+    ours = [entry for entry in meta["managedFields"] if entry["manager"] == "cetacean-operator"]
+    assert [entry["operation"] for entry in ours] == ["Apply"]
+    assert "finalizers" not in meta
+
+
+def test_the_resource_keeps_its_spec_and_gets_no_finalizer(there: Kubectl) -> None:
+    resource = managed(there, "cetaceanmodel/whales")
+    assert "cetacean-operator" not in managers(resource, of="spec")
+    assert managers(resource, of="status") == {"cetacean-operator"}
+    assert "finalizers" not in resource["metadata"]
+    assert "kopf" not in json.dumps(resource["metadata"])
+
+
+@pytest.mark.parametrize("ref", CHILDREN)
+def test_a_deleted_child_comes_back(there: Kubectl, ref: str) -> None:
+    before = there.get(ref)["metadata"]["uid"]
+    there("delete", ref, "--wait=false")
+
+    def back() -> bool:
+        found = find(there, ref)
+        return found is not None and found["metadata"]["uid"] != before
+
+    until(f"{ref} to be back", back, within=20)
+
+
+@pytest.mark.parametrize(
+    ("ref", "path", "value"),
+    [
+        ("services/whales", "/spec/ports/0/targetPort", 81),
+        # What cannot stand beside ours: a list is merged by its key, and a volume is of one kind only.
+        ("services/whales", "/spec/ports/0/port", 81),
+        ("deployments/whales", "/spec/template/spec/volumes/0", {"name": "weights", "secret": {"secretName": "s"}}),
+        ("deployments/whales", "/spec/template/spec/containers/0/image", "other:1"),
+        ("deployments/whales", "/metadata/labels/app.kubernetes.io~1managed-by", "someone"),
+        ("configmaps/whales-monitoring", "/data/monitoring.json", "{}"),
+        ("networkpolicies/whales", "/spec/ingress/0/ports/0/port", 1),
+        ("horizontalpodautoscalers/whales", "/spec/maxReplicas", 30),
+        ("poddisruptionbudgets/whales", "/metadata/ownerReferences/0/controller", False),
+    ],
+)
+def test_what_is_ours_is_repaired_and_what_is_not_stays(there: Kubectl, ref: str, path: str, value: Any) -> None:
+    before = there.get(ref)
+    there("label", ref, "team=sea", "--overwrite")
+    there("patch", ref, "--type=json", "-p", json.dumps([{"op": "replace", "path": path, "value": value}]))
+
+    def at(obj: Any) -> Any:
+        for part in path.strip("/").split("/"):
+            obj = obj[int(part)] if part.isdigit() else obj[part.replace("~1", "/")]
+        return obj
+
+    until(f"{ref}{path} to be repaired", lambda: at(there.get(ref)) == at(before), within=20)
+    assert there.get(ref)["metadata"]["labels"]["team"] == "sea"
+
+
+def test_what_someone_else_owns_is_left_alone_and_told(there: Kubectl) -> None:
+    there("create", "service", "clusterip", "taken", "--tcp=80:80")
+    before = there.get("service", "taken")
+    there.apply(model("taken"))
+    ready = condition(settled(there, "taken"), "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "NameTaken")
+    assert ready["message"] == "Service taken exists and is not this resource's: rename one of the two"
+    assert there.get("service", "taken") == before
+    assert find(there, "deployment", "taken") is None
+    there("delete", "service", "taken")
+    there("annotate", "cetaceanmodel", "taken", "try=again")
+    until("the Service to be ours", lambda: find(there, "deployment", "taken"), within=30)
+
+
+def test_a_child_that_is_no_longer_wanted_goes(there: Kubectl) -> None:
+    there.apply(model("shrinking", serving={"podDisruptionBudget": {"enabled": True}}))
+    settled(there, "shrinking")
+    assert find(there, "poddisruptionbudget", "shrinking") is not None
+    there.apply(model("shrinking", serving={"podDisruptionBudget": {"enabled": False}}))
+    until("the budget to go", lambda: find(there, "poddisruptionbudget", "shrinking") is None, within=20)
+
+
+def test_the_garbage_collector_removes_the_children(there: Kubectl) -> None:
+    serving = {"podDisruptionBudget": {"enabled": True}, "networkPolicy": {"enabled": True}}
+    there.apply(model("mortal", serving=serving))
+    settled(there, "mortal")
+    kinds = "deployments,services,configmaps,poddisruptionbudgets,networkpolicies"
+
+    def left() -> list[str]:
+        found = there.get(kinds, "-l", "ecomarineai.org/cetaceanmodel=mortal")["items"]
+        return [f"{item['kind']}/{item['metadata']['name']}" for item in found]
+
+    assert len(left()) == 5
+    there("delete", "cetaceanmodel", "mortal")
+    until("the children to go", lambda: not left(), within=40)
+    assert find(there, "cetaceanmodel", "mortal") is None

@@ -1,0 +1,62 @@
+"""The API server dies in the middle of a change, and what was wanted is there in the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from live_operator import Account, OperatorProcess, model, ready_because, running, settled
+
+from demo.kubectl import CommandError, Kubectl
+from demo.waiting import until
+from local_cluster.local import LocalCluster
+
+
+@pytest.fixture
+def operator(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
+    """One that outlives the API server."""
+    assert namespaced
+    with running(namespaced_account, folder, outage=True) as process:
+        yield process
+
+
+def answers(kubectl: Kubectl) -> bool:
+    try:
+        kubectl("get", "--raw", "/readyz")
+    except CommandError:
+        return False
+    return True
+
+
+def test_the_api_server_is_killed_in_the_middle_of_a_change(
+    operator: OperatorProcess, namespaced: Kubectl, local_cluster: LocalCluster
+) -> None:
+    several = [f"whales-{number}" for number in range(4)]
+    for name in several:
+        namespaced.apply(model(name))
+    for name in several:
+        settled(namespaced, name)
+    for name in several:
+        namespaced.apply(model(name, active="second"))
+    namespaced("delete", "service", several[0], "--wait=false")
+    local_cluster.signal_component("kube-apiserver", signal.SIGKILL)
+    until("the API server to be back", lambda: answers(namespaced), within=60)
+    for name in several:
+        resource = ready_because(namespaced, name, "ScaledToZero", within=60)
+        assert resource["status"]["rollout"]["model"] == "second"
+        assert [entry["model"] for entry in resource["status"]["history"]] == ["second", "first"]
+        template = namespaced.get("deployment", name)["spec"]["template"]
+        assert template["metadata"]["annotations"]["ecomarineai.org/model"] == "second"
+        until(f"the Service of {name}", partial(has_one, namespaced, "services", name), within=60)
+    assert operator.process.poll() is None
+    until("the operator to be ready", operator.ready, within=30)
+    # The watches live as well: a change made now is seen long before the next listing.
+    namespaced("delete", "configmap", f"{several[0]}-monitoring")
+    until("the ConfigMap to be back", partial(has_one, namespaced, "configmaps", several[0]), within=30)
+
+
+def has_one(kubectl: Kubectl, kind: str, name: str) -> bool:
+    return len(kubectl.get(kind, "-l", f"ecomarineai.org/cetaceanmodel={name}")["items"]) == 1

@@ -1,0 +1,274 @@
+"""The operator as a process against a real API server, under a ServiceAccount that has what the chart grants and no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from demo.kubectl import CommandError, Kubectl
+from demo.waiting import until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHART = REPOSITORY / "charts/cetacean-operator"
+_CODE = os.pathsep.join(str(REPOSITORY / folder) for folder in ("operator", "models"))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A ServiceAccount with the chart's roles."""
+
+    kubectl: Kubectl
+    """kubectl as this account, in its own namespace."""
+    name: str
+    served: tuple[str, ...]
+    """The namespaces its roles are for; empty: a ClusterRole."""
+
+    @property
+    def user(self) -> str:
+        """As the API server names it."""
+        return f"system:serviceaccount:{self.kubectl.namespace}:{self.name}"
+
+    @classmethod
+    @contextmanager
+    def granted(cls, admin: Kubectl, folder: Path, *, served: tuple[str, ...] = ()) -> Iterator[Account]:
+        """Apply the chart's own roles in kubectl's namespace; `folder` takes the kubeconfig."""
+        name = f"operator-{uuid.uuid4().hex[:8]}"
+        manifests = admin.run_helm(
+            *("template", name, str(CHART), f"--set=fullnameOverride={name}", "--set=rbac.aggregate=false"),
+            *("--set=crds.install=false", f"--set-json=watchNamespaces={json.dumps(served)}"),
+            *("--show-only=templates/rbac.yaml", "--show-only=templates/serviceaccount.yaml"),
+        )
+        objects = [found for found in yaml.safe_load_all(manifests) if found]
+        for found in objects:
+            _where(admin, found).apply(found)
+        try:
+            kubeconfig = folder / f"{name}.kubeconfig"
+            kubeconfig.write_text(_kubeconfig(admin, admin("create", "token", name, "--duration=1h").strip()))
+            yield cls(replace(admin, kubeconfig=kubeconfig, context=None), name, served)
+        finally:
+            for found in objects:
+                ref = f"{found['kind']}/{found['metadata']['name']}"
+                _where(admin, found)("delete", ref, "--ignore-not-found", "--wait=false")
+
+
+def _where(admin: Kubectl, manifest: Mapping[str, Any]) -> Kubectl:
+    return replace(admin, namespace=manifest["metadata"].get("namespace", admin.namespace))
+
+
+def _kubeconfig(admin: Kubectl, token: str) -> str:
+    cluster = json.loads(admin("config", "view", "--minify", "--raw", "-o", "json"))["clusters"][0]["cluster"]
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "operator",
+        "clusters": [{"name": "there", "cluster": cluster}],
+        "users": [{"name": "operator", "user": {"token": token}}],
+        "contexts": [{"name": "operator", "context": {"cluster": "there", "user": "operator"}}],
+    }
+    text: str = yaml.safe_dump(content)
+    return text
+
+
+class OperatorProcess:
+    """One `python -m cetacean_operator run`."""
+
+    def __init__(self, account: Account, folder: Path, identity: str, settings: Mapping[str, object]) -> None:
+        """Start it; `settings` are its fields by name, the log goes into `folder`."""
+        self.identity = identity
+        self.log = folder / f"{account.name}-{identity}.log"
+        given: dict[str, object] = {
+            "namespaces": ",".join(account.served),
+            "lease_name": account.name,
+            "lease_namespace": account.kubectl.namespace,
+            "lease_identity": identity,
+            "probes_host": "127.0.0.1",
+            "probes_port": 0,
+            "metrics_port": 0,
+        } | dict(settings)
+        environment = {f"CETACEAN_OPERATOR_{name.upper()}": str(value) for name, value in given.items()}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cetacean_operator", "run"],
+                env={**os.environ, "PYTHONPATH": _CODE, "KUBECONFIG": str(account.kubectl.kubeconfig), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait for /readyz."""
+        until(f"/readyz of {self.identity}", self.ready, within=60)
+
+    def ports(self) -> tuple[str, str] | None:
+        """Return the ports of probes and metrics, as soon as the process has them."""
+        found = re.search(r"probes on port (\d+), metrics on port (\d+)", self.log.read_text())
+        return (found[1], found[2]) if found else None
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric without labels."""
+        ports = self.ports()
+        assert ports, "not started yet"
+        text = httpx.get(f"http://127.0.0.1:{ports[1]}/metrics", trust_env=False).text
+        (value,) = [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        ]
+        return value
+
+    def leads(self) -> bool:
+        """Whether it holds the lease, by its own word."""
+        return self.metric("cetacean_operator_leader") == 1.0
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return what it logged; a line that is no JSON counts as an error."""
+        lines = [line for line in self.log.read_text().splitlines() if line]
+        return [
+            json.loads(line)
+            if line.startswith("{")
+            else {"level": "ERROR", "reason": "NoJSON", "message": line, "logger": ""}
+            for line in lines
+        ]
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return what no run may log: errors, and that it was not allowed something."""
+        return [
+            record
+            for record in self.records()
+            if record["level"] in ("ERROR", "CRITICAL") or re.search(r"\b403\b|is forbidden: User", record["message"])
+        ]
+
+    def ready(self) -> bool:
+        """Ask /readyz."""
+        assert self.process.poll() is None, f"the operator ended: {self.log.read_text()[-2000:]}"
+        if (ports := self.ports()) is None:
+            return False
+        try:
+            return httpx.get(f"http://127.0.0.1:{ports[0]}/readyz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def running(
+    account: Account, folder: Path, *, identity: str = "one", outage: bool = False, **settings: object
+) -> Iterator[OperatorProcess]:
+    """Run the operator until the block ends; it must have lacked no right and logged no error.
+
+    With `outage` the API server goes away meanwhile: what is tried again is no error then, and a refusal none either,
+    as the API server authorizes nobody until it has read the roles.
+    """
+    operator = OperatorProcess(account, folder, identity, settings)
+    try:
+        operator.wait_until_ready()
+        yield operator
+        until(f"the lease of {identity}", lambda: operator.process.poll() is not None or operator.leads(), within=30)
+    finally:
+        if operator.process.poll() is None:
+            status = operator.end(signal.SIGTERM)
+            assert status == 0, f"exit status {status}"
+        print(operator.log.read_text()[-6000:])
+    passing = [fault for fault in operator.faults() if outage and _passes(fault)]
+    assert [fault for fault in operator.faults() if fault not in passing] == []
+
+
+def _passes(record: Mapping[str, Any]) -> bool:
+    return record["level"] in ("INFO", "WARNING") or (
+        record["logger"].startswith("kopf.") and "will retry" in record["message"]
+    )
+
+
+def model(name: str, *, active: str = "first", serving: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """A CetaceanModel with two entries that both pass the gate; no replicas unless `serving` says so."""
+    entries = [
+        {
+            "name": entry,
+            "version": version,
+            "architecture": "CetaceanIdentificationModel",
+            "weightsUrl": f"https://example.org/{entry}.ckpt",
+            "sha256": digit * 64,
+            "metrics": {
+                "tpr": 0.95,
+                "tnr": 0.92,
+                "cetaceanScoreMean": 0.9,
+                "sampleSize": 200,
+                "evaluationSet": "test",
+            },
+        }
+        for entry, version, digit in (("first", "1.0.0", "a"), ("second", "1.1.0", "b"))
+    ]
+    return {
+        "apiVersion": "ecomarineai.org/v1alpha1",
+        "kind": "CetaceanModel",
+        "metadata": {"name": name},
+        "spec": {
+            "registry": {"schemaVersion": "1.0", "active": active, "models": entries},
+            "serving": {"image": "127.0.0.1:1/absent:1", "replicas": 0, **(serving or {})},
+            **spec,
+        },
+    }
+
+
+NOWHERE: Mapping[str, Any] = {"nodeSelector": {"sea": "deep"}}
+"""For `serving`: pods that no node takes, so that nothing needs to start."""
+
+
+def settled(kubectl: Kubectl, name: str, *, within: float = 30.0) -> dict[str, Any]:
+    """Wait until the operator has acted on the resource's present generation; return the resource."""
+
+    def probe() -> dict[str, Any] | None:
+        found = kubectl.get("cetaceanmodel", name)
+        seen = found.get("status", {}).get("observedGeneration")
+        return found if seen == found["metadata"]["generation"] else None
+
+    return until(f"{name} to be acted on", probe, within=within) or {}
+
+
+def ready_because(kubectl: Kubectl, name: str, reason: str, *, within: float = 40.0) -> dict[str, Any]:
+    """Wait until the condition Ready has this reason for the resource's present generation; return the resource."""
+
+    def probe() -> dict[str, Any] | None:
+        found = kubectl.get("cetaceanmodel", name)
+        ready = condition(found, "Ready")
+        seen = (ready.get("reason"), ready.get("observedGeneration"))
+        return found if seen == (reason, found["metadata"]["generation"]) else None
+
+    return until(f"{name} to be told {reason}", probe, within=within) or {}
+
+
+def condition(resource: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """A condition of a resource; empty where there is none."""
+    found: Mapping[str, Any] = next(
+        (item for item in resource.get("status", {}).get("conditions", ()) if item["type"] == kind), {}
+    )
+    return found
+
+
+def find(kubectl: Kubectl, *arguments: str) -> dict[str, Any] | None:
+    """`kubectl get` of one object, None where there is none."""
+    try:
+        return kubectl.get(*arguments)
+    except CommandError as error:
+        if "(NotFound)" in str(error):
+            return None
+        raise
