@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,10 +44,14 @@ class Module:
         return MODULES / (self.pins or self.name)
 
     @property
+    def tag_flags(self) -> list[str]:
+        """Build tags, as arguments."""
+        return ["-tags", self.tags] if self.tags else []
+
+    @property
     def flags(self) -> list[str]:
         """Arguments of `go build`."""
-        tags = ["-tags", self.tags] if self.tags else []
-        return ["-trimpath", "-buildvcs=false", *tags, "-ldflags", " ".join(("-s", "-w", *self.link))]
+        return ["-trimpath", "-buildvcs=false", *self.tag_flags, "-ldflags", " ".join(("-s", "-w", *self.link))]
 
     @property
     def digest(self) -> str:
@@ -92,10 +97,16 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
         if not wanted:
             return
         check_go()
-        bars = Bars(console())
-        with bars.live(), ThreadPoolExecutor(_PARALLEL) as pool:
-            for built in [pool.submit(_build, module, layout, bars) for module in wanted]:
-                built.result()
+        builder = _Builder(layout, Bars(console()))
+        with builder.bars.live(), ThreadPoolExecutor(_PARALLEL) as pool:
+            try:
+                for built in [pool.submit(builder.build, module) for module in wanted]:
+                    built.result()
+            except BaseException:
+                # The pool waits for its threads, and those for Go: whoever interrupts must not wait for minutes.
+                pool.shutdown(wait=False, cancel_futures=True)
+                builder.stop()
+                raise
 
 
 def check_go() -> None:
@@ -117,32 +128,75 @@ def _is_built(module: Module, layout: Layout) -> bool:
     return _stamp(module, layout).exists() and all((layout.bin / name).exists() for name in module.binaries)
 
 
-def _build(module: Module, layout: Layout, bars: Bars) -> None:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    title = f"building {module.name}"
-    packages = _packages(module, environment)
-    bars.begin(title, packages, "packages")
-    output = layout.bin / f".partial-{module.name}"
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir()
-    layout.build_logs.mkdir(parents=True, exist_ok=True)
-    log = layout.build_logs / f"{module.name}.log"
-    # -v names each package as it is compiled; those that are in Go's own build cache are not named.
-    command = ["go", "build", "-v", *module.flags, "-o", f"{output}/", module.target]
-    done = 0
-    with (
-        log.open("w", encoding="utf-8") as lines,
-        subprocess.Popen(
-            command, cwd=module.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            lines.write(line)
+class _Builder:
+    """Runs Go; can be stopped from another thread."""
+
+    def __init__(self, layout: Layout, bars: Bars) -> None:
+        self.bars = bars
+        self._layout = layout
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End what runs, as Ctrl-C would, and begin nothing more."""
+        self._stopped = True
+        for process in list(self._running):
+            process.send_signal(signal.SIGINT)
+
+    def build(self, module: Module) -> None:
+        """Build one module into the folder of programs."""
+        title = f"building {module.name}"
+        packages = len(self._run(module, ["list", "-deps", *module.tag_flags, module.target]))
+        self.bars.begin(title, packages, "packages")
+        output = self._layout.bin / f".partial-{module.name}"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
+        done = 0
+
+        def count(line: str) -> None:
+            nonlocal done
             if not line.startswith("go: "):
                 done = min(done + 1, packages)
-                bars.advance(title, done, packages)
-    if process.returncode != 0:
-        raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
+                self.bars.advance(title, done, packages)
+
+        # -v names each package as it is compiled; those that are in Go's own build cache are not named.
+        self._run(module, ["build", "-v", *module.flags, "-o", f"{output}/", module.target], count)
+        _install(module, output, self._layout)
+        self.bars.end(title, packages)
+
+    def _run(self, module: Module, arguments: list[str], each: Callable[[str], None] | None = None) -> list[str]:
+        """Run Go in the module's folder, its output in a log; return the lines."""
+        if self._stopped:
+            raise ClusterError(f"building {module.name}: stopped")
+        self._layout.build_logs.mkdir(parents=True, exist_ok=True)
+        log = self._layout.build_logs / f"{module.name}.log"
+        lines = []
+        with (
+            log.open("w", encoding="utf-8") as output,
+            subprocess.Popen(
+                ["go", *arguments],
+                cwd=module.folder,
+                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            self._running.add(process)
+            for line in process.stdout or ():
+                output.write(line)
+                lines.append(line)
+                if each is not None:
+                    each(line)
+        self._running.discard(process)
+        if process.returncode != 0:
+            raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
+        # Downloads are told among the rest.
+        return [line for line in lines if not line.startswith("go: ")]
+
+
+def _install(module: Module, output: Path, layout: Layout) -> None:
+    """Move what was built to its place, and note of what state of the pins it is."""
     if missing := [name for name in module.binaries if not (output / name).exists()]:
         # etcd's main package is called `server`; a module's own main package by the last part of its name.
         made = [path for path in output.iterdir() if path.name not in module.binaries]
@@ -155,22 +209,6 @@ def _build(module: Module, layout: Layout, bars: Bars) -> None:
     for outdated in layout.bin.glob(f".{module.name}-*"):
         outdated.unlink()
     _stamp(module, layout).touch()
-    bars.end(title, packages)
-
-
-def _packages(module: Module, environment: dict[str, str]) -> int:
-    """How many packages go into it; downloads the modules, which is shown as that of the build."""
-    listed = subprocess.run(
-        ["go", "list", "-deps", *(["-tags", module.tags] if module.tags else []), module.target],
-        cwd=module.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode != 0:
-        raise ClusterError(f"building {module.name} failed:\n{listed.stderr.strip()[-2000:]}")
-    return len(listed.stdout.split())
 
 
 def last_lines(path: Path, count: int = 15) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from local_cluster import builds
 from local_cluster.builds import Module, check_go, ensure_built
 from local_cluster.face import ClusterError
 from local_cluster.layout import Layout
+from local_cluster.progress import Bars, console
 from workspace import MissingError
 
 Program = Callable[[str, str], None]
@@ -117,3 +121,28 @@ def test_a_missing_go_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_every_module_is_pinned_with_checksums(module: Module) -> None:
     assert (module.folder / "go.mod").exists()
     assert (module.folder / "go.sum").exists()
+
+
+def test_a_build_that_is_stopped_does_not_wait_for_go(
+    module: Module, layout: Layout, program: Program, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)  # nobody ever writes to it
+    program("go", f'case "$1" in list) echo a ;; build) echo a; exec cat {fifo} ;; esac')
+    compiling = threading.Event()
+
+    class Told(Bars):
+        def advance(self, name: str, done: int, total: int) -> None:
+            compiling.set()
+
+    builder = builds._Builder(layout, Told(console()))
+    layout.bin.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(builder.build, module)
+        assert compiling.wait(30)
+        builder.stop()
+        with pytest.raises(ClusterError, match="building tools failed"):
+            building.result(30)
+    with pytest.raises(ClusterError, match="building tools: stopped"):
+        builder.build(module)
+    assert not (layout.bin / "one").exists()
