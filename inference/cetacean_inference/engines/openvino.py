@@ -1,5 +1,8 @@
 """OpenVINO on the CPU: the network is traced once, compiled for this very processor, and the torch weights let go.
 
+It is compiled for one picture at a time: with every thread on one picture the processor is busy already, its caches
+hold the layers between, and a fixed shape takes a fraction of the memory that batches of any size do.
+
 An optional extra: where the package is missing the module still imports, and the engine says that it is absent.
 """
 
@@ -11,6 +14,7 @@ import warnings
 from functools import cache
 from typing import Any, Final, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,7 +41,7 @@ def _openvino() -> Any:
 
 
 class OpenVinoEngine:
-    """Runs networks on the CPU in one stream, with every thread on one batch.
+    """Runs networks on the CPU in one stream, with every thread on one picture.
 
     Args:
         precision: of what is computed between the layers; inputs and outputs stay as they are.
@@ -54,7 +58,7 @@ class OpenVinoEngine:
         return f"openvino-{self._precision}"
 
     def compile(self, network: nn.Module, *, side: int) -> Runner:
-        """Trace and compile for batches of any size.
+        """Trace and compile; a batch is computed picture by picture.
 
         Raises:
             EngineAbsent: when OpenVINO is not there, or the processor does not compute in this precision.
@@ -78,9 +82,11 @@ class OpenVinoEngine:
         request = compiled.create_infer_request()
 
         def run(images: Pixels) -> Scored:
-            request.infer([images], share_inputs=True)
-            result: Scored = request.get_output_tensor(0).data.copy()
-            return result
+            results: list[Scored] = []
+            for start in range(len(images)):
+                request.infer([images[start : start + 1]], share_inputs=True)
+                results.append(request.get_output_tensor(0).data.copy())
+            return np.concatenate(results)
 
         return run
 
@@ -90,5 +96,5 @@ def _converted(openvino: Any, network: nn.Module, *, side: int) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         # Newer torch would have us export, which takes several times as long; OpenVINO traces by itself.
         warnings.simplefilter("ignore")
-        shape = openvino.PartialShape([-1, side, side, 3])
+        shape = openvino.PartialShape([1, side, side, 3])
         return openvino.convert_model(network, example_input=example, input=[shape])
