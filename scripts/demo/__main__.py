@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import subprocess
 import sys
 
@@ -19,7 +18,7 @@ from demo_models import ensure_models
 from local_cluster import Cluster, ClusterError, choose
 from local_cluster.__main__ import alone
 from local_cluster.layout import Layout
-from workspace import MissingError
+from workspace import MissingError, end_like_ctrl_c
 
 NAMESPACE = "demo"
 
@@ -30,8 +29,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the cluster up and say how to reach it")
     parser.add_argument("--prepare", action="store_true", help="train the models and build the images, nothing else")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    end_like_ctrl_c()
     console = Console(width=None if sys.stdout.isatty() else 160)
     report = Report(console)
     try:
@@ -49,10 +47,6 @@ def main() -> int:
     except (CommandError, NotSoError, subprocess.CalledProcessError) as error:
         console.print(f"the demo could not begin: {error}", style="red", markup=False)
         return 1
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _run(cluster: Cluster, report: Report, *, keep: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cetacean_registry import ModelEntry
 from demo.report import Report
-from demo.stage import POD_LABEL, Stage
+from demo.stage import Stage
 from demo.traffic import BackgroundTraffic
 from demo.waiting import until
 
@@ -229,6 +229,3 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 def _short(detection: dict[str, Any]) -> str:
     keys = ("class_animal", "id_animal", "probability", "is_cetacean", "cetacean_score", "model_version")
     return ", ".join(f"{key}={detection[key]}" for key in keys)
-
-
-__all__ = ["NAME", "POD_LABEL", "Demo"]

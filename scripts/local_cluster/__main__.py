@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from filelock import FileLock, Timeout
 from local_cluster.choice import choose
 from local_cluster.face import Cluster, ClusterError
 from local_cluster.layout import Layout
-from workspace import MissingError
+from workspace import MissingError, end_like_ctrl_c
 
 PASSED_ON = ("kubectl", "helm", "run")
 """Commands whose arguments are another program's."""
@@ -38,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not argparse's REMAINDER, which takes no option right after the command.
         given, passed_on = given[:1], given[1:]
     options = _parser().parse_args(given)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    end_like_ctrl_c()
     try:
         return _run(options, passed_on, choose())
     except KeyboardInterrupt:
@@ -48,10 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ClusterError, MissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

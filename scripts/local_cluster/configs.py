@@ -12,7 +12,6 @@ import yaml
 from local_cluster.layout import CNI_PLUGINS, CONTAINERD_SOCKET, NODE, POD_CIDR, RUNC, Layout, Link
 
 PAUSE_IMAGE = "localhost/pause:1"
-CGROUP_CONTROLLERS = "/sys/fs/cgroup"
 
 
 def write_all(layout: Layout, link: Link) -> None:

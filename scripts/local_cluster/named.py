@@ -32,12 +32,12 @@ class NamedCluster:
     @property
     def kubectl(self) -> Path:
         """The user's own, or one built here."""
-        return Path(shutil.which("kubectl") or self.layout.bin / "kubectl")
+        return Path(shutil.which("kubectl") or self.layout.kubectl)
 
     @property
     def helm(self) -> Path:
         """Built here: the charts want Helm 4."""
-        return self.layout.bin / "helm"
+        return self.layout.helm
 
     def is_up(self) -> bool:
         """Whether its API server answers."""

@@ -88,7 +88,8 @@ class Reconciler:
         if plan.intent is not None:
             # First the intent, then the deed: whoever takes over in between knows why.
             resource = await self._tell(resource, replace(plan, status=plan.intent))
-        plan, refusal = await self._settle(resource, observed, drift)
+            plan = decide(resource, observed, self._clock())
+        plan, refusal = await self._settle(resource, observed, plan, drift)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
         if not observed.unasked or not resource.status:
             # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
@@ -97,10 +98,11 @@ class Reconciler:
             raise refusal
         return plan.requeue_after
 
-    async def _settle(self, resource: Resource, observed: Observed, drift: Drift) -> tuple[Plan, ApiError | None]:
+    async def _settle(
+        self, resource: Resource, observed: Observed, plan: Plan, drift: Drift
+    ) -> tuple[Plan, ApiError | None]:
         """Apply and look again until nothing is left to apply."""
         key = (resource.namespace, resource.name)
-        plan = decide(resource, observed, self._clock())
         for _ in range(_ROUNDS):
             if not plan.apply and not plan.delete:
                 break
