@@ -66,6 +66,7 @@ class Bench:
             leadership=self.lease,
             metrics=self.metrics,
             clock=self.clock,
+            monotonic=lambda: self.clock().timestamp(),
         )
         self.pods = 0
 

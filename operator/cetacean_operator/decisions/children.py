@@ -97,6 +97,8 @@ def _deployment(name: str, serving: Serving, rollout: Rollout) -> Object:
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": serving.progress_deadline_seconds,
+        # Ours as well, so that the resource wins over `kubectl rollout pause`: a rollout that waits is none.
+        "paused": False,
         "template": pod_template(name=name, serving=serving, rollout=rollout),
     }
     if serving.autoscaling:

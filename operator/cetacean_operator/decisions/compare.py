@@ -18,6 +18,8 @@ _DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("
 _QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
 # Empty says something here: which kind of volume it is, or that all are meant.
 _TELLING = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
+# False is written as nothing there, and means the same.
+_OMITTED = frozenset({"paused"})
 # What the API server merges lists by, instead of replacing them.
 _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
 
@@ -41,6 +43,8 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
             where = f"{path}.{key}" if path else key
             if key in _TELLING and isinstance(value, dict) and live.get(key) is None:
                 yield where
+            elif key in _OMITTED and value is False and live.get(key) is None:
+                continue
             else:
                 yield from differences(value, live.get(key), where, quantities=inner)
     elif isinstance(wanted, list) and isinstance(live, list):

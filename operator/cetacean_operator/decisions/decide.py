@@ -63,7 +63,7 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
     unready = [pod for pod in truth.pods if not pod.ready and rollout and pod.rollout_id == rollout.id]
     failure = failures.find(unready, deployment, now) if not truth.complete else None
 
-    disabled_since = _disabled_since(spec, before, at)
+    disabled_since = _disabled_since(spec, before, now)
     age = seconds_since(disabled_since, now)
     status = Status(
         observed_generation=resource.generation,
@@ -165,10 +165,12 @@ def _found(spec: Spec, truth: Truth, choice: Choice) -> str | None:
     return next(iter(sorted(truth.digests)), None) if choice.target == spec.registry.active_model else None
 
 
-def _disabled_since(spec: Spec, before: Status, at: str) -> str | None:
+def _disabled_since(spec: Spec, before: Status, now: datetime) -> str | None:
     if spec.anti_fraud.threshold > 0.0:
         return None
-    return (before.anti_fraud.disabled_since if before.anti_fraud else None) or at
+    since, at = before.anti_fraud.disabled_since if before.anti_fraud else None, timestamp(now)
+    # One that is still to come was written by a clock that has been set back since.
+    return at if since is None or (seconds_since(since, now) or 0.0) < 0.0 else since
 
 
 def _blocked(observed: Observed) -> tuple[str, str] | None:

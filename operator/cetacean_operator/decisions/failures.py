@@ -82,7 +82,8 @@ def find(pods: Iterable[Pod], deployment: Object | None, now: datetime) -> Failu
 def next_look(pods: Iterable[Pod], now: datetime) -> float | None:
     """Return in how many seconds a running pod's not being ready turns into a failure."""
     ages = (seconds_since(pod.started_at, now) for pod in pods if not pod.ready)
-    waits = [PROBE_PATIENCE - age for age in ages if age is not None and age < PROBE_PATIENCE]
+    # A clock that was set back makes an age negative.
+    waits = [PROBE_PATIENCE - max(0.0, age) for age in ages if age is not None and age < PROBE_PATIENCE]
     return min(waits, default=None)
 
 

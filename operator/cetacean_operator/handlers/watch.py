@@ -51,16 +51,27 @@ class WatchAges:
         return max(ages.items(), key=lambda item: item[1], default=("", 0.0))
 
     def trace(self) -> aiohttp.TraceConfig:
-        """Return a trace that touches a watch whenever the API server answers its request."""
+        """Return a trace that touches a watch whenever the API server answers its request, and counts all requests."""
 
         async def answered(_: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams) -> None:
             plural = end.url.path.rsplit("/", 1)[-1]
             if end.response.status == 200 and plural in self._seen:
                 self.touch(plural)
+            self._count(plural, end.response.status, watch="watch" in end.url.query)
+
+        async def unanswered(
+            _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestExceptionParams
+        ) -> None:
+            self._count(end.url.path.rsplit("/", 1)[-1], 0, watch="watch" in end.url.query)
 
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(answered)
+        trace.on_request_exception.append(unanswered)
         return trace
+
+    def _count(self, plural: str, code: int, *, watch: bool) -> None:
+        verb = "watch" if watch else "list" if plural in self._seen else "discover"
+        self._metrics.api_requests.labels(verb, str(code)).inc()
 
 
 def settings_for(settings: Settings) -> kopf.OperatorSettings:
@@ -71,6 +82,8 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     chosen.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights
     # A watch that the server ends in time shows by its next answer that it lives.
     chosen.watching.server_timeout = max(_SHORTEST_WATCH, int(settings.watch_age_limit * 0.6))
+    # One that carries nothing for longer, not even the bookmark of each minute, is begun anew.
+    chosen.watching.inactivity_timeout = min(chosen.watching.inactivity_timeout, chosen.watching.server_timeout)
     chosen.watching.connect_timeout = settings.request_timeout
     chosen.networking.request_timeout = settings.request_timeout
     chosen.queueing.idle_timeout = 1.0

@@ -103,12 +103,12 @@ class WorkQueue(Generic[K]):
             standing[1].cancel()
         self._timers[key] = (when, self._clock.call_at(when, self._fire, key))
 
-    def retry(self, key: K) -> float:
-        """Make a failed key due after its back-off; return the delay in seconds."""
+    def retry(self, key: K, *, not_before: float = 0.0) -> float:
+        """Make a failed key due after its back-off, in `not_before` seconds at the earliest; return the delay."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         ceiling = min(self._max, self._base * 2.0 ** min(failures, 62))
-        delay = ceiling * self._rng.uniform(0.5, 1.0)
+        delay = max(not_before, ceiling * self._rng.uniform(0.5, 1.0))
         if self._observer:
             self._observer.retried()
         self.add_after(key, delay)

@@ -6,6 +6,7 @@ Level-based: nothing is remembered between two reconciles but what cannot be rea
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
+# An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
+_FORBIDDEN_PATIENCE = 10.0
 
 
 class Asker(Protocol):
@@ -54,10 +57,13 @@ class Reconciler:
         leadership: Leadership,
         metrics: Metrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take everything that is needed; `clock` returns the time with its zone."""
+        """Take everything that is needed; `clock` returns the time with its zone, `monotonic` seconds."""
         self._store, self._observer, self._scraper = store, observer, scraper
         self._writer, self._leadership, self._metrics, self._clock = writer, leadership, metrics, clock
+        self._monotonic = monotonic
+        self._forbidden_since: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one resource to what its spec says.
@@ -90,6 +96,8 @@ class Reconciler:
             resource = await self._tell(resource, replace(plan, status=plan.intent))
             plan = decide(resource, observed, self._clock())
         plan, refusal = await self._settle(resource, observed, plan, drift)
+        if refusal is None:
+            self._forbidden_since.pop(key, None)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
         if not observed.unasked or not resource.status:
             # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
@@ -110,7 +118,7 @@ class Reconciler:
             try:
                 taken = await self._write(resource, observed, plan)
             except ApiError as error:
-                if error.code not in _TOLD:
+                if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
                     raise
                 refusal = error
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
@@ -148,7 +156,12 @@ class Reconciler:
                 await self._writer.event(resource, event)
         return resource
 
+    def _may_pass(self, key: Key) -> bool:
+        since = self._forbidden_since.setdefault(key, self._monotonic())
+        return self._monotonic() - since < _FORBIDDEN_PATIENCE
+
     def _forget(self, key: Key) -> None:
+        self._forbidden_since.pop(key, None)
         self._scraper.forget(key)
         self._observer.forget(key)
         self._metrics.forget_model(*key)

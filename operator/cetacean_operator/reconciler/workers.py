@@ -58,9 +58,7 @@ def _failed(queue: WorkQueue[Key], metrics: Metrics, key: Key, error: Exception)
     known = isinstance(error, ApiError | TimeoutError)
     conflict = isinstance(error, ApiError) and error.code == 409
     reason = (error.reason or "NoAnswer") if isinstance(error, ApiError) else type(error).__name__
-    delay = queue.retry(key)
-    if isinstance(error, ApiError) and error.retry_after:
-        queue.add_after(key, error.retry_after)
+    delay = queue.retry(key, not_before=(isinstance(error, ApiError) and error.retry_after) or 0.0)
     metrics.reconcile_errors.labels(reason if known else "Unexpected").inc()
     extra = {"resource": "/".join(key), "reason": reason}
     level = logging.DEBUG if conflict else logging.WARNING if known else logging.ERROR

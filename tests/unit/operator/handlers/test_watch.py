@@ -81,6 +81,7 @@ def test_kopf_writes_nothing_and_watches_only_what_is_ours() -> None:
     assert settings.scanning.disabled
     assert settings.watching.server_timeout is not None
     assert settings.watching.server_timeout < 300, "a watch must show in time that it lives"
+    assert settings.watching.inactivity_timeout <= settings.watching.server_timeout
     selected = {cast(Any, key).any_name: text for key, text in settings.watching.label_selectors.items()}
     assert selected == {
         resource.plural: "ecomarineai.org/cetaceanmodel" for resource in (PODS, *CHILDREN, SERVICE_MONITORS)
@@ -142,6 +143,31 @@ async def test_an_answered_request_shows_that_a_watch_lives(url: str, status: in
     end = cast(TraceRequestEndParams, SimpleNamespace(url=URL(url), response=SimpleNamespace(status=status)))
     await cast(Any, answered)(None, SimpleNamespace(), end)
     assert ages.oldest() == ("pods", age)
+
+
+async def test_requests_of_the_watches_are_counted_by_verb_and_code() -> None:
+    metrics = Metrics()
+    ages = WatchAges(metrics)
+    ages.expect("pods")
+    trace = ages.trace()
+    (answered,), (unanswered,) = trace.on_request_end, trace.on_request_exception
+    for url, status in (("pods?watch=true", 200), ("pods?watch=true", 410), ("pods", 200), ("", 200)):
+        end = SimpleNamespace(url=URL(f"http://x/api/v1/{url}"), response=SimpleNamespace(status=status))
+        await cast(Any, answered)(None, SimpleNamespace(), end)
+    await cast(Any, unanswered)(None, SimpleNamespace(), SimpleNamespace(url=URL("http://x/api/v1/pods?watch=true")))
+    counted = {
+        (sample.labels["verb"], sample.labels["code"]): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "cetacean_operator_api_requests_total"
+    }
+    assert counted == {
+        ("watch", "200"): 1,
+        ("watch", "410"): 1,
+        ("list", "200"): 1,
+        ("discover", "200"): 1,
+        ("watch", "0"): 1,
+    }
 
 
 def test_kopf_is_the_version_whose_settings_these_are() -> None:

@@ -117,6 +117,30 @@ async def test_a_child_of_an_earlier_resource_of_that_name_is_taken_over(bench: 
     assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
 
 
+async def test_what_is_forbidden_is_told_only_if_it_lasts(serving: Bench) -> None:
+    """An API server that has just begun forbids everything until it has read the roles."""
+    before = serving.condition("Ready")
+
+    def refuse(verb: str, resource: Resource, _name: str) -> ApiError | None:
+        refused = verb == "apply" and resource.kind == "Deployment"
+        return ApiError("apply", "/x", 403, "Forbidden", "User cannot patch") if refused else None
+
+    for _ in range(2):  # the patience begins anew after each success
+        serving.api.refuse = refuse
+        serving.edit(serving={"image": f"cetacean-inference:{serving.now.timestamp()}"})
+        for _ in range(2):
+            with pytest.raises(ApiError):
+                await serving.reconcile()
+            assert serving.condition("Ready") == before
+            serving.wait(seconds=9)
+        serving.api.refuse = no_refusal
+        await serving.reconcile()
+        serving.serve()
+        await serving.reconcile()
+        before = serving.condition("Ready")
+        assert before["status"] == "True"
+
+
 @pytest.mark.parametrize("code", [403, 422])
 async def test_a_refusal_is_told_and_tried_again(serving: Bench, code: int) -> None:
     def refuse(verb: str, resource: Resource, _name: str) -> ApiError | None:
@@ -125,8 +149,10 @@ async def test_a_refusal_is_told_and_tried_again(serving: Bench, code: int) -> N
 
     serving.api.refuse = refuse
     serving.edit(serving={"image": "cetacean-inference:2"})
-    with pytest.raises(ApiError):
-        await serving.reconcile()
+    for _ in range(2 if code == 403 else 1):
+        with pytest.raises(ApiError):
+            await serving.reconcile()
+        serving.wait(seconds=10)
     assert serving.condition("Ready")["reason"] == "ApplyRefused"
     assert "exceeded quota: pods" in serving.condition("Ready")["message"]
     serving.api.refuse = no_refusal

@@ -86,7 +86,7 @@ async def test_a_failure_is_counted_and_tried_again(error: Exception, reason: st
 
 async def test_retry_after_is_heeded() -> None:
     error = ApiError("apply", "/x", 429, "TooManyRequests", "")
-    error.retry_after = 0.1
+    error.retry_after = 5.0
 
     async def act(_: Key) -> float | None:
         raise error
@@ -94,6 +94,9 @@ async def test_retry_after_is_heeded() -> None:
     async with working(act) as (queue, clock, scripted, _):
         queue.add(A)
         await settle()
+        clock.advance(4.9)
+        await settle()
+        assert scripted.seen == [A], "not before the API server said"
         clock.advance(0.1)
         await settle()
         assert scripted.seen == [A, A]
