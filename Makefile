@@ -25,7 +25,7 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics test-unit test-api test-e2e _prepare _test-api _test-e2e
+.PHONY: check check-metrics test-unit test-api test-e2e _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests benchmarks
@@ -38,15 +38,18 @@ check-metrics: venv  ## the regression gate: the registry's metrics snapshots ag
 test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit
 
-test-api: venv  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
+test-api: venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api
 
 test-e2e: _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-e2e
 
 # Outside of the tests, whose time is bounded, and with progress.
-_prepare: venv
+_prepare: venv _programs
 	@$(PYTHON) -m demo --prepare
+
+_programs: venv
+	@$(PYTHON) -m local_cluster programs
 
 _test-api:
 	@$(PYTEST) tests/api

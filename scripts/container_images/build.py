@@ -55,8 +55,12 @@ def build(image: Image, *, base_image: str | None = None) -> BuiltImage:
         return _Buildah(folder).build(image, base_image)
 
 
-def push(reference: str) -> None:
-    """Push an image that `build` has made to the registry that its name begins with.
+def push(reference: str, archive: Path | None = None) -> None:
+    """Push an image to the registry that its name begins with.
+
+    Args:
+        reference: the image's name.
+        archive: a docker-archive of it; None when Docker's own store holds it.
 
     Raises:
         MissingError: it is named for this machine only.
@@ -68,12 +72,14 @@ def push(reference: str) -> None:
             f"({REGISTRY_VARIABLE}=registry.example.org/team)"
         )
     if docker_answers():
+        if archive is not None:
+            _run(["docker", "load", "--input", str(archive)])
         _run(["docker", "push", reference])
         return
     folder = cache_root() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "build.lock"):
-        _Buildah(folder).push(reference)
+        _Buildah(folder).push(reference, archive)
 
 
 def _build_with_docker(image: Image, base_image: str) -> BuiltImage:
@@ -112,7 +118,11 @@ class _Buildah:
             self._build_archive(image, base_image, reference, archive)
         return BuiltImage(reference, archive, archive.stat().st_size)
 
-    def push(self, reference: str) -> None:
+    def push(self, reference: str, archive: Path | None) -> None:
+        known = subprocess.run([*self._buildah, "inspect", reference], capture_output=True, check=False)
+        if known.returncode != 0 and archive is not None:
+            # Not one that was built here, but written: a program's image.
+            _run([*self._buildah, "pull", f"docker-archive:{archive}"])
         _run([*self._buildah, "push", reference, f"docker://{reference}"])
 
     def _build_archive(self, image: Image, base_image: str | None, reference: str, archive: Path) -> None:

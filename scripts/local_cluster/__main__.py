@@ -4,6 +4,8 @@ up            start it (or find it up) and print how to reach it
 down          end it and remove all that it had set up
 status        what runs
 load-image    make an image archive available to pods
+load-program  the same for a program that only tests run (prometheus, metrics-server); prints the image's name
+programs      build those programs
 kubectl …     call its kubectl; helm … calls Helm
 kubeconfig    print the path of its kubeconfig
 run -- …      start it, run a command against it (KUBECONFIG set), end it
@@ -20,9 +22,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from local_cluster.builds import TESTING, ensure_built
 from local_cluster.choice import choose
 from local_cluster.face import Cluster, ClusterError
 from local_cluster.layout import Layout
+from local_cluster.program_images import ensure_program_image
 from workspace import MissingError, end_like_ctrl_c
 
 PASSED_ON = ("kubectl", "helm", "run")
@@ -53,11 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="local_cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in ("up", "down", "status", "kubeconfig"):
+    for name in ("up", "down", "status", "kubeconfig", "programs"):
         commands.add_parser(name)
     load = commands.add_parser("load-image")
     load.add_argument("reference")
     load.add_argument("archive", type=Path, nargs="?")
+    commands.add_parser("load-program").add_argument("name")
     for name in PASSED_ON:
         commands.add_parser(name)
     return parser
@@ -78,6 +83,12 @@ def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster
             print(cluster.kubeconfig)
         case "load-image":
             cluster.load_image(options.reference, options.archive)
+        case "load-program":
+            image = ensure_program_image(options.name)
+            cluster.load_image(image.reference, image.archive)
+            print(image.reference)
+        case "programs":
+            ensure_built(TESTING, Layout.default())
         case "kubectl" | "helm":
             program = cluster.kubectl if options.command == "kubectl" else cluster.helm
             return subprocess.run([program, *passed_on], env=environment(cluster), check=False).returncode

@@ -82,6 +82,11 @@ COREDNS = Module("coredns", ("coredns",), target=".")
 HELM = Module("helm", ("helm",))
 KIND = Module("kind", ("kind",))
 LOCAL = (KUBERNETES, CONTAINERD, HELM, COREDNS)
+# Without its web pages, and with no service discovery but the cluster's: those of the clouds take most of the time.
+PROMETHEUS = Module("prometheus", ("prometheus", "promtool"), tags="remove_all_sd,enable_kubernetes_sd")
+METRICS_SERVER = Module("metrics-server", ("metrics-server",))
+TESTING = (PROMETHEUS, METRICS_SERVER)
+"""What only tests run, in the cluster or beside it."""
 
 
 def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
@@ -91,6 +96,10 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
         MissingError: Go is missing or too old.
         ClusterError: a build failed; the message holds its last lines.
     """
+    modules = tuple(modules)
+    if all(_is_built(module, layout) for module in modules):
+        # Not behind another's build, which lasts for minutes.
+        return
     layout.bin.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.bin / ".lock"):
         wanted = [module for module in modules if not _is_built(module, layout)]

@@ -58,6 +58,6 @@ class NamedCluster:
         """Whether it answers."""
         return [(self.context, "answers" if self.is_up() else "does not answer")]
 
-    def load_image(self, reference: str, archive: Path | None) -> None:  # noqa: ARG002 -- the face is the same for all
+    def load_image(self, reference: str, archive: Path | None) -> None:
         """Push the image to the registry that its nodes pull from: there is no other way for every cluster."""
-        push(reference)
+        push(reference, archive)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import platform
 import subprocess
-import tarfile
 from pathlib import Path
 
 from local_cluster.builds import KUBERNETES
 from local_cluster.configs import PAUSE_IMAGE
 from local_cluster.face import ClusterError
 from local_cluster.layout import VERSION, Layout
+from local_cluster.program_images import write_image
 
 
 def ensure_pause_image(layout: Layout) -> Path:
@@ -41,32 +37,6 @@ def ensure_pause_image(layout: Layout) -> Path:
     )
     if done.returncode != 0:
         raise ClusterError(f"compiling {source.name} failed: {done.stderr.strip()}")
-    partial = archive.with_suffix(".partial")
-    _write_archive(partial, program.read_bytes())
-    partial.rename(archive)
+    write_image(archive, reference=PAUSE_IMAGE, program=program, user="65535:65535")
     program.unlink()
     return archive
-
-
-def _write_archive(path: Path, program: bytes) -> None:
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, "pause", program, mode=0o755)
-    data = layer.getvalue()
-    config = {
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
-    with tarfile.open(path, mode="w") as tar:
-        _add(tar, "layer.tar", data)
-        _add(tar, "config.json", json.dumps(config).encode())
-        _add(tar, "manifest.json", json.dumps(manifest).encode())
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes, *, mode: int = 0o644) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), mode
-    tar.addfile(entry, io.BytesIO(content))

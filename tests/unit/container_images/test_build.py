@@ -138,6 +138,30 @@ def test_an_image_is_pushed_to_the_registry_that_is_named(
     assert commands.run[-1][-3:] == ["push", reference, f"docker://{reference}"]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_image_that_was_written_is_taken_from_its_archive(
+    commands: Commands, buildah: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    commands.answer = lambda command: int("inspect" in command and not known)
+    monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org")
+    push("registry.example.org/prometheus:1", Path("/images/prometheus.tar"))
+    pulled = [command[-1] for command in commands.run if "pull" in command]
+    assert pulled == ([] if known else ["docker-archive:/images/prometheus.tar"])
+    assert commands.run[-1][-2] == "registry.example.org/prometheus:1"
+
+
+def test_docker_loads_the_archive_it_pushes(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BUILD, "docker_answers", lambda: True)
+    monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org")
+    push("registry.example.org/prometheus:1", Path("/images/prometheus.tar"))
+    push("registry.example.org/other:1")
+    assert commands.run == [
+        ["docker", "load", "--input", "/images/prometheus.tar"],
+        ["docker", "push", "registry.example.org/prometheus:1"],
+        ["docker", "push", "registry.example.org/other:1"],
+    ]
+
+
 @pytest.mark.parametrize("registry", ["", "registry.example.org"])
 def test_an_image_of_this_machine_is_not_pushed(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, registry: str

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from local_cluster import builds
 from local_cluster.builds import Module, check_go, ensure_built
@@ -59,6 +60,13 @@ def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     assert (layout.bin / "one").read_text() == "program one\n"
     assert (layout.bin / "two").exists()
+    assert _runs(log) == 1
+
+
+def test_what_is_built_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
+    ensure_built([module], layout)
+    with FileLock(layout.bin / ".lock"), ThreadPoolExecutor(1) as pool:
+        pool.submit(ensure_built, [module], layout).result(10)
     assert _runs(log) == 1
 
 
@@ -117,7 +125,9 @@ def test_a_missing_go_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         check_go()
 
 
-@pytest.mark.parametrize("module", [*builds.LOCAL, builds.KIND, builds.KUBECTL], ids=lambda module: module.name)
+@pytest.mark.parametrize(
+    "module", [*builds.LOCAL, *builds.TESTING, builds.KIND, builds.KUBECTL], ids=lambda module: module.name
+)
 def test_every_module_is_pinned_with_checksums(module: Module) -> None:
     assert (module.folder / "go.mod").exists()
     assert (module.folder / "go.sum").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from container_images import BuiltImage
 from local_cluster import __main__ as cli
 from local_cluster.face import ClusterError
 
@@ -100,6 +101,16 @@ def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert cli.main(["down"]) == 0
     assert cluster.calls == ["up owned=False", "load localhost/a:1 a.tar", "down"]
     assert "export KUBECONFIG=/nowhere/kubeconfig" in capsys.readouterr().out
+
+
+def test_a_program_is_loaded_as_an_image(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = FakeCluster()
+    image = BuiltImage("localhost/prometheus:1", Path("/images/prometheus.tar"), size=1)
+    monkeypatch.setattr(cli, "choose", lambda: cluster)
+    monkeypatch.setattr(cli, "ensure_program_image", {"prometheus": image}.__getitem__)
+    assert cli.main(["load-program", "prometheus"]) == 0
+    assert cluster.calls == ["load localhost/prometheus:1 /images/prometheus.tar"]
+    assert capsys.readouterr().out == "localhost/prometheus:1\n"
 
 
 def test_options_of_the_called_program_are_its_own(
