@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from demo.kubectl import Kubectl
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as at a terminal, also in a job that a shell started in the background with it ignored.
+
+    Processes that tests start would ignore it as well, and those tests that send it would wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _needed(variable: str) -> Path:
