@@ -1,0 +1,8 @@
+"""`python -m cetacean_cli`."""
+
+from __future__ import annotations
+
+from cetacean_cli.program import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What `status`, `history` and `drift` show of a CetaceanModel: the JSON's shape, and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from cetacean_cli.resource import CetaceanModel, describe, digest
+from cetacean_cli.showing import age, pairs, table, verdict
+from cetacean_operator.api import names
+from cetacean_operator.api.status import DriftStatus, ModelRef
+
+_GOOD_WHEN_FALSE = {
+    names.RECONCILING,
+    names.STALLED,
+    names.PROGRESSING,
+    names.DRIFTING,
+    names.ANTI_FRAUD_DISABLED,
+    names.REGISTRY_DIVERGED,
+}
+
+
+def as_json(resource: CetaceanModel) -> dict[str, Any]:
+    """What programs read; the keys are those of the status where it has them."""
+    wire = resource.status.wire()
+    meta = resource.raw["metadata"]
+    return {
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "generation": resource.generation,
+        "observedGeneration": resource.status.observed_generation,
+        "active": wire.get("active")
+        or {"name": resource.spec.registry.active, "version": resource.spec.registry.active_model.version},
+        "serving": wire.get("serving"),
+        "ready": ready(resource),
+        "replicas": {
+            "wanted": resource.wanted,
+            "all": resource.status.replicas,
+            "ready": resource.status.ready_replicas,
+            "active": resource.status.active_replicas,
+        },
+        "antiFraud": {"threshold": resource.spec.anti_fraud.threshold, **(wire.get("antiFraud") or {})},
+        "drift": wire.get("drift"),
+        "rollback": wire.get("rollback"),
+        "conditions": wire.get("conditions", []),
+        "managedBy": list(resource.managers()),
+    }
+
+
+def ready(resource: CetaceanModel) -> bool:
+    """Whether the operator says Ready of the present spec."""
+    condition = resource.condition(names.READY)
+    return bool(condition and condition.status == "True" and resource.seen)
+
+
+def status_view(resource: CetaceanModel) -> RenderableType:
+    """Status for people: what is wanted and what serves, then every condition."""
+    conditions = table(
+        ("CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"),
+        (
+            (
+                item.type,
+                verdict(item.status, good="False" if item.type in _GOOD_WHEN_FALSE else "True"),
+                age(item.last_transition_time),
+                item.reason,
+                item.message,
+            )
+            for item in resource.status.conditions
+        ),
+    )
+    return Group(pairs(_summary(resource)), Text(""), conditions)
+
+
+def _summary(resource: CetaceanModel) -> Iterator[tuple[str, object]]:
+    status, gate = resource.status, resource.spec.anti_fraud
+    yield "CetaceanModel", resource.subject.removeprefix("cetaceanmodel ")
+    yield "Active", describe(resource.spec.registry.active_model)
+    yield "Serving", _reference(status.serving)
+    if not resource.seen:
+        yield "Ready", Text("the operator has not acted on the present spec yet", style="yellow")
+    elif condition := resource.condition(names.READY):
+        yield "Ready", Text.assemble(verdict(condition.status), f" {condition.reason}")
+    wanted = "as the autoscaler says" if resource.wanted is None else str(resource.wanted)
+    pods = f"{status.replicas} there, {status.ready_replicas} ready, {status.active_replicas} serving the active model"
+    yield "Replicas", f"{wanted} wanted, {pods}"
+    if gate.threshold == 0.0:
+        since = status.anti_fraud.disabled_since if status.anti_fraud else None
+        yield "Gate", Text(f"DISABLED since {since or 'just now'}: everything is accepted", style="red")
+    else:
+        yield (
+            "Gate",
+            f"threshold {gate.threshold:g}" + (f", calibrated {gate.calibrated_at}" if gate.calibrated_at else ""),
+        )
+    yield "Drift", _drift_line(status.drift)
+    if status.rollback:
+        yield "Rollback", Text(f"{status.rollback.at}: {status.rollback.why}", style="red")
+    if managers := resource.managers():
+        yield "Managed by", ", ".join(managers)
+
+
+def _drift_line(drift: DriftStatus | None) -> str:
+    if drift is None or drift.mean is None:
+        return "no samples"
+    baseline = (
+        "no baseline" if drift.baseline is None else f"{drift.drop or 0.0:.3f} below the baseline {drift.baseline:g}"
+    )
+    return f"mean {drift.mean:.3f}, {baseline}, {drift.samples} samples, {drift.alarms} alarms"
+
+
+def _reference(reference: ModelRef | None) -> str:
+    if reference is None:
+        return "nothing"
+    return f"{reference.name} {reference.version or '?'} ({digest(reference.digest)})"
+
+
+def history_view(resource: CetaceanModel) -> RenderableType:
+    """The last promotions, newest first."""
+    return table(
+        ("WHEN", "MODEL", "VERSION", "DIGEST", "REASON", "WHY"),
+        (
+            (entry.at, entry.model, entry.version, digest(entry.digest), entry.reason, entry.why)
+            for entry in resource.status.history
+        ),
+    )

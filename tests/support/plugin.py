@@ -1,0 +1,27 @@
+"""`cetacean` and `kubectl-cetacean` as an installation puts them on the PATH."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAMES = ("cetacean", "kubectl-cetacean")
+"""Of `[project.scripts]` in pyproject.toml."""
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Write both programs into a folder; returns the environment in which they are found."""
+    for name in NAMES:
+        file = folder / name
+        file.write_text(f"#!{sys.executable}\nfrom cetacean_cli.program import main\n\nmain()\n")
+        file.chmod(0o755)
+    return environment(folder)
+
+
+def environment(folder: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment with that folder first on the PATH, and the project's code on Python's."""
+    code = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "models"))
+    return {**given, "PATH": os.pathsep.join([str(folder), given.get("PATH", "")]), "PYTHONPATH": code}
