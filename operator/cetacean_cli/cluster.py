@@ -86,15 +86,30 @@ class Cluster:
         """Return how often a CetaceanModel's spec has changed."""
         return int(self.get(name)["metadata"]["generation"])
 
-    def patch(self, name: str, operations: Sequence[Object], *, dry_run: bool = False) -> Object:
-        """Apply a JSON patch to a CetaceanModel and return what came of it.
+    def change(self, live: Object, operations: Sequence[Object], *, dry_run: bool = False) -> Object:
+        """Apply a JSON patch to a CetaceanModel that was read, and return what came of it.
+
+        Args:
+            live: as it was read; its spec must still be the same.
+            operations: the patch.
+            dry_run: let the API server check it and change nothing.
 
         Raises:
-            RefusedError: the API server did not take it, for instance as a `test` among the operations failed.
+            RefusedError: someone else was faster, or the API server does not take it.
         """
+        meta = live["metadata"]
         query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-        body = json.dumps(list(operations))
-        return self.request("PATCH", self._path(name), query=query, body=body, kind="application/json-patch+json")
+        same = {"op": "test", "path": "/metadata/generation", "value": meta["generation"]}
+        body = json.dumps([same, *operations])
+        kind = "application/json-patch+json"
+        try:
+            return self.request("PATCH", self._path(meta["name"]), query=query, body=body, kind=kind)
+        except RefusedError as error:
+            if self.generation(meta["name"]) == meta["generation"]:
+                raise
+            raise RefusedError(
+                f"cetaceanmodel {self.namespace}/{meta['name']} was changed meanwhile: look again"
+            ) from error
 
     def watch(self, name: str, *, seconds: float | None = None) -> Iterator[Object]:
         """Yield a CetaceanModel as it is, and again after each change.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,12 +35,12 @@ _GITOPS_MANAGERS = {
 class CetaceanModel:
     """Spec and status in types, beside what else the object holds."""
 
-    raw: Mapping[str, Any]
+    raw: dict[str, Any]
     spec: Spec
     status: Status
 
     @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> CetaceanModel:
+    def parse(cls, raw: dict[str, Any]) -> CetaceanModel:
         """Read an object of the API server.
 
         Raises:

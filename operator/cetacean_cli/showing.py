@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,10 +20,19 @@ _STYLES: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 def console(*, err: bool = False) -> Console:
     """A console on standard output or standard error."""
-    made = Console(stderr=err, highlight=False)
-    if not made.is_terminal:
-        made = Console(stderr=err, highlight=False, width=_WIDTH)
-    return made
+    return Console(stderr=err, highlight=False)
+
+
+def show(what: RenderableType) -> None:
+    """Print to standard output: as the terminal is, or where there is none, plain and without blanks at lines' ends."""
+    out = console()
+    if out.is_terminal:
+        out.print(what)
+        return
+    plain = Console(file=io.StringIO(), highlight=False, width=_WIDTH, color_system=None)
+    with plain.capture() as captured:
+        plain.print(what)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -49,7 +59,7 @@ def shown(value: object) -> str:
     """A value for people."""
     if value is None or value == "":
         return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value)
 
 
 def verdict(status: str, *, good: str = "True") -> Text:

@@ -13,14 +13,8 @@ from cetacean_cli.showing import age, pairs, table, verdict
 from cetacean_operator.api import names
 from cetacean_operator.api.status import DriftStatus, ModelRef
 
-_GOOD_WHEN_FALSE = {
-    names.RECONCILING,
-    names.STALLED,
-    names.PROGRESSING,
-    names.DRIFTING,
-    names.ANTI_FRAUD_DISABLED,
-    names.REGISTRY_DIVERGED,
-}
+_GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED}
+"""All others tell of something to look at while they are true."""
 
 
 def as_json(resource: CetaceanModel) -> dict[str, Any]:
@@ -63,7 +57,7 @@ def status_view(resource: CetaceanModel) -> RenderableType:
         (
             (
                 item.type,
-                verdict(item.status, good="False" if item.type in _GOOD_WHEN_FALSE else "True"),
+                verdict(item.status, good="True" if item.type in _GOOD_WHEN_TRUE else "False"),
                 age(item.last_transition_time),
                 item.reason,
                 item.message,

@@ -12,7 +12,7 @@ from cetacean_cli.cluster import Cluster, Object
 from cetacean_cli.errors import CliError
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
 from cetacean_cli.resource import CetaceanModel
-from cetacean_cli.showing import console, pairs, print_json, table
+from cetacean_cli.showing import pairs, print_json, show, table
 from cetacean_operator.api import names
 
 _TOGETHER: Final = 8
@@ -45,12 +45,11 @@ def drift(*, name: str, pods: bool, output: Output, cluster: Cluster) -> None:
             }
         )
         return
-    out = console()
-    out.print(pairs(_pooled(resource)))
+    show(pairs(_pooled(resource)))
     if found:
-        out.print()
+        click.echo()
         head = ("POD", "MODEL", "SAMPLES", "MEAN", "BASELINE", "DROP", "DRIFTING", "ALARMS", "NOTE")
-        out.print(table(head, map(_row, found)))
+        show(table(head, map(_row, found)))
 
 
 def _pooled(resource: CetaceanModel) -> list[tuple[str, object]]:

@@ -162,13 +162,11 @@ def _change(
     def make() -> dict[str, Any]:
         path, date = ("/" + field.replace(".", "/") for field in (_FIELD, _DATE_FIELD))
         operations: list[dict[str, Any]] = [
-            # What was shown is what is changed: not where someone else was faster.
-            {"op": "test", "path": path, "value": resource.spec.anti_fraud.threshold},
             {"op": "replace", "path": path, "value": wanted.threshold},
         ]
         if wanted.calibrated_at != resource.spec.anti_fraud.calibrated_at:
             operations.append({"op": "add", "path": date, "value": wanted.calibrated_at})
-        changed = cluster.patch(resource.raw["metadata"]["name"], operations, dry_run=dry_run)
+        changed = cluster.change(resource.raw, operations, dry_run=dry_run)
         return {"generation": changed["metadata"].get("generation")}
 
     return make

@@ -10,7 +10,7 @@ from rich.live import Live
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
 from cetacean_cli.resource import CetaceanModel
-from cetacean_cli.showing import console, print_json
+from cetacean_cli.showing import console, print_json, show
 from cetacean_cli.view import as_json, history_view, status_view
 
 
@@ -56,7 +56,7 @@ def _show(resource: CetaceanModel, output: Output) -> None:
     if output == "json":
         print_json(as_json(resource))
     else:
-        console().print(status_view(resource))
+        show(status_view(resource))
 
 
 @click.command()
@@ -69,6 +69,6 @@ def history(*, name: str, output: Output, cluster: Cluster) -> None:
     if output == "json":
         print_json(resource.status.wire().get("history", []))
     elif resource.status.history:
-        console().print(history_view(resource))
+        show(history_view(resource))
     else:
         click.echo(f"{resource.subject} has no history yet", err=True)

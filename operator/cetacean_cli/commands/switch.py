@@ -89,9 +89,8 @@ def _switch(
 
     def make() -> dict[str, Any]:
         path = "/" + _FIELD.replace(".", "/")
-        # What was shown is what is changed: not where someone else was faster.
-        operations = [{"op": "test", "path": path, "value": old}, {"op": "replace", "path": path, "value": name}]
-        changed = cluster.patch(resource.raw["metadata"]["name"], operations, dry_run=dry_run)
+        operations = [{"op": "replace", "path": path, "value": name}]
+        changed = cluster.change(resource.raw, operations, dry_run=dry_run)
         return {"generation": changed["metadata"].get("generation")}
 
     carry_out(
