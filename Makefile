@@ -63,7 +63,7 @@ bench-inference: venv  ## our service beside plain eager torch over HTTP; writes
 	@$(PYTHON) -m benchmarks.inference
 
 ##@ Build
-.PHONY: venv images models cluster clean-cluster lock crd settings fmt
+.PHONY: venv images models cluster clean-cluster lock crd dashboards settings fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
@@ -96,6 +96,9 @@ CRD := crds/ecomarineai.org_cetaceanmodels.yaml
 crd: venv  ## write the CRD from the Python types, and the chart's copy of it
 	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD) charts/cetacean-operator/files/
+
+dashboards: venv  ## write Grafana's dashboards into the chart
+	@$(PYTHON) -m dashboards
 
 SETTINGS := docs/settings.md
 settings: venv  ## write the table of all settings from the classes that read them
