@@ -70,6 +70,7 @@ class Metrics:
         self.model_serving = model("serving_info", "The model that pods report.", "model", "version", "serving_digest")
         self.model_condition = model("condition", "1 True, 0 False, -1 Unknown.", "type")
         self.model_replicas = model("replicas", "Pods by state.", "state")
+        self.model_service = model("service", "What clients find, pooled over the pods.", "figure")
         self.model_drift = model("drift", "Pooled figures of the pods' drift windows.", "figure")
 
     def bind(self, *, depth: Callable[[], float], age: Callable[[], float]) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cetacean_operator.api import names
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -45,6 +47,10 @@ class Settings(BaseSettings):
     scrape_concurrency: int = Field(default=32, ge=1, description="Pods scraped at the same time.")
     scrape_timeout: float = Field(default=3.0, gt=0, description="Bound on the scraping of one pod.")
     scrape_max_bytes: int = Field(default=1 << 20, ge=1024, description="Largest answer read from a pod.")
+
+    runbook_url: str = Field(
+        default=names.RUNBOOK, min_length=1, description="Where messages of conditions and Events point to."
+    )
 
     leader_election: bool = Field(default=True, description="Whether a Lease decides who acts.")
     lease_name: str = Field(default="cetacean-operator", description="Name of the Lease.")

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Observed, Pod, Resource
+from cetacean_operator.api.observed import (
+    ContainerFailure,
+    DriftReport,
+    Identity,
+    Object,
+    Observed,
+    Pod,
+    Resource,
+    ServiceReport,
+)
 from cetacean_operator.api.status import Condition, Status, parse_status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
@@ -69,6 +78,7 @@ class FakePod:
     reports: dict[str, Any] = field(default_factory=dict)
     """What it says otherwise than it should."""
     drift: DriftReport = field(default_factory=DriftReport)
+    service: ServiceReport = field(default_factory=ServiceReport)
 
     @property
     def env(self) -> dict[str, str]:
@@ -102,6 +112,7 @@ class FakePod:
             silent=self.silent,
             identity=replace(identity, **self.reports) if self.ready and self.asked else None,
             drift=self.drift if self.ready and self.silent is None and self.asked else None,
+            service=self.service if self.ready and self.silent is None and self.asked else None,
         )
 
 

@@ -51,6 +51,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - name: CETACEAN_OPERATOR_{{ $key | snakecase | upper }}
   value: {{ $value | toJson | trimAll "\"" | quote }}
 {{- end }}
+- name: CETACEAN_OPERATOR_RUNBOOK_URL
+  value: {{ .Values.runbookUrl | quote }}
 {{- with .Values.watchNamespaces }}
 - name: CETACEAN_OPERATOR_NAMESPACES
   value: {{ join "," . | quote }}

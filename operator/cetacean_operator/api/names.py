@@ -10,6 +10,8 @@ KIND: Final = "CetaceanModel"
 PLURAL: Final = "cetaceanmodels"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 MANAGER: Final = "cetacean-operator"
+RUNBOOK: Final = "docs/runbook.md"
+"""Where messages point to, unless the operator is told of another address."""
 
 # Labels. LABEL_MODEL alone selects a resource's pods, so it can never change.
 LABEL_MODEL: Final = f"{GROUP}/cetaceanmodel"
@@ -42,6 +44,8 @@ CACHE_PATH: Final = "/var/cache/cetacean"
 MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
+RECENT_REQUESTS: Final = 1000
+"""How many requests a pod's availability_percent looks back on."""
 
 # Condition types.
 READY: Final = "Ready"
@@ -52,6 +56,8 @@ PROGRESSING: Final = "Progressing"
 WEIGHTS_VERIFIED: Final = "WeightsVerified"
 GATE_PASSED: Final = "GatePassed"
 DRIFTING: Final = "Drifting"
+LOW_AVAILABILITY: Final = "LowAvailability"
+HIGH_LATENCY: Final = "HighLatency"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
@@ -63,6 +69,8 @@ CONDITIONS: Final = (
     WEIGHTS_VERIFIED,
     GATE_PASSED,
     DRIFTING,
+    LOW_AVAILABILITY,
+    HIGH_LATENCY,
     ANTI_FRAUD_DISABLED,
     REGISTRY_DIVERGED,
 )

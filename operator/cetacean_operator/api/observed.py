@@ -38,6 +38,17 @@ class DriftReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """How one pod answers its clients (`/metrics`)."""
+
+    requests: float = 0.0
+    """Requests that `availability_percent` is over."""
+    availability_percent: float | None = None
+    durations: tuple[tuple[float, float], ...] = ()
+    """Recent answers with a picture's result that took at most so many seconds: bound and count, the last bound inf."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerFailure:
     """How a container failed last, or why it cannot start."""
 
@@ -71,6 +82,7 @@ class Pod:
     """Why the last question got no answer."""
     identity: Identity | None = None
     drift: DriftReport | None = None
+    service: ServiceReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

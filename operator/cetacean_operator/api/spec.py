@@ -143,6 +143,21 @@ class Drift(ApiModel):
         return self
 
 
+class ServiceLevel(ApiModel):
+    """What clients are to find; below it a condition says so, and nothing else happens."""
+
+    min_availability_percent: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = Field(
+        default=95.0, description="Of the newest requests, those not answered with 5xx."
+    )
+    max_p95_seconds: Annotated[float, Field(gt=0.0, le=300.0, allow_inf_nan=False)] = Field(
+        default=2.0, description="95 of 100 single pictures are to be answered within this time."
+    )
+    min_requests: int = Field(default=20, ge=1, le=1_000_000, description="No judgement on fewer, over all pods.")
+    window: int = Field(
+        default=200, ge=1, le=1_000_000, description="Newest answers of each pod that the p95 is about, at least."
+    )
+
+
 def _filled(part: BaseModel) -> dict[str, Any]:
     # So that the API server fills in a part that is not there, and people see what holds.
     return {"default": part.model_dump(mode="json", by_alias=True, exclude_none=True)}
@@ -160,6 +175,7 @@ class Spec(ApiModel):
         json_schema_extra=_filled(GatePolicy()),
     )
     drift: Drift = Field(default_factory=Drift, json_schema_extra=_filled(Drift()))
+    service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=_filled(ServiceLevel()))
 
 
 class InvalidResourceError(ValueError):

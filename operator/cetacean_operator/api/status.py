@@ -81,6 +81,13 @@ class DriftStatus(ApiModel):
     pods_silent: int = Field(default=0, description="Ready pods that did not answer.")
 
 
+class ServiceStatus(ApiModel):
+    """What clients find, pooled over all ready pods; absent while there are fewer than minRequests requests."""
+
+    availability_percent: float | None = Field(default=None, description="Weighted by requests, one decimal.")
+    p95_seconds: float | None = Field(default=None, description="Of the answers to single pictures, two decimals.")
+
+
 class Rollback(ApiModel):
     """An automatic rollback that stands until a person changes the spec."""
 
@@ -117,6 +124,7 @@ class Status(ApiModel):
         default=(), description="Models that have served and are still in the registry or the history."
     )
     drift: DriftStatus | None = None
+    service: ServiceStatus | None = None
     anti_fraud: AntiFraudStatus | None = None
     rollback: Rollback | None = None
 

@@ -33,6 +33,8 @@ def findings(
     pending: bool,
     blocked: tuple[str, str] | None,
     drift: Finding,
+    availability: Finding,
+    latency: Finding,
     anti_fraud: Finding,
 ) -> dict[str, Finding]:
     """Return all conditions of a resource that can be read.
@@ -45,6 +47,8 @@ def findings(
         pending: whether something is still to be applied.
         blocked: reason and message where nothing can be applied.
         drift: the condition Drifting.
+        availability: the condition LowAvailability.
+        latency: the condition HighLatency.
         anti_fraud: the condition AntiFraudDisabled.
     """
     diverged = _diverged(active, choice)
@@ -64,6 +68,8 @@ def findings(
         names.WEIGHTS_VERIFIED: _weights(choice.target, truth, failure),
         names.GATE_PASSED: Finding(*choice.gate),
         names.DRIFTING: drift,
+        names.LOW_AVAILABILITY: availability,
+        names.HIGH_LATENCY: latency,
         names.ANTI_FRAUD_DISABLED: anti_fraud,
         names.REGISTRY_DIVERGED: diverged,
     }

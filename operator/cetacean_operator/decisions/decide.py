@@ -9,7 +9,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object, Observed, Resource
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import AntiFraudStatus, ModelRef, Rollout, Status, parse_status
-from cetacean_operator.decisions import conditions, drift, failures
+from cetacean_operator.decisions import conditions, drift, failures, runbook
 from cetacean_operator.decisions.children import Ref, children, selector
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER, Finding
@@ -19,16 +19,18 @@ from cetacean_operator.decisions.history import extend
 from cetacean_operator.decisions.identity import deployed_model, reference, rollout_of
 from cetacean_operator.decisions.plan import Doomed, Plan, seconds_since, timestamp
 from cetacean_operator.decisions.promotion import Choice, Past, choose
+from cetacean_operator.decisions.service import judge_service
 from cetacean_operator.decisions.truth import Truth, look, remember_served
 
 
-def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
+def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url: str = names.RUNBOOK) -> Plan:
     """Decide what shall exist and what the status says.
 
     Args:
         resource: the CetaceanModel with its last status.
         observed: children, pods and what they report.
         now: the time, aware of its zone.
+        runbook_url: where messages that ask for a person point to.
 
     Returns:
         The plan. Applied and observed again, it leads to a plan with nothing to apply and the same status.
@@ -37,7 +39,7 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
     try:
         spec = parse_spec(resource.spec)
     except InvalidResourceError as error:
-        return _invalid(resource, before, str(error), now)
+        return _invalid(resource, before, str(error), now, runbook_url)
     at = timestamp(now)
     deployment = observed.children.get(("Deployment", resource.name))
     deployed = deployed_model(deployment)
@@ -63,6 +65,7 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
     unready = [pod for pod in truth.pods if not pod.ready and rollout and pod.rollout_id == rollout.id]
     failure = failures.find(unready, deployment, now) if not truth.complete else None
 
+    service = judge_service(pods=truth.ready, policy=spec.service_level, before=before.service)
     disabled_since = _disabled_since(spec, before, now)
     age = seconds_since(disabled_since, now)
     status = Status(
@@ -75,15 +78,20 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
         active_replicas=len(truth.current) if choice.target == spec.registry.active_model else 0,
         selector=",".join(f"{key}={value}" for key, value in selector(resource.name).items()),
         conditions=conditions.dated(
-            conditions.findings(
-                active=spec.registry.active_model,
-                choice=choice,
-                truth=truth,
-                failure=failure,
-                pending=bool(apply),
-                blocked=_blocked(observed),
-                drift=_drift_finding(verdict, choice),
-                anti_fraud=conditions.anti_fraud_finding(spec.anti_fraud.threshold, disabled_since, age),
+            runbook.guided(
+                conditions.findings(
+                    active=spec.registry.active_model,
+                    choice=choice,
+                    truth=truth,
+                    failure=failure,
+                    pending=bool(apply),
+                    blocked=_blocked(observed),
+                    drift=_drift_finding(verdict, choice),
+                    availability=Finding(*service.availability),
+                    latency=Finding(*service.latency),
+                    anti_fraud=conditions.anti_fraud_finding(spec.anti_fraud.threshold, disabled_since, age),
+                ),
+                runbook_url,
             ),
             before,
             resource.generation,
@@ -92,6 +100,7 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
         history=extend(before.history, choice.target, choice.promotion, at),
         served=served,
         drift=verdict.shown,
+        service=service.shown,
         anti_fraud=AntiFraudStatus(threshold=spec.anti_fraud.threshold, disabled_since=disabled_since),
         rollback=choice.rollback,
     )
@@ -114,10 +123,10 @@ def decide(resource: Resource, observed: Observed, now: datetime) -> Plan:
     )
 
 
-def _invalid(resource: Resource, before: Status, message: str, now: datetime) -> Plan:
+def _invalid(resource: Resource, before: Status, message: str, now: datetime, runbook_url: str) -> Plan:
     """A spec that cannot be read is told, and touches nothing: what serves goes on."""
     at = timestamp(now)
-    dated = conditions.dated(conditions.invalid(message), before, resource.generation, at)
+    dated = conditions.dated(runbook.guided(conditions.invalid(message), runbook_url), before, resource.generation, at)
     told = {condition.type for condition in dated}
     kept = tuple(condition for condition in before.conditions if condition.type not in told)
     status = before.model_copy(update={"observed_generation": resource.generation, "conditions": (*dated, *kept)})

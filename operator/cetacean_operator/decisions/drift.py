@@ -10,6 +10,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import DriftReport, Pod
 from cetacean_operator.api.spec import Drift
 from cetacean_operator.api.status import DriftStatus, ModelRef
+from cetacean_operator.decisions.silence import told_of
 
 _DIGITS = 3
 _UNIT = 10.0**-_DIGITS
@@ -72,7 +73,8 @@ def judge_drift(
     alarm = drop is not None and samples >= policy.min_samples and _exact(drop) >= _exact(policy.alarm_drop)
     systemic = rate is not None and rate > policy.max_rejection_rate
     status, reason, message = _words(shown, reports, policy, model=model, alarm=alarm, systemic=systemic)
-    return DriftVerdict(shown, mean, alarm, status, reason, message)
+    silent = told_of([pod for pod in own if pod.silent is not None or pod.drift is None], len(own))
+    return DriftVerdict(shown, mean, alarm, status, reason, message + silent)
 
 
 def drift_annotations(shown: DriftStatus) -> dict[str, str]:

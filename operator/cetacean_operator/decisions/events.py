@@ -20,6 +20,7 @@ def transitions(before: Status, after: Status) -> tuple[EventSpec, ...]:
         *_readiness(before, after),
         *_weights(before, after),
         *_drift(before, after),
+        *_service(before, after),
         *_anti_fraud(before, after),
     )
 
@@ -69,6 +70,18 @@ def _drift(before: Status, after: Status) -> Iterator[EventSpec]:
         yield EventSpec("Warning", new.reason, new.message, "Watch")
     elif old and old.status == "True":
         yield EventSpec("Normal", "DriftEnded", new.message, "Watch")
+
+
+def _service(before: Status, after: Status) -> Iterator[EventSpec]:
+    for kind, ended in ((names.LOW_AVAILABILITY, "AvailabilityRestored"), (names.HIGH_LATENCY, "LatencyRestored")):
+        old, new = before.condition(kind), after.condition(kind)
+        was = old is not None and old.status == "True"
+        if new is None or was == (new.status == "True"):
+            continue
+        if new.status == "True":
+            yield EventSpec("Warning", kind, new.message, "Watch")
+        else:
+            yield EventSpec("Normal", ended, new.message, "Watch")
 
 
 def _anti_fraud(before: Status, after: Status) -> Iterator[EventSpec]:

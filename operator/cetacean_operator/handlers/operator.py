@@ -89,6 +89,7 @@ class Operator:
             writer=Writer(kube, self.store, leadership, instance=settings.lease_identity),
             leadership=leadership,
             metrics=metrics,
+            runbook_url=settings.runbook_url,
         )
         self.resync = Resync(
             kube=kube,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+_DURATIONS = "cetacean_inference_request_duration_seconds_bucket"
+# How long an archive takes says how many pictures it holds, and a refusal takes no time at all.
+_JUDGED = ('endpoint="/v1/predict-single"', 'status="200"')
 _WANTED = frozenset(
     {
         "predictions_total",
@@ -22,6 +25,17 @@ _WANTED = frozenset(
         "availability_percent",
     }
 )
+
+
+class Figures(NamedTuple):
+    """What is wanted of a pod's metrics; figures that are not finite are left out."""
+
+    plain: dict[str, float]
+    """By name."""
+    rejections: dict[str, float]
+    """By reason."""
+    durations: tuple[tuple[float, float], ...]
+    """Answers to single pictures by the seconds they took at most: bound and count, ascending, the last bound inf."""
 
 
 class BadAnswerError(Exception):
@@ -43,27 +57,25 @@ def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
     return answer
 
 
-def parse_metrics(body: bytes) -> tuple[dict[str, float], dict[str, float]]:
+def parse_metrics(body: bytes) -> Figures:
     """Read the wanted figures of a Prometheus exposition.
-
-    Returns:
-        The plain figures by name, and the rejections by reason; what is not finite is left out.
 
     Raises:
         BadAnswerError: it is no exposition, or not the service's.
     """
     # Only the wanted lines are parsed: histograms of a busy pod would hold the event loop up.
-    lines = [
-        line for line in body.decode(errors="replace").splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in _WANTED
-    ]
+    lines = [line for line in body.decode(errors="replace").splitlines() if _is_wanted(line)]
     plain: dict[str, float] = {}
     rejections: dict[str, float] = {}
+    durations: dict[float, float] = {}
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
                 if not math.isfinite(sample.value):
                     continue
-                if sample.name.startswith("rejections_by_reason"):
+                if sample.name == _DURATIONS:
+                    durations[float(sample.labels["le"])] = sample.value
+                elif sample.name.startswith("rejections_by_reason"):
                     rejections[sample.labels.get("reason", "")] = sample.value
                 else:
                     plain[sample.name] = sample.value
@@ -71,7 +83,7 @@ def parse_metrics(body: bytes) -> tuple[dict[str, float], dict[str, float]]:
         raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
     if not lines:
         raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
-    return plain, rejections
+    return Figures(plain, rejections, tuple(sorted(durations.items())))
 
 
 def describe(error: BaseException) -> str:
@@ -81,6 +93,13 @@ def describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect: {error.os_error.strerror or error.os_error}"
     return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _is_wanted(line: str) -> bool:
+    name, _, labels = line.partition("{")
+    if name == _DURATIONS:
+        return all(label in labels for label in _JUDGED)
+    return name.split(" ", 1)[0] in _WANTED
 
 
 def _no_constant(value: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed
+from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
 from cetacean_operator.reconciler import pods
 from cetacean_operator.reconciler.scrape import Scrape, Target
 from cetacean_operator.reconciler.store import Key, Store
@@ -21,7 +21,9 @@ class _Memory:
 
     container: str = ""
     identity: Identity | None = None
-    counters: deque[tuple[float, float]] = field(default_factory=deque)
+    counters: deque[tuple[float, ...]] = field(default_factory=deque)
+    durations: deque[tuple[float, ...]] = field(default_factory=deque)
+    bounds: tuple[float, ...] = ()
 
 
 class Observer:
@@ -34,12 +36,15 @@ class Observer:
         self._memory: dict[Key, dict[str, _Memory]] = {}
         self.service_monitors = False
 
-    def observe(self, key: Key, *, window: int, taken: str | None = None, refused: str | None = None) -> Observed:
+    def observe(
+        self, key: Key, *, window: int, answers: int, taken: str | None = None, refused: str | None = None
+    ) -> Observed:
         """Return what is now.
 
         Args:
             key: the resource.
             window: how many of the newest requests the rejection rate is about, at least.
+            answers: how many of the newest answers their time is about, at least.
             taken: a child's name that belongs to someone else.
             refused: what the API server said to the last attempt to apply.
         """
@@ -59,7 +64,8 @@ class Observer:
             scrape = self._result(pod["metadata"]["uid"])
             memory = known.setdefault(pod["metadata"]["uid"], _Memory())
             identity = _remember(memory, pod, scrape)
-            observed.append(pods.observed_pod(pod, scrape, identity, _drift(memory, scrape, window)))
+            drift, service = _drift(memory, scrape, window), _service(memory, scrape, answers)
+            observed.append(pods.observed_pod(pod, scrape, identity, drift, service))
         return Observed(
             children=children,
             pods=tuple(observed),
@@ -85,20 +91,24 @@ def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity |
     if container != memory.container:
         memory.container, memory.identity = container, None
         memory.counters.clear()
+        memory.durations.clear()
     if (identity := pods.identity_of(scrape)) is not None:
         memory.identity = identity
     return memory.identity
 
 
 def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport | None:
-    if scrape is None or scrape.drift_stats is None:
+    # Without its counters nothing is known either: read as 0 they would look like a process that began anew.
+    if scrape is None or scrape.drift_stats is None or not scrape.metrics:
         return None
     stats, metrics = scrape.drift_stats, scrape.metrics
     # Two counters that exclude each other: pictures identified, and pictures rejected for whatever reason.
     answered, rejected = _recent(
         memory.counters,
-        metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
-        scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
+        (
+            metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
+            scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
+        ),
         window,
     )
     return DriftReport(
@@ -111,19 +121,38 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
     )
 
 
-def _recent(counters: deque[tuple[float, float]], answered: float, rejected: float, window: int) -> tuple[float, float]:
-    """Return how much two counters have grown over the newest `window` requests, or a little more."""
-    if counters and answered < counters[-1][0]:
+def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceReport | None:
+    if scrape is None or not scrape.metrics:
+        return None
+    bounds = tuple(bound for bound, _ in scrape.durations)
+    if bounds != memory.bounds:
+        memory.bounds = bounds
+        memory.durations.clear()
+    durations: tuple[tuple[float, float], ...] = ()
+    if bounds:
+        # From the last bound on: it holds all answers, and that is what the window counts.
+        total, *parts = _recent(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
+        durations = tuple(zip(bounds, (*reversed(parts), total), strict=True))
+    percent = scrape.metrics.get("availability_percent")
+    return ServiceReport(
+        requests=min(max(0.0, scrape.metrics.get("requests_total", 0.0)), float(names.RECENT_REQUESTS)),
+        availability_percent=percent if percent is not None and 0.0 <= percent <= 100.0 else None,
+        durations=durations,
+    )
+
+
+def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: int) -> tuple[float, ...]:
+    """Return how much counters have grown while the first of them grew by `window`, or by a little more."""
+    if counters and any(value < old for value, old in zip(now, counters[-1], strict=True)):
         counters.clear()  # the process began anew
     if not counters:
-        counters.append((0.0, 0.0) if answered <= window else (answered, rejected))
+        counters.append((0.0,) * len(now) if now[0] <= window else now)
     # Few snapshots are enough: each covers a part of the window.
-    if answered - counters[-1][0] >= window / (_SNAPSHOTS / 2):
-        counters.append((answered, rejected))
-    while len(counters) > 1 and answered - counters[1][0] >= window:
+    if now[0] - counters[-1][0] >= window / (_SNAPSHOTS / 2):
+        counters.append(now)
+    while len(counters) > 1 and now[0] - counters[1][0] >= window:
         counters.popleft()
-    first = counters[0]
-    return answered - first[0], max(0.0, rejected - first[1])
+    return tuple(max(0.0, value - old) for value, old in zip(now, counters[0], strict=True))
 
 
 def _number(value: object) -> float | None:

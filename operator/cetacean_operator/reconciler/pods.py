@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod
+from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.reconciler.scrape import Scrape, Target
 from cetacean_operator.reconciler.store import Key
 
@@ -35,7 +35,13 @@ def container_id(pod: Object) -> str:
     return ""
 
 
-def observed_pod(pod: Object, scrape: Scrape | None, identity: Identity | None, drift: DriftReport | None) -> Pod:
+def observed_pod(
+    pod: Object,
+    scrape: Scrape | None,
+    identity: Identity | None,
+    drift: DriftReport | None,
+    service: ServiceReport | None = None,
+) -> Pod:
     """Put the two together.
 
     Args:
@@ -43,6 +49,7 @@ def observed_pod(pod: Object, scrape: Scrape | None, identity: Identity | None, 
         scrape: its last answers, None where it has not been asked yet.
         identity: what it said last in this container's life.
         drift: its figures, if the last answer had them.
+        service: how it answers its clients, if the last answer had it.
     """
     meta, status = pod["metadata"], pod.get("status") or {}
     gone = status.get("phase") in ("Succeeded", "Failed")
@@ -59,6 +66,7 @@ def observed_pod(pod: Object, scrape: Scrape | None, identity: Identity | None, 
         silent=scrape.error if scrape else None,
         identity=identity,
         drift=drift,
+        service=service,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Observed, Resource
-from cetacean_operator.api.spec import Drift, InvalidResourceError, parse_spec
+from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import Plan, status_as_applied
 from cetacean_operator.metrics import Metrics
@@ -58,8 +58,10 @@ class Reconciler:
         metrics: Metrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
+        runbook_url: str = names.RUNBOOK,
     ) -> None:
         """Take everything that is needed; `clock` returns the time with its zone, `monotonic` seconds."""
+        self._runbook_url = runbook_url
         self._store, self._observer, self._scraper = store, observer, scraper
         self._writer, self._leadership, self._metrics, self._clock = writer, leadership, metrics, clock
         self._monotonic = monotonic
@@ -87,15 +89,15 @@ class Reconciler:
         if resource.deleting:
             self._scraper.forget(key)  # the garbage collector does the rest
             return None
-        drift = _drift_settings(resource)
+        drift, level = _windows(resource)
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
-        observed = self._observer.observe(key, window=drift.window)
-        plan = decide(resource, observed, self._clock())
+        observed = self._observer.observe(key, window=drift.window, answers=level.window)
+        plan = self._decide(resource, observed)
         if plan.intent is not None:
             # First the intent, then the deed: whoever takes over in between knows why.
             resource = await self._tell(resource, replace(plan, status=plan.intent))
-            plan = decide(resource, observed, self._clock())
-        plan, refusal = await self._settle(resource, observed, plan, drift)
+            plan = self._decide(resource, observed)
+        plan, refusal = await self._settle(resource, observed, plan, drift, level)
         if refusal is None:
             self._forbidden_since.pop(key, None)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
@@ -106,8 +108,11 @@ class Reconciler:
             raise refusal
         return plan.requeue_after
 
+    def _decide(self, resource: Resource, observed: Observed) -> Plan:
+        return decide(resource, observed, self._clock(), runbook_url=self._runbook_url)
+
     async def _settle(
-        self, resource: Resource, observed: Observed, plan: Plan, drift: Drift
+        self, resource: Resource, observed: Observed, plan: Plan, drift: Drift, level: ServiceLevel
     ) -> tuple[Plan, ApiError | None]:
         """Apply and look again until nothing is left to apply."""
         key = (resource.namespace, resource.name)
@@ -122,8 +127,10 @@ class Reconciler:
                     raise
                 refusal = error
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
-            observed = self._observer.observe(key, window=drift.window, taken=taken, refused=refused)
-            plan = decide(resource, observed, self._clock())
+            observed = self._observer.observe(
+                key, window=drift.window, answers=level.window, taken=taken, refused=refused
+            )
+            plan = self._decide(resource, observed)
             if taken or refusal:
                 return plan, refusal
         return plan, None
@@ -180,11 +187,12 @@ def owner_of(obj: Object) -> str | None:
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
 
 
-def _drift_settings(resource: Resource) -> Drift:
+def _windows(resource: Resource) -> tuple[Drift, ServiceLevel]:
     try:
-        return parse_spec(resource.spec).drift
+        spec = parse_spec(resource.spec)
     except InvalidResourceError:
-        return Drift()
+        return Drift(), ServiceLevel()
+    return spec.drift, spec.service_level
 
 
 def _reasons(plan: Plan, observed: Observed, ref: tuple[str, str]) -> str:

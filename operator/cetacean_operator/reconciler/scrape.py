@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from cetacean_operator.reconciler.answers import BadAnswerError, describe, parse_json, parse_metrics
+from cetacean_operator.reconciler.answers import BadAnswerError, Figures, describe, parse_json, parse_metrics
 from cetacean_operator.reconciler.store import Key
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Scrape:
     drift_stats: Mapping[str, Any] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     rejections: Mapping[str, float] = field(default_factory=dict)
+    durations: tuple[tuple[float, float], ...] = ()
     error: str | None = None
 
     @property
@@ -223,7 +224,7 @@ class Scraper:
             elif isinstance(result, BaseException):
                 raise result
             elif name == "metrics":
-                scrape = replace(scrape, metrics=result[0], rejections=result[1])
+                scrape = replace(scrape, metrics=result.plain, rejections=result.rejections, durations=result.durations)
                 continue
             else:
                 scrape = replace(scrape, **{name: result})
@@ -249,5 +250,5 @@ class Scraper:
     async def _json(self, target: Target, path: str) -> Mapping[str, Any]:
         return parse_json(path, await self._get(target, path))
 
-    async def _metrics(self, target: Target) -> tuple[dict[str, float], dict[str, float]]:
+    async def _metrics(self, target: Target) -> Figures:
         return parse_metrics(await self._get(target, "/metrics"))

@@ -32,6 +32,9 @@ def of(metrics: Metrics, status: Status) -> Series:
         ("active", status.active_replicas),
     ):
         series[metrics.model_replicas, (state,)] = float(count)
+    if status.service:
+        for figure, value in status.service.wire().items():
+            series[metrics.model_service, (figure,)] = float(value)
     if status.drift:
         for figure, value in status.drift.wire().items():
             series[metrics.model_drift, (figure,)] = float(value)

@@ -27,6 +27,7 @@ NOT_AMONG_SETTINGS = {
     "probes_host",
     "probes_port",
     "metrics_port",
+    "runbook_url",
 }
 # Parts of Kubernetes objects: their comment stands above the whole.
 WHOLE = {"resources", "podSecurityContext", "securityContext"}
@@ -147,6 +148,10 @@ def test_settings_are_the_operators_own_with_its_defaults(values: dict[str, Any]
     fields = Settings.model_fields
     assert set(given) == set(fields) - NOT_AMONG_SETTINGS
     assert given == {name: fields[name].default for name in given}
+
+
+def test_the_runbook_is_the_operators_own_by_default(values: dict[str, Any]) -> None:
+    assert values["runbookUrl"] == Settings.model_fields["runbook_url"].default
 
 
 def test_leader_election_has_the_operators_defaults(values: dict[str, Any]) -> None:

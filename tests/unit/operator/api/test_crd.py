@@ -101,7 +101,7 @@ def test_defaults_of_schema_and_types_agree() -> None:
     filled = {
         name: part["default"] for name, part in SCHEMA["properties"]["spec"]["properties"].items() if "default" in part
     }
-    assert filled.keys() == {"antiFraud", "gates", "drift"}
+    assert filled.keys() == {"antiFraud", "gates", "drift", "serviceLevel"}
     registry = {
         "active": "a",
         "models": [{"name": "a", "version": "1.0.0", "architecture": "x", "weightsUrl": "http://x/a"}],

@@ -130,41 +130,41 @@ def test_the_contracts_answer_is_read() -> None:
 
 
 def test_a_young_process_is_counted_from_its_start() -> None:
-    counters: deque[tuple[float, float]] = deque()
-    assert _recent(counters, 60, 40, window=1000) == (60, 40)
+    counters: deque[tuple[float, ...]] = deque()
+    assert _recent(counters, (60, 40), window=1000) == (60, 40)
 
 
 def test_an_old_process_is_counted_from_when_it_was_first_seen() -> None:
     """What it rejected last year says nothing of today."""
-    counters: deque[tuple[float, float]] = deque()
-    assert _recent(counters, 1_000_000, 900_000, window=100) == (0, 0)
-    assert _recent(counters, 1_000_080, 900_000, window=100) == (80, 0)
+    counters: deque[tuple[float, ...]] = deque()
+    assert _recent(counters, (1_000_000, 900_000), window=100) == (0, 0)
+    assert _recent(counters, (1_000_080, 900_000), window=100) == (80, 0)
 
 
 def test_the_recent_requests_are_those_of_the_window() -> None:
-    counters: deque[tuple[float, float]] = deque()
+    counters: deque[tuple[float, ...]] = deque()
     for total in range(0, 10_001, 50):  # all are accepted
-        _recent(counters, total, 0, window=1000)
+        _recent(counters, (total, 0), window=1000)
     answered, rejected = 0.0, 0.0
     for step in range(1, 21):  # then all are rejected
-        answered, rejected = _recent(counters, 10_000 + step * 50, step * 50, window=1000)
+        answered, rejected = _recent(counters, (10_000 + step * 50, step * 50), window=1000)
     assert 1000 <= answered <= 1100
     assert rejected / answered > 0.9
 
 
 def test_a_process_that_began_anew_is_counted_from_its_start() -> None:
-    counters: deque[tuple[float, float]] = deque()
-    _recent(counters, 500, 400, window=1000)
-    assert _recent(counters, 10, 1, window=1000) == (10, 1)
+    counters: deque[tuple[float, ...]] = deque()
+    _recent(counters, (500, 400), window=1000)
+    assert _recent(counters, (10, 1), window=1000) == (10, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1)), max_size=200), st.integers(1, 2000))
 def test_the_memory_is_bounded_and_rates_are_rates(steps: list[tuple[int, float]], window: int) -> None:
-    counters: deque[tuple[float, float]] = deque()
+    counters: deque[tuple[float, ...]] = deque()
     answered, rejected = 0, 0
     for more, share in steps:
         answered += more
         rejected += int(more * share)
-        recent, of_them = _recent(counters, answered, rejected, window)
+        recent, of_them = _recent(counters, (answered, rejected), window)
         assert 0 <= of_them <= recent
         assert len(counters) <= 34

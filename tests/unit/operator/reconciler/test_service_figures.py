@@ -1,0 +1,128 @@
+"""From a pod's exposition to how it answers its clients: the window, restarts, and what is left out."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate, pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cetacean_operator.api.observed import Pod
+from cetacean_operator.reconciler.answers import parse_metrics
+from cetacean_operator.reconciler.observe import Observer
+from cetacean_operator.reconciler.scrape import Scrape
+from cetacean_operator.reconciler.store import Store
+
+KEY = ("sea", "whales")
+SERIES = "cetacean_inference_request_duration_seconds_bucket"
+
+
+def exposition(*lines: str) -> bytes:
+    return "\n".join(lines).encode() + b"\n"
+
+
+class Asked:
+    """One pod of the store, and what it answered last."""
+
+    def __init__(self) -> None:
+        self.store = Store(lambda obj: "whales")
+        self.answer: Scrape | None = None
+        self.observer = Observer(self.store, lambda _uid: self.answer)
+        self.runs(1)
+
+    def runs(self, number: int) -> None:
+        meta = {"namespace": "sea", "name": "p", "uid": "u", "resourceVersion": str(number)}
+        status = {"phase": "Running", "containerStatuses": [{"name": "serve", "containerID": f"containerd://{number}"}]}
+        self.store.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": status})
+
+    def says(self, fast: float, slow: float, *, window: int = 100, **more: Any) -> Pod:
+        self.answer = Scrape(
+            drift_stats={"n": 0},
+            metrics={"requests_total": fast + slow, "availability_percent": 99.0},
+            durations=((1.0, fast), (math.inf, fast + slow)),
+            **more,
+        )
+        return self.look(window=window)
+
+    def look(self, *, window: int = 100) -> Pod:
+        (pod,) = self.observer.observe(KEY, window=1000, answers=window).pods
+        return pod
+
+
+def durations(pod: Pod) -> tuple[tuple[float, float], ...]:
+    assert pod.service is not None
+    return pod.service.durations
+
+
+def test_only_pictures_that_were_answered_are_timed() -> None:
+    single, batch = 'endpoint="/v1/predict-single"', 'endpoint="/v1/predict-batch"'
+    figures = parse_metrics(
+        exposition(
+            "requests_total 12",
+            f'{SERIES}{{{single},le="2.0",status="200"}} 3',
+            f'{SERIES}{{{single},le="0.5",status="200"}} 1',
+            f'{SERIES}{{{single},le="+Inf",status="200"}} 4',
+            f'{SERIES}{{{single},le="0.5",status="503"}} 70',
+            f'{SERIES}{{{batch},le="0.5",status="200"}} 9',
+        )
+    )
+    assert figures.durations == ((0.5, 1.0), (2.0, 3.0), (math.inf, 4.0))
+    assert figures.plain == {"requests_total": 12.0}
+
+
+def test_the_newest_answers_count() -> None:
+    asked = Asked()
+    asked.says(0, 0)
+    for total in range(10, 1001, 10):
+        asked.says(total, 0)
+    for slow in range(10, 101, 10):
+        pod = asked.says(1000, slow)
+    (_, fast), (_, answers) = durations(pod)
+    assert 100 <= answers <= 120
+    assert fast / answers < 0.2
+
+
+def test_an_operator_that_has_just_started_does_not_judge_by_last_years_answers() -> None:
+    asked = Asked()
+    assert durations(asked.says(0, 1_000_000)) == ((1.0, 0.0), (math.inf, 0.0))
+    assert durations(asked.says(60, 1_000_000)) == ((1.0, 60.0), (math.inf, 60.0))
+
+
+def test_a_process_that_began_anew_is_counted_from_its_start() -> None:
+    asked = Asked()
+    asked.says(0, 90)
+    assert durations(asked.says(20, 0)) == ((1.0, 20.0), (math.inf, 20.0)), "the counters fell"
+    asked.runs(2)
+    assert durations(asked.says(50, 5)) == ((1.0, 50.0), (math.inf, 55.0)), "they did not fall, it is another container"
+
+
+def test_an_answer_that_fails_is_no_restart() -> None:
+    asked = Asked()
+    asked.says(5000, 0)
+    asked.says(5000, 50)
+    asked.answer = Scrape(drift_stats={"n": 10}, error="/metrics: expected status 200, got 500")
+    pod = asked.look()
+    assert pod.service is None
+    assert pod.drift is None
+    assert durations(asked.says(5000, 60)) == ((1.0, 0.0), (math.inf, 60.0))
+
+
+def test_availability_is_about_the_last_thousand_requests_at_most() -> None:
+    asked = Asked()
+    for given_, weight in ((40, 40.0), (5000, 1000.0)):
+        service = asked.says(given_, 0).service
+        assert service is not None
+        assert (service.requests, service.availability_percent) == (weight, 99.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=100), st.integers(1, 500))
+def test_what_grew_is_a_histogram_and_covers_the_window(steps: list[tuple[int, int]], window: int) -> None:
+    asked = Asked()
+    asked.says(0, 0, window=window)
+    fast, slow = (list(accumulate(part)) for part in zip(*steps, strict=True)) if steps else ([], [])
+    for one, other in zip(fast, slow, strict=True):
+        found = durations(asked.says(one, other, window=window))
+        assert all(0 <= low[1] <= high[1] for low, high in pairwise(found))
+        assert found[-1][1] >= min(window, one + other)
