@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from cetacean_registry.patterns import EXPECTATIONS
 
@@ -25,14 +26,16 @@ def field_path(location: Sequence[str | int]) -> str:
 
 def describe(error: ValidationError) -> str:
     """Tell every fault of a validation error in one line, each with its field's path and the value that came."""
-    return "; ".join(
-        _describe_one(
-            field_path(item["loc"]),
-            EXPECTATIONS.get(item.get("ctx", {}).get("pattern", ""), item["msg"]),
-            item["type"],
-            item["input"],
-        )
-        for item in error.errors(include_url=False)
+    return "; ".join(describe_one(item) for item in error.errors(include_url=False))
+
+
+def describe_one(item: ErrorDetails) -> str:
+    """Tell one of a validation error's `errors()`."""
+    return _describe_one(
+        field_path(item["loc"]),
+        EXPECTATIONS.get(item.get("ctx", {}).get("pattern", ""), item["msg"]),
+        item["type"],
+        item["input"],
     )
 
 

@@ -10,6 +10,8 @@ import click
 
 from cetacean_cli.commands.drift import drift
 from cetacean_cli.commands.emergency import emergency
+from cetacean_cli.commands.gate import gate
+from cetacean_cli.commands.registry import registry
 from cetacean_cli.commands.status import history, status
 from cetacean_cli.commands.switch import promote, rollback
 from cetacean_cli.errors import EXIT_CODES, BadInputError
@@ -40,7 +42,7 @@ def program() -> None:
     """
 
 
-for command in (drift, emergency, history, promote, rollback, status):
+for command in (drift, emergency, gate, history, promote, registry, rollback, status):
     program.add_command(command)
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.calibration import Calibration
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.options import THRESHOLD_FILE, Output, change_options, cluster_options, name_argument, wait_options
@@ -20,41 +19,9 @@ from cetacean_cli.waiting import wait_until_ready
 from cetacean_operator.api.spec import AntiFraud
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER
 from cetacean_operator.decisions.plan import timestamp
-from cetacean_registry.errors import describe
-from cetacean_registry.metrics import Fraction
 
 _FIELD = "spec.antiFraud.threshold"
 _DATE_FIELD = "spec.antiFraud.calibratedAt"
-
-
-class Calibration(BaseModel):
-    """What `anti_fraud_threshold.yaml` says."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    threshold: Fraction
-    calibrated_at: str | None = None
-
-    @classmethod
-    def load(cls, path: Path) -> Calibration:
-        """Read the file.
-
-        Raises:
-            BadInputError: it is not there or holds no threshold.
-        """
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInputError(f"{path}: cannot be read: {error}") from error
-        except yaml.YAMLError as error:
-            raise BadInputError(f"{path}: expected YAML: {error}") from error
-        if isinstance(content, dict) and "calibrated_at" in content and content["calibrated_at"] is not None:
-            # YAML reads a bare date as one.
-            content["calibrated_at"] = str(content["calibrated_at"])
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise BadInputError(f"{path}: {describe(error)}") from error
 
 
 @click.group()

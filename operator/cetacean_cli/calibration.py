@@ -1,0 +1,42 @@
+"""The anti-fraud gate's threshold as `configs/anti_fraud_threshold.yaml` holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cetacean_cli.errors import BadInputError
+from cetacean_registry.errors import describe
+from cetacean_registry.metrics import Fraction
+
+
+class Calibration(BaseModel):
+    """What `anti_fraud_threshold.yaml` says."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    threshold: Fraction
+    calibrated_at: str | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read the file.
+
+        Raises:
+            BadInputError: it is not there or holds no threshold.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInputError(f"{path}: cannot be read: {error}") from error
+        except yaml.YAMLError as error:
+            raise BadInputError(f"{path}: expected YAML: {error}") from error
+        if isinstance(content, dict) and "calibrated_at" in content and content["calibrated_at"] is not None:
+            # YAML reads a bare date as one.
+            content["calibrated_at"] = str(content["calibrated_at"])
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise BadInputError(f"{path}: {describe(error)}") from error

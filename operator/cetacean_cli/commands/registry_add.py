@@ -1,0 +1,161 @@
+"""`registry add`: one more model at the end of the registry's file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.commands.gate import judge_entry
+from cetacean_cli.errors import BadInputError, RefusedError
+from cetacean_cli.options import Output, change_options, file_option
+from cetacean_cli.registry_file import edit
+from cetacean_cli.registry_file.checks import Checked, Fault, check_text, root_of
+from cetacean_cli.registry_file.opening import entry_of, open_registry
+from cetacean_registry import GatePolicy, ModelEntry, file_sha256
+from cetacean_registry.errors import describe
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_ALIKE: Final = (
+    "architecture",
+    "backbone",
+    "embedding_size",
+    "num_classes_head",
+    "num_classes_active",
+    "input_size",
+    "license",
+)
+"""What --like takes over."""
+_ALWAYS: Final = ("name", "version", "architecture", "weights_url", "sha256", "trained_at", "metrics_snapshot")
+"""Written also where they are null."""
+_ORDER: Final = ("name", "display_name", *_ALWAYS[1:], *_ALIKE[1:], "notes")
+
+
+def _entry_options(command: Command) -> Command:
+    """Add an option for each further field of an entry, with the format's own explanation."""
+    for field in reversed(_ORDER):
+        if field in ("name", "version", "metrics_snapshot"):
+            continue
+        info = ModelEntry.model_fields[field]
+        kind = click.IntRange(min=1) if "size" in field or field.startswith("num_") else click.STRING
+        command = click.option(f"--{field.replace('_', '-')}", type=kind, metavar="VALUE", help=info.description)(
+            command
+        )
+    return command
+
+
+@click.command()
+@click.argument("name")
+@click.option("--version", required=True, metavar="X.Y.Z", help="Above all versions of the same architecture.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The checkpoint on this disk: its sha256 is computed.",
+)
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The metrics snapshot that scripts/compute_metrics.py wrote, within the repository.",
+)
+@click.option("--like", metavar="MODEL", help="Take architecture, sizes and licence from this entry.")
+@_entry_options
+@file_option
+@change_options
+def add(
+    *,
+    name: str,
+    weights: Path | None,
+    metrics: Path | None,
+    like: str | None,
+    file: Path,
+    yes: bool,
+    dry_run: bool,
+    output: Output,
+    **fields: Any,
+) -> None:
+    """Append the model NAME to the registry's file; all else in it stays byte for byte.
+
+    Shows its figures and whether the gate would let it pass; it is not promoted. Refused where the file would not be
+    valid afterwards: a name twice, a version that does not increase, figures that are missing.
+    """
+    checked, registry = open_registry(file)
+    if like:
+        other = entry_of(registry, like, file)
+        fields |= {field: getattr(other, field) for field in _ALIKE if fields.get(field) is None}
+    for needed in ("architecture", "weights_url"):
+        if fields.get(needed) is None:
+            hint = " or --like" if needed == "architecture" else ""
+            raise click.UsageError(f"Missing option '--{needed.replace('_', '-')}'{hint}.")
+    if weights:
+        fields["sha256"] = _digest(weights, fields.get("sha256"))
+    fields |= {"name": name, "metrics_snapshot": _relative(metrics, file) if metrics else None}
+    data = {key: fields.get(key) for key in _ORDER if fields.get(key) is not None or key in _ALWAYS}
+    try:
+        entry = ModelEntry.model_validate(data, by_alias=False, by_name=True)
+    except ValidationError as error:
+        raise BadInputError(describe(error)) from error
+    if entry.sha256:
+        data["sha256"] = entry.sha256
+    text = edit.append_model(checked.document, data)
+    after = check_text(text, file)
+    new = _new_faults(checked, after)
+    if errors := [fault.message for fault in new if fault.severity == "error"]:
+        raise BadInputError("; ".join(errors))
+    proposal = Proposal(
+        subject=str(file),
+        changes=(Change(f"models[{len(registry.models)}]", None, f"{name} {entry.version}"),),
+        notes=(*(f"{key}: {value}" for key, value in data.items() if value is not None), *_figures(after, entry)),
+        warnings=tuple(fault.message for fault in new),
+        more={"entry": data},
+    )
+
+    def make() -> dict[str, Any]:
+        if not dry_run:
+            edit.write(file, text, before=checked.document.text)
+        return {}
+
+    done = f"{name} is in {file}; promote it with: cetacean registry promote {name}"
+    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=done)
+
+
+def _digest(weights: Path, given: str | None) -> str:
+    try:
+        found = file_sha256(weights)
+    except OSError as error:
+        raise BadInputError(f"{weights}: cannot be read: {error}") from error
+    if given and given.lower() != found:
+        raise BadInputError(f"{weights}: expected sha256 {given.lower()}, got {found}")
+    return found
+
+
+def _relative(path: Path, file: Path) -> str:
+    root = root_of(file)
+    if not path.resolve().is_relative_to(root):
+        raise BadInputError(f"{path}: expected a file within {root}, where the registry's paths begin")
+    return path.resolve().relative_to(root).as_posix()
+
+
+def _new_faults(before: Checked, after: Checked) -> list[Fault]:
+    known = {(fault.severity, fault.message) for fault in before.faults}
+    return [fault for fault in after.faults if (fault.severity, fault.message) not in known]
+
+
+def _figures(after: Checked, entry: ModelEntry) -> tuple[str, ...]:
+    """The entry's figures, and what the gate would say."""
+    registry = after.registry
+    snapshot = after.snapshots.get(entry.name)
+    if registry is None or snapshot is None:
+        return ()
+    metrics = snapshot.metrics.model_dump(exclude_none=True)
+    told = ", ".join(f"{key} {value}" for key, value in metrics.items())
+    try:
+        verdict = judge_entry(after, entry, registry.active_model, GatePolicy()).message
+    except RefusedError as error:
+        verdict = error.message
+    return f"figures: {told}", f"the gate: {verdict}"

@@ -1,0 +1,109 @@
+"""Edits of the registry's text: what is not edited stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cetacean_cli.errors import BadInputError, RefusedError
+from cetacean_cli.registry_file.places import Document
+
+
+def set_active(document: Document, name: str) -> str:
+    """Return the text with another `active`.
+
+    Raises:
+        BadInputError: there is no `active` to set.
+    """
+    node = document.node(("active",))
+    if node is None:
+        raise BadInputError("expected the registry to have the key active")
+    text = document.text
+    return text[: node.start_mark.index] + _dump(name) + text[node.end_mark.index :]
+
+
+def append_model(document: Document, entry: dict[str, Any]) -> str:
+    """Return the text with one more model at the end of `models`, laid out as the one before it.
+
+    Raises:
+        BadInputError: there is no model after which to put it.
+    """
+    models = document.node(("models",))
+    last = models.value[-1] if isinstance(models, yaml.SequenceNode) and models.value else None
+    if models is None or not isinstance(last, yaml.MappingNode):
+        raise BadInputError("expected the registry to have at least one model")
+    text = document.text
+    if len(models.value) > 1:
+        begin = text.index(",", models.value[-2].end_mark.index) + 1
+        gap = text[begin : last.start_mark.index]
+    else:
+        gap = text[models.start_mark.index + 1 : last.start_mark.index] or " "
+    end = last.end_mark.index
+    return f"{text[:end]},{gap}{_render(text, last, entry)}{text[end:]}"
+
+
+def _render(text: str, like: yaml.MappingNode, entry: dict[str, Any]) -> str:
+    """Write an object as its neighbour is: on one line, or one key a line with the same indentation and line ends."""
+    if not like.value:
+        return _dump(entry)
+    first, last = like.value[0], like.value[-1]
+    opening = text[like.start_mark.index + 1 : first[0].start_mark.index]
+    closing = text[last[1].end_mark.index : like.end_mark.index - 1]
+    if "\n" in opening:
+        separator = f",{opening}"
+    else:
+        separator = text[first[1].end_mark.index : like.value[1][0].start_mark.index] if len(like.value) > 1 else ", "
+    colon = text[first[0].end_mark.index : first[1].start_mark.index]
+    fields = (f"{_dump(key)}{colon}{_dump(value)}" for key, value in entry.items())
+    return "{" + opening + separator.join(fields) + closing + "}"
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read(path: Path) -> str:
+    """Return a file's text with the line ends it has.
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: cannot be read: {error}") from error
+
+
+def write(path: Path, text: str, *, before: str) -> None:
+    """Replace a file's text at once: whoever reads it meanwhile sees the old one or the new one.
+
+    Args:
+        path: the file.
+        text: its new text.
+        before: what it held when the change was shown.
+
+    Raises:
+        RefusedError: it holds something else by now.
+        BadInputError: it cannot be written.
+    """
+    if read(path) != before:
+        raise RefusedError(f"{path} was changed meanwhile: look again")
+    target = path.resolve()  # a link stays one
+    try:
+        mode = target.stat().st_mode & 0o777
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(text.encode("utf-8"))
+            Path(name).chmod(mode)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be written: {error}") from error
