@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from cetacean_operator.api import names
@@ -19,6 +19,8 @@ from cetacean_operator.reconciler.reconciler import Reconciler
 from cetacean_operator.reconciler.store import Key, Store
 
 _LOG = logging.getLogger(__name__)
+_LIST_ATTEMPTS = 4
+_LIST_PAUSE = 0.5
 
 
 class Lister(Protocol):
@@ -77,8 +79,10 @@ class Resync:
         metrics: Metrics,
         namespaces: Iterable[str],
         on_service_monitors: Callable[[bool], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Take the API server and what it is compared with; no namespaces: the whole cluster."""
+        self._sleep = sleep
         self._kube, self._store, self._queue, self._metrics = kube, store, queue, metrics
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._on_service_monitors = on_service_monitors
@@ -102,10 +106,22 @@ class Resync:
         self._on_service_monitors(monitors)
         for resource in (api.MODELS, api.PODS, *api.CHILDREN, *((api.SERVICE_MONITORS,) if monitors else ())):
             for namespace in self._namespaces:
-                await self._list(resource, namespace)
+                await self._list_patiently(resource, namespace)
             self._metrics.relists.labels(resource.plural).inc()
         for key in self._store.keys(names.KIND):
             self._queue.add_after(key, random.uniform(0.0, spread) if spread else 0.0)
+
+    async def _list_patiently(self, resource: api.Resource, namespace: str | None) -> None:
+        """Try one listing again where it may succeed, so that the others need not begin anew for it."""
+        for attempt in range(1, _LIST_ATTEMPTS + 1):
+            try:
+                await self._list(resource, namespace)
+            except ApiError as error:
+                if attempt == _LIST_ATTEMPTS or not (error.code in (0, 429) or error.code >= 500):
+                    raise
+                await self._sleep(error.retry_after or _LIST_PAUSE * attempt)
+            else:
+                return
 
     async def _list(self, resource: api.Resource, namespace: str | None) -> None:
         before = {

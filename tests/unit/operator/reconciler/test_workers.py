@@ -181,6 +181,7 @@ class Listing:
         self.api, self.store, self.metrics = FakeApi(), Store(owner_of), Metrics()
         self.queue: WorkQueue[Key] = WorkQueue(VirtualClock())
         self.monitors: list[bool] = []
+        self.slept: list[float] = []
         self.resync = Resync(
             kube=self.api,
             store=self.store,
@@ -188,7 +189,11 @@ class Listing:
             metrics=self.metrics,
             namespaces=namespaces,
             on_service_monitors=self.monitors.append,
+            sleep=self.sleep,
         )
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     def child(self, name: str, *, labelled: bool = True, namespace: str = "sea") -> dict[str, Any]:
         labels = {"ecomarineai.org/cetaceanmodel": "whales"} if labelled else {}
@@ -249,6 +254,34 @@ async def test_what_is_written_during_a_listing_is_not_taken_for_gone() -> None:
     listing.api.refuse = written
     await listing.resync.once()
     assert listing.store.get("Service", "sea", "x") is not None
+
+
+@pytest.mark.parametrize(("code", "retry_after", "slept"), [(500, None, [0.5]), (429, 3.0, [3.0]), (0, None, [0.5])])
+async def test_a_listing_that_failed_is_tried_again_alone(
+    code: int, retry_after: float | None, slept: list[float]
+) -> None:
+    listing = Listing()
+    error = ApiError("list", "/x", code, "Passing", "")
+    error.retry_after = retry_after
+    refusals: list[ApiError | None] = [error]
+
+    def refuse(verb: str, resource: Any, _name: str) -> ApiError | None:
+        return refusals.pop() if (verb, resource.kind) == ("list", "Service") and refusals else None
+
+    listing.api.refuse = refuse
+    await listing.resync.once()
+    assert listing.slept == slept
+    listed = [name for verb, name in listing.api.calls if verb == "list"]
+    assert [name for name in listed if listed.count(name) > 1] == ["Service/ecomarineai.org/cetaceanmodel"] * 2
+
+
+@pytest.mark.parametrize(("code", "attempts"), [(403, 1), (500, 4)])
+async def test_a_listing_that_goes_on_failing_is_told(code: int, attempts: int) -> None:
+    listing = Listing()
+    listing.api.refuse = lambda *_: ApiError("list", "/x", code, "Bad", "")
+    with pytest.raises(ApiError):
+        await listing.resync.once()
+    assert len(listing.api.calls) == attempts
 
 
 async def test_only_the_named_namespaces_are_listed() -> None:
