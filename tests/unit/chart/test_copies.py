@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from known_series import known_series, series_in
 
 from cetacean_operator.api import names
-from cetacean_operator.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CRD = "ecomarineai.org_cetaceanmodels.yaml"
-FUNCTIONS = {"absent", "sum", "rate", "max", "by", "and", "or", "unless", "on", "ignoring", "increase", "time"}
 
 
 def test_the_chart_holds_the_generated_crd(chart: Path) -> None:
@@ -37,15 +36,9 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
 def test_an_alert_speaks_of_series_that_exist(alert: dict[str, Any]) -> None:
-    series = {
-        name
-        for family in Metrics().registry.collect()
-        for name in (family.name, *(f"{family.name}_{suffix}" for suffix in ("total", "bucket", "sum", "count")))
-    }
-    expression = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|by \([^)]*\)', "", alert["expr"])
-    used = set(re.findall(r"[a-z_]{3,}", expression)) - FUNCTIONS
+    used = series_in(alert["expr"])
     assert used
-    assert used <= series
+    assert used <= known_series()
     conditions = set(re.findall(r'type="(\w+)"', alert["expr"]))
     assert conditions <= {*names.CONDITIONS, names.RECALIBRATION_OVERDUE}
 
@@ -55,3 +48,7 @@ def test_an_alert_says_what_is_wrong_and_how_bad(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("warning", "critical")
     assert alert["annotations"]["summary"]
     assert alert["annotations"]["description"]
+    page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    # The chart puts the value `runbookUrl` in place of it.
+    assert page == "docs/runbook.md"
+    assert re.fullmatch(r"[a-z-]+", anchor)

@@ -1,0 +1,58 @@
+"""Names of all series that the operator and the pods give, and those that a PromQL expression speaks of."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from prometheus_client.registry import CollectorRegistry
+
+from cetacean_inference.drift import DriftMonitor
+from cetacean_inference.metrics import Metrics as InferenceMetrics
+from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.settings import DriftSettings
+from cetacean_operator.metrics import Metrics as OperatorMetrics
+
+_WORDS = frozenset(
+    [
+        "absent",
+        "and",
+        "avg",
+        "by",
+        "count",
+        "histogram_quantile",
+        "increase",
+        "ignoring",
+        "max",
+        "min",
+        "offset",
+        "on",
+        "or",
+        "rate",
+        "sum",
+        "unless",
+        "vector",
+    ]
+)
+
+
+def _series(registry: CollectorRegistry) -> set[str]:
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
+    families = list(registry.collect())
+    # A collector may name a family as it likes: what it gave out is what counts.
+    given = {sample.name for family in families for sample in family.samples}
+    return given | {family.name + suffix for family in families for suffix in suffixes.get(family.type, ("",))}
+
+
+@cache
+def known_series() -> frozenset[str]:
+    """Every name, whether or not it has a value yet."""
+    drift = DriftMonitor(model="m", settings=DriftSettings(), monitoring=Monitoring())
+    inference = InferenceMetrics(drift=drift, info=lambda: {"name": "m"})
+    return frozenset(_series(inference.registry) | _series(OperatorMetrics().registry))
+
+
+def series_in(expr: str) -> set[str]:
+    """The names of series in an expression, without labels, functions and durations."""
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(by|on|ignoring) *\([^)]*\)|offset \w+", " ", expr)
+    return set(re.findall(r"[a-z_]{2,}", bare)) - _WORDS
