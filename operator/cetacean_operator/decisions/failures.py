@@ -118,7 +118,7 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
         return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"[:_LONGEST]
     if failure.waiting and failure.reason != "CrashLoopBackOff":
         return None
-    if failure.exit_code in (137, 143) and failure.reason == "Error":
+    if failure.exit_code in (0, 137, 143) and failure.reason in ("Error", "Completed"):
         return "ProbeFailing", f"{where} was ended with exit code {failure.exit_code}: its probe failed for too long"
     last = failure.message.strip().splitlines()
     code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"

@@ -124,7 +124,9 @@ def _failure(container: Mapping[str, Any]) -> ContainerFailure | None:
     """Say why a container does not run; one that runs well after a failure still tells of the failure."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     waiting, ended = state.get("waiting") or {}, state.get("terminated") or last.get("terminated") or {}
-    failed = ended.get("exitCode", 0) != 0
+    # The service never ends by itself: where it did so in peace, the kubelet had told it to.
+    stopped = container.get("name") == names.CONTAINER and bool(ended)
+    failed = ended.get("exitCode", 0) != 0 or stopped
     reason = waiting.get("reason")
     if reason == "CrashLoopBackOff" and failed:
         waiting, reason = {}, None  # how it ended says more than that it waits

@@ -56,6 +56,12 @@ FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
         True,
     ),
     "probe": (ContainerFailure("serve", "Error", "", exit_code=137), "ProbeFailing", "its probe failed", False),
+    "probe-in-peace": (
+        ContainerFailure("serve", "Completed", "", exit_code=0),
+        "ProbeFailing",
+        "exit code 0: its probe failed for too long",
+        False,
+    ),
 }
 
 

@@ -44,7 +44,10 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         (container(state={"running": {}}), None),
         (container(state=waiting("ContainerCreating")), None),
         (container(state=waiting("PodInitializing")), None),
-        (container(state=ended(0, "Completed")), None),
+        (container("sidecar", state=ended(0, "Completed")), None),
+        (container("sidecar", state={"running": {}}, last=ended(0, "Completed")), None),
+        # The service never ends by itself.
+        (container(state=ended(0, "Completed")), ("Completed", "", 0, False)),
         (container(state=waiting("ErrImagePull", "gone")), ("ErrImagePull", "gone", None, True)),
         (
             container(state=waiting("CrashLoopBackOff", "back-off 10s"), last=ended(1, message="CacheFull: x")),
@@ -53,7 +56,8 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         (container(state=waiting("CrashLoopBackOff", "back-off")), ("CrashLoopBackOff", "back-off", None, True)),
         (container(state=ended(137, "OOMKilled")), ("OOMKilled", "", 137, False)),
         (container(state={"running": {}}, last=ended(137, "OOMKilled"), restarts=1), ("OOMKilled", "", 137, False)),
-        (container(state={"running": {}}, last=ended(0, "Completed")), None),
+        (container(state={"running": {}}, last=ended(0, "Completed"), restarts=1), ("Completed", "", 0, False)),
+        (container(state=waiting("CrashLoopBackOff"), last=ended(0, "Completed")), ("Completed", "", 0, False)),
     ],
 )
 def test_failures(found: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
