@@ -78,6 +78,7 @@ def _reconciles() -> tuple[timeseries.Panel, ...]:
             "short",
             query(f"sum by (result) (rate({duration}_count[5m]))", "{{result}}"),
             query(f"sum(rate({PREFIX}_queue_retries_total[5m]))", "retries"),
+            query(f"sum by (reason) (rate({PREFIX}_reconcile_errors_total[5m]))", "Reconciles that failed: {{reason}}"),
         ),
         lines(
             "Time of a reconcile",
@@ -136,8 +137,11 @@ def _requests() -> tuple[timeseries.Panel, ...]:
             "Repairs of the cache",
             "Objects that a full listing had to correct, in five minutes: a watch had lost something.",
             "short",
-            query(f"sum by (resource) (increase({PREFIX}_relists_total[5m]))", "listings: {{resource}}"),
-            query(f"sum by (resource) (increase({PREFIX}_cache_repairs_total[5m]))", "repairs: {{resource}}"),
+            query(f"sum by (resource) (increase({PREFIX}_relists_total[5m]))", "Listings: {{resource}}"),
+            query(
+                f"sum by (resource) (increase({PREFIX}_cache_repairs_total[5m]))",
+                "Objects that a listing corrected: {{resource}}",
+            ),
         ),
     )
 

@@ -5,7 +5,7 @@ down          end it and remove all that it had set up
 status        what runs
 load-image    make an image archive available to pods
 load-program  the same for a program that only tests run (prometheus, metrics-server); prints the image's name
-programs      build those programs
+programs      build those programs, and fetch what else tests need
 kubectl …     call its kubectl; helm … calls Helm
 kubeconfig    print the path of its kubeconfig
 run -- …      start it, run a command against it (KUBECONFIG set), end it
@@ -27,6 +27,7 @@ from local_cluster.choice import choose
 from local_cluster.face import Cluster, ClusterError
 from local_cluster.layout import Layout
 from local_cluster.program_images import ensure_program_image
+from local_cluster.sources import monitoring_kinds
 from workspace import MissingError, end_like_ctrl_c
 
 PASSED_ON = ("kubectl", "helm", "run")
@@ -89,6 +90,7 @@ def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster
             print(image.reference)
         case "programs":
             ensure_built(TESTING, Layout.default())
+            monitoring_kinds()
         case "kubectl" | "helm":
             program = cluster.kubectl if options.command == "kubectl" else cluster.helm
             return subprocess.run([program, *passed_on], env=environment(cluster), check=False).returncode

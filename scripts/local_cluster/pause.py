@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from local_cluster.configs import PAUSE_IMAGE
 from local_cluster.face import ClusterError
 from local_cluster.layout import VERSION, Layout
 from local_cluster.program_images import write_image
+from local_cluster.sources import module_folder
 
 
 def ensure_pause_image(layout: Layout) -> Path:
@@ -23,12 +23,7 @@ def ensure_pause_image(layout: Layout) -> Path:
     if archive.exists():
         return archive
     program = layout.bin / ".pause"
-    where = ["go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes"]
-    environment = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    module = subprocess.run(
-        where, cwd=KUBERNETES.folder, env=environment, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    source = Path(module) / "build/pause/linux/pause.c"
+    source = module_folder(KUBERNETES.name, "k8s.io/kubernetes") / "build/pause/linux/pause.c"
     done = subprocess.run(
         ["gcc", "-Os", "-Wall", "-static", f"-DVERSION={VERSION}", "-o", str(program), str(source)],
         capture_output=True,

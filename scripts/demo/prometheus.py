@@ -1,0 +1,219 @@
+"""A Prometheus in the cluster that follows ServiceMonitors and PrometheusRules as the Prometheus Operator would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import httpx
+
+from demo.environment import RESTRICTED
+from demo.kubectl import Kubectl
+
+NAME = "prometheus"
+PORT = 9090
+MONITORS = "servicemonitors.monitoring.coreos.com"
+RULES = "prometheusrules.monitoring.coreos.com"
+
+
+class QueryError(RuntimeError):
+    """Prometheus refused a query; the message holds it and what Prometheus said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """One that runs, reached through the API server."""
+
+    client: httpx.Client
+    base: str
+
+    @classmethod
+    def of(cls, client: httpx.Client, proxy: str, namespace: str) -> Self:
+        """The one that `deploy` has put into `namespace`, by way of the API proxy at `proxy`."""
+        return cls(client, f"{proxy}/api/v1/namespaces/{namespace}/services/{NAME}:http/proxy")
+
+    def series(self, expr: str) -> list[dict[str, Any]]:
+        """What an expression is now: `metric` and `value` of each series.
+
+        Raises:
+            QueryError: the expression is wrong.
+        """
+        return self._results("query", {"query": expr}, expr)
+
+    def history(self, expr: str, *, seconds: float, step: float) -> list[dict[str, Any]]:
+        """What an expression was in the last `seconds`: `metric` and `values` of each series, one each `step` seconds.
+
+        Raises:
+            QueryError: the expression is wrong.
+        """
+        # By Prometheus' own clock.
+        (now,) = self.series("time()")
+        end = float(now["value"][1])
+        parameters = {"query": expr, "start": f"{end - seconds:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        return self._results("query_range", parameters, expr)
+
+    def targets(self) -> list[dict[str, Any]]:
+        """What is scraped, each with its `health` and `labels`."""
+        found: list[dict[str, Any]] = self._get("targets", {"state": "active"})["activeTargets"]
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """All rules, each with its `health`, `lastError` and `state`."""
+        return [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
+
+    def firing(self) -> dict[str, dict[str, str]]:
+        """Labels of the alerts that fire, by the alert's name."""
+        alerts = self._get("alerts", {})["alerts"]
+        return {alert["labels"]["alertname"]: alert["labels"] for alert in alerts if alert["state"] == "firing"}
+
+    def knows(self, metric: str) -> bool:
+        """Whether a target has told of a metric, also one that has no value yet."""
+        return bool(self._get("metadata", {"metric": metric}))
+
+    def _results(self, call: str, parameters: Mapping[str, str], expr: str) -> list[dict[str, Any]]:
+        try:
+            data = self._get(call, parameters)
+        except httpx.HTTPStatusError as error:
+            raise QueryError(f"{expr}: {error.response.text}") from error
+        if data["resultType"] == "scalar":
+            return [{"metric": {}, "value": data["result"]}]
+        found: list[dict[str, Any]] = data["result"]
+        return found
+
+    def _get(self, call: str, parameters: Mapping[str, str]) -> Any:
+        answer = self.client.get(f"{self.base}/api/v1/{call}", params=parameters)
+        answer.raise_for_status()
+        return answer.json()["data"]
+
+
+def scrape_configs(monitors: Iterable[Mapping[str, Any]], *, interval: str | None = None) -> list[dict[str, Any]]:
+    """What the Prometheus Operator makes of ServiceMonitors.
+
+    Args:
+        monitors: as the API server has them.
+        interval: between scrapes, instead of their own.
+    """
+    return [
+        _scrape_config(monitor["metadata"], monitor["spec"], endpoint, index, interval)
+        for monitor in monitors
+        for index, endpoint in enumerate(monitor["spec"]["endpoints"])
+    ]
+
+
+def _scrape_config(
+    meta: Mapping[str, Any], spec: Mapping[str, Any], endpoint: Mapping[str, Any], index: int, interval: str | None
+) -> dict[str, Any]:
+    service = "__meta_kubernetes_service"
+    slices = "__meta_kubernetes_endpointslice"
+    keep = [
+        {"action": "keep", "source_labels": [f"{service}_label_{_label(name)}"], "regex": value}
+        for name, value in spec["selector"]["matchLabels"].items()
+    ]
+    named = {
+        "namespace": "__meta_kubernetes_namespace",
+        "service": f"{service}_name",
+        "pod": "__meta_kubernetes_pod_name",
+        "container": "__meta_kubernetes_pod_container_name",
+        "job": f"{service}_name",
+    }
+    return {
+        "job_name": f"serviceMonitor/{meta['namespace']}/{meta['name']}/{index}",
+        "honor_labels": endpoint.get("honorLabels", False),
+        "metrics_path": endpoint.get("path", "/metrics"),
+        "scrape_interval": interval or endpoint.get("interval", "30s"),
+        "scrape_timeout": interval or endpoint.get("scrapeTimeout", "10s"),
+        "kubernetes_sd_configs": [{"role": "endpointslice", "namespaces": {"names": [meta["namespace"]]}}],
+        "relabel_configs": [
+            *keep,
+            {"action": "keep", "source_labels": [f"{slices}_port_name"], "regex": endpoint["port"]},
+            *({"source_labels": [source], "target_label": label} for label, source in named.items()),
+            {"target_label": "endpoint", "replacement": endpoint["port"]},
+        ],
+    }
+
+
+def _label(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
+    """Run a Prometheus that follows every ServiceMonitor and PrometheusRule of the cluster as they are now.
+
+    Args:
+        kubectl: bound to the namespace that it is to run in.
+        image: its program, alone.
+        interval: between scrapes and between evaluations.
+    """
+    everywhere = "--all-namespaces"
+    monitors = kubectl.get(MONITORS, everywhere)["items"]
+    groups = [group for item in kubectl.get(RULES, everywhere)["items"] for group in item["spec"]["groups"]]
+    config = {
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "rule_files": ["/etc/prometheus/rules.yml"],
+        "scrape_configs": scrape_configs(monitors, interval=interval),
+    }
+    # JSON is YAML.
+    files = {"prometheus.yml": json.dumps(config), "rules.yml": json.dumps({"groups": groups})}
+    kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": files})
+    namespaces = {monitor["metadata"]["namespace"] for monitor in monitors}
+    kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}})
+    for namespace in sorted(namespaces):
+        for manifest in _rights(kubectl.namespace):
+            replace(kubectl, namespace=namespace).apply(manifest)
+    kubectl.apply(_deployment(image))
+    kubectl.apply(_SERVICE)
+    kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+
+
+def _rights(own: str) -> Iterable[dict[str, Any]]:
+    """What lets the Prometheus of namespace `own` discover the targets of another."""
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": f"{NAME}-of-{own}"}}
+    reading = {"verbs": ["get", "list", "watch"]}
+    rules = [
+        {"apiGroups": [""], "resources": ["services", "pods"], **reading},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], **reading},
+    ]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{NAME}-of-{own}"}
+    yield {**api, "kind": "Role", "rules": rules}
+    subject = {"kind": "ServiceAccount", "name": NAME, "namespace": own}
+    yield {**api, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}
+
+
+_LABELS = {"app.kubernetes.io/name": NAME}
+_SERVICE: Mapping[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": NAME},
+    "spec": {"selector": _LABELS, "ports": [{"name": "http", "port": PORT, "targetPort": "http"}]},
+}
+
+
+def _deployment(image: str) -> dict[str, Any]:
+    container = {
+        "name": NAME,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/data"],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/prometheus"}, {"name": "data", "mountPath": "/data"}],
+    }
+    pod = {
+        "serviceAccountName": NAME,
+        "securityContext": {"fsGroup": 65532},
+        "containers": [container],
+        "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "data", "emptyDir": {}}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {
+            "selector": {"matchLabels": _LABELS},
+            "template": {"metadata": {"labels": _LABELS}, "spec": pod},
+        },
+    }
