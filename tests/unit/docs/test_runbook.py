@@ -1,0 +1,70 @@
+"""What the end-to-end test makes of docs/runbook.md, and that nothing in it escapes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from documented import Block, Shell, blocks, missing
+
+RUNBOOK = (Path(__file__).resolve().parents[3] / "docs/runbook.md").read_text(encoding="utf-8")
+BLOCKS = list(blocks(RUNBOOK))
+ANCHORS = {
+    *("Availability", "Latency", "Drift", "Systemic rejection", "Error rate", "Gate disabled", "Recalibration overdue"),
+    *("Rollout stalled", "Operator down", "Registry diverged", "Wrong species"),
+}
+
+
+def test_every_block_of_commands_is_found() -> None:
+    assert len(BLOCKS) == RUNBOOK.count("\n```sh\n") > 25
+    assert RUNBOOK.count("```") == 2 * (len(BLOCKS) + RUNBOOK.count("\n```text\n")), "no block of another kind"
+
+
+def test_what_is_not_run_says_why() -> None:
+    skipped = [block for block in BLOCKS if block.not_run]
+    assert len(skipped) == RUNBOOK.count("<!-- not run: ")
+    assert len(skipped) < len(BLOCKS) / 5
+    assert all(len(block.not_run or "") > 30 for block in skipped)
+
+
+@pytest.mark.parametrize("section", sorted(ANCHORS))
+def test_every_section_that_is_linked_has_commands(section: str) -> None:
+    assert any(block.section == section and not block.not_run for block in BLOCKS)
+
+
+def test_what_is_run_says_what_is_seen() -> None:
+    silent = [block.title for block in BLOCKS if not block.not_run and not block.expected]
+    assert silent == ["Runbook 1"], "only the set-up has nothing to show"
+
+
+def test_blocks_sections_and_reasons() -> None:
+    document = "# A\n\n```sh\none\n```\n\n## B\n<!-- not run: no remote -->\n```sh\ntwo\n```\n\n```sh\nthree\n```\nso:\n```text\n3 … 4\n```\n"
+    assert list(blocks(document)) == [
+        Block("A", 1, "one\n"),
+        Block("B", 1, "two\n", not_run="no remote"),
+        Block("B", 2, "three\n", ("3 … 4",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "absent"),
+    [
+        (("NAME READY", "whales True"), None),
+        (("whales … True",), None),
+        (("whales False",), "whales False"),
+        (("whales True", "NAME READY"), "NAME READY"),
+        (("NAM.",), "NAM."),
+    ],
+)
+def test_output_is_compared_loosely_and_in_order(expected: tuple[str, ...], absent: str | None) -> None:
+    assert missing(expected, "NAME     READY\nwhales   True \n") == absent
+
+
+def test_a_shell_remembers_and_stops_at_the_first_failure(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {"PATH": os.environ["PATH"]})
+    assert shell.run('export MODEL="${MODEL:-a b}"; hello() { echo "hello $1"; }').returncode == 0
+    assert shell.run('hello "$MODEL"').stdout == "hello a b\n"
+    failed = shell.run("false | cat; echo on")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert shell.run('echo "$NOT_SET"').returncode != 0

@@ -1,0 +1,91 @@
+"""Every condition that asks for a person says what to do next, and links a section that is there."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+from operator_world import BEGIN, World, entry, manifest
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import DriftReport, Observed, Resource
+from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.runbook import STEPS
+
+URL = "https://example.org/runbook/"
+RUNBOOK = Path(__file__).resolve().parents[4] / names.RUNBOOK
+
+
+def anchors() -> set[str]:
+    """The addresses of the runbook's headings, as GitHub and MkDocs both make them."""
+    text = re.sub(r"^```.*?^```", "", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def told(world: World, kind: str) -> str:
+    status = decide(Resource.of(copy.deepcopy(world.obj)), world.observed(), world.now, runbook_url=URL).status
+    found = status.condition(kind)
+    assert found is not None
+    return found.message
+
+
+@pytest.mark.parametrize(("kind", "reason"), sorted(STEPS))
+def test_the_section_is_there(kind: str, reason: str) -> None:
+    assert STEPS[kind, reason][0] in anchors()
+
+
+def test_drift_and_systemic_rejection() -> None:
+    world = World()
+    world.settle()
+    world.drift(0.5)
+    assert told(world, "Drifting").endswith(f"runbook: {URL}#drift")
+    world.drift(0.9, requests=100, rejections=60)
+    message = told(world, "Drifting")
+    assert "0.600 of the requests" in message
+    assert message.endswith(f"runbook: {URL}#systemic-rejection")
+    assert "Next: look at the pictures" in message
+    world.drift(0.9, requests=100, rejections=50)
+    assert "runbook" not in told(world, "Drifting"), "exactly half is not more than half"
+
+
+def test_the_emergency_and_what_is_overdue() -> None:
+    world = World(manifest(antiFraud={"threshold": 0.0}))
+    world.settle()
+    assert told(world, "AntiFraudDisabled").endswith(f"{URL}#gate-disabled")
+    world.wait(hours=24)
+    assert told(world, "AntiFraudDisabled").endswith(f"{URL}#recalibration-overdue")
+    world.edit(antiFraud={"threshold": 0.4})
+    assert "runbook" not in told(world, "AntiFraudDisabled")
+
+
+def test_a_refused_candidate() -> None:
+    world = World(manifest(entry("first"), entry("bad", "b", metrics={"tnr": 0.1})))
+    world.settle()
+    world.activate("bad")
+    world.settle()
+    for kind in ("Stalled", "RegistryDiverged"):
+        assert told(world, kind).endswith(f"{URL}#registry-diverged")
+    assert "runbook" not in told(world, "Ready"), "said once is enough"
+
+
+def test_a_rollout_that_cannot_go_on_and_a_spec_that_cannot_be_read() -> None:
+    world = World()
+    taken = decide(Resource.of(world.obj), Observed(taken="Service whales"), BEGIN, runbook_url=URL)
+    stalled = taken.status.condition("Stalled")
+    assert stalled is not None
+    assert stalled.message.endswith(f"{URL}#rollout-stalled")
+    world.edit(antiFraud={"threshold": 7})
+    assert told(world, "Stalled").endswith(f"{URL}#rollout-stalled")
+
+
+def test_the_events_carry_the_link_too() -> None:
+    world = World()
+    world.settle()
+    for fake in world.pods:
+        fake.drift = DriftReport(samples=100, mean=0.1)
+    world.settle()
+    (event,) = [event for event in world.events if event.reason == "ScoreDropped"]
+    assert event.message.endswith(f"runbook: {names.RUNBOOK}#drift")
