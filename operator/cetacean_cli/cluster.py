@@ -6,7 +6,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ class Cluster:
 
     namespace: str
     client: ApiClient
+    sleep: Callable[[float], None] = time.sleep
 
     @classmethod
     def connect(
@@ -126,20 +127,21 @@ class Cluster:
         failures = 0
         yield self.get(name)
         while (left := _WATCH_SECONDS if end is None else end - time.monotonic()) > 0:
-            bound = max(1, min(_WATCH_SECONDS, int(left)))
+            failures += 1  # unless an event comes
             try:
-                for event in self._events(name, bound):
-                    failures = 0
+                for event in self._events(name, max(1, min(_WATCH_SECONDS, int(left)))):
                     if event["type"] == "DELETED":
                         raise RefusedError(f"cetaceanmodel {self.namespace}/{name} was deleted")
                     if event["type"] == "ERROR":
                         break
+                    failures = 0
                     yield event["object"]
             except UnreachableError:
-                failures += 1
                 if failures >= _FAILURES:
                     raise
-                time.sleep(min(failures, 3))
+            if failures >= _FAILURES:
+                raise UnreachableError(f"{self.client.configuration.host} ends every watch at once")
+            self.sleep(min(failures, 3))
 
     # --- Pods -------------------------------------------------------------------------------------------------------
 

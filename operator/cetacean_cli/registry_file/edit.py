@@ -42,7 +42,7 @@ def append_model(document: Document, entry: dict[str, Any]) -> str:
         begin = text.index(",", models.value[-2].end_mark.index) + 1
         gap = text[begin : last.start_mark.index]
     else:
-        gap = text[models.start_mark.index + 1 : last.start_mark.index] or " "
+        gap = text[models.start_mark.index + 1 : last.start_mark.index] or _separator(text, last).removeprefix(",")
     end = last.end_mark.index
     return f"{text[:end]},{gap}{_render(text, last, entry)}{text[end:]}"
 
@@ -54,13 +54,17 @@ def _render(text: str, like: yaml.MappingNode, entry: dict[str, Any]) -> str:
     first, last = like.value[0], like.value[-1]
     opening = text[like.start_mark.index + 1 : first[0].start_mark.index]
     closing = text[last[1].end_mark.index : like.end_mark.index - 1]
-    if "\n" in opening:
-        separator = f",{opening}"
-    else:
-        separator = text[first[1].end_mark.index : like.value[1][0].start_mark.index] if len(like.value) > 1 else ", "
     colon = text[first[0].end_mark.index : first[1].start_mark.index]
     fields = (f"{_dump(key)}{colon}{_dump(value)}" for key, value in entry.items())
-    return "{" + opening + separator.join(fields) + closing + "}"
+    return "{" + opening + _separator(text, like).join(fields) + closing + "}"
+
+
+def _separator(text: str, like: yaml.MappingNode) -> str:
+    """What stands between two fields of an object, the comma included."""
+    if len(like.value) < 2:
+        return ", "
+    (_, value), (key, _) = like.value[:2]
+    return text[value.end_mark.index : key.start_mark.index]
 
 
 def _dump(value: object) -> str:

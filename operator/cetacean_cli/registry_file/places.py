@@ -60,7 +60,7 @@ class Document:
             if isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
                 node = node.value[part]
             elif isinstance(part, str) and isinstance(node, yaml.MappingNode):
-                found = [value for key, value in node.value if key.value == part]
+                found = [value for key, value in node.value if self._key(key) == part]
                 if not found:
                     return None
                 node = found[-1]  # as the standard library takes the last of equal keys
@@ -82,17 +82,21 @@ class Document:
 
     def repeated_keys(self) -> Iterator[tuple[str, int]]:
         """Yield each key that an object has twice, with the position of the later one."""
-        yield from _repeated(self.root)
+        yield from self._repeated(self.root)
 
+    def _repeated(self, node: yaml.Node) -> Iterator[tuple[str, int]]:
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self._repeated(item)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = self._key(key)
+                if name in seen:
+                    yield name, key.start_mark.index
+                seen.add(name)
+                yield from self._repeated(value)
 
-def _repeated(node: yaml.Node) -> Iterator[tuple[str, int]]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated(item)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.value, key.start_mark.index
-            seen.add(key.value)
-            yield from _repeated(value)
+    def _key(self, node: yaml.Node) -> str:
+        # YAML reads some escapes otherwise than JSON.
+        return str(json.loads(self.text[node.start_mark.index : node.end_mark.index]))
