@@ -1,0 +1,148 @@
+"""What the kubelet says of a pod reaches the conditions: each failure by its own reason and words.
+
+The node has no kubelet, so the pods that the scheduler binds to it stay as they are, and the tests write their status as
+a kubelet does. The same failures on a real node: tests/e2e/test_failures.py.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+from live_operator import OperatorProcess, condition, model, ready_because
+
+from demo.kubectl import Kubectl
+from demo.waiting import until
+
+AGO = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+WEIGHTS = "https://example.org/first.ckpt"
+
+
+def container(name: str, *, restarts: int = 3, **states: Any) -> dict[str, Any]:
+    return {"name": name, "image": "x", "imageID": "", "ready": False, "restartCount": restarts, **states}
+
+
+def ended(code: int, reason: str, message: str = "") -> dict[str, Any]:
+    """A container that waits to be started again after it has ended."""
+    times = {"startedAt": AGO, "finishedAt": AGO}
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
+    last = {"exitCode": code, "reason": reason, "message": message, **times}
+    return {"state": {"waiting": waiting}, "lastState": {"terminated": last}}
+
+
+def fetch(message: str) -> dict[str, Any]:
+    return {"initContainerStatuses": [container("fetch", **ended(1, "Error", message))]}
+
+
+def serve(**states: Any) -> dict[str, Any]:
+    return {"containerStatuses": [container("serve", **states)]}
+
+
+DIGESTS = f"{WEIGHTS}: expected sha256:{'a' * 64}, got sha256:{'c' * 64}"
+MISFIT = "1 key is missing: model.conv_stem.weight"
+CASES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
+    "digest": (fetch(f"DigestMismatch: {DIGESTS}"), "DigestMismatch", DIGESTS, True),
+    "absent": (fetch(f"WeightsNotFound: {WEIGHTS}: 404"), "WeightsNotFound", f"{WEIGHTS}: 404", True),
+    "cut": (fetch(f"WeightsTruncated: {WEIGHTS}: 7 of 9 bytes"), "WeightsTruncated", "7 of 9 bytes", False),
+    "misfit": (
+        serve(**ended(1, "Error", f"CheckpointMismatch: {WEIGHTS}: {MISFIT}")),
+        "CheckpointMismatch",
+        MISFIT,
+        True,
+    ),
+    "memory": (
+        serve(**ended(137, "OOMKilled")),
+        "OOMKilled",
+        "container serve needs more memory than its limit: raise spec.serving.resources.limits.memory",
+        True,
+    ),
+    "crash": (
+        serve(**ended(3, "Error", "Traceback\nKeyError: 'sea'")),
+        "CrashLoop",
+        "exit code 3: KeyError: 'sea'",
+        True,
+    ),
+    "killed": (serve(**ended(137, "Error")), "ProbeFailing", "exit code 137: its probe failed for too long", False),
+    "started": (
+        serve(state={"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}}),
+        "ContainerCannotStart",
+        'container serve: secret "s" not found',
+        True,
+    ),
+    "probe": (
+        serve(state={"running": {"startedAt": AGO}}, restarts=0),
+        "ProbeFailing",
+        "has been running for more than 120 s and its probe still fails",
+        False,
+    ),
+    # Nothing is ever said of this one, as where a volume cannot be mounted.
+    "deadline": ({}, "ProgressDeadlineExceeded", "has timed out progressing", True),
+}
+"""The pod's status, the reason, a part of the message, and whether a person must act."""
+
+
+@pytest.fixture(scope="module")
+def node(kubectl: Kubectl) -> Iterator[str]:
+    """A node without a kubelet."""
+    name = f"forged-{uuid.uuid4().hex[:8]}"
+    room = {"cpu": "64", "memory": "64Gi", "pods": "110"}
+    labels = {"kubernetes.io/hostname": name}
+    meta = {"name": name, "labels": labels}
+    kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": meta}))
+    kubectl(
+        "patch",
+        "node",
+        name,
+        "--subresource=status",
+        "-p",
+        json.dumps({"status": {"capacity": room, "allocatable": room}}),
+    )
+    yield name
+    kubectl("delete", "node", name)
+
+
+@pytest.fixture(scope="module")
+def there(namespaced_operator: OperatorProcess, namespaced: Kubectl, node: str) -> Iterator[Kubectl]:
+    """A namespace with a resource for each failure, all at once."""
+    assert namespaced_operator
+    serving = {
+        "replicas": 1,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "tolerations": [{"operator": "Exists"}],
+    }
+    manifests = [model(name, serving=serving) for name in CASES if name != "deadline"]
+    manifests.append(model("deadline", serving={**serving, "progressDeadlineSeconds": 10}))
+    namespaced("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+    for name, (status, *_) in CASES.items():
+        pod = until(f"the pod of {name}", lambda name=name: bound(namespaced, name), within=30)  # type: ignore[misc]
+        if status:
+            told = {"phase": "Running" if "containerStatuses" in status else "Pending", **status}
+            namespaced("patch", "pod", pod, "--subresource=status", "-p", json.dumps({"status": told}))
+    yield namespaced
+    namespaced("delete", "cetaceanmodels", "--all")
+    # Nobody else ends pods of a node that does not answer.
+    namespaced("delete", "pods", "--all", "--force", "--grace-period=0")
+
+
+def bound(kubectl: Kubectl, name: str) -> str:
+    pods = kubectl.get("pods", "-l", f"ecomarineai.org/cetaceanmodel={name}")["items"]
+    return next((str(pod["metadata"]["name"]) for pod in pods if pod["spec"].get("nodeName")), "")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_reason_reaches_the_conditions(there: Kubectl, name: str) -> None:
+    _, reason, message, final = CASES[name]
+    seen = ready_because(there, name, reason)
+    told = condition(seen, "Ready")["message"]
+    assert message in told
+    if reason != "ProgressDeadlineExceeded":
+        assert f"pod {bound(there, name)}" in told
+    statuses = {kind: condition(seen, kind)["status"] for kind in ("Ready", "Stalled", "Reconciling", "Available")}
+    assert statuses == {"Ready": "False", "Stalled": str(final), "Reconciling": str(not final), "Available": "False"}
+    verified = condition(seen, "WeightsVerified")
+    assert (verified["status"] == "False") == (reason == "DigestMismatch")
