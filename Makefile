@@ -58,9 +58,12 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference
+.PHONY: bench-inference dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
+	@$(PYTHON) -m dashboards.pictures
 
 ##@ Build
 .PHONY: venv images models cluster clean-cluster lock crd dashboards settings fmt

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import httpx
 
 from demo.environment import RESTRICTED
 from demo.kubectl import Kubectl
+from local_cluster.sources import monitoring_kinds
 
 NAME = "prometheus"
 PORT = 9090
@@ -86,6 +88,23 @@ class Prometheus:
         answer = self.client.get(f"{self.base}/api/v1/{call}", params=parameters)
         answer.raise_for_status()
         return answer.json()["data"]
+
+
+@contextmanager
+def kinds(kubectl: Kubectl) -> Iterator[None]:
+    """The Prometheus Operator's own kinds, as long as it lasts, where the cluster has not got them."""
+    there = kubectl("get", "crd", "-o", "name")
+    # Named monitoring.coreos.com_servicemonitors.yaml.
+    missing = {path: ".".join(reversed(path.stem.split("_"))) for path in monitoring_kinds()}
+    missing = {path: name for path, name in missing.items() if name not in there}
+    for path, name in missing.items():
+        kubectl("create", "-f", str(path))
+        kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
+    try:
+        yield
+    finally:
+        for name in missing.values():
+            kubectl("delete", "crd", name, "--wait=false")
 
 
 def scrape_configs(monitors: Iterable[Mapping[str, Any]], *, interval: str | None = None) -> list[dict[str, Any]]:

@@ -1,0 +1,123 @@
+"""`python -m dashboards.pictures`: pictures of the dashboards over some minutes of a real model's life, for docs/.
+
+A cluster, the operator and Prometheus as the end-to-end tests have them; a model is rolled out, asked, promoted, fed
+with other pictures than whales, then with drifted ones, and rolled back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from dashboards.boards import BOARDS, written
+from dashboards.drawing import Series, draw
+from dashboards.queries import Query
+from demo import environment, prometheus
+from demo.kubectl import Kubectl
+from demo.prometheus import Prometheus
+from demo.stage import Stage, installed
+from demo.waiting import until
+from demo_models import ensure_models
+from local_cluster import Cluster, choose
+from local_cluster.__main__ import alone
+from local_cluster.layout import Layout
+from local_cluster.program_images import ensure_program_image
+from workspace import end_like_ctrl_c
+
+NAMESPACE: Final = "dashboards"
+NAME: Final = "whales"
+INTERVAL: Final = "5s"
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/images"
+WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule"))
+
+
+def main() -> None:
+    """Live through it and draw."""
+    parser = argparse.ArgumentParser(prog="dashboards.pictures", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    folder: Path = parser.parse_args().folder
+    end_like_ctrl_c()
+    console = Console(file=sys.stderr)
+    cluster = choose()
+    with alone(Layout.default()):
+        found_up = cluster.is_up()
+        cluster.up(owned=True)
+        try:
+            _live(cluster, folder, console.print)
+        finally:
+            if not found_up:
+                cluster.down()
+
+
+def _live(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
+    models = ensure_models(show=show)
+    references = environment.load_images(cluster, environment.build_images(models))
+    image = ensure_program_image("prometheus")
+    cluster.load_image(image.reference, image.archive)
+    kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, cluster.context)
+    with prometheus.kinds(kubectl), installed(cluster, models, references, *WATCHED) as there:
+        stage = there.stage(NAMESPACE)
+        try:
+            begun = time.monotonic()
+            watching = _watched(stage, image.reference, show)
+            _ask(stage, [*stage.models.cetaceans] * 3, show, "whales")
+            stage.kubectl.apply(_manifest(stage, "demo_v2"))
+            _ask(stage, [*stage.models.cetaceans, *stage.models.others[:20]], show, "whales and others, in a promotion")
+            stage.wait_for_condition(NAME, "Ready", "True", mentions="demo_v2")
+            _ask(stage, [*stage.models.others], show, "no whales")
+            _ask(stage, _first(stage.models.drifted, 150), show, "drifted")
+            stage.kubectl.apply(_manifest(stage, "demo_v1"))
+            _ask(stage, _first(stage.models.cetaceans, 150), show, "whales, in a rollback")
+            _draw(watching, folder, seconds=time.monotonic() - begun, show=show)
+        finally:
+            environment.remove(there.kubectl, NAMESPACE, environment.OPERATOR_NAMESPACE, wait=False)
+
+
+def _first(pictures: Sequence[Path], count: int) -> list[Path]:
+    return [picture for picture, _ in zip(cycle(pictures), range(count), strict=False)]
+
+
+def _manifest(stage: Stage, active: str) -> dict[str, object]:
+    serving = {"serviceMonitor": {"enabled": True, "interval": INTERVAL}}
+    return stage.manifest(NAME, active=active, replicas=2, serving=serving)
+
+
+def _watched(stage: Stage, image: str, show: Callable[[str], None]) -> Prometheus:
+    show("rolling out the first model")
+    stage.kubectl.apply(_manifest(stage, "demo_v1"))
+    until("the model's ServiceMonitor", lambda: stage.kubectl.get(prometheus.MONITORS)["items"])
+    prometheus.deploy(stage.kubectl, image, interval=INTERVAL)
+    stage.wait_for_condition(NAME, "Ready", "True")
+    return Prometheus.of(stage.client, stage.proxy, NAMESPACE)
+
+
+def _ask(stage: Stage, pictures: Sequence[Path], show: Callable[[str], None], what: str) -> None:
+    show(f"sending {len(pictures)} pictures: {what}")
+    stage.service(NAME).send(pictures)
+
+
+def _draw(watching: Prometheus, folder: Path, *, seconds: float, show: Callable[[str], None]) -> None:
+    variables = {"namespace": NAMESPACE, "model": NAME, "__range": f"{seconds:.0f}s", "__rate_interval": "30s"}
+    # Rates over five minutes would show little of so short a life.
+    folder.mkdir(parents=True, exist_ok=True)
+    ((_, end),) = [series["value"] for series in watching.series("vector(time())")]
+
+    def ask(query: Query) -> Sequence[Series]:
+        expr = query.asked(variables).replace("[5m]", "[30s]")
+        return watching.series(expr) if query.instant else watching.history(expr, seconds=seconds, step=5)
+
+    for name in BOARDS:
+        path = folder / f"dashboard-{name}.png"
+        draw(path, written(name), ask, end=float(end))
+        show(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What is made of ServiceMonitors, and how Prometheus' answers are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
+
+MONITOR = {
+    "metadata": {"name": "whales", "namespace": "sea"},
+    "spec": {
+        "selector": {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}},
+        "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "honorLabels": True}],
+    },
+}
+
+
+def test_a_monitor_becomes_a_scrape_of_its_services_pods() -> None:
+    (config,) = scrape_configs([MONITOR])
+    assert config["job_name"] == "serviceMonitor/sea/whales/0"
+    assert config["honor_labels"] is True
+    assert (config["scrape_interval"], config["scrape_timeout"]) == ("30s", "10s")
+    assert config["kubernetes_sd_configs"] == [{"role": "endpointslice", "namespaces": {"names": ["sea"]}}]
+    kept = {rule["source_labels"][0]: rule["regex"] for rule in config["relabel_configs"] if "action" in rule}
+    assert kept == {
+        "__meta_kubernetes_service_label_ecomarineai_org_cetaceanmodel": "whales",
+        "__meta_kubernetes_endpointslice_port_name": "http",
+    }
+    given = {rule["target_label"] for rule in config["relabel_configs"] if "target_label" in rule}
+    assert given == {"namespace", "service", "pod", "container", "job", "endpoint"}
+
+
+def test_the_interval_can_be_another() -> None:
+    (config,) = scrape_configs([MONITOR], interval="2s")
+    assert (config["scrape_interval"], config["scrape_timeout"]) == ("2s", "2s")
+
+
+Serve = Callable[[dict[str, Any]], Prometheus]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """A Prometheus that answers each call with what is given for its name."""
+
+    def run(answers: dict[str, Any]) -> Prometheus:
+        def answer(request: httpx.Request) -> httpx.Response:
+            assert f"/services/{NAME}:http/proxy/api/v1/" in request.url.path
+            call = request.url.path.rpartition("/")[2]
+            if call not in answers:
+                return httpx.Response(400, text="parse error: unexpected end of input")
+            return httpx.Response(200, content=json.dumps({"data": answers[call]}))
+
+        client = httpx.Client(transport=httpx.MockTransport(answer))
+        return Prometheus.of(client, "http://proxy", "sea")
+
+    return run
+
+
+def test_a_wrong_query_is_named_with_what_prometheus_says(serve: Serve) -> None:
+    with pytest.raises(QueryError, match=r"sum\(: parse error"):
+        serve({}).series("sum(")
+
+
+def test_history_ends_now_by_prometheus_own_clock(serve: Serve) -> None:
+    series = [{"metric": {"pod": "a"}, "values": [[90, "1"]]}]
+    there = serve(
+        {
+            "query": {"resultType": "scalar", "result": [100.0, "100"]},
+            "query_range": {"resultType": "matrix", "result": series},
+        }
+    )
+    assert there.history("up", seconds=10, step=5) == series
+
+
+def test_only_what_fires_is_told(serve: Serve) -> None:
+    def alert(name: str, state: str) -> dict[str, Any]:
+        return {"labels": {"alertname": name, "severity": "warning"}, "state": state}
+
+    there = serve({"alerts": {"alerts": [alert("Drift", "firing"), alert("Slow", "pending")]}})
+    assert there.firing() == {"Drift": {"alertname": "Drift", "severity": "warning"}}
