@@ -75,11 +75,12 @@ def _throughput() -> timeseries.Panel:
 
 def _latency() -> timeseries.Panel:
     def quantile(of: float) -> str:
-        return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{PODS}}}[5m])))"
+        single = f'{PODS},endpoint="/v1/predict-single"'
+        return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{single}}}[5m])))"
 
     panel = lines(
         "Latency",
-        "Average over each pod's last 1000 requests, and quantiles of the last five minutes.",
+        "Average over each pod's last 1000 requests, and quantiles of the single pictures of the last five minutes.",
         "ms",
         query(f"avg(latency_avg_ms{{{PODS}}})", "average"),
         query(quantile(0.5), "p50"),

@@ -128,3 +128,16 @@ def test_written_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.argv", ["dashboards", str(tmp_path)])
     main()
     assert {file.name for file in tmp_path.iterdir()} == {f"{name}.json" for name in BOARDS}
+
+
+def test_the_document_names_every_panel_and_every_alert() -> None:
+    text = (FOLDER.parents[2] / "docs/dashboards.md").read_text()
+    groups = [group for file in RULES.glob("*.yaml") for group in yaml.safe_load(file.read_text())["groups"]]
+    for rule in (rule for group in groups for rule in group["rules"]):
+        anchor = rule["annotations"]["runbook_url"].partition("#")[2]
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {rule['alert']} |")]
+        assert f"| {rule['labels']['severity']} |" in row
+        assert f"(runbook.md#{anchor})" in row
+        assert f" {rule['for'].removesuffix('m')} min" in row if "for" in rule else " min " not in row
+    for panel in json.loads(written("inference"))["panels"]:
+        assert panel["type"] == "row" or f"\n| {panel['title']} |" in text
