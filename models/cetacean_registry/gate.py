@@ -62,11 +62,13 @@ class GateVerdict:
 
     @property
     def message(self) -> str:
-        """One line that names each figure and bound (of a refusal: those that failed) and the model compared with."""
-        shown = [finding.text for finding in self.findings if finding.passed == self.passed]
+        """One line that names each figure and bound, those that failed first, and the model compared with."""
+        kept = "; ".join(finding.text for finding in self.findings if finding.passed)
+        failed = "; ".join(finding.text for finding in self.findings if not finding.passed)
         verb = "passes" if self.passed else "is refused"
         against = f" against {self.compared_with}" if self.compared_with else " with no serving model to compare with"
-        return f"{self.candidate} {verb}{against}: {'; '.join(shown)}"
+        shown = f"{failed}. Kept: {kept}" if failed and kept else failed or kept
+        return f"{self.candidate} {verb}{against}: {shown}"
 
 
 def judge(

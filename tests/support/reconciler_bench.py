@@ -123,7 +123,7 @@ class Bench:
             "rollout_id": env["CETACEAN_ROLLOUT_ID"],
         }
         stats = {"n": 0, "alarms_total": 0, "score_mean": None}
-        self.asked.answers[uid] = Scrape(identity=identity, drift_stats=stats | answer)
+        self.asked.answers[uid] = Scrape(identity=identity, drift_stats=stats | answer, metrics={"requests_total": 0.0})
         self.watch(pod)
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],

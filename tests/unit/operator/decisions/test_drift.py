@@ -155,6 +155,17 @@ def test_noise_in_the_last_digit_is_not_written(before: float, now: float) -> No
     assert judged(pod(1, samples=60, mean=now), before=second).shown == second
 
 
+def test_a_silent_pod_is_counted_and_named_and_never_taken_for_healthy() -> None:
+    loud, quiet = pod(1, samples=60, mean=0.9), pod(2, silent="no answer within 3 s")
+    verdict = judged(loud, quiet)
+    assert (verdict.shown.pods_scraped, verdict.shown.pods_silent) == (1, 1)
+    assert verdict.message.endswith("; nothing is known of 1 of 2 pods: p2 (no answer within 3 s)")
+    assert judged(quiet).status == "Unknown"
+    assert "p2" in judged(quiet).message
+    assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).message
+    assert "nothing is known" not in judged(loud).message
+
+
 def test_nothing_is_written_while_figures_stand() -> None:
     world = World()
     world.settle()

@@ -357,3 +357,7 @@ async def test_series_follow_the_status(serving: Bench) -> None:
     serving.wait(hours=25)
     await serving.reconcile()
     assert value("cetacean_model_condition", type="RecalibrationOverdue") == 1.0
+    serving.edit(antiFraud={"threshold": 0.4})
+    await serving.reconcile()
+    assert value("cetacean_model_condition", type="RecalibrationOverdue") == 0.0
+    assert value("cetacean_model_condition", type="AntiFraudDisabled") == 0.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from reconciler_bench import Bench
 
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.reconciler.answers import parse_metrics
@@ -126,3 +128,22 @@ def test_what_grew_is_a_histogram_and_covers_the_window(steps: list[tuple[int, i
         found = durations(asked.says(one, other, window=window))
         assert all(0 <= low[1] <= high[1] for low, high in pairwise(found))
         assert found[-1][1] >= min(window, one + other)
+
+
+async def test_the_conditions_and_series_follow_what_pods_say(serving: Bench) -> None:
+    def value(figure: str) -> float | None:
+        labels = {"namespace": "sea", "name": "whales", "figure": figure}
+        return serving.metrics.registry.get_sample_value("cetacean_model_service", labels)
+
+    (uid,) = serving.asked.answers
+    assert value("p95Seconds") is None
+    serving.asked.answers[uid] = replace(
+        serving.asked.answers[uid],
+        metrics={"requests_total": 100.0, "availability_percent": 90.0},
+        durations=((2.0, 50.0), (4.0, 100.0), (math.inf, 100.0)),
+    )
+    await serving.reconcile()
+    assert serving.condition("LowAvailability")["status"] == serving.condition("HighLatency")["status"] == "True"
+    assert (value("availabilityPercent"), value("p95Seconds")) == (90.0, 3.8)
+    reasons = {obj["reason"] for (kind, _, _), obj in serving.api.objects.items() if kind == "Event"}
+    assert {"LowAvailability", "HighLatency"} <= reasons
