@@ -107,6 +107,11 @@ SETTINGS := docs/settings.md
 settings: venv  ## write the table of all settings from the classes that read them
 	@$(PYTHON) -m settings_table > $(SETTINGS).new && mv $(SETTINGS).new $(SETTINGS) || { rm -f $(SETTINGS).new; exit 1; }
 
+COMMAND_LINE := docs/command-line.md
+command-line: venv  ## write the page of the command line from its help texts
+	@$(PYTHON) -m command_line_page > $(COMMAND_LINE).new && mv $(COMMAND_LINE).new $(COMMAND_LINE) \
+	  || { rm -f $(COMMAND_LINE).new; exit 1; }
+
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 

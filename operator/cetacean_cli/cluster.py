@@ -6,7 +6,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,8 @@ _WATCH_SECONDS: Final = 300
 """The API server ends a watch after this; it is begun anew."""
 _FAILURES: Final = 6
 """A watch that broke this often without an answer in between is given up."""
+pause = time.sleep
+"""Between two watches that failed; tests have no time for it."""
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -38,7 +40,6 @@ class Cluster:
 
     namespace: str
     client: ApiClient
-    sleep: Callable[[float], None] = time.sleep
 
     @classmethod
     def connect(
@@ -141,7 +142,7 @@ class Cluster:
                     raise
             if failures >= _FAILURES:
                 raise UnreachableError(f"{self.client.configuration.host} ends every watch at once")
-            self.sleep(min(failures, 3))
+            pause(min(failures, 3))
 
     # --- Pods -------------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[KubeServer]:
 def kubectl(server: KubeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The program against that API server; answers to its questions are `input`."""
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
-    monkeypatch.setattr(cluster.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(cluster, "pause", lambda _seconds: None)
 
     def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002 -- click's name
         return CliRunner().invoke(program, arguments, prog_name="kubectl cetacean", input=input)

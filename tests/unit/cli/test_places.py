@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cetacean_cli.errors import BadInputError
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.places import Document, Location
 from cetacean_cli.registry_file.versions import precedence
@@ -116,7 +117,7 @@ def test_edits_keep_all_else_byte_for_byte(
 
 @pytest.mark.parametrize("text", ['{"active": "a"}', '{"active": "a", "models": []}', '{"active": "a", "models": [1]}'])
 def test_there_must_be_a_model_to_put_one_after(text: str) -> None:
-    with pytest.raises(edit.BadInputError, match="at least one model"):
+    with pytest.raises(BadInputError, match="at least one model"):
         edit.append_model(Document.parse(text, source="a.json"), {"name": "b"})
 
 

@@ -1,0 +1,403 @@
+"""The commands that ask a cluster, against an API server on loopback."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kube_server import KubeServer
+from operator_world import BEGIN, World, entry, manifest
+
+from cetacean_cli import waiting
+from cetacean_cli.cluster import Cluster
+from cetacean_cli.errors import RefusedError
+from cetacean_cli.showing import age
+
+from .conftest import Run
+
+Object = dict[str, Any]
+
+
+def models() -> tuple[Object, Object, Object]:
+    """One that serves, one that passes the gate, one that does not."""
+    return (
+        entry("first"),
+        entry("second", "b", version="1.1.0"),
+        entry("bad", "c", version="1.2.0", metrics={"tnr": 0.5}),
+    )
+
+
+@pytest.fixture
+def live(server: KubeServer) -> Object:
+    """The resource `whales` as the operator left it: `first` serves, on three pods."""
+    world = World(manifest(*models(), serving={"replicas": 3}, antiFraud={"threshold": 0.52}))
+    world.settle()
+    return server.add(world.obj)
+
+
+def test_promote_shows_asks_and_changes_one_field(server: KubeServer, kubectl: Run, live: Object) -> None:
+    done = kubectl("promote", "whales", "second", input="y\n")
+    assert done.exit_code == 0, done.output
+    assert "spec.registry.active: first → second" in done.stdout
+    assert f"serving now: first 1.0.0 (sha256:{'a' * 12}…); 3 pods will be replaced" in done.stdout
+    assert "the operator will say: second passes against first: TNR 0.9200 is at least 0.9000" in done.stdout
+    ((query, operations),) = server.patches
+    assert query == {"fieldManager": "cetacean-cli"}
+    assert operations == [
+        {"op": "test", "path": "/metadata/generation", "value": 1},
+        {"op": "replace", "path": "/spec/registry/active", "value": "second"},
+    ]
+    assert server.models["whales"]["spec"]["registry"]["active"] == "second"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "", "what\n"])
+def test_no_is_no(server: KubeServer, kubectl: Run, live: Object, answer: str) -> None:
+    assert kubectl("promote", "whales", "second", input=answer).exit_code == 1
+    assert server.patches == []
+
+
+def test_what_the_gate_refuses_is_not_tried(server: KubeServer, kubectl: Run, live: Object) -> None:
+    done = kubectl("promote", "whales", "bad", "--yes")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "Error: GateRefused: bad is refused against first: TNR 0.5000 is below 0.9000 (minTNR)"
+    )
+    assert done.stderr.count("\n") == 1
+    assert server.patches == []
+
+
+def test_dry_run_is_the_servers(server: KubeServer, kubectl: Run, live: Object) -> None:
+    done = kubectl("promote", "whales", "second", "--dry-run", "-o", "json")
+    told = json.loads(done.stdout)
+    assert (told["changed"], told["dryRun"], told["gate"]["reason"]) == (False, True, "GatePassed")
+    assert server.patches[0][0]["dryRun"] == "All"
+    assert server.models["whales"]["spec"]["registry"]["active"] == "first"
+
+
+def test_who_was_faster_wins(server: KubeServer, kubectl: Run, live: Object) -> None:
+    server.race = True
+    done = kubectl("promote", "whales", "second", "--yes")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: cetaceanmodel sea/whales was changed meanwhile: look again\n"
+    assert server.models["whales"]["spec"]["registry"]["active"] == "first"
+
+
+def test_what_is_active_already_is_not_changed(server: KubeServer, kubectl: Run, live: Object) -> None:
+    done = kubectl("promote", "whales", "first", "--wait")
+    assert (done.exit_code, server.patches) == (0, [])
+    assert "first is already active" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("metadata", "who"),
+    [
+        ({"labels": {"argocd.argoproj.io/instance": "sea"}}, "Argo CD"),
+        ({"annotations": {"argocd.argoproj.io/tracking-id": "sea:a/b:c"}}, "Argo CD"),
+        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "sea"}}, "Flux"),
+        ({"annotations": {"meta.helm.sh/release-name": "sea"}}, "Helm"),
+        ({"managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:spec": {}}}]}, "Argo CD"),
+        ({"managedFields": [{"manager": "kustomize-controller", "fieldsV1": {"f:spec": {}}}]}, "Flux"),
+    ],
+)
+def test_who_manages_the_resource_is_told(
+    server: KubeServer, kubectl: Run, live: Object, metadata: Object, who: str
+) -> None:
+    live["metadata"] |= metadata
+    warning = f"warning: {who} manages cetaceanmodel sea/whales and will put"
+    assert f"{warning} spec.registry.active back" in kubectl("promote", "whales", "second", "-y").stderr
+    assert f"{warning} spec.antiFraud.threshold back" in kubectl("emergency", "disable-gate", "whales", "-y").stderr
+    assert who in kubectl("status", "whales").stdout
+
+
+def test_others_that_own_fields_are_no_warning(kubectl: Run, live: Object) -> None:
+    live["metadata"]["managedFields"] = [
+        {"manager": "kubectl-client-side-apply", "fieldsV1": {"f:spec": {}}},
+        {"manager": "argocd-controller", "fieldsV1": {"f:metadata": {}}},
+    ]
+    assert kubectl("promote", "whales", "second", "-y").stderr == ""
+
+
+def test_rollback_goes_to_the_model_before_and_asks_no_gate(server: KubeServer, kubectl: Run) -> None:
+    world = World(manifest(*models()))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    live = server.add(world.obj)
+    live["spec"]["registry"]["models"][0]["metrics"]["tnr"] = 0.1
+    done = kubectl("rollback", "whales", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "first 1.0.0 has served before: it comes back at once, without the gate" in done.stdout
+    assert server.models["whales"]["spec"]["registry"]["active"] == "first"
+
+
+def test_rollback_needs_somewhere_to_go(kubectl: Run, server: KubeServer, live: Object) -> None:
+    done = kubectl("rollback", "whales", "--yes")
+    assert (done.exit_code, server.patches) == (1, [])
+    assert "its history names no model before first; say which with --to" in done.stderr
+    assert kubectl("rollback", "whales", "--to", "second", "--yes").exit_code == 0
+    assert kubectl("rollback", "whales", "--to", "none", "--yes").exit_code == 2
+
+
+def test_wait_goes_on_until_all_pods_serve(server: KubeServer, kubectl: Run, live: Object) -> None:
+    def at(generation: int, ready: str, message: str, **more: str) -> Object:
+        conditions = [
+            {
+                "type": kind,
+                "status": status,
+                "reason": "R",
+                "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }
+            | {"observedGeneration": generation}
+            for kind, status in {"Ready": ready, **more}.items()
+        ]
+        status = {"observedGeneration": generation, "conditions": conditions}
+        return {"type": "MODIFIED", "object": {**live, "status": status}}
+
+    gone = {"type": "ERROR", "object": {"code": 410}}
+    server.watches = [[at(1, "True", "of old"), at(2, "False", "1 of [3]"), gone], [], [at(2, "True", "3 of 3")]]
+    done = kubectl("promote", "whales", "second", "--yes", "--wait")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "R: 1 of [3]\ncetaceanmodel sea/whales is ready: 3 of 3\n"
+    assert server.watches == []
+
+    server.watches = [[at(3, "False", "no such image", Stalled="True")]]
+    done = kubectl("promote", "whales", "first", "--yes", "--wait")
+    assert (done.exit_code, done.stderr) == (1, "Error: cetaceanmodel sea/whales is stalled: R: no such image\n")
+
+    server.watches = [[{"type": "DELETED", "object": live}]]
+    done = kubectl("promote", "whales", "second", "--yes", "--wait")
+    assert (done.exit_code, done.stderr) == (1, "Error: cetaceanmodel sea/whales was deleted\n")
+
+
+def test_wait_ends_when_its_time_is_over(server: KubeServer, live: Object) -> None:
+    cluster = Cluster.connect(kubeconfig=str(server.kubeconfig))
+    with pytest.raises(RefusedError, match="not ready after 0 s: the operator has not acted on it yet"):
+        waiting.wait_until_ready(cluster, "whales", generation=2, seconds=0)
+
+
+def test_a_watch_that_never_says_anything_is_given_up(server: KubeServer, kubectl: Run, live: Object) -> None:
+    done = kubectl("status", "whales", "--watch", "-o", "json")
+    assert done.exit_code == 3
+    assert "ends every watch at once" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_emergency_and_back(server: KubeServer, kubectl: Run, live: Object, tmp_path: Path) -> None:
+    done = kubectl("emergency", "disable-gate", "whales", "-y")
+    assert done.exit_code == 0, done.output
+    assert "spec.antiFraud.threshold: 0.52 → 0.0" in done.stdout
+    tomorrow = datetime.now(UTC) + timedelta(hours=24)
+    assert f"calibrate anew within 24 hours, until {tomorrow:%Y-%m-%dT}" in done.stdout
+    assert "cetacean emergency restore whales --threshold 0.52" in done.stdout
+    assert server.models["whales"]["spec"]["antiFraud"] == {"threshold": 0.0}
+
+    again = kubectl("emergency", "disable-gate", "whales")
+    assert (again.exit_code, len(server.patches)) == (0, 1)
+    assert "the gate is already disabled" in again.stdout
+
+    file = tmp_path / "t.yaml"
+    file.write_text("threshold: 0.61\ncalibrated_at: 2026-05-01T10:00:00Z\n")
+    done = kubectl("emergency", "restore", "whales", "--threshold-file", str(file), "-y", "-o", "json")
+    told = json.loads(done.stdout)
+    assert [change["path"] for change in told["changes"]] == ["spec.antiFraud.threshold", "spec.antiFraud.calibratedAt"]
+    assert server.models["whales"]["spec"]["antiFraud"]["threshold"] == 0.61
+    kept = server.models["whales"]["spec"]["antiFraud"]["calibratedAt"]
+    assert kept.startswith("2026-05-01")
+
+    assert kubectl("emergency", "restore", "whales", "--threshold", "0.5", "-y").exit_code == 0
+    assert server.models["whales"]["spec"]["antiFraud"] == {"threshold": 0.5, "calibratedAt": kept}
+    assert "nothing to change" in kubectl("emergency", "restore", "whales", "--threshold", "0.5").stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("threshold: 0.0", "expected a threshold above 0.0"),
+        ("threshold: 1.5", "threshold: Input should be less than or equal to 1, got 1.5"),
+        ("threshold: high", "threshold: Input should be a valid number, got 'high'"),
+        ("- 1", "Input should be a valid dictionary"),
+        ("a: [", "expected YAML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_restore_needs_a_threshold(
+    server: KubeServer, kubectl: Run, live: Object, tmp_path: Path, content: str | None, told: str
+) -> None:
+    file = tmp_path / "t.yaml"
+    if content is not None:
+        file.write_text(content)
+    done = kubectl("emergency", "restore", "whales", "--threshold-file", str(file), "-y")
+    assert (done.exit_code, done.stderr.count("\n"), server.patches) == (2, 1, [])
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("threshold", ["0", "1.1", "x"])
+def test_a_threshold_that_is_none_is_wrong_usage(kubectl: Run, live: Object, threshold: str) -> None:
+    assert kubectl("emergency", "restore", "whales", "--threshold", threshold, "-y").exit_code == 2
+
+
+def test_status_tells_what_serves_and_every_condition(kubectl: Run, live: Object) -> None:
+    shown = kubectl("status", "whales").stdout
+    assert f"Serving        first 1.0.0 (sha256:{'a' * 12}…)" in shown
+    assert "3 wanted, 3 there, 3 ready, 3 serving the active model" in shown
+    rows = {
+        line.split()[0]: line.split()[1]
+        for line in shown.split("CONDITION", 1)[1].splitlines()[1:]
+        if line[:1].isalpha()
+    }
+    assert rows == {item["type"]: item["status"] for item in live["status"]["conditions"]}
+    assert not any(line.endswith(" ") for line in shown.splitlines())
+
+    told = json.loads(kubectl("status", "whales", "-o", "json").stdout)
+    assert told["ready"] is True
+    assert told["replicas"] == {"wanted": 3, "all": 3, "ready": 3, "active": 3}
+    assert told["serving"] == {"name": "first", "version": "1.0.0", "digest": "a" * 64}
+
+
+def test_status_does_not_take_an_old_one_for_the_present(kubectl: Run, live: Object) -> None:
+    live["metadata"]["generation"] = 2
+    assert "the operator has not acted on the present spec yet" in kubectl("status", "whales").stdout
+    assert json.loads(kubectl("status", "whales", "-o", "json").stdout)["ready"] is False
+
+
+def test_status_of_what_the_operator_never_saw(server: KubeServer, kubectl: Run) -> None:
+    server.add(manifest(*models(), antiFraud={"threshold": 0.0}))
+    shown = kubectl("status", "whales").stdout
+    assert "Serving        nothing" in shown
+    assert "DISABLED since just now" in shown
+    assert "no history yet" in kubectl("history", "whales").stderr
+
+
+def test_watch_shows_each_change_once(server: KubeServer, kubectl: Run, live: Object) -> None:
+    changed = json.loads(json.dumps(live))
+    changed["status"]["readyReplicas"] = 2
+    server.watches = [[{"type": "ADDED", "object": live}, {"type": "MODIFIED", "object": changed}] * 2]
+    server.watches[0] = [*server.watches[0][:2], {"type": "MODIFIED", "object": changed}]
+    done = kubectl("status", "whales", "--watch", "-o", "json")
+    assert [json.loads(line)["replicas"]["ready"] for line in done.stdout.splitlines()] == [3, 2]
+
+
+def test_watch_on_a_terminal_and_its_end(
+    server: KubeServer, kubectl: Run, live: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    changed = json.loads(json.dumps(live))
+    changed["status"]["readyReplicas"] = 2
+    server.watches = [[{"type": "MODIFIED", "object": changed}]]
+
+    def ctrl_c(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cetacean_cli.cluster.pause", ctrl_c)
+    done = kubectl("status", "whales", "--watch")
+    assert done.exit_code == 0
+    assert "3 ready" in done.stdout
+    assert "2 ready" in done.stdout
+    assert "\x1b[" in done.stdout, "drawn in place"
+
+
+def test_history_newest_first(kubectl: Run, live: Object) -> None:
+    (line,) = kubectl("history", "whales").stdout.splitlines()[1:2]
+    assert line.split()[:4] == [f"{BEGIN:%Y-%m-%dT%H:%M:%SZ}", "first", "1.0.0", f"sha256:{'a' * 12}…"]
+    (told,) = json.loads(kubectl("history", "whales", "-o", "json").stdout)
+    assert (told["model"], told["reason"]) == ("first", "GatePassed")
+
+
+def test_drift_per_pod_and_pooled(server: KubeServer, kubectl: Run, live: Object) -> None:
+    def pod(name: str, *, ready: str = "True", **meta: str) -> Object:
+        status = {"conditions": [{"type": "Ready", "status": ready}]}
+        return {"metadata": {"name": name, **meta}, "status": status}
+
+    live["status"]["drift"] = {
+        "samples": 80,
+        "mean": 0.7,
+        "baseline": 0.9,
+        "drop": 0.2,
+        "alarms": 1,
+        "podsScraped": 1,
+        "podsSilent": 1,
+    }
+    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now")]
+    server.answers = {
+        "w-1/v1/identity": {"model": {"name": "first", "version": "1.0.0"}},
+        "w-1/v1/drift-stats": {
+            "n": 80,
+            "score_mean": 0.7,
+            "baseline": 0.9,
+            "drop": 0.2,
+            "drifting": True,
+            "alarms_total": 1,
+        },
+        "w-2/v1/identity": 503,
+    }
+    done = kubectl("drift", "whales")
+    assert done.exit_code == 0, done.output
+    assert "Drop            0.2 (alarm at 0.1)" in done.stdout
+    rows = [line.split() for line in done.stdout.split("POD", 1)[1].splitlines()[1:]]
+    assert rows[0] == ["w-1", "first", "1.0.0", "80", "0.7", "0.9", "0.2", "yes", "1", "-"]
+    assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4"]
+    assert " ".join(rows[1]).endswith("503: pod is gone")
+    assert " ".join(rows[2]).endswith("not ready")
+
+    told = json.loads(kubectl("drift", "whales", "-o", "json").stdout)
+    assert told["pooled"]["drop"] == 0.2
+    assert told["pods"][0]["drift"]["drifting"] is True
+    assert (told["policy"]["alarmDrop"], told["condition"]["type"]) == (0.1, "Drifting")
+    before = len(server.asked)
+    assert kubectl("drift", "whales", "--no-pods").exit_code == 0
+    assert len(server.asked) == before + 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 3), (503, 3), (403, 1), (409, 1), (422, 1)])
+def test_what_the_server_refuses(server: KubeServer, kubectl: Run, live: Object, status: int, code: int) -> None:
+    server.refuse = status
+    done = kubectl("status", "whales")
+    assert (done.exit_code, done.stderr.count("\n"), done.stdout) == (code, 1, "")
+    assert "it is as it is" in done.stderr
+
+
+def test_no_such_resource_names_the_namespace(kubectl: Run, live: Object) -> None:
+    done = kubectl("status", "whale")
+    assert (done.exit_code, "not found (namespace sea)" in done.stderr) == (2, True)
+
+
+def test_namespace_and_context(server: KubeServer, kubectl: Run, live: Object) -> None:
+    assert kubectl("status", "whales", "-n", "lake").exit_code == 2
+    assert kubectl("status", "whales", "--context", "bare").exit_code == 2
+    assert "/namespaces/lake/" in server.asked[0]
+    assert "/namespaces/default/" in server.asked[1]
+    done = kubectl("status", "whales", "--context", "nowhere")
+    assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
+
+
+def test_no_cluster_is_3_and_one_line(kubectl: Run, server: KubeServer, tmp_path: Path) -> None:
+    done = kubectl("status", "whales", "--kubeconfig", str(tmp_path / "nowhere"))
+    assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
+    assert done.stderr.startswith("Error: no cluster to connect to")
+    text = server.kubeconfig.read_text()
+    away = tmp_path / "away"
+    away.write_text(text.replace(text.split("server: ")[1].split("\n")[0], "http://127.0.0.1:1"))
+    done = kubectl("status", "whales", "--kubeconfig", str(away))
+    assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
+    assert "http://127.0.0.1:1 does not answer" in done.stderr
+
+
+def test_a_spec_that_cannot_be_read_is_named(kubectl: Run, live: Object) -> None:
+    live["spec"]["registry"]["active"] = "gone"
+    done = kubectl("promote", "whales", "second", "-y")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "cetaceanmodel sea/whales: spec: registry: active: 'gone' is none of the models" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(5, "5s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172800, "2d"), (-5, "0s")],
+)
+def test_ages(seconds: int, told: str) -> None:
+    assert age(BEGIN.isoformat(), BEGIN + timedelta(seconds=seconds)) == told
+    assert age(None) == age("soon") == "-"

@@ -1,0 +1,373 @@
+"""`registry` and `gate check`: what is wrong with the file, and edits that the gate and the format let pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cetacean_cli.program import program
+from cetacean_operator.api.spec import parse_spec
+
+from .conftest import Registry
+
+REPOSITORY = Path(__file__).parents[3]
+BAD = """{
+  "schema_version": "1.0",
+  "active": "zebra",
+  "active": "yak",
+  "models": [
+    {"name": "a b", "version": "1.0", "architecture": "A", "weights_url": "ftp://x", "sha256": "ab"},
+    {"name": "x", "version": "1.1.0", "architecture": "A", "weights_url": "https://e/x", "sha256": null,
+     "metrics_snapshot": "nowhere.json"},
+    {"name": "x", "version": "1.1.0-rc.1", "architecture": "A", "weights_url": "https://e/x"},
+    {"name": "y", "version": "0.1.0", "architecture": "B", "weights_url": "https://e/y", "deprecated": true}
+  ]
+}
+"""
+
+
+def test_everything_wrong_is_told_at_once_with_its_place(registry: Registry) -> None:
+    registry.file.write_text(BAD)
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    file = registry.file
+    told = done.stdout.replace(str(file), "F").replace(str(registry.root), "ROOT").splitlines()
+    assert told == [
+        "F:4:3: error: active: the key is there twice",
+        "F:4:13: error: active: expected one of the models a b, x, x, y, got 'yak'",
+        (
+            "F:6:14: error: models[0].name: expected letters, digits, '-', '_' and '.', beginning and ending with a letter "
+            "or digit, got 'a b'"
+        ),
+        "F:6:32: error: models[0].version: expected a semantic version such as 1.2.0, got '1.0'",
+        (
+            "F:6:75: error: models[0].weights_url: expected http://…, https://… or "
+            "hf://organisation/repository/path[@revision], got 'ftp://x'"
+        ),
+        "F:6:96: error: models[0].sha256: expected 64 hex digits, got 'ab'",
+        "F:7:100: warning: models[1].sha256: none, so that what is downloaded cannot be verified",
+        (
+            "F:8:26: error: models[1].metrics_snapshot: ROOT/nowhere.json: cannot be read: [Errno 2] No such file or "
+            "directory: 'ROOT/nowhere.json'"
+        ),
+        "F:9:5: warning: models[2].sha256: none, so that what is downloaded cannot be verified",
+        "F:9:5: warning: models[2].metrics_snapshot: none, so that the gate refuses x",
+        "F:9:14: error: models[2].name: 'x' is there already",
+        "F:9:30: error: models[2].version: expected a version above 1.1.0 of x, got '1.1.0-rc.1'",
+        "F:10:5: warning: models[3].sha256: none, so that what is downloaded cannot be verified",
+    ]
+    assert done.stderr == f"Error: {file}: 9 to mend\n"
+
+
+def test_json_for_programs(registry: Registry) -> None:
+    registry.file.write_text(BAD)
+    done = registry.run("registry", "validate", "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["valid"], len(told["faults"])) == (1, False, 13)
+    assert told["faults"][0] == {
+        "severity": "error",
+        "line": 4,
+        "column": 3,
+        "message": "active: the key is there twice",
+    }
+
+
+def test_the_projects_own_registry_is_valid() -> None:
+    done = CliRunner().invoke(program, ["registry", "validate", "--file", str(REPOSITORY / "models/registry.json")])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        ("{", 2, ":1:2: expected JSON"),
+        ("[]", 1, ":1:1: error: Input should be a valid dictionary"),
+        ("{}", 1, ":1:1: error: active: Field required"),
+        ('{"active": "a", "models": [1]}', 1, ":1:28: error: models[0]: Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_no_registry(registry: Registry, content: str, code: int, told: str) -> None:
+    registry.file.write_text(content)
+    done = registry.run("registry", "validate")
+    assert done.exit_code == code
+    assert told in done.output
+
+
+def test_a_file_that_is_not_there(registry: Registry) -> None:
+    done = registry.run("registry", "validate")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("figures", "severity", "told"),
+    [
+        ({"anti_fraud": None}, "error", "reports/b.json holds no tpr, tnr, roc_auc"),
+        ({"manifest_path": None}, "error", "reports/b.json holds no evaluation_set"),
+        ({"cetacean_score_mean": None}, "warning", "reports/b.json holds no cetacean_score_mean"),
+        ({"model_version": "0.9.0"}, "warning", "is of version 0.9.0, the model has 1.1.0"),
+        ({"cetacean_score_mean": 2}, "error", "reports/b.json: cetacean_score_mean: Input should be less than"),
+    ],
+)
+def test_snapshots_must_hold_the_figures(registry: Registry, figures: dict[str, Any], severity: str, told: str) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0", figures=figures)
+    done = registry.run("registry", "validate")
+    assert f"{severity}: models[1].metrics_snapshot: " in done.stdout
+    assert told in done.stdout
+    assert done.exit_code == (1 if severity == "error" else 0)
+    assert registry.run("registry", "validate", "--strict").exit_code == 1
+
+
+def test_a_digest_is_held_against_the_file_that_is_here(registry: Registry) -> None:
+    weights = registry.root / "w.ckpt"
+    weights.write_bytes(b"weights")
+    found = hashlib.sha256(b"weights").hexdigest()
+    registry.add("a", "1.0.0", weights_path="w.ckpt", sha256=found)
+    assert registry.run("registry", "validate", "--strict").exit_code == 0
+    weights.write_bytes(b"others")
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    assert (
+        f"models[0].sha256: expected the digest of w.ckpt, {hashlib.sha256(b'others').hexdigest()}, got" in done.stdout
+    )
+
+
+def test_the_same_weights_twice_are_a_warning(registry: Registry) -> None:
+    registry.add("a", "1.0.0", sha256="a" * 64).add("b", "1.1.0", sha256="A" * 64)
+    done = registry.run("registry", "validate")
+    assert "warning: models[1].sha256: the same weights as those of a" in done.stdout
+
+
+def test_add_appends_and_computes_the_digest(registry: Registry) -> None:
+    before = registry.add("a", "1.0.0", backbone="b4", input_size=512, odd="kept").file.read_text()
+    weights = registry.root / "new.ckpt"
+    weights.write_bytes(b"new")
+    metrics = registry.snapshot("b", "1.1.0")
+    arguments = ["b", "--version", "1.1.0", "--like", "a", "--weights-url", "https://e/b", "--weights", str(weights)]
+    done = registry.run("registry", "add", *arguments, "--metrics", str(metrics), "--notes", "ein Wal 🐋", "--yes")
+    assert done.exit_code == 0, done.output
+    after = registry.file.read_text()
+    assert after.startswith(before[: before.rindex("\n    }") + 6] + ',\n    {\n      "name": "b"')
+    assert after.endswith("\n    }\n  ]\n}\n")
+    assert registry.read()["models"][1] == {
+        "name": "b",
+        "version": "1.1.0",
+        "architecture": "A",
+        "weights_url": "https://e/b",
+        "sha256": hashlib.sha256(b"new").hexdigest(),
+        "trained_at": None,
+        "metrics_snapshot": "reports/b.json",
+        "backbone": "b4",
+        "input_size": 512,
+        "notes": "ein Wal 🐋",
+    }
+    assert "figures: tpr 0.95, tnr 0.95" in done.stdout
+    assert "the gate: b passes against a" in done.stdout
+
+
+ADD = ["registry", "add", "b", "--version", "1.1.0", "--weights-url", "https://e/b", "--architecture", "A"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--version", "1.0.0"], "models[1].version: expected a version above 1.0.0 of a, got '1.0.0'"),
+        (["--version", "new"], "version: expected a semantic version such as 1.2.0, got 'new'"),
+        (["--sha256", "abc"], "sha256: expected 64 hex digits, got 'abc'"),
+        (["--weights-url", "ftp://e"], "weights_url: expected http://…"),
+        (["--weights", "nowhere.ckpt"], "nowhere.ckpt: cannot be read"),
+        (["--metrics", "/nowhere.json"], "/nowhere.json: expected a file within"),
+        (["--like", "z"], "expected one of the models a, got 'z'"),
+        (["--num-classes-head", "1", "--num-classes-active", "2"], "num_classes_active must be at most"),
+    ],
+)
+def test_add_takes_nothing_that_would_not_be_valid(registry: Registry, more: list[str], told: str) -> None:
+    before = registry.add("a", "1.0.0").file.read_bytes()
+    done = registry.run(*ADD, *more, "--yes")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert told in done.stderr
+    assert registry.file.read_bytes() == before
+
+
+def test_add_takes_no_name_twice_and_no_snapshot_without_figures(registry: Registry) -> None:
+    before = registry.add("a", "1.0.0").file.read_bytes()
+    done = registry.run("registry", "add", "a", *ADD[3:], "--yes")
+    assert "models[1].name: 'a' is there already" in done.stderr
+    empty = registry.snapshot("b", "1.1.0", anti_fraud=None)
+    done = registry.run(*ADD, "--metrics", str(empty), "--yes")
+    assert "reports/b.json holds no tpr, tnr, roc_auc" in done.stderr
+    weights = registry.root / "w"
+    weights.write_bytes(b"w")
+    done = registry.run(*ADD, "--weights", str(weights), "--sha256", "f" * 64, "--yes")
+    assert f"expected sha256 {'f' * 64}, got " in done.stderr
+    assert registry.file.read_bytes() == before
+
+
+def test_add_says_what_is_missing(registry: Registry) -> None:
+    registry.add("a", "1.0.0")
+    done = registry.run("registry", "add", "b", "--version", "1.1.0", "--weights-url", "https://e/b")
+    assert done.exit_code == 2
+    assert "Missing option '--architecture' or --like." in done.stderr
+    assert (
+        "Missing option '--weights-url'."
+        in registry.run("registry", "add", "b", "--version", "2.0.0", "--like", "a").stderr
+    )
+
+
+def test_promote_changes_the_one_word(registry: Registry) -> None:
+    before = registry.add("a", "1.0.0").add("b", "1.1.0").write(indent="\t").file.read_text()
+    done = registry.run("registry", "promote", "b", "-y")
+    assert done.exit_code == 0, done.output
+    assert registry.file.read_text() == before.replace('"active": "a"', '"active": "b"')
+    assert "b passes against a: TNR 0.9500 is at least 0.9000 (minTNR)" in done.stdout
+
+
+def test_promote_refuses_a_regression_and_names_the_figures(registry: Registry) -> None:
+    before = registry.add("a", "1.0.0").add("b", "1.1.0", figures={"tn": 92, "tp": 80}).file.read_bytes()
+    done = registry.run("registry", "promote", "b", "--yes")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "Error: b is refused against a: TPR 0.8000 is below 0.8500 (minTPR); "
+        "TNR 0.9200 is more than 0.0200 below a's 0.9500 (maxRegression); "
+        "TPR 0.8000 is more than 0.0200 below a's 0.9500 (maxRegression)"
+    )
+    assert registry.file.read_bytes() == before
+    bounds = ["--min-tpr", "0.8", "--max-regression", "0.15"]
+    assert registry.run("registry", "promote", "b", "--yes", *bounds).exit_code == 0
+
+
+def test_promote_refuses_what_is_deprecated_or_was_not_measured(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("old", "1.1.0", deprecated=True).add("bare", "1.2.0", metrics_snapshot=None)
+    assert (
+        "old is refused: the registry says that it is deprecated" in registry.run("registry", "promote", "old").stderr
+    )
+    done = registry.run("registry", "promote", "bare")
+    assert done.exit_code == 1
+    assert "TNR is missing, at least 0.9000 is needed" in done.stderr
+    (registry.root / "reports/a.json").unlink()
+    assert registry.run("registry", "promote", "bare").exit_code == 2, "a snapshot that is named must be there"
+
+
+@pytest.mark.parametrize(("answer", "code", "active"), [("y\n", 0, "b"), ("n\n", 1, "a"), ("", 1, "a")])
+def test_it_asks_first(registry: Registry, answer: str, code: int, active: str) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0")
+    done = registry.run("registry", "promote", "b", input=answer)
+    assert done.exit_code == code
+    assert "active: a → b" in done.stdout
+    assert registry.read()["active"] == active
+
+
+def test_dry_run_and_nothing_to_change_write_nothing(registry: Registry) -> None:
+    before = registry.add("a", "1.0.0").add("b", "1.1.0").file.stat()
+    assert "dry run" in registry.run("registry", "promote", "b", "--dry-run").stdout
+    assert "nothing to change" in registry.run("registry", "promote", "a").stdout
+    assert "dry run" in registry.run(*ADD[:2], "c", "--version", "1.2.0", *ADD[5:], "--dry-run").stdout
+    after = registry.file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_json_goes_to_standard_output_alone(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0")
+    done = registry.run("registry", "promote", "b", "-o", "json", input="y\n")
+    told = json.loads(done.stdout)
+    assert told["changes"] == [{"path": "active", "from": "a", "to": "b"}]
+    assert (told["changed"], told["gate"]["passed"], len(told["gate"]["findings"])) == (True, True, 5)
+    assert "Shall it be changed?" in done.stderr
+
+
+def test_rollback_goes_to_the_entry_before(registry: Registry) -> None:
+    registry.add("a", "1.0.0", figures={"tn": 10}).add("old", "1.1.0", deprecated=True).add("b", "1.2.0")
+    registry.active = "b"
+    registry.write()
+    done = registry.run("registry", "rollback", "--yes")
+    assert (done.exit_code, registry.read()["active"]) == (0, "a")
+    done = registry.run("registry", "rollback", "--yes")
+    assert done.exit_code == 1
+    assert "no model stands before a that is not deprecated; say which with --to" in done.stderr
+    done = registry.run("registry", "rollback", "--to", "old", "--yes")
+    assert "warning: old is deprecated" in done.stderr
+    assert registry.read()["active"] == "old"
+
+
+def test_going_back_is_possible_whatever_else_is_wrong(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "0.9.0", metrics_snapshot="nowhere.json")
+    registry.active = "b"
+    registry.write()
+    assert registry.run("registry", "validate").exit_code == 1
+    assert registry.run("registry", "rollback", "--yes").exit_code == 0
+
+
+def test_what_was_changed_meanwhile_is_not_overwritten(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0")
+
+    def confirm(*_: object, **__: object) -> None:
+        registry.add("c", "1.2.0")
+
+    monkeypatch.setattr("click.confirm", confirm)
+    done = registry.run("registry", "promote", "b")
+    assert done.exit_code == 1
+    assert "was changed meanwhile" in done.stderr
+    assert [model["name"] for model in registry.read()["models"]] == ["a", "b", "c"]
+
+
+def test_a_file_keeps_its_mode_and_a_link_stays_one(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0")
+    registry.file.chmod(0o640)
+    real = registry.file.rename(registry.root / "models/real.json")
+    registry.file.symlink_to(real)
+    assert registry.run("registry", "promote", "b", "--yes").exit_code == 0
+    assert registry.file.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in real.parent.iterdir()) == ["real.json", "registry.json"]
+
+
+def test_gate_check(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0").add("c", "1.2.0", figures={"roc_auc": 0.9})
+    assert registry.run("gate", "check", "b").exit_code == 0
+    done = registry.run("gate", "check", "c")
+    assert done.exit_code == 1
+    assert "FAIL  ROC AUC 0.9000 is more than 0.0200 below a's 0.9800 (maxRegression)" in done.stdout
+    assert "ok    TNR 0.9500 is at least 0.9000 (minTNR)" in done.stdout
+    told = json.loads(registry.run("gate", "check", "b", "--against", "c", "-o", "json").stdout)
+    assert (told["candidate"], told["comparedWith"], told["passed"]) == ("b", "c", True)
+    assert registry.run("gate", "check", "a").stdout.count("\n") == 2, "against itself only the bounds count"
+    assert registry.run("gate", "check", "z").exit_code == 2
+    assert registry.run("gate", "check", "b", "--min-tnr", "2").exit_code == 2
+
+
+def test_the_manifest_mirrors_the_file(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0", backbone="b4")
+    (registry.root / "configs").mkdir()
+    (registry.root / "configs/anti_fraud_threshold.yaml").write_text("threshold: 0.4\ncalibrated_at: 2026-01-02\n")
+    done = registry.run("registry", "to-manifest", "whales", "--image", "i:1", "--replicas", "2", "-n", "sea")
+    manifest = yaml.safe_load(done.stdout)
+    assert manifest["metadata"] == {"name": "whales", "namespace": "sea"}
+    spec = parse_spec(manifest["spec"])
+    assert (spec.registry.active, [model.name for model in spec.registry.models]) == ("a", ["a", "b"])
+    assert spec.registry.models[1].metrics is not None
+    assert (spec.registry.models[1].metrics.tpr, spec.registry.models[1].backbone) == (0.95, "b4")
+    assert (spec.serving.image, spec.serving.replicas) == ("i:1", 2)
+    assert (spec.anti_fraud.threshold, spec.anti_fraud.calibrated_at) == (0.4, "2026-01-02")
+
+
+def test_a_base_keeps_all_but_the_registry(registry: Registry) -> None:
+    registry.add("a", "1.0.0")
+    base = registry.root / "base.yaml"
+    base.write_text((REPOSITORY / "examples/full.yaml").read_text())
+    given = yaml.safe_load(base.read_text())
+    done = registry.run("registry", "to-manifest", "--base", str(base), "-o", "json")
+    made = json.loads(done.stdout)
+    assert [model["name"] for model in made["spec"].pop("registry")["models"]] == ["a"]
+    given["spec"].pop("registry")
+    assert made == given
+    base.write_text("kind: Pod")
+    done = registry.run("registry", "to-manifest", "--base", str(base))
+    assert (done.exit_code, "expected one manifest of a CetaceanModel" in done.stderr) == (2, True)
+    assert registry.run("registry", "to-manifest").exit_code == 2
+    assert registry.run("registry", "to-manifest", "x", "--image", "i", "--threshold-file", "nowhere").exit_code == 2
