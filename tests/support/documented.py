@@ -54,6 +54,12 @@ def blocks(document: str) -> Iterator[Block]:
         yield pending
 
 
+def anchors(document: str) -> set[str]:
+    """The addresses of a document's headings, as GitHub and MkDocs both make them."""
+    headings = (part["heading"].lower() for part in _PART.finditer(document) if part["heading"])
+    return {re.sub(r"[^a-z0-9 -]", "", heading).replace(" ", "-") for heading in headings}
+
+
 def missing(expected: tuple[str, ...], output: str) -> str | None:
     """Return the first expected line that `output` does not have after those before it."""
     lines = iter(" ".join(line.split()) for line in output.splitlines())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
-from documented import Block, Shell, blocks, missing
+from documented import Block, Shell, anchors, blocks, missing
 
-RUNBOOK = (Path(__file__).resolve().parents[3] / "docs/runbook.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).resolve().parents[3]
+RUNBOOK = (REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")
 BLOCKS = list(blocks(RUNBOOK))
 ANCHORS = {
     *("Availability", "Latency", "Drift", "Systemic rejection", "Error rate", "Gate disabled", "Recalibration overdue"),
@@ -36,6 +38,18 @@ def test_every_section_that_is_linked_has_commands(section: str) -> None:
 def test_what_is_run_says_what_is_seen() -> None:
     silent = [block.title for block in BLOCKS if not block.not_run and not block.expected]
     assert silent == ["Runbook 1"], "only the set-up has nothing to show"
+
+
+def links() -> set[str]:
+    """What alerts and the runbook itself link to."""
+    rules = sorted((REPOSITORY / "charts/cetacean-operator/rules").glob("*.yaml"))
+    alerts = "".join(file.read_text(encoding="utf-8") for file in rules)
+    return {*re.findall(r"docs/runbook\.md#([\w-]+)", alerts), *re.findall(r"\(#([\w-]+)\)", RUNBOOK)}
+
+
+def test_what_is_linked_is_there() -> None:
+    assert len(links()) > 10
+    assert links() - anchors(RUNBOOK) == set()
 
 
 def test_blocks_sections_and_reasons() -> None:
