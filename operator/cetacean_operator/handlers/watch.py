@@ -74,6 +74,21 @@ class WatchAges:
         self._metrics.api_requests.labels(verb, str(code)).inc()
 
 
+async def begin_anew_where_gone(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Ask for what there is now where the API server no longer knows the past that was asked for: 410.
+
+    kopf knows a 410 that comes as an event of a watch, and ends the process for one that is the answer.
+    """
+    response = await handler(request)
+    if response.status == 410:
+        response.release()
+        request.url = request.url.without_query_params("resourceVersion", "continue")
+        response = await handler(request)
+    return response
+
+
 def settings_for(settings: Settings) -> kopf.OperatorSettings:
     """Return kopf's settings: watching and nothing else."""
     chosen = kopf.OperatorSettings()
@@ -102,7 +117,9 @@ def registry_for(
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         """Hand kopf the same connection that the reconciler uses."""
-        return kopf.AiohttpSession(server=kube.configuration.host, aiohttp_session=kube.session(ages.trace()))
+        return kopf.AiohttpSession(
+            server=kube.configuration.host, aiohttp_session=kube.session(ages.trace(), begin_anew_where_gone)
+        )
 
     for resource in (api.MODELS, api.PODS, *api.CHILDREN, *((api.SERVICE_MONITORS,) if service_monitors else ())):
         ages.expect(resource.plural)

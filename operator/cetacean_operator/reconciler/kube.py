@@ -255,7 +255,7 @@ class Kube:
             raise
         return any(found["name"] == resource.plural for found in answer.get("resources", ()))
 
-    def session(self, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+    def session(self, trace: aiohttp.TraceConfig, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """Return a session to the same server with the same, always fresh, credentials.
 
         Watches hold a connection each for hours, so the number of connections is not bounded.
@@ -274,7 +274,7 @@ class Kube:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=rest.ssl_context),
             headers={"User-Agent": FIELD_MANAGER},
-            middlewares=(authorize,),
+            middlewares=(authorize, *middlewares),
             trace_configs=[trace],
             trust_env=True,
             read_bufsize=2**21,

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import kopf
 import pytest
-from aiohttp import TraceRequestEndParams
+from aiohttp import TraceRequestEndParams, web
 from kubernetes.aio.client import Configuration
 from virtual_time import VirtualClock
 from yarl import URL
 
-from cetacean_operator.handlers.watch import WatchAges, registry_for, settings_for, take_in
+from cetacean_operator.handlers.watch import WatchAges, begin_anew_where_gone, registry_for, settings_for, take_in
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import CHILDREN, MODELS, PODS, SERVICE_MONITORS, Kube
 from cetacean_operator.reconciler.queue import WorkQueue
@@ -174,3 +174,27 @@ def test_kopf_is_the_version_whose_settings_these_are() -> None:
     chosen = kopf.OperatorSettings()
     assert chosen.watching.inactivity_timeout
     assert hasattr(chosen.watching, "label_selectors")
+
+
+async def test_a_past_that_is_gone_is_not_asked_for_again() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.query_string)
+        return web.Response(status=410 if "resourceVersion" in request.query else 200)
+
+    app = web.Application()
+    app.router.add_get("/pods", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    trace = WatchAges(Metrics()).trace()
+    async with (
+        Kube(Configuration(host=url)) as kube,
+        kube.session(trace, begin_anew_where_gone) as session,
+        session.get(f"{url}/pods?watch=true&resourceVersion=7&timeoutSeconds=60") as response,
+    ):
+        assert response.status == 200
+    assert asked == ["watch=true&resourceVersion=7&timeoutSeconds=60", "watch=true&timeoutSeconds=60"]
+    await runner.cleanup()
