@@ -1,32 +1,33 @@
-"""Verified weights in, scores out: what `serve`, `replay` and the evaluation of models all compute with."""
+"""Verified weights in, scores out: what `serve`, `replay` and the evaluation of models all compute with.
+
+torch is imported only where it computes: what OpenVINO needs was converted by another process.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
-import torch
 from PIL import Image
 
-from cetacean_inference.engines.base import Networks, Runner
-from cetacean_inference.engines.choice import Chosen, check_engine, choose_engine
-from cetacean_inference.engines.cpus import usable_cpus
+from cetacean_inference.engines.base import Computed, NetworkName, Scored
+from cetacean_inference.engines.choice import Chosen, Device, check_engine, choose_engine
 from cetacean_inference.engines.memory import release_memory
-from cetacean_inference.errors import CheckpointMismatch, DigestMismatch, GateUnavailable, WeightsNotFound
+from cetacean_inference.engines.preparation import ConvertedNetworks, converted_networks
+from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
 from cetacean_inference.models.classes import read_classes, read_species
-from cetacean_inference.models.gate import load_gate
-from cetacean_inference.models.identification import load_identification
 from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
-from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Candidate, Scores, ServedIdentity
-from cetacean_inference.weights.cache import Blob, WeightsCache, digest_of
-from cetacean_inference.weights.fetch import locate_all, open_cache
+from cetacean_inference.weights.cache import Blob, WeightsCache
+from cetacean_inference.weights.fetch import Files, locate_all, open_cache
+from cetacean_inference.weights.verified import open_verified
 
 logger = logging.getLogger(__name__)
 
@@ -41,38 +42,37 @@ class Prepared:
     identification: Pixels
 
 
-class TorchPipeline:
-    """Both networks, ready to compute; implements `types.Pipeline`."""
+class NetworksPipeline:
+    """Both networks, ready to compute; implements `types.Pipeline`.
+
+    Args:
+        identity: what is told of them.
+        engine: computes them.
+        individuals: id and species of each row of the identification.
+        held: what keeps the weights in the cache from being evicted.
+    """
 
     def __init__(
-        self,
-        *,
-        identity: ServedIdentity,
-        gate: Runner,
-        gate_side: int,
-        identification: Runner,
-        identification_side: int,
-        individuals: Sequence[tuple[str, str]],
-        held: Sequence[IO[bytes]] = (),
+        self, *, identity: ServedIdentity, engine: Chosen, individuals: Sequence[tuple[str, str]], held: ExitStack
     ) -> None:
         self.identity: Final = identity
-        self._gate = gate
-        self._gate_side = gate_side
-        self._identification = identification
-        self._identification_side = identification_side
+        self._gate = engine.gate
+        self._identification = engine.identification
         self._individuals = individuals
-        self._held = held  # open files keep the blobs from being evicted
+        self._held = held
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="gate") if engine.side_by_side else None
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize one RGB picture for both networks; thread safe, Pillow releases the GIL while it resizes."""
-        return Prepared(crop_centre(image, self._gate_side), squash(image, self._identification_side))
+        return Prepared(crop_centre(image, self._gate.side), squash(image, self._identification.side))
 
     def predict(self, batch: Sequence[Prepared]) -> list[Scores]:
         """Score a batch, in its order; called by one thread at a time."""
         if not batch:
             return []
-        scores = self._gate(np.stack([one.gate for one in batch]))
-        probabilities = self._identification(np.stack([one.identification for one in batch]))
+        scores, probabilities = self._compute(
+            np.stack([one.gate for one in batch]), np.stack([one.identification for one in batch])
+        )
         return [
             Scores(cetacean_score=float(score), ranking=self._rank(row))
             for score, row in zip(scores, probabilities, strict=True)
@@ -80,8 +80,19 @@ class TorchPipeline:
 
     def close(self) -> None:
         """Let go of the weights in the cache."""
-        for stream in self._held:
-            stream.close()
+        if self._beside:
+            self._beside.shutdown()
+        self._held.close()
+
+    def _compute(self, for_gate: Pixels, for_identification: Pixels) -> tuple[Scored, Scored]:
+        if self._beside is None:
+            return self._gate.run(for_gate), self._identification.run(for_identification)
+        gate = self._beside.submit(self._gate.run, for_gate)
+        try:
+            probabilities = self._identification.run(for_identification)
+        finally:
+            scores = gate.result()
+        return scores, probabilities
 
     def _rank(self, probabilities: np.ndarray[tuple[int], np.dtype[np.float32]]) -> tuple[Candidate, ...]:
         # Stable, so that equal probabilities are ranked by the order of the rows.
@@ -93,7 +104,7 @@ class TorchPipeline:
         )
 
 
-def load_pipeline(settings: Settings) -> TorchPipeline:
+def load_pipeline(settings: Settings) -> NetworksPipeline:
     """Load both models from the cache, verify the very bytes that are loaded, and warm up.
 
     Needs no network: `weights.fetch.fetch_all` must have run.
@@ -103,45 +114,28 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
     """
     begun = time.monotonic()
     check_engine(settings.engine)
-    files = locate_all(settings)
-    cache = open_cache(settings)
-    torch.set_num_threads(settings.engine.threads or usable_cpus())
-    with ExitStack() as stack:
-        checkpoint = stack.enter_context(_verified(files.checkpoint, cache))
-        gate_weights = stack.enter_context(_verified(files.gate_weights, cache))
-        classes_file = stack.enter_context(_verified(files.classes, cache))
-        species_file = stack.enter_context(_verified(files.species, cache))
-        config = None
-        if files.gate_config:
-            config = stack.enter_context(_verified(files.gate_config, cache)).read().decode()
-        classes = read_classes(classes_file, files.classes, known=settings.model.num_classes_active)
-        species = read_species(species_file, files.species, classes=classes)
-        gate, gate_side = load_gate(
-            gate_weights,
-            files.gate_weights,
-            architecture=settings.gate.architecture,
-            config=config,
-            prompts=default_prompts(),
-            derived=cache.derived,
-        )
-        networks = Networks(
-            gate=gate,
-            gate_side=gate_side,
-            identification=load_identification(checkpoint, files.checkpoint, settings.model),
-            identification_side=settings.model.input_size,
-        )
-        engine = choose_engine(settings.engine, networks)
-        del gate, networks  # from here on only an engine that computes with torch's weights holds them
-        pipeline = TorchPipeline(
+    files, cache = locate_all(settings), open_cache(settings)
+    with ExitStack() as held:
+        for blob in (files.checkpoint, files.gate_weights):
+            held.enter_context(open_verified(blob, cache))
+        individuals = _individuals(settings, files, cache, held)
+        with ExitStack() as until_compiled:
+
+            def converted() -> ConvertedNetworks:
+                return converted_networks(
+                    settings, files=files, cache=cache, until_compiled=until_compiled, while_serving=held
+                )
+
+            engine = choose_engine(
+                settings.engine,
+                converted=converted,
+                eager=lambda name, device: _eager(name, device, settings=settings, files=files, cache=cache),
+            )
+        pipeline = NetworksPipeline(
             identity=_identity(settings, files.checkpoint, files.gate_weights, engine),
-            gate=engine.gate,
-            gate_side=gate_side,
-            identification=engine.identification,
-            identification_side=settings.model.input_size,
-            individuals=tuple(zip(classes, species, strict=True)),
-            held=[
-                cache.hold(blob.sha256) for blob in (files.checkpoint, files.gate_weights, files.classes, files.species)
-            ],
+            engine=engine,
+            individuals=individuals,
+            held=held.pop_all(),
         )
     release_memory()
     _warm_up(pipeline, files.checkpoint.url, files.gate_weights.url)
@@ -149,17 +143,24 @@ def load_pipeline(settings: Settings) -> TorchPipeline:
     return pipeline
 
 
-def _verified(blob: Blob, cache: WeightsCache) -> IO[bytes]:
-    """The blob, opened once: the bytes that are hashed here are those that are read afterwards."""
-    try:
-        stream = cache.hold(blob.sha256)
-    except FileNotFoundError as error:
-        raise WeightsNotFound(f"{blob.url}: evicted from the cache {cache.root} since it was fetched") from error
-    if (found := digest_of(stream)) != blob.sha256:
-        stream.close()
-        raise DigestMismatch(f"{blob.url}: expected sha256:{blob.sha256}, got sha256:{found} in the cache {cache.root}")
-    stream.seek(0)
-    return stream
+def _individuals(settings: Settings, files: Files, cache: WeightsCache, held: ExitStack) -> tuple[tuple[str, str], ...]:
+    for blob in (files.classes, files.species):
+        held.enter_context(cache.hold(blob.sha256))
+    with open_verified(files.classes, cache) as stream:
+        classes = read_classes(stream, files.classes, known=settings.model.num_classes_active)
+    with open_verified(files.species, cache) as stream:
+        species = read_species(stream, files.species, classes=classes)
+    return tuple(zip(classes, species, strict=True))
+
+
+def _eager(name: NetworkName, device: Device, *, settings: Settings, files: Files, cache: WeightsCache) -> Computed:
+    import torch  # noqa: PLC0415 - takes seconds and memory
+
+    from cetacean_inference.engines.eager import EagerEngine  # noqa: PLC0415 - imports torch
+    from cetacean_inference.models.loading import load_network  # noqa: PLC0415 - imports torch
+
+    network, side = load_network(name, settings, files=files, cache=cache)
+    return Computed(EagerEngine(torch.device(device)).compile(network), side)
 
 
 def _identity(settings: Settings, checkpoint: Blob, gate: Blob, engine: Chosen) -> ServedIdentity:
@@ -177,7 +178,7 @@ def _identity(settings: Settings, checkpoint: Blob, gate: Blob, engine: Chosen) 
     )
 
 
-def _warm_up(pipeline: TorchPipeline, checkpoint_url: str, gate_url: str) -> None:
+def _warm_up(pipeline: NetworksPipeline, checkpoint_url: str, gate_url: str) -> None:
     grey = pipeline.prepare(Image.new("RGB", (640, 480), (90, 120, 150)))
     (scores,) = pipeline.predict([grey])
     if not np.isfinite(scores.cetacean_score):

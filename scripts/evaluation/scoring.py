@@ -16,7 +16,7 @@ from cetacean_inference.images import decode
 from cetacean_inference.models.gate import load_gate
 from cetacean_inference.models.preprocessing import crop_centre
 from cetacean_inference.models.prompts import default_prompts
-from cetacean_inference.pipeline import TorchPipeline, load_pipeline
+from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.refusals import UnusableImage
 from cetacean_inference.settings import (
     EngineSettings,
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 
 @contextmanager
-def open_pipeline(*, model: ModelSettings, gate: GateSettings, cache: Path) -> Iterator[TorchPipeline]:
+def open_pipeline(*, model: ModelSettings, gate: GateSettings, cache: Path) -> Iterator[NetworksPipeline]:
     """Fetch the weights into a cache, verify and load them as a pod does.
 
     Raises:
@@ -54,7 +54,7 @@ def open_pipeline(*, model: ModelSettings, gate: GateSettings, cache: Path) -> I
         pipeline.close()
 
 
-def score(pipeline: TorchPipeline, pictures: Sequence[Picture], *, progress: Progress | None = None) -> list[Scored]:
+def score(pipeline: NetworksPipeline, pictures: Sequence[Picture], *, progress: Progress | None = None) -> list[Scored]:
     """Score pictures in their order.
 
     Raises:
@@ -95,7 +95,7 @@ def score_gate(
             prompts=default_prompts(),
             derived=store.derived,
         )
-        run = EagerEngine(choose_device("auto")).compile(network, side=side)
+        run = EagerEngine(choose_device("auto")).compile(network)
         scores: list[float] = []
         for begin in range(0, len(pictures), BATCH):
             batch = [crop_centre(_decoded(picture.path), side) for picture in pictures[begin : begin + BATCH]]

@@ -5,14 +5,14 @@ What compiles a network may also lose precision or be plainly wrong on some proc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cetacean_inference.engines.base import Runner, Scored
-from cetacean_inference.models.preprocessing import Pixels
+from cetacean_inference.engines.base import NetworkName, Runner, Scored
+from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
 
 BATCHES: Final = (1, 3, 8)
 """Sizes of the batches that are compared: alone, odd, and full."""
@@ -20,8 +20,9 @@ PICTURES: Final = sum(BATCHES)
 SIZE: Final = (320, 240)
 
 
-def prepared(cut: Callable[[Image.Image, int], Pixels], side: int) -> Pixels:
+def pictures_of(network: NetworkName, side: int) -> Pixels:
     """The same pictures each time, as a network takes them: (N, side, side, 3)."""
+    cut = crop_centre if network == "gate" else squash
     return np.stack([cut(picture, side) for picture in draw()])
 
 
@@ -67,10 +68,15 @@ def gate_disagreement(found: Scored, reference: Scored, *, allowed: float) -> st
 
 
 def identification_disagreement(found: Scored, reference: Scored) -> str | None:
-    """The same for the identification: probabilities (N, K), of which the largest must be the same individual's."""
+    """The same for the identification.
+
+    Args:
+        found: the engine's probabilities, (N, K).
+        reference: the rows that are likeliest by eager torch, (N,).
+    """
     if not np.isfinite(found).all():
         return "probability: expected finite figures, got others"
-    different = int((found.argmax(axis=1) != reference.argmax(axis=1)).sum())
+    different = int((found.argmax(axis=1) != reference).sum())
     if different:
         return f"likeliest individual: expected torch-eager's, got another for {different} of {len(found)} pictures"
     return None

@@ -1,20 +1,21 @@
-"""The face of every engine."""
+"""The face of every engine; imports no torch, which a process that computes with something else never loads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from cetacean_inference.models.preprocessing import Pixels
 
 Scored = npt.NDArray[np.float32]
 Runner = Callable[[Pixels], Scored]
-"""uint8 (N, S, S, 3) → float32 (N,) or (N, K)."""
+"""uint8 (N, S, S, 3) → float32 (N,) or (N, K); called by one thread at a time."""
+NetworkName = Literal["gate", "identification"]
 
 
 class EngineAbsent(Exception):  # noqa: N818 - no error where another engine will do
@@ -22,23 +23,35 @@ class EngineAbsent(Exception):  # noqa: N818 - no error where another engine wil
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
-    """Both models as torch modules, and the sides of their inputs in pixels."""
+class Converted:
+    """A network in OpenVINO's form, and what eager torch answers with it."""
 
-    gate: nn.Module
-    gate_side: int
-    identification: nn.Module
-    identification_side: int
+    name: NetworkName
+    file: Path
+    """The `.xml`; its weights lie beside it in a `.bin`."""
+    side: int
+    """Of the square input, in pixels."""
+    answers: Scored
+    """For the pictures of `agreement`: cetacean scores (N,), or the row of the likeliest individual (N,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A network as it is computed."""
+
+    run: Runner
+    side: int
+    """Of its square input, in pixels."""
 
 
 class Engine(Protocol):
-    """Turns a network into something that can be called with a batch of any size."""
+    """Turns a converted network into something that can be called with a batch of any size."""
 
     @property
     def name(self) -> str:
         """As reported in /v1/identity."""
         ...
 
-    def compile(self, network: nn.Module, *, side: int) -> Runner:
+    def compile(self, network: Converted) -> Runner:
         """Prepare a network whose input is (N, side, side, 3) in bytes."""
         ...

@@ -7,30 +7,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, get_args
 
-import torch
-from torch import nn
-
-from cetacean_inference.engines.agreement import gate_disagreement, identification_disagreement, in_batches, prepared
-from cetacean_inference.engines.base import Engine, EngineAbsent, Networks, Runner, Scored
+from cetacean_inference.engines.agreement import gate_disagreement, identification_disagreement, in_batches, pictures_of
+from cetacean_inference.engines.base import Computed, Converted, Engine, EngineAbsent, NetworkName
 from cetacean_inference.engines.cpus import usable_cpus
-from cetacean_inference.engines.eager import EagerEngine, choose_device
-from cetacean_inference.engines.openvino import OpenVinoEngine
-from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
+from cetacean_inference.errors import CannotGoOn, ConfigInvalid
 from cetacean_inference.settings import EngineSettings
 from cetacean_inference.types import PassedOver
 
 logger = logging.getLogger(__name__)
 
 AVAILABLE: Final = ("auto", "torch-eager", "openvino")
+ACCELERATORS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What a driver leaves where torch may find a device; without any of these it need not be asked."""
 
-
-Disagreement = Callable[[Scored, Scored], str | None]
+Device = Literal["cpu", "cuda"]
+ToConverted = Callable[[], Mapping[NetworkName, Converted]]
+ToEager = Callable[[NetworkName, Device], Computed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,104 +36,126 @@ class Chosen:
     """What computes both networks."""
 
     name: str
-    gate: Runner
-    identification: Runner
+    gate: Computed
+    identification: Computed
     passed_over: tuple[PassedOver, ...] = ()
     """Faster engines that do not, and why."""
+    side_by_side: bool = False
+    """Whether both may compute at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One network, and what an engine must answer to compute it."""
-
-    name: str
-    network: nn.Module
-    side: int
-    pictures: Callable[[], Pixels]
-    disagreement: Disagreement
-
-
-def check_engine(settings: EngineSettings) -> None:
-    """Refuse what cannot be, before any weights are read.
+def check_engine(settings: EngineSettings) -> Device:
+    """Refuse what cannot be, before any weights are read; give the device that computes.
 
     Raises:
         ConfigInvalid: when there is no such engine, or the device is not there.
     """
     if settings.name not in AVAILABLE:
         raise ConfigInvalid(f"engine.name: expected one of {', '.join(AVAILABLE)}, got {settings.name}")
-    if settings.device == "cuda":
-        if settings.name == "openvino":
+    if settings.name == "openvino":
+        if settings.device == "cuda":
             raise ConfigInvalid("engine.device: expected auto or cpu with the engine openvino, got cuda")
-        if not torch.cuda.is_available():
-            raise ConfigInvalid("engine.device: expected a CUDA device, found none")
+        return "cpu"
+    if settings.device == "cpu" or (settings.device == "auto" and not any(one.exists() for one in ACCELERATORS)):
+        return "cpu"
+    import torch  # noqa: PLC0415 - takes seconds and memory, for nothing where there is no accelerator
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if settings.device == "cuda":
+        raise ConfigInvalid("engine.device: expected a CUDA device, found none")
+    return "cpu"
 
 
-def choose_engine(settings: EngineSettings, networks: Networks) -> Chosen:
+def choose_engine(settings: EngineSettings, *, converted: ToConverted, eager: ToEager) -> Chosen:
     """Compile with the first engines that are there and agree; eager torch, the reference, always is and does.
+
+    Args:
+        settings: what is asked for.
+        converted: gives the networks in the form that faster engines take; called once, if at all.
+        eager: gives a network as eager torch computes it; called only for those that no other engine computes.
 
     Raises:
         ConfigInvalid: when the engine that is asked for is not there or does not agree; never is another one taken
             in its place.
+        errors.CannotGoOn: when the weights cannot be used at all.
     """
-    check_engine(settings)
-    gate_side, side = networks.gate_side, networks.identification_side
-    gate = _Task(
-        "gate",
-        networks.gate,
-        gate_side,
-        partial(prepared, crop_centre, gate_side),
-        partial(gate_disagreement, allowed=settings.max_score_deviation),
-    )
-    identification = _Task(
-        "identification", networks.identification, side, partial(prepared, squash, side), identification_disagreement
-    )
-    gate_engine, run_gate, gate_passed_over = _first_that_agrees(settings, gate)
-    engine, run, passed_over = _first_that_agrees(settings, identification)
-    name = engine if engine == gate_engine else f"{engine}, gate {gate_engine}"
-    return Chosen(name, run_gate, run, (*gate_passed_over, *passed_over))
-
-
-def _first_that_agrees(settings: EngineSettings, task: _Task) -> tuple[str, Runner, Sequence[PassedOver]]:
-    eager = EagerEngine(choose_device("cpu" if settings.name == "openvino" else settings.device))
-    run_eager = eager.compile(task.network, side=task.side)
+    device = check_engine(settings)
+    candidates = faster_than_eager(settings, device)
+    networks = _converted(converted) if candidates else {}
+    computed: dict[NetworkName, Computed] = {}
+    engines: dict[NetworkName, str] = {}
     passed_over: list[PassedOver] = []
-    if candidates := faster_than(eager, settings):
-        pictures = task.pictures()
-        reference = in_batches(run_eager, pictures)
+    for name in get_args(NetworkName):
         for engine in candidates:
-            tried = _try(engine, task, pictures, reference)
+            tried = _try(engine, name, networks, settings)
             if not isinstance(tried, PassedOver):
-                return engine.name, tried, passed_over
-            logger.warning("not computing the %s with %s: %s", task.name, tried.engine, tried.detail)
+                computed[name], engines[name] = tried, engine.name
+                break
+            logger.warning("not computing the %s with %s: %s", name, tried.engine, tried.detail)
             passed_over.append(tried)
-    if settings.name == "openvino":
-        told = "; ".join(f"{one.engine}: {one.detail}" for one in passed_over)
-        raise ConfigInvalid(
-            f"engine.name: expected openvino to be there and to compute the {task.name} as torch-eager does, got {told}"
-        )
-    return eager.name, run_eager, passed_over
+        else:
+            if settings.name == "openvino":
+                told = "; ".join(f"{one.engine}: {one.detail}" for one in passed_over if one.network == name)
+                raise ConfigInvalid(
+                    f"engine.name: expected openvino to be there and to compute the {name} as torch-eager does, "
+                    f"got {told}"
+                )
+            computed[name] = eager(name, device)
+            engines[name] = "torch-eager" if device == "cpu" else f"torch-eager-{device}"
+    gate, identification = engines["gate"], engines["identification"]
+    return Chosen(
+        gate if gate == identification else f"{identification}, gate {gate}",
+        computed["gate"],
+        computed["identification"],
+        tuple(passed_over),
+        side_by_side=not any(name.startswith("torch-") for name in engines.values()),
+    )
 
 
-def faster_than(eager: EagerEngine, settings: EngineSettings) -> Sequence[Engine]:
+def faster_than_eager(settings: EngineSettings, device: Device) -> Sequence[Engine]:
     """What to try before eager torch, the fastest first; on CUDA that is as fast as it gets."""
-    if settings.name == "torch-eager" or eager.device.type != "cpu":
+    if settings.name == "torch-eager" or device != "cpu":
         return ()
     threads = settings.threads or usable_cpus()
     return (OpenVinoEngine("bf16", threads=threads), OpenVinoEngine("fp32", threads=threads))
 
 
-def _try(engine: Engine, task: _Task, pictures: Pixels, reference: Scored) -> Runner | PassedOver:
+def _converted(converted: ToConverted) -> Mapping[NetworkName, Converted] | Exception:
+    """The networks, or why there are none."""
+    try:
+        openvino()
+        return converted()
+    except CannotGoOn:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a compiler stumbles on, eager torch still serves
+        return error
+
+
+def _try(
+    engine: Engine,
+    name: NetworkName,
+    networks: Mapping[NetworkName, Converted] | Exception,
+    settings: EngineSettings,
+) -> Computed | PassedOver:
     begun = time.monotonic()
     reason: Literal["absent", "failed", "disagrees"]
     try:
-        run = engine.compile(task.network, side=task.side)
-        detail = task.disagreement(in_batches(run, pictures), reference)
+        if isinstance(networks, Exception):
+            raise networks  # noqa: TRY301 - each engine is passed over for it
+        network = networks[name]
+        run = engine.compile(network)
+        found = in_batches(run, pictures_of(name, network.side))
+        if name == "gate":
+            detail = gate_disagreement(found, network.answers, allowed=settings.max_score_deviation)
+        else:
+            detail = identification_disagreement(found, network.answers)
         reason = "disagrees"
     except EngineAbsent as error:
         detail, reason = str(error), "absent"
-    except Exception as error:  # noqa: BLE001 - whatever a compiler stumbles on, eager torch still serves
+    except Exception as error:  # noqa: BLE001 - as above
         detail, reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "failed"
     if detail is None:
-        logger.info("%s computes the %s, after %.1f s", engine.name, task.name, time.monotonic() - begun)
-        return run
-    return PassedOver(engine.name, task.name, reason, detail)
+        logger.info("%s computes the %s, after %.1f s", engine.name, name, time.monotonic() - begun)
+        return Computed(run, network.side)
+    return PassedOver(engine.name, name, reason, detail)

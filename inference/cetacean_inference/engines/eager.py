@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import torch
 from torch import nn
 
 from cetacean_inference.engines.base import Runner, Scored
 from cetacean_inference.models.preprocessing import Pixels
 
+Device = Literal["cpu", "cuda"]
+
 
 class EagerEngine:
     """Runs networks in float32, operator by operator."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
+        self.device: Final = device
 
-    @property
-    def name(self) -> str:
-        """`torch-eager`, with the device unless it is the CPU."""
-        return "torch-eager" if self.device.type == "cpu" else f"torch-eager-{self.device.type}"
-
-    def compile(self, network: nn.Module, *, side: int) -> Runner:  # noqa: ARG002 - any size will do here
+    def compile(self, network: nn.Module) -> Runner:
         """Move the network to the device."""
         network = network.to(self.device)
 

@@ -1,7 +1,8 @@
-"""OpenVINO on the CPU: the network is traced once, compiled for this very processor, and the torch weights let go.
+"""OpenVINO on the CPU: a converted network, compiled for this very processor.
 
-It is compiled for one picture at a time: with every thread on one picture the processor is busy already, its caches
-hold the layers between, and a fixed shape takes a fraction of the memory that batches of any size do.
+It is compiled for one picture at a time: a fixed shape takes a fraction of the memory that batches of any size do. On
+up to four processors each computes a picture of its own, so that none waits for another between two layers while
+pictures are decoded beside; more processors share a picture.
 
 An optional extra: where the package is missing the module still imports, and the engine says that it is absent.
 """
@@ -10,24 +11,23 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from functools import cache
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
-from torch import nn
 
-from cetacean_inference.engines.base import EngineAbsent, Runner, Scored
+from cetacean_inference.engines.base import Converted, EngineAbsent, Runner, Scored
 from cetacean_inference.models.preprocessing import Pixels
 
 Precision = Literal["bf16", "fp32"]
 HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
 DEVICE: Final = "CPU"
+MOST_STREAMS: Final = 4
+"""Pictures of one network that are computed at once; beyond it memory grows and single pictures wait."""
 
 
 @cache
-def _openvino() -> Any:
+def openvino() -> Any:
     """The package, without the one that reports over the network that it is used.
 
     Raises:
@@ -41,7 +41,7 @@ def _openvino() -> Any:
 
 
 class OpenVinoEngine:
-    """Runs networks on the CPU in one stream, with every thread on one picture.
+    """Runs networks on the CPU.
 
     Args:
         precision: of what is computed between the layers; inputs and outputs stay as they are.
@@ -57,44 +57,46 @@ class OpenVinoEngine:
         """`openvino-bf16` or `openvino-fp32`."""
         return f"openvino-{self._precision}"
 
-    def compile(self, network: nn.Module, *, side: int) -> Runner:
-        """Trace and compile; a batch is computed picture by picture.
+    def compile(self, network: Converted) -> Runner:
+        """Read and compile; the weights' file is mapped and may be removed afterwards.
 
         Raises:
             EngineAbsent: when OpenVINO is not there, or the processor does not compute in this precision.
         """
-        openvino = _openvino()
-        core = openvino.Core()
+        package = openvino()
+        core = package.Core()
         # OpenVINO would emulate it, at a loss, where the processor has neither AVX512-BF16 nor AMX.
         if self._precision == "bf16" and "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise EngineAbsent("expected a processor that computes in bfloat16, found none")
+        streams = min(self._threads, MOST_STREAMS)
         compiled = core.compile_model(
-            _converted(openvino, network, side=side),
+            core.read_model(network.file),
             DEVICE,
             {
-                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": streams,
                 "INFERENCE_PRECISION_HINT": HINTS[self._precision],
                 "INFERENCE_NUM_THREADS": self._threads,
                 # A container shares its processors: threads bound to one wait for whoever else is there.
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        request = compiled.create_infer_request()
-
-        def run(images: Pixels) -> Scored:
-            results: list[Scored] = []
-            for start in range(len(images)):
-                request.infer([images[start : start + 1]], share_inputs=True)
-                results.append(request.get_output_tensor(0).data.copy())
-            return np.concatenate(results)
-
-        return run
+        return _runner(package.AsyncInferQueue(compiled, streams))
 
 
-def _converted(openvino: Any, network: nn.Module, *, side: int) -> Any:
-    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        # Newer torch would have us export, which takes several times as long; OpenVINO traces by itself.
-        warnings.simplefilter("ignore")
-        shape = openvino.PartialShape([1, side, side, 3])
-        return openvino.convert_model(network, example_input=example, input=[shape])
+def _runner(queue: Any) -> Runner:
+    def run(images: Pixels) -> Scored:
+        results: list[Scored | None] = [None] * len(images)
+
+        def keep(request: Any, number: int) -> None:
+            results[number] = request.get_output_tensor(0).data.copy()
+
+        queue.set_callback(keep)
+        for number in range(len(images)):
+            queue.start_async([images[number : number + 1]], userdata=number, share_inputs=True)
+        queue.wait_all()
+        found = [one for one in results if one is not None]
+        if len(found) != len(images):
+            raise RuntimeError(f"OpenVINO: expected {len(images)} results, got {len(found)}")
+        return np.concatenate(found)
+
+    return run

@@ -4,10 +4,12 @@
     refs/<sha256 of URL>.json what a URL gave last: its digest and the validators of a conditional request
     incomplete/<key>.part     a download that is under way or was interrupted
     locks/<key>.lock          held while a file is fetched, so that of several pods one downloads
-    derived/…                 what is computed from blobs (the gate's text embeddings)
+    derived/…                 what is computed from blobs: small files (the gate's text embeddings), and directories
+                              with a `record.json` (converted networks)
 
-A process that serves from a blob holds a shared flock on it; eviction takes only blobs that it can lock exclusively and
-that nobody used for a while (between an init container's fetch and the start of the server nobody holds the lock).
+A process that serves from a blob, or from a directory of what was derived, holds a shared flock on it; eviction takes
+only what it can lock exclusively and what nobody used for a while (between an init container's fetch and the start of
+the server nobody holds the lock).
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from filelock import FileLock, Timeout
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
 
 CHUNK: Final = 2**20
+RECORD_FILE: Final = "record.json"
+"""In each directory of what was derived: what it was made from, and whole once it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,16 @@ class Blob:
     url: str
     sha256: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What may be evicted, and the file whose lock says that it is in use."""
+
+    path: Path
+    lock: Path
+    size: int
+    used_at: float
 
 
 def digest_of(stream: IO[bytes]) -> str:
@@ -147,19 +161,43 @@ class WeightsCache:
             os.utime(path)
         return path
 
+    @contextlib.contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """An empty directory that becomes `derived/<name>` when all went well; call it with the lock of that name.
+
+        Raises:
+            OSError: when the cache cannot be written.
+        """
+        staging, target = self._incomplete / name, self.derived / name
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            yield staging
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def hold_derived(self, name: str) -> IO[bytes] | None:
+        """Keep a derived directory from being evicted for as long as the returned file is open; None without one."""
+        try:
+            return self._held(self.derived / name / RECORD_FILE)
+        except OSError:
+            return None
+
     def make_room(self, needed: int, *, what: str) -> None:
         """Evict until `needed` more bytes fit both the limit and the volume.
 
         Raises:
             CacheFull: when they do not fit even then.
         """
-        blobs = sorted(((p, p.stat()) for p in self._blobs.iterdir()), key=lambda entry: entry[1].st_mtime)
-        used = sum(status.st_size for _, status in blobs)
-        for path, status in blobs:
+        entries = sorted(self._evictable(), key=lambda entry: entry.used_at)
+        used = sum(entry.size for entry in entries)
+        for entry in entries:
             if used + needed <= self._limit and self._free() >= needed:
                 return
-            if self._evict(path, status):
-                used -= status.st_size
+            if self._evict(entry):
+                used -= entry.size
         if used + needed > self._limit:
             raise CacheFull(
                 f"{what}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
@@ -174,21 +212,38 @@ class WeightsCache:
         Raises:
             FileNotFoundError: when it is not there.
         """
-        stream = (self._blobs / sha256).open("rb")
-        with contextlib.suppress(OSError):  # not every network volume has locks; recent use protects the blob there
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        stream = self._held(self._blobs / sha256)
         self.use(sha256)
         return stream
 
-    def _evict(self, path: Path, status: os.stat_result) -> bool:
-        if path.name in self._mine or time.time() - status.st_mtime < self._keep_seconds:
+    def _held(self, path: Path) -> IO[bytes]:
+        stream = path.open("rb")
+        # Not every network volume has locks, nor a read-only one times; the other protects what is used there.
+        with contextlib.suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return stream
+
+    def _evictable(self) -> Iterator[_Entry]:
+        for path in self._blobs.iterdir():
+            status = path.stat()
+            yield _Entry(path, path, status.st_size, status.st_mtime)
+        for record in self.derived.glob(f"*/{RECORD_FILE}"):
+            size = sum(path.stat().st_size for path in record.parent.iterdir())
+            yield _Entry(record.parent, record, size, record.stat().st_mtime)
+
+    def _evict(self, entry: _Entry) -> bool:
+        if entry.path.name in self._mine or time.time() - entry.used_at < self._keep_seconds:
             return False
         try:
-            with path.open("rb") as stream:
+            with entry.lock.open("rb") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                entry.lock.unlink()
         except OSError as error:
             return error.errno == errno.ENOENT  # another pod evicted it; anything else: held, or no locks here
+        if entry.path != entry.lock:
+            shutil.rmtree(entry.path, ignore_errors=True)
         return True
 
     def _free(self) -> int:

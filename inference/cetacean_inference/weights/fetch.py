@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 CLASSES_FILE = "encoder_classes.npy"
 SPECIES_FILE = "species_map.csv"
+USUAL_GATE = ("ViT-B-32", "laion2b_s34b_b79k")
+USUAL_GATE_URL = "hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/open_clip_model.safetensors"
+"""What open_clip says of it, known here so that a process that serves it never imports open_clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,9 @@ def gate_url(gate: GateSettings) -> str:
     """
     if gate.weights_url:
         return gate.weights_url
-    from open_clip import pretrained  # noqa: PLC0415 - imports torch, which only an unnamed gate needs here
+    if (gate.architecture, gate.pretrained) == USUAL_GATE:
+        return USUAL_GATE_URL
+    from open_clip import pretrained  # noqa: PLC0415 - imports torch, which takes seconds and memory
 
     known = pretrained.get_pretrained_cfg(gate.architecture, gate.pretrained or "")
     if repository := known.get("hf_hub", "").rstrip("/"):

@@ -16,10 +16,10 @@ from PIL import Image
 from tiny_weights import KNOWN, sections, sha256, write_weights
 
 from cetacean_inference import cli
-from cetacean_inference.engines import openvino
+from cetacean_inference.engines import choice
 from cetacean_inference.engines.base import EngineAbsent
 from cetacean_inference.errors import CannotGoOn, ConfigInvalid, GateUnavailable, WeightsNotFound
-from cetacean_inference.pipeline import TorchPipeline, load_pipeline
+from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.fetch import fetch_all
@@ -65,7 +65,7 @@ def photograph(path: Path, *, seed: int = 0) -> Path:
     return path
 
 
-def loaded(settings: Settings) -> TorchPipeline:
+def loaded(settings: Settings) -> NetworksPipeline:
     fetch_all(settings)
     return load_pipeline(settings)
 
@@ -158,7 +158,7 @@ async def test_metrics_tell_the_engine_and_which_were_passed_over(
     def absent() -> None:
         raise EngineAbsent("expected the package openvino")
 
-    monkeypatch.setattr(openvino, "_openvino", absent)
+    monkeypatch.setattr(choice, "openvino", absent)
     settings = settings_of(engine={"name": "auto", "device": "cpu"})
     pipeline = loaded(settings)
     service = Service(settings)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -14,19 +15,24 @@ from torch import nn
 from torch.nn import functional
 
 from cetacean_inference.engines import choice, openvino
-from cetacean_inference.engines.agreement import PICTURES, draw, gate_disagreement, in_batches, prepared
-from cetacean_inference.engines.base import Engine, EngineAbsent, Networks, Runner, Scored
-from cetacean_inference.engines.choice import choose_engine, faster_than
+from cetacean_inference.engines.agreement import PICTURES, draw, gate_disagreement, in_batches, pictures_of
+from cetacean_inference.engines.base import Computed, Converted, Engine, EngineAbsent, NetworkName, Runner, Scored
+from cetacean_inference.engines.choice import Chosen, Device, choose_engine, faster_than_eager
+from cetacean_inference.engines.conversion import eager_answers, save
 from cetacean_inference.engines.eager import EagerEngine
 from cetacean_inference.engines.openvino import OpenVinoEngine
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.models.gate import GateNetwork
 from cetacean_inference.models.identification import CetaceanIdentificationModel, IdentificationNetwork
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.models.preprocessing import crop_centre
 from cetacean_inference.settings import EngineSettings
 
 EAGER = EagerEngine(torch.device("cpu"))
 AUTO = EngineSettings(name="auto", device="cpu", threads=1)
+
+
+Networks = dict[NetworkName, nn.Module]
+SIDES: dict[NetworkName, int] = {"gate": 32, "identification": 64}
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +45,47 @@ def networks() -> Networks:
     with torch.inference_mode():
         pixels = torch.from_numpy(np.stack([crop_centre(picture, 32) for picture in draw()][:2]))
         gate.texts = functional.normalize(visual(gate.normalise(pixels)), dim=-1).clone()
-    return Networks(
-        gate=gate.eval(),
-        gate_side=32,
-        identification=IdentificationNetwork(trained, known=KNOWN).eval(),
-        identification_side=64,
-    )
+    return {"gate": gate.eval(), "identification": IdentificationNetwork(trained, known=KNOWN).eval()}
+
+
+@pytest.fixture(scope="module")
+def converted(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Mapping[NetworkName, Converted]:
+    """Both networks as the converting process leaves them."""
+    directory = tmp_path_factory.mktemp("converted")
+    found: dict[NetworkName, Converted] = {}
+    for name, network in networks.items():
+        file = directory / f"{name}.xml"
+        save(network, file, side=SIDES[name])
+        answers = np.array(eager_answers(name, network, side=SIDES[name]), dtype=np.float32)
+        found[name] = Converted(name, file, SIDES[name], answers)
+    return found
+
+
+Choose = Callable[[EngineSettings], Chosen]
+
+
+@pytest.fixture
+def choose(networks: Networks, converted: Mapping[NetworkName, Converted]) -> Choose:
+    """Chooses for the networks at hand."""
+
+    def eager(name: NetworkName, device: Device) -> Computed:
+        assert device == "cpu"
+        return Computed(EAGER.compile(networks[name]), SIDES[name])
+
+    return lambda settings: choose_engine(settings, converted=lambda: converted, eager=eager)
 
 
 class Altered:
     """Eager torch whose outputs are changed by `change`."""
 
-    def __init__(self, name: str, change: Callable[[Scored], Scored]) -> None:
+    def __init__(self, name: str, networks: Networks, change: Callable[[Scored], Scored]) -> None:
         self.name = name
+        self._networks = networks
         self._change = change
 
-    def compile(self, network: nn.Module, *, side: int) -> Runner:
-        run = EAGER.compile(network, side=side)
-
-        def altered(images: Pixels) -> Scored:
-            return self._change(run(images))
-
-        return altered
+    def compile(self, network: Converted) -> Runner:
+        run = EAGER.compile(self._networks[network.name])
+        return lambda images: self._change(run(images))
 
 
 class Broken:
@@ -70,7 +95,7 @@ class Broken:
         self.name = name
         self._error = error
 
-    def compile(self, network: nn.Module, *, side: int) -> Runner:
+    def compile(self, network: Converted) -> Runner:
         raise self._error
 
 
@@ -91,10 +116,10 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts other engines before eager torch."""
 
     def offer(*engines: Engine) -> None:
-        def only_these(eager: EagerEngine, settings: EngineSettings) -> Sequence[Engine]:
+        def only_these(settings: EngineSettings, device: Device) -> Sequence[Engine]:
             return engines
 
-        monkeypatch.setattr(choice, "faster_than", only_these)
+        monkeypatch.setattr(choice, "faster_than_eager", only_these)
 
     return offer
 
@@ -109,8 +134,8 @@ def test_the_pictures_are_the_same_each_time_and_different_from_each_other() -> 
 
 
 def test_eager_agrees_with_itself_alone_and_in_batches(networks: Networks) -> None:
-    pictures = prepared(crop_centre, 32)
-    run = EAGER.compile(networks.gate, side=32)
+    pictures = pictures_of("gate", 32)
+    run = EAGER.compile(networks["gate"])
     reference = in_batches(run, pictures)
     alone = np.concatenate([run(one[None]) for one in pictures])
     np.testing.assert_allclose(alone, reference, atol=1e-5)
@@ -121,25 +146,27 @@ def test_eager_agrees_with_itself_alone_and_in_batches(networks: Networks) -> No
 # --- OpenVINO --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", ["gate", "identification"])
-def test_openvino_computes_what_eager_computes(networks: Networks, name: str) -> None:
-    network: nn.Module = getattr(networks, name)
-    pictures = prepared(crop_centre, 32) if name == "gate" else prepared(squash, 64)
-    expected, found = (
-        in_batches(engine.compile(network, side=pictures.shape[1]), pictures)
-        for engine in (EAGER, OpenVinoEngine("fp32", threads=1))
-    )
+def test_openvino_computes_what_eager_computes(
+    networks: Networks, converted: Mapping[NetworkName, Converted], name: NetworkName, threads: int
+) -> None:
+    pictures = pictures_of(name, SIDES[name])
+    expected = in_batches(EAGER.compile(networks[name]), pictures)
+    found = in_batches(OpenVinoEngine("fp32", threads=threads).compile(converted[name]), pictures)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_openvino_outlives_the_network_and_keeps_no_result(networks: Networks) -> None:
-    network: nn.Module = nn.Sequential(nn.Flatten(), _Mean())
-    run = OpenVinoEngine("fp32", threads=1).compile(network, side=8)
-    del network
-    dark, bright = (np.full((2, 8, 8, 3), value, dtype=np.uint8) for value in (10, 200))
-    first = run(dark)
+def test_openvino_outlives_its_files_keeps_the_order_and_no_result(tmp_path: Path) -> None:
+    file = tmp_path / "gate.xml"
+    save(nn.Sequential(nn.Flatten(), _Mean()), file, side=8)
+    run = OpenVinoEngine("fp32", threads=3).compile(Converted("gate", file, 8, np.zeros(1, dtype=np.float32)))
+    for one in tmp_path.iterdir():
+        one.unlink()
+    rising, bright = (np.stack([np.full((8, 8, 3), v, dtype=np.uint8) for v in values]) for values in (range(9), [200]))
+    first = run(rising)
     run(bright)
-    np.testing.assert_allclose(first, [10, 10])
+    np.testing.assert_allclose(first, range(9))
 
 
 class _Mean(nn.Module):
@@ -147,11 +174,12 @@ class _Mean(nn.Module):
         return pixels.float().mean(dim=1)
 
 
-def test_openvino_is_taken_when_asked_for(networks: Networks) -> None:
-    chosen = choose_engine(EngineSettings(name="openvino", threads=1), networks)
+def test_openvino_is_taken_when_asked_for(choose: Choose) -> None:
+    chosen = choose(EngineSettings(name="openvino", threads=1))
     assert chosen.name.startswith("openvino-")
     assert "torch" not in chosen.name
-    assert chosen.gate(prepared(crop_centre, 32)).shape == (PICTURES,)
+    assert chosen.side_by_side
+    assert chosen.gate.run(pictures_of("gate", chosen.gate.side)).shape == (PICTURES,)
 
 
 @pytest.fixture
@@ -159,14 +187,16 @@ def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise EngineAbsent("expected the package openvino, got: none")
 
-    monkeypatch.setattr(openvino, "_openvino", absent)
+    for module in (openvino, choice):
+        monkeypatch.setattr(module, "openvino", absent)
 
 
 @pytest.mark.usefixtures("without_openvino")
-def test_without_openvino_auto_is_eager_and_says_so(networks: Networks, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_openvino_auto_is_eager_and_says_so(choose: Choose, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        chosen = choose_engine(AUTO, networks)
+        chosen = choose(AUTO)
     assert chosen.name == "torch-eager"
+    assert not chosen.side_by_side
     assert [(one.network, one.engine, one.reason) for one in chosen.passed_over] == [
         (network, engine, "absent")
         for network in ("gate", "identification")
@@ -176,18 +206,18 @@ def test_without_openvino_auto_is_eager_and_says_so(networks: Networks, caplog: 
 
 
 @pytest.mark.usefixtures("without_openvino")
-def test_without_openvino_asking_for_it_is_refused_in_one_line(networks: Networks) -> None:
+def test_without_openvino_asking_for_it_is_refused_in_one_line(choose: Choose) -> None:
     with pytest.raises(ConfigInvalid, match="expected openvino to be there") as refusal:
-        choose_engine(EngineSettings(name="openvino"), networks)
+        choose(EngineSettings(name="openvino"))
     assert "\n" not in str(refusal.value)
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_that_agrees_is_taken(networks: Networks, offered: Callable[..., None]) -> None:
-    offered(Altered("fast", gate_off_by(0.004)), Altered("slower", gate_off_by(0)))
-    chosen = choose_engine(AUTO, networks)
+def test_the_first_that_agrees_is_taken(networks: Networks, choose: Choose, offered: Callable[..., None]) -> None:
+    offered(Altered("fast", networks, gate_off_by(0.004)), Altered("slower", networks, gate_off_by(0)))
+    chosen = choose(AUTO)
     assert (chosen.name, chosen.passed_over) == ("fast", ())
 
 
@@ -202,19 +232,19 @@ def test_the_first_that_agrees_is_taken(networks: Networks, offered: Callable[..
     ],
 )
 def test_one_that_disagrees_is_passed_over(
-    networks: Networks, offered: Callable[..., None], change: Callable[[Scored], Scored], told: str
+    networks: Networks, choose: Choose, offered: Callable[..., None], change: Callable[[Scored], Scored], told: str
 ) -> None:
-    offered(Altered("wrong", change), Altered("right", gate_off_by(0.001)))
-    chosen = choose_engine(AUTO, networks)
+    offered(Altered("wrong", networks, change), Altered("right", networks, gate_off_by(0.001)))
+    chosen = choose(AUTO)
     (wrong,) = chosen.passed_over
     assert chosen.name == ("right, gate wrong" if wrong.network == "identification" else "wrong, gate right")
     assert (wrong.engine, wrong.reason) == ("wrong", "disagrees")
     assert told in wrong.detail
 
 
-def test_one_that_fails_is_passed_over(networks: Networks, offered: Callable[..., None]) -> None:
+def test_one_that_fails_is_passed_over(choose: Choose, offered: Callable[..., None]) -> None:
     offered(Broken("a", RuntimeError("no such operation\nhere")), Broken("b", EngineAbsent("none here")))
-    chosen = choose_engine(AUTO, networks)
+    chosen = choose(AUTO)
     assert chosen.name == "torch-eager"
     assert [(one.engine, one.reason, one.detail) for one in chosen.passed_over if one.network == "gate"] == [
         ("a", "failed", "RuntimeError: no such operation here"),
@@ -222,23 +252,47 @@ def test_one_that_fails_is_passed_over(networks: Networks, offered: Callable[...
     ]
 
 
-def test_one_that_is_asked_for_and_disagrees_is_refused(networks: Networks, offered: Callable[..., None]) -> None:
-    offered(Altered("openvino-bf16", gate_off_by(0.6)), Altered("openvino-fp32", gate_off_by(0.5)))
+def test_one_that_is_asked_for_and_disagrees_is_refused(
+    networks: Networks, choose: Choose, offered: Callable[..., None]
+) -> None:
+    offered(Altered("openvino-bf16", networks, gate_off_by(0.6)), Altered("openvino-fp32", networks, gate_off_by(0.5)))
     with pytest.raises(ConfigInvalid, match=r"the gate as.*openvino-bf16: cetacean_score.*; openvino-fp32: cetacean_"):
-        choose_engine(EngineSettings(name="openvino"), networks)
+        choose(EngineSettings(name="openvino"))
 
 
-def test_the_bound_is_a_setting(networks: Networks, offered: Callable[..., None]) -> None:
-    offered(Altered("rough", gate_off_by(0.05)))
-    assert choose_engine(AUTO.model_copy(update={"max_score_deviation": 0.06}), networks).name == "rough"
+def test_the_bound_is_a_setting(networks: Networks, choose: Choose, offered: Callable[..., None]) -> None:
+    offered(Altered("rough", networks, gate_off_by(0.05)))
+    assert choose(AUTO.model_copy(update={"max_score_deviation": 0.06})).name == "rough"
 
 
-def test_asking_for_the_reference_tries_nothing_else() -> None:
-    assert faster_than(EAGER, EngineSettings(name="torch-eager")) == ()
-    assert faster_than(EagerEngine(torch.device("cuda")), AUTO) == ()
-    assert [engine.name for engine in faster_than(EAGER, AUTO)] == ["openvino-bf16", "openvino-fp32"]
+def test_asking_for_the_reference_tries_nothing_else(networks: Networks) -> None:
+    assert faster_than_eager(EngineSettings(name="torch-eager"), "cpu") == ()
+    assert faster_than_eager(AUTO, "cuda") == ()
+    assert [engine.name for engine in faster_than_eager(AUTO, "cpu")] == ["openvino-bf16", "openvino-fp32"]
+
+    def never() -> Mapping[NetworkName, Converted]:
+        raise AssertionError("nothing was to be converted")
+
+    def eager(name: NetworkName, device: Device) -> Computed:
+        return Computed(EAGER.compile(networks[name]), SIDES[name])
+
+    assert choose_engine(EngineSettings(name="torch-eager"), converted=never, eager=eager).name == "torch-eager"
 
 
-def test_openvino_on_cuda_is_refused(networks: Networks) -> None:
+def test_a_conversion_that_fails_leaves_eager(networks: Networks) -> None:
+    def fails() -> Mapping[NetworkName, Converted]:
+        raise RuntimeError("converting ended with status -9")
+
+    def eager(name: NetworkName, device: Device) -> Computed:
+        return Computed(EAGER.compile(networks[name]), SIDES[name])
+
+    chosen = choose_engine(AUTO, converted=fails, eager=eager)
+    assert chosen.name == "torch-eager"
+    assert {(one.reason, one.detail) for one in chosen.passed_over} == {
+        ("failed", "RuntimeError: converting ended with status -9")
+    }
+
+
+def test_openvino_on_cuda_is_refused(choose: Choose) -> None:
     with pytest.raises(ConfigInvalid, match="expected auto or cpu"):
-        choose_engine(EngineSettings(name="openvino", device="cuda"), networks)
+        choose(EngineSettings(name="openvino", device="cuda"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
-from cetacean_inference.weights.cache import Ref, WeightsCache, write_atomically
+from cetacean_inference.weights.cache import RECORD_FILE, Ref, WeightsCache, write_atomically
 
 
 def opened(root: Path, *, limit: int = 1000, keep_seconds: float = 0.0) -> WeightsCache:
@@ -104,6 +104,60 @@ def test_what_another_process_serves_from_stays(tmp_path: Path) -> None:
     assert blobs(tmp_path) == {digest}
     opened(tmp_path).make_room(900, what="new")
     assert blobs(tmp_path) == set()
+
+
+def derive(cache: WeightsCache, name: str, *, age: float = 1000.0) -> Path:
+    """A derived directory of 300 bytes that was last used `age` seconds ago."""
+    with cache.staged(name) as staging:
+        (staging / "big").write_bytes(b"x" * 298)
+        (staging / RECORD_FILE).write_bytes(b"{}")
+    record = cache.derived / name / RECORD_FILE
+    when = record.stat().st_mtime - age
+    os.utime(record, (when, when))
+    return record.parent
+
+
+def test_what_was_derived_goes_like_the_rest(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    older, newer = derive(cache, "networks-a"), derive(cache, "networks-b", age=100)
+    digest = adopt(cache, b"x" * 300, age=500)
+    opened(tmp_path).make_room(300, what="new")
+    assert (older.exists(), newer.exists(), blobs(tmp_path)) == (False, True, {digest})
+    opened(tmp_path).make_room(600, what="new")
+    assert (newer.exists(), blobs(tmp_path)) == (True, set())
+
+
+def test_what_was_derived_stays_while_it_is_used(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    directory = derive(cache, "networks-a")
+    held = cache.hold_derived("networks-a")
+    assert held is not None
+    with held:
+        assert cache.hold_derived("networks-b") is None
+        # Holding it counts as a use; only the lock is to decide here.
+        os.utime(directory / RECORD_FILE, (0, 0))
+        with pytest.raises(CacheFull):
+            opened(tmp_path).make_room(900, what="new")
+    assert directory.exists()
+    opened(tmp_path).make_room(900, what="new")
+    assert not directory.exists()
+
+
+def test_what_is_half_derived_is_not_there(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    with pytest.raises(IsADirectoryError), cache.staged("networks-a") as staging:
+        staging.write_text("fails half way", encoding="utf-8")
+    assert not (cache.derived / "networks-a").exists()
+    assert list((tmp_path / "incomplete").iterdir()) == []
+
+
+def test_what_is_derived_anew_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    derive(cache, "networks-a")
+    with cache.staged("networks-a") as staging:
+        assert list(staging.iterdir()) == []
+        (staging / "new").touch()
+    assert [entry.name for entry in (cache.derived / "networks-a").iterdir()] == ["new"]
 
 
 def test_what_this_process_uses_stays(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ import logging
 import subprocess
 import sys
 
+import open_clip
 import pytest
 from file_server import FileServer
 
 from cetacean_inference.errors import DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings, GateSettings
+from cetacean_inference.weights import fetch as fetching
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch, gate_url
 from cetacean_inference.weights.urls import resolve, sibling
@@ -172,6 +174,9 @@ def test_an_address_of_the_hub() -> None:
 
 def test_the_gates_weights() -> None:
     assert gate_url(GateSettings()).startswith("hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/")
+    assert (GateSettings().architecture, GateSettings().pretrained) == fetching.USUAL_GATE
+    known = open_clip.get_pretrained_cfg(*fetching.USUAL_GATE)
+    assert f"hf://{known['hf_hub']}{open_clip.pretrained.HF_SAFE_WEIGHTS_NAME}" == fetching.USUAL_GATE_URL
     assert gate_url(GateSettings(weights_url="https://weights.test/gate.pt")) == "https://weights.test/gate.pt"
     with pytest.raises(GateUnavailable, match="expected a pretrained tag of ViT-B-32, got 'no_such_tag'"):
         gate_url(GateSettings(pretrained="no_such_tag"))

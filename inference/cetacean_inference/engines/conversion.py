@@ -1,0 +1,107 @@
+"""Converts both networks for OpenVINO and notes what eager torch answers with them: the work of a process of its own.
+
+`python -m cetacean_inference.engines.conversion DIRECTORY` reads the settings as JSON from standard input; the last
+line that it prints says, as `Reason: message`, what it failed of.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Final, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from cetacean_inference.engines.agreement import in_batches, pictures_of
+from cetacean_inference.engines.base import NetworkName
+from cetacean_inference.engines.eager import EagerEngine
+from cetacean_inference.engines.memory import release_memory
+from cetacean_inference.engines.openvino import openvino
+from cetacean_inference.engines.record import Record, Recorded, origin
+from cetacean_inference.errors import CannotGoOn, CheckpointMismatch, GateUnavailable
+from cetacean_inference.logs import configure
+from cetacean_inference.models.loading import load_network
+from cetacean_inference.settings import Settings, load_settings
+from cetacean_inference.weights.fetch import locate_all, open_cache
+
+CANNOT_GO_ON: Final = 3
+"""Exit status when the weights cannot be used at all, by whatever engine."""
+DIE_WITH_PARENT: Final = 1
+"""prctl's PR_SET_PDEATHSIG."""
+
+
+def convert(settings: Settings, directory: Path) -> None:
+    """Write both networks and their record into `directory`, one after the other: one at a time is in memory.
+
+    Raises:
+        errors.CannotGoOn: with the reason.
+        EngineAbsent: when OpenVINO is not there.
+    """
+    files, cache = locate_all(settings), open_cache(settings)
+    recorded: dict[NetworkName, Recorded] = {}
+    for name in get_args(NetworkName):
+        network, side = load_network(name, settings, files=files, cache=cache)
+        file = directory / f"{name}.xml"
+        answers = eager_answers(name, network, side=side)
+        save(network, file, side=side)
+        recorded[name] = Recorded.of(file, side=side, answers=answers)
+        del network
+        release_memory()
+    Record(made_from=origin(settings, files), networks=recorded).write(directory)
+
+
+def eager_answers(name: NetworkName, network: nn.Module, *, side: int) -> list[float]:
+    """What eager torch says of the pictures that engines are compared on, as `base.Converted.answers` has it.
+
+    Raises:
+        GateUnavailable, CheckpointMismatch: when it says no figures.
+    """
+    found = in_batches(EagerEngine(torch.device("cpu")).compile(network), pictures_of(name, side))
+    if not np.isfinite(found).all():
+        failure = GateUnavailable if name == "gate" else CheckpointMismatch
+        raise failure(f"{name}: expected finite figures of drawn pictures, got others")
+    answers: list[float] = (found if name == "gate" else found.argmax(axis=1)).tolist()
+    return answers
+
+
+def save(network: nn.Module, file: Path, *, side: int) -> None:
+    """Trace a network and write it as OpenVINO reads it, in full precision, for one picture at a time.
+
+    Raises:
+        EngineAbsent: when OpenVINO is not there.
+    """
+    package = openvino()
+    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.no_grad():
+        # Newer torch would have us export, which takes several times as long; OpenVINO traces by itself.
+        warnings.simplefilter("ignore")
+        shape = package.PartialShape([1, side, side, 3])
+        converted = package.convert_model(network, example_input=example, input=[shape])
+    package.save_model(converted, file, compress_to_fp16=False)
+
+
+def main() -> int:
+    """Settings on standard input, the directory as the argument."""
+    settings = load_settings(**json.load(sys.stdin))
+    configure(settings.log)
+    try:
+        convert(settings, Path(sys.argv[1]))
+    except CannotGoOn as error:
+        print(error.line)
+        return CANNOT_GO_ON
+    except Exception as error:  # noqa: BLE001 - told to the one who waits
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    sys.exit(main())
