@@ -72,7 +72,13 @@ def judge_drift(
         shown = shown.model_copy(update={"drop": round(baseline - shown.mean, _DIGITS)})
     alarm = drop is not None and samples >= policy.min_samples and _exact(drop) >= _exact(policy.alarm_drop)
     systemic = rate is not None and rate > policy.max_rejection_rate
-    status, reason, message = _words(shown, reports, policy, model=model, alarm=alarm, systemic=systemic)
+    told = alarm
+    if own and not reports and before is not None:
+        # An alarm is not over because nobody answers any more; a rollback needs fresh figures.
+        told, systemic = _held(before, policy)
+        if told or systemic:
+            shown = before.model_copy(update={"pods_scraped": 0, "pods_silent": len(own)})
+    status, reason, message = _words(shown, reports, policy, model=model, alarm=told, systemic=systemic)
     silent = told_of([pod for pod in own if pod.silent is not None or pod.drift is None], len(own))
     return DriftVerdict(shown, mean, alarm, status, reason, message + silent)
 
@@ -86,6 +92,18 @@ def drift_annotations(shown: DriftStatus) -> dict[str, str]:
         names.ANNOTATION_DRIFT_SAMPLES: str(shown.samples),
     }
     return {key: value for key, value in figures.items() if value is not None}
+
+
+def _held(before: DriftStatus, policy: Drift) -> tuple[bool, bool]:
+    """Return whether the last figures were a drop, and whether they were a systemic fault.
+
+    What is shown is rounded: on the bound itself it may have been less.
+    """
+    dropped = before.drop is not None and _exact(before.drop) > _exact(policy.alarm_drop)
+    return (
+        dropped and before.samples >= policy.min_samples,
+        before.rejection_rate is not None and before.rejection_rate > policy.max_rejection_rate,
+    )
 
 
 def _words(  # noqa: PLR0911 -- one return for each thing to say

@@ -73,7 +73,7 @@ def _drift(before: Status, after: Status) -> Iterator[EventSpec]:
 
 
 def _service(before: Status, after: Status) -> Iterator[EventSpec]:
-    for kind, ended in ((names.LOW_AVAILABILITY, "AvailabilityRestored"), (names.HIGH_LATENCY, "LatencyRestored")):
+    for kind, ended in ((names.LOW_AVAILABILITY, "AvailabilityAlarmEnded"), (names.HIGH_LATENCY, "LatencyAlarmEnded")):
         old, new = before.condition(kind), after.condition(kind)
         was = old is not None and old.status == "True"
         if new is None or was == (new.status == "True"):

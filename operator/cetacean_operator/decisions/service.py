@@ -45,6 +45,9 @@ def judge_service(*, pods: Iterable[Pod], policy: ServiceLevel, before: ServiceS
     )
     answers = pool(report.durations for report in reports)
     p95 = percentile(_PERCENT, answers) if count(answers) >= policy.min_requests else None
+    if given and not reports:
+        # An alarm is not over because nobody answers any more.
+        availability, p95 = _held(old, policy)
     shown = ServiceStatus(
         availability_percent=_settle(
             availability, old.availability_percent, policy.min_availability_percent, step=0.1, digits=1
@@ -56,6 +59,14 @@ def judge_service(*, pods: Iterable[Pod], policy: ServiceLevel, before: ServiceS
         shown if shown != ServiceStatus() else None,
         unknown if availability is None else _availability(availability, shown, policy, silent),
         unknown if p95 is None else _latency(p95, shown, policy, silent),
+    )
+
+
+def _held(old: ServiceStatus, policy: ServiceLevel) -> tuple[float | None, float | None]:
+    availability, p95 = old.availability_percent, old.p95_seconds
+    return (
+        availability if availability is not None and availability < policy.min_availability_percent else None,
+        p95 if p95 is not None and p95 > policy.max_p95_seconds else None,
     )
 
 

@@ -166,6 +166,19 @@ def test_a_silent_pod_is_counted_and_named_and_never_taken_for_healthy() -> None
     assert "nothing is known" not in judged(loud).message
 
 
+def test_an_alarm_is_not_over_because_the_pods_turn_silent() -> None:
+    silent = pod(1, silent="no answer within 3 s")
+    before = judged(pod(1, samples=60, mean=0.1)).shown
+    held = judged(silent, before=before)
+    assert (held.status, held.reason, held.alarm) == ("True", "ScoreDropped", False)
+    assert held.shown == before.model_copy(update={"pods_scraped": 0, "pods_silent": 1})
+    assert "nothing is known of 1 of 1 pods" in held.message
+    rejecting = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=60)).shown
+    assert judged(silent, before=rejecting).reason == "SystemicRejection"
+    healthy = judged(pod(1, samples=60, mean=0.9)).shown
+    assert judged(silent, before=healthy).reason == "NoReports", "nor is it taken for healthy"
+
+
 def test_nothing_is_written_while_figures_stand() -> None:
     world = World()
     world.settle()

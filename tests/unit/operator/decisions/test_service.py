@@ -129,6 +129,18 @@ def test_a_silent_pod_is_named_in_both() -> None:
         assert "and 2 more" in message
 
 
+def test_an_alarm_is_not_over_because_the_pods_turn_silent() -> None:
+    silent = replace(pod(1), service=None, silent="no answer within 3 s")
+    bad = judged(pod(1, *[4.0] * 100, percent=50.0))
+    held = judged(silent, before=bad.shown)
+    assert held.shown == bad.shown
+    assert (held.availability[0], held.latency[0]) == ("True", "True")
+    assert "nothing is known of 1 of 1 pods" in held.latency[2]
+    good = judged(pod(1, *[0.1] * 100)).shown
+    assert judged(silent, before=good).availability[:2] == ("Unknown", "NoReports"), "nor is it taken for healthy"
+    assert judged(before=bad.shown).latency[:2] == ("Unknown", "NothingServes")
+
+
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_a_figure_that_hardly_moves_is_not_written_and_never_contradicts_the_verdict(first: float, then: float) -> None:
     before = judged(pod(1, percent=first)).shown
@@ -164,7 +176,7 @@ def test_both_are_told_once_and_so_is_their_end() -> None:
         ill = percent < 95.0
         assert (world.is_("LowAvailability")[0] == "True") == (world.is_("HighLatency")[0] == "True") == ill
     told = [reason for reason in world.reasons if "Availab" in reason or "Latency" in reason]
-    assert told == ["LowAvailability", "HighLatency", "AvailabilityRestored", "LatencyRestored"]
+    assert told == ["LowAvailability", "HighLatency", "AvailabilityAlarmEnded", "LatencyAlarmEnded"]
     assert world.is_("Ready")[0] == "True", "it is about the rollout"
 
 

@@ -9,8 +9,15 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from reconciler_bench import Bench
 
+from cetacean_inference.drift import DriftMonitor
+from cetacean_inference.http.middleware import BATCH, SINGLE
+from cetacean_inference.metrics import RECENT, Metrics
+from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.settings import DriftSettings
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.reconciler.answers import parse_metrics
 from cetacean_operator.reconciler.observe import Observer
@@ -72,6 +79,19 @@ def test_only_pictures_that_were_answered_are_timed() -> None:
     )
     assert figures.durations == ((0.5, 1.0), (2.0, 3.0), (math.inf, 4.0))
     assert figures.plain == {"requests_total": 12.0}
+
+
+def test_the_service_says_it_as_the_operator_reads_it() -> None:
+    drift = DriftMonitor(model="tiny", settings=DriftSettings(), monitoring=Monitoring())
+    service = Metrics(drift=drift, info=lambda: None)
+    for endpoint, status, seconds in ((SINGLE, 200, 0.3), (SINGLE, 200, 1.8), (SINGLE, 503, 0.001), (BATCH, 200, 40.0)):
+        service.answered(endpoint, status, seconds)
+    figures = parse_metrics(generate_latest(service.registry))
+    assert figures.plain["requests_total"] == 4.0
+    assert figures.plain["availability_percent"] == 75.0
+    grown = dict(figures.durations)
+    assert (grown[0.25], grown[0.5], grown[1.5], grown[2.0], grown[math.inf]) == (0.0, 1.0, 1.0, 2.0, 2.0)
+    assert names.RECENT_REQUESTS == RECENT
 
 
 def test_the_newest_answers_count() -> None:
