@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from benchmarks.inference.clients import Seen
+from benchmarks.inference.servers import Server
 
 CLIENTS: Final = (1, 4, 16)
+PROBES: Final = ("health", "metrics")
 BEGIN, END = "<!-- inference: written by make bench-inference -->", "<!-- inference: end -->"
+
+Probed = dict[str, list[float]]
+"""Seconds that health and metrics took to answer while the most clients kept the service busy, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Measured:
         return {name: round(value, 2) for name, value in figures.items()}
 
 
-def results(*, plain: Measured, ours: Measured, engine: str) -> dict[str, Any]:
+def results(*, plain: Measured, ours: Measured, probed: Probed, first: Server, engine: str) -> dict[str, Any]:
     """Everything, ours at the top level."""
     ratios = {
         f"throughput_ratio_http_{clients}": round(ours.seen[clients].throughput / plain.seen[clients].throughput, 2)
@@ -53,6 +59,9 @@ def results(*, plain: Measured, ours: Measured, engine: str) -> dict[str, Any]:
         "load_average_at_end": round(os.getloadavg()[0], 1),
         **ours.figures(),
         **ratios,
+        **{f"{name}_p99_ms": round(float(np.percentile(seen, 99)) * 1000, 2) for name, seen in probed.items()},
+        "first_ready_seconds": round(first.ready_seconds, 2),
+        "first_peak_rss_mb": round(first.starting_mb, 2),
         "plain": plain.figures(),
     }
 
@@ -74,11 +83,17 @@ def table(found: Mapping[str, Any]) -> str:
     for title, name in rows.items():
         plain, ours = found["plain"][name], found[name]
         lines.append(f"| {title} | {plain:g} | {ours:g} | {ours / plain:.2f} |")
+    probes = " and ".join(f"`/{name}` within {found[f'{name}_p99_ms']:g} ms" for name in PROBES)
     machine = (
         f"{found['cpus']} processors ({found['cpu']}), both servers on the same machine as the clients and asked in "
         f"turns; load average at the end {found['load_average_at_end']:g}."
     )
-    return "\n".join([machine, "", *lines])
+    busy = f"While {CLIENTS[-1]} clients keep it busy, ours answers {probes} in 99 of 100 cases."
+    first = (
+        f"The first start with given weights, which converts them in a process of its own, takes "
+        f"{found['first_ready_seconds']:g} s and {found['first_peak_rss_mb']:g} MB at its highest, both processes together."
+    )
+    return "\n".join([machine, "", *lines, "", busy, first])
 
 
 def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:

@@ -28,6 +28,8 @@ class Server:
     url: str
     pid: int
     ready_seconds: float
+    starting_mb: float
+    """The most that it and the processes it started held at once before it was ready."""
 
     def memory(self) -> tuple[float, float]:
         """Resident set now and at its highest, in MB."""
@@ -51,15 +53,33 @@ def serving(command: Sequence[str], environment: Mapping[str, str], *, port: int
         process = subprocess.Popen(
             [sys.executable, "-m", *command], env={**os.environ, **environment}, stdout=stream, stderr=stream
         )
+    starting_mb = 0.0
     try:
         while not _ready(url):
             if process.poll() is not None or time.monotonic() - begun > PATIENCE:
                 raise RuntimeError(f"expected {command[0]} to become ready within {PATIENCE:g} s, see {log}")
+            starting_mb = max(starting_mb, sum(map(_resident, _with_children(process.pid))))
             time.sleep(0.1)
-        yield Server(url, process.pid, time.monotonic() - begun)
+        yield Server(url, process.pid, time.monotonic() - begun, starting_mb)
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _with_children(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that ended meanwhile
+            yield from map(int, task.read_text(encoding="utf-8").split())
+
+
+def _resident(pid: int) -> float:
+    """In MB; nothing for a process that ended meanwhile."""
+    try:
+        found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return 0.0
+    return int(found[1]) * 1024 / MEGABYTE if found else 0.0
 
 
 def free_port() -> int:
