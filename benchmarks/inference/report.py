@@ -90,8 +90,8 @@ def table(found: Mapping[str, Any]) -> str:
     )
     busy = f"While {CLIENTS[-1]} clients keep it busy, ours answers {probes} in 99 of 100 cases."
     first = (
-        f"The first start with given weights, which converts them in a process of its own, takes "
-        f"{found['first_ready_seconds']:g} s and {found['first_peak_rss_mb']:g} MB at its highest, both processes together."
+        "The first start with given weights, which converts them in a process of its own, takes "
+        f"{found['first_ready_seconds']:g} s, and both processes together {found['first_peak_rss_mb']:g} MB at most."
     )
     return "\n".join([machine, "", *lines, "", busy, first])
 

@@ -64,7 +64,9 @@ class CetaceanIdentificationModel(nn.Module):
     def __init__(self, *, backbone: str, embedding_size: int, classes: int) -> None:
         super().__init__()
         self.model = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="avg")
-        self.embedding = nn.Linear(self.model.num_features, embedding_size)
+        # What comes out: MobileNetV3 and its kin have one more layer after the pooling than `num_features` tells of.
+        features = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+        self.embedding = nn.Linear(features, embedding_size)
         self.arc = ArcFaceRows(classes, embedding_size)
 
     def forward(self, images: Tensor) -> Tensor:

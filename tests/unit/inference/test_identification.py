@@ -1,0 +1,73 @@
+"""Model classes by architecture name: whatever backbone timm has, loaded as its checkpoint says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
+from cetacean_inference.models.identification import CetaceanIdentificationModel, load_identification
+from cetacean_inference.settings import ModelSettings
+from cetacean_inference.weights.cache import Blob
+
+CLASSES, KNOWN, EMBEDDING, SIDE = 7, 5, 8, 64
+BLOB = Blob("https://weights.test/a.ckpt", "ab" * 32, Path("a.ckpt"))
+
+
+def settings(backbone: str, **others: object) -> ModelSettings:
+    return ModelSettings.model_validate(
+        {
+            "name": "tiny",
+            "version": "1.0.0",
+            "weights_url": BLOB.url,
+            "backbone": backbone,
+            "input_size": SIDE,
+            "embedding_size": EMBEDDING,
+            "num_classes_head": CLASSES,
+            "num_classes_active": KNOWN,
+            **others,
+        }
+    )
+
+
+def checkpoint(backbone: str) -> io.BytesIO:
+    torch.manual_seed(0)
+    trained = CetaceanIdentificationModel(backbone=backbone, embedding_size=EMBEDDING, classes=CLASSES)
+    stream = io.BytesIO()
+    torch.save({"state_dict": trained.state_dict()}, stream)
+    stream.seek(0)
+    return stream
+
+
+# The last two have a layer behind the pooling, whose width timm calls head_hidden_size and not num_features.
+@pytest.mark.parametrize(
+    "backbone", ["test_resnet", "test_efficientnet", "mobilenetv3_small_050", "mobilenetv4_conv_small_050"]
+)
+def test_a_backbone_by_its_name(backbone: str) -> None:
+    network = load_identification(checkpoint(backbone), BLOB, settings(backbone))
+    pictures = torch.randint(0, 256, (2, SIDE, SIDE, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        probabilities = network(pictures)
+    assert probabilities.shape == (2, KNOWN)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
+
+
+def test_a_checkpoint_of_another_backbone() -> None:
+    with pytest.raises(CheckpointMismatch, match=r"a\.ckpt: expected the .* parameters"):
+        load_identification(checkpoint("test_resnet"), BLOB, settings("test_efficientnet"))
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ({"backbone": "no_such_net"}, "model.backbone: expected a model of timm, got 'no_such_net'"),
+        ({"architecture": "Another"}, "model.architecture: expected one of CetaceanIdentificationModel, got 'Another'"),
+        ({"num_classes_active": 8}, "expected at most num_classes_head"),
+    ],
+)
+def test_a_setting_that_cannot_be(others: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigInvalid, match=told):
+        load_identification(checkpoint("test_resnet"), BLOB, settings("test_resnet").model_copy(update=others))
