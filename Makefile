@@ -25,7 +25,7 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics test-unit test-api test-e2e _prepare _programs _test-api _test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-api test-e2e _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests benchmarks
@@ -34,6 +34,9 @@ check: venv  ## format, lint, types, layers, stale files: what CI runs
 BASELINE ?= reports/metrics_baseline.json
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
 	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)"
+
+compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
+	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)"
 
 test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,17 @@ class _Program(click.Group):
             raise BadInputError(str(error)) from error
 
 
+def _version() -> str:
+    try:
+        return metadata.version("cetacean")
+    except metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
 @click.group(
     cls=_Program, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="cetacean", message="%(version)s")
+@click.version_option(_version(), message="%(version)s")
 def program() -> None:
     """Models of the whale and dolphin recognition service: the registry's file, and what serves in the cluster.
 

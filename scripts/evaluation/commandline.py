@@ -62,6 +62,19 @@ def registry_entry(path: Path, name: str | None) -> ModelEntry:
         raise EvaluationError(f"{path}: expected one of the models {names}, got {name!r}") from None
 
 
+def newest_entry(path: Path) -> ModelEntry:
+    """The last entry that is not deprecated.
+
+    Raises:
+        EvaluationError: all are.
+        RegistryError: the file is no registry.
+    """
+    for entry in reversed(Registry.load(path).models):
+        if not entry.deprecated:
+            return entry
+    raise EvaluationError(f"{path}: expected a model that is not deprecated, got none")
+
+
 def settings_of(
     options: argparse.Namespace, entry: ModelEntry, weights: str | None
 ) -> tuple[ModelSettings, GateSettings]:

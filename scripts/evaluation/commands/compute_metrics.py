@@ -33,7 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("compute_metrics", str(__doc__).splitlines()[0])
     model = parser.add_argument_group("model")
     model.add_argument("--registry", type=Path, default=REPOSITORY / "models/registry.json", metavar="JSON")
-    model.add_argument("--model", metavar="NAME", help="entry of the registry; default: the active one")
+    which = model.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="NAME", help="entry of the registry; default: the active one")
+    which.add_argument(
+        "--newest", action="store_true", help="the last entry that is not deprecated: models are appended"
+    )
     model.add_argument(
         "--weights", metavar="FILE", help="path or URL of another checkpoint of the entry's architecture"
     )
@@ -59,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compute(options: argparse.Namespace) -> int:
-    entry = cli.registry_entry(options.registry, options.model)
+    entry = (
+        cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
+    )
     threshold = _threshold(options)
     baseline = MetricsSnapshot.load(options.baseline) if options.baseline else None
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)

@@ -99,6 +99,11 @@ def test_as_a_process(called: tuple[str, ...], tmp_path: Path) -> None:
     assert done.stderr.startswith(f"Usage: {name} gate check ")
 
 
+def test_the_version_is_told_without_an_installation_too() -> None:
+    done = CliRunner().invoke(program, ["--version"])
+    assert (done.exit_code, done.stdout.count("\n")) == (0, 1)
+
+
 def test_neither_kopf_nor_torch_is_needed() -> None:
     told = "import sys, cetacean_cli.program; print([m for m in ('kopf', 'aiohttp', 'torch') if m in sys.modules])"
     environment = {

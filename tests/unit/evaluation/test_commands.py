@@ -142,6 +142,22 @@ def test_weights_in_no_registry_are_not_held_against_the_entrys_digest(
     assert MetricsSnapshot.load(out).model_version == "2.0.0"
 
 
+def test_the_newest_is_the_last_that_is_not_deprecated(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    entry = {"version": "1.0.0", "architecture": "A", "weights_url": "https://example.org/a.ckpt"}
+    models = [{**entry, "name": "a"}, {**entry, "name": "b"}, {**entry, "name": "c", "deprecated": True}]
+    registry = tmp_path / "registry.json"
+    registry.write_text(json.dumps({"active": "a", "models": models}))
+    arguments = ["--manifest", str(split.manifest), "--registry", str(registry), "--out", str(tmp_path / "new.json")]
+    assert compute_metrics.main([*arguments, "--newest"]) == 0
+    assert [model.name for model, _ in asked] == ["b"]
+    registry.write_text(json.dumps({"active": "c", "models": models[2:]}))
+    assert compute_metrics.main([*arguments, "--newest"]) == 1
+    assert "expected a model that is not deprecated, got none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
