@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import urllib3
+import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
@@ -66,8 +67,10 @@ class Cluster:
             else:
                 config.load_kube_config(path, context=context, client_configuration=configuration)
                 home = _home(path, context)
-        except (config.ConfigException, OSError, ValueError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
             raise UnreachableError(f"no cluster to connect to: {error}") from error
+        except (TypeError, KeyError, AttributeError) as error:  # the client takes the file's shape for granted
+            raise UnreachableError(f"no cluster to connect to: {path}: expected a kubeconfig") from error
         client = ApiClient(configuration)
         client.user_agent = FIELD_MANAGER
         if client.rest_client is not None:

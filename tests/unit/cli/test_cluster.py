@@ -387,6 +387,13 @@ def test_no_cluster_is_3_and_one_line(kubectl: Run, server: KubeServer, tmp_path
     assert "http://127.0.0.1:1 does not answer" in done.stderr
 
 
+@pytest.mark.parametrize("content", ["a: [", "", "- 1", "{contexts: [{name: a}], current-context: a}"])
+def test_what_is_no_kubeconfig_is_one_line(kubectl: Run, tmp_path: Path, content: str) -> None:
+    (tmp_path / "odd").write_text(content)
+    done = kubectl("status", "whales", "--kubeconfig", str(tmp_path / "odd"))
+    assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
+
+
 def test_a_spec_that_cannot_be_read_is_named(kubectl: Run, live: Object) -> None:
     live["spec"]["registry"]["active"] = "gone"
     done = kubectl("promote", "whales", "second", "-y")
