@@ -24,6 +24,8 @@ ERRORS: Final = 0.01
 # `service` is what a ServiceMonitor's targets carry: the Service that the operator gives the resource's name.
 PODS: Final = 'namespace="$namespace",service="$model"'
 RESOURCE: Final = 'namespace="$namespace",name="$model"'
+SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-batch"'
+"""Leaves out archives; a ServiceMonitor's targets have a label `endpoint` of their own, which renames the pods'."""
 DURATION: Final = "cetacean_inference_request_duration_seconds"
 
 
@@ -75,8 +77,7 @@ def _throughput() -> timeseries.Panel:
 
 def _latency() -> timeseries.Panel:
     def quantile(of: float) -> str:
-        single = f'{PODS},endpoint="/v1/predict-single"'
-        return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{single}}}[5m])))"
+        return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{PODS},{SINGLE}}}[5m])))"
 
     panel = lines(
         "Latency",

@@ -72,7 +72,9 @@ class Prometheus:
 
     def knows(self, metric: str) -> bool:
         """Whether a target has told of a metric, also one that has no value yet."""
-        return bool(self._get("metadata", {"metric": metric}))
+        # OpenMetrics names a counter without its ending.
+        names = (metric, metric.removesuffix("_total"))
+        return any(self._get("metadata", {"metric": name}) for name in names)
 
     def _results(self, call: str, parameters: Mapping[str, str], expr: str) -> list[dict[str, Any]]:
         try:
