@@ -118,17 +118,21 @@ class OperatorProcess:
         found = re.search(r"probes on port (\d+), metrics on port (\d+)", self.log.read_text())
         return (found[1], found[2]) if found else None
 
-    def metric(self, name: str) -> float:
-        """Return the value of a metric without labels."""
+    def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of each series of a metric."""
         ports = self.ports()
         assert ports, "not started yet"
         text = httpx.get(f"http://127.0.0.1:{ports[1]}/metrics", trust_env=False).text
-        (value,) = [
-            sample.value
+        return [
+            (dict(sample.labels), sample.value)
             for family in text_string_to_metric_families(text)
             for sample in family.samples
             if sample.name == name
         ]
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric without labels."""
+        ((_, value),) = self.samples(name)
         return value
 
     def leads(self) -> bool:
@@ -171,18 +175,27 @@ class OperatorProcess:
 
 @contextmanager
 def running(
-    account: Account, folder: Path, *, identity: str = "one", outage: bool = False, **settings: object
+    account: Account,
+    folder: Path,
+    *,
+    identity: str = "one",
+    outage: bool = False,
+    leads: bool = True,
+    **settings: object,
 ) -> Iterator[OperatorProcess]:
-    """Run the operator until the block ends; it must have lacked no right and logged no error.
+    """Run the operator until the block ends; it must hold the lease then, have lacked no right and logged no error.
 
-    With `outage` the API server goes away meanwhile: what is tried again is no error then, and a refusal none either,
-    as the API server authorizes nobody until it has read the roles.
+    Without `leads` it may have lost the lease. With `outage` the API server goes away meanwhile: what is tried again is
+    no error then, and a refusal none either, as the API server authorizes nobody until it has read the roles.
     """
     operator = OperatorProcess(account, folder, identity, settings)
     try:
         operator.wait_until_ready()
         yield operator
-        until(f"the lease of {identity}", lambda: operator.process.poll() is not None or operator.leads(), within=30)
+        if leads:
+            until(
+                f"the lease of {identity}", lambda: operator.process.poll() is not None or operator.leads(), within=30
+            )
     finally:
         if operator.process.poll() is None:
             status = operator.end(signal.SIGTERM)

@@ -102,7 +102,8 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = settings.request_timeout
     chosen.networking.request_timeout = settings.request_timeout
     chosen.queueing.idle_timeout = 1.0
-    chosen.process.ultimate_exiting_timeout = 30.0
+    # Where a watch of kopf's has failed for good, nothing is seen any longer: the process is to be started anew soon.
+    chosen.process.ultimate_exiting_timeout = 10.0
     for resource in (api.PODS, *api.CHILDREN, api.SERVICE_MONITORS):
         chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = names.LABEL_MODEL
     return chosen

@@ -10,22 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from end_state import end_state, ends_as
+from faulty_api import Call, FaultyApi, Reaction, faulty, no_fault, refused, unanswered
 from live_operator import Account, OperatorProcess, find, model, ready_because, running, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until
 
-LEASE: dict[str, Any] = {"lease_duration": 9, "lease_renew_deadline": 6, "lease_retry_period": 0.5}
+LEASE: dict[str, Any] = {"lease_duration": 6, "lease_renew_deadline": 4, "lease_retry_period": 0.5}
 Pair = tuple[OperatorProcess, OperatorProcess]
 
 
 @pytest.fixture
-def pair(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[Pair]:
+def apis(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[tuple[FaultyApi, FaultyApi]]:
+    """What stands between each of the two and the API server."""
+    with (
+        faulty(namespaced_account, namespaced, folder, "leader") as leaders,
+        faulty(namespaced_account, namespaced, folder, "waiting") as others,
+    ):
+        yield leaders, others
+
+
+@pytest.fixture
+def pair(apis: tuple[FaultyApi, FaultyApi], namespaced: Kubectl, folder: Path) -> Iterator[Pair]:
     """The leader and the one that waits."""
     with ExitStack() as stack:
-        leader = stack.enter_context(running(namespaced_account, folder, identity="leader", **LEASE))
+        leader = stack.enter_context(running(apis[0].account, folder, identity="leader", leads=False, **LEASE))
         until("the first to lead", leader.leads, within=20)
-        waiting = stack.enter_context(running(namespaced_account, folder, identity="waiting", **LEASE))
+        waiting = stack.enter_context(running(apis[1].account, folder, identity="waiting", **LEASE))
         assert namespaced
         yield leader, waiting
 
@@ -35,30 +47,61 @@ def holder(home: Kubectl, account: Account) -> str:
     return str(found)
 
 
-def test_a_killed_leader_is_followed_within_the_lease(
-    pair: Pair, home: Kubectl, namespaced: Kubectl, namespaced_account: Account
+def test_a_leader_killed_in_the_middle_of_a_rollout_is_followed_within_the_lease(
+    pair: Pair, apis: tuple[FaultyApi, FaultyApi], home: Kubectl, namespaced: Kubectl, namespaced_account: Account
 ) -> None:
     leader, waiting = pair
-    namespaced.apply(model("whales"))
-    settled(namespaced, "whales")
+    for name in ("whales", "undisturbed"):
+        namespaced.apply(model(name))
+        ready_because(namespaced, name, "ScaledToZero")
+    namespaced.apply(model("undisturbed", active="second"))
+    ready_because(namespaced, "undisturbed", "ScaledToZero")
     assert (leader.leads(), waiting.leads()) == (True, False)
     assert holder(home, namespaced_account) == "leader"
     assert home.get("leases")["items"][0]["metadata"]["name"] == namespaced_account.name
     assert waiting.process.poll() is None
-    wrote = [record for record in waiting.records() if record.get("reason") in ("Applied", "Deleted")]
-    assert wrote == [], "only the leader writes"
+    assert apis[1].writes() == [], "only the leader writes"
 
-    leader.end(signal.SIGKILL)
-    killed = time.monotonic()
+    def in_the_middle(call: Call) -> Reaction | None:
+        mid = call.writes and call.resource == "deployments" and call.about("whales")
+        return unanswered(leader.process.kill) if mid else None
+
+    apis[0].fault = in_the_middle
     namespaced.apply(model("whales", active="second"))
+    assert leader.process.wait(timeout=20) == -signal.SIGKILL
+    killed = time.monotonic()
     namespaced.apply(model("born-meanwhile"))
     until("the other to lead", waiting.leads, within=20)
     assert time.monotonic() - killed < LEASE["lease_duration"] + 4 * LEASE["lease_retry_period"] + 2
     assert holder(home, namespaced_account) == "waiting"
-    settled(namespaced, "whales")
-    template = namespaced.get("deployment", "whales")["spec"]["template"]
-    assert template["metadata"]["annotations"]["ecomarineai.org/model"] == "second"
     ready_because(namespaced, "born-meanwhile", "ScaledToZero")
+    ends_as(namespaced, "whales", end_state(namespaced, "undisturbed"))
+    done = [call for call in apis[1].writes() if call.about("whales") and call.resource != "events"]
+    assert {call.resource for call in done} == {"cetaceanmodels"}, "the Deployment had its model already"
+
+
+def test_a_leader_that_lost_its_lease_stops_writing(
+    pair: Pair, apis: tuple[FaultyApi, FaultyApi], namespaced: Kubectl
+) -> None:
+    leader, waiting = pair
+    namespaced.apply(model("orphan"))
+    ready_because(namespaced, "orphan", "ScaledToZero")
+    assert [call for call in apis[0].writes() if call.about("orphan")]
+    # It can neither renew nor read the lease; all else it could do, and the watches bring it all the news.
+    apis[0].fault = lambda call: refused(500, "InternalError") if call.resource == "leases" else None
+    until("the first to give up", lambda: not leader.leads(), within=20)
+    before = len(apis[0].writes())
+    namespaced.apply(model("orphan", active="second"))
+    namespaced("delete", "service", "orphan", "--wait=false")
+    until("the other to lead", waiting.leads, within=20)
+    ready_because(namespaced, "orphan", "ScaledToZero")
+    until("the Service to be back", lambda: find(namespaced, "service", "orphan"), within=20)
+    assert apis[0].writes()[before:] == []
+    apis[0].fault = no_fault
+    namespaced.apply(model("orphan"))
+    ready_because(namespaced, "orphan", "ScaledToZero")
+    assert apis[0].writes()[before:] == []
+    assert (leader.leads(), waiting.leads()) == (False, True)
 
 
 def test_a_leader_that_is_stopped_gives_the_lease_up(
