@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from end_state import events
 from live_operator import Account, OperatorProcess, model, ready_because, running, settled
 
 from demo.kubectl import CommandError, Kubectl
@@ -50,6 +51,8 @@ def test_the_api_server_is_killed_in_the_middle_of_a_change(
         assert [entry["model"] for entry in resource["status"]["history"]] == ["second", "first"]
         template = namespaced.get("deployment", name)["spec"]["template"]
         assert template["metadata"]["annotations"]["ecomarineai.org/model"] == "second"
+        told = {event["reason"] for event in events(namespaced, name)}
+        assert "ApplyRefused" not in told, "it forbids everything at first, and that passes"
         until(f"the Service of {name}", partial(has_one, namespaced, "services", name), within=60)
     assert operator.process.poll() is None
     until("the operator to be ready", operator.ready, within=30)

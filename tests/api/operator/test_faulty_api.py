@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_state import end_state, ends_as
+from end_state import end_state, ends_as, events
 from faulty_api import Call, Fault, FaultyApi, Reaction, faulty, gone, late, no_fault, refused, torn, unanswered
 from live_operator import Account, OperatorProcess, model, ready_because, running, settled
 
@@ -100,6 +100,8 @@ def test_the_end_is_the_same(
     try:
         live(namespaced, name)
         ends_as(namespaced, name, undisturbed)
+        told = {event["reason"] for event in events(namespaced, name)}
+        assert told <= {"Promoting", "ScaledToZero"}, "what passes by itself is no news of the resource"
     finally:
         api.fault = no_fault
     assert met, "the fault never happened"
