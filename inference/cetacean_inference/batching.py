@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 from PIL import Image
 
 from cetacean_inference.metrics import Metrics, Stages
+from cetacean_inference.priority import give_way
 from cetacean_inference.refusals import Refused
 from cetacean_inference.settings import BatchingSettings
 from cetacean_inference.types import Pipeline, PreparedT, Scores
@@ -68,7 +69,9 @@ class Batcher(Generic[PreparedT]):
         self._retry_after = retry_after
         self._admission = asyncio.Semaphore(settings.queue_size)
         self._queue: queue.SimpleQueue[_Item[PreparedT] | None] = queue.SimpleQueue()
-        self._preparing = ThreadPoolExecutor(settings.prepare_threads, thread_name_prefix="prepare")
+        self._preparing = ThreadPoolExecutor(
+            settings.prepare_threads, thread_name_prefix="prepare", initializer=give_way
+        )
         # A daemon: a batch that takes longer than the grace period must not keep the process from ending.
         self._model = threading.Thread(target=self._work, name="model", daemon=True)
         self._model.start()

@@ -16,18 +16,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
 from cetacean_inference.logs import configure
+from cetacean_inference.priority import give_way
 from cetacean_inference.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
 from cetacean_inference.types import Pipeline
 
 logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a thread that decodes lets the event loop go on; Python's own is five times that."""
 
 Load = Callable[[Settings], Pipeline[Any]]
 
@@ -43,6 +47,7 @@ def run(settings: Settings, *, load: Load | None = None) -> int:
         errors.CannotGoOn: when the weights cannot be loaded, or the port not be had.
     """
     configure(settings.log)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     listener = listen(settings.http)
     service = Service(settings)
     server = _Server(_config(service), service)
@@ -75,6 +80,9 @@ def listen(settings: HttpSettings) -> socket.socket:
         raise ConfigInvalid(
             f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
         ) from error
+    # What is accepted inherits it: asyncio sets it only where the protocol is named, and without it the second part of an
+    # answer waits 40 ms until the client has acknowledged the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     logger.info("listening on %s:%d", *listener.getsockname()[:2])
     return listener
 
@@ -118,6 +126,7 @@ class _Loading(threading.Thread):
         self.failure: Exception | None = None
 
     def run(self) -> None:
+        give_way()  # the threads that compute are started from here
         try:
             self._service.begin(self._load(self._service.settings))
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
