@@ -80,8 +80,8 @@ def listen(settings: HttpSettings) -> socket.socket:
         raise ConfigInvalid(
             f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
         ) from error
-    # What is accepted inherits it: asyncio sets it only where the protocol is named, and without it the second part of an
-    # answer waits 40 ms until the client has acknowledged the first.
+    # What is accepted inherits it: asyncio sets it only where the protocol is named, and without it the second part of
+    # an answer waits 40 ms until the client has acknowledged the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     logger.info("listening on %s:%d", *listener.getsockname()[:2])
     return listener

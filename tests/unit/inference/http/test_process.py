@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from inference_world import make_settings, picture
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.serve import listen, run
+from cetacean_inference.priority import NICENESS, give_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,32 @@ def test_addresses(host: str, tmp_path: Path) -> None:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             pass
+
+
+def test_no_answer_waits_for_an_acknowledgement(tmp_path: Path) -> None:
+    with (
+        listen(make_settings(tmp_path).http) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities of their own")
+def test_what_computes_gives_way_to_what_answers() -> None:
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def started_from_there() -> int:
+        give_way()
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(priority).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(started_from_there).result() == NICENESS
+    assert priority() == here
 
 
 @pytest.mark.usefixtures("_logging_as_before")
