@@ -52,12 +52,42 @@ def regressed(stage: Stage) -> None:
     stage.kubectl.apply(stage.manifest(NAME, active=REGRESSED, replicas=1))
 
 
+def rejects_a_boat(stage: Stage) -> bool:
+    return bool(stage.service(NAME).predict(stage.models.others[0])["rejection_reason"] == "not_a_marine_mammal")
+
+
+def the_gate_is_open(stage: Stage) -> None:
+    assert not rejects_a_boat(stage)
+    answers = [stage.pod_answer(pod, "/v1/identity") for pod in stage.pods(NAME)]
+    assert {answer["gate"]["enabled"] for answer in answers} == {False}
+
+
+def the_gate_is_closed(stage: Stage) -> None:
+    assert rejects_a_boat(stage)
+    assert stage.condition(NAME, "AntiFraudDisabled")["status"] == "False"
+
+
+def the_first_serves(stage: Stage) -> None:
+    assert stage.resource(NAME)["status"]["serving"]["name"] == FIRST
+    assert {answer["model_version"] for answer in stage.service(NAME).send(stage.models.cetaceans[:2])} == {
+        stage.registry.model(FIRST).version
+    }
+
+
 INCIDENTS: Mapping[str, Callable[[Stage], None]] = {
     "Drift": drifted,
     "Systemic rejection": something_else_is_sent,
     "Availability": traffic,
     "Rollout stalled": wrong_bytes,
     "Registry diverged": regressed,
+}
+
+
+# What clients see when it has worked; the runbook's own text says what on-call sees.
+WORKED: Mapping[str, Callable[[Stage], None]] = {
+    "Demoting 1": the_first_serves,
+    "Gate disabled 1": the_gate_is_open,
+    "Gate disabled 2": the_gate_is_closed,
 }
 
 
@@ -140,7 +170,10 @@ def test_block(on_call: OnCall, block: Block) -> None:
     assert done.returncode == 0, f"{block.commands}\n{done.stdout}"
     absent = missing(block.expected, done.stdout)
     assert absent is None, f"expected to see {absent!r} after\n{block.commands}\ngot:\n{done.stdout}"
+    if block.title in WORKED:
+        WORKED[block.title](on_call.stage)
 
 
-def test_every_incident_has_its_section() -> None:
+def test_every_incident_and_every_look_has_its_place() -> None:
     assert set(INCIDENTS) <= {block.section for block in BLOCKS}
+    assert set(WORKED) <= {block.title for block in BLOCKS}
