@@ -132,7 +132,11 @@ def test_each_value_is_documented(chart: Path) -> None:
         for key, value in node.value:
             above = lines[key.start_mark.line - 1].strip()
             described = above.startswith("#")
-            group = isinstance(value, yaml.MappingNode) and value.value and key.value not in WHOLE | {"labels", "annotations"}
+            group = (
+                isinstance(value, yaml.MappingNode)
+                and value.value
+                and key.value not in WHOLE | {"labels", "annotations"}
+            )
             if group:
                 yield from undocumented(value, f"{path}{key.value}.")
             elif not described:
