@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ Ask = Callable[[Query], Sequence[Series]]
 
 # Colours that people with any colour vision tell apart (Okabe and Ito).
 _COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8A8A", "#000000")
-_STATES: Final = {0.0: "#D55E00", 1.0: "#009E73", -1.0: "#E69F00"}
+_STATES: Final = {0.0: "#56B4E9", 1.0: "#009E73", -1.0: "#E69F00"}
 _UNITS: Final = {
     "percent": "%",
     "percentunit": "share",
@@ -58,10 +59,11 @@ def draw(path: Path, dashboard: str, ask: Ask, *, end: float) -> None:
     for query in queries(dashboard):
         by_panel.setdefault(query.panel, []).append(query)
     marks = [
-        line.minutes[0]
+        mark
         for annotation in content["annotations"].get("list", [])
         for query in by_panel[annotation["name"]]
         for line in _lines(ask(query), query.legend, end)
+        for mark in _beginnings(line.minutes)
     ]
     rows = max(panel["gridPos"].get("y", 0) + panel["gridPos"]["h"] for panel in panels)
     figure = Figure(figsize=(24 * _CELL[0], rows * _CELL[1]), dpi=90)
@@ -78,17 +80,23 @@ def draw(path: Path, dashboard: str, ask: Ask, *, end: float) -> None:
     figure.savefig(path)
 
 
+def _beginnings(minutes: Sequence[float]) -> list[float]:
+    """The first of each run of moments that follow each other."""
+    step = min((later - earlier for earlier, later in pairwise(minutes)), default=0.0)
+    return [*minutes[:1], *(later for earlier, later in pairwise(minutes) if later - earlier > 1.5 * step)]
+
+
 def _place(figure: Figure, place: Mapping[str, int], rows: int) -> Axes:
     left, top = place.get("x", 0) / 24, place.get("y", 0) / rows
     width, height = place["w"] / 24, place["h"] / rows
     # Room for titles, legends and ticks between the cells.
-    pad_x, pad_top, pad_bottom = 0.03, 1.3 / rows, 1.1 / rows
+    pad_x, pad_top, pad_bottom = 0.042, 1.3 / rows, 1.1 / rows
     box = (left + pad_x, 1 - top - height + pad_bottom, width - 1.4 * pad_x, max(height - pad_top - pad_bottom, 0.002))
     return figure.add_axes(box)
 
 
 def _legend(template: str, labels: Mapping[str, str]) -> str:
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], "")[:12], template)
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], "")[:20], template)
 
 
 def _lines(answer: Sequence[Series], template: str, end: float) -> list[_Line]:
@@ -118,14 +126,17 @@ def _draw_lines(
             axes.plot(
                 line.minutes, line.values, color=color, label=line.label, linewidth=1.4, ls="--" if dashed else "-"
             )
-    for step in defaults.get("thresholds", {}).get("steps", []):
-        if step.get("value") is not None:
-            axes.axhline(step["value"], color="#D55E00", linewidth=1, linestyle="--")
-    axes.set_ylim(bottom=0, top=defaults.get("max"))
+    steps = defaults.get("thresholds", {}).get("steps", [])
+    bounds = [step["value"] for step in steps if step.get("value") is not None]
+    for bound in bounds:
+        axes.axhline(bound, color="#D55E00", linewidth=1, linestyle="--")
+    highest = max([defaults.get("max") or 0.0, *axes.dataLim.intervaly, *bounds])
+    # What lies at the very top is to be seen.
+    axes.set_ylim(bottom=0, top=1.08 * highest if math.isfinite(highest) and highest > 0 else 1)
     axes.set_ylabel(_UNITS[defaults["unit"]], fontsize=7)
     axes.grid(alpha=0.25)
     if any(line.label for line in lines):
-        axes.legend(fontsize=6, frameon=False, loc="upper left", ncols=2)
+        axes.legend(fontsize=6, framealpha=0.7, loc="upper left", ncols=2)
 
 
 def _draw_heatmap(
@@ -179,7 +190,8 @@ def _draw_number(
 def _draw_table(
     axes: Axes, panel: Mapping[str, Any], answers: Sequence[tuple[Query, Sequence[Series]]], _end: float
 ) -> None:
-    columns = list(panel["transformations"][0]["options"]["indexByName"])
+    order = panel["transformations"][0]["options"]["indexByName"]
+    columns = sorted(order, key=order.__getitem__)
     rows = [[series["metric"].get(name, "")[:14] for name in columns] for _, answer in answers for series in answer]
     axes.axis("off")
     if rows:
@@ -194,12 +206,15 @@ def _draw_states(
     lines = sorted(
         (line for query, answer in answers for line in _lines(answer, query.legend, end)), key=lambda line: line.label
     )
+    # Room for long names.
+    box = axes.get_position()
+    axes.set_position((box.x0 + 0.04, box.y0, box.width - 0.04, box.height))
     for height, line in enumerate(lines):
         width = line.minutes[1] - line.minutes[0] if len(line.minutes) > 1 else 0.1
         colors = [_STATES[value] for value in line.values]
         axes.broken_barh([(at, width) for at in line.minutes], (height - 0.4, 0.8), facecolors=colors)
     axes.set_yticks(range(len(lines)), [line.label for line in lines])
-    axes.set_xlabel("minutes; green True, orange False, yellow Unknown", fontsize=7)
+    axes.set_xlabel("minutes; green True, blue False, yellow Unknown", fontsize=7)
 
 
 def _draw_row(axes: Axes, *_: object) -> None:

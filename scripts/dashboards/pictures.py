@@ -7,10 +7,10 @@ with other pictures than whales, then with drifted ones, and rolled back.
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from demo import environment, prometheus
 from demo.kubectl import Kubectl
 from demo.prometheus import Prometheus
 from demo.stage import Stage, installed
+from demo.traffic import BackgroundTraffic
 from demo.waiting import until
 from demo_models import ensure_models
 from local_cluster import Cluster, choose
@@ -67,21 +68,16 @@ def _live(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
         try:
             begun = time.monotonic()
             watching = _watched(stage, image.reference, show)
-            _ask(stage, [*stage.models.cetaceans] * 3, show, "whales")
-            stage.kubectl.apply(_manifest(stage, "demo_v2"))
-            _ask(stage, [*stage.models.cetaceans, *stage.models.others[:20]], show, "whales and others, in a promotion")
-            stage.wait_for_condition(NAME, "Ready", "True", mentions="demo_v2")
-            _ask(stage, [*stage.models.others], show, "no whales")
-            _ask(stage, _first(stage.models.drifted, 150), show, "drifted")
-            stage.kubectl.apply(_manifest(stage, "demo_v1"))
-            _ask(stage, _first(stage.models.cetaceans, 150), show, "whales, in a rollback")
+            whales, others = stage.models.cetaceans, stage.models.others
+            _ask(stage, whales, 60, show, "whales")
+            _switch(stage, "demo_v2", [*whales, *others], show)
+            _ask(stage, [*whales[:40], *others[:10]], 60, show, "some of them no whales")
+            _ask(stage, stage.models.drifted, 60, show, "fog and night")
+            _switch(stage, "demo_v1", whales, show)
+            _ask(stage, whales, 45, show, "whales")
             _draw(watching, folder, seconds=time.monotonic() - begun, show=show)
         finally:
             environment.remove(there.kubectl, NAMESPACE, environment.OPERATOR_NAMESPACE, wait=False)
-
-
-def _first(pictures: Sequence[Path], count: int) -> list[Path]:
-    return [picture for picture, _ in zip(cycle(pictures), range(count), strict=False)]
 
 
 def _manifest(stage: Stage, active: str) -> dict[str, object]:
@@ -98,24 +94,38 @@ def _watched(stage: Stage, image: str, show: Callable[[str], None]) -> Prometheu
     return Prometheus.of(stage.client, stage.proxy, NAMESPACE)
 
 
-def _ask(stage: Stage, pictures: Sequence[Path], show: Callable[[str], None], what: str) -> None:
-    show(f"sending {len(pictures)} pictures: {what}")
-    stage.service(NAME).send(pictures)
+def _ask(stage: Stage, pictures: Sequence[Path], seconds: float, show: Callable[[str], None], what: str) -> None:
+    show(f"{seconds:.0f} s of pictures: {what}")
+    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
+        end = time.monotonic() + seconds
+        until(what, lambda: time.monotonic() > end, within=2 * seconds)
+
+
+def _switch(stage: Stage, active: str, pictures: Sequence[Path], show: Callable[[str], None]) -> None:
+    show(f"active: {active}")
+    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
+        stage.kubectl.apply(_manifest(stage, active))
+        stage.wait_for_condition(NAME, "Ready", "True", mentions=active)
+
+
+def _mixed(pictures: Sequence[Path]) -> list[Path]:
+    return random.Random(0).sample(pictures, len(pictures))
 
 
 def _draw(watching: Prometheus, folder: Path, *, seconds: float, show: Callable[[str], None]) -> None:
     variables = {"namespace": NAMESPACE, "model": NAME, "__range": f"{seconds:.0f}s", "__rate_interval": "30s"}
     # Rates over five minutes would show little of so short a life.
     folder.mkdir(parents=True, exist_ok=True)
-    ((_, end),) = [series["value"] for series in watching.series("vector(time())")]
+    # One end for all, so that series of different queries can be stacked.
+    end = watching.now()
 
     def ask(query: Query) -> Sequence[Series]:
         expr = query.asked(variables).replace("[5m]", "[30s]")
-        return watching.series(expr) if query.instant else watching.history(expr, seconds=seconds, step=5)
+        return watching.series(expr) if query.instant else watching.history(expr, seconds=seconds, step=5, end=end)
 
     for name in BOARDS:
         path = folder / f"dashboard-{name}.png"
-        draw(path, written(name), ask, end=float(end))
+        draw(path, written(name), ask, end=end)
         show(f"wrote {path}")
 
 

@@ -44,15 +44,24 @@ class Prometheus:
         """
         return self._results("query", {"query": expr}, expr)
 
-    def history(self, expr: str, *, seconds: float, step: float) -> list[dict[str, Any]]:
-        """What an expression was in the last `seconds`: `metric` and `values` of each series, one each `step` seconds.
+    def now(self) -> float:
+        """Seconds since the epoch, by Prometheus' own clock."""
+        (found,) = self.series("time()")
+        return float(found["value"][1])
+
+    def history(self, expr: str, *, seconds: float, step: float, end: float | None = None) -> list[dict[str, Any]]:
+        """What an expression was: `metric` and `values` of each series, one each `step` seconds.
+
+        Args:
+            expr: in PromQL.
+            seconds: how far back it goes.
+            step: seconds between two values.
+            end: seconds since the epoch at which it ends; now, when None.
 
         Raises:
             QueryError: the expression is wrong.
         """
-        # By Prometheus' own clock.
-        (now,) = self.series("time()")
-        end = float(now["value"][1])
+        end = self.now() if end is None else end
         parameters = {"query": expr, "start": f"{end - seconds:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         return self._results("query_range", parameters, expr)
 
