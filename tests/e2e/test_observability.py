@@ -16,6 +16,7 @@ from demo import environment, prometheus
 from demo.kubectl import Kubectl
 from demo.prometheus import Prometheus
 from demo.stage import Stage
+from demo.traffic import BackgroundTraffic
 from demo.waiting import until
 from local_cluster import choose
 from local_cluster.program_images import ensure_program_image
@@ -47,7 +48,9 @@ def watching(stage: Stage) -> Iterator[Prometheus]:
     until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{environment.RELEASE}-metrics"})
     service.send(list(islice(cycle(stage.models.drifted), 60)))
     stage.wait_for_condition(NAME, "Drifting", "True", within=60)
-    yield there
+    # A series that begins with all of its events has a rate of zero: what is asked of rates needs traffic that goes on.
+    with BackgroundTraffic(service, stage.models.drifted):
+        yield there
     stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
     stage.kubectl("delete", "deployment,service", prometheus.NAME, "--wait=false")
 
