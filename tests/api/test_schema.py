@@ -207,3 +207,11 @@ def test_scale_subresource(namespaced: Kubectl) -> None:
     namespaced("scale", "cetaceanmodel/scaled", "--replicas=3")
     assert namespaced.get("cetaceanmodel", "scaled")["spec"]["serving"]["replicas"] == 3
     namespaced("delete", "cetaceanmodel", "scaled", "--wait=true")
+
+
+def test_nobody_takes_one_that_the_operator_has_not_seen_for_done(namespaced: Kubectl) -> None:
+    # kstatus calls a custom resource without a status current: `helm --wait` and Flux would return at once.
+    namespaced.apply(GOOD | {"metadata": {"name": "unseen"}})
+    created = namespaced.get("cetaceanmodel", "unseen")
+    assert created["status"]["observedGeneration"] == -1 != created["metadata"]["generation"]
+    namespaced("delete", "cetaceanmodel", "unseen", "--wait=true")

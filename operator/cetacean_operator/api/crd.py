@@ -18,6 +18,8 @@ _DESCRIPTION = (
     "Mirrors a model registry into the cluster: the operator rolls out, verifies and watches the active model. "
     "The resource named N owns the Deployment N and the Service N."
 )
+# kstatus, and so Helm and Flux, take a custom resource without a status for done: this one says that nobody has looked.
+_UNSEEN = {"observedGeneration": -1}
 _NAME_RULE = {
     "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
     "message": "metadata.name: expected at most 63 of a-z, 0-9 and '-', beginning with a letter (it names the Service)",
@@ -57,7 +59,7 @@ def crd() -> dict[str, Any]:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(Spec),
-            "status": structural(Status, judged=False),
+            "status": structural(Status, judged=False) | {"default": _UNSEEN},
         },
         "x-kubernetes-validations": [_NAME_RULE],
     }

@@ -39,7 +39,7 @@ _OWN_KEYS = (
 class LocalReference(ApiModel):
     """A name in the resource's own namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="The Secret's name.")
 
 
 class EnvVar(ApiModel):
@@ -52,9 +52,13 @@ class EnvVar(ApiModel):
         )
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    value: Annotated[str, Field(max_length=32768)] | None = None
-    value_from: Passthrough | None = None
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="None of those that the operator sets."
+    )
+    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value as it is.")
+    value_from: Passthrough | None = Field(
+        default=None, description="EnvVarSource: from a Secret, a ConfigMap, a field."
+    )
 
 
 class Autoscaling(ApiModel):
@@ -66,8 +70,8 @@ class Autoscaling(ApiModel):
         )
     )
 
-    min_replicas: int = Field(default=1, ge=1, le=1000)
-    max_replicas: int = Field(ge=1, le=1000)
+    min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest pods.")
+    max_replicas: int = Field(ge=1, le=1000, description="Most pods.")
     target_cpu_utilization_percentage: int = Field(
         default=80, ge=1, le=1000, alias="targetCPUUtilizationPercentage", description="Of the requested CPU."
     )
@@ -76,7 +80,7 @@ class Autoscaling(ApiModel):
 class ClaimReference(ApiModel):
     """An existing PersistentVolumeClaim."""
 
-    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+    claim_name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="In the resource's namespace.")
 
 
 class WeightsCache(ApiModel):
@@ -109,15 +113,15 @@ class PodDisruptionBudget(ApiModel):
         )
     )
 
-    enabled: bool = True
-    min_available: IntOrPercent | None = None
+    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
+    min_available: IntOrPercent | None = Field(default=None, description="A number, or a share such as 50%.")
     max_unavailable: IntOrPercent | None = Field(default=None, description="1 where neither is said.")
 
 
 class NetworkPolicy(ApiModel):
     """A NetworkPolicy that lets only the named peers and the operator reach the pods."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
     ingress_from: Passthroughs | None = Field(
         default=None, description="NetworkPolicyPeers; where nothing is said, all pods of the namespace."
     )
@@ -126,38 +130,54 @@ class NetworkPolicy(ApiModel):
 class ServiceMonitor(ApiModel):
     """A ServiceMonitor, where that API is served."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
     labels: ShortMap = Field(default_factory=dict, description="For the Prometheus that selects by them.")
-    interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h)$", max_length=16)] = "30s"
+    interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h)$", max_length=16)] = Field(
+        default="30s", description="Between two scrapes."
+    )
 
 
 class Serving(ApiModel):
     """How the inference service runs."""
 
     image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Of the inference service.")
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="When a node fetches the image."
+    )
     image_pull_secrets: Annotated[
         tuple[LocalReference, ...], Field(max_length=16, json_schema_extra=list_map("name"))
-    ] = ()
+    ] = Field(default=(), description="Secrets that let nodes pull the image.")
     replicas: int = Field(default=1, ge=0, le=1000, description="Wanted pods; unused with `autoscaling`.")
     resources: Passthrough | None = Field(default=None, description="ResourceRequirements of both containers.")
-    node_selector: ShortMap | None = None
-    tolerations: Passthroughs | None = None
-    affinity: Passthrough | None = None
-    topology_spread_constraints: Passthroughs | None = None
+    node_selector: ShortMap | None = Field(default=None, description="Labels of the nodes that may run the pods.")
+    tolerations: Passthroughs | None = Field(default=None, description="Tolerations of the pods.")
+    affinity: Passthrough | None = Field(default=None, description="Affinity of the pods.")
+    topology_spread_constraints: Passthroughs | None = Field(
+        default=None, description="TopologySpreadConstraints of the pods."
+    )
     service_account_name: ShortString | None = Field(default=None, description="Its token is not mounted.")
-    priority_class_name: ShortString | None = None
-    runtime_class_name: ShortString | None = None
-    pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = None
-    pod_annotations: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = None
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    priority_class_name: ShortString | None = Field(default=None, description="PriorityClass of the pods.")
+    runtime_class_name: ShortString | None = Field(default=None, description="RuntimeClass of the pods.")
+    pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = Field(
+        default=None, description="More labels of the pods."
+    )
+    pod_annotations: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = Field(
+        default=None, description="More annotations of the pods."
+    )
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = Field(
+        default=(), description="More environment variables of both containers."
+    )
     autoscaling: Autoscaling | None = None
     weights_cache: WeightsCache | None = None
     pod_disruption_budget: PodDisruptionBudget | None = None
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None
-    progress_deadline_seconds: int = Field(default=600, ge=10, le=86_400)
+    progress_deadline_seconds: int = Field(
+        default=600, ge=10, le=86_400, description="Without progress for so long, a rollout counts as failed."
+    )
     startup_seconds: int = Field(
         default=300, ge=10, le=3600, description="How long loading weights may take before the pod is restarted."
     )
-    termination_grace_period_seconds: int = Field(default=60, ge=0, le=3600)
+    termination_grace_period_seconds: int = Field(
+        default=60, ge=0, le=3600, description="Time for pods to answer what is under way."
+    )

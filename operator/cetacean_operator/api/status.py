@@ -108,7 +108,9 @@ class AntiFraudStatus(ApiModel):
 class Status(ApiModel):
     """What the operator last saw."""
 
-    observed_generation: int | None = Field(default=None, description="The generation that all else here is about.")
+    observed_generation: int | None = Field(
+        default=None, description="The generation that all else here is about; -1 until the operator has looked."
+    )
     active: ModelRef | None = Field(default=None, description="What the registry wants.")
     serving: ModelRef | None = Field(default=None, description="What most ready pods report.")
     rollout: Rollout | None = None
