@@ -69,7 +69,7 @@ dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of
 	@$(PYTHON) -m dashboards.pictures
 
 ##@ Build
-.PHONY: venv images models cluster clean-cluster lock crd dashboards settings fmt
+.PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
@@ -77,7 +77,7 @@ $(STAMP): requirements.lock
 	  || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)"; exit 1; }
 	@mkdir -p "$(CETACEAN_CACHE)"
 	@exec 9>"$(CETACEAN_CACHE)/venv.lock"; flock 9; test -e "$@" && exit 0; \
-	 echo "setting up the Python environment in $(VENV)"; \
+	 echo "setting up the Python environment in $(VENV)" >&2; \
 	 rm -f "$(VENV)"/.installed-*; \
 	 $(BASE_PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	   test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -95,6 +95,12 @@ models: venv  ## train the demo's models
 cluster: venv  ## start the local cluster and leave it up
 	@$(PYTHON) -m local_cluster up
 
+cluster-env: venv  ## what a shell evaluates to reach it: eval "$(make cluster-env)"
+	@$(PYTHON) -m local_cluster env
+
+sample: venv  ## what docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
+	@$(PYTHON) -m demo.sample sample
+
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
 	@$(PYTHON) -m local_cluster down
 
@@ -106,14 +112,17 @@ crd: venv  ## write the CRD from the Python types, and the chart's copy of it
 dashboards: venv  ## write Grafana's dashboards into the chart
 	@$(PYTHON) -m dashboards
 
-SETTINGS := docs/settings.md
+# Pages that are written from code, by the module that prints them.
+settings: WRITTEN_BY := settings_table
+command-line: WRITTEN_BY := command_line_page
+reference: WRITTEN_BY := reference_page
+metrics: WRITTEN_BY := metrics_page
 settings: venv  ## write the table of all settings from the classes that read them
-	@$(PYTHON) -m settings_table > $(SETTINGS).new && mv $(SETTINGS).new $(SETTINGS) || { rm -f $(SETTINGS).new; exit 1; }
-
-COMMAND_LINE := docs/command-line.md
 command-line: venv  ## write the page of the command line from its help texts
-	@$(PYTHON) -m command_line_page > $(COMMAND_LINE).new && mv $(COMMAND_LINE).new $(COMMAND_LINE) \
-	  || { rm -f $(COMMAND_LINE).new; exit 1; }
+reference: venv  ## write the reference of the resource from the CRD
+metrics: venv  ## write the page of all metrics from both programs' registries
+settings command-line reference metrics:
+	@$(PYTHON) -m $(WRITTEN_BY) > docs/$@.md.new && mv docs/$@.md.new docs/$@.md || { rm -f docs/$@.md.new; exit 1; }
 
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from cetacean_inference.settings import SETTINGS_FILE, THRESHOLD_FILE
 from cetacean_inference.settings import Settings as InferenceSettings
 from cetacean_operator.settings import Settings as OperatorSettings
+from markdown_table import table
 
 HEAD: Final = f"""\
 # Settings
@@ -37,8 +38,7 @@ def document() -> str:
 
 
 def _table(settings: type[BaseSettings]) -> str:
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *_rows(settings, str(settings.model_config["env_prefix"]))]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return table(COLUMNS, _rows(settings, str(settings.model_config["env_prefix"])))
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:

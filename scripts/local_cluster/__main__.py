@@ -8,6 +8,7 @@ load-program  the same for a program that only tests run (prometheus, metrics-se
 programs      build those programs, and fetch what else tests need
 kubectl …     call its kubectl; helm … calls Helm
 kubeconfig    print the path of its kubeconfig
+env           print what a shell evaluates to find it: eval "$(python -m local_cluster env)"
 run -- …      start it, run a command against it (KUBECONFIG set), end it
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="local_cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in ("up", "down", "status", "kubeconfig", "programs"):
+    for name in ("up", "down", "status", "kubeconfig", "env", "programs"):
         commands.add_parser(name)
     load = commands.add_parser("load-image")
     load.add_argument("reference")
@@ -82,6 +84,8 @@ def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster
             return 0 if cluster.is_up() else 3
         case "kubeconfig":
             print(cluster.kubeconfig)
+        case "env":
+            print("\n".join(shell_lines(cluster)))
         case "load-image":
             cluster.load_image(options.reference, options.archive)
         case "load-program":
@@ -148,6 +152,13 @@ def environment(cluster: Cluster) -> dict[str, str]:
         "NO_PROXY": without_proxy,
         "no_proxy": without_proxy,
     }
+
+
+def shell_lines(cluster: Cluster) -> list[str]:
+    """Commands after which a shell's kubectl and helm are the cluster's."""
+    found = environment(cluster)
+    lines = [f"export {name}={shlex.quote(found[name])}" for name in ("KUBECONFIG", "NO_PROXY", "no_proxy")]
+    return [*lines, f'export PATH={shlex.quote(str(cluster.helm.parent))}:"$PATH"']
 
 
 if __name__ == "__main__":

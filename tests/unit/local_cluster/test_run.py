@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,3 +131,17 @@ def test_an_error_is_one_line_and_no_traceback(
     monkeypatch.setattr(cli, "choose", lambda: FakeCluster(broken=True))
     assert cli.main(["up"]) == 1
     assert capsys.readouterr().err == "error: kubelet ended with exit code 1\n"
+
+
+def test_a_shell_that_evaluates_env_finds_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        cli, "choose", lambda: FakeCluster(kubeconfig=Path("/no where/config"), helm=Path("/the bin/helm"))
+    )
+    assert cli.main(["env"]) == 0
+    seen = 'echo "$KUBECONFIG|${PATH%%:*}|${NO_PROXY##*,}"'
+    told = subprocess.run(
+        ["bash", "-c", f"{capsys.readouterr().out}{seen}"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "/no where/config|/the bin|10.0.0.0/8\n"

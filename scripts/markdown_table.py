@@ -1,0 +1,16 @@
+"""Tables of Markdown, for the pages that are written from code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, with its last newline; a `|` in a cell is escaped."""
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n" for cells in lines)
+
+
+def code(text: object) -> str:
+    """Text as code; nothing where there is none."""
+    return f"`{text}`" if str(text) else ""
