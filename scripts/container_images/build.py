@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ LOCAL_BASE = f"localhost/debian:{BASE_SUITE}"
 DOCKER_BASE = "debian:trixie-slim"
 HOST_CERTIFICATES = Path("/etc/ssl/certs")
 CERTIFICATE_BUNDLE = HOST_CERTIFICATES / "ca-certificates.crt"
+IN_USE = 3600.0
+"""Seconds for which an archive is kept after its last use: another checkout, at another state, may be about to load it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class _Buildah:
         archive = self._folder / f"{reference.rpartition('/')[2].replace(':', '-')}.tar"
         if not archive.exists():
             self._build_archive(image, base_image, reference, archive)
+        os.utime(archive)
         return BuiltImage(reference, archive, archive.stat().st_size)
 
     def push(self, reference: str, archive: Path | None) -> None:
@@ -143,7 +147,8 @@ class _Buildah:
         partial.unlink(missing_ok=True)
         _run([*self._buildah, "push", "--quiet", reference, f"docker-archive:{partial}:{reference}"])
         for outdated in self._folder.glob(f"{image.name}-*.tar"):
-            outdated.unlink()
+            if outdated.stat().st_mtime < time.time() - IN_USE:
+                outdated.unlink()
         partial.rename(archive)
         size = archive.stat().st_size / 1e9
         print(f"built {reference}: {size:.2f} GB in {time.monotonic() - started:.0f} s", flush=True)

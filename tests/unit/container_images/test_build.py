@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from container_images import BuiltImage, Image, build
-from container_images.build import DOCKER_BASE, LOCAL_BASE, docker_answers, push
+from container_images.build import DOCKER_BASE, IN_USE, LOCAL_BASE, docker_answers, push
 from workspace import MissingError
 
 from .conftest import BUILD, Commands
@@ -78,15 +80,28 @@ def test_buildah_builds_an_archive_once(image: Image, commands: Commands, builda
 
 def test_an_outdated_archive_is_replaced(image: Image, commands: Commands, buildah: Path) -> None:
     old = build(image).archive
+    assert old is not None
+    used = time.time() - IN_USE
+    os.utime(old, (used - 60, used - 60))
     other = buildah / "cetacean-inference-0123456789ab.tar"
     other.write_bytes(b"another image's")
     image.dockerfile.write_text("FROM other")
     new = build(image).archive
-    assert old is not None
     assert not old.exists()
     assert new is not None
     assert new.exists()
     assert other.exists()
+
+
+def test_an_archive_that_another_checkout_uses_is_kept(image: Image, buildah: Path) -> None:
+    old = build(image).archive
+    assert old is not None
+    aged = time.time() - IN_USE - 60
+    os.utime(old, (aged, aged))
+    build(image)  # used again
+    image.dockerfile.write_text("FROM other")
+    build(image)
+    assert old.exists()
 
 
 def test_a_failed_build_leaves_no_archive(image: Image, commands: Commands, buildah: Path) -> None:
