@@ -22,7 +22,7 @@ DOCKER_BASE = "debian:trixie-slim"
 HOST_CERTIFICATES = Path("/etc/ssl/certs")
 CERTIFICATE_BUNDLE = HOST_CERTIFICATES / "ca-certificates.crt"
 IN_USE = 3600.0
-"""Seconds for which an archive is kept after its last use: another checkout, at another state, may be about to load it."""
+"""Seconds for which an archive is kept after its last use: another checkout may be about to load it."""
 
 
 @dataclass(frozen=True, slots=True)
