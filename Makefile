@@ -30,6 +30,7 @@ check: venv  ## format, lint, types, layers, stale files: what CI runs
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests benchmarks
 	@$(VENV)/bin/lint-imports --no-cache
+	@$(MAKE) site
 
 BASELINE ?= reports/metrics_baseline.json
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
@@ -69,7 +70,7 @@ dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of
 	@$(PYTHON) -m dashboards.pictures
 
 ##@ Build
-.PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics fmt
+.PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
@@ -124,6 +125,9 @@ metrics: venv  ## write the page of all metrics from both programs' registries
 settings command-line reference metrics:
 	@$(PYTHON) -m $(WRITTEN_BY) > docs/$@.md.new && mv docs/$@.md.new docs/$@.md || { rm -f docs/$@.md.new; exit 1; }
 
+site: venv  ## the documentation as a site in the cache; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict --site-dir "$(CETACEAN_CACHE)/site"
+
 fmt: venv  ## format the code and mend what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 
@@ -135,6 +139,26 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra inference --extra openvino --override inference/debian-torch.overrides.txt \
 	  -o inference/requirements.lock pyproject.toml
+	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 \
+	  --group supply-chain -o supply-chain.lock
+
+##@ Supply chain
+.PHONY: sbom audit
+# Tools that look at the locks from outside live in an environment of their own.
+SUPPLY := $(CETACEAN_CACHE)/supply-chain-$(shell sha256sum supply-chain.lock | cut -c1-16)
+LOCKS := operator inference
+$(SUPPLY)/done: | venv
+	@$(VENV)/bin/uv venv --quiet --clear --python "$(PYTHON)" "$(SUPPLY)"
+	@$(VENV)/bin/uv pip sync --quiet --python "$(SUPPLY)/bin/python" --require-hashes supply-chain.lock && touch "$@"
+
+sbom: $(SUPPLY)/done  ## a CycloneDX bill of materials for each image's Python packages, in dist/
+	@mkdir -p dist
+	@for lock in $(LOCKS); do "$(SUPPLY)/bin/cyclonedx-py" requirements "$$lock/requirements.lock" \
+	  --output-reproducible --output-format JSON --output-file "dist/$$lock.cdx.json" && echo "dist/$$lock.cdx.json"; done
+
+audit: $(SUPPLY)/done  ## ask PyPI for known vulnerabilities of what the images hold; what it does not know is an error
+	@for lock in $(LOCKS); do "$(SUPPLY)/bin/pip-audit" --strict --require-hashes --disable-pip --progress-spinner off \
+	  --requirement "$$lock/requirements.lock" || exit 1; done
 
 .PHONY: help
 help:  ## this list

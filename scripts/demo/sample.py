@@ -82,13 +82,13 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
         f"{NAME}.yaml": _yaml(manifest(registry, models, images, store)),
         "models/registry.json": registry.to_json(),
     }
-    copies = {entry.metrics_snapshot: models.folder / str(entry.metrics_snapshot) for entry in registry.models}
+    copies = {str(entry.metrics_snapshot): models.folder / str(entry.metrics_snapshot) for entry in registry.models}
     copies |= {"whale.jpg": models.cetaceans[0], "boat.jpg": models.others[0]}
     for name, text in texts.items():
         _place(folder, name).write_text(text, encoding="utf-8")
     for name, source in copies.items():
-        shutil.copyfile(source, _place(folder, str(name)))
-    return [folder / str(name) for name in (*texts, *copies)]
+        shutil.copyfile(source, _place(folder, name))
+    return [folder / name for name in (*texts, *copies)]
 
 
 def manifest(registry: Registry, models: DemoModels, images: LoadedImages, store: str) -> dict[str, Any]:

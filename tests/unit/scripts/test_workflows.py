@@ -48,3 +48,12 @@ def test_ci_is_the_two_commands() -> None:
 def test_paths_that_start_the_regression_gate_exist() -> None:
     paths = load(REPOSITORY / ".github/workflows/metrics.yml")["on"]["pull_request"]["paths"]
     assert all((REPOSITORY / path.removesuffix("/**")).exists() for path in paths)
+
+
+def test_bills_of_materials_and_the_audit_are_of_every_lock_of_an_image() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    locks = re.findall(r"^LOCKS := (.*)$", makefile, flags=re.MULTILINE)[0].split()
+    assert sorted(locks) == sorted(path.parent.name for path in REPOSITORY.glob("*/requirements.lock"))
+    # Without it, a package that the service does not know counts as sound.
+    assert 'pip-audit" --strict' in makefile
+    assert commands(REPOSITORY / ".github/workflows/supply-chain.yml") == ["make sbom", "make audit"]

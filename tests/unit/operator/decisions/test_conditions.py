@@ -6,27 +6,13 @@ import copy
 from typing import Any
 
 import pytest
+from kstatus import kstatus
 from operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Observed, Resource
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import seconds_since, timestamp
-
-
-def kstatus(obj: dict[str, Any]) -> str:
-    """What kstatus (sigs.k8s.io/cli-utils) computes, and so Helm and Flux: its rules for a custom resource."""
-    status = obj.get("status", {})
-    if status.get("observedGeneration") not in (None, obj["metadata"]["generation"]):
-        return "InProgress"
-    conditions = {item["type"]: item["status"] for item in status.get("conditions", ())}
-    if conditions.get("Stalled") == "True":
-        return "Failed"
-    if conditions.get("Reconciling") == "True":
-        return "InProgress"
-    if conditions.get("Ready", "True") != "True":
-        return "InProgress"
-    return "Current"
 
 
 def test_kstatus_over_a_life() -> None:

@@ -1,0 +1,77 @@
+"""Pages written from code say what the code says; links of what stands outside of the site lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documented import anchors, blocks
+from known_series import known_series
+
+import metrics_page
+import reference_page
+from cetacean_operator.api.crd import crd
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DOCS = REPOSITORY / "docs"
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+@pytest.mark.parametrize("page", [reference_page, metrics_page], ids=lambda page: str(page.__name__))
+def test_it_is_not_stale(page: Any) -> None:
+    name = page.__name__.removesuffix("_page")
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == page.document(), f"run `make {name}`"
+
+
+def fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, child in schema.get("properties", {}).items():
+        yield f"{path}{name}", child
+        yield from fields(child, f"{path}{name}.")
+    if "items" in schema:
+        yield from fields(schema["items"], f"{path.removesuffix('.')}[].")
+
+
+def test_every_field_of_spec_is_there_and_explained() -> None:
+    spec = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    text = reference_page.document()
+    for part, schema in spec["properties"].items():
+        section = text.split(f"## spec.{part}\n")[1].split("\n## ")[0]
+        for path, child in fields(schema, ""):
+            assert child.get("description"), f"spec.{part}.{path} has no description"
+            assert f"`{path}`" in section, path
+
+
+def test_every_series_is_there() -> None:
+    text = metrics_page.document()
+    for series in known_series():
+        base = re.sub(r"_(bucket|sum|count|created)$", "", series)
+        if not series.startswith(("process_", "python_")):
+            assert {f"`{series}`", f"`{base}`", f"`{base}_total`"} & set(re.findall(r"`[^`]+`", text)), series
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_links_lead_somewhere(name: str) -> None:
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            assert (REPOSITORY / path).exists(), target
+            assert not anchor or anchor in anchors((REPOSITORY / path).read_text(encoding="utf-8")), target
+    for path in re.findall(r"`((?:docs|examples|charts|models|reports|scripts|configs)/[\w./-]*)`", text):
+        assert (REPOSITORY / path).exists(), path
+
+
+def test_what_getting_started_does_not_run_says_why_and_is_a_command() -> None:
+    found = list(blocks((DOCS / "getting-started.md").read_text(encoding="utf-8")))
+    skipped = [block for block in found if block.not_run]
+    assert len(skipped) < len(found) / 3
+    targets = set(re.findall(r"^([a-z][\w-]*):(?!=)", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
+    for block in found:
+        assert block.not_run is None or len(block.not_run) > 30
+        assert subprocess.run(["bash", "-n", "-c", block.commands], check=False).returncode == 0, block.title
+        assert set(re.findall(r"\bmake ([\w-]+)", block.commands)) <= targets, block.title
+    assert sum(len(block.commands.splitlines()) for block in skipped) <= 5
