@@ -62,7 +62,7 @@ def carry_out(
     dry_run: bool,
     output: Output,
     done: str = "done",
-) -> None:
+) -> dict[str, Any]:
     """Show, ask, change, and say how it ended.
 
     Args:
@@ -72,6 +72,9 @@ def carry_out(
         dry_run: say that nothing was changed.
         output: JSON goes to standard output alone, what a person reads then goes to standard error.
         done: the last line for people.
+
+    Returns:
+        What `make` returned; empty where there was nothing to change.
 
     Raises:
         click.Abort: the answer is no.
@@ -93,3 +96,4 @@ def carry_out(
         click.echo("nothing to change")
     else:
         click.echo("dry run: nothing was changed" if dry_run else done)
+    return result

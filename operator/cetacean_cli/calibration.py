@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cetacean_cli.errors import BadInputError
+from cetacean_cli.reading import read_yaml
 from cetacean_registry.errors import describe
 from cetacean_registry.metrics import Fraction
 
@@ -27,12 +27,7 @@ class Calibration(BaseModel):
         Raises:
             BadInputError: it is not there or holds no threshold.
         """
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInputError(f"{path}: cannot be read: {error}") from error
-        except yaml.YAMLError as error:
-            raise BadInputError(f"{path}: expected YAML: {error}") from error
+        content = read_yaml(path)
         if isinstance(content, dict) and "calibrated_at" in content and content["calibrated_at"] is not None:
             # YAML reads a bare date as one.
             content["calibrated_at"] = str(content["calibrated_at"])

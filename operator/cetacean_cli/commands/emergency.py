@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.asking import Change, Proposal
 from cetacean_cli.calibration import Calibration
+from cetacean_cli.changing import change_resource, operation
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.options import THRESHOLD_FILE, Output, change_options, cluster_options, name_argument, wait_options
 from cetacean_cli.resource import CetaceanModel
-from cetacean_cli.waiting import wait_until_ready
 from cetacean_operator.api.spec import AntiFraud
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER
 from cetacean_operator.decisions.plan import timestamp
@@ -58,10 +57,17 @@ def disable_gate(
         more = {"recalibrateBy": until}
         proposal = Proposal(resource.subject, (change,), notes, resource.warnings(_FIELD), more)
     wanted = AntiFraud(threshold=0.0, calibrated_at=now.calibrated_at)
-    make = _change(resource, wanted, cluster, dry_run=dry_run)
-    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done="the gate is disabled; the pods follow")
-    if wait and not dry_run:
-        wait_until_ready(cluster, name, generation=cluster.generation(name), seconds=timeout)
+    change_resource(
+        proposal,
+        _operations(now, wanted),
+        resource=resource,
+        cluster=cluster,
+        yes=yes,
+        dry_run=dry_run,
+        output=output,
+        done="the gate is disabled; the pods follow",
+        wait=timeout if wait else None,
+    )
 
 
 @emergency.command()
@@ -116,24 +122,21 @@ def restore(
     )
     notes = (note, "the pods will be replaced step by step") if changes else ("this is what holds already",)
     proposal = Proposal(resource.subject, changes, notes, resource.warnings(_FIELD) if changes else ())
-    make = _change(resource, wanted, cluster, dry_run=dry_run)
-    told = f"the threshold is {threshold:g}; the pods follow"
-    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=told)
-    if wait and not dry_run:
-        wait_until_ready(cluster, name, generation=cluster.generation(name), seconds=timeout)
+    change_resource(
+        proposal,
+        _operations(now, wanted),
+        resource=resource,
+        cluster=cluster,
+        yes=yes,
+        dry_run=dry_run,
+        output=output,
+        done=f"the threshold is {threshold:g}; the pods follow",
+        wait=timeout if wait else None,
+    )
 
 
-def _change(
-    resource: CetaceanModel, wanted: AntiFraud, cluster: Cluster, *, dry_run: bool
-) -> Callable[[], dict[str, Any]]:
-    def make() -> dict[str, Any]:
-        path, date = ("/" + field.replace(".", "/") for field in (_FIELD, _DATE_FIELD))
-        operations: list[dict[str, Any]] = [
-            {"op": "replace", "path": path, "value": wanted.threshold},
-        ]
-        if wanted.calibrated_at != resource.spec.anti_fraud.calibrated_at:
-            operations.append({"op": "add", "path": date, "value": wanted.calibrated_at})
-        changed = cluster.change(resource.raw, operations, dry_run=dry_run)
-        return {"generation": changed["metadata"].get("generation")}
-
-    return make
+def _operations(now: AntiFraud, wanted: AntiFraud) -> list[dict[str, Any]]:
+    operations = [operation("replace", _FIELD, wanted.threshold)]
+    if wanted.calibrated_at != now.calibrated_at:
+        operations.append(operation("add", _DATE_FIELD, wanted.calibrated_at))
+    return operations

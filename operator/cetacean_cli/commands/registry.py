@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.asking import Change, Proposal
+from cetacean_cli.changing import change_file
 from cetacean_cli.commands.gate import as_json, judge_entry, policy_options
 from cetacean_cli.commands.registry_add import add
 from cetacean_cli.commands.registry_manifest import to_manifest
@@ -130,10 +131,12 @@ def _activate(
         warnings=(f"{entry.name} is deprecated",) if entry.deprecated else (),
         more={"gate": gate} if gate else {},
     )
-
-    def make() -> dict[str, Any]:
-        if not dry_run:
-            edit.write(checked.path, text, before=checked.document.text)
-        return {}
-
-    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=f"{entry.name} is active in {checked.path}")
+    change_file(
+        proposal,
+        text,
+        checked=checked,
+        yes=yes,
+        dry_run=dry_run,
+        output=output,
+        done=f"{entry.name} is active in {checked.path}",
+    )

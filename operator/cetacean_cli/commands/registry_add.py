@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 import click
 from pydantic import ValidationError
 
-from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.asking import Change, Proposal
+from cetacean_cli.changing import change_file
 from cetacean_cli.commands.gate import judge_entry
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.options import Output, change_options, file_option
@@ -114,14 +115,15 @@ def add(
         warnings=tuple(fault.message for fault in new),
         more={"entry": data},
     )
-
-    def make() -> dict[str, Any]:
-        if not dry_run:
-            edit.write(file, text, before=checked.document.text)
-        return {}
-
-    done = f"{name} is in {file}; promote it with: cetacean registry promote {name}"
-    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=done)
+    change_file(
+        proposal,
+        text,
+        checked=checked,
+        yes=yes,
+        dry_run=dry_run,
+        output=output,
+        done=f"{name} is in {file}; promote it with: cetacean registry promote {name}",
+    )
 
 
 def _digest(weights: Path, given: str | None) -> str:

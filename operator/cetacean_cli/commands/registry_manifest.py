@@ -11,6 +11,7 @@ import yaml
 from cetacean_cli.calibration import Calibration
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.options import THRESHOLD_FILE, file_option
+from cetacean_cli.reading import read_yaml
 from cetacean_cli.registry_file.checks import root_of
 from cetacean_cli.registry_file.opening import open_registry
 from cetacean_cli.showing import print_json
@@ -85,12 +86,7 @@ def to_manifest(
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise BadInputError(f"{path}: expected YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or (content.get("apiVersion"), content.get("kind")) != (API_VERSION, KIND):
         raise BadInputError(f"{path}: expected one manifest of a {KIND} ({API_VERSION})")
     return content

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from cetacean_cli.asking import Change, Proposal, carry_out
+from cetacean_cli.asking import Change, Proposal
+from cetacean_cli.changing import change_resource, operation
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, change_options, cluster_options, name_argument, wait_options
 from cetacean_cli.resource import CetaceanModel, describe, digest, forecast
-from cetacean_cli.waiting import wait_until_ready
 
 _FIELD = "spec.registry.active"
 
@@ -86,19 +84,17 @@ def _switch(
     )
     if not foreseen.allowed and not same:
         raise RefusedError(f"{foreseen.reason}: {foreseen.message}")
-
-    def make() -> dict[str, Any]:
-        path = "/" + _FIELD.replace(".", "/")
-        operations = [{"op": "replace", "path": path, "value": name}]
-        changed = cluster.change(resource.raw, operations, dry_run=dry_run)
-        return {"generation": changed["metadata"].get("generation")}
-
-    carry_out(
-        proposal, make, yes=yes, dry_run=dry_run, output=output, done=f"{name} is active; the operator rolls it out"
+    change_resource(
+        proposal,
+        [operation("replace", _FIELD, name)],
+        resource=resource,
+        cluster=cluster,
+        yes=yes,
+        dry_run=dry_run,
+        output=output,
+        done=f"{name} is active; the operator rolls it out",
+        wait=wait,
     )
-    if wait is not None and not dry_run:
-        named = resource.raw["metadata"]["name"]
-        wait_until_ready(cluster, named, generation=cluster.generation(named), seconds=wait)
 
 
 def _notes(resource: CetaceanModel, name: str, gate: str) -> tuple[str, ...]:
