@@ -177,16 +177,14 @@ def _pods() -> table.Panel:
 
 
 def _conditions() -> statetimeline.Panel:
-    panel = statetimeline.Panel().title("Conditions of the resource").datasource(SOURCE).span(24).height(9)
-    panel = panel.description("As the operator sees the model; `kubectl describe cetaceanmodel` has the reasons.")
-    words = {
-        "0": d.ValueMappingResult(text="False", color=parts.BLUE, index=0),
-        "1": d.ValueMappingResult(text="True", color=parts.GREEN, index=1),
-        "-1": d.ValueMappingResult(text="Unknown", color=parts.YELLOW, index=2),
-    }
-    panel = panel.mappings([d.ValueMap(options=words)]).merge_values(True).show_value(c.VisibilityMode.NEVER)
-    each = query(f"max by (type) (cetacean_model_condition{{{RESOURCE}}})", "{{type}}")
-    return panel.targets([*parts.lettered([each])])
+    return parts.states(
+        "Conditions of the resource",
+        "As the operator sees the model; `kubectl describe cetaceanmodel` has the reasons.",
+        query(f"max by (type) (cetacean_model_condition{{{RESOURCE}}})", "{{type}}"),
+        {"0": ("False", parts.BLUE), "1": ("True", parts.GREEN), "-1": ("Unknown", parts.YELLOW)},
+        span=24,
+        height=9,
+    )
 
 
 class _Marked(d.AnnotationQuery):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard, statetimeline, timeseries
-from grafana_foundation_sdk.models import common as c
-from grafana_foundation_sdk.models import dashboard as d
 
 from dashboards import parts
-from dashboards.parts import SOURCE, limit, lines, number, query
+from dashboards.parts import limit, lines, number, query
 
 PREFIX: Final = "cetacean_operator"
 OURS: Final = f"and on (namespace, pod) {PREFIX}_leader"
@@ -48,16 +46,12 @@ def _models(kind: str, compared: str = "") -> str:
 
 
 def _ready() -> statetimeline.Panel:
-    panel = statetimeline.Panel().title("Ready, by model").datasource(SOURCE).span(12).height(8)
-    words = {
-        "0": d.ValueMappingResult(text="not ready", color=parts.RED, index=0),
-        "1": d.ValueMappingResult(text="ready", color=parts.GREEN, index=1),
-        "-1": d.ValueMappingResult(text="unknown", color=parts.YELLOW, index=2),
-    }
-    panel = panel.description("All wanted replicas serve the active digest.").mappings([d.ValueMap(options=words)])
-    panel = panel.merge_values(True).show_value(c.VisibilityMode.NEVER)
-    ready = query('max by (namespace, name) (cetacean_model_condition{type="Ready"})', "{{namespace}}/{{name}}")
-    return panel.targets([*parts.lettered([ready])])
+    return parts.states(
+        "Ready, by model",
+        "All wanted replicas serve the active digest.",
+        query('max by (namespace, name) (cetacean_model_condition{type="Ready"})', "{{namespace}}/{{name}}"),
+        {"0": ("not ready", parts.RED), "1": ("ready", parts.GREEN), "-1": ("unknown", parts.YELLOW)},
+    )
 
 
 def _replicas() -> timeseries.Panel:

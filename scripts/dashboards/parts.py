@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models import prometheus as p
@@ -77,6 +77,34 @@ def lines(title: str, description: str, unit: str, *queries: prometheus.Dataquer
     panel = panel.legend(legend.show_legend(True))
     panel = panel.tooltip(common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI))
     return panel.targets([*lettered(queries)])
+
+
+def states(
+    title: str,
+    description: str,
+    asked: prometheus.Dataquery,
+    words: Mapping[str, tuple[str, str]],
+    *,
+    span: int = 12,
+    height: int = 8,
+) -> statetimeline.Panel:
+    """What holds when, a bar for each series.
+
+    Args:
+        title: of the panel.
+        description: what a reader should know before acting on it.
+        asked: the query.
+        words: what a value is called and its colour, by the value.
+        span: width, of 24.
+        height: in Grafana's units.
+    """
+    mapped = {
+        value: d.ValueMappingResult(text=text, color=color, index=index)
+        for index, (value, (text, color)) in enumerate(words.items())
+    }
+    panel = statetimeline.Panel().title(title).description(description).datasource(SOURCE).span(span).height(height)
+    panel = panel.mappings([d.ValueMap(options=mapped)]).merge_values(True).show_value(c.VisibilityMode.NEVER)
+    return panel.targets([*lettered([asked])])
 
 
 def limit(
