@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from container_images import IMAGES, BuiltImage, Image, build
 from demo.kubectl import Kubectl
@@ -73,31 +74,48 @@ def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
     )
 
 
-def deploy_store(kubectl: Kubectl, image: str) -> str:
-    """A Deployment and Service that give out the demo's weights; returns the base URL that pods reach it by."""
-    labels = {"app.kubernetes.io/name": STORE}
-    container = {
-        "name": "http",
-        "image": image,
+def run_server(kubectl: Kubectl, name: str, *, port: int, container: dict[str, Any], pod: dict[str, Any]) -> None:
+    """Run one restricted pod that answers HTTP, with a Service of the same name; returns when it is ready.
+
+    Args:
+        kubectl: bound to the namespace.
+        name: of the Deployment and the Service.
+        port: of both.
+        container: what is particular about it: image, arguments, probe, resources.
+        pod: what else its pod's spec holds.
+    """
+    labels = {"app.kubernetes.io/name": name}
+    whole = {
+        "name": name,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": "http", "containerPort": STORE_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/gate/config.json", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "ports": [{"name": "http", "containerPort": port}],
         "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
+        **container,
     }
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "automountServiceAccountToken": False}}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [whole], **pod}}
     kubectl.apply(
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": STORE},
-            "spec": {"selector": {"matchLabels": labels}, "template": pod},
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
         }
     )
-    ports = [{"name": "http", "port": STORE_PORT, "targetPort": "http"}]
+    ports = [{"name": "http", "port": port, "targetPort": "http"}]
     spec = {"selector": labels, "ports": ports}
-    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": STORE}, "spec": spec})
-    kubectl("rollout", "status", f"deployment/{STORE}", "--timeout=120s")
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+    kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+
+
+def deploy_store(kubectl: Kubectl, image: str) -> str:
+    """A Deployment and Service that give out the demo's weights; returns the base URL that pods reach it by."""
+    container = {
+        "name": "http",
+        "image": image,
+        "readinessProbe": {"httpGet": {"path": "/gate/config.json", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
+    run_server(kubectl, STORE, port=STORE_PORT, container=container, pod={"automountServiceAccountToken": False})
     return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from demo.environment import RESTRICTED
+from demo.environment import run_server
 from demo.kubectl import Kubectl
 from local_cluster.sources import monitoring_kinds
 
@@ -192,9 +192,19 @@ def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
     for namespace in sorted(namespaces):
         for manifest in _rights(kubectl.namespace):
             replace(kubectl, namespace=namespace).apply(manifest)
-    kubectl.apply(_deployment(image))
-    kubectl.apply(_SERVICE)
-    kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+    container = {
+        "image": image,
+        "args": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/data"],
+        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/prometheus"}, {"name": "data", "mountPath": "/data"}],
+    }
+    pod = {
+        "serviceAccountName": NAME,
+        "securityContext": {"fsGroup": 65532},
+        "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "data", "emptyDir": {}}],
+    }
+    run_server(kubectl, NAME, port=PORT, container=container, pod=pod)
 
 
 def _rights(own: str) -> Iterable[dict[str, Any]]:
@@ -209,41 +219,3 @@ def _rights(own: str) -> Iterable[dict[str, Any]]:
     yield {**api, "kind": "Role", "rules": rules}
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": own}
     yield {**api, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}
-
-
-_LABELS = {"app.kubernetes.io/name": NAME}
-_SERVICE: Mapping[str, Any] = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": NAME},
-    "spec": {"selector": _LABELS, "ports": [{"name": "http", "port": PORT, "targetPort": "http"}]},
-}
-
-
-def _deployment(image: str) -> dict[str, Any]:
-    container = {
-        "name": NAME,
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/data"],
-        "ports": [{"name": "http", "containerPort": PORT}],
-        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
-        "volumeMounts": [{"name": "config", "mountPath": "/etc/prometheus"}, {"name": "data", "mountPath": "/data"}],
-    }
-    pod = {
-        "serviceAccountName": NAME,
-        "securityContext": {"fsGroup": 65532},
-        "containers": [container],
-        "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "data", "emptyDir": {}}],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME},
-        "spec": {
-            "selector": {"matchLabels": _LABELS},
-            "template": {"metadata": {"labels": _LABELS}, "spec": pod},
-        },
-    }

@@ -99,11 +99,7 @@ def manifest(registry: Registry, models: DemoModels, images: LoadedImages, store
         name=NAME,
         namespace=NAME,
         serving={"image": images.inference, "replicas": 1, "resources": RESOURCES},
-        anti_fraud={
-            "threshold": models.threshold,
-            "calibratedAt": models.calibrated_at,
-            "model": models.gate(store),
-        },
+        anti_fraud=models.anti_fraud(store),
         drift=DRIFT,
     )
 

@@ -70,11 +70,9 @@ class Stage:
             if entry.notes in snapshots:
                 snapshots.setdefault(entry.name, snapshots[entry.notes])
         registry = registry.model_copy(update={"active": active, "models": (*registry.models, *added)})
-        anti_fraud = {
-            "threshold": self.models.threshold if threshold is None else threshold,
-            "calibratedAt": self.models.calibrated_at,
-            "model": self.models.gate(self.store),
-        }
+        anti_fraud = self.models.anti_fraud(self.store)
+        if threshold is not None:
+            anti_fraud["threshold"] = threshold
         return to_manifest(
             registry,
             snapshots,

@@ -51,6 +51,10 @@ class DemoModels:
             "sha256": file_sha256(self.folder / "gate/gate.safetensors"),
         }
 
+    def anti_fraud(self, base_url: str) -> dict[str, Any]:
+        """`spec.antiFraud`: the gate's own model, at its calibrated threshold."""
+        return {"threshold": self.threshold, "calibratedAt": self.calibrated_at, "model": self.gate(base_url)}
+
     @property
     def threshold(self) -> float:
         """The gate's, calibrated on the calibration split."""
