@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import nn
 
 from cetacean_inference.engines.base import Runner, Scored
 from cetacean_inference.models.preprocessing import Pixels
-
-Device = Literal["cpu", "cuda"]
 
 
 class EagerEngine:

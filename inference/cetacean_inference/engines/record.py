@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cetacean_inference.engines.base import Converted, NetworkName
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.settings import Settings
-from cetacean_inference.weights.cache import RECORD_FILE, digest_of
+from cetacean_inference.weights.cache import RECORD_FILE
 from cetacean_inference.weights.fetch import Files
+from cetacean_registry import file_sha256
 
 PACKAGES: Final = ("openvino", "torch", "timm", "open_clip_torch")
 CODE: Final = ("models", "engines")
@@ -44,7 +45,7 @@ class Recorded(BaseModel):
     @classmethod
     def of(cls, file: Path, *, side: int, answers: list[float]) -> Self:
         """The network whose `.xml` this is."""
-        return cls(side=side, answers=answers, sha256={one.name: _digest(one) for one in _both(file)})
+        return cls(side=side, answers=answers, sha256={one.name: file_sha256(one) for one in _both(file)})
 
 
 class Record(BaseModel):
@@ -84,7 +85,7 @@ def read(directory: Path, *, made_from: Mapping[str, str | int | None]) -> dict[
     try:
         record = Record.model_validate_json((directory / RECORD_FILE).read_bytes())
         whole = record.made_from == made_from and all(
-            _digest(directory / name) == sha256
+            file_sha256(directory / name) == sha256
             for one in record.networks.values()
             for name, sha256 in one.sha256.items()
         )
@@ -100,11 +101,6 @@ def read(directory: Path, *, made_from: Mapping[str, str | int | None]) -> dict[
 
 def _both(file: Path) -> tuple[Path, Path]:
     return file, file.with_suffix(".bin")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return digest_of(stream)
 
 
 def _version(package: str) -> str | None:
