@@ -5,12 +5,13 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import http.server
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from loopback import Quiet, listening
 
 
 @dataclass(slots=True)
@@ -31,35 +32,20 @@ class FileServer:
     ranges_work: bool = True
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that closes the connection early is not worth a traceback."""
-
-
 @contextmanager
 def serving(directory: Path) -> Iterator[FileServer]:
     """Serve a directory's files."""
     state = FileServer(directory)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Answering(Quiet, http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             _answer(self, state)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = _Server(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Answering) as port:
+        state.url = f"http://127.0.0.1:{port}"
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:

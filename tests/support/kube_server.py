@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from loopback import Quiet, listening
 
 Object = dict[str, Any]
 
@@ -51,7 +51,7 @@ def serving(folder: Path) -> Iterator[KubeServer]:
     """Serve; `folder` takes the kubeconfig, whose context has the namespace `sea`."""
     state = KubeServer(folder / "kubeconfig")
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Answering(Quiet, http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -60,30 +60,23 @@ def serving(folder: Path) -> Iterator[KubeServer]:
         def do_PATCH(self) -> None:
             _answer(self, state)
 
-        def log_message(self, *_: object) -> None:
-            pass
+    with listening(Answering) as port:
+        state.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(port)))
+        yield state
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    content = {
+
+def _kubeconfig(port: int) -> Object:
+    return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "there",
-        "clusters": [{"name": "there", "cluster": {"server": f"http://127.0.0.1:{server.server_address[1]}"}}],
+        "clusters": [{"name": "there", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
         "users": [{"name": "me", "user": {"token": "secret"}}],
         "contexts": [
             {"name": "there", "context": {"cluster": "there", "user": "me", "namespace": "sea"}},
             {"name": "bare", "context": {"cluster": "there", "user": "me"}},
         ],
     }
-    state.kubeconfig.write_text(yaml.safe_dump(content))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.error import HTTPError
 
 import pytest
 from kubernetes.aio.client import ApiException
+from loopback import Quiet, listening
 from pydantic import ValidationError
 
 from cetacean_operator.api.spec import Spec
@@ -82,22 +82,13 @@ async def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
 def probes(status: int) -> Iterator[int]:
     """A server that answers every GET with `status`; yields its port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/readyz" else 404)
             self.end_headers()
 
-        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 -- its name there
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Answering) as port:
+        yield port
 
 
 def core(*pods: tuple[str, str | None]) -> Any:

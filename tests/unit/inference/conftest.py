@@ -10,9 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 from inference_world import FakePipeline, client_of, make_settings
+from tiny_weights import write_weights
 
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny ones, in files that no test changes."""
+    directory = tmp_path_factory.mktemp("weights")
+    write_weights(directory)
+    return directory
 
 
 @pytest.fixture(autouse=True)

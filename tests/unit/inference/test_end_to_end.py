@@ -13,7 +13,7 @@ import torch
 from file_server import FileServer, serving
 from inference_world import archive, client_of, make_settings
 from PIL import Image
-from tiny_weights import KNOWN, sections, sha256, write_weights
+from tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
 from cetacean_inference.engines import choice
@@ -25,13 +25,6 @@ from cetacean_inference.settings import Settings
 from cetacean_inference.weights.fetch import fetch_all
 
 SettingsOf = Callable[..., Settings]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("weights")
-    write_weights(directory)
-    return directory
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inference_world import make_settings
-from tiny_weights import sections, write_weights
+from tiny_weights import sections
 
 from cetacean_inference.engines import conversion, preparation, record
 from cetacean_inference.engines.base import Converted, NetworkName
@@ -23,13 +23,6 @@ from cetacean_inference.errors import CheckpointMismatch
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("weights")
-    write_weights(directory)
-    return directory
 
 
 @pytest.fixture
