@@ -62,9 +62,12 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference dashboard-pictures
+.PHONY: bench-inference bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/results, as each benchmark does for its own
+	@$(PYTHON) -m benchmarks.pictures
 
 dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
 	@$(PYTHON) -m dashboards.pictures

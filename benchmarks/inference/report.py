@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks import pictures
 from benchmarks.inference.clients import Seen
 from benchmarks.inference.servers import Server
 
@@ -97,7 +98,7 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
-    """Keep the figures.
+    """Keep the figures, and draw them.
 
     Raises:
         ValueError: when the document has no place for the table.
@@ -109,6 +110,7 @@ def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
     if not marker or not end:
         raise ValueError(f"{document}: expected the lines {BEGIN!r} and {END!r}")
     document.write_text(f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}", encoding="utf-8")
+    pictures.draw(json_file.stem, found, folder=document.parent / "images")
 
 
 def _processor() -> str:

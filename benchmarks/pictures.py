@@ -1,0 +1,138 @@
+"""Pictures of what was measured, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
+
+A benchmark draws its own when it writes its figures. Each picture holds a digest of what it shows, so that a test can
+tell a stale one without drawing, whichever fonts and matplotlib a machine has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workspace import REPOSITORY
+
+RESULTS: Final = REPOSITORY / "benchmarks/results"
+IMAGES: Final = REPOSITORY / "docs/images"
+# Colours that people with any colour vision tell apart (Okabe and Ito), ours the strongest.
+_COLOURS: Final = {"ours": "#0072B2", "plain eager": "#B8B8B8", "Argo Rollouts": "#E69F00"}
+_OTHERS: Final = "#B8B8B8"
+_PANEL: Final = (3.4, 3.0)
+"""Width and height of one, in inches."""
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Bars side by side: one group for each kind of question, in it one bar for each program."""
+
+    title: str
+    groups: tuple[str, ...]
+    bars: tuple[tuple[str, tuple[float | None, ...]], ...]
+    """Program, and its value in each group; None where it was not measured."""
+
+
+def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
+    """Write the picture of one benchmark.
+
+    Args:
+        name: of the benchmark, as its file in `benchmarks/results` has it.
+        found: its figures.
+        folder: where to.
+
+    Returns:
+        The picture's path.
+    """
+    panels = tuple(PANELS[name](found))
+    path = folder / f"benchmark-{name}.svg"
+    # Text stays text: small, and what a reader searches for is found.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 8}):
+        figure = Figure(figsize=(_PANEL[0] * len(panels), _PANEL[1]), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _bars(axes, panel)
+        labels = [label for label, _ in panels[0].bars]
+        figure.legend(labels, frameon=False, loc="outside lower center", ncols=len(labels))
+        figure.savefig(path, metadata={"Date": None, "Description": f"sha256:{digest(panels)}"})
+    return path
+
+
+def digest(panels: tuple[Panel, ...]) -> str:
+    """Of what a picture shows."""
+    return hashlib.sha256(repr(panels).encode()).hexdigest()
+
+
+def shown(path: Path) -> str | None:
+    """The digest that a picture holds, None where it holds none."""
+    found = _DIGEST.search(path.read_text(encoding="utf-8"))
+    return found[1] if found else None
+
+
+def _inference(found: Mapping[str, Any]) -> Iterator[Panel]:
+    programs = (("ours", found), ("plain eager", found["plain"]))
+
+    def panel(title: str, groups: Mapping[str, str]) -> Panel:
+        bars = tuple((label, tuple(figures[key] for key in groups.values())) for label, figures in programs)
+        return Panel(title, tuple(groups), bars)
+
+    throughput = {clients: f"throughput_img_s_http_{clients}" for clients in ("1", "4", "16")}
+    yield panel("pictures/s by clients (more is better)", throughput)
+    yield panel("latency of one client, ms (less is better)", {"p50": "p50_ms_single", "p95": "p95_ms_single"})
+    yield panel("resident memory, MB (less is better)", {"at the end": "rss_mb", "highest": "peak_rss_mb"})
+
+
+def _operator(found: Mapping[str, Any]) -> Iterator[Panel]:
+    programs = {"ours": "ours", "Argo Rollouts": "argo", "Deployment controller": "floor"}
+    there = [(label, found[key]) for label, key in programs.items() if key in found]
+    sizes = sorted(found["ours"], key=int)
+
+    def panel(title: str, key: str) -> Panel:
+        bars = tuple((label, tuple(by_size.get(size, {}).get(key) for size in sizes)) for label, by_size in there)
+        return Panel(title, tuple(sizes), bars)
+
+    yield panel("create all, s, by resources (less is better)", "create_seconds")
+    yield panel("switch all, s", "switch_seconds")
+    yield panel("one change among them, p95, ms", "single_switch_p95_ms")
+    yield panel("resident memory, MB", "rss_mb")
+
+
+PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
+    "inference": _inference,
+    "operator": _operator,
+}
+"""What is shown of each benchmark."""
+
+
+def _bars(axes: Axes, panel: Panel) -> None:
+    many = len(panel.bars)
+    width = 0.8 / many
+    for index, (label, values) in enumerate(panel.bars):
+        places = [group + (index - (many - 1) / 2) * width for group in range(len(values))]
+        heights = [0.0 if value is None else value for value in values]
+        drawn = axes.bar(places, heights, width * 0.92, color=_COLOURS.get(label, _OTHERS))
+        axes.bar_label(drawn, ["" if value is None else _told(value) for value in values], padding=1, fontsize=7)
+    axes.set_title(panel.title, loc="left", fontsize=8)
+    axes.set_xticks(range(len(panel.groups)), panel.groups)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(y=0.12)
+
+
+def _told(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def main() -> None:
+    """Draw all that was measured."""
+    for path in sorted(RESULTS.glob("*.json")):
+        print(draw(path.stem, json.loads(path.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()
