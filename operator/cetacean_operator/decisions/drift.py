@@ -124,11 +124,12 @@ def _words(  # noqa: PLR0911 -- one return for each thing to say
         f"mean cetacean score {shown.mean or 0.0:.{_DIGITS}f} of {name} over {shown.samples} samples, "
         f"{shown.drop or 0.0:.{_DIGITS}f} below its baseline {shown.baseline or 0.0:g}"
     )
-    if alarm:
-        text = f"{figures}: at least {policy.alarm_drop:g} (alarmDrop)"
-        return "True", "ScoreDropped", f"{text}; {told}" if systemic else text
+    dropped = f"{figures}: at least {policy.alarm_drop:g} (alarmDrop)"
     if systemic:
-        return "True", "SystemicRejection", told
+        # Where most of what is sent is no whale the mean drops too: the rejections are what to look at first.
+        return "True", "SystemicRejection", f"{told}; {dropped}" if alarm else told
+    if alarm:
+        return "True", "ScoreDropped", dropped
     if model is None:
         return "Unknown", "NothingServes", "no pod serves"
     if not reports:

@@ -132,10 +132,10 @@ def test_a_few_rejections_are_no_rate() -> None:
     assert verdict.reason == "WithinBounds"
 
 
-def test_both_are_told() -> None:
+def test_both_are_told_and_the_rejections_are_looked_at_first() -> None:
     verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
-    assert verdict.reason == "ScoreDropped"
-    assert "systemic" in verdict.message
+    assert (verdict.reason, verdict.alarm) == ("SystemicRejection", True)
+    assert verdict.message.index("a systemic fault") < verdict.message.index("0.800 below its baseline 0.9")
 
 
 def test_pods_of_another_model_do_not_count() -> None:
@@ -204,6 +204,16 @@ def test_alarm_and_its_end_are_told_once() -> None:
         "ScoreDropped",
         "DriftEnded",
     ]
+
+
+def test_rejections_that_join_a_drop_are_an_event_of_their_own() -> None:
+    world = World()
+    world.settle()
+    for rejections in (10, 40, 70, 80, 0):
+        world.drift(0.5, requests=100, rejections=rejections)
+        world.settle()
+    told = [reason for reason in world.reasons if reason in ("ScoreDropped", "SystemicRejection", "DriftEnded")]
+    assert told == ["ScoreDropped", "SystemicRejection", "ScoreDropped"]
 
 
 def test_the_figures_are_those_of_the_model_that_serves() -> None:
