@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     leader_election: bool = Field(default=True, description="Whether a Lease decides who acts.")
     lease_name: str = Field(default="cetacean-operator", description="Name of the Lease.")
     lease_namespace: str = Field(default_factory=_own_namespace, description="By default the pod's own.")
+    lease_owner: str | None = Field(
+        default=None, description="Deployment of that namespace with which the Lease goes; without one it stays."
+    )
     lease_identity: str = Field(default_factory=_identity, description="By default `POD_NAME`, or host and process.")
     lease_duration: float = Field(default=15.0, ge=1, description="After which another may take the lease.")
     lease_renew_deadline: float = Field(default=10.0, gt=0, description="A leader that cannot renew stops.")

@@ -62,6 +62,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if .Values.leaderElection.enabled }}
 - name: CETACEAN_OPERATOR_LEASE_NAME
   value: {{ include "cetacean-operator.fullname" . }}
+- name: CETACEAN_OPERATOR_LEASE_OWNER
+  value: {{ include "cetacean-operator.fullname" . }}
 - name: CETACEAN_OPERATOR_LEASE_DURATION
   value: {{ .Values.leaderElection.leaseDuration | toJson | quote }}
 - name: CETACEAN_OPERATOR_LEASE_RENEW_DEADLINE

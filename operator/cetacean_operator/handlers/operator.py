@@ -69,7 +69,7 @@ class Operator:
         )
         self.elector = (
             LeaderElector(
-                KubeLease(kube, settings.lease_namespace, settings.lease_name),
+                KubeLease(kube, settings.lease_namespace, settings.lease_name, owner=settings.lease_owner),
                 identity=settings.lease_identity,
                 duration=settings.lease_duration,
                 renew_deadline=settings.lease_renew_deadline,

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from cetacean_operator.reconciler.kube import LEASES, ApiError, Kube, Object
+from cetacean_operator.reconciler.kube import BY_KIND, LEASES, ApiError, Kube, Object
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,22 +56,44 @@ class LeaseApi(Protocol):
 class KubeLease:
     """The Lease on the API server."""
 
-    def __init__(self, kube: Kube, namespace: str, name: str) -> None:
-        """Name the Lease."""
-        self._kube, self._namespace, self._name = kube, namespace, name
+    def __init__(self, kube: Kube, namespace: str, name: str, *, owner: str | None = None) -> None:
+        """Name the Lease, and the Deployment with which it is to go."""
+        self._kube, self._namespace, self._name, self._owner = kube, namespace, name, owner
 
     async def get(self) -> Object | None:
         """Return the Lease, None where there is none yet."""
         return await self._kube.get(LEASES, self._namespace, self._name)
 
     async def create(self, spec: Object) -> Object:
-        """Create the Lease."""
-        meta = {"namespace": self._namespace, "name": self._name}
+        """Create the Lease; an ApiError 404 where its owner is gone, as we are about to go then, too."""
+        meta: Object = {"namespace": self._namespace, "name": self._name}
+        if self._owner and (reference := await self._reference_to(self._owner)):
+            meta["ownerReferences"] = [reference]
         return await self._kube.create(LEASES, {"metadata": meta, "spec": spec})
 
     async def replace(self, lease: Object) -> Object:
         """Replace the Lease read before."""
         return await self._kube.replace(LEASES, lease)
+
+    async def _reference_to(self, owner: str) -> Object | None:
+        deployments = BY_KIND["Deployment"]
+        try:
+            found = await self._kube.get(deployments, self._namespace, owner)
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            # Roles of one's own making may lack it; a Lease that stays behind is better than no leader.
+            _LOG.warning("lease: it will outlast the operator: %s", error, extra={"reason": "LeaseUnowned"})
+            return None
+        if found is None:
+            path = deployments.path(self._namespace, owner)
+            raise ApiError("get", path, 404, "NotFound", "the lease's owner is gone")
+        return {
+            "apiVersion": deployments.api_version,
+            "kind": deployments.kind,
+            "name": owner,
+            "uid": found["metadata"]["uid"],
+        }
 
 
 class LeaderElector:
@@ -159,7 +181,8 @@ class LeaderElector:
             try:
                 self._won(await self._api.create(self._spec(None)), started)
             except ApiError as error:
-                if error.code != 409:
+                # 404: what it would belong to is gone, and so are we in a moment.
+                if error.code not in (404, 409):
                     raise
                 return False
             return True

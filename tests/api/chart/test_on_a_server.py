@@ -176,12 +176,16 @@ def test_it_may_nothing_else(
     assert not release.may(verb, group, resource, served)
 
 
-def test_only_its_own_lease_is_its_own(cluster_wide: Release) -> None:
+def test_only_its_own_lease_is_its_own(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
     where, group = cluster_wide.kubectl.namespace, "coordination.k8s.io"
     assert cluster_wide.may("create", group, "leases", where)
     for verb in ("get", "update"):
         assert cluster_wide.may(verb, group, "leases", where, name=cluster_wide.name)
         assert not cluster_wide.may(verb, group, "leases", where, name="another")
+    # The Lease belongs to the operator's Deployment.
+    release, _ = in_one_namespace
+    assert release.may("get", "apps", "deployments", release.kubectl.namespace, name=release.name)
+    assert not release.may("get", "apps", "deployments", release.kubectl.namespace, name="another")
 
 
 def test_people_get_their_rights_with_the_clusters_own_roles(kubectl: Kubectl, crd: str) -> None:

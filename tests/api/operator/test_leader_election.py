@@ -120,3 +120,19 @@ def test_a_leader_that_is_stopped_gives_the_lease_up(
     settled(namespaced, "whales")
     until("the Deployment", lambda: find(namespaced, "deployment", "whales"), within=20)
     assert waiting.leads()
+
+
+def test_the_lease_goes_with_the_operators_deployment(home: Kubectl, namespaced_account: Account, folder: Path) -> None:
+    name = namespaced_account.name
+    labels = {"app.kubernetes.io/name": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "absent"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    home("delete", "lease", name, "--ignore-not-found")
+    home.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+    with running(namespaced_account, folder, identity="owned", leads=False, lease_owner=name, **LEASE) as operator:
+        until("it to lead", operator.leads, within=20)
+        home("delete", "deployment", name)
+        until("the Lease to go", lambda: find(home, "lease", name) is None, within=20)
+        # It finds out as it renews, and makes no other.
+        until("it to lead no longer", lambda: not operator.leads(), within=20)
+        assert find(home, "lease", name) is None

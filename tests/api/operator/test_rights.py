@@ -60,7 +60,7 @@ def nobody(home: Kubectl, cluster_account: Account) -> Kubectl:
 def lease_rights(account: Account) -> set[Right]:
     group = "coordination.k8s.io"
     named = {(group, "leases", verb, (account.name,)) for verb in ("get", "update")}
-    return named | {(group, "leases", "create", ())}
+    return named | {(group, "leases", "create", ()), ("apps", "deployments", "get", (account.name,))}
 
 
 def test_for_the_cluster_the_rights_are_the_rules(cluster_account: Account, nobody: Kubectl, rules: set[Right]) -> None:

@@ -62,8 +62,9 @@ def test_the_rules_are_what_the_code_uses(rules: Rules) -> None:
     assert granted(rules) == expected
 
 
-def test_the_lease_is_all_that_the_document_adds() -> None:
-    assert documented(tables()[1]) == {key(LEASES): {"get", "create", "update"}}
+def test_the_lease_and_its_owner_are_all_that_the_document_adds() -> None:
+    expected: Rights = {key(LEASES): {"get", "create", "update"}, ("apps", "deployments"): {"get"}}
+    assert documented(tables()[1]) == expected
 
 
 def test_nothing_is_granted_wholesale(rules: Rules) -> None:

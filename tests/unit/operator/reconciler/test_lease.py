@@ -6,13 +6,14 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fake_api import FakeApi
 from virtual_time import VirtualClock, settle
 
-from cetacean_operator.reconciler.kube import ApiError
-from cetacean_operator.reconciler.lease import AlwaysLeading, LeaderElector, NotLeadingError
+from cetacean_operator.reconciler.kube import ApiError, Kube
+from cetacean_operator.reconciler.lease import AlwaysLeading, KubeLease, LeaderElector, NotLeadingError
 
 
 class FakeLease:
@@ -21,6 +22,7 @@ class FakeLease:
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
         self.version = 0
+        self.uninstalled = False
         self.hangs: set[str] = set()
         self.fails: set[str] = set()
 
@@ -46,6 +48,8 @@ class View:
         await self._reach()
         if self.shared.lease is not None:
             raise ApiError("create", "/lease", 409, "AlreadyExists", "")
+        if self.shared.uninstalled:
+            raise ApiError("get", "/deployment", 404, "NotFound", "the lease's owner is gone")
         return self._write(spec)
 
     async def replace(self, lease: dict[str, Any]) -> dict[str, Any]:
@@ -204,6 +208,58 @@ async def test_a_lease_that_someone_deleted_is_made_again() -> None:
         await p.pass_(10)
         assert p.leaders == ["a"]
         assert p.shared.lease is not None
+
+
+async def test_a_lease_that_went_with_its_owner_is_not_made_again() -> None:
+    async with party("a", "b") as p:
+        await p.pass_(5)
+        p.shared.lease, p.shared.version, p.shared.uninstalled = None, 0, True
+        await p.pass_(10)
+        assert p.leaders == []
+        assert p.shared.lease is None
+
+
+DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "system", "name": "operator"}}
+
+
+def lease_of(api: FakeApi, owner: str | None) -> KubeLease:
+    return KubeLease(cast("Kube", api), "system", "operator", owner=owner)
+
+
+async def test_the_lease_belongs_to_the_deployment() -> None:
+    api = FakeApi()
+    uid = api.put(DEPLOYMENT)["metadata"]["uid"]
+    made = await lease_of(api, "operator").create({"holderIdentity": "a"})
+    assert made["metadata"]["ownerReferences"] == [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "operator", "uid": uid}
+    ]
+
+
+async def test_without_an_owner_no_deployment_is_read() -> None:
+    api = FakeApi()
+    made = await lease_of(api, None).create({"holderIdentity": "a"})
+    assert "ownerReferences" not in made["metadata"]
+    assert api.calls == [("create", "Lease/operator")]
+
+
+async def test_no_lease_is_made_for_a_deployment_that_is_gone() -> None:
+    api = FakeApi()
+    with pytest.raises(ApiError, match="deployments/operator: 404 NotFound: the lease's owner is gone"):
+        await lease_of(api, "operator").create({"holderIdentity": "a"})
+    assert api.writes() == []
+
+
+@pytest.mark.parametrize(("code", "made"), [(403, True), (500, False), (0, False)])
+async def test_an_owner_that_may_not_be_read_keeps_nobody_from_leading(code: int, made: bool) -> None:
+    api = FakeApi()
+    refusal = ApiError("get", "/apis/apps/v1", code, "Reason", "message")
+    api.refuse = lambda _verb, resource, _name: refusal if resource.kind == "Deployment" else None
+    if made:
+        assert "ownerReferences" not in (await lease_of(api, "operator").create({}))["metadata"]
+    else:
+        with pytest.raises(ApiError, match="Reason"):
+            await lease_of(api, "operator").create({})
+    assert (api.find("Lease", "operator", "system") is not None) == made
 
 
 def test_without_election_one_always_leads() -> None:
