@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from cetacean_operator.api.base import ApiModel, Timestamp, list_map
 from cetacean_operator.api.spec import Model
-from cetacean_registry import ModelMetrics
 from cetacean_registry.registry import ShortText
 
 HISTORY_LENGTH = 10
@@ -148,8 +147,3 @@ def parse_status(status: Mapping[str, Any] | None) -> Status:
 
 def _top_fields(error: ValidationError) -> Iterable[str]:
     return {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
-
-
-def metrics_of(model: Model) -> ModelMetrics:
-    """Return the model's figures, all missing where it has none."""
-    return model.metrics or ModelMetrics()
