@@ -55,7 +55,9 @@ class FakeApi:
         ref = (resource.kind, meta["namespace"], meta["name"])
         self._call("apply", resource, meta["name"] + (f"/{subresource}" if subresource else ""))
         live = copy.deepcopy(self.objects.get(ref))
+        checked = ("uid", "resourceVersion")
         if live is None:
+            checked = ("uid",)  # what is not there yet has no version that could have changed
             if subresource or "uid" in meta:
                 raise ApiError("apply", resource.path(*ref[1:]), 404, "NotFound", "not found")
             live = {
@@ -63,7 +65,7 @@ class FakeApi:
                 "kind": resource.kind,
                 "metadata": {"uid": f"uid-{self._version}"},
             }
-        for key in ("uid", "resourceVersion"):
+        for key in checked:
             if key in meta and meta[key] != live["metadata"].get(key):
                 raise ApiError("apply", resource.path(*ref[1:]), 409, "Conflict", f"{key} has changed")
         part = {"status": manifest["status"]} if subresource else {k: v for k, v in manifest.items() if k != "status"}

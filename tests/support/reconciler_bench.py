@@ -13,6 +13,7 @@ from operator_world import BEGIN
 
 from cetacean_operator.api.observed import Object
 from cetacean_operator.metrics import Metrics
+from cetacean_operator.reconciler.announcer import Announcer
 from cetacean_operator.reconciler.kube import MODELS
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
@@ -58,15 +59,19 @@ class Bench:
         self.api, self.store, self.lease, self.asked = FakeApi(), Store(owner_of), Lease(), Asked()
         self.metrics, self.now = Metrics(), BEGIN
         self.observer = Observer(self.store, self.asked.answers.get)
+        writer = Writer(self.api, self.store, self.lease, instance="test", clock=self.clock)
+        self.announcer, self.pressed = Announcer(writer.event), False
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
             scraper=self.asked,
-            writer=Writer(self.api, self.store, self.lease, instance="test", clock=self.clock),
+            writer=writer,
             leadership=self.lease,
             metrics=self.metrics,
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
+            tell=self.announcer.tell,
+            pressed=lambda: self.pressed,
         )
         self.pods = 0
 
@@ -94,7 +99,11 @@ class Bench:
         self.watch(obj)
 
     async def reconcile(self) -> float | None:
-        return await self.reconciler.reconcile(KEY)
+        """Reconcile, and tell the events that come of it."""
+        try:
+            return await self.reconciler.reconcile(KEY)
+        finally:
+            await self.announcer.finish()
 
     def serve(self, **answer: Any) -> Object:
         """The Deployment's controller brings up a pod that serves what the template says; old pods go."""

@@ -17,7 +17,9 @@ from cetacean_operator.handlers import probes
 from cetacean_operator.handlers.watch import WatchAges, registry_for, settings_for
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import kube as api
-from cetacean_operator.reconciler.kube import ApiError, Kube, load_configuration
+from cetacean_operator.reconciler.announcer import Announcer
+from cetacean_operator.reconciler.connection import load_configuration
+from cetacean_operator.reconciler.kube import ApiError, Kube
 from cetacean_operator.reconciler.lease import AlwaysLeading, KubeLease, LeaderElector
 from cetacean_operator.reconciler.observe import Observer
 from cetacean_operator.reconciler.queue import WorkQueue
@@ -82,14 +84,18 @@ class Operator:
         )
         leadership = self.elector or AlwaysLeading()
         self.observer = Observer(self.store, self.scraper.result)
+        writer = Writer(kube, self.store, leadership, instance=settings.lease_identity)
+        self.announcer = Announcer(writer.event)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
             scraper=self.scraper,
-            writer=Writer(kube, self.store, leadership, instance=settings.lease_identity),
+            writer=writer,
             leadership=leadership,
             metrics=metrics,
             runbook_url=settings.runbook_url,
+            tell=self.announcer.tell,
+            pressed=lambda: self.queue.pressed,
         )
         self.resync = Resync(
             kube=kube,
@@ -161,6 +167,7 @@ class Operator:
             f"worker {number}": work(self.queue, self.reconciler, self.metrics, timeout=self.settings.reconcile_timeout)
             for number in range(self.settings.workers)
         }
+        jobs["events"] = self.announcer.run()
         jobs["resync"] = self.resync.run(self.settings.resync_interval)
         if self.elector:
             jobs["lease"] = self.elector.run()
@@ -216,6 +223,9 @@ async def _run_until_stopped(operator: Operator) -> int:
         for task in jobs:
             task.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(operator.settings.lease_retry_period):
+                await operator.announcer.finish()
         if operator.elector is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(operator.settings.lease_retry_period):

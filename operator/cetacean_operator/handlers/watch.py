@@ -89,11 +89,27 @@ async def begin_anew_where_gone(
     return response
 
 
+class _NothingKept(kopf.DiffBaseStorage):
+    """No handler asks what has changed, and to copy each object for the comparison takes most of an event's time."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002 -- kopf's names
+        """Find nothing to compare."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 -- kopf's names
+        """Remember nothing."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Write nothing."""
+
+
 def settings_for(settings: Settings) -> kopf.OperatorSettings:
     """Return kopf's settings: watching and nothing else."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.peering.standalone = True
+    chosen.persistence.diffbase_storage = _NothingKept()
     chosen.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights
     # A watch that the server ends in time shows by its next answer that it lives.
     chosen.watching.server_timeout = max(_SHORTEST_WATCH, int(settings.watch_age_limit * 0.6))
@@ -139,7 +155,12 @@ def take_in(resource: api.Resource, event: Mapping[str, Any], store: Store, queu
     else:
         key = store.put(obj)
     if key is not None:
-        queue.add(key)
+        queue.add(key, urgent=resource is api.MODELS and _is_new(obj))
+
+
+def _is_new(model: Mapping[str, Any]) -> bool:
+    """Whether a resource's spec has not been acted on yet."""
+    return bool(model["metadata"].get("generation") != (model.get("status") or {}).get("observedGeneration"))
 
 
 def _handler(resource: api.Resource, store: Store, queue: WorkQueue[Key], ages: WatchAges) -> Callable[..., Any]:

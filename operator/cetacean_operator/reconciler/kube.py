@@ -1,21 +1,22 @@
 """The API server as the reconciler uses it: plain objects in, plain objects out, every request bounded and counted.
 
-Built on the transport of `kubernetes.aio` (credentials, their refresh, TLS, proxies). Its typed methods are not
-used: server-side apply sends only the fields we own, and the typed models would fill in or drop others.
+The typed methods of `kubernetes.aio` are not used: server-side apply sends only the fields we own, and the typed models
+would fill in or drop others.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.client import Configuration
+from yarl import URL
+
+from cetacean_operator.reconciler.connection import Connection
 
 Object = dict[str, Any]
 FIELD_MANAGER = "cetacean-operator"
@@ -75,23 +76,6 @@ class ApiError(Exception):
         self.retry_after: float | None = None
 
 
-async def load_configuration() -> Configuration:
-    """Return the connection: KUBECONFIG where it is set, else the pod's service account.
-
-    Raises:
-        kubernetes.aio.config.ConfigException: neither is there.
-    """
-    configuration = Configuration()
-    if path := os.environ.get("KUBECONFIG"):
-        await load_kube_config(config_file=path, client_configuration=configuration)
-    else:
-        load_incluster_config(client_configuration=configuration)
-    # Python 3.13 refuses a certificate authority without the extensions RFC 5280 asks for, which many clusters have and
-    # every other client of Kubernetes takes. Chain and host name are verified as ever.
-    configuration.disable_strict_ssl_verification = True
-    return configuration
-
-
 class Kube:
     """Requests to the API server. Use as an async context manager."""
 
@@ -104,9 +88,9 @@ class Kube:
     ) -> None:
         """Take the connection; `timeout` bounds each request in seconds, `count(verb, code)` hears of each."""
         self.configuration = configuration
-        self._client = ApiClient(configuration)
-        self._client.user_agent = FIELD_MANAGER
-        self._timeout = timeout
+        self._connection = Connection(configuration)
+        self._session: aiohttp.ClientSession | None = None
+        self._bound = aiohttp.ClientTimeout(total=timeout)
         self._count = count
 
     async def __aenter__(self) -> Self:
@@ -114,8 +98,9 @@ class Kube:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connection pool."""
-        await self._client.close()
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
 
     async def request(
         self,
@@ -140,18 +125,21 @@ class Kube:
         Raises:
             ApiError: any answer but 2xx, or none.
         """
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        if self._session is None:
+            self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
+        url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         code = 0
         try:
-            _, url, headers, body, _ = await self._client.param_serialize(
-                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
-            if query:
-                url += "?" + urlencode(query)
-            bound = aiohttp.ClientTimeout(total=self._timeout)
-            response = await self._client.call_api(method, url, headers, body, _request_timeout=bound)
-            raw = await response.read()
-            code = response.status
+            async with self._session.request(
+                method,
+                URL(url, encoded=True),
+                data=data,
+                headers={**await self._connection.credentials(), "Content-Type": content_type},
+                timeout=self._bound,
+            ) as response:
+                raw = await response.read()
+                code = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(verb, path, 0, type(error).__name__, str(error)) from error
         finally:
@@ -260,22 +248,5 @@ class Kube:
 
         Watches hold a connection each for hours, so the number of connections is not bounded.
         """
-
-        async def authorize(
-            request: aiohttp.ClientRequest,
-            handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
-        ) -> aiohttp.ClientResponse:
-            for setting in (await self.configuration.auth_settings()).values():
-                if setting["in"] == "header" and setting["value"]:
-                    request.headers[setting["key"]] = setting["value"]
-            return await handler(request)
-
-        rest = self._client.rest_client
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=rest.ssl_context),
-            headers={"User-Agent": FIELD_MANAGER},
-            middlewares=(authorize, *middlewares),
-            trace_configs=[trace],
-            trust_env=True,
-            read_bufsize=2**21,
-        )
+        middlewares = (self._connection.authorize, *middlewares)
+        return self._connection.session(limit=0, middlewares=middlewares, trace_configs=[trace])

@@ -3,17 +3,22 @@
 A key is handled by one worker at a time. Any number of requests that come while it waits count as one; a
 request that comes while it is handled makes it due once more afterwards. A failed key waits twice as long each
 time, with jitter, and a delayed request of one key delays no other.
+
+Urgent keys go before others, as in controller-runtime's priority queue: what people have changed before the echo of
+what was done about it. Of eight that are taken one is of the others all the same, so that none waits for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+_URGENT_IN_A_ROW = 7
+"""Urgent keys that may be taken one after the other while others wait."""
 
 
 class Timer(Protocol):
@@ -47,7 +52,7 @@ class QueueObserver(Protocol):
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due, in the order in which they became due."""
+    """Keys that are due, the urgent ones first, else in the order in which they became due."""
 
     def __init__(
         self,
@@ -64,8 +69,11 @@ class WorkQueue(Generic[K]):
         self._max = backoff_max
         self._observer = observer
         self._rng = rng or random.Random()
-        self._ready: deque[K] = deque()
+        self._ready: OrderedDict[K, None] = OrderedDict()
+        self._urgent: OrderedDict[K, None] = OrderedDict()
+        self._in_a_row = 0
         self._due: dict[K, float] = {}  # since when; also holds keys due again while in hand
+        self._hurried: set[K] = set()  # of these
         self._in_hand: dict[K, float] = {}
         self._timers: dict[K, tuple[float, Timer]] = {}
         self._failures: dict[K, int] = {}
@@ -81,15 +89,24 @@ class WorkQueue(Generic[K]):
         since = [*self._due.values(), *self._in_hand.values()]
         return max((now - at for at in since), default=0.0)
 
-    def add(self, key: K) -> None:
+    @property
+    def pressed(self) -> bool:
+        """Whether urgent keys wait."""
+        return bool(self._urgent)
+
+    def add(self, key: K, *, urgent: bool = False) -> None:
         """Make the key due now. A delayed request of it stays: it may be for a later time's sake."""
         if self._observer:
             self._observer.added()
-        if key in self._due:
+        known, hurried = key in self._due, key in self._hurried
+        if known and (hurried or not urgent):
             return
-        self._due[key] = self._clock.time()
+        self._due.setdefault(key, self._clock.time())
+        if urgent:
+            self._hurried.add(key)
         if key not in self._in_hand:
-            self._push(key)
+            self._ready.pop(key, None)
+            self._push(key, announce=not known)
 
     def add_after(self, key: K, delay: float) -> None:
         """Make the key due in `delay` seconds, or earlier where an earlier request stands."""
@@ -126,18 +143,19 @@ class WorkQueue(Generic[K]):
 
     async def take(self) -> K:
         """Wait for a due key and hand it out; the caller calls `done` in any case."""
-        while not self._ready:
+        while not (self._ready or self._urgent):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
                 # A key may have been announced to the one who left: pass the news on.
-                if waiter.done() and not waiter.cancelled() and self._ready:
+                if waiter.done() and not waiter.cancelled() and (self._ready or self._urgent):
                     self._wake()
                 raise
-        key = self._ready.popleft()
+        key = self._next()
         since = self._due.pop(key)
+        self._hurried.discard(key)
         now = self._clock.time()
         self._in_hand[key] = now
         # What the delayed request wanted is what happens now; this handling sets the next one.
@@ -157,9 +175,18 @@ class WorkQueue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
-    def _push(self, key: K) -> None:
-        self._ready.append(key)
-        self._wake()
+    def _next(self) -> K:
+        """Take a key out of those that are ready."""
+        if self._urgent and (not self._ready or self._in_a_row < _URGENT_IN_A_ROW):
+            self._in_a_row = self._in_a_row + 1 if self._ready else 0
+            return self._urgent.popitem(last=False)[0]
+        self._in_a_row = 0
+        return self._ready.popitem(last=False)[0]
+
+    def _push(self, key: K, *, announce: bool = True) -> None:
+        (self._urgent if key in self._hurried else self._ready)[key] = None
+        if announce:
+            self._wake()
 
     def _wake(self) -> None:
         while self._waiters:

@@ -1,33 +1,36 @@
 """One resource at a time: observe, decide, apply what is missing, look again, tell.
 
-Level-based: nothing is remembered between two reconciles but what cannot be read again.
+Level-based: nothing is remembered between two reconciles but what cannot be read again. While other resources wait for
+what they are to serve, telling what was applied is left to the next look.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Observed, Resource
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
+from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.decide import decide
-from cetacean_operator.decisions.plan import Plan, status_as_applied
+from cetacean_operator.decisions.plan import Doomed, EventSpec, Plan, status_as_applied
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import series
-from cetacean_operator.reconciler.kube import ApiError, Object
+from cetacean_operator.reconciler.kube import BY_KIND, ApiError, Object
 from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
 from cetacean_operator.reconciler.scrape import Target
 from cetacean_operator.reconciler.store import Key, Store
-from cetacean_operator.reconciler.writer import Writer
+from cetacean_operator.reconciler.writer import TakenError, Writer
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
+_BEFORE_PODS = BY_KIND.keys() - {"Deployment", "HorizontalPodAutoscaler"}
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
 # An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
@@ -59,9 +62,25 @@ class Reconciler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         runbook_url: str = names.RUNBOOK,
+        tell: Callable[[Resource, Iterable[EventSpec]], None],
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take everything that is needed; `clock` returns the time with its zone, `monotonic` seconds."""
-        self._runbook_url = runbook_url
+        """Take everything that is needed.
+
+        Args:
+            store: what watches have brought.
+            observer: puts together what is known of a resource.
+            scraper: asks the pods.
+            writer: changes what there is.
+            leadership: says whether we may.
+            metrics: take each resource's status.
+            clock: returns the time with its zone.
+            monotonic: returns seconds.
+            runbook_url: where messages that ask for a person point to.
+            tell: tells of transitions, without waiting.
+            pressed: says whether other resources wait for what they are to serve.
+        """
+        self._runbook_url, self._announce, self._pressed = runbook_url, tell, pressed
         self._store, self._observer, self._scraper = store, observer, scraper
         self._writer, self._leadership, self._metrics, self._clock = writer, leadership, metrics, clock
         self._monotonic = monotonic
@@ -95,12 +114,14 @@ class Reconciler:
         plan = self._decide(resource, observed)
         if plan.intent is not None:
             # First the intent, then the deed: whoever takes over in between knows why.
-            resource = await self._tell(resource, replace(plan, status=plan.intent))
+            resource = await self._tell_status(resource, plan.intent, plan.events)
             plan = self._decide(resource, observed)
-        plan, refusal = await self._settle(resource, observed, plan, drift, level)
+        plan, refusal, applied = await self._settle(resource, observed, plan, drift, level)
         if refusal is None:
             self._forbidden_since.pop(key, None)
         self._metrics.set_model(*key, series.of(self._metrics, plan.status))
+        if applied and self._pressed():
+            return 0.0
         if not observed.unasked or not resource.status:
             # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
             await self._tell(resource, plan)
@@ -113,12 +134,13 @@ class Reconciler:
 
     async def _settle(
         self, resource: Resource, observed: Observed, plan: Plan, drift: Drift, level: ServiceLevel
-    ) -> tuple[Plan, ApiError | None]:
-        """Apply and look again until nothing is left to apply."""
+    ) -> tuple[Plan, ApiError | None, bool]:
+        """Apply and look again until nothing is left to apply; say in the end whether anything was applied, and all."""
         key = (resource.namespace, resource.name)
+        applied = False
         for _ in range(_ROUNDS):
             if not plan.apply and not plan.delete:
-                break
+                return plan, None, applied
             taken, refusal = None, None
             try:
                 taken = await self._write(resource, observed, plan)
@@ -132,35 +154,59 @@ class Reconciler:
             )
             plan = self._decide(resource, observed)
             if taken or refusal:
-                return plan, refusal
-        return plan, None
+                return plan, refusal, False
+            applied = True
+        return plan, None, False
 
     async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
-        """Apply and delete children; return what is someone else's, then nothing was applied."""
-        new = [child for child in plan.apply if (child["kind"], child["metadata"]["name"]) not in observed.children]
-        for child in new:
-            if conflict := await self._writer.owner_conflict(resource, child):
-                return conflict
-        for child in plan.apply:
-            ref = (child["kind"], child["metadata"]["name"])
-            await self._writer.child(child, observed.children.get(ref))
-            self._log(resource, "Applied", f"{'/'.join(ref)}: {_reasons(plan, observed, ref)}")
+        """Apply and delete children; return what is someone else's, then nothing is left of what was created."""
+        created: list[Doomed] = []
+        try:
+            if _was_taken(resource):
+                # Once told, it is looked at before it is tried.
+                for child in plan.apply:
+                    await self._writer.require_free(resource, child)
+            for wave in _waves(plan.apply):
+                applying = (self._apply(resource, observed, plan, child) for child in wave)
+                results = await asyncio.gather(*applying, return_exceptions=True)
+                created += [result for result in results if isinstance(result, Doomed)]
+                faults = [result for result in results if isinstance(result, BaseException)]
+                if faults:
+                    # Whose a name is counts for more than what else went wrong.
+                    raise min(faults, key=lambda fault: not isinstance(fault, TakenError))
+        except TakenError as taken:
+            for doomed in created:
+                await self._writer.delete(resource.namespace, doomed)
+            return str(taken)
         for doomed in plan.delete:
             await self._writer.delete(resource.namespace, doomed)
             self._log(resource, "Deleted", f"{doomed.kind}/{doomed.name}")
         return None
 
-    async def _tell(self, resource: Resource, plan: Plan) -> Resource:
-        """Write annotations, status and events, where they are news; return the resource as it is then."""
+    async def _apply(self, resource: Resource, observed: Observed, plan: Plan, child: Object) -> Doomed | None:
+        """Apply one child; return what would delete it again, if it was not there."""
+        ref = (child["kind"], child["metadata"]["name"])
+        created = None
+        if (live := observed.children.get(ref)) is None:
+            created = await self._writer.create(resource, child)
+        else:
+            await self._writer.child(child, live)
+        self._log(resource, "Applied", f"{'/'.join(ref)}: {_reasons(plan, observed, ref)}")
+        return created
+
+    async def _tell(self, resource: Resource, plan: Plan) -> None:
+        """Write annotations, status and events, where they are news."""
         own = {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
         if own != plan.annotations:
             resource = await self._writer.annotate(resource, plan.annotations)
-        status = status_as_applied(plan.status)
-        if status != resource.status:
-            resource = await self._writer.status(resource, status)
-            for event in plan.events:
-                self._log(resource, event.reason, event.message)
-                await self._writer.event(resource, event)
+        await self._tell_status(resource, plan.status, plan.events)
+
+    async def _tell_status(self, resource: Resource, status: Status, events: Iterable[EventSpec]) -> Resource:
+        """Write the status where it is news; return the resource as it is then."""
+        applied = status_as_applied(status)
+        if applied != resource.status:
+            resource = await self._writer.status(resource, applied)
+            self._announce(resource, events)
         return resource
 
     def _may_pass(self, key: Key) -> bool:
@@ -185,6 +231,18 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == names.KIND:
         return str(meta["name"])
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
+
+
+def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
+    """Sort children by what must be there first: all that pods need before the pods, and what counts them last."""
+    left = list(children)
+    for kinds in (_BEFORE_PODS, {"Deployment"}, {"HorizontalPodAutoscaler"}):
+        if wave := [child for child in left if child["kind"] in kinds]:
+            yield wave
+
+
+def _was_taken(resource: Resource) -> bool:
+    return any(condition.get("reason") == names.NAME_TAKEN for condition in resource.status.get("conditions", ()))
 
 
 def _windows(resource: Resource) -> tuple[Drift, ServiceLevel]:

@@ -21,7 +21,13 @@ from cetacean_operator.reconciler.store import Store
 _LOG = logging.getLogger(__name__)
 _HANDOVER = f"{names.MANAGER}-handover"
 _NOTE_LIMIT = 1024
+_OF_NOTHING = "1"
+"""A resourceVersion that no object has: what is applied with it is created, and never changes what is there (409)."""
 T = TypeVar("T")
+
+
+class TakenError(Exception):
+    """A name belongs to someone else; the message is kind and name."""
 
 
 class KubeFace(Protocol):
@@ -61,29 +67,44 @@ class Writer:
         self._kube, self._store, self._leadership = kube, store, leadership
         self._instance, self._clock = instance, clock
 
-    async def owner_conflict(self, resource: Resource, manifest: Object) -> str | None:
-        """Return `Kind name` where an object of that name exists and is someone else's."""
-        kind, meta = manifest["kind"], manifest["metadata"]
-        live = await self._kube.get(api.BY_KIND[kind], meta["namespace"], meta["name"])
-        if live is None:
-            return None
-        owner = next((ref for ref in live["metadata"].get("ownerReferences", ()) if ref.get("controller")), None)
-        if owner is not None:
-            # A resource that was deleted and made anew has another uid; the garbage collector is on its way.
-            ours = (owner["kind"], owner["name"]) == (names.KIND, resource.name)
-        else:
-            ours = (live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name
-        return None if ours else f"{kind} {meta['name']}"
+    async def create(self, resource: Resource, manifest: Object) -> Doomed:
+        """Create one child of a resource; return what would delete it again.
 
-    async def child(self, manifest: Object, live: Object | None) -> None:
-        """Apply one child."""
+        Raises:
+            TakenError: an object of that name exists and is someone else's.
+        """
+        kind, meta = api.BY_KIND[manifest["kind"]], manifest["metadata"]
+        only_new = {**manifest, "metadata": {**meta, "resourceVersion": _OF_NOTHING}}
+        try:
+            answer = await self._led(lambda: self._kube.apply(kind, only_new))
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            await self.require_free(resource, manifest)
+            answer = await self._led(lambda: self._kube.apply(kind, manifest))
+        self._put(answer)
+        return Doomed(kind.kind, meta["name"], answer["metadata"]["uid"])
+
+    async def require_free(self, resource: Resource, manifest: Object) -> None:
+        """Look whether a child's name is free, or the object is the resource's own.
+
+        Raises:
+            TakenError: it is someone else's.
+        """
+        kind, meta = api.BY_KIND[manifest["kind"]], manifest["metadata"]
+        live = await self._kube.get(kind, meta["namespace"], meta["name"])
+        if live is not None and not _is_ours(live, resource):
+            raise TakenError(f"{kind.kind} {meta['name']}")
+
+    async def child(self, manifest: Object, live: Object) -> None:
+        """Apply one child that is there."""
         resource = api.BY_KIND[manifest["kind"]]
-        if manifest["kind"] == "Deployment" and live is not None and "replicas" not in manifest["spec"]:
+        if manifest["kind"] == "Deployment" and "replicas" not in manifest["spec"]:
             await self._hand_replicas_over(resource, manifest, live)
         try:
             answer = await self._led(lambda: self._kube.apply(resource, manifest))
         except ApiError as error:
-            if error.code != 422 or live is None or not await self._adopt(resource, manifest):
+            if error.code != 422 or not await self._adopt(resource, manifest):
                 raise
             answer = await self._led(lambda: self._kube.apply(resource, manifest))
         self._put(answer)
@@ -162,6 +183,14 @@ class Writer:
 
     def _put(self, answer: Object) -> None:
         self._store.put(answer)
+
+
+def _is_ours(live: Object, resource: Resource) -> bool:
+    owner = next((ref for ref in live["metadata"].get("ownerReferences", ()) if ref.get("controller")), None)
+    if owner is not None:
+        # A resource that was deleted and made anew has another uid; the garbage collector is on its way.
+        return bool((owner["kind"], owner["name"]) == (names.KIND, resource.name))
+    return bool((live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name)
 
 
 def _identity(resource: Resource) -> Object:

@@ -54,6 +54,17 @@ async def test_news_is_stored_and_its_resource_queued(store: Store, queue: WorkQ
     assert found["apiVersion"] == "v1"
 
 
+async def test_what_people_change_goes_before_what_comes_of_it(store: Store, queue: WorkQueue[Key]) -> None:
+    take_in(PODS, event("ADDED", owner="first"), store, queue)
+    for version, (name, seen) in enumerate((("seen", 2), ("changed", 1)), start=2):
+        changed = event("MODIFIED", version)
+        changed["object"]["metadata"] |= {"name": name, "generation": 2}
+        take_in(
+            MODELS, {**changed, "object": {**changed["object"], "status": {"observedGeneration": seen}}}, store, queue
+        )
+    assert await taken(queue) == [("sea", "changed"), ("sea", "first"), ("sea", "seen")]
+
+
 async def test_what_is_known_queues_nothing(store: Store, queue: WorkQueue[Key]) -> None:
     take_in(PODS, event("ADDED"), store, queue)
     await taken(queue)
@@ -79,6 +90,8 @@ def test_kopf_writes_nothing_and_watches_only_what_is_ours() -> None:
     assert not settings.posting.enabled
     assert settings.peering.standalone
     assert settings.scanning.disabled
+    storage, body = settings.persistence.diffbase_storage, kopf.Body({"spec": {"a": 1}})
+    assert (storage.build(body=body), storage.fetch(body=body)) == ({}, None), "nothing is copied for a comparison"
     assert settings.watching.server_timeout is not None
     assert settings.watching.server_timeout < 300, "a watch must show in time that it lives"
     assert settings.watching.inactivity_timeout <= settings.watching.server_timeout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from virtual_time import VirtualClock, settle
 
 from cetacean_operator.reconciler.queue import WorkQueue
+
+K = TypeVar("K", str, int)
 
 
 class Heard:
@@ -39,7 +42,7 @@ def queue(clock: VirtualClock) -> WorkQueue[str]:
     return WorkQueue(clock, backoff_base=1.0, backoff_max=60.0, rng=random.Random(1))
 
 
-async def drain(queue: WorkQueue[str]) -> list[str]:
+async def drain(queue: WorkQueue[K]) -> list[K]:
     taken = []
     while len(queue):
         key = await queue.take()
@@ -52,6 +55,38 @@ async def test_keys_come_out_in_the_order_they_were_due(queue: WorkQueue[str]) -
     for key in "bca":
         queue.add(key)
     assert await drain(queue) == ["b", "c", "a"]
+
+
+async def test_urgent_keys_go_first(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    queue.add("b")
+    assert not queue.pressed
+    queue.add("c", urgent=True)
+    queue.add("b", urgent=True)
+    queue.add("b")
+    assert queue.pressed
+    assert await drain(queue) == ["c", "b", "a"], "each once, and what turned urgent lately behind what was before"
+    queue.add("c")
+    assert not queue.pressed, "it is not urgent for good"
+    await drain(queue)
+
+
+async def test_what_turns_urgent_while_in_hand_goes_first_afterwards(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    assert await queue.take() == "a"
+    queue.add("b")
+    queue.add("a", urgent=True)
+    queue.done("a")
+    assert await drain(queue) == ["a", "b"]
+
+
+async def test_others_are_not_kept_waiting_for_ever(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    for key in range(100):
+        queue.add(key, urgent=key > 1)
+    taken = await drain(queue)
+    assert (taken.index(0), taken.index(1)) == (7, 15)
+    assert [key for key in taken if key > 1] == list(range(2, 100))
 
 
 async def test_requests_that_wait_count_as_one(queue: WorkQueue[str]) -> None:
@@ -163,7 +198,10 @@ async def test_the_observer_hears_of_all(clock: VirtualClock) -> None:
     assert heard.waits == [3.0]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["add", "later", "retry", "take", "done", "time"]))))
+STEPS = ("add", "urgent", "later", "retry", "take", "done", "time")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STEPS))))
 def test_no_request_is_lost_and_no_key_is_in_two_hands(steps: list[tuple[str, str]]) -> None:
     async def run() -> None:
         clock = VirtualClock()
@@ -171,8 +209,8 @@ def test_no_request_is_lost_and_no_key_is_in_two_hands(steps: list[tuple[str, st
         wanted: set[str] = set()
         in_hand: set[str] = set()
         for key, step in steps:
-            if step == "add":
-                queue.add(key)
+            if step in ("add", "urgent"):
+                queue.add(key, urgent=step == "urgent")
                 wanted.add(key)
             elif step == "later":
                 queue.add_after(key, 2.0)

@@ -14,20 +14,33 @@ from cetacean_operator.reconciler.scrape import Scrape
 
 async def test_creation(bench: Bench) -> None:
     await bench.reconcile()
-    assert [call for call in bench.api.calls if call[0] != "get"] == [
-        ("apply", "CetaceanModel/whales"),
+    assert bench.api.calls == [
         ("apply", "CetaceanModel/whales/status"),
-        ("create", bench.api.calls[2][1]),
         ("apply", "ConfigMap/whales-monitoring"),
         ("apply", "Service/whales"),
         ("apply", "Deployment/whales"),
+        ("apply", "CetaceanModel/whales"),
         ("apply", "CetaceanModel/whales/status"),
-    ]
+        ("create", bench.api.calls[-1][1]),
+    ], "what pods need is there before them, and nothing keeps them waiting that can be told later"
     model = bench.api.find("CetaceanModel")
     assert model is not None
     assert model["status"]["observedGeneration"] == 1
     assert "finalizers" not in model["metadata"]
     assert model["spec"] == manifest()["spec"], "never written"
+
+
+async def test_telling_waits_while_others_wait_for_their_pods(bench: Bench) -> None:
+    bench.pressed = True
+    assert await bench.reconcile() == 0.0, "to be looked at again"
+    assert ("apply", "Deployment/whales") in bench.api.calls
+    model = bench.api.find("CetaceanModel")
+    assert model is not None
+    assert "observedGeneration" not in model["status"]
+    assert await bench.reconcile() is None, "however many others wait then"
+    model = bench.api.find("CetaceanModel")
+    assert model is not None
+    assert model["status"]["observedGeneration"] == 1
 
 
 async def test_nothing_is_written_twice(serving: Bench) -> None:
@@ -97,10 +110,28 @@ async def test_a_child_of_someone_else_is_left_alone(bench: Bench) -> None:
     assert found is not None
     assert found["spec"] == {}
     assert bench.condition("Stalled")["reason"] == "NameTaken"
-    assert bench.api.find("Service") is None
+    assert bench.api.find("Service") is None, "what was created meanwhile is gone again"
+    assert bench.api.find("ConfigMap", "whales-monitoring") is None
     bench.api.calls.clear()
+    for kind, name in (("Service", "whales"), ("ConfigMap", "whales-monitoring")):
+        assert bench.store.get(kind, "sea", name) is None
     await bench.reconcile()
-    assert bench.api.writes() == [], "told once"
+    assert bench.api.writes() == [], "told once, and not tried again while it is so"
+    bench.vanish("Deployment")
+    await bench.reconcile()
+    assert bench.condition("Ready")["reason"] == "RollingOut"
+
+
+async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench) -> None:
+    theirs = {"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}}
+    bench.api.put(theirs)
+    bench.pressed = True
+    await bench.reconcile()
+    assert bench.condition("Ready")["reason"] == "NameTaken", "told at once"
+    assert bench.api.find("Deployment") is None
+    found = bench.api.find("Service")
+    assert found is not None
+    assert (found["spec"], found["metadata"].get("labels")) == ({"a": "b"}, None)
 
 
 async def test_a_child_of_an_earlier_resource_of_that_name_is_taken_over(bench: Bench) -> None:

@@ -1,0 +1,50 @@
+"""Events are told beside the reconciles, one after the other, as client-go does: no pod waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from cetacean_operator.api.observed import Resource
+from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.reconciler.lease import NotLeadingError
+
+_LOG = logging.getLogger(__name__)
+_LIMIT = 10_000
+"""Events that may wait; more are only logged."""
+
+
+class Announcer:
+    """What is still to be told, in order."""
+
+    def __init__(self, send: Callable[[Resource, EventSpec], Awaitable[None]], *, limit: int = _LIMIT) -> None:
+        """Take the function that sends one event and raises only where the lease is lost."""
+        self._send = send
+        self._waiting: asyncio.Queue[tuple[Resource, EventSpec]] = asyncio.Queue(limit)
+
+    def tell(self, resource: Resource, events: Iterable[EventSpec]) -> None:
+        """Tell of transitions, soon."""
+        for event in events:
+            extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": event.reason}
+            _LOG.info("%s: %s", event.reason, event.message, extra=extra)
+            try:
+                self._waiting.put_nowait((resource, event))
+            except asyncio.QueueFull:
+                _LOG.warning("event %s: too many wait to be told", event.reason, extra=extra)
+
+    async def run(self) -> None:
+        """Tell what comes, until cancelled."""
+        while True:
+            await self._one(*await self._waiting.get())
+
+    async def finish(self) -> None:
+        """Tell what is left."""
+        while not self._waiting.empty():
+            await self._one(*self._waiting.get_nowait())
+
+    async def _one(self, resource: Resource, event: EventSpec) -> None:
+        try:
+            await self._send(resource, event)
+        except NotLeadingError as error:
+            _LOG.info("event %s: %s", event.reason, error, extra={"resource": f"{resource.namespace}/{resource.name}"})
