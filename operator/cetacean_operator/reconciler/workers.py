@@ -21,6 +21,14 @@ from cetacean_operator.reconciler.store import Key, Store
 _LOG = logging.getLogger(__name__)
 _LIST_ATTEMPTS = 4
 _LIST_PAUSE = 0.5
+# Admission webhooks give reasons of their own, any number of them: only Kubernetes' own are labels.
+_REASONS = frozenset(
+    [
+        *("BadRequest", "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "NotAcceptable", "AlreadyExists"),
+        *("Conflict", "Gone", "Expired", "Invalid", "RequestEntityTooLarge", "UnsupportedMediaType", "TooManyRequests"),
+        *("InternalError", "ServiceUnavailable", "ServerTimeout", "Timeout", "StoreReadError"),
+    ]
+)
 
 
 class Lister(Protocol):
@@ -61,7 +69,8 @@ def _failed(queue: WorkQueue[Key], metrics: Metrics, key: Key, error: Exception)
     conflict = isinstance(error, ApiError) and error.code == 409
     reason = (error.reason or "NoAnswer") if isinstance(error, ApiError) else type(error).__name__
     delay = queue.retry(key, not_before=(isinstance(error, ApiError) and error.retry_after) or 0.0)
-    metrics.reconcile_errors.labels(reason if known else "Unexpected").inc()
+    counted = "Other" if isinstance(error, ApiError) and error.code and reason not in _REASONS else reason
+    metrics.reconcile_errors.labels(counted if known else "Unexpected").inc()
     extra = {"resource": "/".join(key), "reason": reason}
     level = logging.DEBUG if conflict else logging.WARNING if known else logging.ERROR
     _LOG.log(level, "%s, again in %.1f s", str(error) or reason, delay, extra=extra, exc_info=None if known else error)
@@ -86,15 +95,37 @@ class Resync:
         self._kube, self._store, self._queue, self._metrics = kube, store, queue, metrics
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._on_service_monitors = on_service_monitors
+        self._gaps: set[tuple[api.Resource, str | None]] = set()
+        self._gap = asyncio.Event()
+
+    def fill(self, resource: api.Resource, namespace: str | None) -> None:
+        """List a resource soon, in one namespace or in all: its watch has begun anew and may have missed something."""
+        self._gaps.add((resource, namespace))
+        self._gap.set()
 
     async def run(self, interval: float) -> None:
-        """List every `interval` seconds, with jitter, until cancelled."""
+        """List every `interval` seconds, with jitter, and what is to be filled at once, until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + interval * random.uniform(0.8, 1.2)
         while True:
-            await asyncio.sleep(interval * random.uniform(0.8, 1.2))
             try:
-                await self.once(spread=interval / 10)
+                try:
+                    async with asyncio.timeout_at(due):
+                        await self._gap.wait()
+                except TimeoutError:
+                    due = loop.time() + interval * random.uniform(0.8, 1.2)
+                    await self.once(spread=interval / 10)
+                else:
+                    await self._fill()
             except ApiError as error:
                 _LOG.warning("resync: %s", error, extra={"reason": "ResyncFailed"})
+
+    async def _fill(self) -> None:
+        self._gap.clear()
+        while self._gaps:
+            resource, namespace = self._gaps.pop()
+            await self._list_patiently(resource, namespace)
+            self._metrics.relists.labels(resource.plural).inc()
 
     async def once(self, *, spread: float = 0.0) -> None:
         """List everything now and reconcile all resources, over `spread` seconds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from operator_world import manifest
 from virtual_time import VirtualClock, settle
 
 from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.kube import ApiError
+from cetacean_operator.reconciler.kube import BY_KIND, ApiError
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
@@ -82,6 +83,21 @@ async def test_a_failure_is_counted_and_tried_again(error: Exception, reason: st
         await settle()
         assert scripted.seen == [A, A]
         assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": reason}) == 1
+
+
+async def test_reasons_that_others_invent_are_counted_as_one() -> None:
+    numbers = itertools.count()
+
+    async def act(_: Key) -> float | None:
+        raise ApiError("apply", "/x", 403, f"DeniedBecauseOf{next(numbers)}", "a webhook says what it likes")
+
+    async with working(act) as (queue, clock, scripted, metrics):
+        queue.add(A)
+        for _ in range(3):
+            await settle()
+            clock.advance(1000)
+        assert len(scripted.seen) == 3
+        assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": "Other"}) == 3
 
 
 async def test_retry_after_is_heeded() -> None:
@@ -254,6 +270,46 @@ async def test_what_is_written_during_a_listing_is_not_taken_for_gone() -> None:
     listing.api.refuse = written
     await listing.resync.once()
     assert listing.store.get("Service", "sea", "x") is not None
+
+
+async def test_it_lists_now_and_then_whatever_goes_wrong() -> None:
+    listing = Listing()
+    refusals = [ApiError("list", "/x", 403, "Forbidden", "")]
+    listing.api.refuse = lambda verb, *_: refusals.pop() if verb == "list" and refusals else None
+    listing.store.put(listing.child("gone"))
+    del listing.api.objects["Service", "sea", "gone"]
+    async with running(listing, interval=0.01):
+        async with asyncio.timeout(5):
+            assert await listing.queue.take() == ("sea", "whales")
+    assert refusals == []
+    assert listing.store.get("Service", "sea", "gone") is None
+
+
+async def test_what_was_deleted_while_a_watch_began_anew_is_found_at_once() -> None:
+    listing = Listing()
+    listing.store.put(listing.child("gone"))
+    del listing.api.objects["Service", "sea", "gone"]
+    async with running(listing, interval=600.0):
+        await settle()
+        assert listing.api.calls == []
+        for _ in range(2):
+            listing.resync.fill(BY_KIND["Service"], None)
+        await settle()
+        assert listing.store.get("Service", "sea", "gone") is None
+        listing.api.refuse = lambda *_: ApiError("list", "/x", 403, "Forbidden", "")
+        listing.resync.fill(BY_KIND["Service"], "sea")
+        await settle()
+    assert await listing.due() == [("sea", "whales")]
+    assert listing.api.calls == [("list", "Service/ecomarineai.org/cetaceanmodel")] * 2, "once each, and nothing else"
+
+
+@asynccontextmanager
+async def running(listing: Listing, *, interval: float) -> AsyncIterator[None]:
+    task = asyncio.create_task(listing.resync.run(interval))
+    yield
+    assert not task.done(), "nothing ends it"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("code", "retry_after", "slept"), [(500, None, [0.5]), (429, 3.0, [3.0]), (0, None, [0.5])])
