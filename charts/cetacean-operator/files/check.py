@@ -1,6 +1,6 @@
-"""What `helm test` runs in the operator's image: the API takes models, refuses wrong ones, and the operator is ready.
+"""What `helm test` runs in the operator's image: the API refuses what is wrong, the operator acts on what is right.
 
-Nothing is created: the resources are sent as dry runs.
+A CetaceanModel without replicas is created where the operator serves, and deleted again; no pod of it ever starts.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 import urllib.request
 from typing import Any
 
@@ -15,23 +16,27 @@ from kubernetes.aio import client, config
 
 GROUP, VERSION, PLURAL = "ecomarineai.org", "v1alpha1", "cetaceanmodels"
 PROBES_PORT = 8081
+PATIENCE = 60.0
+"""Seconds for the operator to act; another replica may first have to take the Lease over."""
+INTERVAL = 0.5
 
 
 def model(active: str) -> dict[str, Any]:
-    """Return a CetaceanModel of one model, `a`."""
+    """Return a CetaceanModel of one model, `a`, that passes the gate; its name is the API server's choice."""
     entry = {
         "name": "a",
         "version": "1.0.0",
         "architecture": "CetaceanIdentificationModel",
         "weightsUrl": "https://example.org/a.ckpt",
+        "metrics": {"tpr": 1.0, "tnr": 1.0, "sampleSize": 1, "evaluationSet": "helm test"},
     }
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "CetaceanModel",
-        "metadata": {"name": "helm-test"},
+        "metadata": {"generateName": "helm-test-"},
         "spec": {
             "registry": {"schemaVersion": "1.0", "active": active, "models": [entry]},
-            "serving": {"image": "example.org/inference:test"},
+            "serving": {"image": "example.org/inference:test", "replicas": 0},
         },
     }
 
@@ -45,16 +50,36 @@ async def served(objects: Any) -> str:
 
 
 async def validated(objects: Any, namespace: str) -> str:
-    """A right resource is taken, one whose active model is not listed is refused."""
-    create = objects.create_namespaced_custom_object
-    await create(GROUP, VERSION, namespace, PLURAL, model("a"), dry_run="All")
+    """One whose active model is not listed is refused."""
     try:
-        await create(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
+        await objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
     except client.ApiException as error:
         if error.status == 422 and "active" in str(error.body):
             return "a wrong resource is refused"
         raise
     raise SystemExit("expected the API server to refuse a resource whose active model is not listed")
+
+
+async def reconciled(objects: Any, namespace: str) -> str:
+    """A right resource is taken, and the operator says of it that all its wanted pods serve: there are none."""
+    made = await objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("a"))
+    name, generation = made["metadata"]["name"], made["metadata"]["generation"]
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while True:
+            found = await objects.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
+            status = found.get("status", {})
+            told = {item["type"]: item for item in status.get("conditions", ())}.get("Ready", {})
+            if status.get("observedGeneration") == generation and told.get("status") == "True":
+                return f"the operator has reconciled {namespace}/{name}: {told.get('reason')}"
+            if time.monotonic() > deadline:
+                seen = told.get("message") or "nothing"
+                raise SystemExit(
+                    f"expected {namespace}/{name} to be Ready within {PATIENCE:.0f} s, its operator said: {seen}"
+                )
+            await asyncio.sleep(INTERVAL)
+    finally:
+        await objects.delete_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
 
 
 async def ready(core: Any, namespace: str, selector: str) -> list[str]:
@@ -78,13 +103,14 @@ async def main() -> None:
     connection = client.Configuration()
     config.load_incluster_config(client_configuration=connection)
     connection.disable_strict_ssl_verification = True  # as the operator itself, and for its reasons
-    namespace, selector = os.environ["POD_NAMESPACE"], os.environ["OPERATOR_SELECTOR"]
+    own, served_one = os.environ["POD_NAMESPACE"], os.environ["MODEL_NAMESPACE"]
     async with client.ApiClient(connection) as api:
         objects = client.CustomObjectsApi(api)
         print(await served(objects))
-        print(await validated(objects, namespace))
-        for line in await ready(client.CoreV1Api(api), namespace, selector):
+        print(await validated(objects, served_one))
+        for line in await ready(client.CoreV1Api(api), own, os.environ["OPERATOR_SELECTOR"]):
             print(line)
+        print(await reconciled(objects, served_one))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from urllib.error import HTTPError
 import pytest
 from kubernetes.aio.client import ApiException
 from loopback import Quiet, listening
+from operator_world import World, manifest
 from pydantic import ValidationError
 
 from cetacean_operator.api.spec import Spec
 
+KIND = ("ecomarineai.org", "v1alpha1")
 SERVED = ("cetaceanmodels", "cetaceanmodels/status", "cetaceanmodels/scale")
 
 
@@ -32,20 +35,21 @@ def check(chart: Path) -> ModuleType:
 
 
 class Objects:
-    """CustomObjectsApi that refuses what the CRD would."""
+    """CustomObjectsApi that refuses what the CRD would, and an operator that decides as the real one, where there is one."""
 
-    def __init__(self, *, served: tuple[str, ...] = SERVED, refusal: int | None = 422) -> None:
-        self.served, self.refusal = served, refusal
-        self.created: list[dict[str, Any]] = []
+    def __init__(self, *, served: tuple[str, ...] = SERVED, refusal: int | None = 422, operator: bool = True) -> None:
+        self.served, self.refusal, self.operator = served, refusal, operator
+        self.worlds: dict[str, World] = {}
+        self.deleted: list[str] = []
 
     async def get_api_resources(self, group: str, version: str) -> Any:
-        assert (group, version) == ("ecomarineai.org", "v1alpha1")
+        assert (group, version) == KIND
         return SimpleNamespace(resources=[SimpleNamespace(name=name) for name in self.served])
 
     async def create_namespaced_custom_object(
-        self, group: str, version: str, namespace: str, plural: str, body: dict[str, Any], *, dry_run: str
-    ) -> None:
-        assert (namespace, plural, dry_run) == ("system", "cetaceanmodels", "All")
+        self, group: str, version: str, namespace: str, plural: str, body: dict[str, Any], *, dry_run: str = ""
+    ) -> dict[str, Any]:
+        assert (group, version, namespace, plural) == (*KIND, "served", "cetaceanmodels")
         try:
             Spec.model_validate(body["spec"])
         except ValidationError as error:
@@ -53,14 +57,59 @@ class Objects:
                 raised = ApiException(status=self.refusal, reason="Invalid")
                 raised.body = str(error)
                 raise raised from error
-        self.created.append(body)
+        made = manifest() | body
+        made["metadata"] = manifest()["metadata"] | {"name": f"{body['metadata']['generateName']}x"}
+        if not dry_run:
+            self.worlds[made["metadata"]["name"]] = World(made)
+        return made
+
+    async def get_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str
+    ) -> dict[str, Any]:
+        assert (group, version, namespace, plural) == (*KIND, "served", "cetaceanmodels")
+        world = self.worlds[name]
+        before = copy.deepcopy(world.obj)
+        if self.operator:
+            world.reconcile()
+            world.settle()
+        return before
+
+    async def delete_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str
+    ) -> None:
+        assert (group, version, namespace, plural) == (*KIND, "served", "cetaceanmodels")
+        assert name in self.worlds
+        self.deleted.append(name)
 
 
-async def test_an_api_that_takes_and_refuses_passes(check: ModuleType) -> None:
+async def test_an_api_that_refuses_what_is_wrong_passes(check: ModuleType) -> None:
     objects = Objects()
     assert await check.served(objects) == "ecomarineai.org/v1alpha1 is served"
-    assert await check.validated(objects, "system") == "a wrong resource is refused"
-    assert len(objects.created) == 1
+    assert await check.validated(objects, "served") == "a wrong resource is refused"
+    assert objects.worlds == {}
+
+
+async def test_an_operator_that_acts_passes_and_nothing_is_left(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "INTERVAL", 0.0)
+    objects = Objects()
+    said = await check.reconciled(objects, "served")
+    assert said == "the operator has reconciled served/helm-test-x: ScaledToZero"
+    assert objects.worlds["helm-test-x"].started == []
+    assert objects.deleted == ["helm-test-x"]
+
+
+async def test_an_operator_that_does_nothing_fails_and_nothing_is_left(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "PATIENCE", 0.0)
+    objects = Objects(operator=False)
+    with pytest.raises(
+        SystemExit, match="expected served/helm-test-x to be Ready within 0 s, its operator said: nothing"
+    ):
+        await check.reconciled(objects, "served")
+    assert objects.deleted == ["helm-test-x"]
 
 
 async def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
@@ -70,12 +119,12 @@ async def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
 
 async def test_an_api_that_refuses_nothing_fails(check: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected the API server to refuse"):
-        await check.validated(Objects(refusal=None), "system")
+        await check.validated(Objects(refusal=None), "served")
 
 
 async def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
     with pytest.raises(ApiException, match="403"):
-        await check.validated(Objects(refusal=403), "system")
+        await check.validated(Objects(refusal=403), "served")
 
 
 @contextmanager
