@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,15 +51,22 @@ class ModelService:
 
     def predict(self, picture: Path) -> dict[str, Any]:
         """One Detection for one picture; raises `httpx.HTTPError` where the service does not answer with one."""
-        files = {"file": (picture.name, picture.read_bytes(), "image/jpeg")}
-        answer = self.client.post(f"{self.base}/v1/predict-single", files=files)
+        answer = self._post(picture.name, picture.read_bytes())
         answer.raise_for_status()
         detection: dict[str, Any] = answer.json()
         return detection
 
+    def send_at_once(self, picture: bytes, times: int) -> Counter[int]:
+        """Have so many clients send the same picture at the same time; counts the statuses of the answers."""
+        with ThreadPoolExecutor(times) as clients:
+            return Counter(clients.map(lambda _: self._post("picture.jpg", picture).status_code, range(times)))
+
     def send(self, pictures: Sequence[Path]) -> list[dict[str, Any]]:
         """One Detection for each picture, in their order."""
         return [self.predict(picture) for picture in pictures]
+
+    def _post(self, name: str, content: bytes) -> httpx.Response:
+        return self.client.post(f"{self.base}/v1/predict-single", files={"file": (name, content, "image/jpeg")})
 
 
 @dataclass(slots=True)

@@ -67,6 +67,15 @@ def test_a_refusal_is_an_error(picture: Callable[[str], Path]) -> None:
         service(lambda _request: httpx.Response(503)).predict(picture("a.jpg"))
 
 
+def test_many_at_once_wait_for_no_other() -> None:
+    all_there = threading.Barrier(8, timeout=10)
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(504 if all_there.wait() else 200)
+
+    assert service(handle).send_at_once(b"picture", 8) == {200: 1, 504: 7}
+
+
 def replies() -> Iterator[httpx.Response]:
     yield httpx.Response(200, json={"model_version": "1.0.0"})
     yield httpx.Response(503)

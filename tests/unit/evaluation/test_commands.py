@@ -98,7 +98,11 @@ def test_a_good_model_ends_with_0_and_everything_is_written(
     assert sorted(path.name for path in out.parent.iterdir()) == [
         *("new.json", "new.md", "new_roc.png", "new_scores.png"),
     ]
-    assert capsys.readouterr().out.startswith("effb4_15k passes")
+    printed = capsys.readouterr()
+    assert printed.out.startswith("effb4_15k passes")
+    assert "scoring with effb4_15k" in printed.err
+    assert " 5/5 " in printed.err
+    assert f"wrote {out}\n" in printed.err
     ((model, gate),) = asked
     assert (model.name, model.backbone, model.sha256) == ("effb4_15k", "efficientnet_b4", None)
     assert gate.architecture == "ViT-B-32"

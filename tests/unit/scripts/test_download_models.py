@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_another_sha256_is_an_error_and_leaves_nothing(project: Project) -> None
     assert done.stderr.endswith("error: not complete: wrong\n")
     assert list(wrong.parent.iterdir()) == []
     assert good.read_bytes() == CONTENT, "one bad model does not keep the others from being there"
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(project: Project) -> None:
+    project.add("first")
+    terminal, its_end = pty.openpty()
+    command = [str(SCRIPT), "--registry", str(project.root / "models/registry.json"), "--weights-only"]
+    subprocess.run(command, stderr=its_end, check=True, env={**os.environ, "no_proxy": "127.0.0.1"}, timeout=60)
+    os.close(its_end)
+    shown = os.read(terminal, 65536)
+    os.close(terminal)
+    assert b"100.0%" in shown
 
 
 def test_what_is_whole_is_not_asked_for_again(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,25 @@ def test_paths_that_start_the_regression_gate_exist() -> None:
     assert all((REPOSITORY / path.removesuffix("/**")).exists() for path in paths)
 
 
+@pytest.mark.parametrize(
+    ("target", "computes"),
+    [("check-metrics", "check_regression.py"), ("compute-metrics", "compute_metrics.py --newest")],
+)
+def test_the_regression_gate_is_computed_against_the_baseline_before(target: str, computes: str) -> None:
+    """The old one never really computed anything."""
+    (called,) = (run for run in commands(REPOSITORY / ".github/workflows/metrics.yml") if f"make {target} " in run)
+    assert 'BASELINE="$RUNNER_TEMP/metrics_baseline.json"' in called
+    make = ["make", "--dry-run", target, "BASELINE=before.json"]
+    printed = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf'scripts/{computes} --baseline "before\.json"', printed)
+
+
 def test_bills_of_materials_and_the_audit_are_of_every_lock_of_an_image() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     locks = re.findall(r"^LOCKS := (.*)$", makefile, flags=re.MULTILINE)[0].split()
-    assert sorted(locks) == sorted(path.parent.name for path in REPOSITORY.glob("*/requirements.lock"))
+    assert sorted(locks) == sorted(
+        str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("*/requirements*.lock")
+    )
     # Without it, a package that the service does not know counts as sound.
     assert 'pip-audit" --strict' in makefile
     assert commands(REPOSITORY / ".github/workflows/supply-chain.yml") == ["make sbom", "make audit"]

@@ -167,3 +167,26 @@ async def test_the_conditions_and_series_follow_what_pods_say(serving: Bench) ->
     assert (value("availabilityPercent"), value("p95Seconds")) == (90.0, 3.8)
     reasons = {obj["reason"] for (kind, _, _), obj in serving.api.objects.items() if kind == "Event"}
     assert {"LowAvailability", "HighLatency"} <= reasons
+
+
+async def test_the_drift_series_follow_too_and_a_silent_pod_is_counted(serving: Bench) -> None:
+    def value(figure: str) -> float | None:
+        labels = {"namespace": "sea", "name": "whales", "figure": figure}
+        return serving.metrics.registry.get_sample_value("cetacean_model_drift", labels)
+
+    (uid,) = serving.asked.answers
+    heard = replace(
+        serving.asked.answers[uid],
+        drift_stats={"n": 100, "alarms_total": 2, "score_mean": 0.75},
+        metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.75},
+        rejections={"not_a_marine_mammal": 15.0},
+    )
+    serving.asked.answers[uid] = heard
+    await serving.reconcile()
+    shown = [value(figure) for figure in ("samples", "mean", "baseline", "drop", "rejectionRate", "alarms")]
+    assert shown == [100.0, 0.75, 0.9, 0.15, 0.15, 2.0]
+    assert (value("podsScraped"), value("podsSilent")) == (1.0, 0.0)
+    serving.asked.answers[uid] = Scrape(error="no answer within 3 s")
+    await serving.reconcile()
+    assert (value("podsScraped"), value("podsSilent")) == (0.0, 1.0)
+    assert serving.condition("Drifting")["status"] == "True", "it is not over because nobody answers"
