@@ -72,3 +72,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   value: {{ .Values.leaderElection.retryPeriod | toJson | quote }}
 {{- end }}
 {{- end }}
+
+{{/* How an endpoint is scraped, from the values of a monitor. */}}
+{{- define "cetacean-operator.scrape" -}}
+path: /metrics
+interval: {{ .interval }}
+scrapeTimeout: {{ .scrapeTimeout }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

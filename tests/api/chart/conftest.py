@@ -14,6 +14,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts/cetacean-operator"
 
+ARM = {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}]}
 EVERYTHING: dict[str, Any] = {
     "replicas": 2,
     "watchNamespaces": ["team-a", "team-b"],
@@ -26,10 +27,12 @@ EVERYTHING: dict[str, Any] = {
     "priorityClassName": "system-cluster-critical",
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "sea", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [ARM]}}},
     "serviceAccount": {"annotations": {"role": "none"}},
     "metrics": {
         "service": {"annotations": {"a": "b"}},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "models": {"podMonitor": {"enabled": True, "metricRelabelings": [{"action": "labeldrop", "regex": "uid"}]}},
     },
     "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}], "apiServerPorts": [6443]},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,36 @@ def test_the_monitor_finds_the_metrics(render: Render) -> None:
     assert endpoint["honorLabels"] is True
 
 
+def test_the_pod_monitor_finds_the_metrics_without_a_service(render: Render) -> None:
+    values = {"metrics": {"service": {"enabled": False}, "podMonitor": {"enabled": True, "interval": "15s"}}}
+    rendered = render(values)
+    assert not rendered.of_kind("Service")
+    template, monitor = rendered.one("Deployment")["spec"]["template"], rendered.one("PodMonitor")
+    assert selects(monitor["spec"]["selector"]["matchLabels"], template["metadata"]["labels"])
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert (endpoint["interval"], endpoint["honorLabels"]) == ("15s", True)
+
+
+@pytest.mark.parametrize(
+    ("served", "selector"), [([], {"any": True}), (["a", "b"], {"matchNames": ["a", "b"]})], ids=["all", "two"]
+)
+def test_one_pod_monitor_is_for_all_models_that_are_served(
+    render: Render, served: list[str], selector: dict[str, Any]
+) -> None:
+    given = {"enabled": True, "relabelings": [{"targetLabel": "sea", "replacement": "north"}]}
+    spec = render({"watchNamespaces": served, "metrics": {"models": {"podMonitor": given}}}).one("PodMonitor")["spec"]
+    assert spec["namespaceSelector"] == selector
+    assert spec["selector"] == {"matchExpressions": [{"key": names.LABEL_MODEL, "operator": "Exists"}]}
+    (endpoint,) = spec["podMetricsEndpoints"]
+    assert endpoint["port"] == names.PORT_NAME
+    # As a ServiceMonitor's targets are named.
+    own, *others = endpoint["relabelings"]
+    label = re.sub(r"[^a-z]", "_", names.LABEL_MODEL)
+    assert own == {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "service"}
+    assert others == given["relabelings"]
+
+
 def test_alerts_keep_prometheus_own_templates(render: Render) -> None:
     groups = render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")["spec"]["groups"]
     files = sorted((CHART / "rules").glob("*.yaml"))
@@ -158,7 +189,7 @@ def test_each_dashboard_gets_a_config_map(render: Render) -> None:
     assert {name: text.strip() for name, text in held.items()} == {name: text.strip() for name, text in files.items()}
 
 
-@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"])
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"])
 def test_what_a_cluster_may_lack_is_off(render: Render, kind: str) -> None:
     assert not render().of_kind(kind)
 
