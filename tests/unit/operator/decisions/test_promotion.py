@@ -328,6 +328,31 @@ def test_the_next_mirroring_does_not_promote_it_again(change: dict[str, Any]) ->
     assert world.is_("Stalled")[0] == "True"
 
 
+def test_nor_does_a_registry_that_has_grown_meanwhile() -> None:
+    world = drifting()
+    second, third = entry("second", "b", metrics={"cetaceanScoreMean": 0.93}), entry("third", "c")
+    world.models(entry("first"), second, third, active="second")
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("RegistryDiverged") == ("True", "RolledBack")
+    world.activate("third")
+    world.settle()
+    assert world.deployed == "third"
+    assert world.is_("Ready")[0] == "True"
+
+
+def test_a_model_that_the_registry_forgot_is_gone_back_to() -> None:
+    second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
+    world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.models(second, active="second")
+    world.settle()
+    world.drift(0.7)
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("Stalled") == ("True", "RolledBack")
+
+
 def test_the_restored_model_is_not_rolled_back_in_turn() -> None:
     world = drifting()
     world.drift(0.5)
