@@ -142,6 +142,8 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra inference --extra openvino --override inference/debian-torch.overrides.txt \
 	  -o inference/requirements.lock pyproject.toml
+	@$(IMAGE_LOCK) --extra inference --extra openvino --extra mask --override inference/debian-torch.overrides.txt \
+	  --constraint inference/requirements.lock -o inference/requirements-mask.lock pyproject.toml
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 \
 	  --group supply-chain -o supply-chain.lock
 
@@ -149,19 +151,20 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 .PHONY: sbom audit
 # Tools that look at the locks from outside live in an environment of their own.
 SUPPLY := $(CETACEAN_CACHE)/supply-chain-$(shell sha256sum supply-chain.lock | cut -c1-16)
-LOCKS := operator inference
+LOCKS := operator/requirements.lock inference/requirements.lock inference/requirements-mask.lock
 $(SUPPLY)/done: | venv
 	@$(VENV)/bin/uv venv --quiet --clear --python "$(PYTHON)" "$(SUPPLY)"
 	@$(VENV)/bin/uv pip sync --quiet --python "$(SUPPLY)/bin/python" --require-hashes supply-chain.lock && touch "$@"
 
 sbom: $(SUPPLY)/done  ## a CycloneDX bill of materials for each image's Python packages, in dist/
 	@mkdir -p dist
-	@for lock in $(LOCKS); do "$(SUPPLY)/bin/cyclonedx-py" requirements "$$lock/requirements.lock" \
-	  --output-reproducible --output-format JSON --output-file "dist/$$lock.cdx.json" && echo "dist/$$lock.cdx.json"; done
+	@for lock in $(LOCKS); do bom="$${lock/\/requirements}"; bom="dist/$${bom%.lock}.cdx.json"; \
+	  "$(SUPPLY)/bin/cyclonedx-py" requirements "$$lock" \
+	  --output-reproducible --output-format JSON --output-file "$$bom" && echo "$$bom"; done
 
 audit: $(SUPPLY)/done  ## ask PyPI for known vulnerabilities of what the images hold; what it does not know is an error
 	@for lock in $(LOCKS); do "$(SUPPLY)/bin/pip-audit" --strict --require-hashes --disable-pip --progress-spinner off \
-	  --requirement "$$lock/requirements.lock" || exit 1; done
+	  --requirement "$$lock" || exit 1; done
 
 .PHONY: help
 help:  ## this list

@@ -67,7 +67,9 @@ class Detection(BaseModel):
     class_animal: str = Field(description="Id of the likeliest individual; empty when the gate rejects the picture.")
     id_animal: str = Field(description="Species of that individual, or `unknown`.")
     probability: float = Field(description="Of that individual, 0 to 1, rounded to 4 decimals.")
-    mask: str | None = Field(None, description="Base64, or null.")
+    mask: str | None = Field(
+        None, description="Where masks are made: the picture without its background, a PNG in base64. Else null."
+    )
     is_cetacean: bool = Field(description="Whether the gate takes the picture for one of a marine mammal.")
     cetacean_score: float = Field(description="The gate's score, 0 to 1, rounded to 4 decimals.")
     rejected: bool = Field(description="Whether the picture is not identified.")

@@ -11,9 +11,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
+from prometheus_client import Counter as Counted
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +22,7 @@ from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.drift import DriftMonitor
 from cetacean_inference.types import PassedOver
 
+MaskOutcome = Literal["made", "full", "late", "failed", "large"]
 RECENT: Final = 1000
 """How many requests availability and average latency look at."""
 PREFIX: Final = "cetacean_inference_"
@@ -91,6 +93,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
+        self._masks = Counted(
+            f"{PREFIX}masks",
+            "Masks asked for: made, or null because too many were waiting, it came late, failed, or was too large.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._passed_over = Gauge(
             f"{PREFIX}engine_passed_over",
             "1 for a faster engine that does not compute: absent, failed, or disagrees with torch-eager.",
@@ -132,6 +140,12 @@ class Metrics:
         """Note where the time of a picture went."""
         for stage, seconds in (("prepare", stages.prepare), ("queue", stages.queue), ("predict", stages.predict)):
             self._stages.labels(stage).observe(seconds)
+
+    def masked(self, outcome: MaskOutcome, *, seconds: float | None = None) -> None:
+        """Count what became of a mask, and note how long one that was made took."""
+        self._masks.labels(outcome).inc()
+        if seconds is not None:
+            self._stages.labels("mask").observe(seconds)
 
     def computed(self, size: int) -> None:
         """Note the size of a batch."""

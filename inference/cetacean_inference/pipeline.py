@@ -25,9 +25,9 @@ from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Candidate, Scores, ServedIdentity
-from cetacean_inference.weights.cache import Blob, WeightsCache
+from cetacean_inference.weights.cache import Blob
 from cetacean_inference.weights.fetch import Files, locate_all, open_cache
-from cetacean_inference.weights.verified import open_verified
+from cetacean_inference.weights.verified import Verified
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +116,10 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
     check_engine(settings.engine)
     files, cache = locate_all(settings), open_cache(settings)
     with ExitStack() as held:
+        verified = held.enter_context(Verified(cache))
         for blob in (files.checkpoint, files.gate_weights):
-            held.enter_context(open_verified(blob, cache))
-        individuals = _individuals(settings, files, cache, held)
+            verified.open(blob)
+        individuals = _individuals(settings, files, verified)
         with ExitStack() as until_compiled:
 
             def converted() -> ConvertedNetworks:
@@ -129,7 +130,7 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
             engine = choose_engine(
                 settings.engine,
                 converted=converted,
-                eager=lambda name, device: _eager(name, device, settings=settings, files=files, cache=cache),
+                eager=lambda name, device: _eager(name, device, settings=settings, files=files, verified=verified),
             )
         pipeline = NetworksPipeline(
             identity=_identity(settings, files.checkpoint, files.gate_weights, engine),
@@ -143,23 +144,19 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
     return pipeline
 
 
-def _individuals(settings: Settings, files: Files, cache: WeightsCache, held: ExitStack) -> tuple[tuple[str, str], ...]:
-    for blob in (files.classes, files.species):
-        held.enter_context(cache.hold(blob.sha256))
-    with open_verified(files.classes, cache) as stream:
-        classes = read_classes(stream, files.classes, known=settings.model.num_classes_active)
-    with open_verified(files.species, cache) as stream:
-        species = read_species(stream, files.species, classes=classes)
+def _individuals(settings: Settings, files: Files, verified: Verified) -> tuple[tuple[str, str], ...]:
+    classes = read_classes(verified.open(files.classes), files.classes, known=settings.model.num_classes_active)
+    species = read_species(verified.open(files.species), files.species, classes=classes)
     return tuple(zip(classes, species, strict=True))
 
 
-def _eager(name: NetworkName, device: Device, *, settings: Settings, files: Files, cache: WeightsCache) -> Computed:
+def _eager(name: NetworkName, device: Device, *, settings: Settings, files: Files, verified: Verified) -> Computed:
     import torch  # noqa: PLC0415 - takes seconds and memory
 
     from cetacean_inference.engines.eager import EagerEngine  # noqa: PLC0415 - imports torch
     from cetacean_inference.models.loading import load_network  # noqa: PLC0415 - imports torch
 
-    network, side = load_network(name, settings, files=files, cache=cache)
+    network, side = load_network(name, settings, files=files, verified=verified)
     return Computed(EagerEngine(torch.device(device)).compile(network), side)
 
 

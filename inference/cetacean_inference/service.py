@@ -15,6 +15,7 @@ from cetacean_inference.batching import Batcher, Scored
 from cetacean_inference.decision import Detection, corrupted, decide
 from cetacean_inference.drift import DriftMonitor
 from cetacean_inference.images import decode
+from cetacean_inference.masks import CutOut, Masks
 from cetacean_inference.metrics import Metrics
 from cetacean_inference.monitoring import Monitoring, MonitoringFile
 from cetacean_inference.refusals import Refused, UnusableImage
@@ -31,6 +32,7 @@ class _Loaded:
 
     identity: ServedIdentity
     batcher: Batcher[Any]
+    masks: Masks | None
 
 
 class Service:
@@ -63,20 +65,25 @@ class Service:
         """Whether new requests should come here."""
         return self.loaded and not self._draining
 
-    def begin(self, pipeline: Pipeline[Any]) -> None:
-        """Answer with this pipeline from now on; may be called in any thread."""
+    def begin(self, pipeline: Pipeline[Any], *, cut_out: CutOut | None = None) -> None:
+        """Answer with this pipeline from now on, and with masks if there is what makes them; called in any thread."""
         batcher = Batcher(
             pipeline,
             settings=self.settings.batching,
             metrics=self.metrics,
             retry_after=self.settings.http.retry_after_seconds,
         )
-        self._loaded = _Loaded(pipeline.identity, batcher)
-        served = pipeline.identity
+        settings, served = self.settings, pipeline.identity
+        masks = (
+            Masks(cut_out, settings=settings.mask, images=settings.images, metrics=self.metrics) if cut_out else None
+        )
+        self._loaded = _Loaded(served, batcher, masks)
         self.metrics.passed_over(served.passed_over)
         logger.info(
             "serving %s %s, sha256:%s, with %s", served.name, served.version, served.weights_sha256, served.engine
         )
+        if settings.gate.threshold == 0.0:
+            logger.warning("the gate's threshold is 0.0: every picture is taken for one of a marine mammal")
 
     def drain(self) -> None:
         """Be no longer ready; what is here, or comes all the same, is still answered."""
@@ -84,7 +91,11 @@ class Service:
 
     def close(self, *, timeout_seconds: float) -> bool:
         """Compute what is queued and end the threads; whether that was done in time."""
-        return self._loaded is None or self._loaded.batcher.close(timeout_seconds=timeout_seconds)
+        if self._loaded is None:
+            return True
+        if self._loaded.masks:
+            self._loaded.masks.close()
+        return self._loaded.batcher.close(timeout_seconds=timeout_seconds)
 
     def refresh_monitoring(self) -> None:
         """Look whether the monitoring file has changed."""
@@ -144,6 +155,17 @@ class Service:
         """
         scored = await self._batcher().score(self._loader(read))
         return self._answer(scored, image_ind)
+
+    async def with_mask(self, detection: Detection, read: Callable[[], bytes]) -> Detection:
+        """The same answer with a mask, where masks are made and the picture was identified.
+
+        Args:
+            detection: of the picture.
+            read: gives its bytes again; called in a thread.
+        """
+        if self._loaded is None or self._loaded.masks is None or detection.rejected:
+            return detection
+        return detection.model_copy(update={"mask": await self._loaded.masks.make(read)})
 
     async def predict_entry(self, read: Callable[[], bytes], *, image_ind: str) -> Detection:
         """Answer for a picture of an admitted archive; one that cannot be read is answered as corrupted.

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,12 +22,15 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
 THRESHOLD_FILE = "anti_fraud_threshold.yaml"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
+U2NET_URL = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2net.onnx"
+U2NET_SHA256 = "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"
 
 
 def _iso(value: object) -> object:
@@ -109,10 +112,10 @@ class FetchSettings(Section):
 class EngineSettings(Section):
     """What computes the models."""
 
-    name: Literal["auto", "torch-eager", "torch-inductor", "openvino"] = Field(
+    name: Literal["auto", "torch-eager", "openvino"] = Field(
         "auto",
         description="`auto` is the fastest that is there and agrees with `torch-eager`; one that is named is never "
-        "replaced. `torch-inductor` is refused so far.",
+        "replaced.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
     threads: int | None = Field(
@@ -175,6 +178,24 @@ class DriftSettings(Section):
     poll_seconds: float = Field(5.0, gt=0, description="How often the monitoring file is looked at.")
 
 
+class MaskSettings(Section):
+    """Pictures without their background, by rembg; the extra `cetacean[mask]`, which the usual image has not."""
+
+    enabled: bool = Field(False, description="Whether answers to single pictures hold a mask; needs `cetacean[mask]`.")
+    weights_url: Url = Field(U2NET_URL, description="U2-Net in ONNX, or one of its kin: u2netp, silueta.")
+    sha256: Sha256 = Field(U2NET_SHA256, description="Its digest; another URL needs another.")
+    timeout_seconds: float = Field(5.0, gt=0, description="Time for a mask, waiting included; then it is null.")
+    queue_size: int = Field(4, ge=1, description="Most masks under way or waiting; beyond it they are null.")
+    max_pixels: int = Field(16_000_000, ge=1, description="Largest width x height that gets a mask.")
+    threads: int = Field(1, ge=1, description="Threads that compute masks.")
+
+    @model_validator(mode="after")
+    def _the_digest_is_the_urls(self) -> Self:
+        if self.weights_url != U2NET_URL and self.sha256 == U2NET_SHA256:
+            raise ValueError(f"expected the sha256 of {self.weights_url} beside weights_url, got the default's")
+        return self
+
+
 class LogSettings(Section):
     """Log lines, on standard error."""
 
@@ -206,6 +227,7 @@ class Settings(BaseSettings):
     archives: ArchiveSettings = ArchiveSettings()
     batching: BatchingSettings = BatchingSettings()
     drift: DriftSettings = DriftSettings()
+    mask: MaskSettings = MaskSettings()
     log: LogSettings = LogSettings()
 
     weights_cache: Path = Field(Path("/var/cache/cetacean"), description="Content-addressed cache of weights.")
@@ -236,8 +258,8 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            InitSettingsSource(settings_cls, _threshold(directory / THRESHOLD_FILE)),
-            InitSettingsSource(settings_cls, _read_mapping(directory / SETTINGS_FILE)),
+            InitSettingsSource(settings_cls, read_threshold(directory / THRESHOLD_FILE)),
+            InitSettingsSource(settings_cls, read_mapping(directory / SETTINGS_FILE)),
         )
 
 
@@ -250,30 +272,13 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}{_got(e)}" for e in error.errors(include_url=False))
         raise ConfigInvalid("; ".join(problems)) from error
     except SettingsError as error:
         raise ConfigInvalid(f"{error}: {error.__cause__}") from error
 
 
-def _threshold(path: Path) -> dict[str, Any]:
-    """Take what the service needs from the old service's calibration file; the rest is the calibration report."""
-    content = _read_mapping(path)
-    if content and "threshold" not in content:
-        raise ConfigInvalid(f"{path}: expected a key 'threshold', got {sorted(map(str, content))}")
-    gate = {key: content[key] for key in ("threshold", "calibrated_at") if key in content}
-    return {"gate": gate} if gate else {}
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigInvalid(f"{path}: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigInvalid(f"{path}: expected a mapping, got {type(content).__name__}")
-    return content
+def _got(error: ErrorDetails) -> str:
+    """What came, where pydantic's message does not say it."""
+    plain = isinstance(error["input"], str | int | float) and error["type"] != "value_error"
+    return f", got {error['input']!r}" if plain else ""

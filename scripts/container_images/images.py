@@ -44,16 +44,17 @@ class Image:
                     yield path
 
 
-def _of_repository(name: str, root: Path, folder: str, package: str) -> Image:
+def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: str | None = None) -> Image:
     return Image(
         name=name,
         dockerfile=root / folder / "Dockerfile",
         context=root,
         sources=(
-            root / folder / "requirements.lock",
+            root / folder / (f"requirements-{extras}.lock" if extras else "requirements.lock"),
             root / "models/cetacean_registry",
             root / folder / package,
         ),
+        build_args=(("EXTRAS", extras),) if extras else (),
     )
 
 
@@ -65,4 +66,15 @@ def images(root: Path) -> dict[str, Image]:
     }
 
 
-IMAGES = images(Path(__file__).resolve().parent.parent.parent)
+def images_with_extras(root: Path) -> dict[str, Image]:
+    """Those that hold more than is usual: built only when they are named."""
+    return {
+        "inference-mask": _of_repository(
+            "cetacean-inference-mask", root, "inference", "cetacean_inference", extras="mask"
+        )
+    }
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+IMAGES = images(ROOT)
+NAMED_IMAGES = IMAGES | images_with_extras(ROOT)

@@ -29,6 +29,7 @@ from cetacean_inference.logs import configure
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.weights.fetch import locate_all, open_cache
+from cetacean_inference.weights.verified import Verified
 
 CANNOT_GO_ON: Final = 3
 """Exit status when the weights cannot be used at all, by whatever engine."""
@@ -43,16 +44,17 @@ def convert(settings: Settings, directory: Path) -> None:
         errors.CannotGoOn: with the reason.
         EngineAbsent: when OpenVINO is not there.
     """
-    files, cache = locate_all(settings), open_cache(settings)
+    files = locate_all(settings)
     recorded: dict[NetworkName, Recorded] = {}
-    for name in get_args(NetworkName):
-        network, side = load_network(name, settings, files=files, cache=cache)
-        file = directory / f"{name}.xml"
-        answers = eager_answers(name, network, side=side)
-        save(network, file, side=side)
-        recorded[name] = Recorded.of(file, side=side, answers=answers)
-        del network
-        release_memory()
+    with Verified(open_cache(settings)) as verified:
+        for name in get_args(NetworkName):
+            network, side = load_network(name, settings, files=files, verified=verified)
+            file = directory / f"{name}.xml"
+            answers = eager_answers(name, network, side=side)
+            save(network, file, side=side)
+            recorded[name] = Recorded.of(file, side=side, answers=answers)
+            del network
+            release_memory()
     Record(made_from=origin(settings, files), networks=recorded).write(directory)
 
 

@@ -36,8 +36,14 @@ def prediction_router(service: Service) -> APIRouter:
         if not kind.startswith("image/"):
             raise Refused(415, f"expected a file of type image/*, got {kind or 'none'}")
         check_size(file.size or 0, settings.images)
+
+        def read() -> bytes:
+            file.file.seek(0)
+            return file.file.read()
+
         async with _within(settings.http.timeout_seconds):
-            return await service.predict(file.file.read, image_ind=clean_name(file.filename or ""))
+            detection = await service.predict(read, image_ind=clean_name(file.filename or ""))
+        return await service.with_mask(detection, read)
 
     async def predict_batch(
         archive: Annotated[UploadFile, File(description="A zip archive of pictures.")], response: Response

@@ -23,6 +23,7 @@ import uvicorn
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
 from cetacean_inference.logs import configure
+from cetacean_inference.masks import CutOut
 from cetacean_inference.priority import give_way
 from cetacean_inference.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
@@ -128,7 +129,9 @@ class _Loading(threading.Thread):
     def run(self) -> None:
         give_way()  # the threads that compute are started from here
         try:
-            self._service.begin(self._load(self._service.settings))
+            settings = self._service.settings
+            cut_out = _load_cut_out(settings)  # first: what is missing for it is known at once
+            self._service.begin(self._load(settings), cut_out=cut_out)
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
             self.failure = error
             self._server.should_exit = True
@@ -153,6 +156,14 @@ def _load_pipeline(settings: Settings) -> Pipeline[Any]:
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - torch takes seconds, in which we answer
 
     return load_pipeline(settings)
+
+
+def _load_cut_out(settings: Settings) -> CutOut | None:
+    if not settings.mask.enabled:
+        return None
+    from cetacean_inference.remover import load_remover  # noqa: PLC0415 - as above
+
+    return load_remover(settings)
 
 
 def _end_now(status: int) -> NoReturn:

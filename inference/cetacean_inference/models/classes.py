@@ -41,14 +41,14 @@ def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...
 
 
 def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The species of each of `classes`, in their order; closes the stream.
+    """The species of each of `classes`, in their order.
 
     Raises:
         ClassesMismatch: when a class has no species, or two.
     """
     try:
-        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-            species = _species_by_individual(csv.DictReader(text), blob)
+        text = io.StringIO(stream.read().decode("utf-8-sig"), newline="")
+        species = _species_by_individual(csv.DictReader(text), blob)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ClassesMismatch(f"{blob.url}: expected CSV in UTF-8, got: {error}") from error
     if missing := [name for name in classes if name not in species]:

@@ -68,6 +68,8 @@ def fetch_all(settings: Settings) -> Files:
         gate_weights = fetch(gate_url(settings.gate), sha256=settings.gate.sha256, cache=cache, settings=options)
     except (WeightsNotFound, WeightsUnreachable) as error:
         raise GateUnavailable(str(error)) from error
+    if settings.mask.enabled:
+        fetch(settings.mask.weights_url, sha256=settings.mask.sha256, cache=cache, settings=options)
     return Files(checkpoint, classes, species, gate_weights, gate_config)
 
 
@@ -87,6 +89,15 @@ def locate_all(settings: Settings) -> Files:
     except WeightsNotFound as error:
         raise GateUnavailable(str(error)) from error
     return Files(checkpoint, classes, species, gate_weights, gate_config)
+
+
+def locate_mask(settings: Settings) -> Blob:
+    """The same for what makes masks.
+
+    Raises:
+        WeightsNotFound: when it is not there.
+    """
+    return _locate(settings.mask.weights_url, settings.mask.sha256, open_cache(settings))
 
 
 def fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings) -> Blob:

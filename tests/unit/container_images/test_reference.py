@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from container_images import IMAGES, Image
+from container_images import IMAGES, NAMED_IMAGES, Image
 
 BASE = "debian:trixie-slim"
 
@@ -97,7 +97,24 @@ def test_the_folder_it_lies_in_does_not(image: Image, tmp_path: Path) -> None:
     assert Image(image.name, moved / "operator/Dockerfile", moved, sources).reference(BASE) == before
 
 
-@pytest.mark.parametrize("name", ["operator", "inference"])
+@pytest.mark.parametrize("name", ["operator", "inference", "inference-mask"])
 def test_a_reference_names_this_machine(name: str) -> None:
-    assert re.fullmatch(rf"localhost/cetacean-{name}:[0-9a-f]{{12}}", IMAGES[name].reference(BASE))
-    assert all(source.exists() for source in IMAGES[name].sources)
+    assert re.fullmatch(rf"localhost/cetacean-{name}:[0-9a-f]{{12}}", NAMED_IMAGES[name].reference(BASE))
+    assert all(source.exists() for source in NAMED_IMAGES[name].sources)
+
+
+def test_what_makes_masks_is_in_an_image_of_its_own() -> None:
+    assert "inference-mask" not in IMAGES
+    usual, larger = ({path.name for path in NAMED_IMAGES[name].sources} for name in ("inference", "inference-mask"))
+    assert usual ^ larger == {"requirements.lock", "requirements-mask.lock"}
+    assert NAMED_IMAGES["inference-mask"].build_args == (("EXTRAS", "mask"),)
+
+
+def test_what_makes_masks_changes_nothing_else_of_the_image() -> None:
+    folder = IMAGES["inference"].context / "inference"
+    usual, larger = (
+        dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (folder / name).read_text(), flags=re.MULTILINE))
+        for name in ("requirements.lock", "requirements-mask.lock")
+    )
+    assert usual.items() < larger.items()
+    assert "rembg" in larger.keys() - usual.keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -18,11 +18,12 @@ from tiny_weights import KNOWN, sections, sha256
 from cetacean_inference import cli
 from cetacean_inference.engines import choice
 from cetacean_inference.engines.base import EngineAbsent
-from cetacean_inference.errors import CannotGoOn, ConfigInvalid, GateUnavailable, WeightsNotFound
+from cetacean_inference.errors import CannotGoOn, ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings
-from cetacean_inference.weights.fetch import fetch_all
+from cetacean_inference.weights.cache import digest_of
+from cetacean_inference.weights.fetch import fetch_all, open_cache
 
 SettingsOf = Callable[..., Settings]
 
@@ -115,6 +116,34 @@ def test_serving_needs_no_server(settings_of: SettingsOf, server: FileServer) ->
     assert server.requests.total() == asked
 
 
+def test_each_file_is_hashed_once_before_it_serves(
+    settings_of: SettingsOf, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of()
+    fetch_all(settings)
+    hashed: list[str] = []
+
+    def noting(stream: IO[bytes]) -> str:
+        hashed.append(digest_of(stream))
+        return hashed[-1]
+
+    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", noting)
+    load_pipeline(settings).close()
+    assert sorted(hashed) == sorted(sha256(path) for path in weights.iterdir())
+
+
+@pytest.mark.parametrize("name", ["tiny.ckpt", "encoder_classes.npy", "species_map.csv", "gate.pt", "gate.json"])
+def test_what_was_damaged_in_the_cache_is_not_served(settings_of: SettingsOf, weights: Path, name: str) -> None:
+    settings = settings_of()
+    fetch_all(settings)
+    blob = open_cache(settings).find(sha256(weights / name))
+    assert blob is not None
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes() + b"\0")
+    with pytest.raises(DigestMismatch, match=rf"{name}: expected sha256:{blob.name}, got sha256:"):
+        load_pipeline(settings)
+
+
 def test_weights_that_were_not_fetched(settings_of: SettingsOf) -> None:
     with pytest.raises(WeightsNotFound, match="run fetch first"):
         load_pipeline(settings_of())
@@ -128,8 +157,11 @@ def test_a_gate_that_was_not_fetched(settings_of: SettingsOf) -> None:
 
 
 def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> None:
-    with pytest.raises(ConfigInvalid, match="expected one of auto, torch-eager, openvino, got torch-inductor"):
-        load_pipeline(settings_of(engine={"name": "torch-inductor"}))
+    with pytest.raises(
+        ConfigInvalid,
+        match=r"^engine\.name: Input should be 'auto', 'torch-eager' or 'openvino', got 'torch-inductor'$",
+    ):
+        settings_of(engine={"name": "torch-inductor"})
 
 
 def test_the_fastest_engine_answers_as_the_reference_does(settings_of: SettingsOf, tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""Pictures without their background, as the old service's `mask`: an extra that is off unless asked for.
+
+A mask is worth less than an answer: one that fails, comes late or has too many before it is null.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from PIL import Image
+
+from cetacean_inference.images import decode
+from cetacean_inference.metrics import MaskOutcome, Metrics
+from cetacean_inference.priority import give_way
+from cetacean_inference.settings import ImageSettings, MaskSettings
+
+logger = logging.getLogger(__name__)
+
+COMPRESSION: Final = 1
+"""Of PNG, 1 to 9: usual is 6, which takes more than twice as long to save a sixth of the bytes."""
+
+CutOut = Callable[[Image.Image], Image.Image]
+"""An RGB picture to the same in RGBA, its background transparent; called by one thread at a time."""
+
+
+class Masks:
+    """Makes masks beside the model, one at a time.
+
+    Args:
+        cut_out: makes one.
+        settings: bounds of masks.
+        images: bounds of pictures.
+        metrics: where it is counted what became of them.
+    """
+
+    def __init__(self, cut_out: CutOut, *, settings: MaskSettings, images: ImageSettings, metrics: Metrics) -> None:
+        self._cut_out = cut_out
+        self._settings = settings
+        self._images = images
+        self._metrics = metrics
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mask", initializer=give_way)
+        self._under_way: set[Future[str | None]] = set()
+
+    async def make(self, read: Callable[[], bytes]) -> str | None:
+        """The picture in PNG with its background transparent, in base64; None when there is none within the bounds.
+
+        Args:
+            read: gives the bytes of a picture that could be read before; called in a thread.
+        """
+        if len(self._under_way) >= self._settings.queue_size:
+            self._without("full", f"{len(self._under_way)} are under way")
+            return None
+        begun = time.monotonic()
+        job = self._thread.submit(self._encoded, read)
+        self._under_way.add(job)
+        job.add_done_callback(self._under_way.discard)
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                mask = await asyncio.wrap_future(job)
+        except TimeoutError:
+            self._without("late", f"it took more than {self._settings.timeout_seconds:g} s")
+            return None
+        except Exception as error:  # noqa: BLE001 - the answer is whole without a mask
+            self._without("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            return None
+        if mask is None:
+            self._without("large", f"the picture has more than {self._settings.max_pixels} pixels")
+        else:
+            self._metrics.masked("made", seconds=time.monotonic() - begun)
+        return mask
+
+    def close(self) -> None:
+        """Make no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _encoded(self, read: Callable[[], bytes]) -> str | None:
+        image = decode(read(), self._images)
+        if image.width * image.height > self._settings.max_pixels:
+            return None
+        buffer = io.BytesIO()
+        self._cut_out(image).save(buffer, "PNG", compress_level=COMPRESSION)
+        return base64.b64encode(buffer.getbuffer()).decode("ascii")
+
+    def _without(self, outcome: MaskOutcome, why: str) -> None:
+        self._metrics.masked(outcome)
+        logger.info("no mask: %s", why)
