@@ -23,6 +23,7 @@ from workspace import MissingError
 MODULES = Path(__file__).with_name("modules")
 GO_NEEDED = (1, 26)
 _PARALLEL = 2
+_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 
 
@@ -157,9 +158,7 @@ class _Builder:
         title = f"building {module.name}"
         packages = len(self._run(module, ["list", "-deps", *module.tag_flags, module.target]))
         self.bars.begin(title, packages, "packages")
-        output = self._layout.bin / f".partial-{module.name}"
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir()
+        output = _emptied(self._layout.bin / f".partial-{module.name}")
         done = 0
 
         def count(line: str) -> None:
@@ -174,18 +173,23 @@ class _Builder:
         self.bars.end(title, packages)
 
     def _run(self, module: Module, arguments: list[str], each: Callable[[str], None] | None = None) -> list[str]:
-        """Run Go in the module's folder, its output in a log; return the lines."""
+        """Run Go in the module's folder, its output in a log; return the lines.
+
+        Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
+        was interrupted leaves them there.
+        """
         if self._stopped:
             raise ClusterError(f"building {module.name}: stopped")
         self._layout.build_logs.mkdir(parents=True, exist_ok=True)
         log = self._layout.build_logs / f"{module.name}.log"
         lines = []
+        work = _emptied(self._layout.bin / f".work-{module.name}")
         with (
             log.open("w", encoding="utf-8") as output,
             subprocess.Popen(
                 ["go", *arguments],
                 cwd=module.folder,
-                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"},
+                env={**os.environ, **_ENVIRONMENT, "GOTMPDIR": str(work)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -198,10 +202,17 @@ class _Builder:
                 if each is not None:
                     each(line)
         self._running.discard(process)
+        shutil.rmtree(work, ignore_errors=True)
         if process.returncode != 0:
             raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
         # Downloads are told among the rest.
         return [line for line in lines if not line.startswith("go: ")]
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
 
 
 def _install(module: Module, output: Path, layout: Layout) -> None:

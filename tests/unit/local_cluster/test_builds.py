@@ -26,6 +26,7 @@ case "$1" in
   list) printf 'a\\nb\\nc\\n' ;;
   build)
     echo run >> "$LOG"
+    mkdir "$GOTMPDIR/go-build1"
     while [ "$1" != -o ]; do shift; done
     echo 'go: downloading something'; echo a; echo b
     for name in $MADE; do echo "program $name" > "$2$name"; done
@@ -61,6 +62,7 @@ def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
     assert (layout.bin / "one").read_text() == "program one\n"
     assert (layout.bin / "two").exists()
     assert _runs(log) == 1
+    assert not list(layout.bin.rglob("go-build*"))
 
 
 def test_what_is_built_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
@@ -110,6 +112,7 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
         ensure_built([module], layout)
     assert not (layout.bin / "one").exists()
     assert _runs(log) == 1
+    assert not list(layout.bin.rglob("go-build*"))
 
 
 @pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not say its version")])
