@@ -57,8 +57,9 @@ def converted_networks(
             if found := _kept(cache, name, made_from, while_serving):  # by another pod, meanwhile
                 return found
             # What is read is smaller than what it is read from: names, optimiser states, the text tower are left out.
-            cache.make_room(sum(blob.path.stat().st_size for blob in (files.checkpoint, files.gate_weights)), what=name)
+            needed = sum(blob.path.stat().st_size for blob in (files.checkpoint, files.gate_weights))
             with cache.staged(name) as directory:
+                cache.make_room(needed, what=name)
                 _convert(settings, directory)
         if found := _kept(cache, name, made_from, while_serving):
             return found

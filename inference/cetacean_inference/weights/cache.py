@@ -9,7 +9,7 @@
 
 A process that serves from a blob, or from a directory of what was derived, holds a shared flock on it; eviction takes
 only what it can lock exclusively and what nobody used for a while (between an init container's fetch and the start of
-the server nobody holds the lock).
+the server nobody holds the lock). All that takes room counts against the limit, what was left half done, too.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class _Entry:
     lock: Path
     size: int
     used_at: float
+    abandoned: bool = False
+    """Whether it is half done: the lock is then that of whoever works on it, and stays."""
 
 
 def digest_of(stream: IO[bytes]) -> str:
@@ -79,8 +81,8 @@ class WeightsCache:
 
     Args:
         root: the directory; made when missing.
-        limit_bytes: size of all blobs together beyond which those unused longest are evicted.
-        keep_seconds: blobs used more recently than this are never evicted.
+        limit_bytes: size of all files together beyond which those unused longest are evicted.
+        keep_seconds: files used more recently than this are never evicted.
     """
 
     def __init__(self, root: Path, *, limit_bytes: int, keep_seconds: float) -> None:
@@ -226,24 +228,32 @@ class WeightsCache:
         return stream
 
     def _evictable(self) -> Iterator[_Entry]:
+        for path, lock, dated, abandoned in self._kept():
+            with contextlib.suppress(FileNotFoundError):  # another pod has just taken or finished it
+                yield _Entry(path, lock, _size(path), dated.stat().st_mtime, abandoned)
+
+    def _kept(self) -> Iterator[tuple[Path, Path, Path, bool]]:
+        """All that takes room: its path, its lock, what tells its age, and whether it is half done."""
         for path in self._blobs.iterdir():
-            status = path.stat()
-            yield _Entry(path, path, status.st_size, status.st_mtime)
-        for record in self.derived.glob(f"*/{RECORD_FILE}"):
-            size = sum(path.stat().st_size for path in record.parent.iterdir())
-            yield _Entry(record.parent, record, size, record.stat().st_mtime)
+            yield path, path, path, False
+        for path in self.derived.iterdir():
+            record = path / RECORD_FILE if path.is_dir() else path
+            yield path, record, record, False
+        for path in self._incomplete.iterdir():
+            key = _name(path.name) if path.is_dir() else path.stem
+            yield path, self._locks / f"{key}.lock", path, True
 
     def _evict(self, entry: _Entry) -> bool:
         if entry.path.name in self._mine or time.time() - entry.used_at < self._keep_seconds:
             return False
         try:
-            with entry.lock.open("rb") as stream:
+            with entry.lock.open("ab" if entry.abandoned else "rb") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                entry.lock.unlink()
+                if not entry.abandoned:
+                    entry.lock.unlink()
+                _remove(entry.path)
         except OSError as error:
             return error.errno == errno.ENOENT  # another pod evicted it; anything else: held, or no locks here
-        if entry.path != entry.lock:
-            shutil.rmtree(entry.path, ignore_errors=True)
         return True
 
     def _free(self) -> int:
@@ -261,6 +271,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = Path(stream.name)
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of a directory's files."""
+    return sum(inner.stat().st_size for inner in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _name(key: str) -> str:

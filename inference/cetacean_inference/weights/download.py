@@ -179,6 +179,7 @@ class Download:
             with source.open("rb") as origin:
                 size = source.stat().st_size
                 self._bound(size)
+                self.drop()
                 self._reserve(size)
                 with self._partial.open("wb") as stream:
                     while chunk := origin.read(CHUNK):

@@ -143,6 +143,55 @@ def test_what_was_derived_stays_while_it_is_used(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
+def test_small_files_that_were_derived_count_and_go_like_the_rest(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    texts = cache.derived / "text-embeddings.safetensors"
+    texts.write_bytes(b"x" * 300)
+    os.utime(texts, (0, 0))
+    digest = adopt(cache, b"x" * 300)
+    opened(tmp_path).make_room(400, what="new")
+    assert (texts.exists(), blobs(tmp_path)) == (True, {digest})
+    opened(tmp_path).make_room(500, what="new")
+    assert (texts.exists(), blobs(tmp_path)) == (False, {digest})
+
+
+def leave_half_done(cache: WeightsCache, key: str, *, age: float = 1000.0) -> Path:
+    """300 bytes of a download that was interrupted."""
+    partial = cache.partial(key)
+    partial.write_bytes(b"x" * 300)
+    when = partial.stat().st_mtime - age
+    os.utime(partial, (when, when))
+    return partial
+
+
+def test_what_was_left_half_done_counts_and_goes_like_the_rest(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    download = leave_half_done(cache, "https://weights.test/a")
+    staging = tmp_path / "incomplete" / "networks-a"
+    staging.mkdir()
+    (staging / "gate.bin").write_bytes(b"x" * 300)
+    os.utime(staging, (0, 0))
+    opened(tmp_path).make_room(400, what="new")
+    assert download.exists()
+    assert staging.exists()
+    opened(tmp_path).make_room(401, what="new")
+    assert (staging.exists(), download.exists()) == (False, True)
+    opened(tmp_path).make_room(701, what="new")
+    assert not download.exists()
+
+
+def test_what_is_being_downloaded_stays(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    download = leave_half_done(cache, "https://weights.test/a")
+    with cache.lock("https://weights.test/a", timeout_seconds=1), pytest.raises(CacheFull):
+        opened(tmp_path).make_room(701, what="new")
+    assert download.exists()
+    fresh = leave_half_done(cache, "https://weights.test/b", age=1)
+    with pytest.raises(CacheFull):
+        opened(tmp_path, keep_seconds=60).make_room(999, what="new")
+    assert fresh.exists()
+
+
 def test_what_is_half_derived_is_not_there(tmp_path: Path) -> None:
     cache = opened(tmp_path)
     with pytest.raises(IsADirectoryError), cache.staged("networks-a") as staging:
