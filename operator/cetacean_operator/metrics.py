@@ -49,6 +49,12 @@ class Metrics:
         self.watch_age = Gauge(
             f"{_PREFIX}_watch_age_seconds", "Time since a watch last carried anything.", ["resource"], registry=r
         )
+        self.watch_faults = Counter(
+            f"{_PREFIX}_watch_faults_total",
+            "Watches that had to be begun anew, by why: Cut, TornEvent, ErrorEvent, Expired or Refused.",
+            ["resource", "reason"],
+            registry=r,
+        )
         self.relists = Counter(
             f"{_PREFIX}_relists_total", "Full listings that repaired the cache.", ["resource"], registry=r
         )

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     probes_port: int = Field(default=8081, ge=0, le=65535, description="Port of the probes.")
     metrics_port: int = Field(default=8080, ge=0, le=65535, description="Port of the metrics.")
     queue_age_limit: float = Field(default=300.0, gt=0, description="Liveness fails beyond it.")
-    watch_age_limit: float = Field(default=300.0, gt=0, description="Liveness fails beyond it.")
+    watch_age_limit: float = Field(default=300.0, ge=2, description="Liveness fails beyond it.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."

@@ -14,7 +14,8 @@ from prometheus_client import start_http_server
 
 from cetacean_operator.api import names
 from cetacean_operator.handlers import probes
-from cetacean_operator.handlers.watch import WatchAges, registry_for, settings_for
+from cetacean_operator.handlers.streams import Streams, WatchAges
+from cetacean_operator.handlers.watch import registry_for, settings_for
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import kube as api
 from cetacean_operator.reconciler.announcer import Announcer
@@ -106,6 +107,7 @@ class Operator:
             on_service_monitors=self._on_service_monitors,
         )
         self.ages = WatchAges(metrics)
+        self.streams = Streams(self.ages, metrics, on_gap=self.resync.fill)
         self.listed = False
         self.watching = asyncio.Event()
 
@@ -113,9 +115,9 @@ class Operator:
         """Say what the process should be restarted for."""
         if (age := self.queue.oldest()) > self.settings.queue_age_limit:
             return f"the queue is stuck: a resource has waited for {age:.0f} s"
-        plural, age = self.ages.oldest()
+        watch, age = self.ages.oldest()
         if age > self.settings.watch_age_limit:
-            return f"the watch of {plural} has been silent for {age:.0f} s"
+            return f"the watch of {watch} has been silent for {age:.0f} s"
         return None
 
     def unready(self) -> str | None:
@@ -146,6 +148,8 @@ class Operator:
             store=self.store,
             queue=self.queue,
             ages=self.ages,
+            streams=self.streams,
+            namespaces=self.settings.namespaces,
             service_monitors=self.observer.service_monitors,
         )
         # kopf's own guess asks for the user's name, and a container's user has none. Its type is not public.

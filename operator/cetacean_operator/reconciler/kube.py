@@ -243,10 +243,9 @@ class Kube:
             raise
         return any(found["name"] == resource.plural for found in answer.get("resources", ()))
 
-    def session(self, trace: aiohttp.TraceConfig, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """Return a session to the same server with the same, always fresh, credentials.
 
         Watches hold a connection each for hours, so the number of connections is not bounded.
         """
-        middlewares = (self._connection.authorize, *middlewares)
-        return self._connection.session(limit=0, middlewares=middlewares, trace_configs=[trace])
+        return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))

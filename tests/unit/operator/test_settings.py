@@ -49,6 +49,7 @@ def test_the_pod_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROBES_PORT", "70000"),
         ("LEASE_RENEW_DEADLINE", "15"),  # as long as the lease itself: two could lead
         ("LEASE_RETRY_PERIOD", "9"),
+        ("WATCH_AGE_LIMIT", "1"),  # a quiet watch could not show in time that it lives
     ],
 )
 def test_what_cannot_be(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

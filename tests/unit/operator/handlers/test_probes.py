@@ -9,9 +9,9 @@ from virtual_time import VirtualClock
 
 from cetacean_operator.handlers import probes
 from cetacean_operator.handlers.operator import Operator
-from cetacean_operator.handlers.watch import WatchAges
+from cetacean_operator.handlers.streams import WatchAges
 from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.kube import Kube
+from cetacean_operator.reconciler.kube import PODS, Kube
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.settings import Settings
 
@@ -59,7 +59,7 @@ async def test_a_queue_that_nobody_serves_is_unhealthy(operator: Operator) -> No
 async def test_a_watch_that_is_silent_is_unhealthy(operator: Operator) -> None:
     clock = VirtualClock()
     operator.ages = WatchAges(Metrics(), clock.time)
-    operator.ages.expect("pods")
+    operator.ages.expect(PODS, None)
     clock.advance(61)
     assert operator.unhealthy() == "the watch of pods has been silent for 61 s"
     operator.listed = True

@@ -1,0 +1,264 @@
+"""Whatever happens to a watch, kopf sees one that has ended or a past that is gone, and begins anew."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from virtual_time import VirtualClock
+from yarl import URL
+
+from cetacean_operator.handlers.streams import Streams, WatchAges
+from cetacean_operator.metrics import Metrics
+from cetacean_operator.reconciler.kube import MODELS, PODS, Resource
+
+Chunk = bytes | Exception
+WATCH = "/api/v1/pods?watch=true&resourceVersion=7&timeoutSeconds=60"
+LIST = "/api/v1/pods"
+
+
+def event(kind: str = "MODIFIED", /, **what: Any) -> bytes:
+    return json.dumps({"type": kind, "object": what}, separators=(",", ":")).encode() + b"\n"
+
+
+def error(code: int, reason: str = "InternalError") -> bytes:
+    return event("ERROR", kind="Status", code=code, reason=reason, message="etcd has no leader")
+
+
+@dataclass
+class Api:
+    """An API server, asked through the middleware."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    metrics: Metrics = field(default_factory=Metrics)
+    asked: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    gaps: list[tuple[Resource, str | None]] = field(default_factory=list)
+    lasting: float = 60.0
+    """Seconds that a watch takes."""
+
+    def __post_init__(self) -> None:
+        self.ages = WatchAges(self.metrics, self.clock.time)
+        self.ages.expect(PODS, None)
+        self.streams = Streams(self.ages, self.metrics, on_gap=self._on_gap, clock=self.clock.time, sleep=self._sleep)
+
+    def _on_gap(self, resource: Resource, namespace: str | None) -> None:
+        self.gaps.append((resource, namespace))
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    async def ask(self, url: str, *statuses: int, chunks: Iterable[Chunk] = ()) -> aiohttp.ClientResponse:
+        """Ask; the answers have these statuses, one after the other."""
+        left = iter(statuses or (200,))
+
+        async def handler(request: Any) -> Any:
+            self.asked.append(request.url.query_string)
+            content = SimpleNamespace(iter_chunked=lambda _: self._carry(chunks), total_bytes=5)
+            return SimpleNamespace(status=next(left), reason="so", content=content, release=lambda: None)
+
+        request = cast(aiohttp.ClientRequest, SimpleNamespace(url=URL(f"http://x{url}")))
+        return await self.streams(request, handler)
+
+    async def _carry(self, chunks: Iterable[Chunk]) -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+        self.clock.advance(self.lasting)
+
+    async def watch(self, *chunks: Chunk) -> bytes:
+        """What kopf reads of a watch that carries these chunks and ends."""
+        response = await self.ask(WATCH, chunks=chunks)
+        return b"".join([chunk async for chunk in response.content.iter_chunked(1 << 20)])
+
+    def counted(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The values of a counter."""
+        return {
+            tuple(sample.labels[label] for label in labels): sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"cetacean_operator_{name}_total"
+        }
+
+    def faults(self) -> dict[tuple[str, ...], float]:
+        return self.counted("watch_faults", "resource", "reason")
+
+
+def gone(told: bytes) -> bool:
+    """Whether kopf takes it for a past that is gone."""
+    last = json.loads(told.splitlines()[-1])
+    return (last["type"], last["object"]["code"]) == ("ERROR", 410)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@given(
+    texts=st.lists(st.text(max_size=5), max_size=5),
+    cuts=st.lists(st.integers(0, 300), max_size=6),
+    half=st.binary(max_size=20).filter(lambda tail: b"\n" not in tail),
+)
+async def test_whole_events_pass_and_a_half_one_does_not(texts: list[str], cuts: list[int], half: bytes) -> None:
+    api, whole = Api(), b"".join(event(text=text) for text in texts)
+    sent = whole + half
+    places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    told = await api.watch(*(sent[begin:end] for begin, end in itertools.pairwise(places)))
+    assert told == whole
+    assert api.faults() == ({("pods", "TornEvent"): 1.0} if half else {})
+
+
+@pytest.mark.parametrize("line", [b"upstream timed out\n", b'{"type": "MODI\n', b'{"type": "ERROR", }\n'])
+async def test_what_is_no_event_ends_the_watch(api: Api, line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    assert await api.watch(event(), line, event()) == event()
+    assert api.faults() == {("pods", "TornEvent"): 1.0}
+    (record,) = caplog.records
+    assert (record.__dict__["resource"], record.__dict__["reason"]) == ("pods", "TornEvent")
+    assert record.levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("fault", [aiohttp.ClientPayloadError("cut"), aiohttp.ServerDisconnectedError(), OSError(5)])
+async def test_a_connection_that_breaks_ends_the_watch(api: Api, fault: Exception) -> None:
+    assert await api.watch(event(), b'{"type": "MODI', fault) == event()
+    assert api.faults() == {("pods", "Cut"): 1.0}
+
+
+@pytest.mark.parametrize(("code", "reason"), [(500, "ErrorEvent"), (504, "ErrorEvent"), (410, "Expired")])
+async def test_an_error_event_makes_it_list_anew(api: Api, code: int, reason: str) -> None:
+    told = await api.watch(event(text="before") + error(code) + event(text="after"))
+    assert told.startswith(event(text="before"))
+    assert gone(told)
+    assert b"after" not in told
+    assert api.faults() == {("pods", reason): 1.0}
+
+
+async def test_an_error_event_of_another_make(api: Api) -> None:
+    assert gone(await api.watch(b'{"object": null, "type": "ERROR"}\n'))
+
+
+async def test_an_object_may_speak_of_errors(api: Api) -> None:
+    spoken = event(text="ERROR", type="ERROR")
+    assert await api.watch(spoken) == spoken
+    assert api.faults() == {}
+
+
+async def test_one_that_brings_nothing_is_begun_anew_later_each_time(api: Api) -> None:
+    for _ in range(12):
+        await api.watch(error(500))
+    ceilings = [min(8.0, 0.25 * 2.0**failures) for failures in range(12)]
+    assert all(top / 2 <= slept <= top for slept, top in zip(api.slept, ceilings, strict=True))
+    await api.watch(event(), error(500))
+    assert api.slept[-1] <= 0.25, "what has brought something is begun anew soon"
+
+
+async def test_one_that_ends_as_soon_as_it_begins_is_begun_anew_later(api: Api) -> None:
+    await api.watch()
+    assert api.slept == [], "it has lasted, and ended as it should"
+    api.lasting = 0.1
+    await api.watch()
+    assert len(api.slept) == 1
+    assert api.faults() == {("pods", "Cut"): 1.0}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
+@pytest.mark.parametrize("url", [WATCH, LIST])
+async def test_a_refusal_is_tried_again_for_ever(api: Api, url: str, status: int) -> None:
+    with pytest.raises(aiohttp.ClientConnectionError, match=f"^{status} so$"):
+        await api.ask(url, status)
+    assert api.faults() == {("pods", "Refused"): 1.0}
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_what_kopf_waits_for_is_left_to_it(api: Api, status: int) -> None:
+    assert (await api.ask(WATCH, status)).status == status
+
+
+async def test_other_requests_are_answered_as_they_are(api: Api) -> None:
+    assert (await api.ask("/apis", 404)).status == 404
+    assert api.faults() == {}
+
+
+async def test_a_past_that_is_gone_is_not_asked_for_again(api: Api) -> None:
+    assert (await api.ask(WATCH, 410, 200)).status == 200
+    assert api.asked == [URL(f"http://x{WATCH}").query_string, "watch=true&timeoutSeconds=60"]
+    assert api.gaps == [(PODS, None)]
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.ask(WATCH, 410, 410)
+
+
+async def test_what_was_deleted_before_a_second_listing_is_looked_for(api: Api) -> None:
+    await api.ask(LIST)
+    await api.ask(WATCH)
+    assert api.gaps == []
+    await api.ask(LIST)
+    assert api.gaps == [(PODS, None)]
+
+
+async def test_requests_are_counted_by_verb_and_code(api: Api) -> None:
+    for url, statuses in ((WATCH, (410, 200)), (LIST, (200,)), ("/apis", (200,))):
+        await api.ask(url, *statuses)
+
+    async def nobody(_: Any) -> Any:
+        raise aiohttp.ClientConnectionError
+
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.streams(cast(aiohttp.ClientRequest, SimpleNamespace(url=URL(f"http://x{WATCH}"))), nobody)
+    assert api.counted("api_requests", "verb", "code") == {
+        ("watch", "410"): 1,
+        ("watch", "200"): 1,
+        ("watch", "0"): 1,
+        ("list", "200"): 1,
+        ("discover", "200"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "age"),
+    [
+        (WATCH, 200, 0.0),
+        (LIST, 200, 0.0),
+        (WATCH, 401, 9.0),
+        ("/api/v1/namespaces/sea/pods?watch=true", 200, 9.0),
+        ("/api/v1/nodes", 200, 9.0),
+    ],
+)
+async def test_an_answered_request_shows_that_a_watch_lives(api: Api, url: str, status: int, age: float) -> None:
+    api.clock.advance(9)
+    await api.ask(url, status)
+    assert api.ages.oldest() == ("pods", age)
+
+
+async def test_what_a_watch_carries_shows_that_it_lives(api: Api) -> None:
+    response = await api.ask(WATCH, chunks=[event()])
+    api.clock.advance(9)
+    async for _ in response.content.iter_chunked(1):
+        assert api.ages.oldest() == ("pods", 0.0)
+    assert response.content.total_bytes == 5, "aiohttp finds all the rest as it was"
+
+
+def test_each_namespace_has_a_watch_of_its_own() -> None:
+    clock, metrics = VirtualClock(), Metrics()
+    ages = WatchAges(metrics, clock.time)
+    assert ages.oldest() == ("", 0.0)
+    for namespace in ("sea", "lake"):
+        ages.expect(PODS, namespace)
+    ages.expect(MODELS, "sea")
+    clock.advance(5)
+    ages.touch(PODS.path("sea"))
+    ages.touch(MODELS.path("sea"))
+    clock.advance(1)
+    assert ages.oldest() == ("pods in lake", 6.0)
+    value = metrics.registry.get_sample_value
+    assert value("cetacean_operator_watch_age_seconds", {"resource": "pods"}) == 6.0
+    assert value("cetacean_operator_watch_age_seconds", {"resource": "cetaceanmodels"}) == 1.0
