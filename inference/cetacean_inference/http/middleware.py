@@ -1,4 +1,6 @@
-"""What surrounds each request for predictions: its id, its bounds, its headers, its place in the metrics.
+"""What surrounds each request for predictions: its id, its bounds, its place in the metrics.
+
+Every answer, whatever was asked for, says in its headers which weights are served.
 
 Plain ASGI, because all of it must happen before the body is read: a request that will be refused is refused by its
 head, and a body is counted while it streams.
@@ -46,7 +48,7 @@ def answer_to(refusal: Refused) -> JSONResponse:
 
 
 class PredictionRequests:
-    """Middleware for the endpoints that predict; all others pass untouched.
+    """Middleware for the endpoints that predict; the answers of all others only get the headers of lineage.
 
     Args:
         app: the application.
@@ -66,14 +68,15 @@ class PredictionRequests:
         """Handle one connection."""
         endpoint = ENDPOINTS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if endpoint is None:
-            await self._app(scope, receive, send)
+            named = _Named(send, self._lineage()) if scope["type"] == "http" else None
+            await self._app(scope, receive, named.send if named else send)
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         token = request_id.set(given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
         begun = time.perf_counter()
         body = _Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
-        answer = _Answer(send, self._headers(), body)
+        answer = _Answer(_Named(send, {"X-Request-ID": request_id.get() or "", **self._lineage()}), body)
         metrics = self._service.metrics
         metrics.in_flight.inc()
         try:
@@ -112,11 +115,10 @@ class PredictionRequests:
             return answer_to(Refused(413, f"expected at most {limit} bytes, got {length}"))
         return None
 
-    def _headers(self) -> dict[str, str]:
-        """Lineage of the answer; the digest is that of the weights that are loaded."""
+    def _lineage(self) -> dict[str, str]:
+        """Where an answer comes from; the digest is that of the weights that are loaded."""
         identity = self._service.identity()
         headers = {
-            "X-Request-ID": request_id.get() or "",
             "X-Model-Name": identity["model"]["name"],
             "X-Model-Version": identity["model"]["version"],
             "X-Gate-Threshold": str(identity["gate"]["threshold"]),
@@ -126,12 +128,24 @@ class PredictionRequests:
         return {key: value.encode("ascii", "backslashreplace").decode() for key, value in headers.items()}
 
 
-class _Answer:
-    """Adds headers to an answer and remembers its status."""
+class _Named:
+    """Adds headers to an answer."""
 
-    def __init__(self, send: Send, headers: dict[str, str], body: _Body) -> None:
+    def __init__(self, send: Send, headers: dict[str, str]) -> None:
         self._send = send
         self._headers = headers
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(self._headers)
+        await self._send(message)
+
+
+class _Answer:
+    """Remembers an answer's status, and lets it begin when the client has sent what it sends."""
+
+    def __init__(self, named: _Named, body: _Body) -> None:
+        self._named = named
         self._body = body
         self.status: int | None = None
 
@@ -139,8 +153,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             await self._body.drain()
             self.status = message["status"]
-            MutableHeaders(scope=message).update(self._headers)
-        await self._send(message)
+        await self._named.send(message)
 
 
 class _Body:

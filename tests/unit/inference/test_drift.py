@@ -145,14 +145,25 @@ def test_a_smaller_window_forgets_the_oldest() -> None:
     assert watch.stats.score_mean == 1.0
 
 
-def test_adwin_sees_a_change_and_raises_no_alarm() -> None:
-    watch = monitor(window=1000, baselines={})
-    fill(watch, 0.9, 300)
-    fill(watch, 0.4, 300)
+@pytest.mark.parametrize("baselines", [{}, {"tiny": 0.45}])
+def test_adwin_sees_a_change_and_raises_no_alarm(baselines: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
+    watch = monitor(window=100, baselines=baselines)
+    with caplog.at_level(logging.INFO):
+        fill(watch, 0.9, 300)
+        fill(watch, 0.4, 300)
     stats = watch.stats
     assert stats.adwin.changes_total >= 1
     assert stats.adwin.score_mean == pytest.approx(0.4, abs=0.05)
-    assert stats.alarms_total == 0
+    # 0.4 is less than half of what was, and close enough to the baseline: that rule alone decides.
+    assert (stats.drifting, stats.alarms_total, caplog.records) == (False, 0, [])
+
+
+def test_without_adwins_word_there_is_an_alarm_all_the_same() -> None:
+    watch = monitor(window=100)
+    fill(watch, 0.7, 300)
+    stats = watch.stats
+    assert stats.adwin.changes_total == 0
+    assert (stats.drifting, stats.alarms_total) == (True, 1)
 
 
 def test_records_of_several_threads_are_all_there() -> None:

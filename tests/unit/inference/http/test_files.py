@@ -1,4 +1,4 @@
-"""Every kind of file that the contract names, sent as clients send them: what is answered, and with which words."""
+"""Every kind of file that the contract names, sent to a running process: what is answered, and with which words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from inference_world import archive, client_of, picture
 from PIL import Image
+from served import serving_process
 
 
 def png_head(width: int, height: int) -> bytes:
@@ -34,6 +36,25 @@ def turned(kind: str) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
     return saved(Image.new("RGB", (60, 40), (230, 200, 0)), kind, exif=exif)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a process that serves; in the end it ends in good order."""
+    directory = tmp_path_factory.mktemp("served")
+    with serving_process(directory) as served:
+        served.load()
+        (directory / "compute").touch()
+        served.until(lambda: served.status("/v2/health/ready") == 200)
+        yield str(served.client.base_url)
+        served.process.terminate()
+        assert served.ended()[0] == 0
+
+
+@pytest.fixture
+async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        yield client
 
 
 async def single(client: httpx.AsyncClient, data: bytes, *, name: str = "a.jpg") -> httpx.Response:
@@ -93,6 +114,13 @@ async def test_what_is_no_usable_picture_is_refused_alone_and_corrupted_in_an_ar
     assert (found["rejected"], found["rejection_reason"], found["bbox"]) == (True, "corrupted_image", size)
     assert (found["class_animal"], found["id_animal"], found["probability"]) == ("", "unknown", 0.0)
     assert not other["rejected"]
+
+
+async def test_a_file_that_is_too_large_is_refused_and_the_connection_goes_on(client: httpx.AsyncClient) -> None:
+    answer = await single(client, bytes(26 * 2**20 + 1))
+    assert answer.status_code == 413
+    assert "expected at most" in answer.json()["detail"]
+    assert (await single(client, picture())).status_code == 200
 
 
 async def test_directories_and_nested_archives_are_skipped_and_counted(client: httpx.AsyncClient) -> None:

@@ -89,6 +89,28 @@ async def test_weights_without_an_expected_digest_are_not_verified(client: httpx
     assert weights == {"sha256": DIGEST, "expected_sha256": None, "verified": False}
 
 
+@pytest.mark.parametrize(
+    "path", ["/health", "/metrics", "/v1/identity", "/v1/drift-stats", "/v2/health/ready", "/nowhere"]
+)
+async def test_every_answer_says_which_weights_are_served(client: httpx.AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+    named = {"X-Model-Name": "tiny", "X-Model-Version": "1.2.3", "X-Gate-Threshold": "0.52", "X-Weights-SHA256": DIGEST}
+    assert {name: headers.get(name) for name in named} == named
+
+
+async def test_a_gate_that_accepts_all_is_told_in_metrics_and_logs(
+    tmp_path: Path, pipeline: FakePipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(make_settings(tmp_path, gate={"threshold": 0.0}))
+    service.begin(pipeline)
+    async with client_of(service) as client:
+        assert 'threshold="0.0"' in (await client.get("/metrics")).text
+    assert service.close(timeout_seconds=10)
+    assert [record.message for record in caplog.records if "threshold is 0.0" in record.message] == [
+        "the gate's threshold is 0.0: every picture is taken for one of a marine mammal"
+    ]
+
+
 async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None:
     found = (await client.get("/v1/drift-stats")).json()
     assert list(found.items())[:9] == [

@@ -6,92 +6,33 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import serve_fake
-from inference_world import make_settings, picture
+from inference_world import make_settings
+from served import Served, serving_process
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.serve import listen, run
 from cetacean_inference.priority import NICENESS, give_way
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A process that serves, and a client of it."""
-
-    process: subprocess.Popen[str]
-    client: httpx.Client
-    directory: Path
-
-    def load(self, failure: str = "") -> None:
-        """Let the weights be loaded, or fail."""
-        (self.directory / "loading").write_text(failure, encoding="utf-8")
-        (self.directory / "loading").rename(self.directory / "load")
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for it, while the process lives."""
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come true"
-            time.sleep(0.005)
-
-    def status(self, path: str) -> int | None:
-        """The answer's status, None while nobody answers."""
-        try:
-            return self.client.get(path).status_code
-        except httpx.TransportError:
-            return None
-
-    def predict(self) -> httpx.Response:
-        """One picture."""
-        return self.client.post("/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
-
-    def in_background(self, found: list[httpx.Response]) -> threading.Thread:
-        """One picture, which the pipeline is now waiting to compute."""
-        thread = threading.Thread(target=lambda: found.append(self.predict()))
-        thread.start()
-        self.until((self.directory / "computing").exists)
-        return thread
-
-    def ended(self) -> tuple[int, list[dict[str, Any]]]:
-        """Its exit status and what it logged."""
-        _, errors = self.process.communicate(timeout=30)
-        return self.process.returncode, [json.loads(line) for line in errors.splitlines()]
-
-
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts the process and waits until it answers."""
-    started: list[Served] = []
+    with ExitStack() as running:
 
-    def start(*, grace: int = 20) -> Served:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        (tmp_path / "port").write_text(str(port), encoding="utf-8")
-        (tmp_path / "grace").write_text(str(grace), encoding="utf-8")
-        command = [sys.executable, serve_fake.__file__, str(tmp_path)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(sys.path)})
-        served = Served(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), tmp_path)
-        started.append(served)
-        served.until(lambda: served.status("/health") == 200)
-        return served
+        def start(*, grace: int = 20) -> Served:
+            return running.enter_context(serving_process(tmp_path, grace=grace))
 
-    yield start
-    for served in started:
-        served.client.close()
-        served.process.kill()
-        served.process.communicate()
+        yield start
 
 
 def test_from_loading_to_the_end(serve: Callable[..., Served]) -> None:

@@ -1,0 +1,85 @@
+"""The inference service as a process with a real socket, and a client of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import serve_fake
+from inference_world import picture
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A process that serves, and a client of it."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    directory: Path
+
+    def load(self, failure: str = "") -> None:
+        """Let the weights be loaded, or fail."""
+        (self.directory / "loading").write_text(failure, encoding="utf-8")
+        (self.directory / "loading").rename(self.directory / "load")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for it, while the process lives."""
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come true"
+            time.sleep(0.005)
+
+    def status(self, path: str) -> int | None:
+        """The answer's status, None while nobody answers."""
+        try:
+            return self.client.get(path).status_code
+        except httpx.TransportError:
+            return None
+
+    def predict(self) -> httpx.Response:
+        """One picture."""
+        return self.client.post("/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
+
+    def in_background(self, found: list[httpx.Response]) -> threading.Thread:
+        """One picture, which the pipeline is now waiting to compute."""
+        thread = threading.Thread(target=lambda: found.append(self.predict()))
+        thread.start()
+        self.until((self.directory / "computing").exists)
+        return thread
+
+    def ended(self) -> tuple[int, list[dict[str, Any]]]:
+        """Its exit status and what it logged."""
+        status = self.process.wait(timeout=30)
+        lines = (self.directory / "log").read_text(encoding="utf-8").splitlines()
+        return status, [json.loads(line) for line in lines]
+
+
+@contextmanager
+def serving_process(directory: Path, *, grace: int = 20) -> Iterator[Served]:
+    """Run `serve_fake` with its files in `directory`; it answers, and its weights are not loaded yet."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (directory / "port").write_text(str(port), encoding="utf-8")
+    (directory / "grace").write_text(str(grace), encoding="utf-8")
+    command = [sys.executable, serve_fake.__file__, str(directory)]
+    # Not into a pipe: one that nobody reads would stop the process when it is full.
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log, env={"PYTHONPATH": ":".join(sys.path)})
+    served = Served(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), directory)
+    try:
+        served.until(lambda: served.status("/health") == 200)
+        yield served
+    finally:
+        served.client.close()
+        process.kill()
+        process.wait()
