@@ -1,5 +1,7 @@
 """Which engine computes: the fastest that is there and agrees with eager torch, or the one that is asked for.
 
+Eager torch on the processor is the reference, for CUDA too: there convolutions are rounded otherwise.
+
 Each network has its own: bfloat16 that leaves the likeliest individual as it is may move the gate's score too far.
 """
 
@@ -7,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from cetacean_inference.engines.agreement import gate_disagreement, identification_disagreement, in_batches, pictures_of
-from cetacean_inference.engines.base import Computed, Converted, Engine, EngineAbsent, NetworkName
+from cetacean_inference.engines.base import Computed, Converted, Engine, EngineAbsent, NetworkName, Scored
 from cetacean_inference.engines.cpus import usable_cpus
 from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
 from cetacean_inference.errors import CannotGoOn, ConfigInvalid
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 ACCELERATORS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What a driver leaves where torch may find a device; without any of these it need not be asked."""
+
+CUDA: Final = "torch-eager-cuda"
 
 Device = Literal["cpu", "cuda"]
 ToConverted = Callable[[], Mapping[NetworkName, Converted]]
@@ -65,16 +69,17 @@ def check_engine(settings: EngineSettings) -> Device:
 
 
 def choose_engine(settings: EngineSettings, *, converted: ToConverted, eager: ToEager) -> Chosen:
-    """Compile with the first engines that are there and agree; eager torch, the reference, always is and does.
+    """Compile with the first engines that are there and agree; eager torch on the processor always is and does.
 
     Args:
         settings: what is asked for.
         converted: gives the networks in the form that faster engines take; called once, if at all.
-        eager: gives a network as eager torch computes it; called only for those that no other engine computes.
+        eager: gives a network as eager torch computes it on a device; called only for those that no other engine
+            computes, and on CUDA for the reference.
 
     Raises:
-        ConfigInvalid: when the engine that is asked for is not there or does not agree; never is another one taken
-            in its place.
+        ConfigInvalid: when the engine or the device that is asked for is not there or does not agree; never is another
+            one taken in its place.
         errors.CannotGoOn: when the weights cannot be used at all.
     """
     device = check_engine(settings)
@@ -84,22 +89,21 @@ def choose_engine(settings: EngineSettings, *, converted: ToConverted, eager: To
     engines: dict[NetworkName, str] = {}
     passed_over: list[PassedOver] = []
     for name in get_args(NetworkName):
-        for engine in candidates:
-            tried = _try(engine, name, networks, settings)
+        for tried_name, tried in _attempts(name, candidates, networks, eager, device=device, settings=settings):
             if not isinstance(tried, PassedOver):
-                computed[name], engines[name] = tried, engine.name
+                computed[name], engines[name] = tried, tried_name
                 break
             logger.warning("not computing the %s with %s: %s", name, tried.engine, tried.detail)
             passed_over.append(tried)
         else:
-            if settings.name == "openvino":
-                told = "; ".join(f"{one.engine}: {one.detail}" for one in passed_over if one.network == name)
-                raise ConfigInvalid(
-                    f"engine.name: expected openvino to be there and to compute the {name} as torch-eager does, "
-                    f"got {told}"
-                )
-            computed[name] = eager(name, device)
-            engines[name] = "torch-eager" if device == "cpu" else f"torch-eager-{device}"
+            told = "; ".join(f"{one.engine}: {one.detail}" for one in passed_over if one.network == name)
+            for setting, asked in (("name", "openvino"), ("device", "cuda")):
+                if getattr(settings, setting) == asked:
+                    raise ConfigInvalid(
+                        f"engine.{setting}: expected {asked} to be there and to compute the {name} as torch-eager "
+                        f"does, got {told}"
+                    )
+            computed[name], engines[name] = eager(name, "cpu"), "torch-eager"
     gate, identification = engines["gate"], engines["identification"]
     return Chosen(
         gate if gate == identification else f"{identification}, gate {gate}",
@@ -111,7 +115,7 @@ def choose_engine(settings: EngineSettings, *, converted: ToConverted, eager: To
 
 
 def faster_than_eager(settings: EngineSettings, device: Device) -> Sequence[Engine]:
-    """What to try before eager torch, the fastest first; on CUDA that is as fast as it gets."""
+    """What to try before eager torch, the fastest first; torch on CUDA is as fast as it gets."""
     if settings.name == "torch-eager" or device != "cpu":
         return ()
     threads = settings.threads or usable_cpus()
@@ -129,6 +133,44 @@ def _converted(converted: ToConverted) -> Mapping[NetworkName, Converted] | Exce
         return error
 
 
+def _attempts(
+    name: NetworkName,
+    candidates: Sequence[Engine],
+    networks: Mapping[NetworkName, Converted] | Exception,
+    eager: ToEager,
+    *,
+    device: Device,
+    settings: EngineSettings,
+) -> Iterator[tuple[str, Computed | PassedOver]]:
+    """What may compute a network before eager torch on the processor does, the fastest first."""
+    if device == "cuda":
+        yield CUDA, _try_cuda(name, eager, settings)
+    for engine in candidates:
+        yield engine.name, _try(engine, name, networks, settings)
+
+
+def _try_cuda(name: NetworkName, eager: ToEager, settings: EngineSettings) -> Computed | PassedOver:
+    begun = time.monotonic()
+    reason: Literal["failed", "disagrees"] = "disagrees"
+    try:
+        reference = eager(name, "cpu")
+        pictures = pictures_of(name, reference.side)
+        answers = in_batches(reference.run, pictures)
+        del reference
+        computed = eager(name, "cuda")
+        detail = _disagreement(
+            name, in_batches(computed.run, pictures), answers if name == "gate" else answers.argmax(axis=1), settings
+        )
+    except CannotGoOn:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above: out of memory, a driver too old
+        detail, reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "failed"
+    if detail is None:
+        logger.info("%s computes the %s, after %.1f s", CUDA, name, time.monotonic() - begun)
+        return computed
+    return PassedOver(CUDA, name, reason, detail)
+
+
 def _try(
     engine: Engine,
     name: NetworkName,
@@ -143,10 +185,7 @@ def _try(
         network = networks[name]
         run = engine.compile(network)
         found = in_batches(run, pictures_of(name, network.side))
-        if name == "gate":
-            detail = gate_disagreement(found, network.answers, allowed=settings.max_score_deviation)
-        else:
-            detail = identification_disagreement(found, network.answers)
+        detail = _disagreement(name, found, network.answers, settings)
         reason = "disagrees"
     except EngineAbsent as error:
         detail, reason = str(error), "absent"
@@ -156,3 +195,9 @@ def _try(
         logger.info("%s computes the %s, after %.1f s", engine.name, name, time.monotonic() - begun)
         return Computed(run, network.side)
     return PassedOver(engine.name, name, reason, detail)
+
+
+def _disagreement(name: NetworkName, found: Scored, answers: Scored, settings: EngineSettings) -> str | None:
+    if name == "gate":
+        return gate_disagreement(found, answers, allowed=settings.max_score_deviation)
+    return identification_disagreement(found, answers)
