@@ -40,7 +40,12 @@ from cetacean_registry import to_manifest as mirror
 )
 @file_option
 @click.option(
-    "-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="How to print."
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json", "values"]),
+    default="yaml",
+    show_default=True,
+    help="How to print; `values` is for the chart cetacean-model.",
 )
 def to_manifest(
     *,
@@ -51,7 +56,7 @@ def to_manifest(
     base: Path | None,
     threshold_file: Path | None,
     file: Path,
-    output: Literal["yaml", "json"],
+    output: Literal["yaml", "json", "values"],
 ) -> None:
     """Print the CetaceanModel NAME that mirrors the registry's file, with the figures of the metrics snapshots.
 
@@ -81,8 +86,15 @@ def to_manifest(
         raise BadInputError(f"the manifest would not be valid: spec.{error}") from error
     if output == "json":
         print_json(made)
-    else:
-        click.echo(yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120), nl=False)
+        return
+    shown = _values(made) if output == "values" else made
+    click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+def _values(made: dict[str, Any]) -> dict[str, Any]:
+    """What the chart makes the same resource of; its namespace is the release's."""
+    kept = {key: made["metadata"][key] for key in ("name", "labels", "annotations") if made["metadata"].get(key)}
+    return {**kept, "spec": made["spec"]}
 
 
 def _load(path: Path) -> dict[str, Any]:

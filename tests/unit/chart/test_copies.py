@@ -22,10 +22,11 @@ def test_the_chart_holds_the_generated_crd(chart: Path) -> None:
     assert copy == generated, "run `make crd`"
 
 
-def test_the_chart_names_the_released_version(chart: Path) -> None:
-    metadata = yaml.safe_load((chart / "Chart.yaml").read_text())
+@pytest.mark.parametrize("name", ["cetacean-operator", "cetacean-model"])
+def test_a_chart_names_the_released_version(name: str) -> None:
+    metadata = yaml.safe_load((REPOSITORY / "charts" / name / "Chart.yaml").read_text())
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert metadata["appVersion"] == project["version"]
+    assert (metadata["name"], metadata["appVersion"]) == (name, project["version"])
 
 
 def alerts() -> list[dict[str, Any]]:

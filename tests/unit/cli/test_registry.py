@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from cetacean_cli.program import program
 from cetacean_operator.api.spec import parse_spec
@@ -354,6 +355,19 @@ def test_the_manifest_mirrors_the_file(registry: Registry) -> None:
     assert (spec.registry.models[1].metrics.tpr, spec.registry.models[1].backbone) == (0.95, "b4")
     assert (spec.serving.image, spec.serving.replicas) == ("i:1", 2)
     assert (spec.anti_fraud.threshold, spec.anti_fraud.calibrated_at) == (0.4, "2026-01-02")
+
+
+def test_it_is_printed_as_values_of_the_chart(registry: Registry) -> None:
+    registry.add("a", "1.0.0")
+    base = registry.root / "base.yaml"
+    manifest = yaml.safe_load((REPOSITORY / "examples/full.yaml").read_text())
+    manifest["metadata"] |= {"namespace": "sea", "labels": {"team": "whales"}}
+    base.write_text(yaml.safe_dump(manifest))
+    given = ("registry", "to-manifest", "--base", str(base))
+    made, values = (yaml.safe_load(registry.run(*given, "-o", shape).stdout) for shape in ("yaml", "values"))
+    assert values == {"name": made["metadata"]["name"], "labels": {"team": "whales"}, "spec": made["spec"]}
+    schema = json.loads((REPOSITORY / "charts/cetacean-model/values.schema.json").read_text())
+    Draft202012Validator(schema).validate(values)
 
 
 def test_a_base_keeps_all_but_the_registry(registry: Registry) -> None:

@@ -1,0 +1,3 @@
+{{- define "cetacean-model.name" -}}
+{{- default .Release.Name .Values.name }}
+{{- end }}
