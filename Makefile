@@ -109,9 +109,11 @@ clean-cluster: venv  ## end the local cluster and remove what it had mounted and
 	@$(PYTHON) -m local_cluster down
 
 CRD := crds/ecomarineai.org_cetaceanmodels.yaml
-crd: venv  ## write the CRD from the Python types, and the chart's copy of it
+VALUES := charts/cetacean-model/values.schema.json
+crd: venv  ## write the CRD from the Python types, and what the charts have of it
 	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD) charts/cetacean-operator/files/
+	@$(PYTHON) -m model_chart_schema > $(VALUES).new && mv $(VALUES).new $(VALUES) || { rm -f $(VALUES).new; exit 1; }
 
 dashboards: venv  ## write Grafana's dashboards into the chart
 	@$(PYTHON) -m dashboards
