@@ -26,6 +26,8 @@ class FileServer:
     headers: list[dict[str, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     """Answered one after the other instead of the file."""
+    retry_after: str | None = None
+    """What those of `statuses` say in that header."""
     cut_after: list[int] = field(default_factory=list)
     """Bytes after which the connection is closed, for one answer after the other."""
     strong_etag: bool = True
@@ -59,6 +61,8 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         status = 404
     if status != 200:
         handler.send_response(status)
+        if state.retry_after is not None:
+            handler.send_header("Retry-After", state.retry_after)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return

@@ -20,6 +20,7 @@ from cetacean_inference.engines import choice
 from cetacean_inference.engines.base import EngineAbsent
 from cetacean_inference.errors import CannotGoOn, ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
+from cetacean_inference.replay import replay
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.cache import digest_of
@@ -299,6 +300,26 @@ class TestCommands:
         told = capsys.readouterr().err
         assert "class_animal: recorded 'another'" in told
         assert "cetacean_score: recorded 2.0" in told
+
+
+async def test_what_the_service_answered_is_computed_again(
+    settings_of: SettingsOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of()
+    pipeline = loaded(settings)
+    service = Service(settings)
+    service.begin(pipeline, cut_out=lambda image: image.convert("RGBA"))
+    shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
+    async with client_of(service) as client:
+        answer = await client.post("/v1/predict-single", files={"file": ("a.png", shown.read_bytes(), "image/png")})
+    assert service.close(timeout_seconds=10)
+    recorded.write_bytes(answer.content)
+    assert answer.json()["mask"] is not None
+    assert replay(settings, pipeline, picture=shown, recorded=recorded) == 0
+    other = settings.model_copy(update={"gate": settings.gate.model_copy(update={"threshold": 1.0})})
+    assert replay(other, pipeline, picture=shown, recorded=recorded) == 1
+    assert "rejection_reason: recorded None, now 'not_a_marine_mammal'" in capsys.readouterr().err
+    pipeline.close()
 
 
 def test_a_long_reason_is_cut_to_what_the_kubelet_keeps(tmp_path: Path) -> None:

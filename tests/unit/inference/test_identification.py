@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torchvision import transforms
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
 from cetacean_inference.models.identification import CetaceanIdentificationModel, load_identification
@@ -53,6 +55,48 @@ def test_a_backbone_by_its_name(backbone: str) -> None:
         probabilities = network(pictures)
     assert probabilities.shape == (2, KNOWN)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
+
+
+def test_the_probabilities_are_those_of_the_trained_model() -> None:
+    torch.manual_seed(0)
+    trained = CetaceanIdentificationModel(backbone="test_resnet", embedding_size=EMBEDDING, classes=CLASSES).eval()
+    pictures = torch.randint(0, 256, (3, SIDE, SIDE, 3), dtype=torch.uint8)
+    prepare = transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+    )
+    with torch.inference_mode():
+        cosines = trained(torch.stack([prepare(one.numpy()) for one in pictures]))
+        expected = (30 * cosines[:, :KNOWN]).softmax(dim=1)
+        network = load_identification(checkpoint("test_resnet"), BLOB, settings("test_resnet"))
+        torch.testing.assert_close(network(pictures), expected, atol=1e-5, rtol=0)
+
+
+def altered(change: Callable[[dict[str, torch.Tensor]], object]) -> io.BytesIO:
+    """A checkpoint whose parameters `change` has changed."""
+    content = torch.load(checkpoint("test_resnet"), weights_only=True)
+    change(content["state_dict"])
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda state: state.pop("arc.weight"), "1 missing: arc.weight"),
+        (lambda state: state.update(head=torch.zeros(1)), "1 unexpected: head"),
+        (
+            lambda state: state.update({"embedding.bias": torch.zeros(9)}),
+            r"1 of another shape: embedding\.bias \(expected 8, got 9\)",
+        ),
+        (lambda state: state["arc.weight"].fill_(float("nan")), "1 with NaN or infinity: arc.weight"),
+    ],
+    ids=["missing", "unexpected", "shape", "not a number"],
+)
+def test_a_key_too_few_or_too_many_is_named(change: Callable[[dict[str, torch.Tensor]], object], told: str) -> None:
+    with pytest.raises(CheckpointMismatch, match=rf"a\.ckpt: .*{told}"):
+        load_identification(altered(change), BLOB, settings("test_resnet"))
 
 
 def test_a_checkpoint_of_another_backbone() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from file_server import FileServer
@@ -113,6 +116,46 @@ def test_a_server_that_keeps_failing(download: Make, server: FileServer) -> None
     with pytest.raises(WeightsUnreachable, match="expected 200, got 503 Service Unavailable; gave up after 3 tries"):
         download().run()
     assert server.requests["a.ckpt"] == 3
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries, which nobody waits for."""
+    pauses: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+BACKING_OFF = FetchSettings(attempts=6, backoff_initial_seconds=1, backoff_max_seconds=6)
+
+
+def test_pauses_double_up_to_a_bound(download: Make, server: FileServer, slept: list[float]) -> None:
+    server.statuses = [503] * 5
+    download(settings=BACKING_OFF).run()
+    assert len(slept) == 5
+    for pause, least in zip(slept, (1, 2, 4, 6, 6), strict=True):
+        assert least <= pause <= least + 1  # a little at random, so that many pods do not come back at once
+
+
+def test_a_server_may_ask_for_a_longer_pause_and_not_for_a_very_long_one(
+    download: Make, server: FileServer, slept: list[float]
+) -> None:
+    server.statuses, server.retry_after = [429], "5"
+    download(settings=BACKING_OFF).run()
+    server.statuses, server.retry_after = [503], "3600"
+    download(settings=BACKING_OFF).run()
+    assert slept == [5, 6]
+
+
+def test_progress_is_told(download: Make, server: FileServer, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    every_time = FetchSettings(progress_interval_seconds=0)
+    with caplog.at_level(logging.INFO):
+        download(settings=every_time).run()
+    *on_the_way, last = [record.message for record in caplog.records if record.name.endswith("download")]
+    assert on_the_way
+    for line in on_the_way:
+        assert re.fullmatch(rf"{server.url}/a\.ckpt: 0\.\d of 0\.3 MiB \(\d+ %\), [\d.]+ MiB/s", line)
+    assert re.fullmatch(rf"{server.url}/a\.ckpt: complete, 0\.3 MiB, [\d.]+ MiB/s", last)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
