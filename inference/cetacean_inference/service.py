@@ -165,7 +165,8 @@ class Service:
         """
         if self._loaded is None or self._loaded.masks is None or detection.rejected:
             return detection
-        return detection.model_copy(update={"mask": await self._loaded.masks.make(read)})
+        mask = await self._loaded.masks.make(read, size=detection.bbox[2:])
+        return detection.model_copy(update={"mask": mask})
 
     async def predict_entry(self, read: Callable[[], bytes], *, image_ind: str) -> Detection:
         """Answer for a picture of an admitted archive; one that cannot be read is answered as corrupted.

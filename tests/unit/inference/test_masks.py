@@ -21,7 +21,7 @@ from PIL import Image
 from tiny_weights import sections, sha256
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid, DigestMismatch, WeightsNotFound
-from cetacean_inference.masks import CutOut
+from cetacean_inference.masks import PIECE, CutOut
 from cetacean_inference.remover import load_remover
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings
@@ -245,3 +245,17 @@ async def test_those_beyond_the_queue_are_null_at_once(masking: Callable[..., Se
         go_on.set()
         assert (await first)["mask"] is not None
         assert await counted(client) == {"full": 1, "made": 1}
+
+
+async def test_a_large_one_is_whole(masking: Callable[..., Service]) -> None:
+    noise = Image.effect_noise((900, 700), 90).convert("RGB")
+    buffer = io.BytesIO()
+    Image.merge("RGB", (Image.new("L", noise.size, 200), Image.new("L", noise.size, 200), noise.getchannel(2))).save(
+        buffer, "PNG"
+    )
+    async with client_of(masking(opaque)) as client:
+        mask = base64.b64decode((await single(client, buffer.getvalue()))["mask"], validate=True)
+    assert len(mask) > PIECE
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(mask)).convert("RGB")), np.asarray(Image.open(buffer))
+    )
