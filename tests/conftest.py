@@ -7,17 +7,23 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from demo.kubectl import Kubectl
 
+# Time is no property of what is tested: where the machine is busy, drawing an example may take long.
+settings.register_profile("cetacean", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cetacean")
+
 
 def pytest_configure() -> None:
-    """Take Ctrl-C as at a terminal, also in a job that a shell started in the background with it ignored.
-
-    Processes that tests start would ignore it as well, and those tests that send it would wait for ever.
-    """
+    """Make the process, and those that tests start, such that tests can run side by side and in the background."""
+    # Ctrl-C as at a terminal, also in a job that a shell started in the background with it ignored: processes that
+    # tests start would ignore it as well, and those tests that send it would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # torch's threads keep a processor busy while they wait for each other, most of the time where networks are tiny.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _needed(variable: str) -> Path:
