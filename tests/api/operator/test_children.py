@@ -25,6 +25,8 @@ CHILDREN = (
     "networkpolicies/whales",
 )
 
+pytestmark = pytest.mark.alone  # the operator serves every namespace
+
 
 @pytest.fixture(scope="module")
 def there(cluster_operator: OperatorProcess, namespaced: Kubectl) -> Kubectl:

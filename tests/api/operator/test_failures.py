@@ -21,6 +21,7 @@ QUOTA = {
     "spec": {"hard": {"requests.example.org/nets": "0"}},
 }
 NET = {"example.org/nets": "1"}
+pytestmark = pytest.mark.alone  # the CRD is a lax one for a moment
 CASES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
     "image": ({}, "ImagePull", 'container fetch: failed to pull and unpack image "127.0.0.1:1/absent:1"', True),
     "nowhere": (dict(NOWHERE), "Unschedulable", "node(s) didn't match Pod's node affinity/selector", False),
