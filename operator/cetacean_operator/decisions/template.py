@@ -6,6 +6,7 @@ from typing import Any
 
 from cetacean_operator.api import names
 from cetacean_operator.api.serving import Serving
+from cetacean_operator.decisions import cache
 from cetacean_operator.decisions.identity import Rollout, label
 
 _USER = 65532
@@ -64,7 +65,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "initContainers": [_container(names.INIT_CONTAINER, serving, rollout)],
         "containers": [_container(names.CONTAINER, serving, rollout) | _serving_parts(serving)],
         "volumes": [
-            {"name": "weights", **_cache(serving)},
+            {"name": "weights", **cache.volume(serving)},
             {"name": "monitoring", "configMap": {"name": f"{name}-monitoring"}},
             {"name": "tmp", "emptyDir": {}},
         ],
@@ -93,6 +94,7 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_MONITORING_FILE": f"{names.MONITORING_PATH}/{names.MONITORING_FILE}",
         "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
         "CETACEAN_ROLLOUT_ID": rollout.id,
+        **cache.limit(serving),
     }
     extra = [item.wire() for item in serving.env if item.name not in env]
     container: dict[str, Any] = {
@@ -145,10 +147,3 @@ def _serving_parts(serving: Serving) -> dict[str, Any]:
 
 def _grace(serving: Serving) -> int:
     return max(1, serving.termination_grace_period_seconds // 2)
-
-
-def _cache(serving: Serving) -> dict[str, Any]:
-    cache = serving.weights_cache
-    if cache and cache.persistent_volume_claim:
-        return {"persistentVolumeClaim": {"claimName": cache.persistent_volume_claim.claim_name}}
-    return {"emptyDir": {"sizeLimit": cache.size_limit} if cache and cache.size_limit is not None else {}}

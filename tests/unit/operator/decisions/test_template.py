@@ -45,7 +45,7 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
         (
             (entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),),
             FULL,
-            "c9ba952f38f951dccb79aa09ea22cefa0ecd7ffa8ccd09084a52468428e4a2d1",
+            "273c330fa3e76fcfe1f621959e77763c05ebf0c65d16bb8ac31d41b59280c0c9",
         ),
     ],
     ids=["minimal", "full"],
