@@ -95,7 +95,11 @@ class WeightsCache(ApiModel):
         )
     )
 
-    size_limit: Quantity | None = Field(default=None, description="Of the emptyDir.")
+    size_limit: Quantity | None = Field(
+        default=None,
+        description="Of the emptyDir, of which the cache uses 95 %. 2Gi hold a model of full size, the gate, and both "
+        "as they are converted for a faster engine; with less room they are converted at each start.",
+    )
     persistent_volume_claim: ClaimReference | None = Field(
         default=None, description="A claim that all pods can mount for writing (ReadWriteMany for several nodes)."
     )
