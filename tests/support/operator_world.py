@@ -229,6 +229,10 @@ class World:
         if deployment is None:
             changed, self.pods = bool(self.pods), []
             return changed
+        if autoscaler := self.children.get(("HorizontalPodAutoscaler", self.obj["metadata"]["name"])):
+            # Its controller needs no figures for that.
+            replicas, fewest = int(deployment["spec"].get("replicas", 1)), int(autoscaler["spec"]["minReplicas"])
+            deployment["spec"]["replicas"] = max(fewest, replicas) if replicas else 0
         template, wanted = deployment["spec"]["template"], int(deployment["spec"].get("replicas", 1))
         new = [pod for pod in self.pods if pod.template == template]
         old = [pod for pod in self.pods if pod.template != template]

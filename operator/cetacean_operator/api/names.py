@@ -58,6 +58,7 @@ GATE_PASSED: Final = "GatePassed"
 DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
+AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
@@ -71,6 +72,7 @@ CONDITIONS: Final = (
     DRIFTING,
     LOW_AVAILABILITY,
     HIGH_LATENCY,
+    AUTOSCALING_INACTIVE,
     ANTI_FRAUD_DISABLED,
     REGISTRY_DIVERGED,
 )

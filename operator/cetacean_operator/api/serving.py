@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from cetacean_operator.api.base import (
     ApiModel,
@@ -70,11 +70,24 @@ class Autoscaling(ApiModel):
         )
     )
 
-    min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest pods.")
-    max_replicas: int = Field(ge=1, le=1000, description="Most pods.")
+    min_replicas: int = Field(default=3, ge=1, le=1000, description="Fewest pods.")
+    max_replicas: int = Field(default=10, ge=1, le=1000, description="Most pods.")
     target_cpu_utilization_percentage: int = Field(
-        default=80, ge=1, le=1000, alias="targetCPUUtilizationPercentage", description="Of the requested CPU."
+        default=70,
+        ge=1,
+        le=1000,
+        alias="targetCPUUtilizationPercentage",
+        description="Mean of the pods, of the CPU that `resources` request.",
     )
+    behavior: Passthrough | None = Field(
+        default=None, description="HorizontalPodAutoscalerBehavior: how fast it goes up and down."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"minReplicas must be at most maxReplicas ({self.max_replicas}), got {self.min_replicas}")
+        return self
 
 
 class ClaimReference(ApiModel):
@@ -157,7 +170,8 @@ class Serving(ApiModel):
     tolerations: Passthroughs | None = Field(default=None, description="Tolerations of the pods.")
     affinity: Passthrough | None = Field(default=None, description="Affinity of the pods.")
     topology_spread_constraints: Passthroughs | None = Field(
-        default=None, description="TopologySpreadConstraints of the pods."
+        default=None,
+        description="TopologySpreadConstraints of the pods; where nothing is said, evenly over nodes if possible.",
     )
     service_account_name: ShortString | None = Field(default=None, description="Its token is not mounted.")
     priority_class_name: ShortString | None = Field(default=None, description="PriorityClass of the pods.")
@@ -183,5 +197,8 @@ class Serving(ApiModel):
         default=300, ge=10, le=3600, description="How long loading weights may take before the pod is restarted."
     )
     termination_grace_period_seconds: int = Field(
-        default=60, ge=0, le=3600, description="Time for pods to answer what is under way."
+        default=60,
+        ge=0,
+        le=3600,
+        description="Time for pods to answer what is under way; of it 5 s until no new request reaches them.",
     )

@@ -123,6 +123,7 @@ def _autoscaler(name: str, serving: Serving) -> Object:
             "minReplicas": scaling.min_replicas,
             "maxReplicas": scaling.max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            **({"behavior": scaling.behavior} if scaling.behavior else {}),
         }
     }
 
@@ -138,7 +139,9 @@ def _budget(name: str, serving: Serving) -> Object | None:
         bound = {"minAvailable": given.min_available}
     elif given and given.max_unavailable is not None:
         bound = {"maxUnavailable": given.max_unavailable}
-    return {"spec": {"selector": {"matchLabels": selector(name)}, **bound}}
+    # A pod that never gets ready shall not keep a node from being drained.
+    unready = {"unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    return {"spec": {"selector": {"matchLabels": selector(name)}, **bound, **unready}}
 
 
 def _network_policy(name: str, serving: Serving) -> Object:

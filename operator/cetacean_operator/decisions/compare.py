@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([KMGTPE]i)|([numk
 _BINARY = {suffix: Decimal(1024) ** (power + 1) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))}
 _DECIMAL = {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("num", start=-3)}
 _DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", start=1)}
-_QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
+_QUANTITIES = frozenset({"limits", "requests", "sizeLimit", "tolerance"})
 # Empty says something here: which kind of volume it is, or that all are meant.
 _TELLING = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
 # False is written as nothing there, and means the same.

@@ -35,6 +35,7 @@ def findings(
     drift: Finding,
     availability: Finding,
     latency: Finding,
+    autoscaling: Finding | None,
     anti_fraud: Finding,
 ) -> dict[str, Finding]:
     """Return all conditions of a resource that can be read.
@@ -49,6 +50,7 @@ def findings(
         drift: the condition Drifting.
         availability: the condition LowAvailability.
         latency: the condition HighLatency.
+        autoscaling: the condition AutoscalingInactive, None where nobody asks for an autoscaler.
         anti_fraud: the condition AntiFraudDisabled.
     """
     diverged = _diverged(active, choice)
@@ -70,6 +72,7 @@ def findings(
         names.DRIFTING: drift,
         names.LOW_AVAILABILITY: availability,
         names.HIGH_LATENCY: latency,
+        **({names.AUTOSCALING_INACTIVE: autoscaling} if autoscaling else {}),
         names.ANTI_FRAUD_DISABLED: anti_fraud,
         names.REGISTRY_DIVERGED: diverged,
     }

@@ -10,6 +10,7 @@ from cetacean_operator.api.observed import Object, Observed, Resource
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import AntiFraudStatus, ModelRef, Rollout, Status, parse_status
 from cetacean_operator.decisions import conditions, drift, failures, runbook
+from cetacean_operator.decisions.autoscaling import judge_autoscaling
 from cetacean_operator.decisions.children import Ref, children, selector
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER, Finding
@@ -66,6 +67,13 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     failure = failures.find(unready, deployment, now) if not truth.complete else None
 
     service = judge_service(pods=truth.ready, policy=spec.service_level, before=before.service)
+    autoscaling, scaling_wait = judge_autoscaling(
+        scaling=spec.serving.autoscaling,
+        autoscaler=observed.children.get(("HorizontalPodAutoscaler", resource.name)),
+        truth=truth,
+        before=before,
+        now=now,
+    )
     disabled_since = _disabled_since(spec, before, now)
     age = seconds_since(disabled_since, now)
     status = Status(
@@ -89,6 +97,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
                     drift=_drift_finding(verdict, choice),
                     availability=Finding(*service.availability),
                     latency=Finding(*service.latency),
+                    autoscaling=autoscaling,
                     anti_fraud=conditions.anti_fraud_finding(spec.anti_fraud.threshold, disabled_since, age),
                 ),
                 runbook_url,
@@ -104,7 +113,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
         anti_fraud=AntiFraudStatus(threshold=spec.anti_fraud.threshold, disabled_since=disabled_since),
         rollback=choice.rollback,
     )
-    waits = [failures.next_look(unready, now) if failure is None else None]
+    waits = [failures.next_look(unready, now) if failure is None else None, scaling_wait]
     waits.append(OVERDUE_AFTER - age if age is not None and age < OVERDUE_AFTER else None)
     return Plan(
         status=status,

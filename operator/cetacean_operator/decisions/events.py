@@ -73,7 +73,11 @@ def _drift(before: Status, after: Status) -> Iterator[EventSpec]:
 
 
 def _service(before: Status, after: Status) -> Iterator[EventSpec]:
-    for kind, ended in ((names.LOW_AVAILABILITY, "AvailabilityAlarmEnded"), (names.HIGH_LATENCY, "LatencyAlarmEnded")):
+    for kind, ended in (
+        (names.LOW_AVAILABILITY, "AvailabilityAlarmEnded"),
+        (names.HIGH_LATENCY, "LatencyAlarmEnded"),
+        (names.AUTOSCALING_INACTIVE, "AutoscalingActive"),
+    ):
         old, new = before.condition(kind), after.condition(kind)
         was = old is not None and old.status == "True"
         if new is None or was == (new.status == "True"):

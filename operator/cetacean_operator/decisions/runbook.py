@@ -23,6 +23,10 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "latency",
         "compare the stages prepare, queue and predict, then add replicas or processors",
     ),
+    (names.AUTOSCALING_INACTIVE, ANY): (
+        "latency",
+        "look whether the metrics API is served (metrics-server), and whether resources.requests names a cpu",
+    ),
     (names.ANTI_FRAUD_DISABLED, "ThresholdZero"): ("gate-disabled", "calibrate the threshold and set it"),
     (names.ANTI_FRAUD_DISABLED, names.RECALIBRATION_OVERDUE): (
         "recalibration-overdue",

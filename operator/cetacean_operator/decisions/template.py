@@ -12,6 +12,10 @@ from cetacean_operator.decisions.identity import Rollout, label
 _USER = 65532
 _PROBE_PERIOD = 2
 _DRAIN_SECONDS = 5
+"""Endpoints learn of a pod's end a moment after it does: until they have, it goes on answering."""
+_END_SECONDS = 5
+"""Of the grace period, to end in order before the kubelet kills."""
+_GRACE_VARIABLE = "CETACEAN_HTTP__GRACE_PERIOD_SECONDS"
 
 
 def pod_labels(name: str) -> dict[str, str]:
@@ -76,7 +80,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         ("nodeSelector", serving.node_selector),
         ("tolerations", serving.tolerations),
         ("affinity", serving.affinity),
-        ("topologySpreadConstraints", serving.topology_spread_constraints),
+        ("topologySpreadConstraints", _spread(name, serving)),
         ("serviceAccountName", serving.service_account_name),
         ("priorityClassName", serving.priority_class_name),
         ("runtimeClassName", serving.runtime_class_name),
@@ -96,6 +100,8 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_ROLLOUT_ID": rollout.id,
         **cache.limit(serving),
     }
+    if all(item.name != _GRACE_VARIABLE for item in serving.env):
+        env[_GRACE_VARIABLE] = str(_answering(serving))
     extra = [item.wire() for item in serving.env if item.name not in env]
     container: dict[str, Any] = {
         "name": name,
@@ -140,10 +146,34 @@ def _serving_parts(serving: Serving) -> dict[str, Any]:
         ),
         "livenessProbe": probe("/health", period=10, failures=6, timeout=5),
         "readinessProbe": probe("/v2/health/ready", period=5, failures=3, timeout=3),
-        # Endpoints learn of the end a moment after the pod does: go on answering until they have.
-        "lifecycle": {"preStop": {"sleep": {"seconds": min(_DRAIN_SECONDS, _grace(serving))}}},
+        **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if (drain := _draining(serving)) else {}),
     }
 
 
-def _grace(serving: Serving) -> int:
-    return max(1, serving.termination_grace_period_seconds // 2)
+def _draining(serving: Serving) -> int:
+    """Seconds before the process is told to end; the API server takes no more than the grace period."""
+    return min(_DRAIN_SECONDS, serving.termination_grace_period_seconds // 2)
+
+
+def _answering(serving: Serving) -> int:
+    """Seconds that the process then has for what is under way."""
+    rest = serving.termination_grace_period_seconds - _draining(serving)
+    return max(1, rest - min(_END_SECONDS, rest // 2))
+
+
+def _spread(name: str, serving: Serving) -> Any:
+    """Over the nodes, each rollout by itself.
+
+    Not over zones as well: where nodes have no zone, the scheduler would heed neither.
+    """
+    if serving.topology_spread_constraints is not None:
+        return serving.topology_spread_constraints
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {names.LABEL_MODEL: name}},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+    ]

@@ -72,7 +72,8 @@ def wanted_replicas(serving: Serving, deployment: Object | None) -> int:
     if serving.autoscaling is None:
         return serving.replicas
     live = ((deployment or {}).get("spec") or {}).get("replicas")
-    return int(live) if live is not None else serving.autoscaling.min_replicas
+    # It raises what is fewer in a moment, but leaves a Deployment that somebody scaled to zero alone.
+    return 0 if live == 0 else max(int(live or 0), serving.autoscaling.min_replicas)
 
 
 def remember_served(

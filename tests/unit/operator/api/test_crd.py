@@ -81,6 +81,7 @@ def test_passthrough_is_only_where_pods_are_described() -> None:
             "topologySpreadConstraints[]",
             "env[].valueFrom",
             "networkPolicy.ingressFrom[]",
+            "autoscaling.behavior",
         )
     }
 

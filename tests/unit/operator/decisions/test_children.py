@@ -26,8 +26,8 @@ def kinds(made: World) -> set[str]:
         ({"replicas": 2}, {"PodDisruptionBudget"}),
         ({"replicas": 2, "podDisruptionBudget": {"enabled": False}}, set()),
         ({"replicas": 1, "podDisruptionBudget": {"minAvailable": 1}}, {"PodDisruptionBudget"}),
-        ({"autoscaling": {"maxReplicas": 4}}, {"HorizontalPodAutoscaler"}),
-        ({"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}, {"HorizontalPodAutoscaler", "PodDisruptionBudget"}),
+        ({"autoscaling": {"minReplicas": 1}}, {"HorizontalPodAutoscaler"}),
+        ({"autoscaling": {}}, {"HorizontalPodAutoscaler", "PodDisruptionBudget"}),
         ({"networkPolicy": {}}, {"NetworkPolicy"}),
         ({"networkPolicy": {"enabled": False}}, set()),
         ({"serviceMonitor": {}}, set()),
@@ -79,7 +79,26 @@ def test_replicas_are_not_ours_while_an_autoscaler_is() -> None:
     assert "replicas" not in deployment["spec"]
     scaler = next(child for child in plan.apply if child["kind"] == "HorizontalPodAutoscaler")
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 5)
-    assert scaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 80
+    assert "behavior" not in scaler["spec"]
+
+
+def test_the_autoscaler_is_the_fields_where_nothing_is_said() -> None:
+    made = world(autoscaling={})
+    spec = made.children["HorizontalPodAutoscaler", "whales"]["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "whales"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 10)
+    target = {"type": "Utilization", "averageUtilization": 70}
+    assert spec["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    assert len(made.pods) == 3
+
+
+def test_how_fast_it_scales_is_handed_on() -> None:
+    behavior = {"scaleUp": {"stabilizationWindowSeconds": 0, "tolerance": "0.05"}}
+    made = world(autoscaling={"behavior": behavior})
+    scaler = made.children["HorizontalPodAutoscaler", "whales"]
+    assert scaler["spec"]["behavior"] == behavior
+    scaler["spec"]["behavior"]["scaleUp"]["tolerance"] = "50m"  # as the API server writes it
+    assert not made.decide().apply
 
 
 def test_the_autoscalers_number_is_what_is_wanted_then() -> None:
@@ -90,6 +109,27 @@ def test_the_autoscalers_number_is_what_is_wanted_then() -> None:
     made.settle()
     assert len(made.pods) == 4
     assert "4 of 4 wanted replicas" in made.condition("Ready").message
+
+
+def test_fewer_than_its_fewest_are_not_enough() -> None:
+    made = World(manifest(serving={"autoscaling": {"minReplicas": 2}}))
+    made.reconcile()
+    assert made.deployment is not None
+    assert "replicas" not in made.deployment["spec"]
+    assert made.condition("Ready").message.startswith("0 of 2 wanted replicas")
+    made.deployment["spec"]["replicas"] = 1  # the API server's default, until the autoscaler has looked
+    made.reconcile()
+    assert made.condition("Ready").message.startswith("0 of 2 wanted replicas")
+    made.deployment["spec"]["replicas"] = 0  # by hand: it leaves that alone, and so do we
+    assert not made.decide().apply
+    made.reconcile()
+    assert "0 of 0 wanted replicas" in made.condition("Ready").message
+
+
+def test_a_budget_lets_pods_go_that_never_got_ready() -> None:
+    spec = world(replicas=2).children["PodDisruptionBudget", "whales"]["spec"]
+    assert spec["maxUnavailable"] == 1
+    assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_no_pod_goes_before_another_is_ready() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from operator_world import World, entry, manifest
 
 from cetacean_operator.api.spec import AntiFraud, Model
@@ -41,11 +43,11 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("models", "spec", "pinned"),
     [
-        ((entry("first"),), {}, "54435530be458637872ce15a635b4c666ab5f37b2862e77b709307d825b1528f"),
+        ((entry("first"),), {}, "09ee951c31eb47c497c60be5cb566242fa896acdda7f4a7e4c5754cb74bd37ba"),
         (
             (entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),),
             FULL,
-            "273c330fa3e76fcfe1f621959e77763c05ebf0c65d16bb8ac31d41b59280c0c9",
+            "9c29359a20469cf4e422bd528cfbf0d7ff379aefe72b38cd5ae39d792dcbcc91",
         ),
     ],
     ids=["minimal", "full"],
@@ -157,6 +159,7 @@ def test_the_variables_are_those_of_the_contract() -> None:
         "CETACEAN_MONITORING_FILE": "/etc/cetacean/monitoring/monitoring.json",
         "CETACEAN_CONFIG_DIGEST": annotations["ecomarineai.org/config-digest"],
         "CETACEAN_ROLLOUT_ID": annotations["ecomarineai.org/rollout-id"],
+        "CETACEAN_HTTP__GRACE_PERIOD_SECONDS": "50",
     }
     assert found["spec"]["initContainers"][0]["env"] == found["spec"]["containers"][0]["env"]
     assert [item["args"] for item in (*found["spec"]["initContainers"], *found["spec"]["containers"])] == [
@@ -197,12 +200,64 @@ def test_a_claim_takes_the_place_of_the_cache_volume() -> None:
     assert {"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}} in spec["volumes"]
 
 
-def test_the_startup_probe_waits_as_long_as_the_resource_allows() -> None:
-    (container,) = template(entry("first"), serving={"startupSeconds": 601})["spec"]["containers"]
+@pytest.mark.parametrize(("serving", "seconds"), [({}, 300), ({"startupSeconds": 601}, 601)], ids=str)
+def test_the_startup_probe_waits_as_long_as_the_resource_allows(serving: dict[str, Any], seconds: int) -> None:
+    (container,) = template(entry("first"), serving=serving)["spec"]["containers"]
     probe = container["startupProbe"]
     assert probe["httpGet"]["path"] == "/v2/health/ready"
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= 601
+    assert seconds <= probe["periodSeconds"] * probe["failureThreshold"] < seconds + 10
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+
+
+def ending(grace: int | None = None, *env: dict[str, str]) -> tuple[int, int, int]:
+    """Seconds a pod has to end, of them before its process is told, and then for what is under way."""
+    serving: dict[str, Any] = {"env": list(env)}
+    if grace is not None:
+        serving["terminationGracePeriodSeconds"] = grace
+    spec = template(entry("first"), serving=serving)["spec"]
+    (container,) = spec["containers"]
+    sleep = container.get("lifecycle", {"preStop": {"sleep": {"seconds": 0}}})["preStop"]["sleep"]["seconds"]
+    given = {item["name"]: item["value"] for item in container["env"]}["CETACEAN_HTTP__GRACE_PERIOD_SECONDS"]
+    return spec["terminationGracePeriodSeconds"], sleep, int(given)
+
+
+def test_a_pod_that_ends_answers_what_is_under_way() -> None:
+    assert ending() == (60, 5, 50)
+    assert ending(630) == (630, 5, 620), "an archive may take ten minutes"
+    own = {"name": "CETACEAN_HTTP__GRACE_PERIOD_SECONDS", "value": "7"}
+    assert ending(60, own) == (60, 5, 7), "it is no variable of the operator's"
+
+
+@settings(deadline=None)
+@given(grace=st.integers(0, 3600))
+def test_a_pod_ends_before_it_is_killed(grace: int) -> None:
+    period, sleep, answering = ending(grace)
+    assert period == grace
+    assert sleep <= grace, "the API server takes no more"
+    assert answering >= 1, "the service takes no less"
+    assert sleep + answering <= max(1, grace)
+
+
+def test_pods_are_spread_over_nodes_where_nothing_is_said() -> None:
+    (spread,) = template(entry("first"))["spec"]["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway", "one node must do"
+    assert spread["labelSelector"] == {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}}
+    assert spread["matchLabelKeys"] == ["pod-template-hash"], "the pods that go are not counted"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        [],  # then the scheduler spreads by its own defaults
+    ],
+    ids=["zones", "none"],
+)
+def test_or_as_is_said(own: list[dict[str, Any]]) -> None:
+    spec = template(entry("first"), serving={"topologySpreadConstraints": own})["spec"]
+    assert spec.get("topologySpreadConstraints", []) == own
 
 
 def test_a_reserved_variable_cannot_be_overridden() -> None:

@@ -1,0 +1,136 @@
+"""An autoscaler that cannot do its work is told, once that has lasted; what passes by itself is not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from operator_world import FakePod, World, entry, manifest
+
+from cetacean_operator.decisions.autoscaling import PATIENCE
+from cetacean_operator.decisions.plan import timestamp
+
+KIND = "AutoscalingInactive"
+NO_METRICS = "failed to get cpu utilization: unable to fetch metrics from resource metrics API"
+
+
+def autoscaled() -> World:
+    world = World(manifest(entry("first"), serving={"autoscaling": {"minReplicas": 1, "maxReplicas": 4}}))
+    world.settle()
+    return world
+
+
+def says(world: World, status: str, reason: str = "FailedGetResourceMetric", message: str = NO_METRICS) -> None:
+    """What the autoscaler's controller writes into its status from now on."""
+    condition = {"type": "ScalingActive", "status": status, "reason": reason, "message": message}
+    condition["lastTransitionTime"] = timestamp(world.now)
+    world.children["HorizontalPodAutoscaler", "whales"]["status"] = {"conditions": [condition]}
+    world.settle()
+
+
+def test_without_an_autoscaler_there_is_no_condition() -> None:
+    world = World()
+    world.settle()
+    assert world.status.condition(KIND) is None
+
+
+def test_until_it_has_looked_nothing_is_known() -> None:
+    assert autoscaled().is_(KIND) == ("Unknown", "NotSeenYet")
+
+
+def test_one_that_works() -> None:
+    world = autoscaled()
+    says(world, "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count")
+    assert world.is_(KIND) == ("False", "ScalingActive")
+    assert world.condition(KIND).message == "the autoscaler keeps between 1 and 4 pods at 70 % of the requested CPU"
+    assert world.decide().requeue_after is None
+
+
+def test_one_without_figures_is_told_after_a_while_and_once() -> None:
+    world = autoscaled()
+    says(world, "False")
+    assert world.is_(KIND) == ("Unknown", "FailedGetResourceMetric")
+    assert world.decide().requeue_after == PATIENCE
+    world.wait(seconds=PATIENCE - 20)
+    world.settle()
+    assert world.is_(KIND)[0] == "Unknown"
+    assert world.decide().requeue_after == 20
+    world.wait(seconds=20)
+    world.settle()
+    assert world.is_(KIND) == ("True", "FailedGetResourceMetric")
+    assert world.condition(KIND).message.startswith(f"{NO_METRICS}. Next: look whether the metrics API is served")
+    assert world.is_("Ready") == ("True", "Serving"), "all that are wanted serve"
+    world.wait(hours=1)
+    world.settle()
+    assert world.reasons.count(KIND) == 1
+    says(world, "True", "ValidMetricFound", "found")
+    assert world.is_(KIND) == ("False", "ScalingActive")
+    assert world.reasons.count("AutoscalingActive") == 1
+
+
+def test_pods_that_are_not_ready_have_no_figures() -> None:
+    """Weights may take longer to load than figures to come."""
+
+    def loads(pod: FakePod) -> None:
+        pod.ready = False
+
+    world = World(manifest(serving={"autoscaling": {"minReplicas": 1}}), behave=loads)
+    world.settle()
+    says(world, "False")
+    world.wait(minutes=10)
+    world.settle()
+    assert world.is_(KIND)[0] == "Unknown"
+    world.pods[0].ready = True
+    world.settle()
+    assert world.is_("Available")[0] == "True"
+    assert world.is_(KIND)[0] == "Unknown", "it has only just become ready"
+    assert world.decide().requeue_after == PATIENCE
+    world.wait(seconds=PATIENCE)
+    world.settle()
+    assert world.is_(KIND)[0] == "True"
+
+
+def test_one_that_was_switched_off_by_hand_is_not_told() -> None:
+    world = autoscaled()
+    assert world.deployment is not None
+    world.deployment["spec"]["replicas"] = 0
+    world.pods.clear()
+    says(world, "False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
+    world.wait(hours=1)
+    world.reconcile()
+    assert world.is_(KIND) == ("Unknown", "ScalingDisabled")
+
+
+def test_it_goes_with_the_autoscaler() -> None:
+    world = autoscaled()
+    says(world, "False")
+    world.wait(hours=1)
+    world.settle()
+    assert world.is_(KIND)[0] == "True"
+    world.edit(serving={"autoscaling": None, "replicas": 2})
+    world.settle()
+    assert world.status.condition(KIND) is None
+    assert world.is_("Ready") == ("True", "Serving")
+    assert len(world.pods) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(waits=st.lists(st.floats(0, 200), max_size=6))
+def test_it_is_true_exactly_when_it_has_lasted(waits: list[float]) -> None:
+    world = autoscaled()
+    says(world, "False")
+    began = world.now
+    for seconds in waits:
+        world.wait(seconds=seconds)
+        world.settle()
+        lasted = (world.now - began).total_seconds()
+        assert (world.is_(KIND)[0] == "True") == (lasted >= PATIENCE)
+        assert (world.decide().requeue_after is not None) == (lasted < PATIENCE)
+
+
+@pytest.mark.parametrize("status", [None, {}, {"conditions": None}, {"conditions": [{"type": "AbleToScale"}]}])
+def test_a_status_that_says_nothing(status: object) -> None:
+    world = autoscaled()
+    world.children["HorizontalPodAutoscaler", "whales"]["status"] = status
+    world.settle()
+    assert world.is_(KIND) == ("Unknown", "NotSeenYet")
