@@ -51,7 +51,7 @@ class Metrics:
         )
         self.watch_faults = Counter(
             f"{_PREFIX}_watch_faults_total",
-            "Watches that had to be begun anew, by why: Cut, TornEvent, ErrorEvent, Expired or Refused.",
+            "Watches that had to be begun anew, by why: Cut, TornEvent, ErrorEvent, Expired, Silent or Refused.",
             ["resource", "reason"],
             registry=r,
         )

@@ -3,6 +3,9 @@
 kopf (1.45) ends the process where client-go lists anew: for a line that is no JSON, as where a connection ends in the
 middle of an event, for an ERROR event other than 410, for most refusals at once and for 5xx after a minute. So each of
 these is turned into what it takes for a cut connection or a past that is gone, told, and counted.
+
+Its own bound on silent watches is not used: it is a time-out around a generator, and where it expires while an event is
+being handed on it ends, without a word, the task that watches.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from cetacean_operator.reconciler.kube import Object, Resource
 _LOG = logging.getLogger(__name__)
 Watched = tuple[Resource, str | None]
 """A resource, and the namespace in which it is watched; None: in all."""
-_SHORTEST_WATCH = 1.0
+_SHORTEST_WATCH = 0.5
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 # What kopf itself waits for: new credentials, and as long as the API server asks for.
 _KOPFS = frozenset({401, 429})
@@ -74,6 +77,7 @@ class Streams:
         ages: WatchAges,
         metrics: Metrics,
         *,
+        silence: float,
         on_gap: Callable[[Resource, str | None], None],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -83,11 +87,13 @@ class Streams:
         Args:
             ages: is told whenever the API server answers or carries something.
             metrics: for the counters.
+            silence: seconds after which a watch that carries nothing is begun anew.
             on_gap: hears what has been listed anew: kopf does not notice what was deleted before that.
             clock: monotonic seconds.
             sleep: waits for so many seconds.
         """
-        self._ages, self._metrics, self._on_gap, self._clock, self._sleep = ages, metrics, on_gap, clock, sleep
+        self._ages, self._metrics, self._silence, self._on_gap = ages, metrics, silence, on_gap
+        self._clock, self._sleep = clock, sleep
         self._failures: dict[str, int] = {}
         self._listed: set[str] = set()
 
@@ -98,6 +104,7 @@ class Streams:
 
         Raises:
             aiohttp.ClientConnectionError: the API server refused a watch or a listing; kopf tries that again for ever.
+            TimeoutError: it did not answer; the same.
         """
         path = request.url.path
         if (watched := self._ages.watched(path)) is None:
@@ -131,7 +138,8 @@ class Streams:
     ) -> aiohttp.ClientResponse:
         code = 0
         try:
-            response = await handler(request)
+            async with asyncio.timeout(self._silence):
+                response = await handler(request)
             code = response.status
         finally:
             self._metrics.api_requests.labels(verb, str(code)).inc()
@@ -141,7 +149,7 @@ class Streams:
         """Hand on whole events only. Where there are no more kopf goes on from the last that it has seen."""
         began, rest = self._clock(), b""
         try:
-            async for chunk in chunks:
+            while chunk := await self._next(chunks):
                 self._ages.touch(path)
                 complete, newline, begun = chunk.rpartition(b"\n")
                 if not newline:
@@ -156,6 +164,8 @@ class Streams:
                     await self._pause(path, *_reason(error))
                     yield _GONE
                     return
+        except TimeoutError:
+            self._tell(path, "Silent", f"it has carried nothing for {self._silence:g} s")
         except (aiohttp.ClientError, OSError) as fault:
             await self._pause(path, "Cut", f"{type(fault).__name__}: {fault}")
         except ValueError as fault:
@@ -165,6 +175,11 @@ class Streams:
                 await self._pause(path, "TornEvent", f"it ended after {len(rest)} bytes of an event")
             elif self._clock() - began < _SHORTEST_WATCH:
                 await self._pause(path, "Cut", "it ended as soon as it began")
+
+    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes:
+        """Return the next chunk, nothing at the end."""
+        async with asyncio.timeout(self._silence):
+            return await anext(chunks, b"")
 
     async def _pause(self, path: str, reason: str, message: str) -> None:
         """Wait before a watch is begun anew, longer each time that it brought nothing."""
@@ -177,7 +192,8 @@ class Streams:
     def _tell(self, path: str, reason: str, message: str) -> None:
         plural = path.rpartition("/")[2]
         self._metrics.watch_faults.labels(plural, reason).inc()
-        level = logging.INFO if reason == "Expired" else logging.WARNING  # that happens to a quiet watch as well
+        # What happens to a quiet watch as well is no warning.
+        level = logging.INFO if reason in ("Expired", "Silent") else logging.WARNING
         _LOG.log(level, "watch of %s: %s", path, message, extra={"resource": plural, "reason": reason})
 
 

@@ -21,6 +21,9 @@ from cetacean_operator.reconciler.store import Key, Store
 from cetacean_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_NEVER = 1e9
+_BOOKMARKS = 70.0
+"""Seconds after which even a quiet watch has carried something: the API server sends a bookmark each minute."""
 
 
 class _NothingKept(kopf.DiffBaseStorage):
@@ -47,8 +50,7 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     chosen.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights
     # A watch that the server ends in time shows by its next answer that it lives.
     chosen.watching.server_timeout = max(1, int(settings.watch_age_limit * 0.6))
-    # One that carries nothing for longer, not even the bookmark of each minute, is begun anew.
-    chosen.watching.inactivity_timeout = min(chosen.watching.inactivity_timeout, chosen.watching.server_timeout)
+    chosen.watching.inactivity_timeout = _NEVER  # `Streams` see to that
     chosen.watching.connect_timeout = settings.request_timeout
     chosen.networking.request_timeout = settings.request_timeout
     chosen.queueing.idle_timeout = 1.0
@@ -57,6 +59,11 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     for resource in (api.PODS, *api.CHILDREN, api.SERVICE_MONITORS):
         chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = names.LABEL_MODEL
     return chosen
+
+
+def silence_for(settings: Settings) -> float:
+    """Return after how many seconds a watch that has carried nothing is begun anew: later than the server ends it."""
+    return min(_BOOKMARKS, settings.watch_age_limit * 0.75)
 
 
 def registry_for(

@@ -47,4 +47,5 @@ class Announcer:
         try:
             await self._send(resource, event)
         except NotLeadingError as error:
-            _LOG.info("event %s: %s", event.reason, error, extra={"resource": f"{resource.namespace}/{resource.name}"})
+            extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": "NotLeading"}
+            _LOG.info("event %s: %s", event.reason, error, extra=extra)

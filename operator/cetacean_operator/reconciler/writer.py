@@ -151,9 +151,8 @@ class Writer:
         try:
             await self._led(lambda: self._kube.create(api.EVENTS, manifest))
         except (ApiError, TimeoutError) as error:
-            _LOG.warning(
-                "event %s: %s", event.reason, error, extra={"resource": f"{resource.namespace}/{resource.name}"}
-            )
+            extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": "EventNotTold"}
+            _LOG.warning("event %s: %s", event.reason, error, extra=extra)
 
     async def _hand_replicas_over(self, resource: api.Resource, manifest: Object, live: Object) -> None:
         """Keep the number of replicas when it stops being ours.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import logging
@@ -21,7 +22,7 @@ from cetacean_operator.handlers.streams import Streams, WatchAges
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import MODELS, PODS, Resource
 
-Chunk = bytes | Exception
+Chunk = bytes | Exception | asyncio.Event
 WATCH = "/api/v1/pods?watch=true&resourceVersion=7&timeoutSeconds=60"
 LIST = "/api/v1/pods"
 
@@ -45,11 +46,15 @@ class Api:
     gaps: list[tuple[Resource, str | None]] = field(default_factory=list)
     lasting: float = 60.0
     """Seconds that a watch takes."""
+    silence: float = 60.0
+    """Seconds after which one that carries nothing is begun anew."""
 
     def __post_init__(self) -> None:
         self.ages = WatchAges(self.metrics, self.clock.time)
         self.ages.expect(PODS, None)
-        self.streams = Streams(self.ages, self.metrics, on_gap=self._on_gap, clock=self.clock.time, sleep=self._sleep)
+        self.streams = Streams(
+            self.ages, self.metrics, silence=self.silence, on_gap=self._on_gap, clock=self.clock.time, sleep=self._sleep
+        )
 
     def _on_gap(self, resource: Resource, namespace: str | None) -> None:
         self.gaps.append((resource, namespace))
@@ -73,6 +78,9 @@ class Api:
         for chunk in chunks:
             if isinstance(chunk, Exception):
                 raise chunk
+            if isinstance(chunk, asyncio.Event):
+                await chunk.wait()
+                continue
             yield chunk
         self.clock.advance(self.lasting)
 
@@ -132,6 +140,34 @@ async def test_what_is_no_event_ends_the_watch(api: Api, line: bytes, caplog: py
 async def test_a_connection_that_breaks_ends_the_watch(api: Api, fault: Exception) -> None:
     assert await api.watch(event(), b'{"type": "MODI', fault) == event()
     assert api.faults() == {("pods", "Cut"): 1.0}
+
+
+async def test_one_that_carries_nothing_for_long_ends() -> None:
+    api = Api(silence=0.01)
+    assert await api.watch(event(), asyncio.Event(), event()) == event()
+    assert api.faults() == {("pods", "Silent"): 1.0}
+
+
+async def test_one_that_is_not_answered_is_tried_again() -> None:
+    api = Api(silence=0.01)
+
+    async def hang(_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await api.streams(cast(aiohttp.ClientRequest, SimpleNamespace(url=URL(f"http://x{WATCH}"))), hang)
+    assert api.counted("api_requests", "verb", "code") == {("watch", "0"): 1}
+
+
+async def test_who_reads_slowly_is_not_interrupted() -> None:
+    """kopf's own bound would cancel the task at whatever it waits for then."""
+    api = Api(silence=0.01)
+    response = await api.ask(WATCH, chunks=[event(), event()])
+    read = 0
+    async for _ in response.content.iter_chunked(1):
+        read += 1
+        await asyncio.sleep(0.03)  # nothing else than time is waited for
+    assert read == 2
 
 
 @pytest.mark.parametrize(("code", "reason"), [(500, "ErrorEvent"), (504, "ErrorEvent"), (410, "Expired")])

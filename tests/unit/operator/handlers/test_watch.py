@@ -10,7 +10,7 @@ from kubernetes.aio.client import Configuration
 from virtual_time import VirtualClock
 
 from cetacean_operator.handlers.streams import Streams, WatchAges
-from cetacean_operator.handlers.watch import registry_for, settings_for, take_in
+from cetacean_operator.handlers.watch import registry_for, settings_for, silence_for, take_in
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import CHILDREN, MODELS, PODS, SERVICE_MONITORS, Kube
 from cetacean_operator.reconciler.queue import WorkQueue
@@ -85,10 +85,12 @@ async def test_strangers_queue_nothing(store: Store, queue: WorkQueue[Key]) -> N
 
 @pytest.mark.parametrize("limit", [2.0, 5.0, 300.0])
 def test_a_quiet_watch_shows_in_time_that_it_lives(limit: float) -> None:
-    watching = settings_for(Settings(watch_age_limit=limit)).watching
+    settings = Settings(watch_age_limit=limit)
+    watching = settings_for(settings).watching
     assert watching.server_timeout is not None
     assert 1 <= watching.server_timeout < limit
-    assert watching.inactivity_timeout <= watching.server_timeout
+    assert min(60, watching.server_timeout) < silence_for(settings) < limit, "with bookmarks, or at its end"
+    assert watching.inactivity_timeout > 1e6, "kopf's own bound ends the task that watches"
 
 
 def test_kopf_writes_nothing_and_watches_only_what_is_ours() -> None:
@@ -114,7 +116,7 @@ async def registered(
             store=store,
             queue=queue,
             ages=ages,
-            streams=Streams(ages, metrics, on_gap=lambda *_: None),
+            streams=Streams(ages, metrics, silence=60.0, on_gap=lambda *_: None),
             namespaces=namespaces,
             service_monitors=service_monitors,
         )
