@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import yaml
 
@@ -70,10 +70,11 @@ def _compute(options: argparse.Namespace) -> int:
     baseline = MetricsSnapshot.load(options.baseline) if options.baseline else None
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     model, gate = cli.settings_of(options, entry, options.weights)
+    name = PurePath(options.weights).stem if options.weights else entry.name
     from evaluation.scoring import open_pipeline, score  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with open_pipeline(model=model, gate=gate, cache=options.cache) as pipeline:
-        with cli.progress_bar(f"scoring with {entry.name}") as progress:
+        with cli.progress_bar(f"scoring with {name}") as progress:
             scored = score(pipeline, pictures, progress=progress)
         digest = pipeline.identity.weights_sha256
     snapshot = compute_snapshot(
@@ -86,13 +87,13 @@ def _compute(options: argparse.Namespace) -> int:
         weights_sha256=digest,
     )
     verdict = judge(
-        candidate=entry.name,
+        candidate=name,
         metrics=snapshot.metrics,
         policy=GatePolicy(),
         serving=f"the baseline {baseline.model_version}" if baseline else None,
         serving_metrics=baseline.metrics if baseline else None,
     )
-    for path in _write(options.out, snapshot, scored, verdict, model=entry.name, threshold=threshold):
+    for path in _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold):
         print(f"wrote {path}", file=sys.stderr)
     print(verdict.message)
     return cli.OK if verdict.passed else cli.BELOW

@@ -132,8 +132,8 @@ def test_a_baseline_is_held_against_the_same_split_only(
     assert "evaluation set grey (11 pictures) is not" in capsys.readouterr().out
 
 
-def test_weights_in_no_registry_are_not_held_against_the_entrys_digest(
-    split: Split, asked: Asked, tmp_path: Path
+def test_weights_in_no_registry_are_not_held_against_the_entrys_digest_nor_called_by_its_name(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
 ) -> None:
     split.add("cetacean", 250).add("non_cetacean", 10)
     weights = tmp_path / "new.ckpt"
@@ -144,6 +144,8 @@ def test_weights_in_no_registry_are_not_held_against_the_entrys_digest(
     assert (model.weights_url, model.sha256) == (weights.as_uri(), None)
     assert (gate.weights_url, gate.sha256) == ("https://example.org/g.pt", None)
     assert MetricsSnapshot.load(out).model_version == "2.0.0"
+    assert capsys.readouterr().out.startswith("new passes")
+    assert out.with_suffix(".md").read_text().startswith("# Metrics of new 2.0.0\n")
 
 
 def test_the_newest_is_the_last_that_is_not_deprecated(
