@@ -1,8 +1,9 @@
-"""A Prometheus in the cluster that follows ServiceMonitors and PrometheusRules as the Prometheus Operator would."""
+"""A Prometheus in the cluster that follows monitors and PrometheusRules as the Prometheus Operator would."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from local_cluster.sources import monitoring_kinds
 NAME = "prometheus"
 PORT = 9090
 MONITORS = "servicemonitors.monitoring.coreos.com"
+POD_MONITORS = "podmonitors.monitoring.coreos.com"
 RULES = "prometheusrules.monitoring.coreos.com"
 
 
@@ -118,50 +120,67 @@ def kinds(kubectl: Kubectl) -> Iterator[None]:
             kubectl("delete", "crd", name, "--wait=false")
 
 
-def scrape_configs(monitors: Iterable[Mapping[str, Any]], *, interval: str | None = None) -> list[dict[str, Any]]:
-    """What the Prometheus Operator makes of ServiceMonitors.
+def scrape_configs(
+    monitors: Iterable[Mapping[str, Any]], *, namespaces: Iterable[str] = (), interval: str | None = None
+) -> list[dict[str, Any]]:
+    """What the Prometheus Operator makes of ServiceMonitors and PodMonitors.
 
     Args:
         monitors: as the API server has them.
+        namespaces: where Prometheus may look, for a monitor that is about any.
         interval: between scrapes, instead of their own.
     """
     return [
-        _scrape_config(monitor["metadata"], monitor["spec"], endpoint, index, interval)
+        _scrape_config(monitor, endpoint, index, sorted(namespaces), interval)
         for monitor in monitors
-        for index, endpoint in enumerate(monitor["spec"]["endpoints"])
+        for index, endpoint in enumerate(monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"])
     ]
 
 
 def _scrape_config(
-    meta: Mapping[str, Any], spec: Mapping[str, Any], endpoint: Mapping[str, Any], index: int, interval: str | None
+    monitor: Mapping[str, Any], endpoint: Mapping[str, Any], index: int, known: list[str], interval: str | None
 ) -> dict[str, Any]:
-    service = "__meta_kubernetes_service"
-    slices = "__meta_kubernetes_endpointslice"
-    keep = [
-        {"action": "keep", "source_labels": [f"{service}_label_{_label(name)}"], "regex": value}
-        for name, value in spec["selector"]["matchLabels"].items()
-    ]
-    named = {
-        "namespace": "__meta_kubernetes_namespace",
-        "service": f"{service}_name",
-        "pod": "__meta_kubernetes_pod_name",
-        "container": "__meta_kubernetes_pod_container_name",
-        "job": f"{service}_name",
-    }
+    meta, spec, pod = monitor["metadata"], monitor["spec"], "__meta_kubernetes_pod"
+    if "endpoints" in spec:
+        role, of, port = "endpointslice", "__meta_kubernetes_service", "__meta_kubernetes_endpointslice_port_name"
+        named = {"service": f"{of}_name", "job": f"{of}_name"}
+    else:
+        role, of, port = "pod", pod, f"{pod}_container_port_name"
+        named = {}
+    named |= {"namespace": "__meta_kubernetes_namespace", "pod": f"{pod}_name", "container": f"{pod}_container_name"}
+    where = spec.get("namespaceSelector", {})
+    names = known if where.get("any") else where.get("matchNames", [meta["namespace"]])
     return {
-        "job_name": f"serviceMonitor/{meta['namespace']}/{meta['name']}/{index}",
+        "job_name": f"{monitor['kind']}/{meta['namespace']}/{meta['name']}/{index}",
         "honor_labels": endpoint.get("honorLabels", False),
         "metrics_path": endpoint.get("path", "/metrics"),
         "scrape_interval": interval or endpoint.get("interval", "30s"),
         "scrape_timeout": interval or endpoint.get("scrapeTimeout", "10s"),
-        "kubernetes_sd_configs": [{"role": "endpointslice", "namespaces": {"names": [meta["namespace"]]}}],
+        "kubernetes_sd_configs": [{"role": role, "namespaces": {"names": names}}],
         "relabel_configs": [
-            *keep,
-            {"action": "keep", "source_labels": [f"{slices}_port_name"], "regex": endpoint["port"]},
+            *_kept(spec["selector"], of),
+            {"action": "keep", "source_labels": [port], "regex": endpoint["port"]},
             *({"source_labels": [source], "target_label": label} for label, source in named.items()),
             {"target_label": "endpoint", "replacement": endpoint["port"]},
+            *(_snake(rule) for rule in endpoint.get("relabelings", ())),
         ],
+        "metric_relabel_configs": [_snake(rule) for rule in endpoint.get("metricRelabelings", ())],
     }
+
+
+def _kept(selector: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
+    """What is asked of the labels of a Service or a pod."""
+    for name, value in selector.get("matchLabels", {}).items():
+        yield {"action": "keep", "source_labels": [f"{of}_label_{_label(name)}"], "regex": value}
+    for wanted in selector.get("matchExpressions", ()):
+        if wanted["operator"] != "Exists":
+            raise ValueError(f"expected the operator Exists, got {wanted['operator']}")
+        yield {"action": "keep", "source_labels": [f"{of}_labelpresent_{_label(wanted['key'])}"], "regex": "true"}
+
+
+def _snake(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A relabeling in Prometheus' own spelling."""
+    return {re.sub(r"(?=[A-Z])", "_", key).lower(): value for key, value in rule.items()}
 
 
 def _label(name: str) -> str:
@@ -169,7 +188,7 @@ def _label(name: str) -> str:
 
 
 def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
-    """Run a Prometheus that follows every ServiceMonitor and PrometheusRule of the cluster as they are now.
+    """Run a Prometheus that follows every monitor and PrometheusRule of the cluster as they are now.
 
     Args:
         kubectl: bound to the namespace that it is to run in.
@@ -177,17 +196,17 @@ def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
         interval: between scrapes and between evaluations.
     """
     everywhere = "--all-namespaces"
-    monitors = kubectl.get(MONITORS, everywhere)["items"]
+    monitors = kubectl.get(f"{MONITORS},{POD_MONITORS}", everywhere)["items"]
+    namespaces = {monitor["metadata"]["namespace"] for monitor in monitors}
     groups = [group for item in kubectl.get(RULES, everywhere)["items"] for group in item["spec"]["groups"]]
     config = {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": ["/etc/prometheus/rules.yml"],
-        "scrape_configs": scrape_configs(monitors, interval=interval),
+        "scrape_configs": scrape_configs(monitors, namespaces=namespaces, interval=interval),
     }
     # JSON is YAML.
     files = {"prometheus.yml": json.dumps(config), "rules.yml": json.dumps({"groups": groups})}
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": files})
-    namespaces = {monitor["metadata"]["namespace"] for monitor in monitors}
     kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}})
     for namespace in sorted(namespaces):
         for manifest in _rights(kubectl.namespace):

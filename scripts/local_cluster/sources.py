@@ -39,6 +39,7 @@ def module_folder(pins: str, module: str) -> Path:
 
 
 def monitoring_kinds() -> list[Path]:
-    """The Prometheus Operator's own definitions of ServiceMonitor and PrometheusRule."""
+    """The Prometheus Operator's own definitions of ServiceMonitor, PodMonitor and PrometheusRule."""
     folder = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
-    return [folder / f"monitoring.coreos.com_{kind}.yaml" for kind in ("servicemonitors", "prometheusrules")]
+    kinds = ("servicemonitors", "podmonitors", "prometheusrules")
+    return [folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds]

@@ -1,4 +1,4 @@
-"""What is made of ServiceMonitors, and how Prometheus' answers are read."""
+"""What is made of monitors, and how Prometheus' answers are read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
 
 MONITOR = {
+    "kind": "ServiceMonitor",
     "metadata": {"name": "whales", "namespace": "sea"},
     "spec": {
         "selector": {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}},
@@ -22,7 +23,7 @@ MONITOR = {
 
 def test_a_monitor_becomes_a_scrape_of_its_services_pods() -> None:
     (config,) = scrape_configs([MONITOR])
-    assert config["job_name"] == "serviceMonitor/sea/whales/0"
+    assert config["job_name"] == "ServiceMonitor/sea/whales/0"
     assert config["honor_labels"] is True
     assert (config["scrape_interval"], config["scrape_timeout"]) == ("30s", "10s")
     assert config["kubernetes_sd_configs"] == [{"role": "endpointslice", "namespaces": {"names": ["sea"]}}]
@@ -38,6 +39,54 @@ def test_a_monitor_becomes_a_scrape_of_its_services_pods() -> None:
 def test_the_interval_can_be_another() -> None:
     (config,) = scrape_configs([MONITOR], interval="2s")
     assert (config["scrape_interval"], config["scrape_timeout"]) == ("2s", "2s")
+
+
+def pod_monitor(**spec: Any) -> dict[str, Any]:
+    """One for all models, with what is particular about it."""
+    endpoint = {
+        "port": "http",
+        "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_label_a"], "targetLabel": "service"}],
+        "metricRelabelings": [{"action": "labeldrop", "regex": "uid"}],
+    }
+    exists = {"matchExpressions": [{"key": "ecomarineai.org/cetaceanmodel", "operator": "Exists"}]}
+    meta = {"name": "models", "namespace": "system"}
+    return {
+        "kind": "PodMonitor",
+        "metadata": meta,
+        "spec": {"selector": exists, "podMetricsEndpoints": [endpoint], **spec},
+    }
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ({}, ["system"]),
+        ({"namespaceSelector": {"any": True}}, ["sea", "system"]),
+        ({"namespaceSelector": {"matchNames": ["a"]}}, ["a"]),
+    ],
+    ids=["own", "any", "named"],
+)
+def test_a_pod_monitor_becomes_a_scrape_of_pods(selector: dict[str, Any], names: list[str]) -> None:
+    (config,) = scrape_configs([pod_monitor(**selector)], namespaces={"system", "sea"})
+    assert config["job_name"] == "PodMonitor/system/models/0"
+    assert config["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": names}}]
+    kept = {rule["source_labels"][0]: rule["regex"] for rule in config["relabel_configs"] if "action" in rule}
+    assert kept == {
+        "__meta_kubernetes_pod_labelpresent_ecomarineai_org_cetaceanmodel": "true",
+        "__meta_kubernetes_pod_container_port_name": "http",
+    }
+    # Last, so that they have the last word.
+    assert config["relabel_configs"][-1] == {
+        "source_labels": ["__meta_kubernetes_pod_label_a"],
+        "target_label": "service",
+    }
+    assert config["metric_relabel_configs"] == [{"action": "labeldrop", "regex": "uid"}]
+
+
+def test_a_selector_that_is_not_understood_is_an_error() -> None:
+    selector = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+    with pytest.raises(ValueError, match="expected the operator Exists, got In"):
+        scrape_configs([pod_monitor(selector=selector)])
 
 
 Serve = Callable[[dict[str, Any]], Prometheus]

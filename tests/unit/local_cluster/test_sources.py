@@ -38,5 +38,6 @@ def test_the_kinds_of_the_prometheus_operator_are_pinned(monkeypatch: pytest.Mon
     monkeypatch.setattr(sources, "module_folder", lambda *_: Path("/go/module"))
     assert [path.name for path in monitoring_kinds()] == [
         "monitoring.coreos.com_servicemonitors.yaml",
+        "monitoring.coreos.com_podmonitors.yaml",
         "monitoring.coreos.com_prometheusrules.yaml",
     ]
