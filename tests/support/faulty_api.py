@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import json
 import ssl
 import threading
@@ -19,8 +18,8 @@ from pathlib import Path
 
 import aiohttp
 import yaml
+from accounts import Account
 from aiohttp import web
-from live_operator import Account
 from virtual_time import settle
 
 from demo.kubectl import Kubectl
@@ -72,8 +71,8 @@ class Exchange:
         async with self._ask() as answer:
             return web.Response(status=answer.status, headers=_kept(answer.headers), body=await answer.read())
 
-    async def watched(self, carry: Carry) -> web.StreamResponse:
-        """Hand a watch on line by line."""
+    async def watched(self, carry: Carry, *, cleanly: bool = False) -> web.StreamResponse:
+        """Hand a watch on line by line; `cleanly` says how it ends where it does not stay."""
         async with self._ask() as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             await response.prepare(self.request)
@@ -81,7 +80,7 @@ class Exchange:
                 told, goes_on = carry(line)
                 await response.write(told)
                 if not goes_on:
-                    return self.cut(response)
+                    return response if cleanly else self.cut(response)
             return response
 
     def cut(self, response: web.StreamResponse | None = None) -> web.StreamResponse:
@@ -105,56 +104,6 @@ def no_fault(_: Call) -> None:
     """Everything is passed on."""
 
 
-def refused(code: int, reason: str, *, retry_after: int | None = None) -> Reaction:
-    """The request never reaches the API server's storage."""
-
-    async def react(_: Exchange) -> web.StreamResponse:
-        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
-        return web.json_response({**status, "message": f"{reason}, as the test wants it"}, status=code, headers=headers)
-
-    return react
-
-
-def late(seconds: float) -> Reaction:
-    """The answer comes, but not soon."""
-
-    async def react(exchange: Exchange) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await exchange.passed_on()
-
-    return react
-
-
-def unanswered(then: Callable[[], None] = lambda: None) -> Reaction:
-    """The API server does it, and nobody hears of that; `then` is called in between."""
-
-    async def react(exchange: Exchange) -> web.StreamResponse:
-        await exchange.passed_on()
-        then()
-        return exchange.cut()
-
-    return react
-
-
-def gone(exchange: Exchange) -> Awaitable[web.StreamResponse]:
-    """A watch is told after its first event that its resourceVersion is too old."""
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
-    error = json.dumps({"type": "ERROR", "object": {**status, "message": "too old resource version"}}).encode() + b"\n"
-
-    return exchange.watched(lambda line: (line + error, True))
-
-
-def torn(exchange: Exchange) -> Awaitable[web.StreamResponse]:
-    """A watch ends in the middle of its second event."""
-    numbers = itertools.count(1)
-
-    def carry(line: bytes) -> tuple[bytes, bool]:
-        return (line, True) if next(numbers) == 1 else (line[: len(line) // 2], False)
-
-    return exchange.watched(carry)
-
-
 @dataclass(slots=True)
 class FaultyApi:
     """The proxy's end for tests. Its calls are made from the operator's side, its faults set from the test's."""
@@ -164,6 +113,10 @@ class FaultyApi:
     fault: Fault = no_fault
     calls: list[Call] = field(default_factory=list)
     """Every request, in the order in which they came."""
+    loses: Callable[[bytes], bool] = lambda _: False
+    """Which lines of watches are lost on the way."""
+    lost: int = 0
+    """How many were."""
     _begun: int = 0
     """Watches so far."""
     _ended: int = 0
@@ -195,7 +148,12 @@ class FaultyApi:
         number, self._begun = self._begun, self._begun + 1
 
         def carry(line: bytes) -> tuple[bytes, bool]:
-            return (b"", self._stay) if number < self._ended else (line, True)
+            if number < self._ended:
+                return b"", self._stay
+            if self.loses(line):
+                self.lost += 1
+                return b"", True
+            return line, True
 
         return await exchange.watched(carry)
 

@@ -8,85 +8,34 @@ import re
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
+from accounts import Account
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CHART = REPOSITORY / "charts/cetacean-operator"
 _CODE = os.pathsep.join(str(REPOSITORY / folder) for folder in ("operator", "models"))
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A ServiceAccount with the chart's roles."""
-
-    kubectl: Kubectl
-    """kubectl as this account, in its own namespace."""
-    name: str
-    served: tuple[str, ...]
-    """The namespaces its roles are for; empty: a ClusterRole."""
-
-    @property
-    def user(self) -> str:
-        """As the API server names it."""
-        return f"system:serviceaccount:{self.kubectl.namespace}:{self.name}"
-
-    @classmethod
-    @contextmanager
-    def granted(cls, admin: Kubectl, folder: Path, *, served: tuple[str, ...] = ()) -> Iterator[Account]:
-        """Apply the chart's own roles in kubectl's namespace; `folder` takes the kubeconfig."""
-        name = f"operator-{uuid.uuid4().hex[:8]}"
-        manifests = admin.run_helm(
-            *("template", name, str(CHART), f"--set=fullnameOverride={name}", "--set=rbac.aggregate=false"),
-            *("--set=crds.install=false", f"--set-json=watchNamespaces={json.dumps(served)}"),
-            *("--show-only=templates/rbac.yaml", "--show-only=templates/serviceaccount.yaml"),
-        )
-        objects = [found for found in yaml.safe_load_all(manifests) if found]
-        for found in objects:
-            _where(admin, found).apply(found)
-        try:
-            kubeconfig = folder / f"{name}.kubeconfig"
-            kubeconfig.write_text(_kubeconfig(admin, admin("create", "token", name, "--duration=1h").strip()))
-            yield cls(replace(admin, kubeconfig=kubeconfig, context=None), name, served)
-        finally:
-            for found in objects:
-                ref = f"{found['kind']}/{found['metadata']['name']}"
-                _where(admin, found)("delete", ref, "--ignore-not-found", "--wait=false")
-
-
-def _where(admin: Kubectl, manifest: Mapping[str, Any]) -> Kubectl:
-    return replace(admin, namespace=manifest["metadata"].get("namespace", admin.namespace))
-
-
-def _kubeconfig(admin: Kubectl, token: str) -> str:
-    cluster = json.loads(admin("config", "view", "--minify", "--raw", "-o", "json"))["clusters"][0]["cluster"]
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "operator",
-        "clusters": [{"name": "there", "cluster": cluster}],
-        "users": [{"name": "operator", "user": {"token": token}}],
-        "contexts": [{"name": "operator", "context": {"cluster": "there", "user": "operator"}}],
-    }
-    text: str = yaml.safe_dump(content)
-    return text
+PROGRAM = ("-m", "cetacean_operator", "run")
 
 
 class OperatorProcess:
     """One `python -m cetacean_operator run`."""
 
-    def __init__(self, account: Account, folder: Path, identity: str, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        account: Account,
+        folder: Path,
+        identity: str,
+        settings: Mapping[str, object],
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         """Start it; `settings` are its fields by name, the log goes into `folder`."""
         self.identity = identity
         self.log = folder / f"{account.name}-{identity}.log"
@@ -102,7 +51,7 @@ class OperatorProcess:
         environment = {f"CETACEAN_OPERATOR_{name.upper()}": str(value) for name, value in given.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cetacean_operator", "run"],
+                [sys.executable, *program],
                 env={**os.environ, "PYTHONPATH": _CODE, "KUBECONFIG": str(account.kubectl.kubeconfig), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -164,13 +113,18 @@ class OperatorProcess:
 
     def ready(self) -> bool:
         """Ask /readyz."""
+        return self.probe("readyz")[0] == 200
+
+    def probe(self, name: str) -> tuple[int, str]:
+        """Ask a probe; return status and text, 0 while nobody answers."""
         assert self.process.poll() is None, f"the operator ended: {self.log.read_text()[-2000:]}"
         if (ports := self.ports()) is None:
-            return False
+            return 0, ""
         try:
-            return httpx.get(f"http://127.0.0.1:{ports[0]}/readyz", trust_env=False).status_code == 200
+            answer = httpx.get(f"http://127.0.0.1:{ports[0]}/{name}", trust_env=False)
         except httpx.TransportError:
-            return False
+            return 0, ""
+        return answer.status_code, answer.text
 
 
 @contextmanager
@@ -181,6 +135,7 @@ def running(
     identity: str = "one",
     outage: bool = False,
     leads: bool = True,
+    program: Sequence[str] = PROGRAM,
     **settings: object,
 ) -> Iterator[OperatorProcess]:
     """Run the operator until the block ends; it must hold the lease then, have lacked no right and logged no error.
@@ -188,7 +143,7 @@ def running(
     Without `leads` it may have lost the lease. With `outage` the API server goes away meanwhile: what is tried again is
     no error then, and a refusal none either, as the API server authorizes nobody until it has read the roles.
     """
-    operator = OperatorProcess(account, folder, identity, settings)
+    operator = OperatorProcess(account, folder, identity, settings, program)
     try:
         operator.wait_until_ready()
         yield operator
@@ -201,14 +156,14 @@ def running(
             status = operator.end(signal.SIGTERM)
             assert status == 0, f"exit status {status}"
         print(operator.log.read_text()[-6000:])
-    passing = [fault for fault in operator.faults() if outage and _passes(fault)]
-    assert [fault for fault in operator.faults() if fault not in passing] == []
+    assert [fault for fault in operator.faults() if not (outage and _passes(fault))] == []
+    ours = [record for record in operator.records() if record["logger"].startswith("cetacean_operator")]
+    assert all(record.get("reason") for record in ours), ours
 
 
 def _passes(record: Mapping[str, Any]) -> bool:
-    return record["level"] in ("INFO", "WARNING") or (
-        record["logger"].startswith("kopf.") and "will retry" in record["message"]
-    )
+    retried = record["logger"].startswith("kopf.") and "will retry" in record["message"]
+    return retried or record["level"] in ("INFO", "WARNING")
 
 
 def model(name: str, *, active: str = "first", serving: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:

@@ -25,9 +25,11 @@ class Quiet:
 
 
 @contextmanager
-def listening(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
-    """Serve with `handler`; yields the port."""
-    server = _Server(("127.0.0.1", 0), handler)
+def listening(
+    handler: type[http.server.BaseHTTPRequestHandler], *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[int]:
+    """Serve with `handler`, on a free port if none is given; yields the port."""
+    server = _Server((host, port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

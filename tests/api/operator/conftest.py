@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from live_operator import Account, OperatorProcess, running
+from accounts import Account
+from forged_pods import forged_node
+from live_operator import OperatorProcess, running
 
 from demo.kubectl import Kubectl
 from local_cluster import choose
@@ -37,6 +39,13 @@ def home(kubectl: Kubectl) -> Iterator[Kubectl]:
     kubectl("create", "namespace", name)
     yield replace(kubectl, namespace=name)
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def node(kubectl: Kubectl) -> Iterator[str]:
+    """A node without a kubelet."""
+    with forged_node(kubectl) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

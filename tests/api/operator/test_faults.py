@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from accounts import Account
 from end_state import events
-from live_operator import Account, OperatorProcess, model, ready_because, running, settled
+from live_operator import OperatorProcess, model, ready_because, running, settled
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until
 from local_cluster.local import LocalCluster
+
+pytestmark = pytest.mark.alone  # the API server is everyone's
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ a kubelet does. The same failures on a real node: tests/e2e/test_failures.py.
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
+from forged_pods import bound, forge, on
 from live_operator import OperatorProcess, condition, model, ready_because
 
 from demo.kubectl import Kubectl
@@ -87,34 +86,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
 
 
 @pytest.fixture(scope="module")
-def node(kubectl: Kubectl) -> Iterator[str]:
-    """A node without a kubelet."""
-    name = f"forged-{uuid.uuid4().hex[:8]}"
-    room = {"cpu": "64", "memory": "64Gi", "pods": "110"}
-    labels = {"kubernetes.io/hostname": name}
-    meta = {"name": name, "labels": labels}
-    kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": meta}))
-    kubectl(
-        "patch",
-        "node",
-        name,
-        "--subresource=status",
-        "-p",
-        json.dumps({"status": {"capacity": room, "allocatable": room}}),
-    )
-    yield name
-    kubectl("delete", "node", name)
-
-
-@pytest.fixture(scope="module")
 def there(namespaced_operator: OperatorProcess, namespaced: Kubectl, node: str) -> Iterator[Kubectl]:
     """A namespace with a resource for each failure, all at once."""
     assert namespaced_operator
-    serving = {
-        "replicas": 1,
-        "nodeSelector": {"kubernetes.io/hostname": node},
-        "tolerations": [{"operator": "Exists"}],
-    }
+    serving = on(node)
     manifests = [model(name, serving=serving) for name in CASES if name != "deadline"]
     manifests.append(model("deadline", serving={**serving, "progressDeadlineSeconds": 10}))
     namespaced("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
@@ -122,16 +97,11 @@ def there(namespaced_operator: OperatorProcess, namespaced: Kubectl, node: str) 
         pod = until(f"the pod of {name}", lambda name=name: bound(namespaced, name), within=30)  # type: ignore[misc]
         if status:
             told = {"phase": "Running" if "containerStatuses" in status else "Pending", **status}
-            namespaced("patch", "pod", pod, "--subresource=status", "-p", json.dumps({"status": told}))
+            forge(namespaced, pod, told)
     yield namespaced
     namespaced("delete", "cetaceanmodels", "--all")
     # Nobody else ends pods of a node that does not answer.
     namespaced("delete", "pods", "--all", "--force", "--grace-period=0")
-
-
-def bound(kubectl: Kubectl, name: str) -> str:
-    pods = kubectl.get("pods", "-l", f"ecomarineai.org/cetaceanmodel={name}")["items"]
-    return next((str(pod["metadata"]["name"]) for pod in pods if pod["spec"].get("nodeName")), "")
 
 
 @pytest.mark.parametrize("name", CASES)

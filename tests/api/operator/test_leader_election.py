@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import Account
+from api_faults import refused, unanswered
 from end_state import end_state, ends_as
-from faulty_api import Call, FaultyApi, Reaction, faulty, no_fault, refused, unanswered
-from live_operator import Account, OperatorProcess, find, model, ready_because, running, settled
+from faulty_api import Call, FaultyApi, Reaction, faulty, no_fault
+from live_operator import OperatorProcess, find, model, ready_because, running, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

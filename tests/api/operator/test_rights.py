@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from live_operator import CHART, NOWHERE, Account, OperatorProcess, find, model, settled
+from accounts import CHART, Account
+from live_operator import NOWHERE, OperatorProcess, find, model, settled
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until
+
+pytestmark = pytest.mark.alone  # one of its operators serves every namespace
 
 Right = tuple[str, str, str, tuple[str, ...]]
 """API group, resource, verb, names."""

@@ -1,0 +1,35 @@
+"""The operator with a wall clock that a test steps: `python stepped_operator.py FILE`; the file holds seconds to add."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+from cetacean_operator.__main__ import main
+from cetacean_operator.handlers import operator  # imports all that tells the time
+
+
+class Stepped(datetime):
+    """As the machine's clock would be."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(seconds=float(Path(sys.argv[1]).read_text(encoding="utf-8")))
+
+
+def step() -> list[str]:
+    """Give every module of the operator that clock; return which."""
+    found = [
+        name
+        for name, module in sys.modules.items()
+        if name.startswith(operator.__name__.partition(".")[0]) and vars(module).get("datetime") is datetime
+    ]
+    for name in found:
+        vars(sys.modules[name])["datetime"] = Stepped
+    return found
+
+
+if __name__ == "__main__":
+    assert step(), "nothing tells the time"
+    sys.exit(main(["run"]))
