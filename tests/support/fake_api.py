@@ -55,7 +55,7 @@ class FakeApi:
         ref = (resource.kind, meta["namespace"], meta["name"])
         self._call("apply", resource, meta["name"] + (f"/{subresource}" if subresource else ""))
         live = copy.deepcopy(self.objects.get(ref))
-        checked = ("uid", "resourceVersion")
+        checked: tuple[str, ...] = ("uid", "resourceVersion")
         if live is None:
             checked = ("uid",)  # what is not there yet has no version that could have changed
             if subresource or "uid" in meta:
