@@ -25,12 +25,19 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics compute-metrics test-unit test-api test-e2e _prepare _programs _test-api _test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-api test-e2e
+.PHONY: _style _types _layers _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, stale files: what CI runs
+	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
+
+_style:
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
+
+_types:
 	@$(PYTHON) -m mypy --cache-dir "$(CETACEAN_CACHE)/mypy" $(PACKAGES) scripts tests benchmarks
+
+_layers:
 	@$(VENV)/bin/lint-imports --no-cache
-	@$(MAKE) site
 
 BASELINE ?= reports/metrics_baseline.json
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
