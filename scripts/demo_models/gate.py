@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cetacean_inference.models.gate import CLIP_MEAN, CLIP_STD, LOGIT_SCALE
-from cetacean_inference.models.identification import Normalise
+from cetacean_inference.models.network import Normalise
 from cetacean_inference.models.prompts import Prompts
 from demo_models import recipe
 from demo_models.captions import targets

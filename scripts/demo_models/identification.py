@@ -16,8 +16,8 @@ from cetacean_inference.models.identification import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     CetaceanIdentificationModel,
-    Normalise,
 )
+from cetacean_inference.models.network import Normalise
 from cetacean_inference.weights.fetch import CLASSES_FILE, SPECIES_FILE
 from demo_models import recipe
 from demo_models.drawing import Individual

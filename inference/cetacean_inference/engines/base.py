@@ -27,8 +27,10 @@ class Converted:
     """A network in OpenVINO's form, and what eager torch answers with it."""
 
     name: NetworkName
-    file: Path
+    trunk: Path
     """The `.xml`; its weights lie beside it in a `.bin`."""
+    head: Path
+    """Likewise."""
     side: int
     """Of the square input, in pixels."""
     answers: Scored

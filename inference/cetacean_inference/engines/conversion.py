@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, get_args
 
@@ -23,10 +24,11 @@ from cetacean_inference.engines.base import NetworkName
 from cetacean_inference.engines.eager import EagerEngine
 from cetacean_inference.engines.memory import release_memory
 from cetacean_inference.engines.openvino import openvino
-from cetacean_inference.engines.record import Record, Recorded, origin
+from cetacean_inference.engines.record import Record, Recorded, origin, parts
 from cetacean_inference.errors import CannotGoOn, CheckpointMismatch, GateUnavailable
 from cetacean_inference.logs import configure
 from cetacean_inference.models.loading import load_network
+from cetacean_inference.models.network import Network
 from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.weights.fetch import locate_all, open_cache
 from cetacean_inference.weights.verified import Verified
@@ -49,10 +51,9 @@ def convert(settings: Settings, directory: Path) -> None:
     with Verified(open_cache(settings)) as verified:
         for name in get_args(NetworkName):
             network, side = load_network(name, settings, files=files, verified=verified)
-            file = directory / f"{name}.xml"
             answers = eager_answers(name, network, side=side)
-            save(network, file, side=side)
-            recorded[name] = Recorded.of(file, side=side, answers=answers)
+            save(network, *parts(directory, name), side=side)
+            recorded[name] = Recorded.of(name, directory, side=side, answers=answers)
             del network
             release_memory()
     Record(made_from=origin(settings, files), networks=recorded).write(directory)
@@ -72,19 +73,27 @@ def eager_answers(name: NetworkName, network: nn.Module, *, side: int) -> list[f
     return answers
 
 
-def save(network: nn.Module, file: Path, *, side: int) -> None:
-    """Trace a network and write it as OpenVINO reads it, in full precision, for one picture at a time.
+def save(network: Network, trunk: Path, head: Path, *, side: int) -> None:
+    """Trace both parts of a network and write them as OpenVINO reads them, in full precision.
+
+    The trunk is written for one picture at a time, the head for any number.
 
     Raises:
         EngineAbsent: when OpenVINO is not there.
     """
+    picture = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        features = network.trunk(picture)
+    _save_part(network.trunk, trunk, example=picture, shape=picture.shape)
+    _save_part(network.head, head, example=features, shape=(-1, *features.shape[1:]))
+
+
+def _save_part(part: nn.Module, file: Path, *, example: torch.Tensor, shape: Sequence[int]) -> None:
     package = openvino()
-    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         # Newer torch would have us export, which takes several times as long; OpenVINO traces by itself.
         warnings.simplefilter("ignore")
-        shape = package.PartialShape([1, side, side, 3])
-        converted = package.convert_model(network, example_input=example, input=[shape])
+        converted = package.convert_model(part, example_input=example, input=[package.PartialShape(list(shape))])
     package.save_model(converted, file, compress_to_fp16=False)
 
 

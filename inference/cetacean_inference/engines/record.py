@@ -43,9 +43,11 @@ class Recorded(BaseModel):
     """Of its files, by name."""
 
     @classmethod
-    def of(cls, file: Path, *, side: int, answers: list[float]) -> Self:
-        """The network whose `.xml` this is."""
-        return cls(side=side, answers=answers, sha256={one.name: file_sha256(one) for one in _both(file)})
+    def of(cls, name: NetworkName, directory: Path, *, side: int, answers: list[float]) -> Self:
+        """The network of that name in `directory`."""
+        described = parts(directory, name)
+        files = [file for one in described for file in (one, one.with_suffix(".bin"))]
+        return cls(side=side, answers=answers, sha256={one.name: file_sha256(one) for one in files})
 
 
 class Record(BaseModel):
@@ -94,13 +96,14 @@ def read(directory: Path, *, made_from: Mapping[str, str | int | None]) -> dict[
     if not whole:
         return None
     return {
-        name: Converted(name, directory / f"{name}.xml", one.side, np.array(one.answers, dtype=np.float32))
+        name: Converted(name, *parts(directory, name), one.side, np.array(one.answers, dtype=np.float32))
         for name, one in record.networks.items()
     }
 
 
-def _both(file: Path) -> tuple[Path, Path]:
-    return file, file.with_suffix(".bin")
+def parts(directory: Path, name: NetworkName) -> tuple[Path, Path]:
+    """The `.xml` of a network's trunk and of its head; their weights lie beside them in `.bin`."""
+    return directory / f"{name}.xml", directory / f"{name}-head.xml"
 
 
 def _version(package: str) -> str | None:

@@ -16,13 +16,14 @@ from typing import IO, Any, Final
 
 import open_clip
 import torch
+from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
-from cetacean_inference.models.identification import Normalise
+from cetacean_inference.models.network import Network, Normalise
 from cetacean_inference.models.prompts import Prompts
 from cetacean_inference.models.statedict import load_strictly, read_pickled, read_safetensors
 from cetacean_inference.weights.cache import Blob, write_atomically
@@ -36,34 +37,49 @@ SAFETENSORS_HEAD: Final = 9
 """Eight bytes of length, then the header's brace."""
 
 
-class GateNetwork(nn.Module):
-    """What serves: bytes in, cetacean score out.
+class GateHead(nn.Module):
+    """From what the image tower sees to the cetacean score.
 
     Args:
-        visual: the image tower; (N, 3, S, S) → (N, D), not normalised.
+        projection: to where the prompts are, (F, D); None when the tower projects.
         texts: normalised embeddings of the prompts, positive ones first, (P, D).
         positive: how many prompts are positive.
     """
 
     texts: Tensor
 
-    def __init__(self, visual: nn.Module, *, texts: Tensor, positive: int) -> None:
+    def __init__(self, projection: nn.Parameter | None, *, texts: Tensor, positive: int) -> None:
         super().__init__()
-        self.normalise = Normalise(CLIP_MEAN, CLIP_STD)
-        self.visual = visual
+        self.projection = projection
         self.positive = positive
         self.register_buffer("texts", texts, persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 (N, S, S, 3) → sum of the softmax over the positive prompts, (N,)."""
-        embedded = functional.normalize(self.visual(self.normalise(images)), dim=-1)
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, F) → sum of the softmax over the positive prompts, (N,)."""
+        projected = features if self.projection is None else features @ self.projection
+        embedded = functional.normalize(projected, dim=-1)
         likelihoods = functional.softmax(functional.linear(embedded, self.texts) * LOGIT_SCALE, dim=-1)
         return likelihoods[:, : self.positive].sum(dim=-1)
 
 
+def gate_network(visual: nn.Module, *, texts: Tensor, positive: int) -> Network:
+    """What serves: bytes in, cetacean score out, (N,).
+
+    Args:
+        visual: the image tower; (N, 3, S, S) → (N, D), not normalised. A transformer loses its projection to the head.
+        texts: normalised embeddings of the prompts, positive ones first, (P, D).
+        positive: how many prompts are positive.
+    """
+    projection = None
+    if isinstance(visual, VisionTransformer):
+        projection, visual.proj = visual.proj, None
+    trunk = nn.Sequential(Normalise(CLIP_MEAN, CLIP_STD), visual)
+    return Network(trunk, GateHead(projection, texts=texts, positive=positive)).eval()
+
+
 def load_gate(
     stream: IO[bytes], blob: Blob, *, architecture: str, config: str | None, prompts: Prompts, derived: Path
-) -> tuple[GateNetwork, int]:
+) -> tuple[Network, int]:
     """The gate's network and the side of its input in pixels.
 
     Args:
@@ -90,7 +106,7 @@ def load_gate(
         if texts is None:
             texts = embed_texts(model, _tokenizer(name), prompts)
             _keep_texts(kept, texts, blob.sha256, prompts)
-    return GateNetwork(model.visual, texts=texts, positive=len(prompts.positive)).eval(), _side(model)
+    return gate_network(model.visual, texts=texts, positive=len(prompts.positive)), _side(model)
 
 
 def embed_texts(model: Any, tokenizer: Any, prompts: Prompts) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
+from cetacean_inference.models.network import Network, Normalise
 from cetacean_inference.models.statedict import load_strictly, read_pickled
 from cetacean_inference.settings import ModelSettings
 from cetacean_inference.weights.cache import Blob
@@ -24,23 +25,6 @@ from cetacean_inference.weights.cache import Blob
 ARCFACE_SCALE: Final = 30.0
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-
-
-class Normalise(nn.Module):
-    """Bytes to what a model was trained on: uint8 (N, H, W, 3), RGB → float32 (N, 3, H, W)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scale to 0..1, then by mean and deviation."""
-        scaled = images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
-        return (scaled - self.mean) / self.std
 
 
 class ArcFaceRows(nn.Module):
@@ -75,30 +59,39 @@ class CetaceanIdentificationModel(nn.Module):
         return functional.linear(embedded, functional.normalize(self.arc.weight))
 
 
-class IdentificationNetwork(nn.Module):
-    """What serves: bytes in, probabilities of the known individuals out; the rows are normalised once."""
+class IdentificationHead(nn.Module):
+    """From the pooled features to probabilities of the known individuals; the rows are normalised once.
+
+    Args:
+        trained: whose embedding and rows.
+        known: how many of the rows, the first ones, stand for individuals that are told.
+    """
 
     rows: Tensor
 
     def __init__(self, trained: CetaceanIdentificationModel, *, known: int) -> None:
         super().__init__()
-        self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
-        self.backbone = trained.model
         self.embedding = trained.embedding
         self.register_buffer(
             "rows", functional.normalize(trained.arc.weight.detach()[:known]).clone(), persistent=False
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 (N, S, S, 3) → probabilities (N, known)."""
-        embedded = functional.normalize(self.embedding(self.backbone(self.normalise(images))))
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, F) → (N, known)."""
+        embedded = functional.normalize(self.embedding(features))
         return functional.softmax(functional.linear(embedded, self.rows) * ARCFACE_SCALE, dim=1)
 
 
-Loader = Callable[[IO[bytes], Blob, ModelSettings], nn.Module]
+def identification_network(trained: CetaceanIdentificationModel, *, known: int) -> Network:
+    """What serves: bytes in, probabilities of the known individuals out, (N, known)."""
+    trunk = nn.Sequential(Normalise(IMAGENET_MEAN, IMAGENET_STD), trained.model)
+    return Network(trunk, IdentificationHead(trained, known=known)).eval()
 
 
-def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> nn.Module:
+Loader = Callable[[IO[bytes], Blob, ModelSettings], Network]
+
+
+def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Network:
     """Read a checkpoint `{"state_dict": …}`; other top-level keys (Lightning writes some) are ignored.
 
     Raises:
@@ -121,13 +114,13 @@ def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> nn.M
         backbone=settings.backbone, embedding_size=settings.embedding_size, classes=settings.num_classes_head
     )
     load_strictly(trained, state, url=blob.url)
-    return IdentificationNetwork(trained, known=settings.num_classes_active).eval()
+    return identification_network(trained, known=settings.num_classes_active)
 
 
 ARCHITECTURES: Final[Mapping[str, Loader]] = MappingProxyType({"CetaceanIdentificationModel": load_arcface})
 
 
-def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> nn.Module:
+def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Network:
     """The network of the registry entry's architecture: uint8 (N, S, S, 3) → probabilities (N, known).
 
     Raises:

@@ -6,12 +6,12 @@ import logging
 import time
 
 import torch
-from torch import nn
 
 from cetacean_inference.engines.base import NetworkName
 from cetacean_inference.engines.cpus import usable_cpus
 from cetacean_inference.models.gate import load_gate
 from cetacean_inference.models.identification import load_identification
+from cetacean_inference.models.network import Network
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.fetch import Files
@@ -20,7 +20,7 @@ from cetacean_inference.weights.verified import Verified
 logger = logging.getLogger(__name__)
 
 
-def load_network(name: NetworkName, settings: Settings, *, files: Files, verified: Verified) -> tuple[nn.Module, int]:
+def load_network(name: NetworkName, settings: Settings, *, files: Files, verified: Verified) -> tuple[Network, int]:
     """One network and the side of its input in pixels, from bytes that are verified.
 
     Raises:
@@ -33,7 +33,7 @@ def load_network(name: NetworkName, settings: Settings, *, files: Files, verifie
     return loaded
 
 
-def _gate(settings: Settings, files: Files, verified: Verified) -> tuple[nn.Module, int]:
+def _gate(settings: Settings, files: Files, verified: Verified) -> tuple[Network, int]:
     return load_gate(
         verified.open(files.gate_weights),
         files.gate_weights,
@@ -44,6 +44,6 @@ def _gate(settings: Settings, files: Files, verified: Verified) -> tuple[nn.Modu
     )
 
 
-def _identification(settings: Settings, files: Files, verified: Verified) -> tuple[nn.Module, int]:
+def _identification(settings: Settings, files: Files, verified: Verified) -> tuple[Network, int]:
     network = load_identification(verified.open(files.checkpoint), files.checkpoint, settings.model)
     return network, settings.model.input_size

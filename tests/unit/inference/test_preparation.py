@@ -93,9 +93,9 @@ def test_the_process_that_serves_loads_no_torch(settings: Settings, tmp_path: Pa
 
 def test_it_is_converted_once(settings: Settings, runs: Runs) -> None:
     with prepared(settings) as first:
-        assert {one.file.exists() for one in first.values()} == {True}
+        assert {file.exists() for one in first.values() for file in (one.trunk, one.head)} == {True}
     with prepared(settings) as again:
-        assert again["gate"].file == first["gate"].file
+        assert again["gate"].trunk == first["gate"].trunk
         np.testing.assert_array_equal(again["gate"].answers, first["gate"].answers)
         assert (again["gate"].side, again["identification"].side) == (32, 64)
     assert len(runs) == 1
@@ -116,10 +116,10 @@ def test_what_it_depends_on_is_not_mistaken(
     assert len(runs) == 2
 
 
-@pytest.mark.parametrize("name", ["gate.bin", "identification.xml", RECORD_FILE])
+@pytest.mark.parametrize("name", ["gate.bin", "identification-head.xml", RECORD_FILE])
 def test_what_is_damaged_is_converted_again(settings: Settings, runs: Runs, name: str) -> None:
     with prepared(settings) as networks:
-        damaged = networks["gate"].file.with_name(name)
+        damaged = networks["gate"].trunk.with_name(name)
     content = damaged.read_bytes()
     bad = content[:-1] + bytes([content[-1] ^ 1])
     damaged.write_bytes(bad)
@@ -141,16 +141,16 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     monkeypatch.setattr(WeightsCache, "staged", refuses)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with prepared(settings) as networks:
-        assert networks["gate"].file.exists()
-        assert networks["gate"].file.is_relative_to(tmp_path)
-    assert not networks["gate"].file.exists(), "what cannot be kept is removed"
+        assert networks["gate"].trunk.exists()
+        assert networks["gate"].trunk.is_relative_to(tmp_path)
+    assert not networks["gate"].trunk.exists(), "what cannot be kept is removed"
     assert "is not kept: [Errno 30] Read-only file system" in caplog.text
 
 
 def test_a_full_cache_is_done_without(settings: Settings, runs: Runs, caplog: pytest.LogCaptureFixture) -> None:
     full = settings.model_copy(update={"fetch": settings.fetch.model_copy(update={"cache_limit_bytes": 1})})
     with prepared(full) as networks:
-        assert networks["gate"].file.exists()
+        assert networks["gate"].trunk.exists()
     assert "is not kept" in caplog.text
 
 
@@ -181,6 +181,8 @@ def test_a_process_that_fails_says_so(
 
 def test_a_record_is_read_by_people_too(settings: Settings, runs: Runs) -> None:
     with prepared(settings) as networks:
-        kept = json.loads(networks["gate"].file.with_name(RECORD_FILE).read_text(encoding="utf-8"))
+        kept = json.loads(networks["gate"].trunk.with_name(RECORD_FILE).read_text(encoding="utf-8"))
     assert kept["made_from"]["checkpoint"] == locate_all(settings).checkpoint.sha256
-    assert set(kept["networks"]["gate"]["sha256"]) == {"gate.xml", "gate.bin"}
+    assert set(kept["networks"]["gate"]["sha256"]) == {
+        f"gate{part}.{kind}" for part in ("", "-head") for kind in ("xml", "bin")
+    }
