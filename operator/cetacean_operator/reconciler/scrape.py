@@ -1,16 +1,19 @@
 """Asks pods what they serve and how their scores drift, at a bounded rate and apart from the reconcile queue.
 
-A pod that hangs, lies or floods costs one slot for one time-out and nobody else anything. Results are kept per pod
-uid; the resource is reconciled only when something in them changed.
+A pod that hangs, lies or floods costs one slot for one time-out and nobody else anything: those that have hung share a
+quarter of the slots from then on. Results are kept per pod uid; the resource is reconciled only when something in them
+changed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -49,6 +52,7 @@ class Scrape:
     rejections: Mapping[str, float] = field(default_factory=dict)
     durations: tuple[tuple[float, float], ...] = ()
     error: str | None = None
+    hung: bool = field(default=False, compare=False)
 
     @property
     def settled(self) -> bool:
@@ -96,6 +100,7 @@ class Scraper:
             count: called with `ok`, or with the kind of the failure.
         """
         self._slots = asyncio.Semaphore(concurrency)
+        self._slots_of_hung = asyncio.Semaphore(max(1, concurrency // 4))
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._on_change = on_change
@@ -176,7 +181,8 @@ class Scraper:
 
     async def _ask(self, watched: _Watched) -> None:
         target = watched.target
-        async with self._slots:
+        hung = watched.last is not None and watched.last.hung
+        async with self._slots_of_hung if hung else contextlib.nullcontext(), self._slots:
             scrape = await self._scrape(target)
         watched.task = None
         if self._pods.get(target.uid) is not watched:
@@ -203,26 +209,18 @@ class Scraper:
 
     async def _scrape(self, target: Target) -> Scrape:
         """Ask one pod for all three; whatever fails becomes part of the answer."""
-        results: list[Any]
         try:
             async with asyncio.timeout(self._timeout):
-                results = await asyncio.gather(
-                    self._json(target, "/v1/identity"),
-                    self._json(target, "/v1/drift-stats"),
-                    self._metrics(target),
-                    return_exceptions=True,
-                )
+                results = await self._answers(target)
         except TimeoutError:
             self._count("timeout")
-            return Scrape(error=f"no answer within {self._timeout:g} s")
+            return Scrape(error=f"no answer within {self._timeout:g} s", hung=True)
         scrape, kinds = Scrape(), []
         for name, result in zip(("identity", "drift_stats", "metrics"), results, strict=True):
             if isinstance(result, BadAnswerError):
                 kinds.append("bad_answer")
-            elif isinstance(result, (aiohttp.ClientError, OSError, TimeoutError)):
+            elif isinstance(result, Exception):
                 kinds.append("unreachable")
-            elif isinstance(result, BaseException):
-                raise result
             elif name == "metrics":
                 scrape = replace(scrape, metrics=result.plain, rejections=result.rejections, durations=result.durations)
                 continue
@@ -234,6 +232,24 @@ class Scraper:
         if scrape.error:
             _LOG.debug("scrape: %s: %s", target.url, scrape.error, extra={"resource": "/".join(target.key)})
         return scrape
+
+    async def _answers(self, target: Target) -> list[Any]:
+        """Ask for one after the other, over one connection; return answers and failures."""
+        results: list[Any] = []
+        for ask in (
+            partial(self._json, target, "/v1/identity"),
+            partial(self._json, target, "/v1/drift-stats"),
+            partial(self._metrics, target),
+        ):
+            # Where nobody listens, once is enough.
+            if results and isinstance(results[-1], aiohttp.ClientConnectorError):
+                results.append(results[-1])
+                continue
+            try:
+                results.append(await ask())
+            except (BadAnswerError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                results.append(error)
+        return results
 
     async def _get(self, target: Target, path: str) -> bytes:
         assert self._session is not None, "use it as a context manager"  # noqa: S101 -- a programmer's error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ class Crowd(Scraper):
     def __init__(self, concurrency: int, on_change: Callable[[tuple[str, str]], None]) -> None:
         super().__init__(concurrency=concurrency, timeout=3.0, max_bytes=1, on_change=on_change)
         self.asked = self.now = self.most = 0
+        self.hang = False
         self.go = asyncio.Semaphore(0)
 
     async def _scrape(self, target: Target) -> Scrape:
@@ -27,6 +29,8 @@ class Crowd(Scraper):
         self.most = max(self.most, self.now)
         await self.go.acquire()
         self.now -= 1
+        if self.hang:
+            return Scrape(error="no answer", hung=True)
         return Scrape(identity={"weights": {"sha256": target.uid}})
 
 
@@ -66,3 +70,23 @@ async def test_few_at_a_time_and_all_in_the_end(delays: list[float]) -> None:
     assert len(delays) == PODS
     assert max(delays) - min(delays) > 0.2 * INTERVAL, "not in step"
     crowd.clear()
+
+
+async def test_pods_that_have_hung_leave_slots_to_others(delays: list[float]) -> None:
+    crowd = Crowd(8, lambda _: None)
+    crowd.sync(("sea", "hanging"), targets()[:20], INTERVAL)
+    await settle()
+    crowd.hang = True
+    for _ in range(20):
+        crowd.go.release()
+        await settle()
+    assert (crowd.asked, crowd.now) == (20, 0)
+    for watched in crowd._pods.values():
+        crowd._start(watched)  # as their timers would
+    await settle()
+    assert crowd.now == 2, "a quarter of them"
+    crowd.sync(("sea", "healthy"), [replace(target, uid=f"h{target.uid}") for target in targets()[:20]], INTERVAL)
+    await settle()
+    assert crowd.now == 8, "the rest is free for others"
+    crowd.clear()
+    await settle()
