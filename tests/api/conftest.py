@@ -15,6 +15,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CRD = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest, so that all else runs beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
 @pytest.fixture(scope="session")
 def crd(kubectl: Kubectl) -> str:
     """The CRD, established; returns its name."""

@@ -63,8 +63,11 @@ def namespaced_account(home: Kubectl, namespaced: Kubectl, folder: Path) -> Iter
 
 
 @pytest.fixture(scope="module")
-def cluster_operator(cluster_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
+def cluster_operator(
+    request: pytest.FixtureRequest, cluster_account: Account, namespaced: Kubectl, folder: Path
+) -> Iterator[OperatorProcess]:
     """Serves every namespace."""
+    assert request.node.get_closest_marker("alone"), "it would serve the resources of tests that run beside this one"
     with running(cluster_account, folder) as operator:
         yield operator
         _remove_all(namespaced)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from accounts import Account
 from live_operator import OperatorProcess, model, ready_because
 
@@ -15,6 +16,8 @@ from demo.waiting import until
 from local_cluster.local import LocalCluster
 
 QUIET = timedelta(minutes=1)
+
+pytestmark = pytest.mark.waits
 
 
 def requests(log: Path, user: str) -> list[dict[str, Any]]:
