@@ -1,4 +1,4 @@
-"""The chart, rendered by Helm."""
+"""The charts, rendered by Helm."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts/cetacean-operator"
+MODEL_CHART = REPOSITORY / "charts/cetacean-model"
 
 ARM = {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}]}
 EVERYTHING: dict[str, Any] = {
@@ -66,9 +67,11 @@ Render = Callable[..., Rendered]
 def render(helm: Path) -> Render:
     """`helm template` with values, as release `whales` in namespace `system`."""
 
-    def run(values: dict[str, Any] | None = None, *flags: str, release: str = "whales") -> Rendered:
+    def run(
+        values: dict[str, Any] | None = None, *flags: str, release: str = "whales", chart: Path = CHART
+    ) -> Rendered:
         done = subprocess.run(
-            [helm, "template", release, CHART, "--namespace", "system", "--values", "-", *flags],
+            [helm, "template", release, chart, "--namespace", "system", "--values", "-", *flags],
             input=yaml.safe_dump(values or {}),
             capture_output=True,
             text=True,

@@ -6,19 +6,24 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
 import yaml
 
+from demo import prometheus
 from demo.kubectl import CommandError, Kubectl
 
 from .conftest import CHART, EVERYTHING, Render
 
+# It takes the CRD away from whoever has installed it, and brings others for a while.
+pytestmark = pytest.mark.alone
+
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-NOT_TAKEN = ("ServiceMonitor", "PrometheusRule", "Pod")
-"""No API is there for the first two; the pod of `helm test` needs its service account, see below."""
+MONITORED = ("serviceMonitor", "prometheusRule", "dashboards")
+NOT_TAKEN = ("Pod",)
+"""That of `helm test` needs its service account, see below."""
 
 
 @contextmanager
@@ -30,6 +35,19 @@ def namespace(kubectl: Kubectl, labels: dict[str, str] | None = None) -> Iterato
         yield replace(kubectl, namespace=name)
     finally:
         kubectl("delete", "namespace", name, "--wait=false")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a review of access asks about."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    """Empty: all of them."""
+    subresource: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +73,14 @@ class Release:
         settings = [f"--set-json={key}={json.dumps(value)}" for key, value in {**values, "replicas": 0}.items()]
         self.kubectl.run_helm("upgrade", "--install", self.name, str(CHART), *settings, *flags)
 
-    def may(self, verb: str, group: str, resource: str, where: str, *, subresource: str = "", name: str = "") -> bool:
-        """Whether the operator's service account may do it in namespace `where` (empty: all of them)."""
-        attributes = {
-            "verb": verb,
-            "group": group,
-            "resource": resource,
-            "namespace": where,
-            "subresource": subresource,
-            "name": name,
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": f"system:serviceaccount:{self.kubectl.namespace}:{self.name}",
-                "resourceAttributes": attributes,
-            },
-        }
-        answer = json.loads(self.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review)))
-        return bool(answer["status"]["allowed"])
+    def may(self, *rights: Right) -> list[Right]:
+        """Which of these rights the operator's service account has."""
+        user = f"system:serviceaccount:{self.kubectl.namespace}:{self.name}"
+        api = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+        reviews = [{**api, "spec": {"user": user, "resourceAttributes": asdict(right)}} for right in rights]
+        asked = yaml.safe_dump_all(reviews)
+        answers = self.kubectl("create", "-o", 'jsonpath={.status.allowed}{"\\n"}', "-f", "-", stdin=asked).split()
+        return [right for right, allowed in zip(rights, answers, strict=True) if allowed == "true"]
 
 
 NO_CRD = {"crds": {"install": False}, "rbac": {"aggregate": False}}
@@ -102,13 +108,15 @@ def in_one_namespace(kubectl: Kubectl, crd: str) -> Iterator[tuple[Release, str]
 
 def test_the_server_takes_everything_strictly(kubectl: Kubectl, crd: str, render: Render) -> None:
     assert crd
-    with namespace(kubectl) as inside:
-        values = {**EVERYTHING, "watchNamespaces": [inside.namespace]}
+    metrics = {**EVERYTHING["metrics"], **{part: {"enabled": True} for part in MONITORED}}
+    with prometheus.kinds(kubectl), namespace(kubectl) as inside:
+        values = {**EVERYTHING, "watchNamespaces": [inside.namespace], "metrics": metrics}
         objects = render(values, "--namespace", inside.namespace).objects
         known = [item for item in objects if item["kind"] not in NOT_TAKEN]
         manifests = yaml.safe_dump_all(known)
         said = inside("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests)
     assert len(said.splitlines()) == len(known)
+    assert {"ServiceMonitor", "PodMonitor", "PrometheusRule"} <= {item["kind"] for item in known}
 
 
 def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Render) -> None:
@@ -126,66 +134,57 @@ def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Ren
         inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(rootful))
 
 
-@pytest.mark.parametrize(
-    ("verb", "group", "resource", "subresource"),
-    [
-        ("watch", "ecomarineai.org", "cetaceanmodels", ""),
-        ("patch", "ecomarineai.org", "cetaceanmodels", ""),
-        ("patch", "ecomarineai.org", "cetaceanmodels", "status"),
-        ("create", "apps", "deployments", ""),
-        ("delete", "", "configmaps", ""),
-        ("list", "", "pods", ""),
-        ("create", "events.k8s.io", "events", ""),
-        ("patch", "monitoring.coreos.com", "servicemonitors", ""),
-    ],
-)
-def test_it_may_what_it_needs_where_it_serves(
-    cluster_wide: Release,
-    in_one_namespace: tuple[Release, str],
-    verb: str,
-    group: str,
-    resource: str,
-    subresource: str,
-) -> None:
-    assert cluster_wide.may(verb, group, resource, "", subresource=subresource)
-    release, served = in_one_namespace
-    assert release.may(verb, group, resource, served, subresource=subresource)
-    assert not release.may(verb, group, resource, "default", subresource=subresource)
-    assert not release.may(verb, group, resource, "", subresource=subresource)
+def in_namespace(rights: list[Right], where: str) -> list[Right]:
+    return [replace(right, namespace=where) for right in rights]
 
 
-@pytest.mark.parametrize(
-    ("verb", "group", "resource"),
-    [
-        ("get", "", "secrets"),
-        ("update", "ecomarineai.org", "cetaceanmodels"),
-        ("delete", "ecomarineai.org", "cetaceanmodels"),
-        ("create", "", "pods"),
-        ("delete", "", "pods"),
-        ("create", "rbac.authorization.k8s.io", "roles"),
-        ("list", "", "namespaces"),
-        ("list", "apiextensions.k8s.io", "customresourcedefinitions"),
-        ("get", "coordination.k8s.io", "leases"),
-    ],
-)
-def test_it_may_nothing_else(
-    cluster_wide: Release, in_one_namespace: tuple[Release, str], verb: str, group: str, resource: str
-) -> None:
-    assert not cluster_wide.may(verb, group, resource, "default")
+def test_it_may_what_it_needs_where_it_serves(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
+    needed = [
+        Right("watch", "ecomarineai.org", "cetaceanmodels"),
+        Right("patch", "ecomarineai.org", "cetaceanmodels"),
+        Right("patch", "ecomarineai.org", "cetaceanmodels", subresource="status"),
+        Right("create", "apps", "deployments"),
+        Right("delete", "", "configmaps"),
+        Right("list", "", "pods"),
+        Right("create", "events.k8s.io", "events"),
+        Right("patch", "monitoring.coreos.com", "servicemonitors"),
+    ]
+    assert cluster_wide.may(*needed) == needed
     release, served = in_one_namespace
-    assert not release.may(verb, group, resource, served)
+    there = in_namespace(needed, served)
+    assert release.may(*there, *in_namespace(needed, "default"), *needed) == there
+
+
+def test_it_may_nothing_else(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
+    others = [
+        Right("get", "", "secrets"),
+        Right("update", "ecomarineai.org", "cetaceanmodels"),
+        Right("delete", "ecomarineai.org", "cetaceanmodels"),
+        Right("create", "", "pods"),
+        Right("delete", "", "pods"),
+        Right("create", "rbac.authorization.k8s.io", "roles"),
+        Right("list", "", "namespaces"),
+        Right("list", "apiextensions.k8s.io", "customresourcedefinitions"),
+        Right("get", "coordination.k8s.io", "leases"),
+    ]
+    assert cluster_wide.may(*in_namespace(others, "default")) == []
+    release, served = in_one_namespace
+    assert release.may(*in_namespace(others, served)) == []
 
 
 def test_only_its_own_lease_is_its_own(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
-    where, group = cluster_wide.kubectl.namespace, "coordination.k8s.io"
-    assert cluster_wide.may("create", group, "leases", where)
-    for verb in ("get", "update"):
-        assert cluster_wide.may(verb, group, "leases", where, name=cluster_wide.name)
-        assert not cluster_wide.may(verb, group, "leases", where, name="another")
-    # The Lease belongs to the operator's Deployment.
+    for release in (cluster_wide, in_one_namespace[0]):
+        where, group = release.kubectl.namespace, "coordination.k8s.io"
+        own = [
+            Right("create", group, "leases", where),
+            *(Right(verb, group, "leases", where, name=release.name) for verb in ("get", "update")),
+            # The Lease belongs to the operator's Deployment.
+            Right("get", "apps", "deployments", where, name=release.name),
+        ]
+        leases = [Right(verb, group, "leases", where, name="another") for verb in ("get", "update")]
+        assert release.may(*own, *leases) == own
     release, _ = in_one_namespace
-    assert release.may("get", "apps", "deployments", release.kubectl.namespace, name=release.name)
-    assert not release.may("get", "apps", "deployments", release.kubectl.namespace, name="another")
+    assert release.may(Right("get", "apps", "deployments", release.kubectl.namespace, name="another")) == []
 
 
 def test_people_get_their_rights_with_the_clusters_own_roles(kubectl: Kubectl, crd: str) -> None:

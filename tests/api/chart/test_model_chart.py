@@ -1,0 +1,92 @@
+"""What the chart for one model renders to, and that the API server takes it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.kubectl import Kubectl
+
+from .conftest import MODEL_CHART, REPOSITORY, RefusedError, Render
+
+SNAPSHOT = Path(__file__).with_name("snapshots") / "model.yaml"
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+
+
+def of(file: Path) -> dict[str, Any]:
+    """Values that make an example's resource."""
+    return {"spec": yaml.safe_load(file.read_text())["spec"]}
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return of(REPOSITORY / "examples/full.yaml")
+
+
+def test_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    command = [helm, "lint", "--strict", MODEL_CHART, "--values", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_the_output_is_as_it_was_looked_at(render: Render, values: dict[str, Any], tmp_path: Path) -> None:
+    rendered = render({"labels": {"team": "whales"}, "annotations": {"a": "b"}, **values}, chart=MODEL_CHART).text
+    if not SNAPSHOT.exists() or rendered != SNAPSHOT.read_text():
+        got = tmp_path / SNAPSHOT.name
+        got.write_text(rendered)
+        pytest.fail(f"look at `diff {SNAPSHOT} {got}`; if it is meant: cp {got} {SNAPSHOT}")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("", "whales"), ("minke", "minke")], ids=["release", "value"])
+def test_the_resource_is_named_by_the_release_or_by_the_value(
+    render: Render, values: dict[str, Any], name: str, expected: str
+) -> None:
+    made = render({"name": name, **values}, chart=MODEL_CHART).one("CetaceanModel")
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == (expected, "system")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        (("serving",), {"imag": "x"}, "at '/spec/serving': additional properties 'imag' not allowed"),
+        (("registry", "models", 0), {"sha265": None}, "at '/spec/registry/models/0': additional properties 'sha265'"),
+        (("registry",), {"active": 1}, "at '/spec/registry/active': got number, want string"),
+        (("drift",), {"alarmDrop": 2}, "at '/spec/drift/alarmDrop': maximum: got 2, want 1"),
+    ],
+    ids=["serving", "model", "active", "bound"],
+)
+def test_helm_names_the_wrong_value(
+    render: Render, values: dict[str, Any], part: tuple[Any, ...], change: dict[str, Any], message: str
+) -> None:
+    place = values["spec"]
+    for step in part:
+        place = place[step]
+    place |= change
+    with pytest.raises(RefusedError, match="values don't meet the specifications") as refused:
+        render(values, chart=MODEL_CHART)
+    assert message in str(refused.value)
+
+
+def test_without_a_model_helm_says_what_is_missing(render: Render) -> None:
+    with pytest.raises(RefusedError, match="at '/spec': missing properties 'registry', 'serving'"):
+        render(chart=MODEL_CHART)
+
+
+def test_the_server_takes_every_example_strictly(namespaced: Kubectl, render: Render) -> None:
+    made = []
+    for file in EXAMPLES:
+        values = of(file)
+        # Helm reads numbers as floats.
+        values["spec"].setdefault("drift", {})["window"] = 1_000_000
+        flags = ("--namespace", namespaced.namespace)
+        made.append(render({"name": file.stem, **values}, *flags, chart=MODEL_CHART).text)
+    assert len(made) > 3
+    said = namespaced("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin="\n---\n".join(made))
+    assert len(said.splitlines()) == len(made)
