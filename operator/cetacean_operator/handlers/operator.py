@@ -86,7 +86,7 @@ class Operator:
         leadership = self.elector or AlwaysLeading()
         self.observer = Observer(self.store, self.scraper.result)
         writer = Writer(kube, self.store, leadership, instance=settings.lease_identity)
-        self.announcer = Announcer(writer.event)
+        self.announcer = Announcer(writer.event, pressed=lambda: self.queue.pressed)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,

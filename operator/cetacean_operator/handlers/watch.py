@@ -21,6 +21,8 @@ from cetacean_operator.reconciler.store import Key, Store
 from cetacean_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_ECHO = 0.1
+"""Seconds between what happens to a child or a pod and the look at it: one change brings several others with it."""
 _NEVER = 1e9
 _BOOKMARKS = 70.0
 """Seconds after which even a quiet watch has carried something: the API server sends a bookmark each minute."""
@@ -101,8 +103,12 @@ def take_in(resource: api.Resource, event: Mapping[str, Any], store: Store, queu
         key = store.remove(resource.kind, meta["namespace"], meta["name"], meta["uid"])
     else:
         key = store.put(obj)
-    if key is not None:
-        queue.add(key, urgent=resource is api.MODELS and _is_new(obj))
+    if key is None:
+        return
+    if resource is api.MODELS:
+        queue.add(key, urgent=_is_new(obj))
+    else:
+        queue.add_after(key, _ECHO)
 
 
 def _is_new(model: Mapping[str, Any]) -> bool:

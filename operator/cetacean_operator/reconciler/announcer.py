@@ -13,14 +13,25 @@ from cetacean_operator.reconciler.lease import NotLeadingError
 _LOG = logging.getLogger(__name__)
 _LIMIT = 10_000
 """Events that may wait; more are only logged."""
+_PATIENCE = 1.0
+"""Seconds that an event waits for resources that are more urgent."""
 
 
 class Announcer:
     """What is still to be told, in order."""
 
-    def __init__(self, send: Callable[[Resource, EventSpec], Awaitable[None]], *, limit: int = _LIMIT) -> None:
-        """Take the function that sends one event and raises only where the lease is lost."""
-        self._send = send
+    def __init__(
+        self,
+        send: Callable[[Resource, EventSpec], Awaitable[None]],
+        *,
+        pressed: Callable[[], bool] = lambda: False,
+        limit: int = _LIMIT,
+    ) -> None:
+        """Take the function that sends one event and raises only where the lease is lost.
+
+        While `pressed` says that resources wait for what they are to serve, one event a second is told.
+        """
+        self._send, self._pressed = send, pressed
         self._waiting: asyncio.Queue[tuple[Resource, EventSpec]] = asyncio.Queue(limit)
 
     def tell(self, resource: Resource, events: Iterable[EventSpec]) -> None:
@@ -36,7 +47,10 @@ class Announcer:
     async def run(self) -> None:
         """Tell what comes, until cancelled."""
         while True:
-            await self._one(*await self._waiting.get())
+            resource, event = await self._waiting.get()
+            if self._pressed():
+                await asyncio.sleep(_PATIENCE)
+            await self._one(resource, event)
 
     async def finish(self) -> None:
         """Tell what is left."""

@@ -5,7 +5,7 @@ request that comes while it is handled makes it due once more afterwards. A fail
 time, with jitter, and a delayed request of one key delays no other.
 
 Urgent keys go before others, as in controller-runtime's priority queue: what people have changed before the echo of
-what was done about it. Of eight that are taken one is of the others all the same, so that none waits for ever.
+what was done about it. Of sixteen that are taken one is of the others all the same, so that none waits for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
-_URGENT_IN_A_ROW = 7
+_URGENT_IN_A_ROW = 15
 """Urgent keys that may be taken one after the other while others wait."""
 
 

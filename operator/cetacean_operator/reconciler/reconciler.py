@@ -119,9 +119,9 @@ class Reconciler:
         plan, refusal, applied = await self._settle(resource, observed, plan, drift, level)
         if refusal is None:
             self._forbidden_since.pop(key, None)
-        self._metrics.set_model(*key, series.of(self._metrics, plan.status))
         if applied and self._pressed():
             return 0.0
+        self._metrics.set_model(*key, series.of(self._metrics, plan.status))
         if not observed.unasked or not resource.status:
             # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
             await self._tell(resource, plan)
@@ -148,6 +148,8 @@ class Reconciler:
                 if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
                     raise
                 refusal = error
+            if not (taken or refusal) and self._pressed():
+                return plan, None, True
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
             observed = self._observer.observe(
                 key, window=drift.window, answers=level.window, taken=taken, refused=refused

@@ -55,6 +55,22 @@ async def test_what_is_left_is_told_at_the_end() -> None:
     assert told.reasons == ["First", "Second"]
 
 
+async def test_they_wait_while_others_wait_for_their_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, pressed, slept = Told(), [True, False, False], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    announcer = Announcer(told.send, pressed=lambda: pressed.pop(0))
+    job = asyncio.create_task(announcer.run())
+    announcer.tell(WHALES, events("First", "Second", "Last"))
+    await told.all.wait()
+    assert (told.reasons, slept) == (["First", "Second", "Last"], [1.0])
+    job.cancel()
+    await asyncio.gather(job, return_exceptions=True)
+
+
 async def test_more_than_may_wait_are_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     announcer = Announcer(told.send, limit=1)
