@@ -1,0 +1,63 @@
+"""`python -m benchmarks.operator`: our operator beside Argo Rollouts and Kubernetes' own Deployments, in one run.
+
+Each gets an empty control plane of its own, one after the other on the same machine: it is the ratios that count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks.operator.contestants import contestants
+from benchmarks.operator.measure import Course, Measured, measure
+from benchmarks.operator.processes import BenchmarkError
+from benchmarks.operator.report import figures, results, table, write
+from benchmarks.operator.world import build, world
+
+from demo.waiting import NotSoError
+from local_cluster.face import ClusterError
+from workspace import REPOSITORY, MissingError, end_like_ctrl_c
+
+
+def main() -> int:
+    """Measure, and write the figures down."""
+    known = {contestant.name: contestant for contestant in contestants()}
+    parser = argparse.ArgumentParser(prog="benchmarks.operator", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000], help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="switches of all (default: %(default)s)")
+    parser.add_argument("--singles", type=int, default=50, help="changes of one resource (default: %(default)s)")
+    parser.add_argument("--idle-seconds", type=float, default=30.0, help="without any change (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=known, default=list(known), help="whom (default: all)")
+    parser.add_argument("--dry", action="store_true", help="print the figures and write nothing")
+    options = parser.parse_args()
+    if "ours" not in options.only:
+        parser.error("--only: expected ours among them")
+    end_like_ctrl_c()
+    course = Course(options.rounds, options.singles, options.idle_seconds)
+    measured: dict[str, dict[int, Measured]] = {name: {} for name in known if name in options.only}
+    try:
+        build()
+        for size in options.sizes:
+            for name, by_size in measured.items():
+                with world() as here:
+                    by_size[size] = measure(known[name], here, size, course)
+                print(f"{size} {name}: {figures(by_size[size])}", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (BenchmarkError, ClusterError, MissingError, NotSoError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    found = results(measured)
+    print(table(found))
+    if not options.dry:
+        write(
+            found,
+            json_file=REPOSITORY / "benchmarks" / "results" / "operator.json",
+            document=REPOSITORY / "docs" / "benchmarks.md",
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

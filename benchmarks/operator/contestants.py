@@ -1,0 +1,226 @@
+"""Who is compared: our operator, Argo Rollouts, and Kubernetes' own Deployment controller as the floor.
+
+Each gets N resources whose pods have the very same template, with one replica. What counts as done is the object that
+the program under test makes of a resource: the Deployment of ours, the ReplicaSet of a Rollout or of a Deployment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+import httpx
+from benchmarks.operator.processes import Program, free_port, running
+from benchmarks.operator.world import NAMESPACE, NODE_LABEL, ROLLOUTS, USER, World, module_files
+
+from cetacean_operator.api.observed import Resource as Observed
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.decisions.children import children
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.reconciler.kube import CHILDREN, MODELS, Object, Resource
+from demo.waiting import until
+from workspace import REPOSITORY
+
+DEPLOYMENTS: Final = CHILDREN[0]
+REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
+ARGO: Final = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
+_MODELS: Final = ("first", "second")
+Patch = tuple[str, Any]
+"""Content type and body."""
+
+
+class Contestant(Protocol):
+    """One of those that are compared."""
+
+    name: str
+    resource: Resource
+    """What is applied."""
+    workload: Resource
+    """What is made of it."""
+    user: str
+    """Whose requests the audit log is asked for."""
+
+    def install(self, here: World) -> None:
+        """Install what the program needs."""
+
+    @contextmanager
+    def run(self, here: World) -> Iterator[Program | None]:
+        """The program from the moment that it works; None where it is a part of the control plane."""
+
+    def manifest(self, name: str) -> Object:
+        """A resource."""
+
+    def switch(self, times: int) -> Patch:
+        """The change of a resource that has been changed so many times before."""
+
+    def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The resource's name and a version that no earlier state of it had, from an object's metadata."""
+
+
+class Ours:
+    """The operator, with its defaults."""
+
+    name = "ours"
+    resource = MODELS
+    workload = DEPLOYMENTS
+    user = USER
+
+    def install(self, here: World) -> None:
+        """The CRD."""
+        here.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+        here.kubectl("wait", "--for=condition=Established", "crd/cetaceanmodels.ecomarineai.org")
+
+    @contextmanager
+    def run(self, here: World) -> Iterator[Program | None]:
+        """A process like the one in the image."""
+        ports = free_port(), free_port()
+        environment = {
+            "KUBECONFIG": str(here.controller),
+            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / folder) for folder in ("operator", "models")),
+            "CETACEAN_OPERATOR_LEASE_NAMESPACE": NAMESPACE,
+            "CETACEAN_OPERATOR_PROBES_HOST": "127.0.0.1",
+            "CETACEAN_OPERATOR_PROBES_PORT": str(ports[0]),
+            "CETACEAN_OPERATOR_METRICS_PORT": str(ports[1]),
+        }
+        command = [sys.executable, "-m", "cetacean_operator", "run"]
+        with running(command, environment, log=here.folder / "ours.log") as program:
+            until("the operator to be ready", lambda: _answers(f"http://127.0.0.1:{ports[0]}/readyz"), within=60)
+            yield program
+
+    def manifest(self, name: str) -> Object:
+        """A CetaceanModel with two entries that both pass the gate."""
+        return _model(name)
+
+    def switch(self, times: int) -> Patch:
+        """The other model."""
+        return "application/merge-patch+json", {"spec": {"registry": {"active": _MODELS[(times + 1) % 2]}}}
+
+    def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
+        """A Deployment bears the resource's name, and counts the changes of its spec."""
+        return workload["name"], str(workload["generation"])
+
+
+class _TemplateOwner:
+    """Rollouts and Deployments: both hold a pod template and make ReplicaSets."""
+
+    workload = REPLICA_SETS
+    hash_label: str
+
+    def switch(self, times: int) -> Patch:
+        """Another image."""
+        change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": f"inference:{times + 2}"}
+        return "application/json-patch+json", [change]
+
+    def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
+        """A ReplicaSet names its owner, and has a hash of its template."""
+        owners: Sequence[Mapping[str, Any]] = workload.get("ownerReferences") or ()
+        version = (workload.get("labels") or {}).get(self.hash_label)
+        return (owners[0]["name"], version) if owners and version else None
+
+
+class Argo(_TemplateOwner):
+    """Argo Rollouts, with its defaults."""
+
+    name = "argo"
+    resource = ARGO
+    user = USER
+    hash_label = "rollouts-pod-template-hash"
+
+    def install(self, here: World) -> None:
+        """Its CRDs, and the namespace of its Lease."""
+        folder = module_files(ROLLOUTS, "github.com/argoproj/argo-rollouts") / "manifests/crds"
+        for path in sorted(folder.glob("*-crd.yaml")):
+            here.kubectl("apply", "--server-side", "-f", str(path))
+        here.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io")
+        here.kubectl("create", "namespace", "argo-rollouts")
+
+    @contextmanager
+    def run(self, here: World) -> Iterator[Program | None]:
+        """The controller; only its ports are other ones."""
+        ports = free_port(), free_port()
+        command = [
+            str(here.cluster.layout.bin / "rollouts-controller"),
+            f"--kubeconfig={here.controller}",
+            f"--metricsPort={ports[0]}",
+            f"--healthzPort={ports[1]}",
+        ]
+        with running(command, {}, log=here.folder / "argo.log") as program:
+            until("Argo Rollouts to be ready", lambda: _answers(f"http://127.0.0.1:{ports[1]}/healthz"), within=60)
+            yield program
+
+    def manifest(self, name: str) -> Object:
+        """A Rollout without steps: a change goes to all pods at once."""
+        spec = _template_owner_spec(name)
+        return {"metadata": _meta(name), "spec": {**spec, "strategy": {"canary": {}}}}
+
+
+class Floor(_TemplateOwner):
+    """Deployments, and what Kubernetes itself makes of them."""
+
+    name = "floor"
+    resource = DEPLOYMENTS
+    user = "system:serviceaccount:kube-system:deployment-controller"
+    hash_label = "pod-template-hash"
+
+    def install(self, here: World) -> None:
+        """It is there."""
+
+    @contextmanager
+    def run(self, _here: World) -> Iterator[Program | None]:
+        """It runs already, in one process with other controllers."""
+        yield None
+
+    def manifest(self, name: str) -> Object:
+        """A Deployment."""
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+        return {"metadata": _meta(name), "spec": {**_template_owner_spec(name), "strategy": strategy}}
+
+
+def contestants() -> tuple[Contestant, ...]:
+    """All, the floor first."""
+    return Floor(), Argo(), Ours()
+
+
+def _meta(name: str) -> Object:
+    return {"namespace": NAMESPACE, "name": name}
+
+
+def _model(name: str) -> Object:
+    figures = {"tpr": 0.95, "tnr": 0.92, "cetaceanScoreMean": 0.9, "sampleSize": 200, "evaluationSet": "test"}
+    entries = [
+        {
+            "name": entry,
+            "version": f"1.{number}.0",
+            "architecture": "CetaceanIdentificationModel",
+            "weightsUrl": f"https://example.org/{entry}.ckpt",
+            "sha256": str(number) * 64,
+            "metrics": figures,
+        }
+        for number, entry in enumerate(_MODELS)
+    ]
+    return {
+        "metadata": _meta(name),
+        "spec": {
+            "registry": {"schemaVersion": "1.0", "active": _MODELS[0], "models": entries},
+            "serving": {"image": "inference:1", "replicas": 1, "nodeSelector": dict(NODE_LABEL)},
+        },
+    }
+
+
+def _template_owner_spec(name: str) -> Object:
+    """The spec of the Deployment that the operator would make, less what is said by each kind in its own way."""
+    spec = parse_spec(_model(name)["spec"])
+    resource = Observed(NAMESPACE, name, "", 1, "", {}, {}, {})
+    rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)
+    made: Object = children(resource, spec, rollout, service_monitors=False)["Deployment", name]["spec"]
+    return {key: value for key, value in made.items() if key != "strategy"}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,82 @@
+"""Programs under test: started, weighed, ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MEGABYTE: Final = 1e6
+_TICK: Final = os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkError(RuntimeError):
+    """A program that did not do what it is measured at; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A running process."""
+
+    pid: int
+    log: Path
+
+    def memory(self) -> tuple[float, float]:
+        """Resident set now and at its highest, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        now, peak = (re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM"))
+        if now is None or peak is None:
+            raise BenchmarkError(f"expected VmRSS and VmHWM of process {self.pid}, got none: see {self.log}")
+        return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
+
+    def cpu(self) -> float:
+        """Seconds of processor time used so far."""
+        # The program's name, in brackets, may hold spaces.
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str], *, log: Path) -> Iterator[Program]:
+    """A program from its start to its end.
+
+    Raises:
+        BenchmarkError: it ended before the block did.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+    try:
+        yield Program(process.pid, log)
+        if process.poll() is not None:
+            raise BenchmarkError(f"{Path(command[0]).name} ended with status {process.returncode}, see {log}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def idle_share(program: Program, seconds: float) -> float:
+    """The share of one processor that a program uses while nobody asks anything of it."""
+    before, begun = program.cpu(), time.monotonic()
+    time.sleep(seconds)
+    return (program.cpu() - before) / (time.monotonic() - begun)

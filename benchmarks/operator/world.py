@@ -1,0 +1,188 @@
+"""A control plane whose pods are kwok's: they are scheduled and turn ready, and nothing runs in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from benchmarks.operator.processes import BenchmarkError, running
+
+from demo.waiting import until
+from local_cluster.builds import LOCAL, Module, ensure_built
+from local_cluster.layout import Layout
+from local_cluster.local import LocalCluster
+from workspace import cache_root
+
+KWOK: Final = Module("kwok", ("kwok",))
+ROLLOUTS: Final = Module("argo-rollouts", ("rollouts-controller",))
+NODES: Final = 4
+NODE_LABEL: Final = {"ecomarineai.org/benchmark": "kwok"}
+NAMESPACE: Final = "benchmark"
+ACCOUNT: Final = "controller"
+USER: Final = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+_STAGES: Final = (
+    "node/fast/node-initialize",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+    "pod/fast/pod-ready",
+    "pod/fast/pod-delete",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The control plane, as the benchmark uses it."""
+
+    cluster: LocalCluster
+    folder: Path
+    """For kubeconfigs and logs."""
+    controller: Path
+    """The kubeconfig of the ServiceAccount that the program under test runs as."""
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Call kubectl as the administrator."""
+        command = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BenchmarkError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        """Apply some objects."""
+        self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
+
+    def requests(self, user: str) -> Counter[str]:
+        """How often a user has asked the API server for what, watches and leases aside: the audit log has it."""
+        found: Counter[str] = Counter()
+        with (self.cluster.layout.logs / "audit.log").open(encoding="utf-8") as lines:
+            for line in lines:
+                if user not in line or not line.endswith("\n"):
+                    continue
+                entry = json.loads(line)
+                resource = entry.get("objectRef", {}).get("resource", "")
+                if entry["user"]["username"] == user and entry["verb"] != "watch" and resource not in ("leases", ""):
+                    found[f"{entry['verb']} {resource}"] += 1
+        return found
+
+
+def build() -> None:
+    """Build what only the benchmark needs, and the cluster's own programs."""
+    ensure_built((*LOCAL, KWOK, ROLLOUTS), _layout())
+
+
+def module_files(module: Module, path: str) -> Path:
+    """The folder in which Go keeps the source of one of a module's dependencies."""
+    done = subprocess.run(
+        ["go", "mod", "download", "-json", path],
+        cwd=module.folder,
+        env={**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BenchmarkError(f"`go mod download {path}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """An empty control plane with kwok's nodes, ended afterwards."""
+    cluster = LocalCluster(_layout())
+    cluster.down()
+    cluster.up(owned=True)
+    try:
+        # A node's part, which runs beside no control plane; only ours has Services, and it would pay for them.
+        cluster.signal_component("kube-proxy", signal.SIGSTOP)
+        folder = cluster.layout.root / "benchmark"
+        folder.mkdir(exist_ok=True)
+        here = World(cluster, folder, folder / "controller.kubeconfig")
+        stages = folder / "stages.yaml"
+        stages.write_text("\n---\n".join(_stages(_node_address(here))), encoding="utf-8")
+        command = [
+            str(cluster.layout.bin / "kwok"),
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--config={stages}",
+            f"--manage-nodes-with-label-selector={_selector()}",
+            "--node-lease-duration-seconds=40",
+            "--server-address=",
+        ]
+        with running(command, {}, log=folder / "kwok.log"):
+            here.kubectl("create", "namespace", NAMESPACE)
+            here.apply(*_nodes())
+            here.controller.write_text(_account(here), encoding="utf-8")
+            until("kwok's nodes to be ready", lambda: _ready_nodes(here) == NODES, within=60)
+            yield here
+    finally:
+        cluster.down()
+
+
+def _layout() -> Layout:
+    return Layout(cache_root() / "benchmark-cluster")
+
+
+def _selector() -> str:
+    return ",".join(f"{key}={value}" for key, value in NODE_LABEL.items())
+
+
+def _nodes() -> Sequence[dict[str, Any]]:
+    return [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"kwok-{number}", "labels": dict(NODE_LABEL)}}
+        for number in range(NODES)
+    ]
+
+
+def _ready_nodes(here: World) -> int:
+    path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+    return here.kubectl("get", "nodes", "-l", _selector(), "-o", f"jsonpath={path}").split().count("True")
+
+
+def _node_address(here: World) -> str:
+    path = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}'
+    return here.kubectl("get", "nodes", "-o", f"jsonpath={path}").strip()
+
+
+def _stages(address: str) -> Iterator[str]:
+    """What kwok does with nodes and pods.
+
+    All pods have the real node's address, where nobody listens: whoever asks one is refused.
+    """
+    folder = module_files(KWOK, "sigs.k8s.io/kwok") / "kustomize/stage"
+    for name in _STAGES:
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+        stage = yaml.safe_load(text)
+        if name.endswith("pod-ready"):
+            template = stage["spec"]["next"]["statusTemplate"]
+            begin, end = template.index("{{ $podIPs :="), template.index("phase: Running")
+            stage["spec"]["next"]["statusTemplate"] = f"{template[:begin]}podIP: {address}\n{template[end:]}"
+        yield yaml.safe_dump(stage)
+
+
+def _account(here: World) -> str:
+    """A kubeconfig of a ServiceAccount: unlike the administrator it is subject to priority and fairness."""
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    here.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{NAMESPACE}-{ACCOUNT}"},
+            "roleRef": role,
+            "subjects": [subject],
+        },
+    )
+    token = here.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=6h").strip()
+    config = yaml.safe_load(here.cluster.kubeconfig.read_text(encoding="utf-8"))
+    config["users"] = [{"name": ACCOUNT, "user": {"token": token}}]
+    config["contexts"][0]["context"]["user"] = ACCOUNT
+    text: str = yaml.safe_dump(config)
+    return text
