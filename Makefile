@@ -69,9 +69,12 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-operator bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
+	@$(PYTHON) -m benchmarks.operator
 
 bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/results, as each benchmark does for its own
 	@$(PYTHON) -m benchmarks.pictures
