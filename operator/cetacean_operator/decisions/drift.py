@@ -84,7 +84,9 @@ def judge_drift(
 
 
 def drift_annotations(shown: DriftStatus) -> dict[str, str]:
-    """Return the figures as the resource's annotations; what is not known is absent."""
+    """Return the figures as the resource's annotations; what is not known is absent, all while there is no sample."""
+    if not (shown.samples or shown.alarms):
+        return {}
     figures = {
         names.ANNOTATION_DRIFT_MEAN: None if shown.mean is None else f"{shown.mean:.{_DIGITS}f}",
         names.ANNOTATION_DRIFT_AVG: None if shown.score_avg is None else f"{shown.score_avg:.{_DIGITS}f}",

@@ -59,6 +59,7 @@ def test_windows_are_pooled_by_their_samples() -> None:
         "ecomarineai.org/drift-alarms-total": "3",
         "ecomarineai.org/drift-samples": "400",
     }
+    assert drift_annotations(DriftStatus(pods_scraped=3)) == {}, "nobody has asked the pods anything yet"
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 1)), min_size=1, max_size=6))

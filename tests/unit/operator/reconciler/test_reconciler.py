@@ -19,7 +19,6 @@ async def test_creation(bench: Bench) -> None:
         ("apply", "ConfigMap/whales-monitoring"),
         ("apply", "Service/whales"),
         ("apply", "Deployment/whales"),
-        ("apply", "CetaceanModel/whales"),
         ("apply", "CetaceanModel/whales/status"),
         ("create", bench.api.calls[-1][1]),
     ], "what pods need is there before them, and nothing keeps them waiting that can be told later"
