@@ -190,12 +190,20 @@ async def test_a_pod_that_hangs(pod: Pod) -> None:
     assert counts == {"timeout": 1}
 
 
-async def test_nobody_there(pod: Pod) -> None:
+async def test_nobody_there_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, get = [], Scraper._get
+
+    async def counted(scraper: Scraper, target: Target, path: str) -> bytes:
+        asked.append(path)
+        return await get(scraper, target, path)
+
+    monkeypatch.setattr(Scraper, "_get", counted)
     async with bench() as b:
         b.scraper.sync(KEY, [Target("p", KEY, "127.0.0.1", 1, ready=True)], 60.0)
         await b.next()
         assert "cannot connect" in b.scraper.result("p").error
         assert b.counts == {"unreachable": 1}
+        assert asked == ["/v1/identity"]
 
 
 async def test_a_pod_that_hangs_holds_up_no_other(pod: Pod) -> None:
