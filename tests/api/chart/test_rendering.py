@@ -194,6 +194,39 @@ def test_what_a_cluster_may_lack_is_off(render: Render, kind: str) -> None:
     assert not render().of_kind(kind)
 
 
+def test_everything_but_the_operator_can_be_left_out(render: Render) -> None:
+    off = {"create": False}
+    values = {
+        "crds": {"install": False},
+        "serviceAccount": off,
+        "rbac": {**off, "aggregate": False},
+        "podDisruptionBudget": {"enabled": False},
+        "metrics": {"service": {"enabled": False}},
+    }
+    rendered = render(values, "--skip-tests")
+    assert [item["kind"] for item in rendered.objects] == ["Deployment"]
+    assert rendered.one("Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, ["in every namespace", "helm test whales --namespace system", "--all-namespaces", "they go on serving"]),
+        ({"watchNamespaces": ["a", "b"]}, ["in a, b", "apply -f examples/minimal.yaml --namespace a"]),
+        ({"crds": {"install": False}}, ["kubectl apply --server-side -f crds/"]),
+    ],
+    ids=["defaults", "namespaces", "crd"],
+)
+def test_the_notes_name_the_next_command(helm: Path, values: dict[str, Any], said: list[str]) -> None:
+    command = [helm, "install", "whales", CHART, "--namespace", "system", "--dry-run=client", "--values", "-"]
+    given = yaml.safe_dump(values)
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60)
+    notes = done.stdout.partition("NOTES:\n")[2]
+    assert [text for text in said if text not in notes] == []
+    named = re.findall(r"-f ([\w./-]+)", notes)
+    assert all((REPOSITORY / path).exists() for path in named)
+
+
 def test_without_election_one_replica_is_stopped_before_the_next(render: Render) -> None:
     rendered = render({"leaderElection": {"enabled": False}})
     assert rendered.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
