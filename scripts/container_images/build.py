@@ -18,7 +18,8 @@ from workspace import MissingError, cache_root, ensure_commands
 BASE_SUITE = "trixie"
 BASE_PACKAGES = "ca-certificates"
 LOCAL_BASE = f"localhost/debian:{BASE_SUITE}"
-DOCKER_BASE = "debian:trixie-slim"
+DOCKER_BASE = "debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f"
+"""As the Dockerfiles name it: the digest of its index, for all architectures."""
 HOST_CERTIFICATES = Path("/etc/ssl/certs")
 CERTIFICATE_BUNDLE = HOST_CERTIFICATES / "ca-certificates.crt"
 IN_USE = 3600.0

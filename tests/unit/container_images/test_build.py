@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from container_images import BuiltImage, Image, build
+from container_images import IMAGES, BuiltImage, Image, build
 from container_images.build import DOCKER_BASE, IN_USE, LOCAL_BASE, docker_answers, push
 from workspace import MissingError
 
@@ -185,3 +186,12 @@ def test_an_image_of_this_machine_is_not_pushed(
     with pytest.raises(MissingError, match="localhost/cetacean-operator:1: missing IMAGE_REGISTRY"):
         push("localhost/cetacean-operator:1")
     assert commands.run == []
+
+
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
+def test_the_base_is_pinned_and_the_images_user_is_not_root(image: Image) -> None:
+    text = image.dockerfile.read_text(encoding="utf-8")
+    assert f"\nARG BASE_IMAGE={DOCKER_BASE}\nFROM ${{BASE_IMAGE}}\n" in text
+    assert re.fullmatch(r"debian:trixie-slim@sha256:[0-9a-f]{64}", DOCKER_BASE)
+    assert "\nUSER 65532:65532\n" in text
+    assert "--require-hashes" in text
