@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -14,24 +17,48 @@ from pathlib import Path
 
 import pytest
 from documented import Block, Shell, blocks, missing
+from PIL import Image
 from plugin import install
 
+from cetacean_registry import ModelEntry
 from demo import environment
 from demo.stage import Stage
 from demo.waiting import until
+from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 
 REPOSITORY = environment.REPOSITORY
 NAME, FIRST, SECOND, REGRESSED = "on-call", "demo_v1", "demo_v2", "demo_v3"
-BLOCKS = [block for block in blocks((REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")) if not block.not_run]
+BLOCKS = list(blocks((REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")))
+# Pods that can be overloaded in two seconds, and a service level that they do not keep then.
+SERVING = {
+    "env": [
+        {"name": "CETACEAN_HTTP__TIMEOUT_SECONDS", "value": "2"},
+        {"name": "CETACEAN_BATCHING__PREPARE_THREADS", "value": "1"},
+    ]
+}
+SERVICE_LEVEL = {"maxP95Seconds": 0.5}
+LARGE = (3000, 3000)
+EVERY = 7
+"""Of the drawn test split's pictures: few, as each model's figures are computed here."""
+PYTHON_FOLDER = str(Path(sys.executable).parent)
+"""`python3` is the one of `make venv`."""
 
 
 def drifted(stage: Stage) -> None:
-    stage.service(NAME).send(list(islice(cycle(stage.models.drifted), 60)))
+    """Some of the pictures come in fog, at night and out of focus."""
+    models = stage.models
+    stage.service(NAME).send([*islice(cycle(models.drifted), 24), *islice(cycle(models.cetaceans), 40)])
 
 
-def traffic(stage: Stage) -> None:
-    stage.service(NAME).send(list(islice(cycle(stage.models.cetaceans), 24)))
-    until("the operator to know the latency", lambda: "p95Seconds" in stage.resource(NAME)["status"].get("service", {}))
+def overload(stage: Stage) -> None:
+    """More is sent at once than the pod can decode in the time that an answer may take."""
+    service = stage.service(NAME)
+    service.send(list(islice(cycle(stage.models.cetaceans), 24)))
+    large = io.BytesIO()
+    with Image.open(stage.models.cetaceans[0]) as picture:
+        picture.resize(LARGE).save(large, "JPEG")
+    answers = service.send_at_once(large.getvalue(), 48)
+    assert answers.keys() == {200, 504}, "some were in time"
 
 
 def something_else_is_sent(stage: Stage) -> None:
@@ -43,13 +70,20 @@ def something_else_is_sent(stage: Stage) -> None:
     until("the operator to see the rejections", systemic)
 
 
+def asked_for(stage: Stage, active: str, *added: ModelEntry) -> None:
+    """Apply the registry with another active model; everything else stays as on-call has left it."""
+    manifest = stage.manifest(NAME, active=active, added=added)
+    manifest["spec"] = stage.resource(NAME)["spec"] | {"registry": manifest["spec"]["registry"]}
+    stage.kubectl.apply(manifest)
+
+
 def wrong_bytes(stage: Stage) -> None:
     broken = stage.copy_of(SECOND, name="demo_broken", version="1.3.0", sha256="0" * 64)
-    stage.kubectl.apply(stage.manifest(NAME, active=broken.name, added=[broken], replicas=1))
+    asked_for(stage, broken.name, broken)
 
 
 def regressed(stage: Stage) -> None:
-    stage.kubectl.apply(stage.manifest(NAME, active=REGRESSED, replicas=1))
+    asked_for(stage, REGRESSED)
 
 
 def rejects_a_boat(stage: Stage) -> bool:
@@ -77,7 +111,7 @@ def the_first_serves(stage: Stage) -> None:
 INCIDENTS: Mapping[str, Callable[[Stage], None]] = {
     "Drift": drifted,
     "Systemic rejection": something_else_is_sent,
-    "Availability": traffic,
+    "Availability": overload,
     "Rollout stalled": wrong_bytes,
     "Registry diverged": regressed,
 }
@@ -107,20 +141,38 @@ class OnCall:
 
 
 def checkout(folder: Path, stage: Stage) -> None:
-    """A repository whose registry knows the first model."""
-    for part in ("models", "reports", "configs"):
+    """A repository whose registry knows the first model, with the scripts and some of the drawn pictures."""
+    for part in ("models", "reports", "configs", "data"):
         (folder / part).mkdir(parents=True)
+    # Scripts find the repository by where they lie.
+    shutil.copytree(REPOSITORY / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "inference").symlink_to(REPOSITORY / "inference")
+    pictures, split = stage.models.folder / "pictures", folder / "data/test_split"
+    split.mkdir()
+    (split / "test").symlink_to(pictures / "test")
+    with (pictures / "manifest.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == "test"]
+    write_manifest(
+        split / "manifest.csv",
+        [row for label in (CETACEAN, NON_CETACEAN) for row in rows if row["label"] == label][::EVERY],
+    )
     registry = json.loads((stage.models.folder / "registry.json").read_text(encoding="utf-8"))
     registry["models"] = [model for model in registry["models"] if model["name"] == FIRST]
     for model in registry["models"]:
         model["weights_url"] = stage.registry.model(FIRST).weights_url
     registry["active"] = FIRST
     (folder / "models/registry.json").write_text(json.dumps(registry, indent=2) + "\n", encoding="utf-8")
-    for name in (FIRST, SECOND):
-        shutil.copy(stage.models.folder / f"reports/{name}.json", folder / "reports")
     shutil.copy(stage.models.folder / "anti_fraud_threshold.yaml", folder / "configs")
-    manifest = stage.manifest(NAME, active=FIRST, replicas=1)
+    manifest = stage.manifest(NAME, active=FIRST, replicas=1, serving=SERVING)
+    manifest["spec"]["serviceLevel"] = SERVICE_LEVEL
     (folder / f"{NAME}.yaml").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def the_gates_model(stage: Stage, cache: Path) -> dict[str, str]:
+    """Settings by which the scripts find the gate's own model, and a cache that holds nothing yet."""
+    gate = stage.models.gate(stage.models.folder.as_uri())
+    names = {"architecture": "ARCHITECTURE", "configURL": "CONFIG_URL", "weightsURL": "WEIGHTS_URL", "sha256": "SHA256"}
+    return {f"CETACEAN_GATE__{name}": gate[key] for key, name in names.items()} | {"CETACEAN_CACHE": str(cache)}
 
 
 def placeholders(stage: Stage) -> dict[str, str]:
@@ -151,13 +203,29 @@ def on_call(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     checkout(folder, stage)
     found = install(programs)
     (programs / "kubectl").symlink_to(stage.kubectl.kubectl)
-    identity = {f"GIT_{who}_{what}": "on-call" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    variables = {**found, **identity, **placeholders(stage), "KUBECONFIG": str(stage.kubectl.kubeconfig)}
+    variables = {**found, **placeholders(stage), "KUBECONFIG": str(stage.kubectl.kubeconfig)}
+    variables |= the_gates_model(stage, tmp_path_factory.mktemp("cache"))
+    variables["PATH"] = os.pathsep.join([str(programs), PYTHON_FOLDER, os.environ["PATH"]])
+    variables |= {f"GIT_{who}_{what}": "on-call" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     variables |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "Begin")):
+    # Small networks: two threads would only wait for each other.
+    variables["OMP_NUM_THREADS"] = "1"
+    weights = str(stage.models.folder / str(stage.registry.model(FIRST).weights_path))
+    measuring = ("scripts/compute_metrics.py", "--weights", weights, "--out", f"reports/{FIRST}.json")
+    with subprocess.Popen(["python3", *measuring], cwd=folder, env=variables) as measured:
+        stage.kubectl.apply(json.loads((folder / f"{NAME}.yaml").read_text(encoding="utf-8")))
+        stage.wait_for_condition(NAME, "Ready", "True")
+    assert measured.returncode == 0
+    origin = tmp_path_factory.mktemp("origin")
+    for arguments in (
+        ("init", "-q", "--bare", "-b", "main", str(origin)),
+        ("init", "-q", "-b", "main"),
+        ("remote", "add", "origin", str(origin)),
+        ("add", "."),
+        ("commit", "-qm", "Begin"),
+        ("push", "-qu", "origin", "main"),
+    ):
         subprocess.run(["git", *arguments], cwd=folder, env=variables, check=True)
-    stage.kubectl.apply(json.loads((folder / f"{NAME}.yaml").read_text(encoding="utf-8")))
-    stage.wait_for_condition(NAME, "Ready", "True")
     yield OnCall(stage, Shell(folder, variables))
     stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
 
