@@ -16,7 +16,7 @@ from benchmarks.operator.report import BEGIN, END, figures, results, table, writ
 
 def measured(size: int, seconds: float, *, memory: Memory | None = None, singles: int = 100) -> Measured:
     def burst(times: float) -> Burst:
-        return Burst(seconds * times, 2.0, Counter({"patch deployments": size, "create events": 2 * size}))
+        return Burst(seconds * times, 2.0, Counter({"patch deployments": size, "create events": 2 * size}), 2.0 * size)
 
     switches = [burst(2), burst(4), burst(3)]
     return Measured(size, burst(1), switches, [n / 1000 for n in range(1, singles + 1)], memory, idle_cpu=0.004)
@@ -29,6 +29,7 @@ def test_figures_of_one() -> None:
     found = figures(measured(10, 5.0, memory=MEMORY))
     assert (found["create_seconds"], found["switch_seconds"]) == (5.0, 15.0), "of several switches the median"
     assert (found["create_requests"], found["switch_requests"]) == (3.0, 3.0), "for each resource"
+    assert found["requests_per_reconcile"] == 1.5
     assert found["single_switch_p50_ms"] == pytest.approx(50.5)
     assert found["single_switch_p95_ms"] == pytest.approx(95.05)
     assert found["single_switch_p99_ms"] == pytest.approx(99.01)

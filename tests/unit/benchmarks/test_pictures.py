@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from benchmarks import pictures
+from benchmarks.inference import report
 
 from workspace import REPOSITORY
 
@@ -47,6 +48,22 @@ def test_a_picture_shows_the_figures_and_other_figures_make_another(tmp_path: Pa
     assert pictures.shown(again) == before, "what is not shown does not count"
     other = pictures.draw("inference", {**found, "p50_ms_single": 1.0}, folder=tmp_path)
     assert pictures.shown(other) not in (None, before)
+
+
+def test_a_benchmark_that_keeps_its_figures_draws_them(tmp_path: Path) -> None:
+    found = {**measured(pictures.RESULTS / "inference.json"), "p50_ms_single": 123.0}
+    (tmp_path / "images").mkdir()
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    report.write(found, json_file=tmp_path / "results/inference.json", document=page)
+    written = page.read_text(encoding="utf-8")
+    assert "| 123 |" in written
+    assert written.startswith("before\n")
+    assert written.endswith(f"{report.END}\nafter\n")
+    assert "old" not in written
+    drawn = pictures.shown(tmp_path / "images/benchmark-inference.svg")
+    again = measured(tmp_path / "results/inference.json")
+    assert drawn == pictures.digest(tuple(pictures.PANELS["inference"](again)))
 
 
 def test_what_was_not_measured_has_no_bar(tmp_path: Path) -> None:
