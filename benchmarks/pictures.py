@@ -23,7 +23,7 @@ from workspace import REPOSITORY
 RESULTS: Final = REPOSITORY / "benchmarks/results"
 IMAGES: Final = REPOSITORY / "docs/images"
 # Colours that people with any colour vision tell apart (Okabe and Ito), ours the strongest.
-_COLOURS: Final = {"ours": "#0072B2", "plain eager": "#B8B8B8", "Argo Rollouts": "#E69F00"}
+_COLOURS: Final = {"ours": "#0072B2", "Argo Rollouts": "#E69F00", "Argo Rollouts, limits lifted": "#F4D38B"}
 _OTHERS: Final = "#B8B8B8"
 _PANEL: Final = (3.4, 3.0)
 """Width and height of one, in inches."""
@@ -89,7 +89,12 @@ def _inference(found: Mapping[str, Any]) -> Iterator[Panel]:
 
 
 def _operator(found: Mapping[str, Any]) -> Iterator[Panel]:
-    programs = {"ours": "ours", "Argo Rollouts": "argo", "Deployment controller": "floor"}
+    programs = {
+        "ours": "ours",
+        "Argo Rollouts": "argo",
+        "Argo Rollouts, limits lifted": "argo_unlimited",
+        "Deployment controller": "floor",
+    }
     there = [(label, found[key]) for label, key in programs.items() if key in found]
     sizes = sorted(found["ours"], key=int)
 
