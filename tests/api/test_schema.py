@@ -67,37 +67,65 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         "spec.registry.active: Invalid value: names none of spec.registry.models",
     ),
     "active-absent": ("registry.active", _ABSENT, "spec.registry.active: Required value"),
-    "active-malformed": ("registry.active", "-first", "spec.registry.active: Invalid value"),
-    "models-empty": ("registry.models", [], "spec.registry.models"),
+    "active-malformed": (
+        "registry.active",
+        "-first",
+        "spec.registry.active: Invalid value: \"-first\": expected letters, digits, '-', '_' and '.'",
+    ),
+    "models-empty": (
+        "registry.models",
+        [],
+        "spec.registry.models: Invalid value: 0: spec.registry.models in body should have at least 1 items",
+    ),
     "models-absent": ("registry.models", _ABSENT, "spec.registry.models: Required value"),
     "name-twice": ("registry.models.1.name", "first", 'spec.registry.models[1]: Duplicate value: {"name":"first"}'),
-    "name-malformed": (f"{MODEL}.name", "a b", "spec.registry.models[0].name: Invalid value"),
-    "name-too-long": (f"{MODEL}.name", "a" * 64, "spec.registry.models[0].name: Too long"),
-    "schema-version": ("registry.schemaVersion", "2.0", "spec.registry.schemaVersion: Invalid value"),
+    "name-malformed": (
+        f"{MODEL}.name",
+        "a b",
+        "spec.registry.models[0].name: Invalid value: \"a b\": expected letters, digits, '-', '_' and '.'",
+    ),
+    "name-too-long": (
+        f"{MODEL}.name",
+        "a" * 64,
+        "spec.registry.models[0].name: Too long: may not be more than 63 bytes",
+    ),
+    "schema-version": (
+        "registry.schemaVersion",
+        "2.0",
+        'spec.registry.schemaVersion: Invalid value: "2.0": spec.registry.schemaVersion in body should match \'^1',
+    ),
     "version-no-version": (f"{MODEL}.version", "latest", "expected a semantic version such as 1.2.0"),
     "version-two-parts": (f"{MODEL}.version", "1.0", "expected a semantic version such as 1.2.0"),
     "version-absent": (f"{MODEL}.version", _ABSENT, "spec.registry.models[0].version: Required value"),
     "architecture-absent": (f"{MODEL}.architecture", _ABSENT, "spec.registry.models[0].architecture: Required value"),
-    "architecture-empty": (f"{MODEL}.architecture", "", "spec.registry.models[0].architecture"),
+    "architecture-empty": (
+        f"{MODEL}.architecture",
+        "",
+        "spec.registry.models[0].architecture in body should be at least 1 chars long",
+    ),
     "weights-url-absent": (f"{MODEL}.weightsUrl", _ABSENT, "spec.registry.models[0].weightsUrl: Required value"),
     "weights-url-ftp": (
         f"{MODEL}.weightsUrl",
         "ftp://example.org/a",
-        "spec.registry.models[0].weightsUrl: Invalid value",
+        'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://… or hf://',
     ),
     "sha256-short": (f"{MODEL}.sha256", "abc", 'models[0].sha256: Invalid value: "abc": expected 64 hex digits'),
     "sha256-not-hex": (
         f"{MODEL}.sha256",
         "g" * 64,
-        ": expected 64 hex digits",
+        f'models[0].sha256: Invalid value: "{"g" * 64}": expected 64 hex digits',
     ),
     "classes-number": (f"{MODEL}.numClassesHead", 0, "spec.registry.models[0].numClassesHead: Invalid value: 0"),
     "tpr-above-one": (f"{MODEL}.metrics.tpr", 1.5, "spec.registry.models[0].metrics.tpr: Invalid value: 1.5"),
-    "tnr-text": (f"{MODEL}.metrics.tnr", "good", "spec.registry.models[0].metrics.tnr: Invalid value"),
+    "tnr-text": (
+        f"{MODEL}.metrics.tnr",
+        "good",
+        "spec.registry.models[0].metrics.tnr in body must be of type number",
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
-    "image-empty": ("serving.image", "", "spec.serving.image"),
+    "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),
-    "replicas-text": ("serving.replicas", "two", "spec.serving.replicas: Invalid value"),
+    "replicas-text": ("serving.replicas", "two", "spec.serving.replicas in body must be of type integer"),
     "env-reserved": (
         "serving.env",
         [{"name": "CETACEAN_MODEL__SHA256", "value": "x"}],
@@ -118,10 +146,10 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"minReplicas": 5, "maxReplicas": 2},
         "spec.serving.autoscaling.minReplicas: Invalid value: must be at most maxReplicas",
     ),
-    "autoscaling-no-maximum": (
+    "autoscaling-maximum": (
         "serving.autoscaling",
-        {"minReplicas": 5},
-        "spec.serving.autoscaling.maxReplicas: Required value",
+        {"minReplicas": 1, "maxReplicas": 0},
+        "spec.serving.autoscaling.maxReplicas in body should be greater than or equal to 1",
     ),
     "cache-both": (
         "serving.weightsCache",
@@ -178,8 +206,9 @@ def test_examples_are_taken(namespaced: Kubectl, example: Path) -> None:
     namespaced("create", "--dry-run=server", "-f", str(example))
 
 
-def test_there_are_examples() -> None:
+def test_there_are_examples_of_both() -> None:
     assert len(EXAMPLES) >= 3
+    assert len({message for _, _, message in REJECTED.values()}) >= 25
 
 
 def test_a_nullable_digest_is_taken(namespaced: Kubectl) -> None:

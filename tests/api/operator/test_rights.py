@@ -91,8 +91,7 @@ POD = {
     "spec": {"containers": [{"name": "c", "image": "i:1"}]},
 }
 REFUSED = {
-    "read-secrets": ("get", "secrets"),
-    "delete-a-secret": ("delete", "secret", "any"),
+    "list-secrets": ("get", "secrets"),
     "create-a-pod": ("create", "-f", "-"),
     "delete-a-pod": ("delete", "pod", "any"),
     "delete-a-node": ("delete", "node", "any"),
@@ -111,6 +110,20 @@ def test_refused(cluster_account: Account, namespaced: Kubectl, command: tuple[s
     said = str(refused.value)
     assert "(Forbidden)" in said or "is forbidden" in said
     assert f'User "{cluster_account.user}" cannot' in said
+
+
+@pytest.mark.parametrize("account", ["cluster_account", "namespaced_account"])
+@pytest.mark.parametrize("verb", ["get", "delete"])
+def test_no_secret_is_read_or_deleted(
+    request: pytest.FixtureRequest, namespaced: Kubectl, account: str, verb: str
+) -> None:
+    mine: Account = request.getfixturevalue(account)
+    secret = f"{verb}-{mine.name}"
+    namespaced("create", "secret", "generic", secret, "--from-literal=a=b")
+    for namespace in (namespaced.namespace, mine.kubectl.namespace):
+        with pytest.raises(CommandError, match=f'User "{mine.user}" cannot {verb} resource "secrets"'):
+            replace(mine.kubectl, namespace=namespace)(verb, "secret", secret)
+    assert find(namespaced, "secret", secret), "it is there still"
 
 
 @pytest.mark.parametrize(
