@@ -146,6 +146,11 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"minReplicas": 5, "maxReplicas": 2},
         "spec.serving.autoscaling.minReplicas: Invalid value: must be at most maxReplicas",
     ),
+    "autoscaling-above-the-default": (
+        "serving.autoscaling",
+        {"minReplicas": 11},
+        "spec.serving.autoscaling.minReplicas: Invalid value: must be at most maxReplicas",
+    ),
     "autoscaling-maximum": (
         "serving.autoscaling",
         {"minReplicas": 1, "maxReplicas": 0},
@@ -190,6 +195,14 @@ def test_the_good_one_is_taken_and_filled_in(namespaced: Kubectl) -> None:
     assert spec["drift"]["window"] == 1000
     assert spec["drift"]["onAlarm"] == "Alert"
     assert spec["serving"]["replicas"] == 1
+    assert "autoscaling" not in spec["serving"]
+
+
+def test_autoscaling_is_the_fields_where_nothing_is_said(namespaced: Kubectl) -> None:
+    manifest = copy.deepcopy(GOOD)
+    _set("serving.autoscaling", {})(manifest)
+    autoscaling = _create(namespaced, manifest)["spec"]["serving"]["autoscaling"]
+    assert autoscaling == {"minReplicas": 3, "maxReplicas": 10, "targetCPUUtilizationPercentage": 70}
 
 
 @pytest.mark.parametrize(("path", "value", "message"), REJECTED.values(), ids=REJECTED)

@@ -24,7 +24,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "compare the stages prepare, queue and predict, then add replicas or processors",
     ),
     (names.AUTOSCALING_INACTIVE, ANY): (
-        "latency",
+        "autoscaling",
         "look whether the metrics API is served (metrics-server), and whether resources.requests names a cpu",
     ),
     (names.ANTI_FRAUD_DISABLED, "ThresholdZero"): ("gate-disabled", "calibrate the threshold and set it"),

@@ -13,7 +13,9 @@ from demo.waiting import until
 
 EVERYTHING: dict[str, Any] = {
     **NOWHERE,
-    "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
+    # What the API server fills in, or writes its own way, is no difference.
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 3, "behavior": {"scaleUp": {"tolerance": "0.05"}}},
+    "terminationGracePeriodSeconds": 0,
     "networkPolicy": {"enabled": True},
 }
 CHILDREN = (
