@@ -71,7 +71,7 @@ class Ours:
     def install(self, here: World) -> None:
         """The CRD."""
         here.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        here.kubectl("wait", "--for=condition=Established", "crd/cetaceanmodels.ecomarineai.org")
+        here.serves("cetaceanmodels.ecomarineai.org")
 
     @contextmanager
     def run(self, here: World) -> Iterator[Program | None]:
@@ -86,7 +86,8 @@ class Ours:
             "CETACEAN_OPERATOR_METRICS_PORT": str(ports[1]),
         }
         command = [sys.executable, "-m", "cetacean_operator", "run"]
-        with running(command, environment, log=here.folder / "ours.log") as program:
+        counted = f"http://127.0.0.1:{ports[1]}/metrics", "cetacean_operator_reconcile_duration_seconds_count"
+        with running(command, environment, log=here.folder / "ours.log", reconciles=counted) as program:
             until("the operator to be ready", lambda: _answers(f"http://127.0.0.1:{ports[0]}/readyz"), within=60)
             yield program
 
@@ -134,7 +135,7 @@ class Argo(_TemplateOwner):
         folder = module_files(ROLLOUTS, "github.com/argoproj/argo-rollouts") / "manifests/crds"
         for path in sorted(folder.glob("*-crd.yaml")):
             here.kubectl("apply", "--server-side", "-f", str(path))
-        here.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io")
+        here.serves("rollouts.argoproj.io")
         here.kubectl("create", "namespace", "argo-rollouts")
 
     @contextmanager
@@ -147,7 +148,8 @@ class Argo(_TemplateOwner):
             f"--metricsPort={ports[0]}",
             f"--healthzPort={ports[1]}",
         ]
-        with running(command, {}, log=here.folder / "argo.log") as program:
+        counted = f"http://127.0.0.1:{ports[0]}/metrics", "rollout_reconcile_count"
+        with running(command, {}, log=here.folder / "argo.log", reconciles=counted) as program:
             until("Argo Rollouts to be ready", lambda: _answers(f"http://127.0.0.1:{ports[1]}/healthz"), within=60)
             yield program
 

@@ -30,6 +30,8 @@ class Burst:
     """Of the contestant's process, until nothing moved any more; 0 where it has none of its own."""
     requests: Counter[str]
     """Of the contestant to the API server, until nothing moved any more."""
+    reconciles: float
+    """Looks of the contestant at a resource, until nothing moved any more; 0 where it tells of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ async def _measure(contestant: Contestant, here: World, program: Program | None,
         await client.watched.reached(_WITHIN)
         await client.watched.quiet(_QUIET)
 
-        def used() -> tuple[float, Counter[str]]:
-            return program.cpu() if program else 0.0, here.requests(contestant.user)
+        def used() -> tuple[float, float, Counter[str]]:
+            cpu, reconciles = (program.cpu(), program.reconciles()) if program else (0.0, 0.0)
+            return cpu, reconciles, here.requests(contestant.user)
 
         manifests = [contestant.manifest(name) for name in names]
         create = await _burst(client.watched, names, client.apply(manifests), used)
@@ -108,17 +111,17 @@ async def _measure(contestant: Contestant, here: World, program: Program | None,
 
 
 async def _burst(
-    watched: Watched, names: Sequence[str], send: Awaitable[None], used: Callable[[], tuple[float, Counter[str]]]
+    watched: Watched, names: Sequence[str], send: Awaitable[None], used: Callable[[], tuple[float, float, Counter[str]]]
 ) -> Burst:
     """Have something done to all, and wait for what comes of it."""
-    cpu, requests = used()
+    cpu, reconciles, requests = used()
     watched.expect_one_more(names)
     begun = time.monotonic()
     await send
     seconds = await watched.reached(_WITHIN) - begun
     await watched.quiet(_QUIET)
-    cpu_after, requests_after = used()
-    return Burst(seconds, cpu_after - cpu, requests_after - requests)
+    cpu_after, reconciles_after, requests_after = used()
+    return Burst(seconds, cpu_after - cpu, requests_after - requests, reconciles_after - reconciles)
 
 
 async def _single(client: Client, name: str, patch: Patch) -> float:

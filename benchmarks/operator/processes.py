@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 MEGABYTE: Final = 1e6
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
@@ -27,6 +29,8 @@ class Program:
 
     pid: int
     log: Path
+    reconciles_url: str = ""
+    reconciles_series: str = ""
 
     def memory(self) -> tuple[float, float]:
         """Resident set now and at its highest, in MB."""
@@ -36,6 +40,12 @@ class Program:
             raise BenchmarkError(f"expected VmRSS and VmHWM of process {self.pid}, got none: see {self.log}")
         return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
 
+    def reconciles(self) -> float:
+        """How often it has looked at a resource so far, by its own metrics."""
+        text = httpx.get(self.reconciles_url, trust_env=False, timeout=30).text
+        lines = (line for line in text.splitlines() if line.startswith(self.reconciles_series))
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
         # The program's name, in brackets, may hold spaces.
@@ -44,8 +54,10 @@ class Program:
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], *, log: Path) -> Iterator[Program]:
-    """A program from its start to its end.
+def running(
+    command: Sequence[str], environment: Mapping[str, str], *, log: Path, reconciles: tuple[str, str] = ("", "")
+) -> Iterator[Program]:
+    """A program from its start to its end; `reconciles` is where its metrics are and which of them counts its looks.
 
     Raises:
         BenchmarkError: it ended before the block did.
@@ -55,7 +67,7 @@ def running(command: Sequence[str], environment: Mapping[str, str], *, log: Path
             command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
         )
     try:
-        yield Program(process.pid, log)
+        yield Program(process.pid, log, *reconciles)
         if process.poll() is not None:
             raise BenchmarkError(f"{Path(command[0]).name} ended with status {process.returncode}, see {log}")
     finally:

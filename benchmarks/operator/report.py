@@ -23,6 +23,7 @@ _ROWS: Final = {
     "one change p99, ms": "single_switch_p99_ms",
     "API requests for each created": "create_requests",
     "API requests for each switched": "switch_requests",
+    "API requests for each reconcile": "requests_per_reconcile",
     "CPU to create all, s": "create_cpu_seconds",
     "CPU to switch all, s": "switch_cpu_seconds",
     "CPU when idle, % of one processor": "idle_cpu_percent",
@@ -46,7 +47,10 @@ def figures(measured: Measured) -> dict[str, float]:
         for share in (50, 95, 99):
             found[f"single_switch_p{share}_ms"] = float(np.percentile(measured.singles, share)) * 1000
     if (memory := measured.memory) is not None:
+        bursts = [measured.create, *switches]
+        reconciles = sum(burst.reconciles for burst in bursts)
         found |= {
+            "requests_per_reconcile": sum(burst.requests.total() for burst in bursts) / max(reconciles, 1.0),
             "create_cpu_seconds": measured.create.cpu_seconds,
             "switch_cpu_seconds": _median([burst.cpu_seconds for burst in switches]),
             "idle_cpu_percent": measured.idle_cpu * 100,

@@ -59,6 +59,11 @@ class World:
         """Apply some objects."""
         self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
 
+    def serves(self, crd: str) -> None:
+        """Wait until a custom resource can be asked for."""
+        path = '{.status.conditions[?(@.type=="Established")].status}'
+        until(f"{crd} to be served", lambda: self.kubectl("get", "crd", crd, f"-ojsonpath={path}") == "True", within=30)
+
     def requests(self, user: str) -> Counter[str]:
         """How often a user has asked the API server for what, watches and leases aside: the audit log has it."""
         found: Counter[str] = Counter()
