@@ -95,6 +95,8 @@ def components(layout: Layout, link: Link) -> tuple[Component, ...]:
                 bind_address="127.0.0.1",
                 cluster_cidr=POD_CIDR,
                 controllers="*,-bootstrap-signer-controller,-token-cleaner-controller",
+                # 15 s by default: for clusters with hundreds of autoscalers.
+                horizontal_pod_autoscaler_sync_period="2s",
                 kube_api_burst=_UNLIMITED,
                 kube_api_qps=_UNLIMITED,
                 kubeconfig=config / "kube-controller-manager.kubeconfig",
