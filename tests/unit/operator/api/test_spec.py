@@ -36,6 +36,10 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),
         ({"serving": {}}, "serving.image"),
+        (
+            {"serving": {"image": "i", "autoscaling": {"minReplicas": 12}}},
+            "serving.autoscaling: minReplicas must be at most maxReplicas (10), got 12",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], said: str) -> None:
