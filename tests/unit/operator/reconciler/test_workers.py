@@ -20,7 +20,7 @@ from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
 from cetacean_operator.reconciler.store import Key, Store
-from cetacean_operator.reconciler.workers import Resync, work
+from cetacean_operator.reconciler.workers import Resync, jittered, work
 
 A, B = ("sea", "a"), ("sea", "b")
 
@@ -270,6 +270,12 @@ async def test_what_is_written_during_a_listing_is_not_taken_for_gone() -> None:
     listing.api.refuse = written
     await listing.resync.once()
     assert listing.store.get("Service", "sea", "x") is not None
+
+
+def test_nobody_lists_in_step() -> None:
+    intervals = [jittered(600.0) for _ in range(1000)]
+    assert all(480.0 <= interval <= 720.0 for interval in intervals)
+    assert max(intervals) - min(intervals) > 120.0
 
 
 async def test_it_lists_now_and_then_whatever_goes_wrong() -> None:
