@@ -30,7 +30,7 @@ def values() -> dict[str, Any]:
 def test_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
-    command = [helm, "lint", "--strict", MODEL_CHART, "--values", file]
+    command: list[str | Path] = [helm, "lint", "--strict", MODEL_CHART, "--values", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout

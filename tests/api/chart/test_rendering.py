@@ -218,7 +218,17 @@ def test_everything_but_the_operator_can_be_left_out(render: Render) -> None:
     ids=["defaults", "namespaces", "crd"],
 )
 def test_the_notes_name_the_next_command(helm: Path, values: dict[str, Any], said: list[str]) -> None:
-    command = [helm, "install", "whales", CHART, "--namespace", "system", "--dry-run=client", "--values", "-"]
+    command: list[str | Path] = [
+        helm,
+        "install",
+        "whales",
+        CHART,
+        "--namespace",
+        "system",
+        "--dry-run=client",
+        "--values",
+        "-",
+    ]
     given = yaml.safe_dump(values)
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60)
     notes = done.stdout.partition("NOTES:\n")[2]
