@@ -129,6 +129,7 @@ class Argo(_TemplateOwner):
     resource = ARGO
     user = USER
     hash_label = "rollouts-pod-template-hash"
+    limits: Sequence[str] = ()
 
     def install(self, here: World) -> None:
         """Its CRDs, and the namespace of its Lease."""
@@ -147,6 +148,7 @@ class Argo(_TemplateOwner):
             f"--kubeconfig={here.controller}",
             f"--metricsPort={ports[0]}",
             f"--healthzPort={ports[1]}",
+            *self.limits,
         ]
         counted = f"http://127.0.0.1:{ports[0]}/metrics", "rollout_reconcile_count"
         with running(command, {}, log=here.folder / "argo.log", reconciles=counted) as program:
@@ -157,6 +159,13 @@ class Argo(_TemplateOwner):
         """A Rollout without steps: a change goes to all pods at once."""
         spec = _template_owner_spec(name)
         return {"metadata": _meta(name), "spec": {**spec, "strategy": {"canary": {}}}}
+
+
+class ArgoUnlimited(Argo):
+    """Argo Rollouts without the limits that it sets itself by default: 40 requests a second, 80 at once."""
+
+    name = "argo_unlimited"
+    limits = ("--qps=1000", "--burst=2000")
 
 
 class Floor(_TemplateOwner):
@@ -183,7 +192,7 @@ class Floor(_TemplateOwner):
 
 def contestants() -> tuple[Contestant, ...]:
     """All, the floor first."""
-    return Floor(), Argo(), Ours()
+    return Floor(), Argo(), ArgoUnlimited(), Ours()
 
 
 def _meta(name: str) -> Object:

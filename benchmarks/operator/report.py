@@ -14,7 +14,12 @@ from benchmarks import pictures
 from benchmarks.operator.measure import Burst, Measured
 
 BEGIN, END = "<!-- operator: written by make bench-operator -->", "<!-- operator: end -->"
-NAMES: Final = {"floor": "Deployment controller", "argo": "Argo Rollouts", "ours": "ours"}
+NAMES: Final = {
+    "floor": "Deployment controller",
+    "argo": "Argo Rollouts",
+    "argo_unlimited": "Argo, limits lifted",
+    "ours": "ours",
+}
 _ROWS: Final = {
     "create all, s": "create_seconds",
     "switch all, s": "switch_seconds",
@@ -94,15 +99,16 @@ def table(found: Mapping[str, Any]) -> str:
     )
     parts = [machine]
     for size in sorted(found["ours"], key=int):
+        there = [name for name in names if size in found[name]]
         lines = [
-            f"| {size} resources | {' | '.join(NAMES[name] for name in names)} | ours / Argo |",
-            "|---|" + "---:|" * (len(names) + 1),
+            f"| {size} resources | {' | '.join(NAMES[name] for name in there)} | ours / Argo |",
+            "|---|" + "---:|" * (len(there) + 1),
         ]
         for title, key in _ROWS.items():
-            values = {name: found[name][size].get(key) for name in names}
+            values = {name: found[name][size].get(key) for name in there}
             if values["ours"] is None:
                 continue
-            cells = [_cell(values[name]) for name in names] + [_ratio(values["ours"], values.get("argo"))]
+            cells = [_cell(values[name]) for name in there] + [_ratio(values["ours"], values.get("argo"))]
             lines.append(f"| {title} | {' | '.join(cells)} |")
         parts += ["", *lines]
     return "\n".join(parts)

@@ -52,7 +52,7 @@ class World:
         command = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BenchmarkError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+            raise BenchmarkError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()[:1000]}")
         return done.stdout
 
     def apply(self, *manifests: dict[str, Any]) -> None:
@@ -61,8 +61,12 @@ class World:
 
     def serves(self, crd: str) -> None:
         """Wait until a custom resource can be asked for."""
-        path = '{.status.conditions[?(@.type=="Established")].status}'
-        until(f"{crd} to be served", lambda: self.kubectl("get", "crd", crd, f"-ojsonpath={path}") == "True", within=30)
+
+        def established() -> bool:
+            found = json.loads(self.kubectl("get", "crd", crd, "-o", "json"))["status"].get("conditions") or ()
+            return any((one["type"], one["status"]) == ("Established", "True") for one in found)
+
+        until(f"{crd} to be served", established, within=30)
 
     def requests(self, user: str) -> Counter[str]:
         """How often a user has asked the API server for what, watches and leases aside: the audit log has it."""

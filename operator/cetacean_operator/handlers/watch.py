@@ -55,7 +55,7 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     chosen.watching.inactivity_timeout = _NEVER  # `Streams` see to that
     chosen.watching.connect_timeout = settings.request_timeout
     chosen.networking.request_timeout = settings.request_timeout
-    chosen.queueing.idle_timeout = 1.0
+    chosen.queueing.idle_timeout = 0.2  # each object's last event is kept in memory for so long
     # Where kopf itself has failed, nothing is seen any longer: the process is to be started anew soon.
     chosen.process.ultimate_exiting_timeout = 10.0
     for resource in (api.PODS, *api.CHILDREN, api.SERVICE_MONITORS):

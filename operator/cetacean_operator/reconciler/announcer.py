@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from cetacean_operator.api.observed import Resource
 from cetacean_operator.decisions.plan import EventSpec
@@ -36,11 +37,12 @@ class Announcer:
 
     def tell(self, resource: Resource, events: Iterable[EventSpec]) -> None:
         """Tell of transitions, soon."""
+        about = replace(resource, spec={}, status={}, annotations={})  # many may wait: what is large is not kept
         for event in events:
             extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": event.reason}
             _LOG.info("%s: %s", event.reason, event.message, extra=extra)
             try:
-                self._waiting.put_nowait((resource, event))
+                self._waiting.put_nowait((about, event))
             except asyncio.QueueFull:
                 _LOG.warning("event %s: too many wait to be told", event.reason, extra=extra)
 

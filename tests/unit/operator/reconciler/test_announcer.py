@@ -26,7 +26,8 @@ class Told:
         self.all = asyncio.Event()
 
     async def send(self, resource: Resource, event: EventSpec) -> None:
-        assert resource is WHALES
+        assert (resource.namespace, resource.name, resource.uid) == ("sea", "whales", WHALES.uid)
+        assert resource.spec == {}, "what is large is not kept"
         if event.reason == "Late":
             raise NotLeadingError("lost")
         self.reasons.append(event.reason)
