@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 from benchmarks.operator.contestants import contestants
 from benchmarks.operator.measure import Course, Measured, measure
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--singles", type=int, default=50, help="changes of one resource (default: %(default)s)")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="without any change (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=known, default=list(known), help="whom (default: all)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="then no other is begun (default: %(default)s)")
     parser.add_argument("--dry", action="store_true", help="print the figures and write nothing")
     options = parser.parse_args()
     if "ours" not in options.only:
@@ -35,11 +37,13 @@ def main() -> int:
     end_like_ctrl_c()
     course = Course(options.rounds, options.singles, options.idle_seconds)
     measured: dict[str, dict[int, Measured]] = {name: {} for name in known if name in options.only}
+    begun = time.monotonic()
     try:
         build()
         for size in options.sizes:
             for name, by_size in measured.items():
-                if name == "argo_unlimited" and size != max(options.sizes):
+                late = time.monotonic() - begun > options.minutes * 60
+                if late or (name == "argo_unlimited" and size != max(options.sizes)):
                     continue
                 with world() as here:
                     by_size[size] = measure(known[name], here, size, course)
@@ -50,7 +54,7 @@ def main() -> int:
     except (BenchmarkError, ClusterError, MissingError, NotSoError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    found = results(measured)
+    found = results({name: by_size for name, by_size in measured.items() if by_size})
     print(table(found))
     if not options.dry:
         write(

@@ -153,15 +153,19 @@ async def _watch(
         version = (await response.json())["metadata"]["resourceVersion"]
 
     async def follow() -> None:
-        query = {"watch": "true", "resourceVersion": version}
+        nonlocal version
         forever = aiohttp.ClientTimeout(total=None)
-        async with session.get(url, params=query, headers={"Accept": _METADATA}, timeout=forever) as response:
-            response.raise_for_status()
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise BenchmarkError(f"watch of {resource.plural}: {event['object']}")
-                if event["type"] != "DELETED":
-                    seen(event["object"]["metadata"])
+        # The API server cuts off who falls behind; nothing is lost, as the next watch goes on from there.
+        while True:
+            query = {"watch": "true", "resourceVersion": version}
+            async with session.get(url, params=query, headers={"Accept": _METADATA}, timeout=forever) as response:
+                response.raise_for_status()
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise BenchmarkError(f"watch of {resource.plural}: {event['object']}")
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "DELETED":
+                        seen(event["object"]["metadata"])
 
     return follow()

@@ -191,8 +191,8 @@ class Floor(_TemplateOwner):
 
 
 def contestants() -> tuple[Contestant, ...]:
-    """All, the floor first."""
-    return Floor(), Argo(), ArgoUnlimited(), Ours()
+    """All, those first that the ratio is about."""
+    return Argo(), Ours(), Floor(), ArgoUnlimited()
 
 
 def _meta(name: str) -> Object:

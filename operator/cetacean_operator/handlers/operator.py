@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Coroutine
@@ -203,7 +204,19 @@ async def run(settings: Settings) -> int:
         operator = Operator(settings, kube, metrics)
         async with operator.scraper, _servers(operator):
             await operator.list_first()
+            _spare_the_collector()
             return await _run_until_stopped(operator)
+
+
+def _spare_the_collector() -> None:
+    """Keep what stays for good out of the garbage collector's way, and let it look less often.
+
+    Objects read from JSON have no cycles and go by themselves; looking through them takes a fifth of a busy operator's
+    time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _run_until_stopped(operator: Operator) -> int:

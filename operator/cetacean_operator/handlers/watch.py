@@ -49,6 +49,7 @@ def settings_for(settings: Settings) -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.persistence.diffbase_storage = _NothingKept()
+    chosen.persistence.progress_storage = kopf.StatusProgressStorage()  # which has least to look for
     chosen.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights
     # A watch that the server ends in time shows by its next answer that it lives.
     chosen.watching.server_timeout = max(1, int(settings.watch_age_limit * 0.6))

@@ -51,7 +51,6 @@ class Connection:
             connector=aiohttp.TCPConnector(limit=limit, ssl=self._ssl),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             proxy=self._proxy,
-            read_bufsize=2**21,
             **options,
         )
 
