@@ -65,10 +65,11 @@ def create_namespace(kubectl: Kubectl, name: str) -> None:
 def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
     """`helm upgrade --install` of the chart with the operator's image; returns when its pods are ready."""
     repository, _, tag = image.rpartition(":")
+    create_namespace(kubectl, OPERATOR_NAMESPACE)
     # The CRD may be there without Helm, or be kept from another release.
     ownership = ("--take-ownership", "--force-conflicts")
     kubectl.run_helm(
-        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE, "--create-namespace"),
+        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE),
         *("--set", f"image.repository={repository},image.tag={tag}", "--wait", "--timeout", "3m", *ownership),
         *(flag for setting in settings for flag in ("--set", setting)),
     )
