@@ -36,6 +36,8 @@ class Stage:
     client: httpx.Client
     proxy: str
     """Base URL of `kubectl proxy`."""
+    cache: str = ""
+    """The PersistentVolumeClaim in which all pods keep their weights; when empty each has a cache of its own."""
 
     @property
     def registry(self) -> Registry:
@@ -73,6 +75,7 @@ class Stage:
         anti_fraud = self.models.anti_fraud(self.store)
         if threshold is not None:
             anti_fraud["threshold"] = threshold
+        shared = {"weightsCache": {"persistentVolumeClaim": {"claimName": self.cache}}} if self.cache else {}
         return to_manifest(
             registry,
             snapshots,
@@ -82,6 +85,7 @@ class Stage:
                 "image": self.images.inference,
                 "replicas": replicas,
                 "resources": RESOURCES,
+                **shared,
                 **(serving or {}),
             },
             anti_fraud=anti_fraud,

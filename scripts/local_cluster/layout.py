@@ -77,6 +77,11 @@ class Layout:
         return self.state / "config"
 
     @property
+    def volumes(self) -> Path:
+        """An empty folder of the node, for whoever needs a PersistentVolume of the kind `local`."""
+        return self.state / "volumes"
+
+    @property
     def status(self) -> Path:
         """The supervisor's report."""
         return self.state / "status.json"

@@ -129,7 +129,7 @@ class LocalCluster:
 
     def _start(self, *, owned: bool) -> Link:
         layout = self.layout
-        for folder in (layout.state, layout.logs, layout.images):
+        for folder in (layout.state, layout.volumes, layout.logs, layout.images):
             folder.mkdir(parents=True, exist_ok=True)
         for old in layout.logs.iterdir():
             old.unlink()

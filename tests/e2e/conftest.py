@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from shared_cache import shared_cache
 
-from demo import environment, prometheus
+from demo import environment, metrics_server, prometheus
 from demo.kubectl import Kubectl
 from demo.stage import Installed, Stage, installed
 from demo_models import ensure_models
 from local_cluster import choose
+from local_cluster.program_images import ensure_program_image
 
-WATCHED = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule", "dashboards"))
+PARTS = ("serviceMonitor", "models.podMonitor", "prometheusRule", "dashboards")
+DROPPED = "metrics.models.podMonitor.metricRelabelings[0]"
+# Its targets are looked at; their series come by the models' own ServiceMonitors, once.
+WATCHED = (*(f"metrics.{part}.enabled=true" for part in PARTS), f"{DROPPED}.action=drop", f"{DROPPED}.regex=.*")
 NAMESPACE = f"main-job-{uuid.uuid4().hex[:8]}"
 
 
@@ -31,6 +37,22 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
 
 
 @pytest.fixture(scope="session")
-def stage(operator: Installed) -> Stage:
-    """The namespace of the main job."""
+def main_stage(operator: Installed) -> Stage:
+    """The namespace of the main job, as the demo has it: each pod converts the networks for itself."""
     return operator.stage(NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def stage(main_stage: Stage) -> Iterator[Stage]:
+    """The same namespace, with a volume for all pods where this cluster has one: what one converted, others find."""
+    with shared_cache(main_stage.kubectl, choose()) as claim:
+        yield replace(main_stage, cache=claim)
+
+
+@pytest.fixture(scope="session")
+def metrics(main_stage: Stage) -> Iterator[None]:
+    """The metrics API: what autoscalers and `kubectl top` know of pods."""
+    image = ensure_program_image(metrics_server.NAME)
+    choose().load_image(image.reference, image.archive)
+    with metrics_server.served(main_stage.kubectl, image.reference):
+        yield

@@ -15,8 +15,8 @@ STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "dr
 
 
 @pytest.fixture(scope="module")
-def demo(stage: Stage) -> Demo:
-    return Demo(stage, Report(Console(file=io.StringIO(), width=200)))
+def demo(main_stage: Stage) -> Demo:
+    return Demo(main_stage, Report(Console(file=io.StringIO(), width=200)))
 
 
 # In this order: each step begins where the one before it ended, as a night on call does.

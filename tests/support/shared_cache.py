@@ -1,0 +1,40 @@
+"""A volume that the pods of a namespace share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from demo.kubectl import Kubectl
+from local_cluster import Cluster
+from local_cluster.layout import NODE
+from local_cluster.local import LocalCluster
+
+CLAIM = "weights"
+
+
+@contextmanager
+def shared_cache(kubectl: Kubectl, cluster: Cluster) -> Iterator[str]:
+    """A PersistentVolumeClaim in kubectl's namespace, as long as it lasts; its name.
+
+    Empty where nobody can promise that pods of all nodes can mount it: only the local cluster's one node is known.
+    """
+    if not isinstance(cluster, LocalCluster):
+        yield ""
+        return
+    volume = f"{kubectl.namespace}-{CLAIM}"
+    common: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+    spec = {
+        **common,
+        "capacity": {"storage": "10Gi"},
+        "claimRef": {"namespace": kubectl.namespace, "name": CLAIM},
+        "local": {"path": str(cluster.layout.volumes)},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec})
+    claim = {**common, "volumeName": volume, "resources": {"requests": {"storage": "10Gi"}}}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": claim})
+    yield CLAIM
+    kubectl("delete", f"pvc/{CLAIM}", f"pv/{volume}", "--wait=false", "--ignore-not-found")
