@@ -162,7 +162,7 @@ class ArchiveSettings(Section):
 class BatchingSettings(Section):
     """How pictures are gathered for the model."""
 
-    max_size: int = Field(8, ge=1, description="Most pictures computed at once.")
+    max_size: int = Field(4, ge=1, description="Most pictures computed at once.")
     max_wait_seconds: float = Field(0.0, ge=0, description="How long a batch waits for more pictures.")
     queue_size: int = Field(64, ge=1, description="Most pictures admitted at once; beyond it 429.")
     prepare_threads: int = Field(2, ge=1, description="Threads that decode and resize.")
