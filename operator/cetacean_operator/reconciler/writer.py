@@ -67,8 +67,8 @@ class Writer:
         self._kube, self._store, self._leadership = kube, store, leadership
         self._instance, self._clock = instance, clock
 
-    async def create(self, resource: Resource, manifest: Object) -> Doomed:
-        """Create one child of a resource; return what would delete it again.
+    async def create(self, resource: Resource, manifest: Object) -> Doomed | None:
+        """Create one child of a resource; return what would delete it again, None where there was one of ours already.
 
         Raises:
             TakenError: an object of that name exists and is someone else's.
@@ -81,7 +81,8 @@ class Writer:
             if error.code != 409:
                 raise
             await self.require_free(resource, manifest)
-            answer = await self._led(lambda: self._kube.apply(kind, manifest))
+            self._put(await self._led(lambda: self._kube.apply(kind, manifest)))
+            return None
         self._put(answer)
         return Doomed(kind.kind, meta["name"], answer["metadata"]["uid"])
 

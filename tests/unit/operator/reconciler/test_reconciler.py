@@ -133,6 +133,23 @@ async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench) -> No
     assert (found["spec"], found["metadata"].get("labels")) == ({"a": "b"}, None)
 
 
+async def test_what_was_there_before_does_not_go_where_a_name_is_taken(serving: Bench) -> None:
+    """Neither watch nor listing brings a child whose label someone has removed."""
+    ours = serving.api.find("ConfigMap", "whales-monitoring")
+    assert ours is not None
+    del ours["metadata"]["labels"]
+    for kind, name in (("ConfigMap", "whales-monitoring"), ("Service", "whales")):
+        serving.vanish(kind, name)
+    serving.api.put(ours)
+    serving.api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {}})
+    await serving.reconcile()
+    assert serving.condition("Ready")["reason"] == "NameTaken"
+    found = serving.api.find("ConfigMap", "whales-monitoring")
+    assert found is not None
+    assert found["metadata"]["uid"] == ours["metadata"]["uid"]
+    assert found["metadata"]["labels"], "and it is mended"
+
+
 async def test_a_child_of_an_earlier_resource_of_that_name_is_taken_over(bench: Bench) -> None:
     await bench.reconcile()
     old = bench.api.find("Deployment")
