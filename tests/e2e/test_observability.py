@@ -64,6 +64,16 @@ def _up(there: Prometheus) -> set[str]:
     return {target["labels"]["service"] for target in there.targets() if target["health"] == "up"}
 
 
+def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
+    """Namespace, service and pod of the model's targets that a kind of monitor has found, and that answer."""
+    return {
+        tuple(target["labels"][name] for name in ("namespace", "service", "pod"))
+        for target in there.targets()
+        if target["scrapePool"].startswith(f"{monitor}/") and target["health"] == "up"
+        if target["labels"]["service"] == NAME
+    }
+
+
 def _asked(stage: Stage, query: Query) -> str:
     variables = {"namespace": stage.kubectl.namespace, "model": NAME, "__range": "5m", "__rate_interval": "1m"}
     return query.asked(variables)
@@ -86,6 +96,11 @@ def test_a_panel_shows_something(watching: Prometheus, stage: Stage, name: str, 
         assert all(watching.knows(series) for series in series_in(expr))
         return
     until(f"data for {expr}", lambda: _data(watching, query, expr), within=30)
+
+
+def test_the_models_pod_monitor_finds_what_a_service_monitor_finds(watching: Prometheus) -> None:
+    assert len(_pods(watching, "ServiceMonitor")) == 1
+    until("the same pods", lambda: _pods(watching, "PodMonitor") == _pods(watching, "ServiceMonitor"), within=30)
 
 
 def test_the_chart_has_brought_these_dashboards(stage: Stage, watching: Prometheus) -> None:
