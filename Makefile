@@ -47,7 +47,7 @@ compute-metrics: venv  ## compute the newest model's figures on data/test_split 
 	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)"
 
 test-unit: venv  ## seconds; no cluster, no network
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit -n auto --dist worksteal
 
 test-api: venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api
@@ -62,8 +62,10 @@ _prepare: venv _programs
 _programs: venv
 	@$(PYTHON) -m local_cluster programs
 
+# Its tests wait most of the time: for a lease to run out, for a watch to fall silent. Each file has its own namespaces.
 _test-api:
-	@$(PYTEST) tests/api
+	@$(PYTEST) tests/api -m alone
+	@$(PYTEST) tests/api -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
