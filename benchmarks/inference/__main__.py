@@ -38,13 +38,13 @@ def main() -> int:
     write_weights(directory)
     given = environment(directory)
     os.environ.update(given)
+    # As the first pod with these weights starts; the next ones find what it converted.
+    shutil.rmtree(directory / "cache" / "derived", ignore_errors=True)
     fetch_all(load_settings())
     log, ports = directory / "ours.log", (free_port(), free_port())
     ours_environment = {**given, "CETACEAN_HTTP__PORT": str(ports[1]), "CETACEAN_ENGINE__NAME": options.engine}
     plain_command = ("benchmarks.inference.plain", "--port", str(ports[0]))
     ours_command = ("cetacean_inference", "serve")
-    # As the first pod with these weights starts; the next ones find what it converted.
-    shutil.rmtree(directory / "cache" / "derived", ignore_errors=True)
     with serving(ours_command, ours_environment, port=ports[1], log=directory / "first.log") as first:
         print(f"the first start takes {first.ready_seconds:.1f} s", flush=True)
     # One after the other, so that neither slows the other's start.

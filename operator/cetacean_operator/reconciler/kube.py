@@ -63,6 +63,8 @@ CHILDREN = (
 SERVICE_MONITORS = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 BY_KIND: Mapping[str, Resource] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, SERVICE_MONITORS)}
 
+_NAMESPACE_TERMINATING = "NamespaceTerminating"
+
 
 class ApiError(Exception):
     """A request that the API server refused, or that never got an answer (then `code` is 0)."""
@@ -74,6 +76,10 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.retry_after: float | None = None
+
+
+class NamespaceTerminatingError(ApiError):
+    """Nothing new is created in a namespace that is being deleted; what is there goes with it."""
 
 
 class Kube:
@@ -149,7 +155,8 @@ class Kube:
         except ValueError:
             answer = {"message": raw[:200].decode(errors="replace")}
         if not 200 <= code < 300:
-            refusal = ApiError(verb, path, code, answer.get("reason", ""), answer.get("message", ""))
+            kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
+            refusal = kind(verb, path, code, answer.get("reason", ""), answer.get("message", ""))
             if (after := response.headers.get("Retry-After", "")).isdigit():
                 refusal.retry_after = float(after)
             raise refusal
@@ -249,3 +256,8 @@ class Kube:
         Watches hold a connection each for hours, so the number of connections is not bounded.
         """
         return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
+
+
+def _causes(status: Object) -> set[str]:
+    """Return the reasons among the causes that a Status object gives."""
+    return {cause.get("reason", "") for cause in (status.get("details") or {}).get("causes") or ()}

@@ -21,7 +21,7 @@ from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import Doomed, EventSpec, Plan, status_as_applied
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import series
-from cetacean_operator.reconciler.kube import BY_KIND, ApiError, Object
+from cetacean_operator.reconciler.kube import BY_KIND, ApiError, NamespaceTerminatingError, Object
 from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
 from cetacean_operator.reconciler.scrape import Target
@@ -144,6 +144,8 @@ class Reconciler:
             taken, refusal = None, None
             try:
                 taken = await self._write(resource, observed, plan)
+            except NamespaceTerminatingError:
+                raise
             except ApiError as error:
                 if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
                     raise

@@ -12,7 +12,7 @@ from typing import Protocol
 from cetacean_operator.api import names
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import kube as api
-from cetacean_operator.reconciler.kube import ApiError, Object
+from cetacean_operator.reconciler.kube import ApiError, NamespaceTerminatingError, Object
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.reconciler.reconciler import Reconciler
@@ -52,6 +52,11 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler, metrics: Metrics, 
                 after = await reconciler.reconcile(key)
         except NotLeadingError:
             result = "not_leading"
+        except NamespaceTerminatingError as error:
+            # The resource goes with its namespace, which the watch will tell: there is nothing to try again.
+            result = "ok"
+            queue.succeeded(key)
+            _LOG.info("%s", error, extra={"resource": "/".join(key), "reason": "NamespaceTerminating"})
         except Exception as error:  # noqa: BLE001 -- one bad resource must not end a worker
             _failed(queue, metrics, key, error)
         else:

@@ -14,7 +14,7 @@ from cetacean_operator.api.observed import Object, Resource
 from cetacean_operator.decisions.plan import Doomed, EventSpec
 from cetacean_operator.reconciler import kube as api
 from cetacean_operator.reconciler import ownership
-from cetacean_operator.reconciler.kube import ApiError
+from cetacean_operator.reconciler.kube import ApiError, NamespaceTerminatingError
 from cetacean_operator.reconciler.lease import Leadership
 from cetacean_operator.reconciler.store import Store
 
@@ -151,6 +151,8 @@ class Writer:
         }
         try:
             await self._led(lambda: self._kube.create(api.EVENTS, manifest))
+        except NamespaceTerminatingError:
+            pass  # it would have gone with the namespace
         except (ApiError, TimeoutError) as error:
             extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": "EventNotTold"}
             _LOG.warning("event %s: %s", event.reason, error, extra=extra)

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from cetacean_operator.reconciler.kube import CHILDREN, MODELS, PODS, ApiError, Kube
+from cetacean_operator.reconciler.kube import CHILDREN, MODELS, PODS, ApiError, Kube, NamespaceTerminatingError
 
 Handler = Any
 
@@ -73,6 +73,13 @@ async def test_a_refusal_carries_what_was_said(server: Server, kube: Kube) -> No
         await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
     assert (error.value.code, error.value.reason, error.value.message) == (422, "Invalid", "spec is wrong")
     assert str(error.value) == "create /api/v1/namespaces/sea/pods: 422 Invalid: spec is wrong"
+
+
+async def test_a_namespace_that_is_being_deleted_is_told_from_a_missing_right(server: Server, kube: Kube) -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace sea is being terminated"}]
+    server.answers = [answer({"reason": "Forbidden", "details": {"causes": causes}}, 403)]
+    with pytest.raises(NamespaceTerminatingError):
+        await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
 
 
 async def test_retry_after_is_kept(server: Server, kube: Kube) -> None:

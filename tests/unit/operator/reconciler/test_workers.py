@@ -15,7 +15,7 @@ from operator_world import manifest
 from virtual_time import VirtualClock, settle
 
 from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.kube import BY_KIND, ApiError
+from cetacean_operator.reconciler.kube import BY_KIND, ApiError, NamespaceTerminatingError
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
@@ -98,6 +98,21 @@ async def test_reasons_that_others_invent_are_counted_as_one() -> None:
             clock.advance(1000)
         assert len(scripted.seen) == 3
         assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": "Other"}) == 3
+
+
+async def test_nothing_is_tried_again_in_a_namespace_that_is_being_deleted(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(_: Key) -> float | None:
+        raise NamespaceTerminatingError("apply", "/x", 403, "Forbidden", "it is being terminated")
+
+    async with working(act) as (queue, clock, scripted, metrics):
+        queue.add(A)
+        await settle()
+        clock.advance(1000)
+        await settle()
+        assert scripted.seen == [A]
+        errors = metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": "Forbidden"})
+        assert not errors
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 async def test_retry_after_is_heeded() -> None:
