@@ -52,11 +52,12 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler, metrics: Metrics, 
                 after = await reconciler.reconcile(key)
         except NotLeadingError:
             result = "not_leading"
-        except NamespaceTerminatingError as error:
+        except NamespaceTerminatingError:
             # The resource goes with its namespace, which the watch will tell: there is nothing to try again.
             result = "ok"
             queue.succeeded(key)
-            _LOG.info("%s", error, extra={"resource": "/".join(key), "reason": "NamespaceTerminating"})
+            extra = {"resource": "/".join(key), "reason": "NamespaceTerminating"}
+            _LOG.info("its namespace is being deleted: nothing is created there any more", extra=extra)
         except Exception as error:  # noqa: BLE001 -- one bad resource must not end a worker
             _failed(queue, metrics, key, error)
         else:
