@@ -36,7 +36,8 @@ CASES = {
     "absent": Case(
         "WeightsNotFound",
         ("container fetch", "/weights/absent.ckpt", "404"),
-        entry={"weights_url": "{store}/weights/absent.ckpt"},
+        # Bytes that no volume holds already.
+        entry={"weights_url": "{store}/weights/absent.ckpt", "sha256": "0" * 64},
     ),
     # The bytes are those that the registry names, and another network's.
     "misfit": Case(

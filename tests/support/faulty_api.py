@@ -11,8 +11,8 @@ import base64
 import json
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,11 +89,18 @@ class Exchange:
             self.request.transport.abort()
         return response or web.Response()
 
-    def _ask(self) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    @asynccontextmanager
+    async def _ask(self) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {key: value for key, value in self.request.headers.items() if key.lower() not in _HOP}
-        return self.upstream.request(
+        async with self.upstream.request(
             self.request.method, self.request.path_qs, headers=headers, data=self.call.body or None
-        )
+        ) as answer:
+            try:
+                yield answer
+            finally:
+                # A watch is left in the middle: closed in TLS's polite way its connection would outlive the proxy.
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
 
 
 Reaction = Callable[[Exchange], Awaitable[web.StreamResponse]]
