@@ -68,12 +68,12 @@ def autoscaled(stage: Stage) -> None:
     scaling = {"spec": {"serving": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}}}
     stage.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(scaling))
 
-    def looked() -> bool:
+    def has_figures() -> bool:
         found = stage.kubectl.get("horizontalpodautoscalers", "--field-selector", f"metadata.name={NAME}")["items"]
-        told = [condition["type"] for item in found for condition in item.get("status", {}).get("conditions", [])]
-        return "ScalingActive" in told
+        told = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
+        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in told)
 
-    until("the autoscaler to have looked", looked)
+    until("the autoscaler to have figures of the pods", has_figures)
 
 
 def something_else_is_sent(stage: Stage) -> None:
