@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks import pictures
 from benchmarks.operator.measure import Burst, Measured
+from benchmarks.publishing import publish
 
 BEGIN, END = "<!-- operator: written by make bench-operator -->", "<!-- operator: end -->"
 NAMES: Final = {
@@ -120,14 +119,7 @@ def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
     Raises:
         ValueError: when the document has no place for the tables.
     """
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    before, marker, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not marker or not end:
-        raise ValueError(f"{document}: expected the lines {BEGIN!r} and {END!r}")
-    document.write_text(f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}", encoding="utf-8")
-    pictures.draw(json_file.stem, found, folder=document.parent / "images")
+    publish(found, table(found), between=(BEGIN, END), json_file=json_file, document=document)
 
 
 def _median(values: Sequence[float]) -> float:
