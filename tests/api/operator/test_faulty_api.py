@@ -23,14 +23,21 @@ from demo.waiting import until
 
 
 def some(share: float, *reactions: Reaction, which: Callable[[Call], bool] = lambda _: True) -> Fault:
-    """A share of the calls that `which` picks meets a reaction, by lot; the first of them does in any case.
+    """A share of the calls that `which` picks meets a reaction, by lot; the first of each verb does in any case.
 
     Of several reactions, each resource meets one after the other.
     """
     lots = random.Random(1)
-    first = itertools.chain([True], itertools.repeat(False))
+    met: set[str] = set()
     turns: defaultdict[str, Iterator[Reaction]] = defaultdict(lambda: itertools.cycle(reactions))
-    return lambda call: next(turns[call.resource]) if which(call) and (next(first) or lots.random() < share) else None
+
+    def fault(call: Call) -> Reaction | None:
+        if not which(call) or (call.verb in met and lots.random() >= share):
+            return None
+        met.add(call.verb)
+        return next(turns[call.resource])
+
+    return fault
 
 
 def writes(call: Call) -> bool:
