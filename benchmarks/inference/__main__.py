@@ -18,7 +18,8 @@ import httpx
 from benchmarks.inference.clients import Seen, ask
 from benchmarks.inference.material import environment, jpegs, write_weights
 from benchmarks.inference.report import CLIENTS, Measured, Probed, results, table, write
-from benchmarks.inference.servers import Server, free_port, serving
+from benchmarks.inference.servers import Server, serving
+from benchmarks.machine import free_port
 
 from cetacean_inference.settings import load_settings
 from cetacean_inference.weights.fetch import fetch_all

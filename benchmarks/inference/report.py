@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from benchmarks.inference.clients import Seen
 from benchmarks.inference.servers import Server
+from benchmarks.machine import processor
 from benchmarks.publishing import publish
 
 CLIENTS: Final = (1, 4, 16)
@@ -54,7 +54,7 @@ def results(*, plain: Measured, ours: Measured, probed: Probed, first: Server, e
     }
     return {
         "engine": engine,
-        "cpu": _processor(),
+        "cpu": processor(),
         "cpus": len(os.sched_getaffinity(0)),
         "load_average_at_end": round(os.getloadavg()[0], 1),
         **ours.figures(),
@@ -103,8 +103,3 @@ def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
         ValueError: when the document has no place for the table.
     """
     publish(found, table(found), between=(BEGIN, END), json_file=json_file, document=document)
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else "unknown"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import socket
 import subprocess
 import sys
 import time
@@ -15,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from benchmarks.machine import BenchmarkError, memory
 
 PATIENCE: Final = 300.0
 """Seconds in which a server must be ready."""
-MEGABYTE: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,7 @@ class Server:
 
     def memory(self) -> tuple[float, float]:
         """Resident set now and at its highest, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        now, peak = (re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM"))
-        if now is None or peak is None:
-            raise RuntimeError(f"expected VmRSS and VmHWM of process {self.pid}, got none")
-        return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
+        return memory(self.pid)
 
 
 @contextlib.contextmanager
@@ -76,18 +70,9 @@ def _with_children(pid: int) -> Iterator[int]:
 def _resident(pid: int) -> float:
     """In MB; nothing for a process that ended meanwhile."""
     try:
-        found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
+        return memory(pid)[0]
+    except (BenchmarkError, OSError):
         return 0.0
-    return int(found[1]) * 1024 / MEGABYTE if found else 0.0
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _ready(url: str) -> bool:

@@ -9,12 +9,13 @@ import argparse
 import sys
 import time
 
+from benchmarks.machine import BenchmarkError
 from benchmarks.operator.contestants import contestants
 from benchmarks.operator.measure import Course, Measured, measure
-from benchmarks.operator.processes import BenchmarkError
 from benchmarks.operator.report import figures, results, table, write
 from benchmarks.operator.world import build, world
 
+from demo.kubectl import CommandError
 from demo.waiting import NotSoError
 from local_cluster.face import ClusterError
 from workspace import REPOSITORY, MissingError, end_like_ctrl_c
@@ -51,7 +52,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (BenchmarkError, ClusterError, MissingError, NotSoError) as error:
+    except (BenchmarkError, ClusterError, CommandError, MissingError, NotSoError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     found = results({name: by_size for name, by_size in measured.items() if by_size})

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from benchmarks.machine import BenchmarkError
 from benchmarks.operator.contestants import Patch
-from benchmarks.operator.processes import BenchmarkError
 from benchmarks.operator.world import NAMESPACE
 
 from cetacean_operator.reconciler.connection import Connection, load_configuration

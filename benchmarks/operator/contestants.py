@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import httpx
-from benchmarks.operator.processes import Program, free_port, running
+from benchmarks.machine import free_port
+from benchmarks.operator.processes import Program, running
 from benchmarks.operator.world import NAMESPACE, NODE_LABEL, ROLLOUTS, USER, World, module_files
 
 from cetacean_operator.api.observed import Resource as Observed

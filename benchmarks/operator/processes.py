@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +12,9 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from benchmarks.machine import BenchmarkError, memory
 
-MEGABYTE: Final = 1e6
 _TICK: Final = os.sysconf("SC_CLK_TCK")
-
-
-class BenchmarkError(RuntimeError):
-    """A program that did not do what it is measured at; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +28,10 @@ class Program:
 
     def memory(self) -> tuple[float, float]:
         """Resident set now and at its highest, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        now, peak = (re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM"))
-        if now is None or peak is None:
-            raise BenchmarkError(f"expected VmRSS and VmHWM of process {self.pid}, got none: see {self.log}")
-        return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
+        try:
+            return memory(self.pid)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{error}: see {self.log}") from error
 
     def reconciles(self) -> float:
         """How often it has looked at a resource so far, by its own metrics."""
@@ -77,14 +70,6 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def idle_share(program: Program, seconds: float) -> float:

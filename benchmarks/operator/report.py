@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks.machine import processor
 from benchmarks.operator.measure import Burst, Measured
 from benchmarks.publishing import publish
 
@@ -74,7 +74,7 @@ def results(measured: Mapping[str, Mapping[int, Measured]]) -> dict[str, Any]:
         for name, sizes in measured.items()
     }
     found: dict[str, Any] = {
-        "cpu": _processor(),
+        "cpu": processor(),
         "cpus": len(os.sched_getaffinity(0)),
         "load_average_at_end": round(os.getloadavg()[0], 1),
     }
@@ -136,8 +136,3 @@ def _cell(value: float | None) -> str:
 
 def _ratio(ours: float, argo: float | None) -> str:
     return f"{ours / argo:.2f}" if argo else "-"
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else "unknown"

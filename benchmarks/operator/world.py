@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from benchmarks.operator.processes import BenchmarkError, running
+from benchmarks.machine import BenchmarkError
+from benchmarks.operator.processes import running
 
+from demo.kubectl import Kubectl
 from demo.waiting import until
 from local_cluster.builds import LOCAL, Module, ensure_built
 from local_cluster.layout import Layout
@@ -42,18 +44,12 @@ class World:
     """The control plane, as the benchmark uses it."""
 
     cluster: LocalCluster
+    kubectl: Kubectl
+    """The administrator's."""
     folder: Path
     """For kubeconfigs and logs."""
     controller: Path
     """The kubeconfig of the ServiceAccount that the program under test runs as."""
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Call kubectl as the administrator."""
-        command = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BenchmarkError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()[:1000]}")
-        return done.stdout
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         """Apply some objects."""
@@ -63,7 +59,7 @@ class World:
         """Wait until a custom resource can be asked for."""
 
         def established() -> bool:
-            found = json.loads(self.kubectl("get", "crd", crd, "-o", "json"))["status"].get("conditions") or ()
+            found = self.kubectl.get("crd", crd)["status"].get("conditions") or ()
             return any((one["type"], one["status"]) == ("Established", "True") for one in found)
 
         until(f"{crd} to be served", established, within=30)
@@ -113,7 +109,8 @@ def world() -> Iterator[World]:
         cluster.signal_component("kube-proxy", signal.SIGSTOP)
         folder = cluster.layout.root / "benchmark"
         folder.mkdir(exist_ok=True)
-        here = World(cluster, folder, folder / "controller.kubeconfig")
+        kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, namespace=NAMESPACE)
+        here = World(cluster, kubectl, folder, folder / "controller.kubeconfig")
         stages = folder / "stages.yaml"
         stages.write_text("\n---\n".join(_stages(_node_address(here))), encoding="utf-8")
         command = [
@@ -189,7 +186,7 @@ def _account(here: World) -> str:
             "subjects": [subject],
         },
     )
-    token = here.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=6h").strip()
+    token = here.kubectl("create", "token", ACCOUNT, "--duration=6h").strip()
     config = yaml.safe_load(here.cluster.kubeconfig.read_text(encoding="utf-8"))
     config["users"] = [{"name": ACCOUNT, "user": {"token": token}}]
     config["contexts"][0]["context"]["user"] = ACCOUNT

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from benchmarks.machine import BenchmarkError
 from benchmarks.operator.client import Watched
 from benchmarks.operator.contestants import Argo, Floor, Ours
 from benchmarks.operator.measure import Burst, Measured, Memory
-from benchmarks.operator.processes import BenchmarkError
 from benchmarks.operator.report import BEGIN, END, figures, results, table, write
 
 

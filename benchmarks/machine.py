@@ -1,0 +1,42 @@
+"""The machine that a benchmark runs on, and what its processes take of it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Final
+
+MEGABYTE: Final = 1e6
+
+
+class BenchmarkError(RuntimeError):
+    """A program that did not do what it is measured at; the message is one line."""
+
+
+def processor() -> str:
+    """What the processors call themselves."""
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """A process's resident set now and at its highest, in MB.
+
+    Raises:
+        BenchmarkError: it has none, as it has ended.
+        OSError: there is no such process.
+    """
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    now, peak = (re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM"))
+    if now is None or peak is None:
+        raise BenchmarkError(f"expected VmRSS and VmHWM of process {pid}, got none")
+    return int(now[1]) * 1024 / MEGABYTE, int(peak[1]) * 1024 / MEGABYTE
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
