@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cetacean_cli.options import Output
+from cetacean_cli.options import ChangeOptions
 from cetacean_cli.showing import print_json, shown
 
 
@@ -58,19 +58,15 @@ def carry_out(
     proposal: Proposal,
     make: Callable[[], dict[str, Any]],
     *,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
     done: str = "done",
 ) -> dict[str, Any]:
     """Show, ask, change, and say how it ended.
 
     Args:
         proposal: what is to change; without changes nothing is asked or made.
-        make: makes the change, or with `dry_run` checks it; returns further keys of the JSON.
-        yes: do not ask.
-        dry_run: say that nothing was changed.
-        output: JSON goes to standard output alone, what a person reads then goes to standard error.
+        make: makes the change, or for a dry run checks it; returns further keys of the JSON.
+        how: what was asked for.
         done: the last line for people.
 
     Returns:
@@ -79,8 +75,8 @@ def carry_out(
     Raises:
         click.Abort: the answer is no.
     """
-    table = output == "table"
-    asks = bool(proposal.changes) and not yes and not dry_run
+    table = how.output == "table"
+    asks = bool(proposal.changes) and not how.yes and not how.dry_run
     if table or asks:
         click.echo("\n".join(proposal.lines()), err=not table)
     for warning in proposal.warnings:
@@ -90,10 +86,15 @@ def carry_out(
     result = make() if proposal.changes else {}
     if not table:
         print_json(
-            {**proposal.as_json(), **result, "changed": bool(proposal.changes) and not dry_run, "dryRun": dry_run}
+            {
+                **proposal.as_json(),
+                **result,
+                "changed": bool(proposal.changes) and not how.dry_run,
+                "dryRun": how.dry_run,
+            }
         )
     elif not proposal.changes:
         click.echo("nothing to change")
     else:
-        click.echo("dry run: nothing was changed" if dry_run else done)
+        click.echo("dry run: nothing was changed" if how.dry_run else done)
     return result

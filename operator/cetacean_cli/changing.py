@@ -7,7 +7,7 @@ from typing import Any
 
 from cetacean_cli.asking import Proposal, carry_out
 from cetacean_cli.cluster import Cluster, Object
-from cetacean_cli.options import Output
+from cetacean_cli.options import ChangeOptions
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import Checked
 from cetacean_cli.resource import CetaceanModel
@@ -25,9 +25,7 @@ def change_resource(
     *,
     resource: CetaceanModel,
     cluster: Cluster,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
     done: str,
     wait: float | None,
 ) -> None:
@@ -38,41 +36,35 @@ def change_resource(
         operations: of a JSON patch.
         resource: as it was read.
         cluster: where it is.
-        yes: do not ask.
-        dry_run: let the API server check it and change nothing.
-        output: how to print.
+        how: what was asked for; a dry run lets the API server check it.
         done: the last line for people.
         wait: for how many seconds to wait afterwards until all pods serve it; None: not at all.
     """
 
     def make() -> dict[str, Any]:
-        changed = cluster.change(resource.raw, operations, dry_run=dry_run)
+        changed = cluster.change(resource.raw, operations, dry_run=how.dry_run)
         return {"generation": changed["metadata"].get("generation")}
 
-    made = carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=done)
-    if wait is not None and not dry_run:
+    made = carry_out(proposal, make, how=how, done=done)
+    if wait is not None and not how.dry_run:
         generation = made.get("generation") or resource.generation
         wait_until_ready(cluster, resource.raw["metadata"]["name"], generation=generation, seconds=wait)
 
 
-def change_file(
-    proposal: Proposal, text: str, *, checked: Checked, yes: bool, dry_run: bool, output: Output, done: str
-) -> None:
+def change_file(proposal: Proposal, text: str, *, checked: Checked, how: ChangeOptions, done: str) -> None:
     """Write a registry's file once a person has agreed.
 
     Args:
         proposal: what is shown.
         text: the file's new content.
         checked: the file as it was read.
-        yes: do not ask.
-        dry_run: write nothing.
-        output: how to print.
+        how: what was asked for.
         done: the last line for people.
     """
 
     def make() -> dict[str, Any]:
-        if not dry_run:
+        if not how.dry_run:
             edit.write(checked.path, text, before=checked.document.text)
         return {}
 
-    carry_out(proposal, make, yes=yes, dry_run=dry_run, output=output, done=done)
+    carry_out(proposal, make, how=how, done=done)

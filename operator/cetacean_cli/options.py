@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -40,24 +41,48 @@ def output_option(command: Command) -> Command:
     )(command)
 
 
-def change_options(command: Command) -> Command:
-    """Add what every command has that changes something: --yes, --dry-run, --output."""
-    command = output_option(command)
-    command = click.option("--dry-run", is_flag=True, help="Show and check the change, and do not make it.")(command)
-    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
+@dataclass(frozen=True, slots=True)
+class ChangeOptions:
+    """How a change is carried out."""
+
+    yes: bool
+    """Do not ask."""
+    dry_run: bool
+    """Show and check it, and change nothing."""
+    output: Output
+    """JSON goes to standard output alone, what a person reads then goes to standard error."""
 
 
-def wait_options(command: Command) -> Command:
-    """Add --wait and --timeout."""
-    command = click.option(
+def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command has that changes something: --yes, --dry-run, --output; the command gets `how`."""
+
+    @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    @click.option("--dry-run", is_flag=True, help="Show and check the change, and do not make it.")
+    @output_option
+    @functools.wraps(command)
+    def carried_out(*arguments: Any, yes: bool, dry_run: bool, output: Output, **options: Any) -> Any:
+        return command(*arguments, how=ChangeOptions(yes, dry_run, output), **options)
+
+    return carried_out
+
+
+def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --wait and --timeout; the command gets `wait`: for how many seconds, None: not at all."""
+
+    @click.option("--wait", is_flag=True, help="Wait until all pods serve it.")
+    @click.option(
         "--timeout",
         type=click.FloatRange(min=1),
         default=900,
         show_default=True,
         metavar="SECONDS",
         help="How long --wait waits.",
-    )(command)
-    return click.option("--wait", is_flag=True, help="Wait until all pods serve it.")(command)
+    )
+    @functools.wraps(command)
+    def waiting(*arguments: Any, wait: bool, timeout: float, **options: Any) -> Any:
+        return command(*arguments, wait=timeout if wait else None, **options)
+
+    return waiting
 
 
 def file_option(command: Command) -> Command:

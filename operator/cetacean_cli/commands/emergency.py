@@ -13,7 +13,14 @@ from cetacean_cli.calibration import Calibration
 from cetacean_cli.changing import change_resource, operation
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import BadInputError
-from cetacean_cli.options import THRESHOLD_FILE, Output, change_options, cluster_options, name_argument, wait_options
+from cetacean_cli.options import (
+    THRESHOLD_FILE,
+    ChangeOptions,
+    change_options,
+    cluster_options,
+    name_argument,
+    wait_options,
+)
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api.spec import AntiFraud
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER
@@ -33,9 +40,7 @@ def emergency() -> None:
 @wait_options
 @change_options
 @cluster_options
-def disable_gate(
-    *, name: str, wait: bool, timeout: float, yes: bool, dry_run: bool, output: Output, cluster: Cluster
-) -> None:
+def disable_gate(*, name: str, wait: float | None, how: ChangeOptions, cluster: Cluster) -> None:
     """Accept every picture: threshold 0.0 for the CetaceanModel NAME.
 
     The pods are replaced. A fire drill: calibrate anew within 24 hours, after which the operator says
@@ -62,11 +67,9 @@ def disable_gate(
         _operations(now, wanted),
         resource=resource,
         cluster=cluster,
-        yes=yes,
-        dry_run=dry_run,
-        output=output,
+        how=how,
         done="the gate is disabled; the pods follow",
-        wait=timeout if wait else None,
+        wait=wait,
     )
 
 
@@ -95,11 +98,8 @@ def restore(
     threshold: float | None,
     calibrated_at: str | None,
     threshold_file: Path,
-    wait: bool,
-    timeout: float,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    wait: float | None,
+    how: ChangeOptions,
     cluster: Cluster,
 ) -> None:
     """Close the gate of the CetaceanModel NAME again, at a calibrated threshold. The pods are replaced."""
@@ -127,11 +127,9 @@ def restore(
         _operations(now, wanted),
         resource=resource,
         cluster=cluster,
-        yes=yes,
-        dry_run=dry_run,
-        output=output,
+        how=how,
         done=f"the threshold is {threshold:g}; the pods follow",
-        wait=timeout if wait else None,
+        wait=wait,
     )
 
 

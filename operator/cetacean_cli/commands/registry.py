@@ -13,7 +13,7 @@ from cetacean_cli.commands.gate import as_json, judge_entry, policy_options
 from cetacean_cli.commands.registry_add import add
 from cetacean_cli.commands.registry_manifest import to_manifest
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.options import Output, change_options, file_option, output_option
+from cetacean_cli.options import ChangeOptions, Output, change_options, file_option, output_option
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import Checked, check
 from cetacean_cli.registry_file.opening import entry_of, open_registry
@@ -72,9 +72,7 @@ def promote(
     min_tpr: float,
     max_regression: float,
     file: Path,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
 ) -> None:
     """Make the model NAME the active one, if the gate lets it pass against the model that is active now."""
     checked, found = open_registry(file)
@@ -83,14 +81,14 @@ def promote(
     verdict = judge_entry(checked, entry, found.active_model, policy)
     if not verdict.passed:
         raise RefusedError(verdict.message)
-    _activate(checked, found, entry, (verdict.message,), yes=yes, dry_run=dry_run, output=output, gate=as_json(verdict))
+    _activate(checked, found, entry, (verdict.message,), how=how, gate=as_json(verdict))
 
 
 @registry.command()
 @click.option("--to", metavar="NAME", help="Else the entry before the active one that is not deprecated.")
 @file_option
 @change_options
-def rollback(*, to: str | None, file: Path, yes: bool, dry_run: bool, output: Output) -> None:
+def rollback(*, to: str | None, file: Path, how: ChangeOptions) -> None:
     """Make an earlier model the active one again, without the gate.
 
     The file keeps no history. Models are appended, so the model before is the one that stands before; name another with
@@ -98,9 +96,7 @@ def rollback(*, to: str | None, file: Path, yes: bool, dry_run: bool, output: Ou
     """
     checked, found = open_registry(file)
     entry = entry_of(found, to, file) if to else _before(found, file)
-    _activate(
-        checked, found, entry, ("the gate is not asked on the way back",), yes=yes, dry_run=dry_run, output=output
-    )
+    _activate(checked, found, entry, ("the gate is not asked on the way back",), how=how)
 
 
 def _before(registry: Registry, file: Path) -> ModelEntry:
@@ -117,9 +113,7 @@ def _activate(
     entry: ModelEntry,
     notes: tuple[str, ...],
     *,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
     gate: dict[str, Any] | None = None,
 ) -> None:
     same = entry.name == registry.active
@@ -135,8 +129,6 @@ def _activate(
         proposal,
         text,
         checked=checked,
-        yes=yes,
-        dry_run=dry_run,
-        output=output,
+        how=how,
         done=f"{entry.name} is active in {checked.path}",
     )

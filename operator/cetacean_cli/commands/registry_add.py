@@ -13,7 +13,7 @@ from cetacean_cli.asking import Change, Proposal
 from cetacean_cli.changing import change_file
 from cetacean_cli.commands.gate import judge_entry
 from cetacean_cli.errors import BadInputError, RefusedError
-from cetacean_cli.options import Output, change_options, file_option
+from cetacean_cli.options import ChangeOptions, change_options, file_option
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import Checked, Fault, check_text, root_of
 from cetacean_cli.registry_file.opening import entry_of, open_registry
@@ -75,9 +75,7 @@ def add(
     metrics: Path | None,
     like: str | None,
     file: Path,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
     **fields: Any,
 ) -> None:
     """Append the model NAME to the registry's file; all else in it stays byte for byte.
@@ -119,9 +117,7 @@ def add(
         proposal,
         text,
         checked=checked,
-        yes=yes,
-        dry_run=dry_run,
-        output=output,
+        how=how,
         done=f"{name} is in {file}; promote it with: cetacean registry promote {name}",
     )
 

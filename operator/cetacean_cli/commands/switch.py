@@ -8,7 +8,7 @@ from cetacean_cli.asking import Change, Proposal
 from cetacean_cli.changing import change_resource, operation
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.options import Output, change_options, cluster_options, name_argument, wait_options
+from cetacean_cli.options import ChangeOptions, change_options, cluster_options, name_argument, wait_options
 from cetacean_cli.resource import CetaceanModel, describe, digest, forecast
 
 _FIELD = "spec.registry.active"
@@ -20,16 +20,14 @@ _FIELD = "spec.registry.active"
 @wait_options
 @change_options
 @cluster_options
-def promote(
-    *, name: str, model: str, wait: bool, timeout: float, yes: bool, dry_run: bool, output: Output, cluster: Cluster
-) -> None:
+def promote(*, name: str, model: str, wait: float | None, how: ChangeOptions, cluster: Cluster) -> None:
     """Make MODEL the active one of the CetaceanModel NAME.
 
     Shows first what the operator will decide; what its gate would refuse is not tried. A model that has served before
     comes back without the gate. Where Argo CD, Flux or Helm manage the resource, change their source instead.
     """
     resource = CetaceanModel.parse(cluster.get(name))
-    _switch(resource, model, cluster=cluster, yes=yes, dry_run=dry_run, output=output, wait=timeout if wait else None)
+    _switch(resource, model, cluster=cluster, how=how, wait=wait)
 
 
 @click.command()
@@ -42,11 +40,8 @@ def rollback(
     *,
     name: str,
     to: str | None,
-    wait: bool,
-    timeout: float,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    wait: float | None,
+    how: ChangeOptions,
     cluster: Cluster,
 ) -> None:
     """Make the model active again that the CetaceanModel NAME had before.
@@ -55,7 +50,7 @@ def rollback(
     """
     resource = CetaceanModel.parse(cluster.get(name))
     model = to or resource.before()
-    _switch(resource, model, cluster=cluster, yes=yes, dry_run=dry_run, output=output, wait=timeout if wait else None)
+    _switch(resource, model, cluster=cluster, how=how, wait=wait)
 
 
 def _switch(
@@ -63,9 +58,7 @@ def _switch(
     name: str,
     *,
     cluster: Cluster,
-    yes: bool,
-    dry_run: bool,
-    output: Output,
+    how: ChangeOptions,
     wait: float | None,
 ) -> None:
     """Propose and make it; `wait` is how many seconds to wait afterwards, None: not at all."""
@@ -89,9 +82,7 @@ def _switch(
         [operation("replace", _FIELD, name)],
         resource=resource,
         cluster=cluster,
-        yes=yes,
-        dry_run=dry_run,
-        output=output,
+        how=how,
         done=f"{name} is active; the operator rolls it out",
         wait=wait,
     )
