@@ -26,9 +26,7 @@ def volume(serving: Serving) -> dict[str, Any]:
 
 
 def limit(serving: Serving) -> dict[str, str]:
-    """Return the variable that bounds the cache: none where nothing else bounds it, or the resource says its own."""
+    """Return the variable that bounds the cache: none where nothing bounds its volume."""
     cache = serving.weights_cache
     size = quantity(cache.size_limit) if cache and cache.size_limit is not None else None
-    if size is None or any(item.name == LIMIT_VARIABLE for item in serving.env):
-        return {}
-    return {LIMIT_VARIABLE: str(max(1, int(size * USABLE)))}
+    return {} if size is None else {LIMIT_VARIABLE: str(max(1, int(size * USABLE)))}

@@ -98,10 +98,11 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_MONITORING_FILE": f"{names.MONITORING_PATH}/{names.MONITORING_FILE}",
         "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
         "CETACEAN_ROLLOUT_ID": rollout.id,
-        **cache.limit(serving),
     }
-    if all(item.name != _GRACE_VARIABLE for item in serving.env):
-        env[_GRACE_VARIABLE] = str(_answering(serving))
+    # What follows from other fields counts unless the resource says it itself.
+    said = {item.name for item in serving.env}
+    derived = {**cache.limit(serving), _GRACE_VARIABLE: str(_answering(serving))}
+    env |= {key: value for key, value in derived.items() if key not in said}
     extra = [item.wire() for item in serving.env if item.name not in env]
     container: dict[str, Any] = {
         "name": name,

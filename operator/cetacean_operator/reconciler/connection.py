@@ -16,7 +16,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from yarl import URL
 
-USER_AGENT = "cetacean-operator"
+from cetacean_operator.api import names
 
 
 async def load_configuration() -> Configuration:
@@ -49,7 +49,7 @@ class Connection:
         """Return a session of at most `limit` connections, 0 for any number; its requests need `credentials`."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, ssl=self._ssl),
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers={"User-Agent": names.MANAGER, "Accept": "application/json"},
             proxy=self._proxy,
             **options,
         )

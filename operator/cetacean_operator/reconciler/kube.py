@@ -16,10 +16,11 @@ import aiohttp
 from kubernetes.aio.client import Configuration
 from yarl import URL
 
+from cetacean_operator.api import names
 from cetacean_operator.reconciler.connection import Connection
 
 Object = dict[str, Any]
-FIELD_MANAGER = "cetacean-operator"
+FIELD_MANAGER = names.MANAGER
 APPLY = "application/apply-patch+yaml"
 _PAGE = 500
 

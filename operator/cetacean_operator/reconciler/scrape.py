@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from cetacean_operator.api import names
 from cetacean_operator.reconciler.answers import BadAnswerError, Figures, describe, parse_json, parse_metrics
 from cetacean_operator.reconciler.store import Key
 
@@ -114,7 +115,7 @@ class Scraper:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10),
             auto_decompress=False,  # the bound is on what is held in memory
-            headers={"Accept-Encoding": "identity", "User-Agent": "cetacean-operator"},
+            headers={"Accept-Encoding": "identity", "User-Agent": names.MANAGER},
         )
         return self
 
