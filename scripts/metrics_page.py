@@ -14,6 +14,7 @@ from cetacean_inference.metrics import Metrics as InferenceMetrics
 from cetacean_inference.monitoring import Monitoring
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.metrics import Metrics as OperatorMetrics
+from cetacean_operator.model_series import ModelSeries
 from markdown_table import code, table
 
 COLUMNS: Final = ("Metric", "Type", "Labels", "Meaning")
@@ -65,10 +66,11 @@ def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
     """Labels by metric, as they are declared: a metric without samples shows none."""
     collectors: Any = registry._collector_to_names  # noqa: SLF001 -- the registry has no public list of collectors
     return {
-        metric.name: tuple(collector._labelnames)  # noqa: SLF001 -- nor a collector of its labels
+        metric.name: tuple(owner._labelnames)  # noqa: SLF001 -- nor a collector or a family of its labels
         for collector in collectors
-        if isinstance(collector, MetricWrapperBase)
+        if isinstance(collector, MetricWrapperBase | ModelSeries)
         for metric in collector.describe()
+        for owner in (collector if isinstance(collector, MetricWrapperBase) else metric,)
     }
 
 

@@ -9,8 +9,9 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from cetacean_operator.model_series import ModelSeries
+
 _PREFIX = "cetacean_operator"
-_MODEL = ("namespace", "name")
 
 
 class Metrics:
@@ -19,7 +20,6 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Create all collectors in `registry`, or in a new one."""
         self.registry = registry or CollectorRegistry()
-        self._series: dict[tuple[str, str], set[tuple[Gauge, tuple[str, ...]]]] = {}
         r = self.registry
         ProcessCollector(registry=r)
         PlatformCollector(registry=r)
@@ -69,32 +69,10 @@ class Metrics:
         )
         self.leader = Gauge(f"{_PREFIX}_leader", "1 while this process holds the lease.", registry=r)
 
-        def model(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"cetacean_model_{name}", text, [*_MODEL, *labels], registry=r)
-
-        self.model_info = model("info", "The active registry entry.", "model", "version", "active_digest")
-        self.model_serving = model("serving_info", "The model that pods report.", "model", "version", "serving_digest")
-        self.model_condition = model("condition", "1 True, 0 False, -1 Unknown.", "type")
-        self.model_replicas = model("replicas", "Pods by state.", "state")
-        self.model_service = model("service", "What clients find, pooled over the pods.", "figure")
-        self.model_drift = model("drift", "Pooled figures of the pods' drift windows.", "figure")
+        self.models = ModelSeries()
+        r.register(self.models)
 
     def bind(self, *, depth: Callable[[], float], age: Callable[[], float]) -> None:
         """Read the queue's gauges at scrape time from `depth` (resources) and `age` (seconds)."""
         self.queue_depth.set_function(depth)
         self.queue_age.set_function(age)
-
-    def set_model(self, namespace: str, name: str, series: dict[tuple[Gauge, tuple[str, ...]], float]) -> None:
-        """Replace all series of one resource: label values that are no longer given disappear."""
-        key = (namespace, name)
-        before = self._series.get(key, set())
-        for gauge, labels in before - series.keys():
-            gauge.remove(namespace, name, *labels)
-        for (gauge, labels), value in series.items():
-            gauge.labels(namespace, name, *labels).set(value)
-        self._series[key] = set(series)
-
-    def forget_model(self, namespace: str, name: str) -> None:
-        """Remove every series of a resource that is gone."""
-        self.set_model(namespace, name, {})
-        del self._series[namespace, name]

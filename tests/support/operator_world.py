@@ -178,11 +178,8 @@ class World:
         return decide(Resource.of(copy.deepcopy(self.obj)), self.observed(), self.now)
 
     def reconcile(self) -> Plan:
-        """One pass as the reconciler does it: the intent, the children, another look, the status."""
+        """One pass as the reconciler does it: the children, another look, the status."""
         plan = self.decide()
-        if plan.intent is not None:
-            self.tell(plan, plan.intent)
-            plan = self.decide()
         for child in plan.apply:
             self.apply(child)
         for doomed in plan.delete:

@@ -29,6 +29,7 @@ ANNOTATION_MODEL: Final = f"{GROUP}/model"
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-digest"
 ANNOTATION_AUTOSCALED: Final = f"{GROUP}/autoscaled"
 ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
+ANNOTATION_PROMOTION: Final = f"{GROUP}/promotion"
 # Annotations of the resource.
 ANNOTATION_DRIFT_MEAN: Final = f"{GROUP}/drift-score-mean"
 ANNOTATION_DRIFT_AVG: Final = f"{GROUP}/drift-score-avg"

@@ -31,13 +31,23 @@ def selector(name: str) -> dict[str, str]:
     return {names.LABEL_MODEL: name}
 
 
-def children(resource: Resource, spec: Spec, rollout: Rollout, *, service_monitors: bool) -> dict[Ref, Object]:
-    """Return all manifests that shall exist, by kind and name."""
+def children(
+    resource: Resource, spec: Spec, rollout: Rollout, *, service_monitors: bool, promotion: str | None = None
+) -> dict[Ref, Object]:
+    """Return all manifests that shall exist, by kind and name.
+
+    Args:
+        resource: whose they are.
+        spec: its spec.
+        rollout: what its pods are to serve.
+        service_monitors: whether the cluster knows that kind.
+        promotion: why they are to serve it, as `record` wrote it.
+    """
     name, serving = resource.name, spec.serving
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec)}},
         ("Service", name): _service(name),
-        ("Deployment", name): _deployment(name, serving, rollout),
+        ("Deployment", name): _deployment(name, serving, rollout, promotion),
     }
     if serving.autoscaling:
         bodies["HorizontalPodAutoscaler", name] = _autoscaler(name, serving)
@@ -90,8 +100,10 @@ def _finish(resource: Resource, kind: str, name: str, body: Object) -> Object:
     return manifest
 
 
-def _deployment(name: str, serving: Serving, rollout: Rollout) -> Object:
+def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | None) -> Object:
     annotations = {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}
+    if promotion is not None:
+        annotations[names.ANNOTATION_PROMOTION] = promotion
     spec: dict[str, Any] = {
         "selector": {"matchLabels": selector(name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},

@@ -20,6 +20,7 @@ from cetacean_operator.decisions.history import extend
 from cetacean_operator.decisions.identity import deployed_model, reference, rollout_of
 from cetacean_operator.decisions.plan import Doomed, Plan, seconds_since, timestamp
 from cetacean_operator.decisions.promotion import Choice, Past, choose
+from cetacean_operator.decisions.record import recall, record
 from cetacean_operator.decisions.service import judge_service
 from cetacean_operator.decisions.truth import Truth, look, remember_served
 
@@ -36,14 +37,15 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     Returns:
         The plan. Applied and observed again, it leads to a plan with nothing to apply and the same status.
     """
-    before = parse_status(resource.status)
+    told = parse_status(resource.status)
     try:
         spec = parse_spec(resource.spec)
     except InvalidResourceError as error:
-        return _invalid(resource, before, str(error), now, runbook_url)
+        return _invalid(resource, told, str(error), now, runbook_url)
     at = timestamp(now)
     deployment = observed.children.get(("Deployment", resource.name))
     deployed = deployed_model(deployment)
+    before = recall(told, deployment, deployed)
 
     glance = look(observed, spec.serving, None, deployment)
     served = remember_served(before, glance, spec.registry.models, deployed, at)
@@ -59,7 +61,12 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     )
 
     rollout = rollout_of(choice.target, spec.anti_fraud) if choice.target else None
-    wanted = children(resource, spec, rollout, service_monitors=observed.service_monitors) if rollout else {}
+    chosen = before.model_copy(
+        update={"history": extend(before.history, choice.target, choice.promotion, at), "rollback": choice.rollback}
+    )
+    reason = record(chosen, told, deployment)
+    monitors = observed.service_monitors
+    wanted = children(resource, spec, rollout, service_monitors=monitors, promotion=reason) if rollout else {}
     differing = {ref: tuple(differences(child, observed.children.get(ref))) for ref, child in wanted.items()}
     apply = tuple(child for ref, child in wanted.items() if differing[ref])
     truth = look(observed, spec.serving, rollout, deployment)
@@ -106,12 +113,12 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
             resource.generation,
             at,
         ),
-        history=extend(before.history, choice.target, choice.promotion, at),
+        history=chosen.history,
         served=served,
         drift=verdict.shown,
         service=service.shown,
         anti_fraud=AntiFraudStatus(threshold=spec.anti_fraud.threshold, disabled_since=disabled_since),
-        rollback=choice.rollback,
+        rollback=chosen.rollback,
     )
     waits = [failures.next_look(unready, now) if failure is None else None, scaling_wait]
     waits.append(OVERDUE_AFTER - age if age is not None and age < OVERDUE_AFTER else None)
@@ -122,12 +129,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
         differences={"/".join(ref): paths for ref, paths in differing.items() if paths},
         delete=() if choice.target is None else _doomed(observed, wanted),
         annotations=drift.drift_annotations(verdict.shown),
-        events=transitions(before, status),
-        intent=(
-            status.model_copy(update={"observed_generation": before.observed_generation})
-            if (status.history, status.rollback) != (before.history, before.rollback)
-            else None
-        ),
+        events=transitions(told, status),
         requeue_after=min((wait for wait in waits if wait is not None), default=None),
     )
 

@@ -44,11 +44,6 @@ class Plan:
     annotations: dict[str, str] = field(default_factory=dict)
     """Of the resource itself."""
     events: tuple[EventSpec, ...] = ()
-    intent: Status | None = None
-    """Where history or rollback change: what the status must say before anything is applied, or the reason is lost.
-
-    It still names the generation seen before, as the new one is not acted on yet.
-    """
     requeue_after: float | None = None
     """Seconds until time alone changes something."""
 

@@ -186,7 +186,7 @@ class Operator:
             if leading:
                 self.queue.add(key)
             else:
-                self.metrics.forget_model(*key)
+                self.metrics.models.forget(*key)
 
     def _on_service_monitors(self, served: bool) -> None:
         self.observer.service_monitors = served

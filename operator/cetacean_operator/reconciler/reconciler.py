@@ -112,16 +112,12 @@ class Reconciler:
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
         observed = self._observer.observe(key, window=drift.window, answers=level.window)
         plan = self._decide(resource, observed)
-        if plan.intent is not None:
-            # First the intent, then the deed: whoever takes over in between knows why.
-            resource = await self._tell_status(resource, plan.intent, plan.events)
-            plan = self._decide(resource, observed)
         plan, refusal, applied = await self._settle(resource, observed, plan, drift, level)
         if refusal is None:
             self._forbidden_since.pop(key, None)
         if applied and self._pressed():
             return 0.0
-        self._metrics.set_model(*key, series.of(self._metrics, plan.status))
+        self._metrics.models.set(*key, series.of(plan.status))
         if not observed.unasked or not resource.status:
             # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
             await self._tell(resource, plan)
@@ -221,7 +217,7 @@ class Reconciler:
         self._forbidden_since.pop(key, None)
         self._scraper.forget(key)
         self._observer.forget(key)
-        self._metrics.forget_model(*key)
+        self._metrics.models.forget(*key)
 
     @staticmethod
     def _log(resource: Resource, reason: str, message: str) -> None:

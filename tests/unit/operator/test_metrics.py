@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from cetacean_operator.metrics import Metrics
+from cetacean_operator.model_series import CONDITION, INFO
 
 
 @pytest.fixture
@@ -19,23 +20,23 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_label_values_that_are_no_longer_given_disappear(metrics: Metrics) -> None:
     first, second = ("a", "1.0.0", "x"), ("b", "1.1.0", "y")
-    metrics.set_model("sea", "whales", {(metrics.model_info, first): 1.0})
-    metrics.set_model("sea", "whales", {(metrics.model_info, second): 1.0})
+    metrics.models.set("sea", "whales", {(INFO, first): 1.0})
+    metrics.models.set("sea", "whales", {(INFO, second): 1.0})
     assert value(metrics, "cetacean_model_info", model="a", version="1.0.0", active_digest="x") is None
     assert value(metrics, "cetacean_model_info", model="b", version="1.1.0", active_digest="y") == 1.0
 
 
 def test_a_forgotten_resource_leaves_nothing(metrics: Metrics) -> None:
     before = generate_latest(metrics.registry).count(b"whales")
-    metrics.set_model("sea", "whales", {(metrics.model_condition, ("Ready",)): 1.0})
-    metrics.set_model("sea", "others", {(metrics.model_condition, ("Ready",)): 0.0})
-    metrics.forget_model("sea", "whales")
+    metrics.models.set("sea", "whales", {(CONDITION, ("Ready",)): 1.0})
+    metrics.models.set("sea", "others", {(CONDITION, ("Ready",)): 0.0})
+    metrics.models.forget("sea", "whales")
     assert generate_latest(metrics.registry).count(b"whales") == before == 0
     assert b"others" in generate_latest(metrics.registry)
 
 
 def test_forgetting_what_was_never_there_is_no_error(metrics: Metrics) -> None:
-    metrics.forget_model("sea", "nobody")
+    metrics.models.forget("sea", "nobody")
 
 
 def test_the_queue_is_read_at_scrape_time(metrics: Metrics) -> None:

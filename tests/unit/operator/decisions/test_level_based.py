@@ -109,16 +109,10 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.world.wait(hours=hours)
 
-    @rule()
-    def the_operator_ends_after_the_intent(self) -> None:
+    @rule(steps=st.integers(1, 4))
+    def the_operator_ends_before_it_tells(self, steps: int) -> None:
         plan: Plan = self.world.decide()
-        if plan.intent is not None:
-            self.world.tell(plan, plan.intent)
-
-    @rule()
-    def the_operator_ends_after_the_deed(self) -> None:
-        self.the_operator_ends_after_the_intent()
-        for child in self.world.decide().apply:
+        for child in plan.apply[:steps]:
             self.world.apply(child)
 
     @rule(steps=st.integers(1, 3))
@@ -134,7 +128,6 @@ class Life(RuleBasedStateMachine):
         plan = world.decide()
         assert not plan.apply
         assert not plan.delete
-        assert plan.intent is None
         assert plan.events == ()
         assert status_as_applied(plan.status) == world.obj["status"]
 

@@ -233,41 +233,83 @@ def test_a_lost_status_is_found_again_from_the_deployment() -> None:
 
 
 def test_what_never_passed_a_gate_is_adopted_where_it_serves_already() -> None:
-    """As after a restore from a backup without status: nothing is torn down."""
+    """As after a restore from a backup without status and annotations: nothing is torn down."""
     world = World()
     world.settle()
     del world.obj["status"]
+    assert world.deployment is not None
+    del world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"]
     world.models(entry("first", metrics={"tnr": 0.1}))
     world.settle()
     assert world.is_("GatePassed") == ("Unknown", "Adopted")
     assert world.is_("Ready")[0] == "True"
 
 
-@pytest.mark.parametrize("stop", ["before the deed", "after the deed"])
-def test_an_operator_that_ends_in_the_middle_of_a_promotion_takes_it_up_again(stop: str) -> None:
+def deed(world: World) -> None:
+    """Apply what is decided and end before it is told."""
+    for child in world.decide().apply:
+        world.apply(child)
+
+
+def test_an_operator_that_ends_in_the_middle_of_a_promotion_takes_it_up_again() -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     world.activate("second")
-    plan = world.decide()
-    assert plan.intent is not None
-    world.tell(plan, plan.intent)
-    if stop == "after the deed":
-        for child in world.decide().apply:
-            world.apply(child)
+    deed(world)
     world.settle()
     assert world.deployed == "second"
     assert (world.status.history[0].model, world.status.history[0].reason) == ("second", "GatePassed")
     assert world.reasons.count("Promoting") == 2
 
 
-def test_the_intent_does_not_claim_to_have_acted_on_the_new_generation() -> None:
+def test_why_and_when_a_model_was_promoted_is_known_whatever_has_changed_before_it_was_told() -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     world.activate("second")
-    plan = world.decide()
-    assert plan.intent is not None
-    assert plan.intent.observed_generation == 1
-    assert world.reconcile().status.observed_generation == 2
+    begun = world.now
+    deed(world)
+    world.wait(hours=1)
+    world.models(entry("first"), entry("second", "b", metrics={"tnr": 0.1}))
+    world.settle()
+    newest = world.status.history[0]
+    assert (newest.model, newest.reason, newest.at) == ("second", "GatePassed", begun.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert world.is_("GatePassed") == ("True", "GatePassed")
+
+
+def test_a_model_that_was_promoted_and_never_told_of_is_left_for_the_next_one() -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c")))
+    world.settle()
+    world.activate("second")
+    deed(world)
+    world.activate("third")
+    world.settle()
+    assert world.deployed == "third"
+    assert [item.model for item in world.status.history] == ["third", "second", "first"]
+
+
+@pytest.mark.parametrize("annotation", [None, "", "{", "[]", '{"promotions": []}', '{"promotions": [{}]}'])
+def test_an_annotation_that_cannot_be_read_tells_nothing_and_is_set_right(annotation: str | None) -> None:
+    world = promoted()
+    assert world.deployment is not None
+    annotations = world.deployment["metadata"]["annotations"]
+    told = annotations["ecomarineai.org/promotion"]
+    annotations["ecomarineai.org/promotion"] = annotation
+    world.settle()
+    assert [item.model for item in world.status.history] == ["second", "first"]
+    assert world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"] == told
+
+
+def test_an_earlier_annotation_that_kubectl_brought_back_is_no_promotion() -> None:
+    world = promoted()
+    assert world.deployment is not None
+    first = World(manifest(entry("first"), entry("second", "b")))
+    first.settle()
+    assert first.deployment is not None
+    world.deployment["spec"]["template"] = first.deployment["spec"]["template"]
+    world.deployment["metadata"]["annotations"] = first.deployment["metadata"]["annotations"]
+    world.settle()
+    assert world.deployed == "second"
+    assert [item.model for item in world.status.history] == ["second", "first"]
 
 
 def test_a_deployment_that_someone_undid_is_set_right() -> None:
@@ -445,7 +487,7 @@ def test_the_old_pods_drift_does_not_roll_back_the_candidate() -> None:
     assert world.status.rollback is None
 
 
-def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -> None:
+def drifting_with_a_rollback() -> World:
     world = World(
         manifest(
             entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.95}), drift={"onAlarm": "Rollback"}
@@ -455,13 +497,42 @@ def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -
     world.activate("second")
     world.settle()
     world.drift(0.7)
-    plan = world.decide()
-    assert plan.intent is not None
-    world.tell(plan, plan.intent)
-    # The pods answer no longer; the rollback is written down and goes on.
+    return world
+
+
+def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -> None:
+    world = drifting_with_a_rollback()
+    deed(world)
+    # Nothing drifts any longer; the rollback is written on the Deployment and goes on.
     world.drift(0.95)
     world.settle()
     assert world.deployed == "first"
+    assert world.status.rollback is not None
+    assert world.is_("GatePassed") == ("False", "RolledBack")
+    assert world.reasons.count("DriftRollback") == 1
+
+
+def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
+    world = drifting_with_a_rollback()
+    world.settle()
+    world.drift(0.95)
+    del world.obj["status"]
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("RegistryDiverged")[0] == "True"
+
+
+def test_a_rollback_that_a_person_has_ended_is_forgotten_on_the_deployment_as_well() -> None:
+    world = drifting_with_a_rollback()
+    world.settle()
+    world.edit(drift={"onAlarm": "Alert"})
+    world.drift(0.95)
+    world.settle()
+    assert world.deployed == "second"
+    del world.obj["status"]
+    world.edit(drift={"onAlarm": "Rollback"})
+    world.settle()
+    assert (world.deployed, world.status.rollback) == ("second", None)
 
 
 def test_a_failure_of_the_new_pods_is_no_reason_to_forget_what_failed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fake_api import no_refusal
 from operator_world import entry, manifest
@@ -15,7 +17,6 @@ from cetacean_operator.reconciler.scrape import Scrape
 async def test_creation(bench: Bench) -> None:
     await bench.reconcile()
     assert bench.api.calls == [
-        ("apply", "CetaceanModel/whales/status"),
         ("apply", "ConfigMap/whales-monitoring"),
         ("apply", "Service/whales"),
         ("apply", "Deployment/whales"),
@@ -35,7 +36,7 @@ async def test_telling_waits_while_others_wait_for_their_pods(bench: Bench) -> N
     assert ("apply", "Deployment/whales") in bench.api.calls
     model = bench.api.find("CetaceanModel")
     assert model is not None
-    assert "observedGeneration" not in model["status"]
+    assert "status" not in model
     assert await bench.reconcile() is None, "however many others wait then"
     model = bench.api.find("CetaceanModel")
     assert model is not None
@@ -54,22 +55,27 @@ async def test_pods_of_the_resource_are_asked(serving: Bench) -> None:
     assert serving.asked.interval == 30.0
 
 
-async def test_the_intent_is_written_before_the_deed(serving: Bench) -> None:
+async def test_a_promotion_is_one_write_that_says_why_and_then_it_is_told(serving: Bench) -> None:
     serving.edit(registry={"active": "second", "models": [entry("first"), entry("second", "b")]})
     seen = []
 
     def look(verb: str, resource: Resource, _name: str) -> None:
-        if verb == "apply" and resource.kind == "Deployment":
-            model = serving.api.find("CetaceanModel")
+        if verb == "apply" and resource.kind == "CetaceanModel":
+            deployment, model = serving.api.find("Deployment"), serving.api.find("CetaceanModel")
+            assert deployment is not None
             assert model is not None
-            seen.append((model["status"]["history"][0]["model"], model["status"]["observedGeneration"]))
+            told = json.loads(deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
+            seen.append((told["promotions"][0]["model"], model["status"]["observedGeneration"]))
 
     serving.api.refuse = look
     await serving.reconcile()
-    assert seen == [("second", 1)], "the reason is known, the generation is not claimed yet"
+    assert seen == [("second", 1)], "the generation is claimed by what follows the deed"
     model = serving.api.find("CetaceanModel")
     assert model is not None
     assert model["status"]["observedGeneration"] == 2
+    assert model["status"]["history"][0]["model"] == "second"
+    kinds = [ref.partition("/")[0] for _, ref in serving.api.writes()]
+    assert kinds == ["ConfigMap", "Deployment", "CetaceanModel", "Event"]
 
 
 async def test_a_deleted_child_is_made_again(serving: Bench) -> None:
