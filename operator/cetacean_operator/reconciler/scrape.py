@@ -24,6 +24,7 @@ from cetacean_operator.reconciler.store import Key
 
 _LOG = logging.getLogger(__name__)
 _URGENT = 1.0  # seconds to the first repeat of an answer that is not yet what it must be
+_PATIENCE = 8.0  # intervals between two questions to a pod that gives no answer, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Scrape:
     hung: bool = field(default=False, compare=False)
 
     @property
+    def answered(self) -> bool:
+        """Whether the pod has answered anything at all."""
+        return self.identity is not None or self.drift_stats is not None or bool(self.metrics)
+
+    @property
     def settled(self) -> bool:
         """Whether the pod has said which weights it serves."""
         weights = (self.identity or {}).get("weights")
@@ -70,6 +76,7 @@ class _Watched:
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
     urgent_tries: int = 0
+    unanswered: int = 0
     again: bool = False
 
     def stop(self) -> None:
@@ -153,7 +160,7 @@ class Scraper:
                 # What it said while it was loading is not what a ready pod says: until it is asked, nothing is known.
                 watched.last = None
             if before != target and (target.ready or before.host != target.host):
-                watched.urgent_tries = 0
+                watched.urgent_tries = watched.unanswered = 0
                 self._start(watched)
         if wanted:
             self._by_key[key] = set(wanted)
@@ -200,13 +207,23 @@ class Scraper:
             self._on_change(target.key)
 
     def _delay(self, watched: _Watched, scrape: Scrape) -> float:
+        return self._plain_delay(watched, scrape) * random.uniform(0.8, 1.2)
+
+    @staticmethod
+    def _plain_delay(watched: _Watched, scrape: Scrape) -> float:
+        ready, interval = watched.target.ready, watched.interval
+        if not scrape.answered:
+            # Its kubelet finds it well, so it is the way there that is barred, and likely to stay so.
+            step = min(watched.unanswered, 10)
+            watched.unanswered += 1
+            return min(_URGENT * 4.0**step if ready else interval * 2.0**step, interval * _PATIENCE)
+        watched.unanswered = 0
         # A ready pod that has not named its weights holds up the resource's Ready: ask again soon.
-        if watched.target.ready and not scrape.settled:
+        if ready and not scrape.settled:
             watched.urgent_tries += 1
-            soon = _URGENT * 2.0 ** (min(watched.urgent_tries, 10) - 1)
-            return min(soon, watched.interval) * random.uniform(0.8, 1.2)
+            return min(_URGENT * 2.0 ** (min(watched.urgent_tries, 10) - 1), interval)
         watched.urgent_tries = 0
-        return watched.interval * random.uniform(0.8, 1.2)
+        return interval
 
     async def _scrape(self, target: Target) -> Scrape:
         """Ask one pod for all three; whatever fails becomes part of the answer."""

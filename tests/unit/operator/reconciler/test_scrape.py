@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from cetacean_operator.reconciler.scrape import Scrape, Scraper, Target
+from cetacean_operator.reconciler.scrape import Scrape, Scraper, Target, _Watched
 
 KEY = ("sea", "whales")
 IDENTITY = {"model": {"name": "first"}, "weights": {"sha256": "a" * 64}}
@@ -243,6 +243,18 @@ async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeyp
         pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
         await b.next()
         assert b.scraper.result("p").settled
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"),
+    [(True, [1, 4, 16, 64, 240, 240]), (False, [30, 60, 120, 240, 240])],
+)
+def test_a_pod_that_gives_no_answer_is_asked_less_and_less_often(ready: bool, expected: list[float]) -> None:
+    watched = _Watched(Target("p", KEY, "127.0.0.1", 1, ready=ready), 30.0)
+    silent, settled = Scrape(error="cannot connect"), Scrape(identity=IDENTITY)
+    assert [Scraper._plain_delay(watched, silent) for _ in expected] == expected
+    assert Scraper._plain_delay(watched, settled) == 30.0
+    assert Scraper._plain_delay(watched, silent) == expected[0], "one answer, and it is patient no longer"
 
 
 async def test_turning_ready_is_asked_at_once(pod: Pod) -> None:
