@@ -48,7 +48,8 @@ def decode(data: bytes, settings: ImageSettings) -> Image.Image:
         _check_dimensions(image.size, settings)
         try:
             image.load()
-            return _to_rgb(_turned(image))
+            _turn(image)
+            return _to_rgb(image)
         except Exception as error:
             raise UnusableImage(
                 415, f"expected a whole {image.format} picture, got a damaged one: {_said(error)}", size=image.size
@@ -90,12 +91,11 @@ def _check_dimensions(size: tuple[int, int], settings: ImageSettings) -> None:
         )
 
 
-def _turned(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> None:
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # else it copies what need not be turned
     except Exception as error:  # noqa: BLE001 - damaged EXIF data does not damage the pixels
         logger.debug("the picture is not turned, its EXIF data cannot be read: %s", error)
-        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

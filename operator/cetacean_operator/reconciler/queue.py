@@ -5,12 +5,15 @@ request that comes while it is handled makes it due once more afterwards. A fail
 time, with jitter, and a delayed request of one key delays no other.
 
 Urgent keys go before others, as in controller-runtime's priority queue: what people have changed before the echo of
-what was done about it. Of sixteen that are taken one is of the others all the same, so that none waits for ever.
+what was done about it. Where many come within a second, more are on their way, and the others are held back for the
+moments in between as well. Of sixteen that are taken one is of the others all the same, and none is held back for more
+than some seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
@@ -19,6 +22,12 @@ from typing import Any, Generic, Protocol, TypeVar
 K = TypeVar("K", bound=Hashable)
 _URGENT_IN_A_ROW = 15
 """Urgent keys that may be taken one after the other while others wait."""
+_CROWD = 8.0
+"""Urgent keys within about a second that are a crowd: more are to be expected."""
+_HELD = 10.0
+"""Seconds that other keys are held back for a crowd, at most."""
+_LULL = 0.2
+"""Seconds after which it is seen whether it is still there."""
 
 
 class Timer(Protocol):
@@ -72,6 +81,8 @@ class WorkQueue(Generic[K]):
         self._ready: OrderedDict[K, None] = OrderedDict()
         self._urgent: OrderedDict[K, None] = OrderedDict()
         self._in_a_row = 0
+        self._crowd = (0.0, 0.0)  # how many urgent keys were added about when, fading within a second
+        self._lull: Timer | None = None
         self._due: dict[K, float] = {}  # since when; also holds keys due again while in hand
         self._hurried: set[K] = set()  # of these
         self._in_hand: dict[K, float] = {}
@@ -91,13 +102,15 @@ class WorkQueue(Generic[K]):
 
     @property
     def pressed(self) -> bool:
-        """Whether urgent keys wait."""
-        return bool(self._urgent)
+        """Whether urgent keys wait, or so many came just now that more are to be expected."""
+        return bool(self._urgent) or self._crowded() > _CROWD
 
     def add(self, key: K, *, urgent: bool = False) -> None:
         """Make the key due now. A delayed request of it stays: it may be for a later time's sake."""
         if self._observer:
             self._observer.added()
+        if urgent:
+            self._crowd = (self._crowded() + 1.0, self._clock.time())
         known, hurried = key in self._due, key in self._hurried
         if known and (hurried or not urgent):
             return
@@ -143,14 +156,14 @@ class WorkQueue(Generic[K]):
 
     async def take(self) -> K:
         """Wait for a due key and hand it out; the caller calls `done` in any case."""
-        while not (self._ready or self._urgent):
+        while not self._available():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
                 # A key may have been announced to the one who left: pass the news on.
-                if waiter.done() and not waiter.cancelled() and (self._ready or self._urgent):
+                if waiter.done() and not waiter.cancelled() and self._available():
                     self._wake()
                 raise
         key = self._next()
@@ -174,6 +187,28 @@ class WorkQueue(Generic[K]):
     def _fire(self, key: K) -> None:
         self._timers.pop(key, None)
         self.add(key)
+
+    def _crowded(self) -> float:
+        """Return how many urgent keys were added in about the last second."""
+        count, at = self._crowd
+        return count * math.exp(at - self._clock.time())
+
+    def _available(self) -> bool:
+        """Whether a key may be taken; where one is held back it is seen to that it will be."""
+        if self._urgent or not self._ready:
+            return bool(self._urgent)
+        longest = self._clock.time() - self._due[next(iter(self._ready))]
+        if not self.pressed or longest >= _HELD:
+            return True
+        if self._lull is None:
+            self._lull = self._clock.call_at(self._clock.time() + _LULL, self._look_again)
+        return False
+
+    def _look_again(self) -> None:
+        self._lull = None
+        if self._available():
+            for _ in range(min(len(self._ready), len(self._waiters))):
+                self._wake()
 
     def _next(self) -> K:
         """Take a key out of those that are ready."""

@@ -89,6 +89,56 @@ async def test_others_are_not_kept_waiting_for_ever(clock: VirtualClock) -> None
     assert [key for key in taken if key > 1] == list(range(2, 100))
 
 
+async def crowd(queue: WorkQueue[int]) -> None:
+    """Twenty urgent keys come and are taken."""
+    for key in range(20):
+        queue.add(key, urgent=True)
+    await drain(queue)
+
+
+async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    await crowd(queue)
+    assert queue.pressed
+    queue.add(100)
+    queue.add(101)
+    first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
+    await settle()
+    assert not first.done(), "more that is urgent may come at any moment"
+    queue.add(20, urgent=True)
+    await settle()
+    assert first.result() == 20
+    await clock.pass_(1.5)
+    assert (second.result(), queue.pressed) == (100, False), "the crowd is gone"
+    assert await queue.take() == 101
+
+
+async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    queue.add(0, urgent=True)
+    await queue.take()
+    queue.add(100)
+    taking = asyncio.create_task(queue.take())
+    begun = clock.now
+    while not taking.done():
+        for _ in range(20):
+            queue.add(0, urgent=True)  # it is in hand: nobody can take it
+        await clock.pass_(0.25)
+        assert queue.pressed
+    assert clock.now - begun == pytest.approx(10.0, abs=0.5)
+    assert taking.result() == 100
+
+
+async def test_a_few_changes_hold_nothing_back(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    for key in range(5):
+        queue.add(key, urgent=True)
+    await drain(queue)
+    queue.add(100)
+    assert not queue.pressed
+    assert await queue.take() == 100
+
+
 async def test_requests_that_wait_count_as_one(queue: WorkQueue[str]) -> None:
     for _ in range(5):
         queue.add("a")
