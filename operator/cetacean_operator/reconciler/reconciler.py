@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -30,7 +30,8 @@ from cetacean_operator.reconciler.writer import TakenError, Writer
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
-_BEFORE_PODS = BY_KIND.keys() - {"Deployment", "HorizontalPodAutoscaler"}
+_BEFORE_PODS = frozenset({"ConfigMap", "NetworkPolicy"})
+_PODS = frozenset({"Deployment"})
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
 # An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
@@ -112,10 +113,10 @@ class Reconciler:
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
         observed = self._observer.observe(key, window=drift.window, answers=level.window)
         plan = self._decide(resource, observed)
-        plan, refusal, applied = await self._settle(resource, observed, plan, drift, level)
+        plan, refusal, settled = await self._settle(resource, observed, plan, drift, level)
         if refusal is None:
             self._forbidden_since.pop(key, None)
-        if applied and self._pressed():
+        if not settled:
             return 0.0
         self._metrics.models.set(*key, series.of(plan.status))
         if not observed.unasked or not resource.status:
@@ -131,12 +132,14 @@ class Reconciler:
     async def _settle(
         self, resource: Resource, observed: Observed, plan: Plan, drift: Drift, level: ServiceLevel
     ) -> tuple[Plan, ApiError | None, bool]:
-        """Apply and look again until nothing is left to apply; say in the end whether anything was applied, and all."""
+        """Apply and look again until nothing is left to apply; say in the end what was refused, and whether that is all.
+
+        Where other resources wait for their pods and this one has them, the rest is left to the next look.
+        """
         key = (resource.namespace, resource.name)
-        applied = False
         for _ in range(_ROUNDS):
             if not plan.apply and not plan.delete:
-                return plan, None, applied
+                return plan, None, True
             taken, refusal = None, None
             try:
                 taken = await self._write(resource, observed, plan)
@@ -146,17 +149,16 @@ class Reconciler:
                 if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
                     raise
                 refusal = error
-            if not (taken or refusal) and self._pressed():
-                return plan, None, True
+            if not (taken or refusal) and self._pressed() and any(child["kind"] in _PODS for child in plan.apply):
+                return plan, None, False
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
             observed = self._observer.observe(
                 key, window=drift.window, answers=level.window, taken=taken, refused=refused
             )
             plan = self._decide(resource, observed)
             if taken or refusal:
-                return plan, refusal, False
-            applied = True
-        return plan, None, False
+                return plan, refusal, True
+        return plan, None, True
 
     async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
         """Apply and delete children; return what is someone else's, then nothing is left of what was created."""
@@ -166,8 +168,15 @@ class Reconciler:
                 # Once told, it is looked at before it is tried.
                 for child in plan.apply:
                     await self._writer.require_free(resource, child)
-            for wave in _waves(plan.apply):
-                applying = (self._apply(resource, observed, plan, child) for child in wave)
+            for number, wave in enumerate(_waves(plan.apply)):
+                if number and self._pressed() and not any(child["kind"] in _PODS for child in wave):
+                    break  # the next look brings what is left: others wait for their pods
+                applying: list[Awaitable[Doomed | None]]
+                applying = [self._apply(resource, observed, plan, child) for child in wave]
+                if number == 0:
+                    applying += [
+                        self._writer.require_free(resource, child) for child in _promised(plan.apply, observed)
+                    ]
                 results = await asyncio.gather(*applying, return_exceptions=True)
                 created += [result for result in results if isinstance(result, Doomed)]
                 faults = [result for result in results if isinstance(result, BaseException)]
@@ -185,7 +194,7 @@ class Reconciler:
 
     async def _apply(self, resource: Resource, observed: Observed, plan: Plan, child: Object) -> Doomed | None:
         """Apply one child; return what would delete it again, if it was not there."""
-        ref = (child["kind"], child["metadata"]["name"])
+        ref = (child["kind"], _name(child))
         created = None
         if (live := observed.children.get(ref)) is None:
             created = await self._writer.create(resource, child)
@@ -234,11 +243,24 @@ def owner_of(obj: Object) -> str | None:
 
 
 def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
-    """Sort children by what must be there first: all that pods need before the pods, and what counts them last."""
-    left = list(children)
-    for kinds in (_BEFORE_PODS, {"Deployment"}, {"HorizontalPodAutoscaler"}):
-        if wave := [child for child in left if child["kind"] in kinds]:
-            yield wave
+    """Sort children by what must be there first: what pods need, the pods, and what stands before them or counts them.
+
+    Addresses of Services are given out by the API server one after the other for the whole cluster: no pod waits for one.
+    """
+    waves: tuple[list[Object], ...] = ([], [], [])
+    for child in children:
+        waves[0 if child["kind"] in _BEFORE_PODS else 1 if child["kind"] in _PODS else 2].append(child)
+    return filter(None, waves)
+
+
+def _promised(children: Iterable[Object], observed: Observed) -> list[Object]:
+    """Return the Service that follows new pods: where its name is someone else's they shall not be started."""
+    kinds = {child["kind"]: child for child in children if (child["kind"], _name(child)) not in observed.children}
+    return [kinds["Service"]] if kinds.keys() >= {"Deployment", "Service"} else []
+
+
+def _name(child: Object) -> str:
+    return str(child["metadata"]["name"])
 
 
 def _was_taken(resource: Resource) -> bool:

@@ -18,8 +18,9 @@ async def test_creation(bench: Bench) -> None:
     await bench.reconcile()
     assert bench.api.calls == [
         ("apply", "ConfigMap/whales-monitoring"),
-        ("apply", "Service/whales"),
+        ("get", "Service/whales"),
         ("apply", "Deployment/whales"),
+        ("apply", "Service/whales"),
         ("apply", "CetaceanModel/whales/status"),
         ("create", bench.api.calls[-1][1]),
     ], "what pods need is there before them, and nothing keeps them waiting that can be told later"
@@ -34,6 +35,7 @@ async def test_telling_waits_while_others_wait_for_their_pods(bench: Bench) -> N
     bench.pressed = True
     assert await bench.reconcile() == 0.0, "to be looked at again"
     assert ("apply", "Deployment/whales") in bench.api.calls
+    assert bench.api.find("Service") is None
     model = bench.api.find("CetaceanModel")
     assert model is not None
     assert "status" not in model
@@ -251,7 +253,7 @@ async def test_without_the_lease_nothing_happens(bench: Bench) -> None:
 
 async def test_a_lease_lost_in_between_stops_the_writes(bench: Bench) -> None:
     def lose(verb: str, resource: Resource, _name: str) -> None:
-        if (verb, resource.kind) == ("apply", "Service"):
+        if (verb, resource.kind) == ("apply", "ConfigMap"):
             bench.lease.held = False
 
     bench.api.refuse = lose
