@@ -15,6 +15,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.base import ApiModel
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
+from cetacean_registry import canonical_digest
 
 Deployment = Mapping[str, Any]
 
@@ -22,6 +23,8 @@ Deployment = Mapping[str, Any]
 class _Record(ApiModel):
     promotions: Annotated[tuple[HistoryEntry, ...], Field(min_length=1)]
     """The last one, and those before it that were not told of yet; newest first."""
+    follows: str | None = None
+    """Digest of the promotion before these, the last that is told of. Times say nothing: clocks are set back."""
     rollback: Rollback | None = None
 
 
@@ -35,13 +38,16 @@ def record(status: Status, told: Status, deployment: Deployment | None) -> str |
     """
     if not status.history:
         return None
-    newest, *older = status.history
+    history = status.history
     text = _annotation(deployment)
     live = _read(text)
-    if live is not None and (live.promotions[0], live.rollback) == (newest, status.rollback):
+    if live is not None and (live.promotions[0], live.rollback) == (history[0], status.rollback):
         return text
-    untold = [entry for entry in older if entry not in told.history]
-    return json.dumps(_Record(promotions=(newest, *untold), rollback=status.rollback).wire(), sort_keys=True)
+    length = len(history)
+    untold = next(number for number in range(length + 1) if told.history[: length - number] == history[number:])
+    count = max(1, untold)
+    written = _Record(promotions=history[:count], follows=_digest(history[count:]), rollback=status.rollback)
+    return json.dumps(written.wire(), sort_keys=True)
 
 
 def recall(told: Status, deployment: Deployment | None, deployed: Model | None) -> Status:
@@ -56,12 +62,16 @@ def recall(told: Status, deployment: Deployment | None, deployed: Model | None) 
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
     if found is None or deployed is None or not _tells_of(found.promotions[0], deployed):
         return told
-    # Times are RFC 3339 in UTC, so they sort as text.
-    since = history[0].at if history else ""
-    untold = tuple(entry for entry in found.promotions if entry.at >= since and entry not in history)
-    if untold[:1] != found.promotions[:1] or (history and _tells_the_same(untold[0], history[0])):
+    if history and found.follows != _digest(history):
         return told
-    return told.model_copy(update={"history": (*untold, *history)[:HISTORY_LENGTH], "rollback": found.rollback})
+    return told.model_copy(
+        update={"history": (*found.promotions, *history)[:HISTORY_LENGTH], "rollback": found.rollback}
+    )
+
+
+def _digest(history: tuple[HistoryEntry, ...]) -> str | None:
+    """Return what tells a history's newest entry from others."""
+    return canonical_digest(history[0].wire())[:16] if history else None
 
 
 def _annotation(deployment: Deployment | None) -> str:
@@ -78,7 +88,3 @@ def _read(text: str) -> _Record | None:
 
 def _tells_of(entry: HistoryEntry, model: Model) -> bool:
     return (entry.model, entry.digest, entry.weights_url) == (model.name, model.sha256, model.weights_url)
-
-
-def _tells_the_same(one: HistoryEntry, other: HistoryEntry) -> bool:
-    return (one.model, one.digest, one.weights_url) == (other.model, other.digest, other.weights_url)

@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 from cetacean_operator.api import names
 from cetacean_operator.handlers import probes
 from cetacean_operator.handlers.streams import Streams, WatchAges
-from cetacean_operator.handlers.watch import registry_for, settings_for, silence_for
+from cetacean_operator.handlers.watch import registry_for, settings_for, silence_for, taker
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import kube as api
 from cetacean_operator.reconciler.announcer import Announcer
@@ -108,7 +108,13 @@ class Operator:
             on_service_monitors=self._on_service_monitors,
         )
         self.ages = WatchAges(metrics)
-        self.streams = Streams(self.ages, metrics, silence=silence_for(settings), on_gap=self.resync.fill)
+        self.streams = Streams(
+            self.ages,
+            metrics,
+            silence=silence_for(settings),
+            on_event=taker(self.store, self.queue),
+            on_gap=self.resync.fill,
+        )
         self.listed = False
         self.watching = asyncio.Event()
 

@@ -1,4 +1,8 @@
-"""What stands between kopf and the API server: whatever happens to a watch, it is begun anew.
+"""What stands between kopf and the API server: events are taken in as they come, and a watch is always begun anew.
+
+kopf keeps the watches: it lists, watches on from there, resumes, and waits where it is told to. What a watch carries it
+would hand on through a task, two queues and a memo for each object, which costs several times what it takes to store
+the object. So events are taken in here, and kopf is told by a bookmark how far they go.
 
 kopf (1.45) ends the process where client-go lists anew: for a line that is no JSON, as where a connection ends in the
 middle of an event, for an ERROR event other than 410, for most refusals at once and for 5xx after a minute. So each of
@@ -19,6 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 import aiohttp
+from pydantic_core import from_json
 
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import Object, Resource
@@ -30,6 +35,7 @@ _SHORTEST_WATCH = 0.5
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 # What kopf itself waits for: new credentials, and as long as the API server asks for.
 _KOPFS = frozenset({401, 429})
+_CHANGES = frozenset({"ADDED", "MODIFIED", "DELETED"})
 _GONE = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}).encode() + b"\n"
 
 
@@ -78,6 +84,7 @@ class Streams:
         metrics: Metrics,
         *,
         silence: float,
+        on_event: Callable[[Resource, Object], None],
         on_gap: Callable[[Resource, str | None], None],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -88,11 +95,13 @@ class Streams:
             ages: is told whenever the API server answers or carries something.
             metrics: for the counters.
             silence: seconds after which a watch that carries nothing is begun anew.
+            on_event: takes in an event; raises nothing.
             on_gap: hears what has been listed anew: kopf does not notice what was deleted before that.
             clock: monotonic seconds.
             sleep: waits for so many seconds.
         """
-        self._ages, self._metrics, self._silence, self._on_gap = ages, metrics, silence, on_gap
+        self._ages, self._metrics, self._silence = ages, metrics, silence
+        self._on_event, self._on_gap = on_event, on_gap
         self._clock, self._sleep = clock, sleep
         self._failures: dict[str, int] = {}
         self._listed: set[str] = set()
@@ -126,7 +135,7 @@ class Streams:
         if response.status == 200:
             self._ages.touch(path)
             if verb == "watch":
-                whole = _Content(response.content, lambda chunks: self._whole(path, chunks))
+                whole = _Content(response.content, lambda chunks: self._followed(path, watched[0], chunks))
                 response.content = cast(aiohttp.StreamReader, whole)
             elif path in self._listed:
                 self._on_gap(*watched)
@@ -145,8 +154,10 @@ class Streams:
             self._metrics.api_requests.labels(verb, str(code)).inc()
         return response
 
-    async def _whole(self, path: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Hand on whole events only. Where there are no more kopf goes on from the last that it has seen."""
+    async def _followed(
+        self, path: str, resource: Resource, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Take in whole events, and tell how far they go. Where there are no more kopf goes on from there."""
         began, rest = self._clock(), b""
         try:
             while chunk := await self._next(chunks):
@@ -155,11 +166,11 @@ class Streams:
                 if not newline:
                     rest += chunk
                     continue
-                complete, rest = rest + complete + newline, begun
-                events, error = _until_error(complete)
-                if events:
+                complete, rest = rest + complete, begun
+                version, error = self._take_in(resource, complete)
+                if version:
                     self._failures.pop(path, None)
-                    yield events
+                    yield _bookmark(version)
                 if error is not None:
                     await self._pause(path, *_reason(error))
                     yield _GONE
@@ -175,6 +186,25 @@ class Streams:
                 await self._pause(path, "TornEvent", f"it ended after {len(rest)} bytes of an event")
             elif self._clock() - began < _SHORTEST_WATCH:
                 await self._pause(path, "Cut", "it ended as soon as it began")
+
+    def _take_in(self, resource: Resource, lines: bytes) -> tuple[str, Object | None]:
+        """Take in events up to the first that is an ERROR; return the last one's version, and what the ERROR tells.
+
+        Raises:
+            ValueError: a line is no event; those before it are taken in.
+        """
+        version = ""
+        for line in lines.split(b"\n"):
+            if not line:
+                continue
+            event = _parsed(line)
+            if event["type"] == "ERROR":
+                told = event.get("object")
+                return version, told if isinstance(told, dict) else {}
+            version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] in _CHANGES:
+                self._on_event(resource, event)
+        return version, None
 
     async def _next(self, chunks: AsyncIterator[bytes]) -> bytes:
         """Return the next chunk, nothing at the end."""
@@ -212,22 +242,25 @@ class _Content:
         return self._through(self._content.iter_chunked(n))
 
 
-def _until_error(lines: bytes) -> tuple[bytes, Object | None]:
-    """Return the lines before the first ERROR event, and that event's object.
+def _parsed(line: bytes) -> Object:
+    """Read an event.
 
     Raises:
-        ValueError: a line is no event. To parse each would cost as much again as kopf's own parsing: what begins and
-            ends as an object is taken for one.
+        ValueError: it is none.
     """
-    at = 0
-    for line in lines.split(b"\n"):
-        if line and not (line.startswith(b"{") and line.rstrip().endswith(b"}")):
-            raise ValueError(f"expected an event, got {line[:80]!r}")
-        if b'"ERROR"' in line and (event := json.loads(line)).get("type") == "ERROR":
-            told = event.get("object")
-            return lines[:at], told if isinstance(told, dict) else {}
-        at += len(line) + 1
-    return lines, None
+    try:
+        event: Object = from_json(line)
+        if event["type"] == "ERROR" or isinstance(event["object"]["metadata"]["resourceVersion"], str):
+            return event
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ValueError(f"expected an event, got {line[:80]!r}")
+
+
+def _bookmark(version: str) -> bytes:
+    """Return what tells kopf that it need not ask for anything up to a version."""
+    told = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
+    return json.dumps(told).encode() + b"\n"
 
 
 def _reason(error: Object) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """kopf as the watching edge: no finalizers, no annotations, no peering, no retries of its own.
 
-`on.event` handlers write nothing and are called for every object, at the listing and at each change. All they do is
-to put the object into the store and the resource concerned into the queue, so nothing in them can fail for long.
+`on.event` handlers write nothing. They are called for every object that kopf lists; what its watches carry afterwards is
+taken in by `Streams`. Either way all that is done is to put the object into the store and the resource concerned into
+the queue, so nothing can fail for long.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def registry_for(
         for namespace in namespaces or (None,):
             ages.expect(resource, namespace)
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(
-            _handler(resource, store, queue)
+            _handler(resource, taker(store, queue))
         )
     return registry
 
@@ -117,13 +118,21 @@ def _is_new(model: Mapping[str, Any]) -> bool:
     return bool(model["metadata"].get("generation") != (model.get("status") or {}).get("observedGeneration"))
 
 
-def _handler(resource: api.Resource, store: Store, queue: WorkQueue[Key]) -> Callable[..., Any]:
-    async def seen(event: Mapping[str, Any], **_: Any) -> None:
+def taker(store: Store, queue: WorkQueue[Key]) -> Callable[[api.Resource, Mapping[str, Any]], None]:
+    """Return what takes in whatever comes: an object that cannot be read is told, and left to the next listing."""
+
+    def taken(resource: api.Resource, event: Mapping[str, Any]) -> None:
         try:
             take_in(resource, event, store, queue)
         except (KeyError, TypeError, ValueError) as error:
-            # kopf would stop calling for this object; the next listing repairs what is missing.
             _LOG.error("watch of %s: unreadable object: %r", resource.plural, error, extra={"reason": "BadObject"})
+
+    return taken
+
+
+def _handler(resource: api.Resource, taken: Callable[[api.Resource, Mapping[str, Any]], None]) -> Callable[..., Any]:
+    async def seen(event: Mapping[str, Any], **_: Any) -> None:
+        taken(resource, event)
 
     seen.__name__ = f"seen_{resource.plural}"
     return seen

@@ -6,7 +6,6 @@ would fill in or drop others.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 from kubernetes.aio.client import Configuration
+from pydantic_core import from_json, to_json
 from yarl import URL
 
 from cetacean_operator.api import names
@@ -135,7 +135,7 @@ class Kube:
         if self._session is None:
             self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
         url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = None if body is None else to_json(body)
         code = 0
         try:
             async with self._session.request(
@@ -152,7 +152,7 @@ class Kube:
         finally:
             self._count(verb, str(code))
         try:
-            answer: Object = json.loads(raw) if raw else {}
+            answer: Object = from_json(raw) if raw else {}
         except ValueError:
             answer = {"message": raw[:200].decode(errors="replace")}
         if not 200 <= code < 300:

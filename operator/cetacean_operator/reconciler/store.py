@@ -7,10 +7,11 @@ be compared as numbers. Objects are kept as compressed JSON: an idle resource co
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+from pydantic_core import from_json, to_json
 
 from cetacean_operator.reconciler.kube import Object
 
@@ -28,7 +29,7 @@ class Entry:
 
     def object(self) -> Object:
         """Return a fresh copy of the object, without its managedFields."""
-        found: Object = json.loads(zlib.decompress(self.data))
+        found: Object = from_json(zlib.decompress(self.data))
         return found
 
 
@@ -52,7 +53,7 @@ class Store:
         owner = self._owner_of(obj)
         key = (meta["namespace"], owner) if owner is not None else None
         slim = {**obj, "metadata": {k: v for k, v in meta.items() if k != "managedFields"}}
-        data = zlib.compress(json.dumps(slim, separators=(",", ":")).encode(), level=1)
+        data = zlib.compress(to_json(slim), level=1)
         self._entries[ref] = Entry(meta["uid"], version, key, data)
         if before is not None and before.owner != key:
             self._unlink(ref, before.owner)

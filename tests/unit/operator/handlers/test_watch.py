@@ -10,7 +10,7 @@ from kubernetes.aio.client import Configuration
 from virtual_time import VirtualClock
 
 from cetacean_operator.handlers.streams import Streams, WatchAges
-from cetacean_operator.handlers.watch import registry_for, settings_for, silence_for, take_in
+from cetacean_operator.handlers.watch import registry_for, settings_for, silence_for, take_in, taker
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import CHILDREN, MODELS, PODS, SERVICE_MONITORS, Kube
 from cetacean_operator.reconciler.queue import WorkQueue
@@ -97,6 +97,15 @@ async def test_strangers_queue_nothing(store: Store, queue: WorkQueue[Key]) -> N
     assert await taken(queue) == []
 
 
+def test_an_object_that_cannot_be_read_is_told_and_left(
+    store: Store, queue: WorkQueue[Key], caplog: pytest.LogCaptureFixture
+) -> None:
+    taker(store, queue)(PODS, {"type": "ADDED", "object": {"metadata": {"name": "p"}}})
+    (record,) = caplog.records
+    assert record.__dict__["reason"] == "BadObject"
+    assert len(store) == 0
+
+
 @pytest.mark.parametrize("limit", [2.0, 5.0, 300.0])
 def test_a_quiet_watch_shows_in_time_that_it_lives(limit: float) -> None:
     settings = Settings(watch_age_limit=limit)
@@ -130,7 +139,7 @@ async def registered(
             store=store,
             queue=queue,
             ages=ages,
-            streams=Streams(ages, metrics, silence=60.0, on_gap=lambda *_: None),
+            streams=Streams(ages, metrics, silence=60.0, on_event=lambda *_: None, on_gap=lambda *_: None),
             namespaces=namespaces,
             service_monitors=service_monitors,
         )
