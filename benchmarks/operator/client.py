@@ -19,7 +19,7 @@ from benchmarks.operator.world import NAMESPACE
 from cetacean_operator.reconciler.connection import Connection, load_configuration
 from cetacean_operator.reconciler.kube import Kube, Object, Resource
 
-ABREAST: Final = 32
+ABREAST: Final = 100
 """Requests under way at the same time."""
 # Metadata is all that is looked at: parsing whole objects would make the client the bottleneck.
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

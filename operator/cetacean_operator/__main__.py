@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
 from collections.abc import Sequence
 
+import uvloop
 from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
 
@@ -38,7 +38,7 @@ def _run(settings: Settings) -> int:
     from cetacean_operator.handlers.operator import run  # noqa: PLC0415 -- `--help` needs no kopf
 
     try:
-        return asyncio.run(run(settings))
+        return uvloop.run(run(settings))
     except ConfigException as error:
         _LOG.critical("no connection to a cluster: %s", error, extra={"reason": "NoConfiguration"})
     except OSError as error:

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Namespaces served, separated by commas; empty: the whole cluster."
     )
-    workers: int = Field(default=32, ge=1, le=64, description="Resources reconciled at the same time.")
+    workers: int = Field(default=100, ge=1, le=256, description="Resources reconciled at the same time.")
     resync_interval: float = Field(
         default=600.0, gt=0, description="Mean time between full listings that catch what a watch lost."
     )
