@@ -1,7 +1,7 @@
-"""Gathers pictures for the model: decoding in a few threads, computing in one, neither in the event loop.
+"""Gathers pictures for the model: decoding in a few threads, computing beside, neither in the event loop.
 
-The model's thread takes what is queued, up to a maximum, the moment it is free: no time is added when there is little
-to do, and batches grow by themselves when there is much. Everything admitted is counted, and what would be too much is
+The model's thread (one for each of the pipeline's lanes) takes what is queued, up to a maximum, the moment it is free: no
+time is added when there is little to do, and batches grow by themselves when there is much. Everything admitted is counted, and what would be too much is
 refused at once rather than answered late.
 """
 
@@ -54,7 +54,7 @@ class Batcher(Generic[PreparedT]):
     """Feeds one pipeline; make it when the pipeline is loaded, from any thread.
 
     Args:
-        pipeline: computes; its `predict` is only ever called in one thread.
+        pipeline: computes; its `predict` is only ever called in as many threads as it has lanes.
         settings: sizes and bounds.
         metrics: where batches and the queue are shown.
         retry_after: seconds that a refused client is told to wait.
@@ -72,9 +72,10 @@ class Batcher(Generic[PreparedT]):
         self._preparing = ThreadPoolExecutor(
             settings.prepare_threads, thread_name_prefix="prepare", initializer=give_way
         )
-        # A daemon: a batch that takes longer than the grace period must not keep the process from ending.
-        self._model = threading.Thread(target=self._work, name="model", daemon=True)
-        self._model.start()
+        # Daemons: a batch that takes longer than the grace period must not keep the process from ending.
+        self._models = [threading.Thread(target=self._work, name="model", daemon=True) for _ in range(pipeline.lanes)]
+        for model in self._models:
+            model.start()
 
     @property
     def share(self) -> int:
@@ -121,9 +122,12 @@ class Batcher(Generic[PreparedT]):
     def close(self, *, timeout_seconds: float) -> bool:
         """Compute what is queued, then end the threads; whether that was done in time."""
         self._preparing.shutdown(wait=False, cancel_futures=True)
-        self._queue.put(None)
-        self._model.join(timeout_seconds)
-        return not self._model.is_alive()
+        deadline = time.monotonic() + timeout_seconds
+        for _ in self._models:
+            self._queue.put(None)
+        for model in self._models:
+            model.join(max(0.0, deadline - time.monotonic()))
+        return not any(model.is_alive() for model in self._models)
 
     @asynccontextmanager
     async def _admitted(self) -> AsyncIterator[None]:

@@ -32,6 +32,8 @@ from cetacean_inference.weights.verified import Verified
 logger = logging.getLogger(__name__)
 
 RANKS: Final = 5
+LANES: Final = 2
+"""Batches that are computed at once by engines that share the processors among requests: one begins while another ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,15 @@ class NetworksPipeline:
         self._identification = engine.identification
         self._individuals = individuals
         self._held = held
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="gate") if engine.side_by_side else None
+        self.lanes: Final = LANES if engine.side_by_side else 1
+        self._beside = ThreadPoolExecutor(LANES, thread_name_prefix="gate") if engine.side_by_side else None
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize one RGB picture for both networks; thread safe, Pillow releases the GIL while it resizes."""
         return Prepared(crop_centre(image, self._gate.side), squash(image, self._identification.side))
 
     def predict(self, batch: Sequence[Prepared]) -> list[Scores]:
-        """Score a batch, in its order; called by one thread at a time."""
+        """Score a batch, in its order; called by as many threads at once as there are lanes."""
         if not batch:
             return []
         scores, probabilities = self._compute(

@@ -69,10 +69,15 @@ class Pipeline(Protocol, Generic[PreparedT]):
         """Which weights it computes with."""
         ...
 
+    @property
+    def lanes(self) -> int:
+        """How many threads may call `predict` at once, so that processors do not wait for a batch's last picture."""
+        ...
+
     def prepare(self, image: Image.Image) -> PreparedT:
         """Resize and normalise one RGB picture for both models; thread safe, releases the GIL where it can."""
         ...
 
     def predict(self, batch: Sequence[PreparedT]) -> list[Scores]:
-        """Score a batch, in its order; called by one thread at a time."""
+        """Score a batch, in its order; called by as many threads at once as there are lanes."""
         ...

@@ -57,7 +57,9 @@ def archive(entries: Iterable[tuple[str, bytes]], *, method: int = zipfile.ZIP_S
 class FakePipeline:
     """Reads scores from a picture's colour: red is the cetacean score, green the likeliest individual's probability."""
 
-    def __init__(self, *, sha256: str = DIGEST) -> None:
+    def __init__(self, *, sha256: str = DIGEST, lanes: int = 1) -> None:
+        self.lanes = lanes
+        self.under_way = 0
         self.identity = ServedIdentity(
             name="tiny",
             version="1.2.3",
@@ -87,6 +89,7 @@ class FakePipeline:
 
     def predict(self, batch: Sequence[Colour]) -> list[Scores]:
         self.threads.add(threading.current_thread().name)
+        self.under_way += 1
         self.started.set()
         assert self.go_on.wait(30), "nobody let the pipeline go on"
         if self.fails_on(batch):

@@ -14,7 +14,7 @@ from cetacean_inference.models.preprocessing import Pixels
 
 Scored = npt.NDArray[np.float32]
 Runner = Callable[[Pixels], Scored]
-"""uint8 (N, S, S, 3) → float32 (N,) or (N, K); called by one thread at a time."""
+"""uint8 (N, S, S, 3) → float32 (N,) or (N, K); OpenVINO's may be called by several threads at once."""
 NetworkName = Literal["gate", "identification"]
 
 

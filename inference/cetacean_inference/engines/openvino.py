@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -79,11 +81,17 @@ class OpenVinoEngine:
         head = core.compile_model(
             core.read_model(network.head), DEVICE, {**shared, "INFERENCE_PRECISION_HINT": HINTS["fp32"]}
         )
-        return _runner(package.AsyncInferQueue(trunk, streams), head.create_infer_request())
+        return _runner(lambda: (package.AsyncInferQueue(trunk, streams), head.create_infer_request()))
 
 
-def _runner(trunk: Any, head: Any) -> Runner:
+def _runner(requests: Callable[[], tuple[Any, Any]]) -> Runner:
+    """Each thread that computes has requests of its own; the streams that serve them are the compiled network's."""
+    own = threading.local()
+
     def run(images: Pixels) -> Scored:
+        if not hasattr(own, "requests"):
+            own.requests = requests()
+        trunk, head = own.requests
         features: list[Scored | None] = [None] * len(images)
 
         def keep(request: Any, number: int) -> None:

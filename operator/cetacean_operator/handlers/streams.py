@@ -154,9 +154,7 @@ class Streams:
             self._metrics.api_requests.labels(verb, str(code)).inc()
         return response
 
-    async def _followed(
-        self, path: str, resource: Resource, chunks: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
+    async def _followed(self, path: str, resource: Resource, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Take in whole events, and tell how far they go. Where there are no more kopf goes on from there."""
         began, rest = self._clock(), b""
         try:

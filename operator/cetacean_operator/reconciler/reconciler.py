@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -162,7 +162,7 @@ class Reconciler:
 
     async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
         """Apply and delete children; return what is someone else's, then nothing is left of what was created."""
-        created: list[Doomed] = []
+        created = _untold(resource, observed)
         try:
             if _was_taken(resource):
                 # Once told, it is looked at before it is tried.
@@ -171,12 +171,7 @@ class Reconciler:
             for number, wave in enumerate(_waves(plan.apply)):
                 if number and self._pressed() and not any(child["kind"] in _PODS for child in wave):
                     break  # the next look brings what is left: others wait for their pods
-                applying: list[Awaitable[Doomed | None]]
-                applying = [self._apply(resource, observed, plan, child) for child in wave]
-                if number == 0:
-                    applying += [
-                        self._writer.require_free(resource, child) for child in _promised(plan.apply, observed)
-                    ]
+                applying = (self._apply(resource, observed, plan, child) for child in wave)
                 results = await asyncio.gather(*applying, return_exceptions=True)
                 created += [result for result in results if isinstance(result, Doomed)]
                 faults = [result for result in results if isinstance(result, BaseException)]
@@ -253,10 +248,19 @@ def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
     return filter(None, waves)
 
 
-def _promised(children: Iterable[Object], observed: Observed) -> list[Object]:
-    """Return the Service that follows new pods: where its name is someone else's they shall not be started."""
-    kinds = {child["kind"]: child for child in children if (child["kind"], _name(child)) not in observed.children}
-    return [kinds["Service"]] if kinds.keys() >= {"Deployment", "Service"} else []
+def _untold(resource: Resource, observed: Observed) -> list[Doomed]:
+    """Return what was created at earlier looks, while other resources waited and nothing could be told.
+
+    A status may be lost as well: what serves stays.
+    """
+    if resource.status.get("conditions") or any(pod.ready for pod in observed.pods):
+        return []
+    metas = {kind: child["metadata"] for (kind, _), child in observed.children.items()}
+    return [
+        Doomed(kind, meta["name"], meta["uid"])
+        for kind, meta in metas.items()
+        if any(owner["uid"] == resource.uid for owner in meta.get("ownerReferences", ()))
+    ]
 
 
 def _name(child: Object) -> str:

@@ -180,3 +180,16 @@ async def test_closing_answers_what_is_queued(pipeline: FakePipeline) -> None:
         assert not batcher.close(timeout_seconds=0)
         pipeline.go_on.set()
         assert len(await asyncio.gather(*waiting)) == 5
+
+
+async def test_a_batch_begins_while_another_is_computed() -> None:
+    pipeline = FakePipeline(lanes=2)
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=1) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load(score))) for score in (0.1, 0.5, 0.9)]
+        await until(lambda: pipeline.under_way == 2)
+        await until(lambda: batcher._queue.qsize() == 1)
+        assert not batcher.close(timeout_seconds=0)
+        pipeline.go_on.set()
+        scores = [one.scores.cetacean_score for one in await asyncio.gather(*waiting)]
+    assert scores == pytest.approx([0.1, 0.5, 0.9], abs=0.01)

@@ -18,7 +18,6 @@ async def test_creation(bench: Bench) -> None:
     await bench.reconcile()
     assert bench.api.calls == [
         ("apply", "ConfigMap/whales-monitoring"),
-        ("get", "Service/whales"),
         ("apply", "Deployment/whales"),
         ("apply", "Service/whales"),
         ("apply", "CetaceanModel/whales/status"),
@@ -129,16 +128,30 @@ async def test_a_child_of_someone_else_is_left_alone(bench: Bench) -> None:
     assert bench.condition("Ready")["reason"] == "RollingOut"
 
 
-async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench) -> None:
+@pytest.mark.parametrize("pressed", [False, True])
+async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench, pressed: bool) -> None:
     theirs = {"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}}
     bench.api.put(theirs)
-    bench.pressed = True
-    await bench.reconcile()
-    assert bench.condition("Ready")["reason"] == "NameTaken", "told at once"
+    bench.pressed = pressed
+    while await bench.reconcile() == 0.0:
+        assert pressed, "told at once, unless others wait"
+    assert bench.condition("Ready")["reason"] == "NameTaken"
     assert bench.api.find("Deployment") is None
     found = bench.api.find("Service")
     assert found is not None
     assert (found["spec"], found["metadata"].get("labels")) == ({"a": "b"}, None)
+
+
+async def test_what_serves_stays_where_a_name_is_taken_and_the_status_is_lost(serving: Bench) -> None:
+    serving.vanish("Service")
+    serving.api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {}})
+    model = serving.api.find("CetaceanModel")
+    assert model is not None
+    del model["status"]
+    serving.watch(model)
+    await serving.reconcile()
+    assert serving.condition("Ready")["reason"] == "NameTaken"
+    assert serving.api.find("Deployment") is not None
 
 
 async def test_what_was_there_before_does_not_go_where_a_name_is_taken(serving: Bench) -> None:
