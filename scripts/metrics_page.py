@@ -70,8 +70,13 @@ def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
         for collector in collectors
         if isinstance(collector, MetricWrapperBase | ModelSeries)
         for metric in collector.describe()
-        for owner in (collector if isinstance(collector, MetricWrapperBase) else metric,)
+        for owner in _owner(collector, metric)
     }
+
+
+def _owner(collector: Any, metric: Any) -> tuple[Any]:
+    """What knows the labels: a collector of its own kind, or each of its families."""
+    return (collector if isinstance(collector, MetricWrapperBase) else metric,)
 
 
 def _shown(metric: Metric) -> tuple[str, ...]:

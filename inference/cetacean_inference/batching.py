@@ -1,8 +1,8 @@
 """Gathers pictures for the model: decoding in a few threads, computing beside, neither in the event loop.
 
-The model's thread (one for each of the pipeline's lanes) takes what is queued, up to a maximum, the moment it is free: no
-time is added when there is little to do, and batches grow by themselves when there is much. Everything admitted is counted, and what would be too much is
-refused at once rather than answered late.
+The model's thread, one for each of the pipeline's lanes, takes what is queued, up to a maximum, the moment it is free:
+no time is added when there is little to do, and batches grow by themselves when there is much. Everything admitted is
+counted, and what would be too much is refused at once rather than answered late.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 RANKS: Final = 5
 LANES: Final = 2
-"""Batches that are computed at once by engines that share the processors among requests: one begins while another ends."""
+"""Batches at once, where the engine shares the processors among requests: one begins while another ends."""
 
 
 @dataclass(frozen=True, slots=True)

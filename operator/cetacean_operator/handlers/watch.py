@@ -1,8 +1,8 @@
 """kopf as the watching edge: no finalizers, no annotations, no peering, no retries of its own.
 
-`on.event` handlers write nothing. They are called for every object that kopf lists; what its watches carry afterwards is
-taken in by `Streams`. Either way all that is done is to put the object into the store and the resource concerned into
-the queue, so nothing can fail for long.
+`on.event` handlers write nothing. They are called for every object that kopf lists; what its watches carry afterwards
+is taken in by `Streams`. Either way all that is done is to put the object into the store and the resource concerned
+into the queue, so nothing can fail for long.
 """
 
 from __future__ import annotations

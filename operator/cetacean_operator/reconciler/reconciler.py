@@ -21,7 +21,7 @@ from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import Doomed, EventSpec, Plan, status_as_applied
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler import series
-from cetacean_operator.reconciler.kube import BY_KIND, ApiError, NamespaceTerminatingError, Object
+from cetacean_operator.reconciler.kube import ApiError, NamespaceTerminatingError, Object
 from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
 from cetacean_operator.reconciler.scrape import Target
@@ -132,7 +132,7 @@ class Reconciler:
     async def _settle(
         self, resource: Resource, observed: Observed, plan: Plan, drift: Drift, level: ServiceLevel
     ) -> tuple[Plan, ApiError | None, bool]:
-        """Apply and look again until nothing is left to apply; say in the end what was refused, and whether that is all.
+        """Apply and look again until nothing is left to apply; say what was refused, and whether that is all.
 
         Where other resources wait for their pods and this one has them, the rest is left to the next look.
         """
@@ -240,7 +240,7 @@ def owner_of(obj: Object) -> str | None:
 def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
     """Sort children by what must be there first: what pods need, the pods, and what stands before them or counts them.
 
-    Addresses of Services are given out by the API server one after the other for the whole cluster: no pod waits for one.
+    The API server gives out the addresses of Services one after the other for the whole cluster: no pod waits for one.
     """
     waves: tuple[list[Object], ...] = ([], [], [])
     for child in children:
