@@ -299,29 +299,19 @@ def test_an_annotation_that_cannot_be_read_tells_nothing_and_is_set_right(annota
     assert world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"] == told
 
 
-def test_an_earlier_annotation_that_kubectl_brought_back_is_no_promotion() -> None:
+@pytest.mark.parametrize("annotations", [False, True], ids=["the template alone", "as kubectl rollout undo does it"])
+def test_a_deployment_that_someone_undid_is_set_right(annotations: bool) -> None:
     world = promoted()
     assert world.deployment is not None
     first = World(manifest(entry("first"), entry("second", "b")))
     first.settle()
     assert first.deployment is not None
     world.deployment["spec"]["template"] = first.deployment["spec"]["template"]
-    world.deployment["metadata"]["annotations"] = first.deployment["metadata"]["annotations"]
+    if annotations:
+        world.deployment["metadata"]["annotations"] = first.deployment["metadata"]["annotations"]
     world.settle()
     assert world.deployed == "second"
     assert [item.model for item in world.status.history] == ["second", "first"]
-
-
-def test_a_deployment_that_someone_undid_is_set_right() -> None:
-    world = promoted()
-    assert world.deployment is not None
-    first = World(manifest(entry("first"), entry("second", "b")))
-    first.settle()
-    assert first.deployment is not None
-    world.deployment["spec"]["template"] = first.deployment["spec"]["template"]
-    world.settle()
-    assert world.deployed == "second"
-    assert len(world.status.history) == 2
 
 
 # --- Automatic rollback ---------------------------------------------------------------------------------------------
@@ -487,21 +477,9 @@ def test_the_old_pods_drift_does_not_roll_back_the_candidate() -> None:
     assert world.status.rollback is None
 
 
-def drifting_with_a_rollback() -> World:
-    world = World(
-        manifest(
-            entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.95}), drift={"onAlarm": "Rollback"}
-        )
-    )
-    world.settle()
-    world.activate("second")
-    world.settle()
-    world.drift(0.7)
-    return world
-
-
 def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -> None:
-    world = drifting_with_a_rollback()
+    world = drifting(on_alarm="Alert", mean=0.7)
+    world.edit(drift={"onAlarm": "Rollback"})
     deed(world)
     # Nothing drifts any longer; the rollback is written on the Deployment and goes on.
     world.drift(0.95)
@@ -513,8 +491,7 @@ def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -
 
 
 def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
-    world = drifting_with_a_rollback()
-    world.settle()
+    world = drifting(mean=0.7)
     world.drift(0.95)
     del world.obj["status"]
     world.settle()
@@ -523,8 +500,7 @@ def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
 
 
 def test_a_rollback_that_a_person_has_ended_is_forgotten_on_the_deployment_as_well() -> None:
-    world = drifting_with_a_rollback()
-    world.settle()
+    world = drifting(mean=0.7)
     world.edit(drift={"onAlarm": "Alert"})
     world.drift(0.95)
     world.settle()
