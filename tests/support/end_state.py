@@ -15,6 +15,7 @@ _CHILDREN = "deployments,replicasets,services,configmaps,poddisruptionbudgets"
 _CHANCE = frozenset(
     {"clusterIP", "clusterIPs", "pod-template-hash", "ecomarineai.org/applied-digest", "ownerReferences"}
 )
+_PROMOTION = "ecomarineai.org/promotion"
 
 
 def end_state(kubectl: Kubectl, name: str) -> dict[str, Any]:
@@ -58,6 +59,10 @@ def events(kubectl: Kubectl, name: str) -> list[dict[str, Any]]:
 
 def _lasting(child: dict[str, Any]) -> dict[str, Any]:
     meta = {key: child["metadata"].get(key) for key in ("name", "labels", "annotations")}
+    if told := (meta["annotations"] or {}).get(_PROMOTION):
+        # When it was, and how much was not told of yet, hangs on when an operator ended.
+        newest = json.loads(told)["promotions"][0]
+        meta["annotations"] = meta["annotations"] | {_PROMOTION: [newest["model"], newest["reason"]]}
     kept = {"kind": child["kind"], "metadata": meta, "spec": child.get("spec"), "data": child.get("data")}
     lasting: dict[str, Any] = _without_chance(kept)
     return lasting
