@@ -66,17 +66,16 @@ def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
     """Labels by metric, as they are declared: a metric without samples shows none."""
     collectors: Any = registry._collector_to_names  # noqa: SLF001 -- the registry has no public list of collectors
     return {
-        metric.name: tuple(owner._labelnames)  # noqa: SLF001 -- nor a collector or a family of its labels
+        metric.name: _labels(collector if isinstance(collector, MetricWrapperBase) else metric)
         for collector in collectors
         if isinstance(collector, MetricWrapperBase | ModelSeries)
         for metric in collector.describe()
-        for owner in _owner(collector, metric)
     }
 
 
-def _owner(collector: Any, metric: Any) -> tuple[Any]:
-    """What knows the labels: a collector of its own kind, or each of its families."""
-    return (collector if isinstance(collector, MetricWrapperBase) else metric,)
+def _labels(declared: Any) -> tuple[str, ...]:
+    """The label names of a collector, or of one family of a collector that has several."""
+    return tuple(declared._labelnames)  # noqa: SLF001 -- neither has a public list of them
 
 
 def _shown(metric: Metric) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class NetworksPipeline:
         self._individuals = individuals
         self._held = held
         self.lanes: Final = LANES if engine.side_by_side else 1
-        self._beside = ThreadPoolExecutor(LANES, thread_name_prefix="gate") if engine.side_by_side else None
+        self._beside = ThreadPoolExecutor(self.lanes, thread_name_prefix="gate") if engine.side_by_side else None
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize one RGB picture for both networks; thread safe, Pillow releases the GIL while it resizes."""

@@ -16,7 +16,6 @@ from typing import Protocol
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Observed, Resource
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
-from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import Doomed, EventSpec, Plan, status_as_applied
 from cetacean_operator.metrics import Metrics
@@ -162,7 +161,7 @@ class Reconciler:
 
     async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
         """Apply and delete children; return what is someone else's, then nothing is left of what was created."""
-        created = _untold(resource, observed)
+        created: list[Doomed] = []
         try:
             if _was_taken(resource):
                 # Once told, it is looked at before it is tried.
@@ -179,7 +178,7 @@ class Reconciler:
                     # Whose a name is counts for more than what else went wrong.
                     raise min(faults, key=lambda fault: not isinstance(fault, TakenError))
         except TakenError as taken:
-            for doomed in created:
+            for doomed in (*_untold(resource, observed), *created):
                 await self._writer.delete(resource.namespace, doomed)
             return str(taken)
         for doomed in plan.delete:
@@ -203,15 +202,10 @@ class Reconciler:
         own = {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
         if own != plan.annotations:
             resource = await self._writer.annotate(resource, plan.annotations)
-        await self._tell_status(resource, plan.status, plan.events)
-
-    async def _tell_status(self, resource: Resource, status: Status, events: Iterable[EventSpec]) -> Resource:
-        """Write the status where it is news; return the resource as it is then."""
-        applied = status_as_applied(status)
+        applied = status_as_applied(plan.status)
         if applied != resource.status:
             resource = await self._writer.status(resource, applied)
-            self._announce(resource, events)
-        return resource
+            self._announce(resource, plan.events)
 
     def _may_pass(self, key: Key) -> bool:
         since = self._forbidden_since.setdefault(key, self._monotonic())
@@ -255,11 +249,10 @@ def _untold(resource: Resource, observed: Observed) -> list[Doomed]:
     """
     if resource.status.get("conditions") or any(pod.ready for pod in observed.pods):
         return []
-    metas = {kind: child["metadata"] for (kind, _), child in observed.children.items()}
     return [
-        Doomed(kind, meta["name"], meta["uid"])
-        for kind, meta in metas.items()
-        if any(owner["uid"] == resource.uid for owner in meta.get("ownerReferences", ()))
+        Doomed(kind, name, child["metadata"]["uid"])
+        for (kind, name), child in observed.children.items()
+        if any(owner["uid"] == resource.uid for owner in child["metadata"].get("ownerReferences", ()))
     ]
 
 
