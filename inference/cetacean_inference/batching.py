@@ -55,15 +55,23 @@ class Batcher(Generic[PreparedT]):
 
     Args:
         pipeline: computes; its `predict` is only ever called in as many threads as it has lanes.
+        threshold: smallest cetacean score of what is identified, 0..1.
         settings: sizes and bounds.
         metrics: where batches and the queue are shown.
         retry_after: seconds that a refused client is told to wait.
     """
 
     def __init__(
-        self, pipeline: Pipeline[PreparedT], *, settings: BatchingSettings, metrics: Metrics, retry_after: int
+        self,
+        pipeline: Pipeline[PreparedT],
+        *,
+        threshold: float,
+        settings: BatchingSettings,
+        metrics: Metrics,
+        retry_after: int,
     ) -> None:
         self._pipeline = pipeline
+        self._threshold = threshold
         self._settings = settings
         self._metrics = metrics
         self._retry_after = retry_after
@@ -172,7 +180,7 @@ class Batcher(Generic[PreparedT]):
     def _compute(self, items: Sequence[_Item[PreparedT]]) -> None:
         begun = time.perf_counter()
         try:
-            scored = self._pipeline.predict([item.prepared for item in items])
+            scored = self._pipeline.predict([item.prepared for item in items], threshold=self._threshold)
             if len(scored) != len(items):
                 raise RuntimeError(f"expected {len(items)} scores, got {len(scored)}")  # noqa: TRY301 - goes to the items
         except Exception as error:  # noqa: BLE001 - whoever waits for the picture gets it

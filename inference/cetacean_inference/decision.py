@@ -78,10 +78,13 @@ class Detection(BaseModel):
     candidates: tuple[Alternative, ...] = Field((), description="Ranks 2 to 5.")
 
 
+def accepts(cetacean_score: float, threshold: float) -> bool:
+    """Whether the gate lets a picture through, by figures that are not rounded; 0.0 lets every picture through."""
+    return cetacean_score >= threshold
+
+
 def decide(scores: Scores, *, threshold: float, image_ind: str, size: tuple[int, int], model_version: str) -> Detection:
     """Apply the gate's threshold and the rule on low confidence.
-
-    Figures are compared before they are rounded; a threshold of 0.0 lets every picture through the gate.
 
     Args:
         scores: what the models say.
@@ -96,7 +99,7 @@ def decide(scores: Scores, *, threshold: float, image_ind: str, size: tuple[int,
     ranking = scores.ranking
     if not all(math.isfinite(value) for value in (scores.cetacean_score, *(one.probability for one in ranking))):
         raise ValueError(f"{image_ind}: expected finite scores, got {scores}")
-    accepted = scores.cetacean_score >= threshold
+    accepted = accepts(scores.cetacean_score, threshold)
     best = ranking[0] if ranking else Candidate("", UNKNOWN_SPECIES, 0.0)
     reason = None
     if not accepted:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +15,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from cetacean_inference.engines.base import Computed, NetworkName, Scored
+from cetacean_inference.decision import accepts
+from cetacean_inference.engines.base import Computed, NetworkName
 from cetacean_inference.engines.choice import Chosen, Device, check_engine, choose_engine
 from cetacean_inference.engines.memory import release_memory
 from cetacean_inference.engines.preparation import ConvertedNetworks, converted_networks
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 RANKS: Final = 5
 LANES: Final = 2
-"""Batches at once, where the engine shares the processors among requests: one begins while another ends."""
+"""Batches at once, where the engine takes turns with the processors: one is identified while another is at the gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +62,24 @@ class NetworksPipeline:
         self._identification = engine.identification
         self._individuals = individuals
         self._held = held
-        self.lanes: Final = LANES if engine.side_by_side else 1
-        self._beside = ThreadPoolExecutor(self.lanes, thread_name_prefix="gate") if engine.side_by_side else None
+        self.lanes: Final = LANES if engine.by_many_threads else 1
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize one RGB picture for both networks; thread safe, Pillow releases the GIL while it resizes."""
         return Prepared(crop_centre(image, self._gate.side), squash(image, self._identification.side))
 
-    def predict(self, batch: Sequence[Prepared]) -> list[Scores]:
+    def predict(self, batch: Sequence[Prepared], *, threshold: float = 0.0) -> list[Scores]:
         """Score a batch, in its order; called by as many threads at once as there are lanes."""
         if not batch:
             return []
-        scores, probabilities = self._compute(
-            np.stack([one.gate for one in batch]), np.stack([one.identification for one in batch])
-        )
-        return [
-            Scores(cetacean_score=float(score), ranking=self._rank(row))
-            for score, row in zip(scores, probabilities, strict=True)
-        ]
+        scores = [float(score) for score in self._gate.run(np.stack([one.gate for one in batch]))]
+        passed = [one.identification for one, score in zip(batch, scores, strict=True) if accepts(score, threshold)]
+        rankings = iter([self._rank(row) for row in self._identification.run(np.stack(passed))] if passed else ())
+        return [Scores(score, next(rankings) if accepts(score, threshold) else ()) for score in scores]
 
     def close(self) -> None:
         """Let go of the weights in the cache."""
-        if self._beside:
-            self._beside.shutdown()
         self._held.close()
-
-    def _compute(self, for_gate: Pixels, for_identification: Pixels) -> tuple[Scored, Scored]:
-        if self._beside is None:
-            return self._gate.run(for_gate), self._identification.run(for_identification)
-        gate = self._beside.submit(self._gate.run, for_gate)
-        try:
-            probabilities = self._identification.run(for_identification)
-        finally:
-            scores = gate.result()
-        return scores, probabilities
 
     def _rank(self, probabilities: np.ndarray[tuple[int], np.dtype[np.float32]]) -> tuple[Candidate, ...]:
         # Stable, so that equal probabilities are ranked by the order of the rows.

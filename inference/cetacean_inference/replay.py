@@ -52,7 +52,7 @@ def replay(
         return _unusable(f"{recorded}: expected the JSON of one Detection, got: {where}: {first['msg']}")
     except OSError as error:
         return _unusable(f"{error.filename}: {error.strerror}")
-    (scores,) = pipeline.predict([pipeline.prepare(image)])
+    (scores,) = pipeline.predict([pipeline.prepare(image)], threshold=settings.gate.threshold)
     detection = decide(
         scores,
         threshold=settings.gate.threshold,

@@ -69,6 +69,7 @@ class Service:
         """Answer with this pipeline from now on, and with masks if there is what makes them; called in any thread."""
         batcher = Batcher(
             pipeline,
+            threshold=self.settings.gate.threshold,
             settings=self.settings.batching,
             metrics=self.metrics,
             retry_after=self.settings.http.retry_after_seconds,

@@ -25,12 +25,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the models say of one picture, before any threshold is applied."""
+    """What the models say of one picture."""
 
     cetacean_score: float
     """Sum of the gate's softmax over its positive prompts, 0..1, not rounded."""
     ranking: tuple[Candidate, ...]
-    """The five likeliest individuals (fewer when fewer are known), likeliest first."""
+    """The five likeliest individuals (fewer when fewer are known), likeliest first; none where the gate let nothing
+    through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class ServedIdentity:
 
 
 class Pipeline(Protocol, Generic[PreparedT]):
-    """Pictures in, scores out; knows nothing of thresholds, HTTP or queues."""
+    """Pictures in, scores out; knows nothing of HTTP or queues."""
 
     @property
     def identity(self) -> ServedIdentity:
@@ -78,6 +79,11 @@ class Pipeline(Protocol, Generic[PreparedT]):
         """Resize and normalise one RGB picture for both models; thread safe, releases the GIL where it can."""
         ...
 
-    def predict(self, batch: Sequence[PreparedT]) -> list[Scores]:
-        """Score a batch, in its order; called by as many threads at once as there are lanes."""
+    def predict(self, batch: Sequence[PreparedT], *, threshold: float = 0.0) -> list[Scores]:
+        """Score a batch, in its order; called by as many threads at once as there are lanes.
+
+        Args:
+            batch: of pictures.
+            threshold: smallest cetacean score, 0..1, of what is identified; 0.0 identifies every picture.
+        """
         ...

@@ -72,6 +72,7 @@ class FakePipeline:
             engine="fake",
         )
         self.batches: list[int] = []
+        self.thresholds: set[float] = set()
         self.threads: set[str] = set()
         self.started = threading.Event()
         self.go_on = threading.Event()
@@ -87,7 +88,8 @@ class FakePipeline:
         red, green, blue = image.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc] # an RGB picture's are three
         return red, green, blue
 
-    def predict(self, batch: Sequence[Colour]) -> list[Scores]:
+    def predict(self, batch: Sequence[Colour], *, threshold: float = 0.0) -> list[Scores]:
+        self.thresholds.add(threshold)
         self.threads.add(threading.current_thread().name)
         self.under_way += 1
         self.started.set()
@@ -95,7 +97,8 @@ class FakePipeline:
         if self.fails_on(batch):
             raise RuntimeError("the pipeline fails on this batch")
         self.batches.append(len(batch))
-        return [self.scores(red / 255, green / 255) for red, green, _ in batch]
+        found = [self.scores(red / 255, green / 255) for red, green, _ in batch]
+        return [one if one.cetacean_score >= threshold else Scores(one.cetacean_score, ()) for one in found]
 
     @staticmethod
     def scores(score: float, probability: float) -> Scores:

@@ -23,10 +23,10 @@ class SteeredPipeline(FakePipeline):
         super().__init__()
         self._directory = directory
 
-    def predict(self, batch: Sequence[Colour]) -> list[Scores]:
+    def predict(self, batch: Sequence[Colour], *, threshold: float = 0.0) -> list[Scores]:
         (self._directory / "computing").touch()
         wait_for(self._directory / "compute")
-        return super().predict(batch)
+        return super().predict(batch, threshold=threshold)
 
 
 def wait_for(path: Path) -> None:

@@ -43,8 +43,8 @@ class Chosen:
     identification: Computed
     passed_over: tuple[PassedOver, ...] = ()
     """Faster engines that do not, and why."""
-    side_by_side: bool = False
-    """Whether both may compute at once."""
+    by_many_threads: bool = False
+    """Whether several threads may compute at once."""
 
 
 def check_engine(settings: EngineSettings) -> Device:
@@ -110,7 +110,7 @@ def choose_engine(settings: EngineSettings, *, converted: ToConverted, eager: To
         computed["gate"],
         computed["identification"],
         tuple(passed_over),
-        side_by_side=not any(name.startswith("torch-") for name in engines.values()),
+        by_many_threads=not any(name.startswith("torch-") for name in engines.values()),
     )
 
 

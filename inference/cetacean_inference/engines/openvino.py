@@ -1,8 +1,7 @@
 """OpenVINO on the CPU: a converted network, compiled for this very processor.
 
 The trunk is compiled for one picture at a time: a fixed shape takes a fraction of the memory that batches of any size
-do. On up to four processors each computes a picture of its own, so that none waits for another between two layers while
-pictures are decoded beside; more processors share a picture. The head is computed for the whole batch and always in
+do. Up to four processors share a picture; more compute several. The head is computed for the whole batch and always in
 float32: bfloat16 has eight bits for a cosine that is scaled by a hundred.
 
 An optional extra: where the package is missing the module still imports, and the engine says that it is absent.
@@ -25,8 +24,10 @@ from cetacean_inference.models.preprocessing import Pixels
 Precision = Literal["bf16", "fp32"]
 HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
 DEVICE: Final = "CPU"
+SHARING: Final = 4
+"""Processors that compute one picture: with more of them, more and more wait for each other between two layers."""
 MOST_STREAMS: Final = 4
-"""Pictures of one network that are computed at once; beyond it memory grows and single pictures wait."""
+"""Pictures of one network that are computed at once; each has memory of its own."""
 
 
 @cache
@@ -71,7 +72,7 @@ class OpenVinoEngine:
         # OpenVINO would emulate it, at a loss, where the processor has neither AVX512-BF16 nor AMX.
         if self._precision == "bf16" and "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise EngineAbsent("expected a processor that computes in bfloat16, found none")
-        streams = min(self._threads, MOST_STREAMS)
+        streams = max(1, min(self._threads // SHARING, MOST_STREAMS))
         shared = {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
         trunk = core.compile_model(
             core.read_model(network.trunk),

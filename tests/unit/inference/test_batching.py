@@ -35,7 +35,7 @@ def batcher_of(
     settings = BatchingSettings(
         max_size=max_size, queue_size=queue_size, max_wait_seconds=max_wait_seconds, prepare_threads=2
     )
-    batcher = Batcher(pipeline, settings=settings, metrics=metrics(), retry_after=3)
+    batcher = Batcher(pipeline, threshold=0.25, settings=settings, metrics=metrics(), retry_after=3)
     yield batcher
     pipeline.go_on.set()
     assert batcher.close(timeout_seconds=10)
@@ -180,6 +180,13 @@ async def test_closing_answers_what_is_queued(pipeline: FakePipeline) -> None:
         assert not batcher.close(timeout_seconds=0)
         pipeline.go_on.set()
         assert len(await asyncio.gather(*waiting)) == 5
+
+
+async def test_what_the_gate_rejects_is_not_identified(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        rejected, accepted = [(await batcher.score(load(score))).scores.ranking for score in (0.2, 0.3)]
+    assert pipeline.thresholds == {0.25}
+    assert (len(rejected), len(accepted)) == (0, 5)
 
 
 async def test_a_batch_begins_while_another_is_computed() -> None:

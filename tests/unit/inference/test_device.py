@@ -108,7 +108,7 @@ def test_on_cuda_torch_computes_what_the_processor_does(machine: Machine) -> Non
     machine(driver=True, usable=True)
     devices = Devices(off_by=0.004)
     chosen = devices.choose(EngineSettings())
-    assert (chosen.name, chosen.passed_over, chosen.side_by_side) == ("torch-eager-cuda", (), False)
+    assert (chosen.name, chosen.passed_over, chosen.by_many_threads) == ("torch-eager-cuda", (), False)
     assert devices.asked == [(name, device) for name in ("gate", "identification") for device in ("cpu", "cuda")]
 
 

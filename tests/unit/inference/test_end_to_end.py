@@ -17,8 +17,9 @@ from tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
 from cetacean_inference.engines import choice
-from cetacean_inference.engines.base import EngineAbsent
+from cetacean_inference.engines.base import Computed, EngineAbsent, Scored
 from cetacean_inference.errors import CannotGoOn, ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
+from cetacean_inference.models.preprocessing import Pixels
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.replay import replay
 from cetacean_inference.service import Service
@@ -106,6 +107,34 @@ def test_a_picture_alone_scores_as_in_a_batch(settings_of: SettingsOf, tmp_path:
         assert alone.cetacean_score == pytest.approx(in_batch.cetacean_score, abs=1e-5)
         assert alone.ranking[0].class_animal == in_batch.ranking[0].class_animal
     assert pipeline.predict([]) == []
+    pipeline.close()
+
+
+def test_only_what_passes_the_gate_is_identified(
+    settings_of: SettingsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = loaded(settings_of())
+    prepared = [
+        pipeline.prepare(Image.open(photograph(tmp_path / f"{seed}.png", seed=seed))) for seed in (3, 1, 4, 2, 0)
+    ]
+    everything = pipeline.predict(prepared)
+    threshold = sorted(one.cetacean_score for one in everything)[2]
+    identified: list[int] = []
+    whole_network = pipeline._identification
+
+    def run(pixels: Pixels) -> Scored:
+        identified.append(len(pixels))
+        return whole_network.run(pixels)
+
+    monkeypatch.setattr(pipeline, "_identification", Computed(run, whole_network.side))
+    found = pipeline.predict(prepared, threshold=threshold)
+    assert [one.cetacean_score for one in found] == [one.cetacean_score for one in everything]
+    for one, whole in zip(found, everything, strict=True):
+        assert [candidate.class_animal for candidate in one.ranking] == (
+            [candidate.class_animal for candidate in whole.ranking] if whole.cetacean_score >= threshold else []
+        )
+    pipeline.predict(prepared, threshold=1.1)
+    assert identified == [3]
     pipeline.close()
 
 

@@ -208,7 +208,7 @@ def test_openvino_is_taken_when_asked_for(choose: Choose) -> None:
     chosen = choose(EngineSettings(name="openvino", threads=1))
     assert chosen.name.startswith("openvino-")
     assert "torch" not in chosen.name
-    assert chosen.side_by_side
+    assert chosen.by_many_threads
     assert chosen.gate.run(pictures_of("gate", chosen.gate.side)).shape == (PICTURES,)
 
 
@@ -226,7 +226,7 @@ def test_without_openvino_auto_is_eager_and_says_so(choose: Choose, caplog: pyte
     with caplog.at_level(logging.WARNING):
         chosen = choose(AUTO)
     assert chosen.name == "torch-eager"
-    assert not chosen.side_by_side
+    assert not chosen.by_many_threads
     assert [(one.network, one.engine, one.reason) for one in chosen.passed_over] == [
         (network, engine, "absent")
         for network in ("gate", "identification")
