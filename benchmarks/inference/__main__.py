@@ -12,10 +12,12 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from benchmarks.inference.clients import Seen, ask
+from benchmarks.inference.clients import Seen, Turns, ask, median_score
 from benchmarks.inference.material import environment, jpegs, write_weights
 from benchmarks.inference.report import CLIENTS, Measured, Probed, results, table, write
 from benchmarks.inference.servers import Server, serving
@@ -42,26 +44,26 @@ def main() -> int:
     # As the first pod with these weights starts; the next ones find what it converted.
     shutil.rmtree(directory / "cache" / "derived", ignore_errors=True)
     fetch_all(load_settings())
-    log, ports = directory / "ours.log", (free_port(), free_port())
-    ours_environment = {**given, "CETACEAN_HTTP__PORT": str(ports[1]), "CETACEAN_ENGINE__NAME": options.engine}
-    plain_command = ("benchmarks.inference.plain", "--port", str(ports[0]))
-    ours_command = ("cetacean_inference", "serve")
-    with serving(ours_command, ours_environment, port=ports[1], log=directory / "first.log") as first:
+    pictures = jpegs()
+    with _ours(directory, given, options.engine, log="first.log") as first:
         print(f"the first start takes {first.ready_seconds:.1f} s", flush=True)
-    # One after the other, so that neither slows the other's start.
-    with (
-        serving(plain_command, given, port=ports[0], log=directory / "plain.log") as plain,
-        serving(ours_command, ours_environment, port=ports[1], log=log) as ours,
-    ):
-        engine = httpx.get(f"{ours.url}/v1/identity").json()["engine"]
-        print(
-            f"plain is ready after {plain.ready_seconds:.1f} s, {engine} after {ours.ready_seconds:.1f} s", flush=True
-        )
-        seen, probed = asyncio.run(_in_turns(plain, ours, seconds=options.seconds, rounds=options.rounds))
-        measured = [
-            Measured(by_clients, server.ready_seconds, *server.memory())
-            for server, by_clients in zip((plain, ours), seen, strict=True)
-        ]
+        median = asyncio.run(median_score(first.url, pictures))
+    with _both(directory, given, options.engine) as servers:
+        engine = httpx.get(f"{servers[1].url}/v1/identity").json()["engine"]
+        ready = [server.ready_seconds for server in servers]
+        print(f"plain is ready after {ready[0]:.1f} s, {engine} after {ready[1]:.1f} s", flush=True)
+        turns = Turns(servers, pictures, seconds=options.seconds, rounds=options.rounds)
+        seen = {clients: asyncio.run(turns.take(clients)) for clients in CLIENTS}
+        memory = [server.memory() for server in servers]
+        probed = asyncio.run(_probed(servers[1], pictures, seconds=options.rounds * options.seconds))
+    # What is rejected need not be identified: told apart from the rest, where every picture is.
+    with _both(directory, {**given, "CETACEAN_GATE__THRESHOLD": str(median)}, options.engine) as servers:
+        turns = Turns(servers, pictures, seconds=options.seconds, rounds=options.rounds)
+        half_rejected = asyncio.run(turns.take(CLIENTS[-1]))
+    measured = [
+        Measured({clients: both[i] for clients, both in seen.items()}, half_rejected[i], ready[i], *memory[i])
+        for i in range(2)
+    ]
     found = results(plain=measured[0], ours=measured[1], probed=probed, first=first, engine=engine)
     print(table(found))
     if not options.dry:
@@ -73,34 +75,39 @@ def main() -> int:
     return 0
 
 
-async def _in_turns(
-    plain: Server, ours: Server, *, seconds: float, rounds: int
-) -> tuple[tuple[dict[int, Seen], dict[int, Seen]], Probed]:
-    pictures = jpegs()
-    seen: tuple[dict[int, Seen], dict[int, Seen]] = ({}, {})
-    probed: Probed = {}
-    for clients in CLIENTS:
-        for by_clients in seen:
-            by_clients[clients] = Seen()
-        for _ in range(rounds):
-            for server, by_clients in zip((plain, ours), seen, strict=True):
-                asked = ask(server.url, pictures, clients=clients, seconds=seconds, seen=by_clients[clients])
-                if server is ours and clients == CLIENTS[-1]:
-                    await asyncio.gather(asked, _probe(server.url, seconds, probed))
-                else:
-                    await asked
-        print(f"{clients} clients: {[round(one[clients].throughput, 2) for one in seen]} pictures/s", flush=True)
-    return seen, probed
+@contextmanager
+def _both(directory: Path, given: Mapping[str, str], engine: str) -> Iterator[tuple[Server, Server]]:
+    """Plain and ours, started one after the other, so that neither slows the other's start."""
+    port = free_port()
+    with (
+        serving(
+            ("benchmarks.inference.plain", "--port", str(port)), given, port=port, log=directory / "plain.log"
+        ) as plain,
+        _ours(directory, given, engine, log="ours.log") as ours,
+    ):
+        yield plain, ours
 
 
-async def _probe(url: str, seconds: float, probed: Probed) -> None:
-    """Ask for health and metrics meanwhile, by a process of its own."""
+@contextmanager
+def _ours(directory: Path, given: Mapping[str, str], engine: str, *, log: str) -> Iterator[Server]:
+    port = free_port()
+    environment = {**given, "CETACEAN_HTTP__PORT": str(port), "CETACEAN_ENGINE__NAME": engine}
+    with serving(("cetacean_inference", "serve"), environment, port=port, log=directory / log) as server:
+        yield server
+
+
+async def _probed(server: Server, pictures: Sequence[bytes], *, seconds: float) -> Probed:
+    """Ask for health and metrics, by a process of its own, while the most clients keep the server busy.
+
+    Not while throughput is measured: those who ask share the processors, and nobody asks the plain server.
+    """
+    busy = asyncio.create_task(ask(server.url, pictures, clients=CLIENTS[-1], seconds=seconds, seen=Seen()))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.inference.probes", url, str(seconds), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "benchmarks.inference.probes", server.url, str(seconds), stdout=asyncio.subprocess.PIPE
     )
     printed, _ = await process.communicate()
-    for path, latencies in json.loads(printed).items():
-        probed.setdefault(path.strip("/"), []).extend(latencies)
+    await busy
+    return {path.strip("/"): latencies for path, latencies in json.loads(printed).items()}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import numpy as np
+from benchmarks.inference.servers import Server
 
 
 @dataclass(slots=True)
@@ -53,6 +54,44 @@ async def ask(url: str, pictures: Sequence[bytes], *, clients: int, seconds: flo
         for _ in range(clients):
             group.create_task(one(client))
     seen.seconds += time.perf_counter() - begun
+
+
+class Turns:
+    """Servers that are asked one after the other, round by round: what else the machine does slows all of them.
+
+    Args:
+        servers: two of them.
+        pictures: files that are sent.
+        seconds: of each turn.
+        rounds: turns of each.
+    """
+
+    def __init__(
+        self, servers: tuple[Server, Server], pictures: Sequence[bytes], *, seconds: float, rounds: int
+    ) -> None:
+        self._servers = servers
+        self._pictures = pictures
+        self._seconds = seconds
+        self._rounds = rounds
+
+    async def take(self, clients: int) -> tuple[Seen, Seen]:
+        """What so many clients see of each server."""
+        seen = Seen(), Seen()
+        for _ in range(self._rounds):
+            for server, one in zip(self._servers, seen, strict=True):
+                await ask(server.url, self._pictures, clients=clients, seconds=self._seconds, seen=one)
+        print(f"{clients} clients: {[round(one.throughput, 2) for one in seen]} pictures/s", flush=True)
+        return seen
+
+
+async def median_score(url: str, pictures: Sequence[bytes]) -> float:
+    """A cetacean score that half of the pictures reach."""
+    async with httpx.AsyncClient(timeout=120) as client:
+        scores = []
+        for body, kind in (_form(url, picture) for picture in pictures):
+            answer = await client.post(f"{url}/v1/predict-single", content=body, headers={"Content-Type": kind})
+            scores.append(answer.raise_for_status().json()["cetacean_score"])
+    return float(np.median(scores))
 
 
 def _form(url: str, picture: bytes) -> tuple[bytes, str]:

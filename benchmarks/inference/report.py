@@ -15,6 +15,7 @@ from benchmarks.machine import processor
 from benchmarks.publishing import publish
 
 CLIENTS: Final = (1, 4, 16)
+HALF_REJECTED: Final = f"throughput_img_s_http_{CLIENTS[-1]}_half_rejected"
 PROBES: Final = ("health", "metrics")
 BEGIN, END = "<!-- inference: written by make bench-inference -->", "<!-- inference: end -->"
 
@@ -28,6 +29,8 @@ class Measured:
 
     seen: Mapping[int, Seen]
     """By number of clients."""
+    half_rejected: Seen
+    """By the most clients, where the gate rejects half of the pictures."""
     ready_seconds: float
     rss_mb: float
     peak_mb: float
@@ -39,6 +42,7 @@ class Measured:
             "p50_ms_single": self.seen[1].percentile(50),
             "p95_ms_single": self.seen[1].percentile(95),
             **by_clients,
+            HALF_REJECTED: self.half_rejected.throughput,
             "rss_mb": self.rss_mb,
             "peak_rss_mb": self.peak_mb,
             "ready_seconds": self.ready_seconds,
@@ -52,6 +56,9 @@ def results(*, plain: Measured, ours: Measured, probed: Probed, first: Server, e
         f"throughput_ratio_http_{clients}": round(ours.seen[clients].throughput / plain.seen[clients].throughput, 2)
         for clients in CLIENTS
     }
+    ratios[HALF_REJECTED.replace("img_s", "ratio")] = round(
+        ours.half_rejected.throughput / plain.half_rejected.throughput, 2
+    )
     return {
         "engine": engine,
         "cpu": processor(),
@@ -75,6 +82,7 @@ def table(found: Mapping[str, Any]) -> str:
             f"{clients} client{'s'[: clients - 1]}: pictures/s": f"throughput_img_s_http_{clients}"
             for clients in CLIENTS
         },
+        f"{CLIENTS[-1]} clients, the gate rejects half: pictures/s": HALF_REJECTED,
         "resident memory, MB": "rss_mb",
         "highest resident memory, MB": "peak_rss_mb",
         "time to ready, s": "ready_seconds",
