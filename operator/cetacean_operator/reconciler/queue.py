@@ -119,7 +119,7 @@ class WorkQueue(Generic[K]):
             self._hurried.add(key)
         if key not in self._in_hand:
             self._ready.pop(key, None)
-            self._push(key, announce=not known)
+            self._push(key)
 
     def add_after(self, key: K, delay: float) -> None:
         """Make the key due in `delay` seconds, or earlier where an earlier request stands."""
@@ -207,7 +207,7 @@ class WorkQueue(Generic[K]):
     def _look_again(self) -> None:
         self._lull = None
         if self._available():
-            for _ in range(min(len(self._ready), len(self._waiters))):
+            for _ in range(min(len(self._urgent) + len(self._ready), len(self._waiters))):
                 self._wake()
 
     def _next(self) -> K:
@@ -218,10 +218,10 @@ class WorkQueue(Generic[K]):
         self._in_a_row = 0
         return self._ready.popitem(last=False)[0]
 
-    def _push(self, key: K, *, announce: bool = True) -> None:
+    def _push(self, key: K) -> None:
+        # Also where it was there already: whoever was woken for it then may wait again, because it was held back.
         (self._urgent if key in self._hurried else self._ready)[key] = None
-        if announce:
-            self._wake()
+        self._wake()
 
     def _wake(self) -> None:
         while self._waiters:

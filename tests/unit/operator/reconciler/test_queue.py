@@ -113,6 +113,50 @@ async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> 
     assert await queue.take() == 101
 
 
+async def test_what_is_held_back_and_turns_urgent_finds_a_worker_that_waits(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    await crowd(queue)
+    taking = asyncio.create_task(queue.take())
+    await settle()
+    queue.add(100)
+    await settle()
+    assert not taking.done(), "woken for it, and waits again"
+    queue.add(100, urgent=True)
+    await settle()
+    assert taking.result() == 100
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.05, 0.25, 1.5])), max_size=40))
+def test_idle_workers_leave_nothing_due(steps: list[tuple[int, bool, float]]) -> None:
+    """A key that anybody asked for is handled within seconds where workers wait, whatever came before it."""
+
+    async def run() -> None:
+        clock = VirtualClock()
+        queue: WorkQueue[int] = WorkQueue(clock)
+
+        async def work() -> None:
+            while True:
+                queue.done(await queue.take())
+
+        workers = [asyncio.create_task(work()) for _ in range(3)]
+        for key in range(100, 120):
+            queue.add(key, urgent=True)
+        await settle()
+        for key, urgent, pause in steps:
+            queue.add(key, urgent=urgent)
+            await settle()
+            await clock.pass_(pause)
+        for _ in range(4):  # step by step, as time passes for timers that set the next one
+            await clock.pass_(5.0)
+            await settle()
+        due = len(queue)
+        for worker in workers:
+            worker.cancel()
+        assert due == 0
+
+    asyncio.run(run())
+
+
 async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
     queue.add(0, urgent=True)
