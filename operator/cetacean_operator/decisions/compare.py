@@ -16,6 +16,8 @@ _BINARY = {suffix: Decimal(1024) ** (power + 1) for power, suffix in enumerate((
 _DECIMAL = {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("num", start=-3)}
 _DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", start=1)}
 _QUANTITIES = frozenset({"limits", "requests", "sizeLimit", "tolerance"})
+_LONGEST = 64
+"""Characters of a quantity, and its largest exponent: beyond it arithmetic fails, and no disk is so large."""
 # Empty says something here: which kind of volume it is, or that all are meant.
 _TELLING = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
 # False is written as nothing there, and means the same.
@@ -25,14 +27,15 @@ _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
 
 
 def quantity(value: object) -> Decimal | None:
-    """Return the number that a Kubernetes quantity stands for, None where it is none."""
-    match = _NUMBER.match(str(value))
+    """Return the number that a Kubernetes quantity stands for, None where it is none or beyond all measure."""
+    match = _NUMBER.match(text) if len(text := str(value)) <= _LONGEST else None
     if match is None:
         return None
     number, binary, decimal, exponent = match.groups()
-    if exponent:
-        return Decimal(number) * Decimal(10) ** int(exponent)
-    return Decimal(number) * (_BINARY[binary] if binary else _DECIMAL[decimal] if decimal else 1)
+    if exponent and abs(int(exponent)) > _LONGEST:
+        return None
+    factor = _BINARY[binary] if binary else _DECIMAL[decimal] if decimal else Decimal(10) ** int(exponent or 0)
+    return Decimal(number) * factor
 
 
 def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = False) -> Iterator[str]:

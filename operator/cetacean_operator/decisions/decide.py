@@ -127,7 +127,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
         children=tuple(wanted.values()),
         apply=() if observed.taken else apply,
         differences={"/".join(ref): paths for ref, paths in differing.items() if paths},
-        delete=() if choice.target is None else _doomed(observed, wanted),
+        delete=() if choice.target is None else _doomed(resource, observed, wanted),
         annotations=drift.drift_annotations(verdict.shown),
         events=transitions(told, status),
         requeue_after=min((wait for wait in waits if wait is not None), default=None),
@@ -201,9 +201,18 @@ def _blocked(observed: Observed) -> tuple[str, str] | None:
     return None
 
 
-def _doomed(observed: Observed, wanted: dict[Ref, Object]) -> tuple[Doomed, ...]:
+def _doomed(resource: Resource, observed: Observed, wanted: dict[Ref, Object]) -> tuple[Doomed, ...]:
     return tuple(
         Doomed(kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observed.children.items())
-        if (kind, name) not in wanted and "deletionTimestamp" not in live["metadata"]
+        if (kind, name) not in wanted and "deletionTimestamp" not in live["metadata"] and _made(resource, live)
     )
+
+
+def _made(resource: Resource, live: Object) -> bool:
+    """Whether the operator made an object; labels prove nothing, `kubectl expose` copies them."""
+    owners = live["metadata"].get("ownerReferences", ())
+    owner = next(((ref["kind"], ref["name"]) for ref in owners if ref.get("controller")), None)
+    if owner is None:  # as `kubectl delete --cascade=orphan` leaves them
+        return names.ANNOTATION_APPLIED in (live["metadata"].get("annotations") or {})
+    return owner == (names.KIND, resource.name)

@@ -13,6 +13,8 @@ from cetacean_operator.reconciler.scrape import Scrape, Target
 from cetacean_operator.reconciler.store import Key, Store
 
 _SNAPSHOTS = 32
+_MOST = 2**53
+"""The largest of figures that are told: beyond it floats are no counters any more."""
 
 
 @dataclass(slots=True)
@@ -156,7 +158,10 @@ def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: 
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a figure that a pod tells, None where it is none or none that can be counted."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MOST:
+        return None
+    return float(value)
 
 
 def _fraction(value: object) -> float | None:

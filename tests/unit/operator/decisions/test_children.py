@@ -55,6 +55,21 @@ def test_what_is_no_longer_wanted_is_deleted() -> None:
     assert kinds(made) == {"ConfigMap", "Deployment", "Service"}
 
 
+def test_what_others_made_stays_whatever_its_labels_are() -> None:
+    made = world(replicas=2)
+    service = made.children["Service", made.obj["metadata"]["name"]]
+    exposed = {
+        **service,
+        "metadata": {**service["metadata"], "name": "whales-lb", "ownerReferences": [], "annotations": {}},
+    }
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": True}
+    others = {**service, "metadata": {**service["metadata"], "name": "owned", "ownerReferences": [owner]}}
+    orphan = {**service, "metadata": {**service["metadata"], "name": "orphan", "ownerReferences": []}}
+    for one in (exposed, others, orphan):
+        made.children["Service", one["metadata"]["name"]] = one
+    assert [one.name for one in made.decide().delete] == ["orphan"], "it bears what the operator wrote"
+
+
 def test_all_are_owned_and_labelled() -> None:
     for (kind, name), child in world(replicas=2, networkPolicy={}).children.items():
         (owner,) = child["metadata"]["ownerReferences"]

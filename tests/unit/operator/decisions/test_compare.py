@@ -85,7 +85,7 @@ def test_quantities(text: str | int, number: str) -> None:
     assert quantity(text) == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan"])
+@pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan", "1e1000000", "1e-65", "1" * 5000])
 def test_what_is_no_quantity(text: object) -> None:
     assert quantity(text) is None
 

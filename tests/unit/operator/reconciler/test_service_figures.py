@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -190,3 +191,14 @@ async def test_the_drift_series_follow_too_and_a_silent_pod_is_counted(serving: 
     await serving.reconcile()
     assert (value("podsScraped"), value("podsSilent")) == (0.0, 1.0)
     assert serving.condition("Drifting")["status"] == "True", "it is not over because nobody answers"
+
+
+@pytest.mark.parametrize("told", [math.inf, -math.inf, math.nan, 10**400, 2**54, True, "5", None])
+def test_figures_that_no_pod_can_have_are_none(told: object) -> None:
+    asked = Asked()
+    asked.answer = Scrape(
+        drift_stats={"n": told, "alarms_total": told, "score_mean": told}, metrics={"predictions_total": 1.0}
+    )
+    report = asked.look().drift
+    assert report is not None
+    assert (report.samples, report.mean, report.alarms) == (0, None, 0)
