@@ -106,7 +106,7 @@ class Archive:
                 )
             if info.flag_bits & ENCRYPTED_FLAG:
                 raise Refused(400, f"{name}: expected an archive without a password, got an encrypted entry")
-            if info.compress_type not in METHODS and not info.is_dir():
+            if info.compress_type not in METHODS and not _is_directory(info):
                 raise Refused(400, f"{name}: expected a stored or deflated entry, got method {info.compress_type}")
 
     def _pictures(self, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
@@ -114,7 +114,7 @@ class Archive:
             name = clean_name(_decoded(info))
             path = PurePosixPath(name)
             # macOS puts a ._file beside each file, under the same extension.
-            if info.is_dir() or "__MACOSX" in path.parts or path.name.startswith("._"):
+            if _is_directory(info) or "__MACOSX" in path.parts or path.name.startswith("._"):
                 continue
             # A file that is called a picture and is none is answered as such, not passed over in silence.
             if path.suffix.lower() in EXTENSIONS or begins_as_picture(self._head(info)):
@@ -126,6 +126,10 @@ class Archive:
                 return stream.read(HEAD)
         except Exception:  # noqa: BLE001 - as in read; what cannot be read here is not known to be a picture
             return b""
+
+
+def _is_directory(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith("/")  # ZipInfo.is_dir fails of an empty name in some versions of Python
 
 
 class _DirectoryTooLargeError(Exception):

@@ -52,6 +52,9 @@ class DriftStats:
     """Baseline less mean; negative when the scores have risen."""
     drifting: bool
     adwin: AdwinStats
+    lifetime_n: int
+    """Predictions since the process started."""
+    lifetime_score_mean: float | None
 
 
 class DriftMonitor:
@@ -70,6 +73,7 @@ class DriftMonitor:
         self._monitoring = monitoring
         self._window: deque[tuple[int, int]] = deque()
         self._score_sum = self._score_squares = self._probability_sum = 0
+        self._lifetime_n = self._lifetime_sum = 0
         self._alarms = 0
         self._drifting = False
         self._adwin = ADWIN(delta=settings.adwin_delta)
@@ -94,6 +98,8 @@ class DriftMonitor:
         score, likelihood = round(cetacean_score * UNIT), round(probability * UNIT)
         with self._lock:
             self._window.append((score, likelihood))
+            self._lifetime_n += 1
+            self._lifetime_sum += score
             self._score_sum += score
             self._score_squares += score * score
             self._probability_sum += likelihood
@@ -124,6 +130,8 @@ class DriftMonitor:
                     width=int(self._adwin.width),
                     score_mean=float(self._adwin.estimation) if self._adwin.width else None,
                 ),
+                lifetime_n=self._lifetime_n,
+                lifetime_score_mean=self._lifetime_sum / (self._lifetime_n * UNIT) if self._lifetime_n else None,
             )
 
     def _forget(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
+from contextlib import nullcontext
 from typing import Final
 
 import numpy as np
@@ -16,17 +18,18 @@ logger = logging.getLogger(__name__)
 
 Image.init()
 # Pillow reads more, among it PostScript by way of another program: only what cameras and browsers write is taken.
-# MPO is what many cameras call .jpg.
+# MPO is what many cameras call .jpg. Some hundred bytes of JPEG2000 become gigabytes.
 FORMATS: Final = tuple(
-    name
-    for name in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
-    if name in Image.OPEN
+    name for name in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM") if name in Image.OPEN
 )
 EXTENSIONS: Final = frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
 HEAD: Final = 16
 """Bytes by which Pillow tells formats apart."""
 _TOLD_BY_HEAD: Final = tuple(name for name in FORMATS if name not in ("MPO", "BMP", "PPM"))
 """Two letters are no evidence."""
+LARGE: Final = 16_000_000
+"""Pixels; larger pictures are decoded one at a time, because a decoder takes up to sixteen bytes for each pixel."""
+_one_large = threading.Lock()
 # Pillow's own bound is global and a warning up to twice its size; ours is checked below, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -46,10 +49,14 @@ def decode(data: bytes, settings: ImageSettings) -> Image.Image:
         raise UnusableImage(415, f"expected a picture, got one whose head is damaged: {_said(error)}") from error
     with image:
         _check_dimensions(image.size, settings)
+        large = image.width * image.height > LARGE
         try:
-            image.load()
-            _turn(image)
-            return _to_rgb(image)
+            with _one_large if large else nullcontext():
+                image.load()
+                _turn(image)
+                return _to_rgb(image)
+        except UnusableImage:
+            raise
         except Exception as error:
             raise UnusableImage(
                 415, f"expected a whole {image.format} picture, got a damaged one: {_said(error)}", size=image.size
@@ -99,10 +106,26 @@ def _turn(image: Image.Image) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow would clip 16 bits at 255, which leaves white.
+    # Pillow would clip what is beyond 255, which leaves white; 16 bits it holds in 32 for some formats.
+    if image.mode.startswith("I"):
+        _check_values(image, 0, 2**16 - 1)
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode == "F":
+        _check_values(image, 0, 255)
+        if 0 < np.asarray(image).max() <= 1:
+            raise UnusableImage(415, "expected values of 0 to 255, got fractions of 1", size=image.size)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _check_values(image: Image.Image, lowest: int, highest: int) -> None:
+    values = np.asarray(image)
+    # Not the other way round: NaN must not pass.
+    if not (lowest <= values.min() and values.max() <= highest):
+        raise UnusableImage(
+            415,
+            f"expected values of {lowest} to {highest}, got {values.min():g} to {values.max():g}",
+            size=image.size,
+        )
 
 
 def _said(error: Exception) -> str:

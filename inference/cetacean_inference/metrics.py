@@ -189,6 +189,11 @@ class Metrics:
             yield InfoMetricFamily(f"{PREFIX}model", "The model that serves.", value=labels)
         yield _gauge(f"{PREFIX}drift_samples", "Predictions in the drift window.", drift.n)
         yield _gauge(f"{PREFIX}drift_score_mean", "Mean cetacean score over the drift window.", drift.score_mean)
+        yield _gauge(
+            f"{PREFIX}lifetime_score_mean",
+            "Mean cetacean score of all predictions since the process started.",
+            drift.lifetime_score_mean,
+        )
         yield _gauge(f"{PREFIX}drift_baseline", "Mean cetacean score that is expected.", drift.baseline)
         yield _gauge(f"{PREFIX}drift_active", "1 while the mean is too far below the baseline.", float(drift.drifting))
         yield CounterMetricFamily(

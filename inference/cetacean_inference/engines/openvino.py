@@ -72,7 +72,7 @@ class OpenVinoEngine:
         # OpenVINO would emulate it, at a loss, where the processor has neither AVX512-BF16 nor AMX.
         if self._precision == "bf16" and "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise EngineAbsent("expected a processor that computes in bfloat16, found none")
-        streams = max(1, min(self._threads // SHARING, MOST_STREAMS))
+        streams = min(-(-self._threads // SHARING), MOST_STREAMS)
         shared = {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
         trunk = core.compile_model(
             core.read_model(network.trunk),

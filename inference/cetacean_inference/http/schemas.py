@@ -82,6 +82,8 @@ class DriftReport(Answer):
     drop: float | None = Field(description="Baseline less mean.")
     drifting: bool
     adwin: AdwinReport
+    lifetime_n: int = Field(description="Predictions since the process started.")
+    lifetime_score_mean: float | None = Field(description="Mean score of all of them.")
 
 
 NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weights are not loaded yet."}

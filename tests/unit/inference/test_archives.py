@@ -112,6 +112,12 @@ def test_a_name_that_says_it_is_utf8_and_is_not() -> None:
     assert refused(data).status == 400
 
 
+def test_an_entry_without_a_name_is_skipped() -> None:
+    data = archive([("no name", b"words"), ("a.png", picture())]).replace(b"no name", b"\0\0\0\0\0\0\0")
+    with opened(data) as found:
+        assert ([one.name for one in found.entries], found.skipped) == (["a.png"], 1)
+
+
 @pytest.mark.parametrize("data", [b"", b"no archive at all", b"PK\x03\x04" + b"\0" * 60])
 def test_an_unreadable_archive(data: bytes) -> None:
     refusal = refused(data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from inference_world import picture
 from PIL import Image
 
+from cetacean_inference import images
 from cetacean_inference.images import FORMATS, begins_as_picture, decode
 from cetacean_inference.refusals import UnusableImage
 from cetacean_inference.settings import ImageSettings
@@ -79,6 +82,41 @@ def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     ramp = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
     image = decode(encoded(Image.fromarray(ramp), "PNG"), BOUNDS)
     assert np.asarray(image)[..., 0].flatten().tolist() == (ramp >> 8).flatten().tolist()
+
+
+def test_sixteen_bits_that_are_held_in_more_are_scaled_too() -> None:
+    data = b"P5 2 1 65535\n" + (20_000).to_bytes(2, "big") + (65_535).to_bytes(2, "big")
+    assert np.asarray(decode(data, BOUNDS))[0, :, 0].tolist() == [20_000 >> 8, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.array([[0, 65_536]], np.int32), "expected values of 0 to 65535, got 0 to 65536"),
+        (np.array([[-1, 5]], np.int32), "expected values of 0 to 65535, got -1 to 5"),
+        (np.array([[0.5, 300.0]], np.float32), "expected values of 0 to 255, got 0.5 to 300"),
+        (np.array([[0.3, np.nan]], np.float32), "expected values of 0 to 255, got nan to nan"),
+        (np.array([[0.3, 1.0]], np.float32), "expected values of 0 to 255, got fractions of 1"),
+    ],
+)
+def test_values_that_would_be_clipped_are_refused(values: Any, said: str) -> None:
+    refusal = refused(encoded(Image.fromarray(values), "TIFF"))
+    assert (refusal.status, refusal.detail, refusal.size) == (415, said, (2, 1))
+
+
+def test_few_bytes_that_become_gigabytes_are_not_taken() -> None:
+    assert refused(encoded(noise(), "JPEG2000")).status == 415
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "LARGE", 1000)
+    large, small = encoded(noise(), "PNG"), encoded(noise().resize((10, 10)), "PNG")
+    with ThreadPoolExecutor(1) as pool:
+        with images._one_large:
+            waiting = pool.submit(decode, large, BOUNDS)
+            assert decode(small, BOUNDS).size == (10, 10)
+            assert not waiting.done()
+        assert waiting.result(10).size == (120, 80)
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))])

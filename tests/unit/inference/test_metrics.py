@@ -141,6 +141,7 @@ def test_the_score_is_the_windows_and_not_a_lifetimes(metrics: Metrics, drift: D
         drift.record(score, 0.5)
     found = samples(metrics)
     assert found["cetacean_score_avg"] == found["cetacean_inference_drift_score_mean"] == 0.85
+    assert found["cetacean_inference_lifetime_score_mean"] == 0.475
     assert found["cetacean_inference_drift_samples"] == 2
     assert found["cetacean_inference_drift_baseline"] == 0.9
     assert found["cetacean_inference_drift_alarms_total"] == 1

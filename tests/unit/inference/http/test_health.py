@@ -125,6 +125,7 @@ async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None
         ("drifting", False),
     ]
     assert found["adwin"] == {"changes_total": 0, "width": 0, "score_mean": None}
+    assert (found["lifetime_n"], found["lifetime_score_mean"]) == (0, None)
 
 
 async def test_drift_is_seen_by_the_baseline_of_the_monitoring_file(tmp_path: Path, pipeline: FakePipeline) -> None:
