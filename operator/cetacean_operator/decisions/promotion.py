@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cetacean_operator.api import names
@@ -90,7 +89,7 @@ def choose(
     past = Past(status, served, spec.registry.models)
     candidate = spec.registry.active_model
     current = deployed or past.last()
-    if (standing := _standing(status.rollback, candidate, spec)) and (back := _restored(standing, past)):
+    if (standing := _standing(status.rollback, candidate, spec)) and (back := _restored(standing, past, current)):
         return _kept_back(standing, back, status)
     if current is None:
         return _first(candidate, spec)
@@ -132,7 +131,7 @@ def _stay(*, candidate: Model, current: Model, past: Past, spec: Spec, drift: Dr
     if drift.alarm and spec.drift.on_alarm == "Rollback":
         rollback, refusal = _roll_back(candidate, past, drift, at)
         if rollback:
-            back = _restored(rollback, past)
+            back = _restored(rollback, past, None)
             assert back is not None  # noqa: S101 -- it was taken from the past just now
             gate = ("False", names.ROLLED_BACK, rollback.why)
             return Choice(back, gate, (DRIFT_ROLLBACK, rollback.why), rollback, rolled_back_now=True)
@@ -205,10 +204,17 @@ def _standing(rollback: Rollback | None, candidate: Model, spec: Spec) -> Rollba
     return rollback if rollback.rejected_url == candidate.weights_url else None
 
 
-def _restored(rollback: Rollback, past: Past) -> Model | None:
-    wanted = (rollback.restored.name, rollback.restored.digest)
-    found: Iterable[ServedModel] = (item for item in past.served if (item.entry.name, item.digest) == wanted)
-    return next((past.listed(item) for item in found), None)
+def _restored(rollback: Rollback, past: Past, current: Model | None) -> Model | None:
+    name, digest = rollback.restored.name, rollback.restored.digest
+    for item in past.served:
+        if (item.entry.name, item.digest) == (name, digest):
+            return past.listed(item)
+    # With the status lost, nothing is known to have served until a pod has answered: what was rejected must not come
+    # back meanwhile. The digest may be one that pods found and nobody has written down.
+    for model in (*past.known, current) if current else past.known:
+        if (model.name, model.sha256) == (name, digest):
+            return model
+    return current if current and (current.name, current.sha256) == (name, None) else None
 
 
 def _kept_back(standing: Rollback, back: Model, status: Status) -> Choice:

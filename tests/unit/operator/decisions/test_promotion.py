@@ -499,6 +499,44 @@ def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
     assert world.is_("RegistryDiverged")[0] == "True"
 
 
+@pytest.mark.parametrize("digit", ["a", None], ids=["verified", "without a digest"])
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "forgotten by the registry"])
+def test_nor_while_no_pod_has_been_asked_yet(digit: str | None, listed: bool) -> None:
+    """Who served before is not known then: only the Deployment tells."""
+    first, second = entry("first", digit), entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
+    world = World(manifest(first, second, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.drift(0.7)
+    world.settle()
+    if not listed:
+        world.models(second)
+    del world.obj["status"]
+    for pod in world.pods:
+        pod.asked = False
+    assert world.observed().unasked
+    world.settle()
+    assert (world.deployed, world.started) == ("first", ["first", "second", "first"])
+    assert world.is_("RegistryDiverged") == ("True", "RolledBack")
+    for pod in world.pods:
+        pod.asked = True
+    world.settle()
+    assert (world.deployed, world.started) == ("first", ["first", "second", "first"])
+    assert world.status.rollback is not None
+
+
+def test_nor_where_the_restored_weights_have_moved_meanwhile() -> None:
+    world = drifting(mean=0.7)
+    world.models(entry("first", weightsUrl="https://example.org/moved.ckpt"), entry("second", "b"))
+    world.settle()
+    del world.obj["status"]
+    for pod in world.pods:
+        pod.asked = False
+    world.settle()
+    assert world.deployed == "first"
+
+
 def test_a_rollback_that_a_person_has_ended_is_forgotten_on_the_deployment_as_well() -> None:
     world = drifting(mean=0.7)
     world.edit(drift={"onAlarm": "Alert"})
