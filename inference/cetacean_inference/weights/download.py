@@ -128,7 +128,7 @@ class Download:
                     logger.info("%s: resumed at %.1f MiB", self._name, offset / MIB)
                 else:
                     self._check(response)
-                    self._keep_validator(response)
+                    self.drop()
                     offset, digest = 0, hashlib.sha256()
                 self._write(response, offset, digest)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
@@ -159,9 +159,11 @@ class Download:
         announced = response.headers.get("Content-Length", "")
         total = offset + int(announced) if announced.isdecimal() else None
         self._bound(total or 0)
-        self._reserve((total or offset) - offset)
         progress = _Progress(self._name, offset, total, every_seconds=self._settings.progress_interval_seconds)
         try:
+            self._reserve((total or offset) - offset)
+            if not offset:
+                self._keep_validator(response)  # after the reservation: a full volume takes not even notes
             with self._partial.open("ab" if offset else "wb") as stream:
                 for chunk in response.iter_raw():  # as they come: gathered chunks would be lost with the connection
                     offset += len(chunk)
@@ -216,7 +218,6 @@ class Download:
         # If-Range compares strongly: a weak ETag never matches.
         etag = response.headers.get("ETag", "")
         validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
-        self.drop()
         if validator:
             self._notes.write_text(json.dumps({"url": self._name, "validator": validator}), encoding="utf-8")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable
@@ -187,6 +189,36 @@ def test_no_room_is_told_before_a_byte_is_written(server: FileServer, options: F
     with pytest.raises(CacheFull, match="needs 300000"):
         Download(name=url, url=url, partial=partial, settings=options, headers={}, reserve=full).run()
     assert not partial.exists()
+
+
+def test_a_full_volume_takes_nothing_before_room_is_made(
+    server: FileServer, options: FetchSettings, partial: Path, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room: list[int] = []
+    plainly = Path.write_text
+
+    def writes(path: Path, text: str, *, encoding: str) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return plainly(path, text, encoding=encoding)
+
+    monkeypatch.setattr(Path, "write_text", writes)
+    url = f"{server.url}/a.ckpt"
+    download = Download(name=url, url=url, partial=partial, settings=options, headers={}, reserve=room.append)
+    assert download.run().sha256 == digest
+    assert room == [300_000]
+
+
+def test_notes_that_cannot_be_written_end_in_one_line(
+    download: Make, server: FileServer, partial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CacheFull, match=r"a\.ckpt: cannot write .*a\.part: No space left on device"):
+        download().run()
+    assert server.requests["a.ckpt"] == 1
 
 
 def test_what_is_still_current_is_not_sent_again(download: Make) -> None:
