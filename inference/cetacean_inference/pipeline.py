@@ -25,7 +25,7 @@ from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Candidate, Scores, ServedIdentity
-from cetacean_inference.weights.cache import Blob
+from cetacean_inference.weights.cache import Blob, WeightsCache
 from cetacean_inference.weights.fetch import Files, locate_all, open_cache
 from cetacean_inference.weights.verified import Verified
 
@@ -52,16 +52,24 @@ class NetworksPipeline:
         engine: computes them.
         individuals: id and species of each row of the identification.
         held: what keeps the weights in the cache from being evicted.
+        cache: where they were loaded from.
     """
 
     def __init__(
-        self, *, identity: ServedIdentity, engine: Chosen, individuals: Sequence[tuple[str, str]], held: ExitStack
+        self,
+        *,
+        identity: ServedIdentity,
+        engine: Chosen,
+        individuals: Sequence[tuple[str, str]],
+        held: ExitStack,
+        cache: WeightsCache,
     ) -> None:
         self.identity: Final = identity
         self._gate = engine.gate
         self._identification = engine.identification
         self._individuals = individuals
         self._held = held
+        self._cache = cache
         self.lanes: Final = LANES if engine.by_many_threads else 1
 
     def prepare(self, image: Image.Image) -> Prepared:
@@ -76,6 +84,10 @@ class NetworksPipeline:
         passed = [one.identification for one, score in zip(batch, scores, strict=True) if accepts(score, threshold)]
         rankings = iter([self._rank(row) for row in self._identification.run(np.stack(passed))] if passed else ())
         return [Scores(score, next(rankings) if accepts(score, threshold) else ()) for score in scores]
+
+    def touch(self) -> None:
+        """Note that what it computes with is in use, so that no other pod evicts it while its container restarts."""
+        self._cache.touch()
 
     def close(self) -> None:
         """Let go of the weights in the cache."""
@@ -124,6 +136,7 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
             engine=engine,
             individuals=individuals,
             held=held.pop_all(),
+            cache=cache,
         )
     release_memory()
     _warm_up(pipeline, files.checkpoint.url, files.gate_weights.url)

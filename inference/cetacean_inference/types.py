@@ -87,3 +87,7 @@ class Pipeline(Protocol, Generic[PreparedT]):
             threshold: smallest cetacean score, 0..1, of what is identified; 0.0 identifies every picture.
         """
         ...
+
+    def touch(self) -> None:
+        """Note that what it computes with is in use, so that no other pod evicts it."""
+        ...

@@ -73,6 +73,7 @@ class FakePipeline:
         )
         self.batches: list[int] = []
         self.thresholds: set[float] = set()
+        self.touches = 0
         self.threads: set[str] = set()
         self.started = threading.Event()
         self.go_on = threading.Event()
@@ -99,6 +100,9 @@ class FakePipeline:
         self.batches.append(len(batch))
         found = [self.scores(red / 255, green / 255) for red, green, _ in batch]
         return [one if one.cetacean_score >= threshold else Scores(one.cetacean_score, ()) for one in found]
+
+    def touch(self) -> None:
+        self.touches += 1
 
     @staticmethod
     def scores(score: float, probability: float) -> Scores:

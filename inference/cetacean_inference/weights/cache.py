@@ -1,6 +1,7 @@
 """A content-addressed cache of weights on a volume that several pods may share.
 
     blobs/sha256/<digest>     complete, verified files; never written again, so they can be read without a lock
+                              (writable all the same: NFS evicts, that is locks, only what can be opened for writing)
     refs/<sha256 of URL>.json what a URL gave last: its digest and the validators of a conditional request
     incomplete/<key>.part     a download that is under way or was interrupted
     locks/<key>.lock          held while a file is fetched, so that of several pods one downloads
@@ -8,14 +9,14 @@
                               with a `record.json` (converted networks)
 
 A process that serves from a blob, or from a directory of what was derived, holds a shared flock on it; eviction takes
-only what it can lock exclusively and what nobody used for a while (between an init container's fetch and the start of
-the server nobody holds the lock). All that takes room counts against the limit, what was left half done, too.
+only what it can lock exclusively and what nobody used for a while. Nobody holds the lock between an init container's
+fetch and the start of the server, nor while a server that ended waits for its restart: only the time counts then, and
+so who serves renews it. All that takes room counts against the limit, what was left half done, too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -31,10 +32,13 @@ from typing import IO, Final
 from filelock import FileLock, Timeout
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
+from cetacean_inference.weights.eviction import Entry, evict
 
 CHUNK: Final = 2**20
 RECORD_FILE: Final = "record.json"
 """In each directory of what was derived: what it was made from, and whole once it is there."""
+BESIDE: Final = 2**16
+"""Bytes that a volume needs beside a file's own: for notes on its download, its ref, and blocks that are not full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,6 @@ class Blob:
     url: str
     sha256: str
     path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What may be evicted, and the file whose lock says that it is in use."""
-
-    path: Path
-    lock: Path
-    size: int
-    used_at: float
-    abandoned: bool = False
-    """Whether it is half done: the lock is then that of whoever works on it, and stays."""
 
 
 def digest_of(stream: IO[bytes]) -> str:
@@ -90,6 +82,7 @@ class WeightsCache:
         self._limit = limit_bytes
         self._keep_seconds = keep_seconds
         self._mine: set[str] = set()
+        self._held_open: list[IO[bytes]] = []
         self._blobs = root / "blobs" / "sha256"
         self._refs = root / "refs"
         self._incomplete = root / "incomplete"
@@ -147,7 +140,7 @@ class WeightsCache:
     def adopt(self, partial: Path, sha256: str) -> Path:
         """Rename a complete, verified file to its name by content."""
         target = self._blobs / sha256
-        partial.chmod(0o444)
+        partial.chmod(0o644)
         partial.replace(target)
         return self.use(sha256)
 
@@ -193,10 +186,10 @@ class WeightsCache:
         Raises:
             CacheFull: when they do not fit even then.
         """
-        entries = sorted(self._evictable(), key=lambda entry: entry.used_at)
+        entries = sorted(filter(None, self._entries()), key=lambda entry: entry.used_at)
         used = sum(entry.size for entry in entries)
         for entry in entries:
-            if used + needed <= self._limit and self._free() >= needed:
+            if used + needed <= self._limit and self._free() >= needed + BESIDE:
                 return
             if self._evict(entry):
                 used -= entry.size
@@ -205,8 +198,8 @@ class WeightsCache:
                 f"{what}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
                 f"got {used} bytes of files that are in use"
             )
-        if (free := self._free()) < needed:
-            raise CacheFull(f"{what}: needs {needed} bytes, got {free} bytes free in {self.root}")
+        if (free := self._free()) < needed + BESIDE:
+            raise CacheFull(f"{what}: needs {needed + BESIDE} bytes, got {free} bytes free in {self.root}")
 
     def hold(self, sha256: str) -> IO[bytes]:
         """Open a blob and keep it from being evicted for as long as the returned file is open.
@@ -215,8 +208,31 @@ class WeightsCache:
             FileNotFoundError: when it is not there.
         """
         stream = self._held(self._blobs / sha256)
-        self.use(sha256)
+        self._mine.add(sha256)
         return stream
+
+    def keeps(self, stream: IO[bytes], sha256: str) -> bool:
+        """Whether the blob that is held is there under its name still; from then on no other pod evicts it."""
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False  # it was being evicted when it was opened, and is so still
+        except OSError:
+            pass  # no locks here
+        try:
+            return os.path.samestat(os.fstat(stream.fileno()), (self._blobs / sha256).stat())
+        except OSError:
+            return False
+
+    def touch(self) -> None:
+        """Renew the times of all that is held, so that it stays should its holder die and take a while to come back."""
+        for stream in tuple(self._held_open):
+            if stream.closed:
+                self._held_open.remove(stream)
+                continue
+            # A read-only mount keeps no times, and another thread may close it just now (ValueError).
+            with contextlib.suppress(OSError, ValueError):
+                os.utime(stream.fileno())
 
     def _held(self, path: Path) -> IO[bytes]:
         stream = path.open("rb")
@@ -224,37 +240,25 @@ class WeightsCache:
         with contextlib.suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         with contextlib.suppress(OSError):
-            os.utime(path)
+            os.utime(stream.fileno())
+        self._held_open.append(stream)
         return stream
 
-    def _evictable(self) -> Iterator[_Entry]:
-        for path, lock, dated, abandoned in self._kept():
-            with contextlib.suppress(FileNotFoundError):  # another pod has just taken or finished it
-                yield _Entry(path, lock, _size(path), dated.stat().st_mtime, abandoned)
-
-    def _kept(self) -> Iterator[tuple[Path, Path, Path, bool]]:
-        """All that takes room: its path, its lock, what tells its age, and whether it is half done."""
+    def _entries(self) -> Iterator[Entry | None]:
+        """All that takes room."""
         for path in self._blobs.iterdir():
-            yield path, path, path, False
+            yield Entry.of(path, lock=path, dated=path)
         for path in self.derived.iterdir():
             record = path / RECORD_FILE if path.is_dir() else path
-            yield path, record, record, False
+            yield Entry.of(path, lock=record, dated=record)
         for path in self._incomplete.iterdir():
             key = _name(path.name) if path.is_dir() else path.stem
-            yield path, self._locks / f"{key}.lock", path, True
+            yield Entry.of(path, lock=self._locks / f"{key}.lock", dated=path, abandoned=True)
 
-    def _evict(self, entry: _Entry) -> bool:
+    def _evict(self, entry: Entry) -> bool:
         if entry.path.name in self._mine or time.time() - entry.used_at < self._keep_seconds:
             return False
-        try:
-            with entry.lock.open("ab" if entry.abandoned else "rb") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not entry.abandoned:
-                    entry.lock.unlink()
-                _remove(entry.path)
-        except OSError as error:
-            return error.errno == errno.ENOENT  # another pod evicted it; anything else: held, or no locks here
-        return True
+        return evict(entry)
 
     def _free(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -271,18 +275,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = Path(stream.name)
     temporary.chmod(0o644)
     temporary.replace(path)
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of a directory's files."""
-    return sum(inner.stat().st_size for inner in path.iterdir()) if path.is_dir() else path.stat().st_size
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _name(key: str) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from huggingface_hub import get_token
 
-from cetacean_inference.errors import (
-    DigestMismatch,
-    GateUnavailable,
-    WeightsNotFound,
-    WeightsUnreachable,
-)
+from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.weights.cache import Blob, Ref, WeightsCache, digest_of
 from cetacean_inference.weights.download import Download, NotModified
@@ -105,14 +101,24 @@ def fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchS
 
     Without a digest the server is asked whether what the cache holds is still current; what it cannot be asked about is
     used as it is.
+
+    Raises:
+        errors.CannotGoOn: with the reason.
     """
+    try:
+        return _fetch(url, sha256=sha256, cache=cache, settings=settings)
+    except OSError as error:
+        raise CacheFull(f"{url}: cannot write in {cache.root}: {error.strerror or error}") from error
+
+
+def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings) -> Blob:
     key = sha256 or url
-    with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds):
-        if sha256 and (blob := _whole(url, sha256, cache)):
+    with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds), ExitStack() as held:
+        if sha256 and (blob := _whole(url, sha256, cache, held)):
             cache.remember(Ref(url, sha256))
             return blob
         ref = None if sha256 else cache.ref(url)
-        if ref and not _whole(url, ref.sha256, cache):
+        if ref and not _whole(url, ref.sha256, cache, held):
             ref = None
         try:
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
@@ -173,15 +179,21 @@ def _download(
     return Blob(url, done.sha256, path)
 
 
-def _whole(url: str, sha256: str, cache: WeightsCache) -> Blob | None:
-    """The cached blob if its bytes are still what its name says; a damaged one is removed."""
-    if (path := cache.find(sha256)) is None:
+def _whole(url: str, sha256: str, cache: WeightsCache, held: ExitStack) -> Blob | None:
+    """The cached blob if its bytes are still what its name says; a damaged one is removed.
+
+    It is not evicted as long as `held` lasts, nor for a while after.
+    """
+    try:
+        stream = held.enter_context(cache.hold(sha256))
+    except FileNotFoundError:
         return None
-    with path.open("rb") as stream:
-        found = digest_of(stream)
-    if found != sha256:
+    if (found := digest_of(stream)) != sha256:
         logger.warning("%s: the cached file is damaged (sha256:%s), fetching it again", url, found)
         cache.discard(sha256)
+        return None
+    if not cache.keeps(stream, sha256):
+        logger.warning("%s: evicted while it was verified (sha256:%s), fetching it again", url, sha256)
         return None
     logger.info("%s: in the cache, sha256:%s", url, sha256)
     return Blob(url, sha256, cache.use(sha256))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -10,39 +9,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from weights_cache import adopt, blobs, derive, opened
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
 from cetacean_inference.weights.cache import RECORD_FILE, Ref, WeightsCache, write_atomically
 
 
-def opened(root: Path, *, limit: int = 1000, keep_seconds: float = 0.0) -> WeightsCache:
-    cache = WeightsCache(root, limit_bytes=limit, keep_seconds=keep_seconds)
-    cache.prepare()
-    return cache
-
-
-def adopt(cache: WeightsCache, content: bytes, *, age: float = 1000.0) -> str:
-    """A blob that was last used `age` seconds ago."""
-    digest = hashlib.sha256(content).hexdigest()
-    partial = cache.partial(digest)
-    partial.write_bytes(content)
-    path = cache.adopt(partial, digest)
-    when = path.stat().st_mtime - age
-    os.utime(path, (when, when))
-    return digest
-
-
-def blobs(root: Path) -> set[str]:
-    return {path.name for path in (root / "blobs" / "sha256").iterdir()}
-
-
-def test_a_blob_stands_under_its_digest_and_is_not_written_again(tmp_path: Path) -> None:
+def test_a_blob_stands_under_its_digest(tmp_path: Path) -> None:
     cache = opened(tmp_path)
     digest = adopt(cache, b"weights")
     path = cache.find(digest)
     assert path is not None
     assert path.read_bytes() == b"weights"
-    assert path.stat().st_mode & 0o222 == 0
+    assert path.stat().st_mode & 0o777 == 0o644
     assert cache.find("ab" * 32) is None
 
 
@@ -104,17 +83,6 @@ def test_what_another_process_serves_from_stays(tmp_path: Path) -> None:
     assert blobs(tmp_path) == {digest}
     opened(tmp_path).make_room(900, what="new")
     assert blobs(tmp_path) == set()
-
-
-def derive(cache: WeightsCache, name: str, *, age: float = 1000.0) -> Path:
-    """A derived directory of 300 bytes that was last used `age` seconds ago."""
-    with cache.staged(name) as staging:
-        (staging / "big").write_bytes(b"x" * 298)
-        (staging / RECORD_FILE).write_bytes(b"{}")
-    record = cache.derived / name / RECORD_FILE
-    when = record.stat().st_mtime - age
-    os.utime(record, (when, when))
-    return record.parent
 
 
 def test_what_was_derived_goes_like_the_rest(tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import IO
 
 import open_clip
 import pytest
 from file_server import FileServer
 
-from cetacean_inference.errors import DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
+from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings, GateSettings
 from cetacean_inference.weights import fetch as fetching
-from cetacean_inference.weights.cache import WeightsCache
+from cetacean_inference.weights.cache import WeightsCache, digest_of
 from cetacean_inference.weights.fetch import fetch, gate_url
 from cetacean_inference.weights.urls import resolve, sibling
 
@@ -66,7 +71,6 @@ def test_a_damaged_blob_is_fetched_again(
     cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str, server: FileServer
 ) -> None:
     blob = fetch(url, sha256=digest, cache=cache, settings=options)
-    blob.path.chmod(0o644)
     blob.path.write_bytes(b"damaged")
     assert fetch(url, sha256=digest, cache=cache, settings=options).path.read_bytes() == content
     assert server.requests["a.ckpt"] == 2
@@ -200,3 +204,117 @@ def test_a_token_is_the_hubs_and_nobody_elses(
     settings = options.model_copy(update={"hf_endpoint": server.url})
     fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
     assert server.headers[1]["Authorization"] == "Bearer hf_secret"
+
+
+# --- beside other pods -----------------------------------------------------------------------------------------------
+
+
+def while_hashed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Have something happen while what is in the cache is verified."""
+
+    def slow(stream: IO[bytes]) -> str:
+        found = digest_of(stream)
+        happens()
+        return found
+
+    monkeypatch.setattr(fetching, "digest_of", slow)
+
+
+def test_what_is_being_verified_is_not_evicted(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    content: bytes,
+    digest: str,
+    server: FileServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    os.utime(fetch(url, sha256=digest, cache=cache, settings=options).path, (0, 0))
+    first, other = (WeightsCache(cache.root, limit_bytes=500_000, keep_seconds=0) for _ in range(2))
+
+    def needs_room() -> None:
+        with pytest.raises(CacheFull):
+            other.make_room(300_000, what="another model")
+
+    while_hashed(monkeypatch, needs_room)
+    assert fetch(url, sha256=digest, cache=first, settings=options).path.read_bytes() == content
+    assert server.requests["a.ckpt"] == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_evicted_while_it_was_verified_is_fetched_again(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    content: bytes,
+    digest: str,
+    server: FileServer,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    known: bool,
+) -> None:
+    sha256 = digest if known else None
+    fetch(url, sha256=sha256, cache=cache, settings=options)
+    while_hashed(monkeypatch, lambda: cache.discard(digest))  # as on a volume without locks
+    assert fetch(url, sha256=sha256, cache=cache, settings=options).path.read_bytes() == content
+    assert server.requests["a.ckpt"] == 2
+    assert "If-None-Match" not in server.headers[1]
+
+
+def test_what_is_being_evicted_when_it_is_verified_is_fetched_again(
+    cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str, server: FileServer
+) -> None:
+    path = fetch(url, sha256=digest, cache=cache, settings=options).path
+    with path.open("r+b") as evicted:
+        fcntl.flock(evicted, fcntl.LOCK_EX)
+        assert fetch(url, sha256=digest, cache=cache, settings=options).path.read_bytes() == content
+    assert server.requests["a.ckpt"] == 2
+
+
+def test_on_a_volume_without_locks_what_is_there_is_used(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    digest: str,
+    server: FileServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetch(url, sha256=digest, cache=cache, settings=options)
+
+    def no_locks(_: object, operation: int) -> None:
+        if operation & fcntl.LOCK_SH:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    fetch(url, sha256=digest, cache=cache, settings=options)
+    assert server.requests["a.ckpt"] == 1
+
+
+# --- volumes that fail -----------------------------------------------------------------------------------------------
+
+
+def fails(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("step", ["remember", "adopt", "use", "lock"])
+def test_a_volume_that_fails_ends_in_one_line(
+    cache: WeightsCache, options: FetchSettings, url: str, digest: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(cache, step, fails)
+    with pytest.raises(CacheFull) as caught:
+        fetch(url, sha256=digest, cache=cache, settings=options)
+    assert caught.value.line == f"CacheFull: {url}: cannot write in {cache.root}: No space left on device"
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_who_waits_too_long_for_another_is_not_told_of_a_full_volume(
+    cache: WeightsCache, options: FetchSettings, url: str, digest: str
+) -> None:
+    impatient = options.model_copy(update={"lock_timeout_seconds": 0.01})
+    other = WeightsCache(cache.root, limit_bytes=1, keep_seconds=0)
+    with (
+        other.lock(digest, timeout_seconds=1),
+        pytest.raises(WeightsUnreachable, match="another process fetched it"),
+    ):
+        fetch(url, sha256=digest, cache=cache, settings=impatient)
