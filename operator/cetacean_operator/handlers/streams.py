@@ -96,7 +96,7 @@ class Streams:
             metrics: for the counters.
             silence: seconds after which a watch that carries nothing is begun anew.
             on_event: takes in an event; raises nothing.
-            on_gap: hears what has been listed anew: kopf does not notice what was deleted before that.
+            on_gap: hears what has been listed: kopf does not notice what was deleted before that.
             clock: monotonic seconds.
             sleep: waits for so many seconds.
         """
@@ -104,7 +104,6 @@ class Streams:
         self._on_event, self._on_gap = on_event, on_gap
         self._clock, self._sleep = clock, sleep
         self._failures: dict[str, int] = {}
-        self._listed: set[str] = set()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -137,9 +136,9 @@ class Streams:
             if verb == "watch":
                 whole = _Content(response.content, lambda chunks: self._followed(path, watched[0], chunks))
                 response.content = cast(aiohttp.StreamReader, whole)
-            elif path in self._listed:
+            elif "continue" not in request.url.query:
+                # The first time as well: the operator has listed before kopf. Further pages are as old as the first.
                 self._on_gap(*watched)
-            self._listed.add(path)
         return response
 
     async def _counted(

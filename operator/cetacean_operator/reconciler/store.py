@@ -3,10 +3,15 @@
 A write's answer counts at once, so the next reconcile does not decide on what it has itself replaced. Of two
 versions of an object the one with the higher resourceVersion stays; Kubernetes guarantees since 1.35 that they can
 be compared as numbers. Objects are kept as compressed JSON: an idle resource costs about two kilobytes.
+
+What was deleted is remembered for some minutes: a listing's or a write's answer that was under way may still hold it.
+Its version decides, not its uid alone: a watch with a selector calls it a deletion too where an object has only lost
+its label, and that object may come back.
 """
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +21,10 @@ from pydantic_core import from_json, to_json
 from cetacean_operator.reconciler.kube import Object
 
 Key = tuple[str, str]  # namespace and name of a CetaceanModel
+_REMEMBERED_FOR = 300.0
+"""Seconds; no answer is under way for longer."""
+_REMEMBERED = 20_000
+"""Deletions, of some 300 bytes each; the oldest is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,14 @@ class Entry:
 class Store:
     """Objects by (kind, namespace, name), and by the resource they belong to."""
 
-    def __init__(self, owner_of: Callable[[Object], str | None]) -> None:
-        """Take the function that names the CetaceanModel a child belongs to, None for a stranger."""
-        self._owner_of = owner_of
+    def __init__(
+        self, owner_of: Callable[[Object], str | None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the function that names the CetaceanModel a child belongs to, None for a stranger, and a clock."""
+        self._owner_of, self._clock = owner_of, clock
         self._entries: dict[tuple[str, str, str], Entry] = {}
         self._children: dict[Key, set[tuple[str, str, str]]] = {}
+        self._deleted: dict[str, tuple[int, float]] = {}  # by uid: up to which version, and when; the latest last
 
     def put(self, obj: Object) -> Key | None:
         """Take in an object; return the resource concerned where that was news."""
@@ -49,6 +61,8 @@ class Store:
         version = int(meta.get("resourceVersion") or 0)
         before = self._entries.get(ref)
         if before is not None and version <= before.version:
+            return None
+        if (deleted := self._deleted.get(meta["uid"])) is not None and version <= deleted[0]:
             return None
         owner = self._owner_of(obj)
         key = (meta["namespace"], owner) if owner is not None else None
@@ -69,7 +83,16 @@ class Store:
             return None
         del self._entries[ref]
         self._unlink(ref, entry.owner)
+        self.bury(uid, entry.version)
         return entry.owner
+
+    def bury(self, uid: str, version: int) -> None:
+        """Take in no state of an object any more that is as old as its deletion, wherever it comes from."""
+        now = self._clock()
+        known, _ = self._deleted.pop(uid, (0, now))
+        self._deleted[uid] = (max(version, known), now)
+        while len(self._deleted) > _REMEMBERED or now - next(iter(self._deleted.values()))[1] > _REMEMBERED_FOR:
+            del self._deleted[next(iter(self._deleted))]
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return one object."""

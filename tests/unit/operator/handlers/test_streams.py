@@ -267,12 +267,13 @@ async def test_a_past_that_is_gone_is_not_asked_for_again(api: Api) -> None:
         await api.ask(WATCH, 410, 410)
 
 
-async def test_what_was_deleted_before_a_second_listing_is_looked_for(api: Api) -> None:
-    await api.ask(LIST)
-    await api.ask(WATCH)
-    assert api.gaps == []
-    await api.ask(LIST)
-    assert api.gaps == [(PODS, None)]
+@pytest.mark.parametrize("listings", [1, 2])
+async def test_what_was_deleted_before_a_listing_is_looked_for(api: Api, listings: int) -> None:
+    for _ in range(listings):
+        await api.ask(LIST)
+        await api.ask(LIST + "?continue=page-2")
+        await api.ask(WATCH)
+    assert api.gaps == [(PODS, None)] * listings
 
 
 async def test_requests_are_counted_by_verb_and_code(api: Api) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import VirtualClock
 
+from cetacean_operator.reconciler import store as module
 from cetacean_operator.reconciler.reconciler import owner_of
 from cetacean_operator.reconciler.store import Store
 
@@ -77,6 +79,53 @@ def test_removal_is_of_the_very_object(store: Store) -> None:
     assert store.remove("Pod", "sea", "x", "u") is None
     assert len(store) == 0
     assert list(store.belonging(KEY)) == []
+
+
+def test_what_was_deleted_is_not_brought_back_by_an_answer_under_way(store: Store) -> None:
+    store.put(child(5))
+    store.remove("Pod", "sea", "x", "u")
+    assert store.put(child(5)) is None
+    assert store.put(child(4)) is None
+    assert len(store) == 0
+
+
+def test_nor_is_what_was_deleted_before_it_was_seen(store: Store) -> None:
+    store.bury("u", 7)
+    assert store.put(child(6)) is None
+    store.put(child(1, name="y", uid="v"))
+    store.bury("v", 7)
+    store.remove("Pod", "sea", "y", "v")
+    assert store.put(child(6, name="y", uid="v")) is None, (
+        "the deletion's version counts, not the last one that was seen"
+    )
+
+
+def test_what_only_lost_its_label_may_come_back(store: Store) -> None:
+    """A watch with a selector calls that a deletion."""
+    store.put(child(1))
+    store.bury("u", 2)
+    store.remove("Pod", "sea", "x", "u")
+    assert store.put(child(3)) == KEY
+
+
+def test_what_is_made_anew_under_the_same_name_is_another_object(store: Store) -> None:
+    store.put(child(1))
+    store.bury("u", 2)
+    store.remove("Pod", "sea", "x", "u")
+    assert store.put(child(3, uid="another")) == KEY
+    assert store.put(child(1)) is None
+
+
+def test_deletions_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    clock = VirtualClock()
+    store = Store(owner_of, clock=clock.time)
+    for uid in ("a", "b", "a", "c"):
+        store.bury(uid, 9)
+    assert [store.put(child(1, name=uid, uid=uid)) for uid in "abc"] == [None, KEY, None], "the oldest goes first"
+    clock.advance(301)
+    store.bury("d", 9)
+    assert [store.put(child(1, name=uid, uid=uid)) for uid in "acd"] == [KEY, KEY, None]
 
 
 def test_children_are_found_by_their_resource(store: Store) -> None:

@@ -287,6 +287,22 @@ async def test_what_is_written_during_a_listing_is_not_taken_for_gone() -> None:
     assert listing.store.get("Service", "sea", "x") is not None
 
 
+async def test_what_is_deleted_during_a_listing_stays_deleted() -> None:
+    listing = Listing()
+    known, unknown = listing.child("known"), listing.child("unknown")
+    listing.store.put(known)
+
+    def deleted(verb: str, resource: Any, _name: str) -> None:
+        if verb == "list" and resource.kind == "Service":  # the answer is older, and holds both
+            listing.store.bury(unknown["metadata"]["uid"], 99999)
+            listing.store.remove("Service", "sea", "known", known["metadata"]["uid"])
+
+    listing.api.refuse = deleted
+    await listing.resync.once()
+    assert listing.store.keys("Service") == []
+    assert listing.repairs("services") is None
+
+
 def test_nobody_lists_in_step() -> None:
     intervals = [jittered(600.0) for _ in range(1000)]
     assert all(480.0 <= interval <= 720.0 for interval in intervals)
