@@ -73,6 +73,9 @@ class Metrics:
         self.queue_depth: Final = Gauge(
             f"{PREFIX}queue_depth", "Pictures admitted and not yet answered.", registry=self.registry
         )
+        self.upload_bytes: Final = Gauge(
+            f"{PREFIX}upload_bytes", "Bytes of the bodies that are here or on their way.", registry=self.registry
+        )
         self._duration = Histogram(
             f"{PREFIX}request_duration_seconds",
             "Time to answer a request for predictions.",

@@ -20,8 +20,12 @@ class Refused(Exception):  # noqa: N818 - an answer to a client, not an error of
 
 
 class UnusableImage(Refused):
-    """A picture that cannot be read or is not taken; `size` is its width and height as far as they are known."""
+    """A picture that cannot be read or is not taken; `size` is its width and height as far as they are known.
+
+    Whoever knows the file's bytes adds their `sha256`.
+    """
 
     def __init__(self, status: int, detail: str, *, size: tuple[int, int] = (0, 0)) -> None:
         super().__init__(status, detail)
         self.size = size
+        self.sha256: str | None = None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from cetacean_inference.decision import Detection, decide
+from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
 from cetacean_inference.images import decode
 from cetacean_inference.refusals import UnusableImage
 from cetacean_inference.settings import Settings
@@ -42,8 +42,8 @@ def replay(
         0, 1 when the two differ, 2 when a file cannot be used.
     """
     try:
-        image = decode(picture.read_bytes(), settings.images)
         expected = Detection.model_validate_json(recorded.read_bytes()) if recorded else None
+        detection = _detect(settings, pipeline, picture, as_entry=expected is not None and _is_corrupted(expected))
     except UnusableImage as error:
         return _unusable(f"{picture}: {error}")
     except ValidationError as error:
@@ -52,14 +52,6 @@ def replay(
         return _unusable(f"{recorded}: expected the JSON of one Detection, got: {where}: {first['msg']}")
     except OSError as error:
         return _unusable(f"{error.filename}: {error.strerror}")
-    (scores,) = pipeline.predict([pipeline.prepare(image)], threshold=settings.gate.threshold)
-    detection = decide(
-        scores,
-        threshold=settings.gate.threshold,
-        image_ind=picture.name,
-        size=image.size,
-        model_version=pipeline.identity.version,
-    )
     print(detection.model_dump_json(indent=2))
     if expected is None:
         return SAME
@@ -69,6 +61,25 @@ def replay(
     for line in differences:
         print(line, file=sys.stderr)
     return DIFFERS if differences else SAME
+
+
+def _detect(settings: Settings, pipeline: Pipeline[Any], picture: Path, *, as_entry: bool) -> Detection:
+    """The answer for a picture; as an archive's entry even one that cannot be read has one."""
+    version = pipeline.identity.version
+    try:
+        image = decode(picture.read_bytes(), settings.images)
+    except UnusableImage as refusal:
+        if not as_entry:
+            raise
+        return corrupted(image_ind=picture.name, size=refusal.size, model_version=version)
+    (scores,) = pipeline.predict([pipeline.prepare(image)], threshold=settings.gate.threshold)
+    return decide(
+        scores, threshold=settings.gate.threshold, image_ind=picture.name, size=image.size, model_version=version
+    )
+
+
+def _is_corrupted(detection: Detection) -> bool:
+    return detection.rejection_reason is RejectionReason.CORRUPTED_IMAGE
 
 
 def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: float) -> int:

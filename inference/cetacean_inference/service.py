@@ -26,11 +26,16 @@ logger = logging.getLogger(__name__)
 predictions = logging.getLogger(f"{__package__}.predictions")
 
 
+KEEP_SECONDS: Final = 60.0
+"""How often the cache is told that the weights are in use; much less than what it leaves unused files."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """What serves once the weights are there."""
 
     identity: ServedIdentity
+    pipeline: Pipeline[Any]
     batcher: Batcher[Any]
     masks: Masks | None
 
@@ -54,6 +59,8 @@ class Service:
         self.metrics: Final = Metrics(drift=self.drift, info=self._labels, clock=clock)
         self._loaded: _Loaded | None = None
         self._draining = False
+        self._clock = clock
+        self._kept_at = clock()
 
     @property
     def loaded(self) -> bool:
@@ -78,7 +85,7 @@ class Service:
         masks = (
             Masks(cut_out, settings=settings.mask, images=settings.images, metrics=self.metrics) if cut_out else None
         )
-        self._loaded = _Loaded(served, batcher, masks)
+        self._loaded = _Loaded(served, pipeline, batcher, masks)
         self.metrics.passed_over(served.passed_over)
         logger.info(
             "serving %s %s, sha256:%s, with %s", served.name, served.version, served.weights_sha256, served.engine
@@ -102,6 +109,15 @@ class Service:
         """Look whether the monitoring file has changed."""
         if (monitoring := self._monitoring.changed()) is not None:
             self.drift.configure(monitoring)
+
+    def keep_weights(self) -> None:
+        """Tell the cache now and then that the weights are in use; call it often.
+
+        When this container ends, nothing but the time of that holds them until the next one has begun.
+        """
+        if self._loaded and self._clock() - self._kept_at >= KEEP_SECONDS:
+            self._kept_at = self._clock()
+            self._loaded.pipeline.touch()
 
     def identity(self) -> dict[str, Any]:
         """What /v1/identity says; the operator reads it to see which weights a pod really serves."""
@@ -180,7 +196,9 @@ class Service:
         except UnusableImage as refusal:
             detection = corrupted(image_ind=image_ind, size=refusal.size, model_version=self.settings.model.version)
             self.metrics.predicted(detection)
-            predictions.info("corrupted: %s", refusal, extra=self._decision(detection))
+            predictions.info(
+                "corrupted: %s", refusal, extra={"image_sha256": refusal.sha256, **self._decision(detection)}
+            )
             return detection
         return self._answer(scored, image_ind)
 
@@ -198,7 +216,12 @@ class Service:
 
         def load() -> tuple[Image.Image, str]:
             data = read()
-            return decode(data, self.settings.images), hashlib.sha256(data).hexdigest()
+            digest = hashlib.sha256(data).hexdigest()
+            try:
+                return decode(data, self.settings.images), digest
+            except UnusableImage as refusal:
+                refusal.sha256 = digest
+                raise
 
         return load
 

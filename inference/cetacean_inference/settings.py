@@ -136,6 +136,9 @@ class HttpSettings(Section):
         20, ge=1, description="Time to answer what is under way after SIGTERM, then the process ends."
     )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
+    max_upload_bytes: int = Field(
+        GIB, ge=1, description="Most bytes of bodies that are here or on their way at once; beyond it 429."
+    )
     timeout_seconds: float = Field(30.0, gt=0, description="Time to answer one picture; then 504.")
     archive_timeout_seconds: float = Field(600.0, gt=0, description="Time to answer an archive; then 504.")
     retry_after_seconds: int = Field(1, ge=0, description="What 429 and 503 tell clients to wait.")

@@ -24,7 +24,7 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watch = asyncio.create_task(_watch_monitoring(service), name="monitoring file")
+        watch = asyncio.create_task(_watch(service), name="monitoring file and cache")
         try:
             yield
         finally:
@@ -42,10 +42,11 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-async def _watch_monitoring(service: Service) -> None:
+async def _watch(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.drift.poll_seconds)
         await asyncio.to_thread(service.refresh_monitoring)
+        await asyncio.to_thread(service.keep_weights)
 
 
 def _version() -> str:

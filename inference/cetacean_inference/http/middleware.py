@@ -9,19 +9,19 @@ head, and a body is counted while it streams.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cetacean_inference.http.body import Body, Uploads
 from cetacean_inference.logs import request_id
 from cetacean_inference.refusals import Refused
 from cetacean_inference.service import Service
@@ -36,7 +36,6 @@ ENDPOINTS: Final = {SINGLE: SINGLE, "/predict-single": SINGLE, BATCH: BATCH, "/p
 FORM_OVERHEAD: Final = 64 * KIB
 """What multipart boundaries and headers may add to a file."""
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-LINGER_SECONDS: Final = 5.0
 CLIENT_LEFT: Final = 499
 """nginx's status for a client that closed the connection; never sent."""
 
@@ -63,6 +62,11 @@ class PredictionRequests:
             SINGLE: settings.images.max_bytes + FORM_OVERHEAD,
             BATCH: settings.archives.max_bytes + FORM_OVERHEAD,
         }
+        self._uploads = Uploads(
+            settings.http.max_upload_bytes,
+            gauge=service.metrics.upload_bytes,
+            retry_after=settings.http.retry_after_seconds,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -75,18 +79,18 @@ class PredictionRequests:
         given = headers.get("x-request-id", "")
         token = request_id.set(given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
         begun = time.perf_counter()
-        body = _Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
+        body = Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
         answer = _Answer(_Named(send, {"X-Request-ID": request_id.get() or "", **self._lineage()}), body)
         metrics = self._service.metrics
         metrics.in_flight.inc()
         try:
-            if (refusal := self._refusal(headers, body.limit)) is not None:
-                body.lingers = (
-                    headers.get("expect", "").lower() != "100-continue"
-                )  # it sends nothing until it is told to
-                await refusal(scope, receive, answer.send)
-            else:
-                await self._app(scope, body.receive, answer.send)
+            with self._uploads.admitted() as admit:
+                if (refusal := self._refusal(headers, body.limit, admit)) is not None:
+                    # A client that waits for 100 Continue sends nothing until it is told to.
+                    body.lingers = headers.get("expect", "").lower() != "100-continue"
+                    await refusal(scope, receive, answer.send)
+                else:
+                    await self._answered(scope, body, answer)
         except ClientDisconnect:
             answer.status = CLIENT_LEFT
         except Exception:
@@ -104,15 +108,35 @@ class PredictionRequests:
                 logger.info("not answered", extra=found)
             request_id.reset(token)
 
-    def _refusal(self, headers: Headers, limit: int) -> ASGIApp | None:
+    async def _answered(self, scope: Scope, body: Body, answer: _Answer) -> None:
+        """Have the application answer, unless the client leaves before.
+
+        Raises:
+            ClientDisconnect: when it did; nothing more is computed for it.
+        """
+        answering = asyncio.ensure_future(self._app(scope, body.receive, answer.send))
+        leaving = asyncio.create_task(body.left())
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if body.torn or not (answering.done() or answer.status):
+                raise ClientDisconnect
+            await answering
+        finally:
+            answering.cancel()
+            leaving.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+
+    def _refusal(self, headers: Headers, limit: int, admit: Callable[[int], None]) -> ASGIApp | None:
         """What can be said by the head alone."""
+        length = headers.get("content-length", "")
+        announced = int(length) if length.isdecimal() else limit
         try:
             self._service.check_admission()
+            if announced > limit:
+                raise Refused(413, f"expected at most {limit} bytes, got {length}")  # noqa: TRY301 - told as the others
+            admit(announced)
         except Refused as refusal:
             return answer_to(refusal)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            return answer_to(Refused(413, f"expected at most {limit} bytes, got {length}"))
         return None
 
     def _lineage(self) -> dict[str, str]:
@@ -144,7 +168,7 @@ class _Named:
 class _Answer:
     """Remembers an answer's status, and lets it begin when the client has sent what it sends."""
 
-    def __init__(self, named: _Named, body: _Body) -> None:
+    def __init__(self, named: _Named, body: Body) -> None:
         self._named = named
         self._body = body
         self.status: int | None = None
@@ -154,43 +178,3 @@ class _Answer:
             await self._body.drain()
             self.status = message["status"]
         await self._named.send(message)
-
-
-class _Body:
-    """Counts a body while it streams."""
-
-    def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
-        self._receive = receive
-        self._deadline = time.monotonic() + seconds
-        self._seconds = seconds
-        self._size = 0
-        self.limit = limit
-        self.complete = False
-        self.lingers = True
-
-    async def receive(self) -> Message:
-        if self.complete:
-            return await self._receive()  # only the client's leaving can come now
-        try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                message = await self._next()
-        except TimeoutError as error:
-            self.lingers = False
-            raise HTTPException(408, f"expected the whole body within {self._seconds:g} s") from error
-        self._size += len(message.get("body", b""))
-        if self._size > self.limit:
-            raise HTTPException(413, f"expected at most {self.limit} bytes, got more")
-        return message
-
-    async def drain(self) -> None:
-        """Take what a refused client still sends, within bounds: closing the connection could cost it our answer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while self.lingers and not self.complete and self._size <= 2 * self.limit:
-                    message = await self._next()
-                    self._size += len(message.get("body", b""))
-
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self.complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
-        return message

@@ -351,6 +351,30 @@ async def test_what_the_service_answered_is_computed_again(
     pipeline.close()
 
 
+async def test_a_corrupted_entry_is_judged_again_too(
+    settings_of: SettingsOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of()
+    pipeline = loaded(settings)
+    service = Service(settings)
+    service.begin(pipeline)
+    shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
+    whole = shown.read_bytes()
+    shown.write_bytes(whole[:-40])
+    async with client_of(service) as client:
+        files = {"archive": ("a.zip", archive([("whale.png", shown.read_bytes())]), "application/zip")}
+        (answer,) = (await client.post("/v1/predict-batch", files=files)).json()
+    assert service.close(timeout_seconds=10)
+    recorded.write_text(json.dumps(answer), encoding="utf-8")
+    assert replay(settings, pipeline, picture=shown, recorded=recorded) == 0
+    assert replay(settings, pipeline, picture=shown, recorded=None) == 2, "alone it was never answered"
+    capsys.readouterr()
+    shown.write_bytes(whole)
+    assert replay(settings, pipeline, picture=shown, recorded=recorded) == 1
+    assert "rejection_reason: recorded 'corrupted_image', now " in capsys.readouterr().err
+    pipeline.close()
+
+
 def test_a_long_reason_is_cut_to_what_the_kubelet_keeps(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     path.touch()

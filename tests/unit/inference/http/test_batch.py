@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 from typing import Any
 
 import httpx
@@ -43,7 +45,10 @@ async def test_what_is_no_picture_is_skipped_and_counted(client: httpx.AsyncClie
     assert answer.headers["X-Skipped-Entries"] == "3"
 
 
-async def test_a_corrupted_picture_is_a_rejection_among_the_others(client: httpx.AsyncClient) -> None:
+async def test_a_corrupted_picture_is_a_rejection_among_the_others(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cetacean_inference.predictions")
     whole = picture(size=(300, 200))
     data = archive(
         [("a.png", picture()), ("b.png", whole[: len(whole) - 40]), ("c.jpg", b"words"), ("d.png", picture())]
@@ -55,6 +60,8 @@ async def test_a_corrupted_picture_is_a_rejection_among_the_others(client: httpx
     assert [one["bbox"] for one in found] == [[0, 0, 40, 30], [0, 0, 300, 200], [0, 0, 0, 0], [0, 0, 40, 30]]
     metrics = (await client.get("/metrics")).text
     assert 'rejections_by_reason{reason="corrupted_image"} 2.0' in metrics
+    told = {record.image_sha256 for record in caplog.records if record.message.startswith("corrupted")}  # type: ignore[attr-defined]
+    assert told == {hashlib.sha256(data).hexdigest() for data in (whole[: len(whole) - 40], b"words")}
     assert (await client.get("/v1/drift-stats")).json()["n"] == 2
 
 

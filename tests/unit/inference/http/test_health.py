@@ -111,6 +111,19 @@ async def test_a_gate_that_accepts_all_is_told_in_metrics_and_logs(
     ]
 
 
+def test_the_cache_is_told_now_and_then_that_the_weights_are_in_use(tmp_path: Path, pipeline: FakePipeline) -> None:
+    now = 0.0
+    service = Service(make_settings(tmp_path), clock=lambda: now)
+    touches = []
+    for now in (100.0, 200.0, 205.0, 255.0, 265.0):
+        if now == 200.0:
+            service.begin(pipeline)
+        service.keep_weights()
+        touches.append(pipeline.touches)
+    assert service.close(timeout_seconds=10)
+    assert touches == [0, 1, 1, 1, 2]
+
+
 async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None:
     found = (await client.get("/v1/drift-stats")).json()
     assert list(found.items())[:9] == [
