@@ -54,7 +54,7 @@ def run(settings: Settings, *, load: Load | None = None) -> int:
     server = _Server(_config(service), service)
     loading = _Loading(service, load or _load_pipeline, server)
     loading.start()
-    with _signals_are_spent():
+    with _signals_end(server):
         server.run(sockets=[listener])
     if loading.failure is not None:
         raise loading.failure
@@ -89,10 +89,10 @@ def listen(settings: HttpSettings) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _signals_are_spent() -> Iterator[None]:
-    """Take what uvicorn raises again after it has ended in good order; the signal has done its work by then."""
+def _signals_end(server: uvicorn.Server) -> Iterator[None]:
+    """Take signals that come before uvicorn does, and what it raises again after it has ended in good order."""
     signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    before = {number: signal.signal(number, server.handle_exit) for number in signals}
     try:
         yield
     finally:

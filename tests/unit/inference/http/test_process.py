@@ -16,11 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from inference_world import make_settings
 from served import Served, serving_process
 
 from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.http.serve import listen, run
+from cetacean_inference.http.serve import _signals_end, listen, run
 from cetacean_inference.priority import NICENESS, give_way
 
 
@@ -67,6 +68,13 @@ def test_from_loading_to_the_end(serve: Callable[..., Served]) -> None:
     assert set(prediction["stages_ms"]) == {"prepare", "queue", "predict"}
     assert "a.png" not in json.dumps(lines)
     assert lines[-1]["message"] == "ended"
+
+
+def test_a_signal_that_comes_before_the_server_ends_it() -> None:
+    server = uvicorn.Server(uvicorn.Config("none:app"))
+    with _signals_end(server):
+        signal.raise_signal(signal.SIGTERM)
+    assert server.should_exit
 
 
 def test_weights_that_cannot_be_loaded_end_it(serve: Callable[..., Served]) -> None:
