@@ -20,7 +20,7 @@ from cetacean_operator.reconciler.store import Key, Store
 
 _LOG = logging.getLogger(__name__)
 _LIST_ATTEMPTS = 4
-_LIST_PAUSE = 0.5
+_LIST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # Admission webhooks give reasons of their own, any number of them: only Kubernetes' own are labels.
 _REASONS = frozenset(
     [
@@ -108,6 +108,7 @@ class Resync:
         self._on_service_monitors = on_service_monitors
         self._gaps: set[tuple[api.Resource, str | None]] = set()
         self._gap = asyncio.Event()
+        self._failures = 0
 
     def fill(self, resource: api.Resource, namespace: str | None) -> None:
         """List a resource soon, in one namespace or in all: its watch has begun anew and may have missed something."""
@@ -120,23 +121,43 @@ class Resync:
         due = loop.time() + jittered(interval)
         while True:
             try:
-                try:
-                    async with asyncio.timeout_at(due):
-                        await self._gap.wait()
-                except TimeoutError:
+                if await self._gap_before(due):
+                    await self._fill()
+                else:
                     due = loop.time() + jittered(interval)
                     await self.once(spread=interval / 10)
-                else:
-                    await self._fill()
             except ApiError as error:
                 _LOG.warning("resync: %s", error, extra={"reason": "ResyncFailed"})
 
+    async def _gap_before(self, due: float) -> bool:
+        """Wait for something to fill; return whether it came in time. Gaps that stay do not put off what is due."""
+        try:
+            async with asyncio.timeout_at(due):
+                await self._gap.wait()
+        except TimeoutError:
+            return False
+        return asyncio.get_running_loop().time() < due
+
     async def _fill(self) -> None:
+        """List what is to be filled; what could not be listed stays, and is tried again after a pause."""
         self._gap.clear()
-        while self._gaps:
-            resource, namespace = self._gaps.pop()
-            await self._list_patiently(resource, namespace)
-            self._metrics.relists.labels(resource.plural).inc()
+        # Taken off before they are listed: what is told during a listing may be newer than it.
+        gaps, self._gaps = self._gaps, set()
+        pause = 0.0
+        for resource, namespace in gaps:
+            try:
+                await self._list_patiently(resource, namespace)
+            except ApiError as error:
+                self._gaps.add((resource, namespace))
+                longer = min(_LONGEST_PAUSE, _LIST_PAUSE * 2.0 ** min(self._failures, 10))
+                pause = max(pause, longer, error.retry_after or 0.0)
+                _LOG.warning("again in %.1f s: %s", pause, error, extra={"reason": "ResyncFailed"})
+            else:
+                self._metrics.relists.labels(resource.plural).inc()
+        self._failures = self._failures + 1 if pause else 0
+        if pause:
+            await self._sleep(pause)
+            self._gap.set()
 
     async def once(self, *, spread: float = 0.0) -> None:
         """List everything now and reconcile all resources, over `spread` seconds.
@@ -159,7 +180,8 @@ class Resync:
             try:
                 await self._list(resource, namespace)
             except ApiError as error:
-                if attempt == _LIST_ATTEMPTS or not (error.code in (0, 429) or error.code >= 500):
+                # 410: the listing took so long that its next page is gone.
+                if attempt == _LIST_ATTEMPTS or not (error.code in (0, 410, 429) or error.code >= 500):
                     raise
                 await self._sleep(error.retry_after or _LIST_PAUSE * attempt)
             else:

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from fake_api import FakeApi
+from fake_api import FakeApi, no_refusal
 from operator_world import manifest
 from virtual_time import VirtualClock, settle
 
 from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.kube import BY_KIND, ApiError, NamespaceTerminatingError
+from cetacean_operator.reconciler.kube import BY_KIND, ApiError, NamespaceTerminatingError, Resource
 from cetacean_operator.reconciler.lease import NotLeadingError
 from cetacean_operator.reconciler.queue import WorkQueue
 from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
@@ -213,6 +213,11 @@ class Listing:
         self.queue: WorkQueue[Key] = WorkQueue(VirtualClock())
         self.monitors: list[bool] = []
         self.slept: list[float] = []
+        self.awake = asyncio.Event()
+        """Cleared, whoever sleeps goes on sleeping."""
+        self.awake.set()
+        self.nap = 0.0
+        """How long a sleep takes."""
         self.resync = Resync(
             kube=self.api,
             store=self.store,
@@ -225,6 +230,8 @@ class Listing:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        await self.awake.wait()
+        await asyncio.sleep(self.nap)
 
     def child(self, name: str, *, labelled: bool = True, namespace: str = "sea") -> dict[str, Any]:
         labels = {"ecomarineai.org/cetaceanmodel": "whales"} if labelled else {}
@@ -333,11 +340,65 @@ async def test_what_was_deleted_while_a_watch_began_anew_is_found_at_once() -> N
             listing.resync.fill(BY_KIND["Service"], None)
         await settle()
         assert listing.store.get("Service", "sea", "gone") is None
-        listing.api.refuse = lambda *_: ApiError("list", "/x", 403, "Forbidden", "")
-        listing.resync.fill(BY_KIND["Service"], "sea")
-        await settle()
     assert await listing.due() == [("sea", "whales")]
-    assert listing.api.calls == [("list", "Service/ecomarineai.org/cetaceanmodel")] * 2, "once each, and nothing else"
+    assert listing.api.calls == [("list", "Service/ecomarineai.org/cetaceanmodel")], "once, and nothing else"
+
+
+def refusing(kind: str, code: int) -> Callable[[str, Resource, str], ApiError | None]:
+    """Let no objects of a kind be listed."""
+    return lambda _verb, resource, _name: ApiError("list", "/x", code, "Bad", "") if resource.kind == kind else None
+
+
+async def test_a_gap_stays_until_it_is_filled_and_stops_no_other() -> None:
+    listing, kinds = Listing(), ("ConfigMap", "Service", "Deployment", "NetworkPolicy")
+    for kind in kinds:
+        listing.store.put(listing.api.put(listing.child("gone") | {"kind": kind}))
+    listing.api.objects.clear()
+    listing.api.refuse = refusing("Service", 403)
+    async with running(listing, interval=600.0):
+        for count in range(6):
+            listing.awake.clear()
+            for kind in () if count else kinds:
+                listing.resync.fill(BY_KIND[kind], None)
+            await settle()
+            assert [kind for kind in kinds if listing.store.keys(kind)] == ["Service"], "the others were listed"
+            listing.awake.set()
+        assert listing.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0], "later each time"
+        listing.api.refuse = no_refusal
+        await settle()
+        assert listing.store.keys("Service") == []
+        assert listing.api.calls.count(("list", "Deployment/ecomarineai.org/cetaceanmodel")) == 1
+        listing.awake.clear()
+        listing.api.refuse = refusing("Service", 403)
+        listing.resync.fill(BY_KIND["Service"], None)
+        await settle()
+        assert listing.slept[-1] == 0.5, "it was filled in between"
+
+
+async def test_what_is_told_during_a_listing_is_listed_again() -> None:
+    listing = Listing()
+    told = [BY_KIND["Service"]]
+
+    def again(verb: str, resource: Resource, _name: str) -> None:
+        if verb == "list" and told:
+            listing.resync.fill(told.pop(), None)
+
+    listing.api.refuse = again
+    async with running(listing, interval=600.0):
+        listing.resync.fill(BY_KIND["Service"], None)
+        await settle()
+    assert len(listing.api.calls) == 2
+
+
+async def test_a_gap_that_stays_puts_off_no_resync() -> None:
+    listing = Listing()
+    listing.nap = 0.001
+    listing.api.put(manifest())
+    listing.api.refuse = refusing("Service", 403)
+    async with running(listing, interval=0.05):
+        listing.resync.fill(BY_KIND["Service"], None)
+        async with asyncio.timeout(5):
+            assert await listing.queue.take() == ("sea", "whales"), "the resource was listed"
 
 
 @asynccontextmanager
@@ -349,7 +410,9 @@ async def running(listing: Listing, *, interval: float) -> AsyncIterator[None]:
     await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize(("code", "retry_after", "slept"), [(500, None, [0.5]), (429, 3.0, [3.0]), (0, None, [0.5])])
+@pytest.mark.parametrize(
+    ("code", "retry_after", "slept"), [(500, None, [0.5]), (429, 3.0, [3.0]), (0, None, [0.5]), (410, None, [0.5])]
+)
 async def test_a_listing_that_failed_is_tried_again_alone(
     code: int, retry_after: float | None, slept: list[float]
 ) -> None:
