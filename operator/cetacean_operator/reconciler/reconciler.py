@@ -31,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
 _BEFORE_PODS = frozenset({"ConfigMap", "NetworkPolicy"})
 _PODS = frozenset({"Deployment"})
+# Pods serve without them: where one cannot be applied, the way back to another model is open all the same.
+_SPARED = frozenset({"NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor"})
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
 # An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
@@ -160,26 +162,44 @@ class Reconciler:
         return plan, None, True
 
     async def _write(self, resource: Resource, observed: Observed, plan: Plan) -> str | None:
-        """Apply and delete children; return what is someone else's, then nothing is left of what was created."""
+        """Apply and delete children; return what is someone else's.
+
+        Nothing is left of what was created then, unless the pods there are can do without that child.
+        """
         created: list[Doomed] = []
+        left: list[Exception] = []
+        spared = _SPARED if _is_rolled_out(resource, observed) else frozenset()
         try:
-            if _was_taken(resource):
+            children = list(plan.apply)
+            for child in plan.apply if _was_taken(resource) else ():
                 # Once told, it is looked at before it is tried.
-                for child in plan.apply:
+                try:
                     await self._writer.require_free(resource, child)
-            for number, wave in enumerate(_waves(plan.apply)):
+                except TakenError as taken:
+                    if child["kind"] not in spared:
+                        raise
+                    left.append(taken)
+                    children.remove(child)
+            for number, wave in enumerate(_waves(children)):
                 if number and self._pressed() and not any(child["kind"] in _PODS for child in wave):
                     break  # the next look brings what is left: others wait for their pods
                 applying = (self._apply(resource, observed, plan, child) for child in wave)
                 results = await asyncio.gather(*applying, return_exceptions=True)
                 created += [result for result in results if isinstance(result, Doomed)]
-                faults = [result for result in results if isinstance(result, BaseException)]
-                if faults:
-                    # Whose a name is counts for more than what else went wrong.
-                    raise min(faults, key=lambda fault: not isinstance(fault, TakenError))
+                found = [
+                    (child["kind"] in spared, result)
+                    for child, result in zip(wave, results, strict=True)
+                    if isinstance(result, BaseException)
+                ]
+                left += [fault for spare, fault in found if spare and isinstance(fault, ApiError | TakenError)]
+                if faults := [fault for _, fault in found if fault not in left]:
+                    raise _worst(faults)
+            if left:
+                raise _worst(left)
         except TakenError as taken:
-            for doomed in (*_untold(resource, observed), *created):
-                await self._writer.delete(resource.namespace, doomed)
+            if taken not in left:
+                for doomed in (*_untold(resource, observed), *created):
+                    await self._writer.delete(resource.namespace, doomed)
             return str(taken)
         for doomed in plan.delete:
             await self._writer.delete(resource.namespace, doomed)
@@ -240,6 +260,16 @@ def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
     for child in children:
         waves[0 if child["kind"] in _BEFORE_PODS else 1 if child["kind"] in _PODS else 2].append(child)
     return filter(None, waves)
+
+
+def _worst(faults: Iterable[BaseException]) -> BaseException:
+    """Whose a name is counts for more than what else went wrong."""
+    return min(faults, key=lambda fault: not isinstance(fault, TakenError))
+
+
+def _is_rolled_out(resource: Resource, observed: Observed) -> bool:
+    """Whether the resource has its Deployment, and not from a first creation that a taken name takes back."""
+    return ("Deployment", resource.name) in observed.children and not _untold(resource, observed)
 
 
 def _untold(resource: Resource, observed: Observed) -> list[Doomed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from fake_api import no_refusal
@@ -169,6 +170,102 @@ async def test_what_was_there_before_does_not_go_where_a_name_is_taken(serving: 
     assert found is not None
     assert found["metadata"]["uid"] == ours["metadata"]["uid"]
     assert found["metadata"]["labels"], "and it is mended"
+
+
+NETWORK_POLICY: dict[str, Any] = {"networkPolicy": {"enabled": True}}
+
+
+def deployed(bench: Bench) -> str:
+    deployment = bench.api.find("Deployment")
+    assert deployment is not None
+    model: str = deployment["spec"]["template"]["metadata"]["annotations"]["ecomarineai.org/model"]
+    return model
+
+
+@pytest.fixture
+async def second(serving: Bench) -> Bench:
+    """Another model serves after the first."""
+    serving.edit(registry={"active": "second", "models": [entry("first"), entry("second", "b")]})
+    await serving.reconcile()
+    serving.serve()
+    await serving.reconcile()
+    serving.api.calls.clear()
+    return serving
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told before", "at once"])
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("HorizontalPodAutoscaler", {"autoscaling": {}}),
+        ("PodDisruptionBudget", {"replicas": 2}),
+        ("NetworkPolicy", NETWORK_POLICY),
+        ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
+    ],
+)
+async def test_the_way_back_is_open_whoever_has_a_name_that_pods_do_without(
+    second: Bench, kind: str, asked: dict[str, Any], told: bool
+) -> None:
+    second.observer.service_monitors = True
+    second.api.put({"kind": kind, "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}})
+    second.edit(serving=asked)
+    if told:
+        await second.reconcile()
+        assert second.condition("Ready")["reason"] == "NameTaken"
+    second.edit(registry={"active": "first"})
+    await second.reconcile()
+    assert deployed(second) == "first"
+    assert second.condition("Ready")["reason"] == "NameTaken"
+    assert f"{kind} whales" in second.condition("Ready")["message"]
+    found = second.api.find(kind)
+    assert found is not None
+    assert found["spec"] == {"a": "b"}
+    second.api.calls.clear()
+    await second.reconcile()
+    assert second.api.writes() == [], "and nothing is tried again while it is so"
+
+
+async def test_what_serves_gets_its_service_back_beside_an_autoscaler_of_someone_else(serving: Bench) -> None:
+    theirs = {"namespace": "sea", "name": "whales", "uid": "x"}
+    serving.api.put({"kind": "HorizontalPodAutoscaler", "metadata": theirs, "spec": {}})
+    serving.edit(serving={"autoscaling": {}})
+    serving.vanish("Service")
+    await serving.reconcile()
+    assert serving.condition("Ready")["reason"] == "NameTaken"
+    assert serving.api.find("Service") is not None
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+async def test_nothing_is_created_beside_an_autoscaler_of_someone_else(bench: Bench, pressed: bool) -> None:
+    theirs = {"namespace": "sea", "name": "whales", "uid": "x"}
+    bench.api.put({"kind": "HorizontalPodAutoscaler", "metadata": theirs, "spec": {}})
+    bench.edit(serving={"autoscaling": {}})
+    bench.pressed = pressed
+    while await bench.reconcile() == 0.0:
+        assert pressed, "told at once, unless others wait"
+    assert bench.condition("Ready")["reason"] == "NameTaken"
+    assert bench.api.find("Deployment") is None
+
+
+@pytest.mark.parametrize("code", [403, 422, 500])
+async def test_the_way_back_is_open_where_the_api_server_refuses_what_pods_do_without(second: Bench, code: int) -> None:
+    def refuse(verb: str, resource: Resource, _name: str) -> ApiError | None:
+        refused = (verb, resource.kind) == ("apply", "NetworkPolicy")
+        return ApiError("apply", "/x", code, "Invalid", "spec.ingress[0].from[0]: bad peer") if refused else None
+
+    second.api.refuse = refuse
+    second.edit(serving=NETWORK_POLICY, registry={"active": "first"})
+    for _ in range(2):
+        with pytest.raises(ApiError, match="bad peer"):
+            await second.reconcile()
+        assert deployed(second) == "first"
+        second.wait(seconds=10)
+    told = second.condition("Ready")["reason"]
+    assert told == ("Serving" if code == 500 else "ApplyRefused"), "what passes by itself is not told"
+    second.api.refuse = no_refusal
+    await second.reconcile()
+    assert second.api.find("NetworkPolicy") is not None
+    assert second.condition("Ready")["reason"] == "RollingOut"
 
 
 async def test_a_child_of_an_earlier_resource_of_that_name_is_taken_over(bench: Bench) -> None:
