@@ -27,6 +27,7 @@ from pydantic_core import from_json
 
 from cetacean_operator.metrics import Metrics
 from cetacean_operator.reconciler.kube import Object, Resource
+from cetacean_operator.reconciler.workers import NOT_HERE
 
 _LOG = logging.getLogger(__name__)
 Watched = tuple[Resource, str | None]
@@ -47,6 +48,7 @@ class WatchAges:
         self._metrics, self._clock = metrics, clock
         self._seen: dict[str, float] = {}
         self._watched: dict[str, Watched] = {}
+        self._refused: set[str] = set()
 
     def expect(self, resource: Resource, namespace: str | None) -> None:
         """Begin to measure the watch of a resource in one namespace, or in all."""
@@ -62,17 +64,25 @@ class WatchAges:
     def touch(self, path: str) -> None:
         """Take note that a watch is alive."""
         self._seen[path] = self._clock()
+        self._refused.discard(path)
+
+    def leave_out(self, path: str) -> bool:
+        """Count a watch no longer, until it is touched again; return whether it has counted."""
+        counted = path not in self._refused
+        self._refused.add(path)
+        return counted
 
     def oldest(self) -> tuple[str, float]:
-        """Return what has been silent for longest, and for how many seconds."""
-        if not self._seen:
+        """Return what has been silent for longest of all that count, and for how many seconds."""
+        if not (counted := self._seen.keys() - self._refused):
             return "", 0.0
-        path = min(self._seen, key=self._seen.__getitem__)
+        path = min(counted, key=self._seen.__getitem__)
         resource, namespace = self._watched[path]
         return resource.plural + (f" in {namespace}" if namespace else ""), self._clock() - self._seen[path]
 
     def _oldest_of(self, resource: Resource) -> float:
-        return self._clock() - min(self._seen[path] for path, (kind, _) in self._watched.items() if kind is resource)
+        paths = {path for path, (kind, _) in self._watched.items() if kind is resource} - self._refused
+        return max((self._clock() - self._seen[path] for path in paths), default=0.0)
 
 
 class Streams:
@@ -129,7 +139,7 @@ class Streams:
         if response.status >= 400 and response.status not in _KOPFS:
             refusal = f"{response.status} {response.reason}"
             response.release()
-            self._tell(path, "Refused", refusal)
+            self._tell_refusal(path, watched[1], response.status, refusal)
             raise aiohttp.ClientConnectionError(refusal)
         if response.status == 200:
             self._ages.touch(path)
@@ -215,6 +225,17 @@ class Streams:
         self._failures[path] = failures + 1
         longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0 ** min(failures, 10))
         await self._sleep(longest * random.uniform(0.5, 1.0))
+
+    def _tell_refusal(self, path: str, namespace: str | None, status: int, refusal: str) -> None:
+        """Tell of a refusal; one by a named namespace once, for it may last and a new process would meet it too."""
+        if namespace is None or status not in NOT_HERE:
+            self._tell(path, "Refused", refusal)
+        elif self._ages.leave_out(path):
+            self._tell(
+                path, "Refused", f"{refusal}: namespace {namespace} is gone, or lacks a RoleBinding; it is left out"
+            )
+        else:
+            self._metrics.watch_faults.labels(path.rpartition("/")[2], "Refused").inc()
 
     def _tell(self, path: str, reason: str, message: str) -> None:
         plural = path.rpartition("/")[2]

@@ -21,6 +21,8 @@ from cetacean_operator.reconciler.store import Key, Store
 _LOG = logging.getLogger(__name__)
 _LIST_ATTEMPTS = 4
 _LIST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+NOT_HERE = frozenset({403, 404})
+"""What a named namespace answers that was deleted, or has lost its RoleBinding."""
 # Admission webhooks give reasons of their own, any number of them: only Kubernetes' own are labels.
 _REASONS = frozenset(
     [
@@ -109,6 +111,7 @@ class Resync:
         self._gaps: set[tuple[api.Resource, str | None]] = set()
         self._gap = asyncio.Event()
         self._failures = 0
+        self._refused: set[tuple[api.Resource, str]] = set()
 
     def fill(self, resource: api.Resource, namespace: str | None) -> None:
         """List a resource soon, in one namespace or in all: its watch has begun anew and may have missed something."""
@@ -146,7 +149,7 @@ class Resync:
         pause = 0.0
         for resource, namespace in gaps:
             try:
-                await self._list_patiently(resource, namespace)
+                await self._list_allowed(resource, namespace)
             except ApiError as error:
                 self._gaps.add((resource, namespace))
                 longer = min(_LONGEST_PAUSE, _LIST_PAUSE * 2.0 ** min(self._failures, 10))
@@ -169,10 +172,27 @@ class Resync:
         self._on_service_monitors(monitors)
         for resource in (api.MODELS, api.PODS, *api.CHILDREN, *((api.SERVICE_MONITORS,) if monitors else ())):
             for namespace in self._namespaces:
-                await self._list_patiently(resource, namespace)
+                await self._list_allowed(resource, namespace)
             self._metrics.relists.labels(resource.plural).inc()
         for key in self._store.keys(names.KIND):
             self._queue.add_after(key, random.uniform(0.0, spread) if spread else 0.0)
+
+    async def _list_allowed(self, resource: api.Resource, namespace: str | None) -> None:
+        """List, and leave out a named namespace that refuses: it may be gone, which is no matter of the others."""
+        try:
+            await self._list_patiently(resource, namespace)
+        except ApiError as error:
+            if namespace is None or error.code not in NOT_HERE:
+                raise
+            if (resource, namespace) not in self._refused:
+                self._refused.add((resource, namespace))
+                extra = {"resource": resource.plural, "reason": "NamespaceRefused"}
+                _LOG.warning("namespace %s is left out for %s: %s", namespace, resource.plural, error, extra=extra)
+        else:
+            if namespace is not None and (resource, namespace) in self._refused:
+                self._refused.discard((resource, namespace))
+                extra = {"resource": resource.plural, "reason": "NamespaceServed"}
+                _LOG.info("namespace %s is served again for %s", namespace, resource.plural, extra=extra)
 
     async def _list_patiently(self, resource: api.Resource, namespace: str | None) -> None:
         """Try one listing again where it may succeed, so that the others need not begin anew for it."""

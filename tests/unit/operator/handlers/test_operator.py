@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -9,12 +10,14 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+from fake_api import FakeApi
 from kubernetes.aio.client import Configuration
+from operator_world import manifest
 from yarl import URL
 
 from cetacean_operator.handlers.operator import Operator
 from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.kube import MODELS, Kube
+from cetacean_operator.reconciler.kube import MODELS, ApiError, Kube, Object, Resource
 from cetacean_operator.settings import Settings
 
 
@@ -62,3 +65,26 @@ async def test_a_deletion_that_cannot_be_read_is_told(
 ) -> None:
     await watch(operator, {"type": "DELETED", "object": {"metadata": meta}})
     assert "BadObject" in {record.__dict__.get("reason") for record in caplog.records}
+
+
+class OneRefuses(FakeApi):
+    """The namespace `gone` has no RoleBinding for this process."""
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, label_selector: str = ""
+    ) -> AsyncIterator[Object]:
+        if namespace == "gone":
+            raise ApiError("list", resource.path(namespace), 403, "Forbidden", "no RoleBinding")
+        async for obj in super().list(resource, namespace, label_selector=label_selector):
+            yield obj
+
+
+async def test_the_first_listing_ends_where_one_namespace_refuses() -> None:
+    api = OneRefuses()
+    api.put(manifest())
+    settings = Settings(leader_election=False, namespaces=("gone", "sea"))
+    operator = Operator(settings, cast(Kube, api), Metrics())
+    async with asyncio.timeout(1):
+        await operator.list_first()
+    assert operator.listed
+    assert operator.store.keys(MODELS.kind) == [("sea", "whales")]

@@ -249,6 +249,52 @@ async def test_a_refusal_is_tried_again_for_ever(api: Api, url: str, status: int
     assert api.faults() == {("pods", "Refused"): 1.0}
 
 
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("verb", ["", "?watch=true"])
+async def test_a_named_namespace_that_refuses_is_told_once_and_does_not_count(
+    api: Api, verb: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, before = PODS.path("gone") + verb, len(caplog.records)
+    api.ages.expect(PODS, "gone")
+    for _ in range(3):
+        api.clock.advance(9)
+        api.ages.touch(PODS.path())
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await api.ask(url, status)
+    (record,) = caplog.records[before:]
+    assert f"{status} so: namespace gone" in record.getMessage()
+    assert api.faults() == {("pods", "Refused"): 3.0}
+    assert api.ages.oldest() == ("pods", 0.0)
+    age = api.metrics.registry.get_sample_value
+    assert age("cetacean_operator_watch_age_seconds", {"resource": "pods"}) == 0.0
+    await api.ask(url)
+    api.clock.advance(9)
+    api.ages.touch(PODS.path())
+    assert api.ages.oldest() == ("pods in gone", 9.0), "it is served again"
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.ask(url, status)
+    assert len(caplog.records) == before + 2, "and that it is not is news again"
+
+
+@pytest.mark.parametrize(("namespace", "status"), [(None, 403), (None, 404), ("sea", 500)])
+async def test_other_refusals_count(api: Api, namespace: str | None, status: int) -> None:
+    api.ages.expect(PODS, namespace)
+    api.clock.advance(9)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.ask(PODS.path(namespace), status)
+    assert api.ages.oldest()[1] == 9.0
+
+
+def test_where_every_namespace_refuses_nothing_is_old() -> None:
+    clock, metrics = VirtualClock(), Metrics()
+    ages = WatchAges(metrics, clock.time)
+    ages.expect(PODS, "gone")
+    clock.advance(9)
+    ages.leave_out(PODS.path("gone"))
+    assert ages.oldest() == ("", 0.0)
+    assert metrics.registry.get_sample_value("cetacean_operator_watch_age_seconds", {"resource": "pods"}) == 0.0
+
+
 @pytest.mark.parametrize("status", [401, 429])
 async def test_what_kopf_waits_for_is_left_to_it(api: Api, status: int) -> None:
     assert (await api.ask(WATCH, status)).status == status

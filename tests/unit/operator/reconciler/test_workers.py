@@ -207,9 +207,26 @@ async def test_losing_the_lease_is_no_failure() -> None:
 # --- Resync ---------------------------------------------------------------------------------------------------------
 
 
+class Spaces(FakeApi):
+    """Some namespaces refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusing: dict[str, int] = {}
+        """The codes with which they do, by namespace."""
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, label_selector: str = ""
+    ) -> AsyncIterator[dict[str, Any]]:
+        if code := self.refusing.get(namespace or ""):
+            raise ApiError("list", resource.path(namespace), code, "Forbidden", f"cannot list {resource.plural}")
+        async for obj in super().list(resource, namespace, label_selector=label_selector):
+            yield obj
+
+
 class Listing:
     def __init__(self, *namespaces: str) -> None:
-        self.api, self.store, self.metrics = FakeApi(), Store(owner_of), Metrics()
+        self.api, self.store, self.metrics = Spaces(), Store(owner_of), Metrics()
         self.queue: WorkQueue[Key] = WorkQueue(VirtualClock())
         self.monitors: list[bool] = []
         self.slept: list[float] = []
@@ -449,6 +466,47 @@ async def test_only_the_named_namespaces_are_listed() -> None:
     assert listing.store.get("Service", "sea", "x") is not None
     assert listing.store.get("Service", "land", "y") is None
     assert listing.store.get("Service", "land", "z") is not None, "not listed is not gone"
+
+
+@pytest.mark.parametrize("code", [403, 404])
+async def test_a_namespace_that_refuses_is_told_once_and_left_out(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    listing = Listing("gone", "sea")
+    listing.store.put(listing.child("known", namespace="gone"))
+    listing.child("x")
+    listing.api.refusing["gone"] = code
+    for _ in range(2):
+        await listing.resync.once()
+    assert listing.store.get("Service", "sea", "x") is not None
+    assert listing.store.get("Service", "gone", "known") is not None, "not listed is not gone"
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == len(set(told)) == 8, "once for each kind"
+    assert all(text.startswith("namespace gone is left out for ") for text in told)
+    assert any(text.endswith(f"{code} Forbidden: cannot list pods") for text in told)
+    caplog.clear()
+    del listing.api.refusing["gone"], listing.api.objects["Service", "gone", "known"]
+    await listing.resync.once()
+    assert listing.store.get("Service", "gone", "known") is None, "it is looked at with each resync"
+    assert {record.__dict__["reason"] for record in caplog.records} == {"NamespaceServed"}
+    listing.api.refusing["gone"] = code
+    await listing.resync.once()
+    assert "NamespaceRefused" in {record.__dict__["reason"] for record in caplog.records}, "told again when it is news"
+
+
+async def test_a_gap_in_a_namespace_that_refuses_is_left_to_the_next_listing() -> None:
+    listing = Listing("gone", "sea")
+    listing.api.refusing["gone"] = 403
+    async with running(listing, interval=600.0):
+        listing.resync.fill(BY_KIND["Service"], "gone")
+        await settle()
+    assert listing.slept == []
+
+
+async def test_other_failures_of_a_namespace_are_told_as_ever() -> None:
+    listing = Listing("sea")
+    listing.api.refusing["sea"] = 500
+    with pytest.raises(ApiError):
+        await listing.resync.once()
 
 
 async def test_service_monitors_are_listed_where_they_are_served() -> None:
