@@ -47,6 +47,11 @@ class Past:
         """Return a served model as the registry has it now, or else as it was."""
         return next((model for model in self.known if _is(item, model)), item.entry)
 
+    def entry(self, model: Model) -> Model:
+        """Return a model that was read from a Deployment as it was promoted, where that is known."""
+        served = (item.entry for item in reversed(self.served))
+        return next((one for one in (*self.known, *served) if same_weights(one, model)), model)
+
     def metrics(self, model: Model) -> ModelMetrics | None:
         """Return a model's figures: as the registry has them now, or else as they were when it first served."""
         current = next((one for one in self.known if same_weights(one, model)), None)
@@ -68,9 +73,12 @@ class Past:
         if not self.status.history:
             return None
         newest = self.status.history[0]
-        served = (item.entry for item in reversed(self.served) if _records(newest, item))
-        listed = (model for model in self.known if _names(newest, model))
-        return next(listed, None) or next(served, None)
+        if listed := next((model for model in self.known if _names(newest, model)), None):
+            return listed
+        served = next((item.entry for item in reversed(self.served) if _records(newest, item)), None)
+        # As it was promoted: it may have served before the registry named its digest.
+        promoted = {"version": newest.version, "sha256": newest.digest, "weights_url": newest.weights_url}
+        return served.model_copy(update=promoted) if served else None
 
 
 def choose(
@@ -88,7 +96,8 @@ def choose(
     """
     past = Past(status, served, spec.registry.models)
     candidate = spec.registry.active_model
-    current = deployed or past.last()
+    # What a person has written into the Deployment was not promoted: it counts where nothing else tells.
+    current = past.last() or (past.entry(deployed) if deployed else None)
     if (standing := _standing(status.rollback, candidate, spec)) and (back := _restored(standing, past, current)):
         return _kept_back(standing, back, status)
     if current is None:
@@ -141,7 +150,7 @@ def _stay(*, candidate: Model, current: Model, past: Past, spec: Spec, drift: Dr
         first = history[0]
         status = "Unknown" if first.reason == ADOPTED else "True"
         return Choice(candidate, (status, first.reason, first.why), refusal=refusal)
-    # It was promoted, but not written down: the status was lost, or a person changed the Deployment.
+    # It was promoted, but not written down: the status was lost, and the Deployment does not tell either.
     if any(_is(item, candidate) for item in past.status.served):
         why = _back(candidate)
         return Choice(candidate, ("True", SERVED_BEFORE, why), (SERVED_BEFORE, why), refusal=refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -312,6 +313,80 @@ def test_a_deployment_that_someone_undid_is_set_right(annotations: bool) -> None
     world.settle()
     assert world.deployed == "second"
     assert [item.model for item in world.status.history] == ["second", "first"]
+
+
+def set_env(world: World, **values: str | None) -> None:
+    """As `kubectl set env` does it; None removes a variable."""
+    assert world.deployment is not None
+    (container,) = world.deployment["spec"]["template"]["spec"]["containers"]
+    names = {f"CETACEAN_MODEL__{name.upper()}": value for name, value in values.items()}
+    container["env"] = [item for item in container["env"] if item["name"] not in names]
+    container["env"] += [{"name": name, "value": value} for name, value in names.items() if value is not None]
+    world.deployment["metadata"]["generation"] += 1
+
+
+@pytest.mark.parametrize("annotations", [False, True], ids=["the template alone", "as kubectl rollout undo does it"])
+def test_a_deployment_that_someone_undid_is_set_right_while_a_candidate_is_refused(annotations: bool) -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c", metrics={"tnr": 0.5})))
+    world.settle()
+    first = copy.deepcopy(world.deployment)
+    for name in ("second", "third"):
+        world.activate(name)
+        world.settle()
+    assert world.deployment is not None
+    assert first is not None
+    world.deployment["spec"]["template"] = first["spec"]["template"]
+    world.deployment["metadata"]["generation"] += 1
+    if annotations:
+        world.deployment["metadata"]["annotations"] = first["metadata"]["annotations"]
+    world.settle()
+    assert world.deployed == "second"
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert [item.model for item in world.status.history] == ["second", "first"]
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "forgotten by the registry"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"sha256": None},
+        {"version": "9.9.9"},
+        {"sha256": None, "weights_url": "https://example.org/other.ckpt"},
+        {"name": "second", "sha256": "b" * 64, "weights_url": "https://example.org/second.ckpt"},
+        {"name": ""},
+    ],
+    ids=["no digest", "version", "other bytes", "what was refused", "no model"],
+)
+def test_a_variable_that_someone_set_is_set_right_while_a_candidate_is_refused(
+    edit: dict[str, str | None], listed: bool
+) -> None:
+    world = promoted(metrics={"tnr": 0.5})
+    if not listed:
+        world.models(entry("second", "b", metrics={"tnr": 0.5}))
+        world.settle()
+    assert world.deployment is not None
+    before = copy.deepcopy(world.deployment["spec"])
+    set_env(world, **edit)
+    world.settle()
+    assert world.deployment["spec"] == before
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert [item.model for item in world.status.history] == ["first"]
+
+
+def test_a_model_that_got_its_digest_after_it_had_served_goes_on_with_it() -> None:
+    """What is known from the status is the entry as it first served: without a digest, and not to be verified."""
+    world = World(manifest(entry("first", None)))
+    world.settle()
+    world.models(entry("first", "f"))
+    world.settle()
+    world.models(entry("second", "b", metrics={"tnr": 0.5}), active="second")
+    world.settle()
+    assert world.deployment is not None
+    before = copy.deepcopy(world.deployment["spec"])
+    set_env(world, sha256=None)
+    world.settle()
+    assert world.deployment["spec"] == before
+    assert [pod.env["CETACEAN_MODEL__SHA256"] for pod in world.pods] == ["f" * 64]
 
 
 # --- Automatic rollback ---------------------------------------------------------------------------------------------
