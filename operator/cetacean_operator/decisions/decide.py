@@ -48,7 +48,8 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     before = recall(told, deployment, deployed)
 
     glance = look(observed, spec.serving, None, deployment)
-    served = remember_served(before, glance, spec.registry.models, deployed, at)
+    live = rollout_of(deployed, spec.anti_fraud) if deployed else None
+    served = remember_served(before, glance, spec.registry.models, live, at)
     past = Past(before, served, spec.registry.models)
     verdict = _drift(spec, before, past, glance)
     choice = choose(

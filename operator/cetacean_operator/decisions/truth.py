@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from cetacean_operator.api.observed import Object, Observed, Pod
+from cetacean_operator.api.observed import Identity, Object, Observed, Pod
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import ModelRef, ServedModel, Status
@@ -77,20 +77,26 @@ def wanted_replicas(serving: Serving, deployment: Object | None) -> int:
 
 
 def remember_served(
-    status: Status, truth: Truth, known: tuple[Model, ...], current: Model | None, at: str
+    status: Status, truth: Truth, known: tuple[Model, ...], rollout: Rollout | None, at: str
 ) -> tuple[ServedModel, ...]:
     """Add the models that ready pods report to those that have served.
+
+    A ready pod of the Deployment that does not answer has verified the digest that it was told, or it would not be
+    ready: it serves, although the operator cannot reach it.
 
     Args:
         status: the last status.
         truth: what pods report now.
         known: the registry's models.
-        current: the model in the Deployment, which the registry may have forgotten.
+        rollout: what the Deployment serves; the registry may have forgotten its model.
         at: the time now.
     """
     served = {(item.entry.name, item.digest): item for item in status.served}
+    current = rollout.model if rollout else None
     for pod in truth.ready:
         report = pod.identity
+        if report is None and pod.silent and rollout and pod.rollout_id == rollout.id:
+            report = Identity(name=rollout.model.name, digest=rollout.model.sha256)
         if report is None or not report.digest or not report.name or (report.name, report.digest) in served:
             continue
         entry = next(

@@ -315,6 +315,54 @@ def test_a_deployment_that_someone_undid_is_set_right(annotations: bool) -> None
     assert [item.model for item in world.status.history] == ["second", "first"]
 
 
+def mute(pod: FakePod) -> None:
+    """The pod serves, and the operator does not reach it."""
+    pod.ready, pod.asked, pod.silent = True, False, "no answer within 3 s"
+
+
+def test_a_candidate_is_compared_with_what_serves_where_its_pods_cannot_be_reached() -> None:
+    world = World(manifest(entry("first"), entry("second", "b", metrics={"rocAuc": 0.9})), behave=mute)
+    world.settle()
+    world.activate("second")
+    world.settle()
+    assert "ROC AUC 0.9000 is more than 0.0200 below first's 0.9800" in world.condition("GatePassed").message
+    assert (world.deployed, world.started) == ("first", ["first"])
+
+
+def test_the_way_back_needs_no_gate_where_pods_cannot_be_reached() -> None:
+    world = World(manifest(entry("first"), entry("second", "b")), behave=mute)
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.models(entry("first", metrics=None), entry("second", "b"), active="first")
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("GatePassed") == ("True", "ServedBefore")
+
+
+def test_a_refusal_does_not_take_away_what_serves_where_its_pods_cannot_be_reached() -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c", metrics={"tnr": 0.5})))
+    world.settle()
+    world.behave = mute
+    for name in ("second", "third"):
+        world.activate(name)
+        world.settle()
+    assert world.deployed == "second"
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+
+
+def test_what_never_got_ready_has_not_served_because_others_are_silent() -> None:
+    def behave(pod: FakePod) -> None:
+        if pod.model == "first":
+            mute(pod)
+
+    world = World(manifest(entry("first"), entry("second", "b")), behave=behave)
+    world.settle()
+    world.activate("second")
+    world.settle()
+    assert [item.entry.name for item in world.status.served] == ["first"]
+
+
 def set_env(world: World, **values: str | None) -> None:
     """As `kubectl set env` does it; None removes a variable."""
     assert world.deployment is not None
