@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -25,14 +25,11 @@ from cetacean_operator.reconciler.lease import Leadership, NotLeadingError
 from cetacean_operator.reconciler.observe import Observer
 from cetacean_operator.reconciler.scrape import Target
 from cetacean_operator.reconciler.store import Key, Store
+from cetacean_operator.reconciler.waves import PODS, SPARED, waves
 from cetacean_operator.reconciler.writer import TakenError, Writer
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
-_BEFORE_PODS = frozenset({"ConfigMap", "NetworkPolicy"})
-_PODS = frozenset({"Deployment"})
-# Pods serve without them: where one cannot be applied, the way back to another model is open all the same.
-_SPARED = frozenset({"NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor"})
 # Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
 _TOLD = frozenset({400, 403, 404, 413, 422})
 # An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
@@ -150,7 +147,7 @@ class Reconciler:
                 if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
                     raise
                 refusal = error
-            if not (taken or refusal) and self._pressed() and any(child["kind"] in _PODS for child in plan.apply):
+            if not (taken or refusal) and self._pressed() and any(child["kind"] in PODS for child in plan.apply):
                 return plan, None, False
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
             observed = self._observer.observe(
@@ -168,7 +165,7 @@ class Reconciler:
         """
         created: list[Doomed] = []
         left: list[Exception] = []
-        spared = _SPARED if _is_rolled_out(resource, observed) else frozenset()
+        spared = SPARED if _is_rolled_out(resource, observed) else frozenset()
         try:
             children = list(plan.apply)
             for child in plan.apply if _was_taken(resource) else ():
@@ -180,8 +177,8 @@ class Reconciler:
                         raise
                     left.append(taken)
                     children.remove(child)
-            for number, wave in enumerate(_waves(children)):
-                if number and self._pressed() and not any(child["kind"] in _PODS for child in wave):
+            for number, wave in enumerate(waves(children)):
+                if number and self._pressed() and not any(child["kind"] in PODS for child in wave):
                     break  # the next look brings what is left: others wait for their pods
                 applying = (self._apply(resource, observed, plan, child) for child in wave)
                 results = await asyncio.gather(*applying, return_exceptions=True)
@@ -249,17 +246,6 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == names.KIND:
         return str(meta["name"])
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
-
-
-def _waves(children: Iterable[Object]) -> Iterator[list[Object]]:
-    """Sort children by what must be there first: what pods need, the pods, and what stands before them or counts them.
-
-    The API server gives out the addresses of Services one after the other for the whole cluster: no pod waits for one.
-    """
-    waves: tuple[list[Object], ...] = ([], [], [])
-    for child in children:
-        waves[0 if child["kind"] in _BEFORE_PODS else 1 if child["kind"] in _PODS else 2].append(child)
-    return filter(None, waves)
 
 
 def _worst(faults: Iterable[BaseException]) -> BaseException:
