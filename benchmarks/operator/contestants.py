@@ -201,7 +201,14 @@ def _meta(name: str) -> Object:
 
 
 def _model(name: str) -> Object:
-    figures = {"tpr": 0.95, "tnr": 0.92, "cetaceanScoreMean": 0.9, "sampleSize": 200, "evaluationSet": "test"}
+    figures = {
+        "tpr": 0.95,
+        "tnr": 0.92,
+        "rocAuc": 0.98,
+        "cetaceanScoreMean": 0.9,
+        "sampleSize": 200,
+        "evaluationSet": "test",
+    }
     entries = [
         {
             "name": entry,
