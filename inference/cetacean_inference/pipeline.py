@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -81,9 +82,10 @@ class NetworksPipeline:
         if not batch:
             return []
         scores = [float(score) for score in self._gate.run(np.stack([one.gate for one in batch]))]
-        passed = [one.identification for one, score in zip(batch, scores, strict=True) if accepts(score, threshold)]
-        rankings = iter([self._rank(row) for row in self._identification.run(np.stack(passed))] if passed else ())
-        return [Scores(score, next(rankings) if accepts(score, threshold) else ()) for score in scores]
+        accepted = [accepts(score, threshold) for score in scores]
+        passed = [one.identification for one in compress(batch, accepted)]
+        rankings = map(self._rank, self._identification.run(np.stack(passed)) if passed else ())
+        return [Scores(score, next(rankings) if one else ()) for score, one in zip(scores, accepted, strict=True)]
 
     def touch(self) -> None:
         """Note that what it computes with is in use, so that no other pod evicts it while its container restarts."""

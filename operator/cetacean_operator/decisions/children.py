@@ -76,6 +76,12 @@ def monitoring(spec: Spec) -> str:
     return json.dumps(content, sort_keys=True)
 
 
+def controller_of(obj: Object) -> tuple[str, str] | None:
+    """Return kind and name of the object that controls another, None where nobody does."""
+    owners = obj["metadata"].get("ownerReferences", ())
+    return next(((owner["kind"], owner["name"]) for owner in owners if owner.get("controller")), None)
+
+
 def _finish(resource: Resource, kind: str, name: str, body: Object) -> Object:
     own = body.get("metadata", {})
     metadata: dict[str, Any] = {

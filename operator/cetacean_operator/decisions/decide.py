@@ -11,7 +11,7 @@ from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_
 from cetacean_operator.api.status import AntiFraudStatus, ModelRef, Rollout, Status, parse_status
 from cetacean_operator.decisions import conditions, drift, failures, runbook
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
-from cetacean_operator.decisions.children import Ref, children, selector
+from cetacean_operator.decisions.children import Ref, children, controller_of, selector
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.conditions import OVERDUE_AFTER, Finding
 from cetacean_operator.decisions.drift import DriftVerdict
@@ -212,8 +212,6 @@ def _doomed(resource: Resource, observed: Observed, wanted: dict[Ref, Object]) -
 
 def _made(resource: Resource, live: Object) -> bool:
     """Whether the operator made an object; labels prove nothing, `kubectl expose` copies them."""
-    owners = live["metadata"].get("ownerReferences", ())
-    owner = next(((ref["kind"], ref["name"]) for ref in owners if ref.get("controller")), None)
-    if owner is None:  # as `kubectl delete --cascade=orphan` leaves them
+    if (owner := controller_of(live)) is None:  # as `kubectl delete --cascade=orphan` leaves them
         return names.ANNOTATION_APPLIED in (live["metadata"].get("annotations") or {})
     return owner == (names.KIND, resource.name)

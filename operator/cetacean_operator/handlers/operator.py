@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import kopf
@@ -108,12 +108,11 @@ class Operator:
             on_service_monitors=self._on_service_monitors,
         )
         self.ages = WatchAges(metrics)
-        self._take = taker(self.store, self.queue)
         self.streams = Streams(
             self.ages,
             metrics,
             silence=silence_for(settings),
-            on_event=self._on_event,
+            on_event=taker(self.store, self.queue),
             on_gap=self.resync.fill,
         )
         self.listed = False
@@ -184,13 +183,6 @@ class Operator:
         if self.elector:
             jobs["lease"] = self.elector.run()
         return jobs
-
-    def _on_event(self, resource: api.Resource, event: Mapping[str, Any]) -> None:
-        """Take in what a watch carried, and keep a deletion's version: the store may not have seen the last one."""
-        meta = event["object"]["metadata"]
-        if event["type"] == "DELETED" and meta["resourceVersion"].isdecimal() and (uid := meta.get("uid")):
-            self.store.bury(uid, int(meta["resourceVersion"]))
-        self._take(resource, event)
 
     def _on_lease(self, leading: bool) -> None:
         self.metrics.leader.set(float(leading))

@@ -102,6 +102,7 @@ def take_in(resource: api.Resource, event: Mapping[str, Any], store: Store, queu
     obj = {"apiVersion": resource.api_version, "kind": resource.kind, **event["object"]}
     meta = obj["metadata"]
     if event.get("type") == "DELETED":
+        store.bury(meta["uid"], int(meta.get("resourceVersion") or 0))  # the store may not have seen the last one
         key = store.remove(resource.kind, meta["namespace"], meta["name"], meta["uid"])
     else:
         key = store.put(obj)

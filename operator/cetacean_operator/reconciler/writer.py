@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object, Resource
+from cetacean_operator.decisions.children import controller_of
 from cetacean_operator.decisions.plan import Doomed, EventSpec
 from cetacean_operator.reconciler import kube as api
 from cetacean_operator.reconciler import ownership
@@ -188,10 +189,9 @@ class Writer:
 
 
 def _is_ours(live: Object, resource: Resource) -> bool:
-    owner = next((ref for ref in live["metadata"].get("ownerReferences", ()) if ref.get("controller")), None)
-    if owner is not None:
+    if (owner := controller_of(live)) is not None:
         # A resource that was deleted and made anew has another uid; the garbage collector is on its way.
-        return bool((owner["kind"], owner["name"]) == (names.KIND, resource.name))
+        return owner == (names.KIND, resource.name)
     return bool((live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name)
 
 
