@@ -16,8 +16,10 @@ from benchmarks.machine import BenchmarkError
 from benchmarks.operator.contestants import Patch
 from benchmarks.operator.world import NAMESPACE
 
-from cetacean_operator.reconciler.connection import Connection, load_configuration
-from cetacean_operator.reconciler.kube import Kube, Object, Resource
+from cetacean_operator.api.observed import Object
+from cetacean_operator.kube.client import ApiClient
+from cetacean_operator.kube.connection import Connection, load_configuration
+from cetacean_operator.kube.resources import ResourceType
 
 ABREAST: Final = 100
 """Requests under way at the same time."""
@@ -85,7 +87,7 @@ class Watched:
 class Client:
     """The administrator, who is not subject to priority and fairness."""
 
-    def __init__(self, kube: Kube, resource: Resource, watched: Watched) -> None:
+    def __init__(self, kube: ApiClient, resource: ResourceType, watched: Watched) -> None:
         """Take the connection, the kind of resource, and what watches."""
         self._kube, self._resource = kube, resource
         self.watched = watched
@@ -119,14 +121,14 @@ async def _abreast(items: Iterable[Any], send: Callable[[Any], Any]) -> None:
 
 @asynccontextmanager
 async def connected(
-    kubeconfig: Path, *, resource: Resource, workload: Resource, made_of: MadeOf
+    kubeconfig: Path, *, resource: ResourceType, workload: ResourceType, made_of: MadeOf
 ) -> AsyncIterator[Client]:
     """A client that watches both kinds."""
     os.environ["KUBECONFIG"] = str(kubeconfig)
     watched = Watched(made_of)
     async with AsyncExitStack() as stack:
         configuration = await load_configuration()
-        kube = await stack.enter_async_context(Kube(configuration, timeout=120.0))
+        kube = await stack.enter_async_context(ApiClient(configuration, timeout=120.0))
         connection = Connection(configuration)
         session = await stack.enter_async_context(connection.session(limit=0, middlewares=(connection.authorize,)))
         watches = [
@@ -144,7 +146,7 @@ async def connected(
 
 
 async def _watch(
-    session: aiohttp.ClientSession, kube: Kube, resource: Resource, seen: Callable[[Mapping[str, Any]], None]
+    session: aiohttp.ClientSession, kube: ApiClient, resource: ResourceType, seen: Callable[[Mapping[str, Any]], None]
 ) -> Coroutine[Any, Any, None]:
     """Return what follows a kind from now on."""
     url = kube.configuration.host + resource.path(NAMESPACE)

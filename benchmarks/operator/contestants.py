@@ -17,17 +17,17 @@ from benchmarks.machine import free_port
 from benchmarks.operator.processes import Program, running
 from benchmarks.operator.world import NAMESPACE, NODE_LABEL, ROLLOUTS, USER, World, module_files
 
-from cetacean_operator.api.observed import Resource as Observed
+from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import rollout_of
-from cetacean_operator.reconciler.kube import CHILDREN, MODELS, Object, Resource
+from cetacean_operator.kube.resources import CHILDREN, MODELS, ResourceType
 from demo.waiting import until
 from workspace import REPOSITORY
 
 DEPLOYMENTS: Final = CHILDREN[0]
-REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
-ARGO: Final = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
+REPLICA_SETS: Final = ResourceType("apps", "v1", "replicasets", "ReplicaSet")
+ARGO: Final = ResourceType("argoproj.io", "v1alpha1", "rollouts", "Rollout")
 _MODELS: Final = ("first", "second")
 Patch = tuple[str, Any]
 """Content type and body."""
@@ -37,9 +37,9 @@ class Contestant(Protocol):
     """One of those that are compared."""
 
     name: str
-    resource: Resource
+    resource: ResourceType
     """What is applied."""
-    workload: Resource
+    workload: ResourceType
     """What is made of it."""
     user: str
     """Whose requests the audit log is asked for."""
@@ -232,7 +232,7 @@ def _model(name: str) -> Object:
 def _template_owner_spec(name: str) -> Object:
     """The spec of the Deployment that the operator would make, less what is said by each kind in its own way."""
     spec = parse_spec(_model(name)["spec"])
-    resource = Observed(NAMESPACE, name, "", 1, "", {}, {}, {})
+    resource = CetaceanModel(NAMESPACE, name, "", 1, "", {}, {}, {})
     rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)
     made: Object = children(resource, spec, rollout, service_monitors=False)["Deployment", name]["spec"]
     return {key: value for key, value in made.items() if key != "strategy"}

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
-    from cetacean_operator.handlers.operator import run  # noqa: PLC0415 -- `--help` needs no kopf
+    from cetacean_operator.runtime import run  # noqa: PLC0415 -- `--help` needs no kopf
 
     try:
         return uvloop.run(run(settings))

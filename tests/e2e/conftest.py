@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from shared_cache import shared_cache
+from support.shared_cache import shared_cache
 
 from demo import environment, metrics_server, prometheus
 from demo.kubectl import Kubectl

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from documented import Shell
-from plugin import install
+from support.documented import Shell
+from support.plugin import install
 
 from demo import environment
 from demo.kubectl import CommandError, Kubectl

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documented import Block, Shell, blocks, missing
-from plugin import environment as on_path
-from plugin import install
+from support.documented import Block, Shell, blocks, missing
+from support.plugin import environment as on_path
+from support.plugin import install
 
 from demo import environment
 from demo.kubectl import Kubectl

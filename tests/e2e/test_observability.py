@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
-from known_series import series_in
+from support.known_series import series_in
 
 from dashboards import BOARDS, Query, queries, written
 from demo import environment, prometheus

@@ -16,9 +16,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-from documented import Block, Shell, blocks, missing
 from PIL import Image
-from plugin import install
+from support.documented import Block, Shell, blocks, missing
+from support.plugin import install
 
 from cetacean_registry import ModelEntry
 from demo import environment

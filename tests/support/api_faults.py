@@ -9,7 +9,8 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from faulty_api import Exchange, Reaction
+
+from support.faulty_api import Exchange, Reaction
 
 
 def refused(code: int, reason: str, *, retry_after: int | None = None) -> Reaction:

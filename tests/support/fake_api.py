@@ -6,13 +6,15 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from cetacean_operator.reconciler.kube import BY_KIND, FIELD_MANAGER, ApiError, Object, Resource
+from cetacean_operator.api.observed import Object
+from cetacean_operator.kube.client import FIELD_MANAGER, ApiError
+from cetacean_operator.kube.resources import BY_KIND, ResourceType
 
 Ref = tuple[str, str, str]
-Refusal = Callable[[str, Resource, str], ApiError | None]
+Refusal = Callable[[str, ResourceType, str], ApiError | None]
 
 
-def no_refusal(_verb: str, _resource: Resource, _name: str) -> ApiError | None:
+def no_refusal(_verb: str, _resource: ResourceType, _name: str) -> ApiError | None:
     """Everything is allowed."""
     return None
 
@@ -49,7 +51,7 @@ class FakeApi:
     # --- What the operator calls ------------------------------------------------------------------------------------
 
     async def apply(
-        self, resource: Resource, manifest: Object, *, subresource: str | None = None, manager: str = FIELD_MANAGER
+        self, resource: ResourceType, manifest: Object, *, subresource: str | None = None, manager: str = FIELD_MANAGER
     ) -> Object:
         meta = manifest["metadata"]
         ref = (resource.kind, meta["namespace"], meta["name"])
@@ -79,28 +81,28 @@ class FakeApi:
         self._owned[owned] = sent
         return copy.deepcopy(self._store(ref, self.objects.get(ref), live))
 
-    async def set_managers(self, resource: Resource, live: Object, managed: list[Object]) -> None:
+    async def set_managers(self, resource: ResourceType, live: Object, managed: list[Object]) -> None:
         meta = live["metadata"]
         self._call("patch", resource, meta["name"])
         self.objects[resource.kind, meta["namespace"], meta["name"]]["metadata"]["managedFields"] = managed
 
-    async def create(self, resource: Resource, manifest: Object) -> Object:
+    async def create(self, resource: ResourceType, manifest: Object) -> Object:
         meta = manifest["metadata"]
         self._call("create", resource, meta["name"])
         return self.put({**manifest, "kind": resource.kind})
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+    async def get(self, resource: ResourceType, namespace: str, name: str) -> Object | None:
         self._call("get", resource, name)
         return self.find(resource.kind, name, namespace)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(self, resource: ResourceType, namespace: str, name: str, *, uid: str) -> None:
         self._call("delete", resource, name)
         live = self.objects.get((resource.kind, namespace, name))
         if live is not None and live["metadata"]["uid"] == uid:
             del self.objects[resource.kind, namespace, name]
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, label_selector: str = ""
+        self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
     ) -> AsyncIterator[Object]:
         self._call("list", resource, label_selector)
         for (kind, space, _), obj in list(self.objects.items()):
@@ -112,10 +114,10 @@ class FakeApi:
             ):
                 yield copy.deepcopy(obj)
 
-    async def serves(self, resource: Resource) -> bool:
+    async def serves(self, resource: ResourceType) -> bool:
         return resource.plural in self.served
 
-    def _call(self, verb: str, resource: Resource, name: str) -> None:
+    def _call(self, verb: str, resource: ResourceType, name: str) -> None:
         self.calls.append((verb, f"{resource.kind}/{name}"))
         if refusal := self.refuse(verb, resource, name):
             raise refusal

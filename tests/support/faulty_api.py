@@ -18,11 +18,11 @@ from pathlib import Path
 
 import aiohttp
 import yaml
-from accounts import Account
 from aiohttp import web
-from virtual_time import settle
 
 from demo.kubectl import Kubectl
+from support.accounts import Account
+from support.virtual_time import settle
 
 WRITES = frozenset({"create", "update", "apply", "patch", "delete"})
 _VERBS = {"POST": "create", "PUT": "update", "DELETE": "delete"}

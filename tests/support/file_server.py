@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loopback import Quiet, listening
+from support.loopback import Quiet, listening
 
 
 @dataclass(slots=True)

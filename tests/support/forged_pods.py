@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from loopback import Quiet, listening
-
 from demo.kubectl import Kubectl
 from demo.waiting import until
+from support.loopback import Quiet, listening
 
 PORT = 8080
 """Where pods listen."""

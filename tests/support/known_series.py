@@ -11,7 +11,7 @@ from cetacean_inference.drift import DriftMonitor
 from cetacean_inference.metrics import Metrics as InferenceMetrics
 from cetacean_inference.monitoring import Monitoring
 from cetacean_inference.settings import DriftSettings
-from cetacean_operator.metrics import Metrics as OperatorMetrics
+from cetacean_operator.metrics.collectors import Metrics as OperatorMetrics
 
 _WORDS = frozenset(
     [

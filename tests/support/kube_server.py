@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
-from loopback import Quiet, listening
+
+from support.loopback import Quiet, listening
 
 Object = dict[str, Any]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from accounts import Account
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until
+from support.accounts import Account
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _CODE = os.pathsep.join(str(REPOSITORY / folder) for folder in ("operator", "models"))

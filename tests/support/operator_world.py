@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cetacean_operator.api.observed import (
+    CetaceanModel,
     ContainerFailure,
     DriftReport,
     Identity,
     Object,
     Observed,
     Pod,
-    Resource,
     ServiceReport,
 )
 from cetacean_operator.api.status import Condition, Status, parse_status
@@ -175,7 +175,7 @@ class World:
         return Observed(copy.deepcopy(self.children), pods, service_monitors=self.service_monitors)
 
     def decide(self) -> Plan:
-        return decide(Resource.of(copy.deepcopy(self.obj)), self.observed(), self.now)
+        return decide(CetaceanModel.of(copy.deepcopy(self.obj)), self.observed(), self.now)
 
     def reconcile(self) -> Plan:
         """One pass as the reconciler does it: the children, another look, the status."""

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fake_api import FakeApi
-from operator_world import BEGIN
-
 from cetacean_operator.api.observed import Object
-from cetacean_operator.metrics import Metrics
-from cetacean_operator.reconciler.announcer import Announcer
-from cetacean_operator.reconciler.kube import MODELS
-from cetacean_operator.reconciler.lease import NotLeadingError
-from cetacean_operator.reconciler.observe import Observer
-from cetacean_operator.reconciler.reconciler import Reconciler, owner_of
-from cetacean_operator.reconciler.scrape import Scrape, Target
-from cetacean_operator.reconciler.store import Key, Store
-from cetacean_operator.reconciler.writer import Writer
+from cetacean_operator.kube.event_recorder import EventRecorder
+from cetacean_operator.kube.lease import NotLeadingError
+from cetacean_operator.kube.resources import MODELS
+from cetacean_operator.kube.store import Key, Store
+from cetacean_operator.kube.writer import Writer
+from cetacean_operator.metrics.collectors import Metrics
+from cetacean_operator.pods.scraper import Scrape, Target
+from cetacean_operator.reconcile.observe import Observer
+from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
+from support.fake_api import FakeApi
+from support.operator_world import BEGIN
 
 KEY: Key = ("sea", "whales")
 
@@ -60,7 +59,7 @@ class Bench:
         self.metrics, self.now = Metrics(), BEGIN
         self.observer = Observer(self.store, self.asked.answers.get)
         writer = Writer(self.api, self.store, self.lease, instance="test", clock=self.clock)
-        self.announcer, self.pressed = Announcer(writer.event), False
+        self.announcer, self.pressed = EventRecorder(writer.event), False
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,

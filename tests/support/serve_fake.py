@@ -7,13 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference_world import Colour, FakePipeline, make_settings
-
 from cetacean_inference.cli import report
 from cetacean_inference.errors import CannotGoOn, DigestMismatch
 from cetacean_inference.http.serve import run
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Scores
+from support.inference_world import Colour, FakePipeline, make_settings
 
 
 class SteeredPipeline(FakePipeline):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import serve_fake
-from inference_world import picture
+
+from support import serve_fake
+from support.inference_world import picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import sys
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+from cetacean_operator import runtime  # imports all that tells the time
 from cetacean_operator.__main__ import main
-from cetacean_operator.handlers import operator  # imports all that tells the time
 
 
 class Stepped(datetime):
@@ -23,7 +23,7 @@ def step() -> list[str]:
     found = [
         name
         for name, module in sys.modules.items()
-        if name.startswith(operator.__name__.partition(".")[0]) and vars(module).get("datetime") is datetime
+        if name.startswith(runtime.__name__.partition(".")[0]) and vars(module).get("datetime") is datetime
     ]
     for name in found:
         vars(sys.modules[name])["datetime"] = Stepped

@@ -106,7 +106,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class CetaceanModel:
     """A CetaceanModel as the API server has it."""
 
     namespace: str
@@ -120,7 +120,7 @@ class Resource:
     deleting: bool = False
 
     @classmethod
-    def of(cls, obj: Object) -> Resource:
+    def of(cls, obj: Object) -> CetaceanModel:
         """Take the parts out of a Kubernetes object."""
         meta = obj["metadata"]
         return cls(

@@ -11,14 +11,14 @@ from cetacean_operator.api.serving import Autoscaling
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.conditions import Finding
 from cetacean_operator.decisions.plan import seconds_since
-from cetacean_operator.decisions.truth import Truth
+from cetacean_operator.decisions.rollout_state import RolloutState
 
 PATIENCE = 120.0
 """Seconds that figures of pods which have just become ready may take to come."""
 
 
 def judge_autoscaling(
-    *, scaling: Autoscaling | None, autoscaler: Object | None, truth: Truth, before: Status, now: datetime
+    *, scaling: Autoscaling | None, autoscaler: Object | None, truth: RolloutState, before: Status, now: datetime
 ) -> tuple[Finding | None, float | None]:
     """Hand the autoscaler's own finding on, once it has lasted.
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import Object, Resource
+from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.identity import Rollout
@@ -32,7 +32,7 @@ def selector(name: str) -> dict[str, str]:
 
 
 def children(
-    resource: Resource, spec: Spec, rollout: Rollout, *, service_monitors: bool, promotion: str | None = None
+    resource: CetaceanModel, spec: Spec, rollout: Rollout, *, service_monitors: bool, promotion: str | None = None
 ) -> dict[Ref, Object]:
     """Return all manifests that shall exist, by kind and name.
 
@@ -82,7 +82,7 @@ def controller_of(obj: Object) -> tuple[str, str] | None:
     return next(((owner["kind"], owner["name"]) for owner in owners if owner.get("controller")), None)
 
 
-def _finish(resource: Resource, kind: str, name: str, body: Object) -> Object:
+def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Object:
     own = body.get("metadata", {})
     metadata: dict[str, Any] = {
         "namespace": resource.namespace,

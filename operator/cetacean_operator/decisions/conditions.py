@@ -11,7 +11,7 @@ from cetacean_operator.api.status import Condition, Status
 from cetacean_operator.decisions.failures import Failure
 from cetacean_operator.decisions.identity import label, same_weights
 from cetacean_operator.decisions.promotion import Choice
-from cetacean_operator.decisions.truth import Truth
+from cetacean_operator.decisions.rollout_state import RolloutState
 
 OVERDUE_AFTER = 24 * 3600.0
 
@@ -28,7 +28,7 @@ def findings(
     *,
     active: Model,
     choice: Choice,
-    truth: Truth,
+    truth: RolloutState,
     failure: Failure | None,
     pending: bool,
     blocked: tuple[str, str] | None,
@@ -136,7 +136,7 @@ def _diverged(active: Model, choice: Choice) -> Finding:
 def _ready(  # noqa: PLR0911 -- one return for each reason
     active: Model,
     choice: Choice,
-    truth: Truth,
+    truth: RolloutState,
     failure: Failure | None,
     *,
     pending: bool,
@@ -167,7 +167,7 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
     return Finding("False", "RollingOut", count)
 
 
-def _available(truth: Truth) -> Finding:
+def _available(truth: RolloutState) -> Finding:
     if truth.ready:
         return Finding("True", "PodsReady", f"{len(truth.ready)} of {truth.wanted} wanted pods answer")
     if truth.wanted == 0:
@@ -175,7 +175,7 @@ def _available(truth: Truth) -> Finding:
     return Finding("False", "NoPodReady", f"none of {truth.wanted} wanted pods answers")
 
 
-def _progressing(truth: Truth, failure: Failure | None, *, moving: bool) -> Finding:
+def _progressing(truth: RolloutState, failure: Failure | None, *, moving: bool) -> Finding:
     if truth.complete:
         return Finding("False", "RolloutComplete", f"{len(truth.current)} of {truth.wanted} replicas are up to date")
     if failure is not None:
@@ -186,7 +186,7 @@ def _progressing(truth: Truth, failure: Failure | None, *, moving: bool) -> Find
 
 
 def _weights(  # noqa: PLR0911 -- one return for each finding
-    target: Model | None, truth: Truth, failure: Failure | None
+    target: Model | None, truth: RolloutState, failure: Failure | None
 ) -> Finding:
     if target is None:
         return Finding("Unknown", "NothingServes", "no model may be served yet")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import Object, Observed, Resource
+from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import AntiFraudStatus, ModelRef, Rollout, Status, parse_status
 from cetacean_operator.decisions import conditions, drift, failures, runbook
@@ -18,14 +18,14 @@ from cetacean_operator.decisions.drift import DriftVerdict
 from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.history import extend
 from cetacean_operator.decisions.identity import deployed_model, reference, rollout_of
-from cetacean_operator.decisions.plan import Doomed, Plan, seconds_since, timestamp
-from cetacean_operator.decisions.promotion import Choice, Past, choose
-from cetacean_operator.decisions.record import recall, record
+from cetacean_operator.decisions.plan import ChildRef, Plan, seconds_since, timestamp
+from cetacean_operator.decisions.promotion import Choice, ServingHistory, choose
+from cetacean_operator.decisions.promotion_record import recall, record
+from cetacean_operator.decisions.rollout_state import RolloutState, look, remember_served
 from cetacean_operator.decisions.service import judge_service
-from cetacean_operator.decisions.truth import Truth, look, remember_served
 
 
-def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url: str = names.RUNBOOK) -> Plan:
+def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runbook_url: str = names.RUNBOOK) -> Plan:
     """Decide what shall exist and what the status says.
 
     Args:
@@ -50,7 +50,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     glance = look(observed, spec.serving, None, deployment)
     live = rollout_of(deployed, spec.anti_fraud) if deployed else None
     served = remember_served(before, glance, spec.registry.models, live, at)
-    past = Past(before, served, spec.registry.models)
+    past = ServingHistory(before, served, spec.registry.models)
     verdict = _drift(spec, before, past, glance)
     choice = choose(
         spec=spec,
@@ -135,7 +135,7 @@ def decide(resource: Resource, observed: Observed, now: datetime, *, runbook_url
     )
 
 
-def _invalid(resource: Resource, before: Status, message: str, now: datetime, runbook_url: str) -> Plan:
+def _invalid(resource: CetaceanModel, before: Status, message: str, now: datetime, runbook_url: str) -> Plan:
     """A spec that cannot be read is told, and touches nothing: what serves goes on."""
     at = timestamp(now)
     dated = conditions.dated(runbook.guided(conditions.invalid(message), runbook_url), before, resource.generation, at)
@@ -145,11 +145,11 @@ def _invalid(resource: Resource, before: Status, message: str, now: datetime, ru
     return Plan(status=status, events=transitions(before, status), annotations=dict(_own_annotations(resource)))
 
 
-def _own_annotations(resource: Resource) -> dict[str, str]:
+def _own_annotations(resource: CetaceanModel) -> dict[str, str]:
     return {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
 
 
-def _drift(spec: Spec, before: Status, past: Past, truth: Truth) -> DriftVerdict:
+def _drift(spec: Spec, before: Status, past: ServingHistory, truth: RolloutState) -> DriftVerdict:
     """Judge the model that serves, whichever that is, by its own baseline."""
     serving = truth.serving
     model = _model_of(serving, past)
@@ -164,7 +164,7 @@ def _drift(spec: Spec, before: Status, past: Past, truth: Truth) -> DriftVerdict
     )
 
 
-def _model_of(serving: ModelRef | None, past: Past) -> Model | None:
+def _model_of(serving: ModelRef | None, past: ServingHistory) -> Model | None:
     if serving is None:
         return None
     found = (item for item in past.served if (item.entry.name, item.digest) == (serving.name, serving.digest))
@@ -181,7 +181,7 @@ def _drift_finding(verdict: DriftVerdict, choice: Choice) -> Finding:
     return Finding(verdict.status, verdict.reason, message)
 
 
-def _found(spec: Spec, truth: Truth, choice: Choice) -> str | None:
+def _found(spec: Spec, truth: RolloutState, choice: Choice) -> str | None:
     """The digest that pods loaded, where the registry names none."""
     return next(iter(sorted(truth.digests)), None) if choice.target == spec.registry.active_model else None
 
@@ -202,15 +202,15 @@ def _blocked(observed: Observed) -> tuple[str, str] | None:
     return None
 
 
-def _doomed(resource: Resource, observed: Observed, wanted: dict[Ref, Object]) -> tuple[Doomed, ...]:
+def _doomed(resource: CetaceanModel, observed: Observed, wanted: dict[Ref, Object]) -> tuple[ChildRef, ...]:
     return tuple(
-        Doomed(kind, name, live["metadata"]["uid"])
+        ChildRef(kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observed.children.items())
         if (kind, name) not in wanted and "deletionTimestamp" not in live["metadata"] and _made(resource, live)
     )
 
 
-def _made(resource: Resource, live: Object) -> bool:
+def _made(resource: CetaceanModel, live: Object) -> bool:
     """Whether the operator made an object; labels prove nothing, `kubectl expose` copies them."""
     if (owner := controller_of(live)) is None:  # as `kubectl delete --cascade=orphan` leaves them
         return names.ANNOTATION_APPLIED in (live["metadata"].get("annotations") or {})

@@ -21,7 +21,7 @@ class EventSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class ChildRef:
     """A child that shall not exist."""
 
     kind: str
@@ -40,7 +40,7 @@ class Plan:
     """Those of them that differ from what is there."""
     differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Why, by `Kind/name`: the paths that differ."""
-    delete: tuple[Doomed, ...] = ()
+    delete: tuple[ChildRef, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict)
     """Of the resource itself."""
     events: tuple[EventSpec, ...] = ()

@@ -32,7 +32,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ServingHistory:
     """What is known of the models that served."""
 
     status: Status
@@ -94,7 +94,7 @@ def choose(
         drift: of the model that serves.
         at: the time now.
     """
-    past = Past(status, served, spec.registry.models)
+    past = ServingHistory(status, served, spec.registry.models)
     candidate = spec.registry.active_model
     # What a person has written into the Deployment was not promoted: it counts where nothing else tells.
     current = past.last() or (past.entry(deployed) if deployed else None)
@@ -134,7 +134,9 @@ def _first(candidate: Model, spec: Spec) -> Choice:
     return Choice(None, ("False", names.GATE_REFUSED, message))
 
 
-def _stay(*, candidate: Model, current: Model, past: Past, spec: Spec, drift: DriftVerdict, at: str) -> Choice:
+def _stay(
+    *, candidate: Model, current: Model, past: ServingHistory, spec: Spec, drift: DriftVerdict, at: str
+) -> Choice:
     """The active model is in the Deployment: leave it there, unless it drifts and the one before promises better."""
     history = past.status.history
     if drift.alarm and spec.drift.on_alarm == "Rollback":
@@ -178,7 +180,7 @@ def _judge(
     return verdict.passed, verdict.message
 
 
-def _roll_back(model: Model, past: Past, drift: DriftVerdict, at: str) -> tuple[Rollback | None, str | None]:
+def _roll_back(model: Model, past: ServingHistory, drift: DriftVerdict, at: str) -> tuple[Rollback | None, str | None]:
     before = past.newest(other_than=model)
     if before is None:
         return None, "no rollback: no other model has served before"
@@ -213,7 +215,7 @@ def _standing(rollback: Rollback | None, candidate: Model, spec: Spec) -> Rollba
     return rollback if rollback.rejected_url == candidate.weights_url else None
 
 
-def _restored(rollback: Rollback, past: Past, current: Model | None) -> Model | None:
+def _restored(rollback: Rollback, past: ServingHistory, current: Model | None) -> Model | None:
     name, digest = rollback.restored.name, rollback.restored.digest
     for item in past.served:
         if (item.entry.name, item.digest) == (name, digest):

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from accounts import Account
-from forged_pods import forged_node
-from live_operator import OperatorProcess, running
+from support.accounts import Account
+from support.forged_pods import forged_node
+from support.live_operator import OperatorProcess, running
 
 from demo.kubectl import Kubectl
 from local_cluster import choose

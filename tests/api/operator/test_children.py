@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from live_operator import NOWHERE, OperatorProcess, condition, find, model, settled
+from support.live_operator import NOWHERE, OperatorProcess, condition, find, model, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_operator import OperatorProcess, condition, model, settled
-from plugin import install
+from support.live_operator import OperatorProcess, condition, model, settled
+from support.plugin import install
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

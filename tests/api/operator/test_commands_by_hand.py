@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from live_operator import NOWHERE, OperatorProcess, model, settled
+from support.live_operator import NOWHERE, OperatorProcess, model, settled
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from live_operator import NOWHERE, REPOSITORY, OperatorProcess, condition, model, ready_because, settled
+from support.live_operator import NOWHERE, REPOSITORY, OperatorProcess, condition, model, ready_because, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

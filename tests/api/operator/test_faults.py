@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from accounts import Account
-from end_state import events
-from live_operator import OperatorProcess, model, ready_because, running, settled
+from support.accounts import Account
+from support.end_state import events
+from support.live_operator import OperatorProcess, model, ready_because, running, settled
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until

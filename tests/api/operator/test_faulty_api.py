@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accounts import Account
-from api_faults import late, refused, told_in_it, torn, unanswered
-from end_state import end_state, ends_as, events
-from faulty_api import Call, Fault, FaultyApi, Reaction, faulty, no_fault
-from live_operator import REPOSITORY, OperatorProcess, find, model, ready_because, running, settled
+from support.accounts import Account
+from support.api_faults import late, refused, told_in_it, torn, unanswered
+from support.end_state import end_state, ends_as, events
+from support.faulty_api import Call, Fault, FaultyApi, Reaction, faulty, no_fault
+from support.live_operator import REPOSITORY, OperatorProcess, find, model, ready_because, running, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

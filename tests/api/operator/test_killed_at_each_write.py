@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from accounts import Account
-from api_faults import unanswered
-from end_state import end_state, ends_as
-from faulty_api import Call, FaultyApi, Reaction, faulty
-from live_operator import OperatorProcess, condition, model
+from support.accounts import Account
+from support.api_faults import unanswered
+from support.end_state import end_state, ends_as
+from support.faulty_api import Call, FaultyApi, Reaction, faulty
+from support.live_operator import OperatorProcess, condition, model
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from forged_pods import bound, forge, on
-from live_operator import OperatorProcess, condition, model, ready_because
+from support.forged_pods import bound, forge, on
+from support.live_operator import OperatorProcess, condition, model, ready_because
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

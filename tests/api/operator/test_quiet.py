@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accounts import Account
-from live_operator import OperatorProcess, model, ready_because
+from support.accounts import Account
+from support.live_operator import OperatorProcess, model, ready_because
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

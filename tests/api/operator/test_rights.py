@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from accounts import CHART, Account
-from live_operator import NOWHERE, OperatorProcess, find, model, settled
+from support.accounts import CHART, Account
+from support.live_operator import NOWHERE, OperatorProcess, find, model, settled
 
 from demo.kubectl import CommandError, Kubectl
 from demo.waiting import until

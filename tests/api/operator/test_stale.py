@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accounts import Account
-from api_faults import held_until, stalled
-from faulty_api import FaultyApi, faulty, no_fault
-from forged_pods import answering, bound, forge, hanging, on, running_at
-from live_operator import OperatorProcess, condition, find, model, ready_because, running, settled
+from support.accounts import Account
+from support.api_faults import held_until, stalled
+from support.faulty_api import FaultyApi, faulty, no_fault
+from support.forged_pods import answering, bound, forge, hanging, on, running_at
+from support.live_operator import OperatorProcess, condition, find, model, ready_because, running, settled
 
 from demo.kubectl import Kubectl
 from demo.waiting import until

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 
 import pytest
 from kubernetes.aio.client import ApiException
-from loopback import Quiet, listening
-from operator_world import World, manifest
 from pydantic import ValidationError
+from support.loopback import Quiet, listening
+from support.operator_world import World, manifest
 
 from cetacean_operator.api.spec import Spec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cetacean_operator.reconciler.kube import CHILDREN, EVENTS, LEASES, MODELS, PODS, SERVICE_MONITORS, Resource
+from cetacean_operator.kube.resources import CHILDREN, EVENTS, LEASES, MODELS, PODS, SERVICE_MONITORS, ResourceType
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Rules = list[dict[str, list[str]]]
@@ -43,7 +43,7 @@ def tables() -> list[str]:
     return re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
 
 
-def key(resource: Resource) -> tuple[str, str]:
+def key(resource: ResourceType) -> tuple[str, str]:
     return resource.group, resource.plural
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import kube_server
 import pytest
 from click.testing import CliRunner, Result
-from kube_server import KubeServer
+from support import kube_server
+from support.kube_server import KubeServer
 
 from cetacean_cli import cluster
 from cetacean_cli.program import program

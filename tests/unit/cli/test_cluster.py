@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube_server import KubeServer
-from operator_world import BEGIN, World, entry, manifest
+from support.kube_server import KubeServer
+from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_cli import waiting
 from cetacean_cli.cluster import Cluster

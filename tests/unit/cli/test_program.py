@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from plugin import NAMES, install
+from support.plugin import NAMES, install
 
 from cetacean_cli.program import name_of, program
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from known_series import known_series, series_in
+from support.known_series import known_series, series_in
 
 from cetacean_operator.api import names
 from dashboards import BOARDS, Query, queries, written

@@ -13,11 +13,11 @@ from typing import Any
 import cel
 import pytest
 import yaml
-from documented import Shell, blocks
-from kstatus import kstatus
 from lupa.lua51 import LuaRuntime
-from operator_world import World, entry, manifest
-from plugin import install
+from support.documented import Shell, blocks
+from support.kstatus import kstatus
+from support.operator_world import World, entry, manifest
+from support.plugin import install
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = (REPOSITORY / "docs/gitops.md").read_text(encoding="utf-8")

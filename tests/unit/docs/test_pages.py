@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import anchors, blocks
-from known_series import known_series
+from support.documented import anchors, blocks
+from support.known_series import known_series
 
 import metrics_page
 import reference_page

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from documented import Block, Shell, anchors, blocks, missing
+from support.documented import Block, Shell, anchors, blocks, missing
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RUNBOOK = (REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scored import UNSURE, scored
+from support.scored import UNSURE, scored
 
 from cetacean_registry import MetricsSnapshot
 from evaluation.errors import EvaluationError

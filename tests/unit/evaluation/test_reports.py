@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 import pytest
 from PIL import Image
-from scored import scored
+from support.scored import scored
 
 from cetacean_registry import GatePolicy, judge
 from evaluation.figures import Scored, compute_snapshot, per_species

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from inference_world import FakePipeline, client_of, make_settings
-from tiny_weights import write_weights
+from support.inference_world import FakePipeline, client_of, make_settings
+from support.tiny_weights import write_weights
 
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inference_world import archive, picture
+from support.inference_world import archive, picture
 
 from cetacean_inference.archives import Archive, clean_name
 from cetacean_inference.refusals import Refused, UnusableImage

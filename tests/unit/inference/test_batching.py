@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from inference_world import FakePipeline, picture
 from PIL import Image
+from support.inference_world import FakePipeline, picture
 
 from cetacean_inference.batching import Batcher, Scored
 from cetacean_inference.drift import DriftMonitor

@@ -10,10 +10,10 @@ from typing import IO, Any
 import numpy as np
 import pytest
 import torch
-from file_server import FileServer, serving
-from inference_world import archive, client_of, make_settings
 from PIL import Image
-from tiny_weights import KNOWN, sections, sha256
+from support.file_server import FileServer, serving
+from support.inference_world import archive, client_of, make_settings
+from support.tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
 from cetacean_inference.engines import choice

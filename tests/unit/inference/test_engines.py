@@ -10,7 +10,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from tiny_weights import BACKBONE, CLASSES, EMBEDDING, GATE, KNOWN
+from support.tiny_weights import BACKBONE, CLASSES, EMBEDDING, GATE, KNOWN
 from torch import nn
 from torch.nn import functional
 

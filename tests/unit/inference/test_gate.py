@@ -10,9 +10,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from inference_world import make_settings
 from PIL import Image
-from tiny_weights import GATE, sections, sha256
+from support.inference_world import make_settings
+from support.tiny_weights import GATE, sections, sha256
 from torch import nn
 from torchvision import transforms
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inference_world import picture
 from PIL import Image
+from support.inference_world import picture
 
 from cetacean_inference import images
 from cetacean_inference.images import FORMATS, begins_as_picture, decode

@@ -15,10 +15,10 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-from file_server import FileServer, serving
-from inference_world import FakePipeline, archive, client_of, make_settings, picture
 from PIL import Image
-from tiny_weights import sections, sha256
+from support.file_server import FileServer, serving
+from support.inference_world import FakePipeline, archive, client_of, make_settings, picture
+from support.tiny_weights import sections, sha256
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid, DigestMismatch, WeightsNotFound
 from cetacean_inference.masks import PIECE, CutOut

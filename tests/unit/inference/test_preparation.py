@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inference_world import make_settings
-from tiny_weights import sections
+from support.inference_world import make_settings
+from support.tiny_weights import sections
 
 from cetacean_inference.engines import conversion, preparation, record
 from cetacean_inference.engines.base import Converted, NetworkName

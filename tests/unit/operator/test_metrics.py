@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from cetacean_operator.metrics import Metrics
-from cetacean_operator.model_series import CONDITION, INFO
+from cetacean_operator.metrics.collectors import Metrics
+from cetacean_operator.metrics.model_series import CONDITION, INFO
 
 
 @pytest.fixture

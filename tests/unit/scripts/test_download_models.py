@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_server import FileServer, serving
+from support.file_server import FileServer, serving
 
 SCRIPT = Path(__file__).parents[3] / "scripts/download_models.sh"
 CONTENT = os.urandom(200_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inference_world import FakePipeline, make_settings
+from support.inference_world import FakePipeline, make_settings
 
 from cetacean_inference.service import Service
 

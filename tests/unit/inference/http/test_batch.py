@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import DIGEST, FakePipeline, archive, client_of, picture
+from support.inference_world import DIGEST, FakePipeline, archive, client_of, picture
 
 PATH = "/v1/predict-batch"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import archive, client_of, picture
 from PIL import Image
-from served import serving_process
+from support.inference_world import archive, client_of, picture
+from support.served import serving_process
 
 
 def png_head(width: int, height: int) -> bytes:

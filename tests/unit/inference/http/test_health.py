@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import DIGEST, FakePipeline, client_of, make_settings, picture
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, picture
 
 from cetacean_inference.decision import Detection
 from cetacean_inference.service import Service

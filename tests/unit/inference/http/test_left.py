@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import FakePipeline, archive, client_of, picture
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp
+from support.inference_world import FakePipeline, archive, client_of, picture
 
 from cetacean_inference.http.app import create_app
 from cetacean_inference.service import Service

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from inference_world import make_settings
-from served import Served, serving_process
+from support.inference_world import make_settings
+from support.served import Served, serving_process
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.serve import _signals_end, listen, run

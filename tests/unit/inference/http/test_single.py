@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import DIGEST, FakePipeline, client_of, picture
 from PIL import Image
+from support.inference_world import DIGEST, FakePipeline, client_of, picture
 
 from cetacean_inference.service import Service
 from cetacean_inference.settings import Settings

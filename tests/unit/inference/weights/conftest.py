@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, serving
+from support.file_server import FileServer, serving
 
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.cache import WeightsCache

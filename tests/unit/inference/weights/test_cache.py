@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from weights_cache import adopt, blobs, derive, opened
+from support.weights_cache import adopt, blobs, derive, opened
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
 from cetacean_inference.weights.cache import RECORD_FILE, Ref, WeightsCache, write_atomically

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from file_server import FileServer
+from support.file_server import FileServer
 
 from cetacean_inference.errors import (
     CacheFull,

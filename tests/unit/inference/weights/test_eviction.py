@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import IO
 
 import pytest
-from inference_world import make_settings
-from tiny_weights import sections
-from weights_cache import adopt, blobs, derive, opened
+from support.inference_world import make_settings
+from support.tiny_weights import sections
+from support.weights_cache import adopt, blobs, derive, opened
 
 from cetacean_inference.errors import CacheFull
 from cetacean_inference.pipeline import load_pipeline

@@ -14,7 +14,7 @@ from typing import IO
 
 import open_clip
 import pytest
-from file_server import FileServer
+from support.file_server import FileServer
 
 from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings, GateSettings

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from operator_world import entry, manifest
+from support.operator_world import entry, manifest
 
 from cetacean_operator.api.spec import InvalidResourceError, parse_spec
 from cetacean_operator.api.status import parse_status

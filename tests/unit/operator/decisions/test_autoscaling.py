@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_world import FakePod, World, entry, manifest
+from support.operator_world import FakePod, World, entry, manifest
 
 from cetacean_operator.decisions.autoscaling import PATIENCE
 from cetacean_operator.decisions.plan import timestamp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest
 
 VARIABLE = "CETACEAN_FETCH__CACHE_LIMIT_BYTES"
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest
 
 
 def world(**serving: Any) -> World:

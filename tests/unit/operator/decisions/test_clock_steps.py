@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_world import BEGIN, FakePod, World, entry, manifest
+from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
 from cetacean_operator.decisions.failures import PROBE_PATIENCE, next_look
 from cetacean_operator.decisions.plan import timestamp

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_world import World
+from support.operator_world import World
 
 from cetacean_operator.decisions.compare import differences, quantity
 

@@ -6,11 +6,11 @@ import copy
 from typing import Any
 
 import pytest
-from kstatus import kstatus
-from operator_world import BEGIN, World, entry, manifest
+from support.kstatus import kstatus
+from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import Observed, Resource
+from cetacean_operator.api.observed import CetaceanModel, Observed
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import seconds_since, timestamp
 
@@ -149,7 +149,7 @@ class TestInvalid:
 def test_a_name_that_is_taken_is_told_and_nothing_applied() -> None:
     world = World()
     observed = Observed(taken="Deployment whales")
-    plan = decide(Resource.of(world.obj), observed, BEGIN)
+    plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)
     assert plan.apply == ()
     stalled = plan.status.condition("Stalled")
     assert stalled is not None
@@ -158,7 +158,7 @@ def test_a_name_that_is_taken_is_told_and_nothing_applied() -> None:
 
 
 def test_what_the_api_server_refuses_is_told() -> None:
-    plan = decide(Resource.of(World().obj), Observed(refused="the API server refused a child: quota"), BEGIN)
+    plan = decide(CetaceanModel.of(World().obj), Observed(refused="the API server refused a child: quota"), BEGIN)
     ready = plan.status.condition("Ready")
     assert ready is not None
     assert (ready.reason, ready.message) == ("ApplyRefused", "the API server refused a child: quota")

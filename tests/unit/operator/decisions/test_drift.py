@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest
 
 from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift

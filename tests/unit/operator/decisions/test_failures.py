@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from operator_world import BEGIN, FakePod, World, entry, manifest
+from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from operator_world import FakePod, World, entry, manifest
+from support.operator_world import FakePod, World, entry, manifest
 
 from cetacean_operator.decisions.plan import Plan, status_as_applied
 

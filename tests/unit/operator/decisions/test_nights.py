@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest
 
 from cetacean_operator.decisions.plan import timestamp
 

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from operator_world import FOUND, FakePod, World, entry, manifest
+from support.operator_world import FOUND, FakePod, World, entry, manifest
 
 from cetacean_operator.api.observed import ContainerFailure
 

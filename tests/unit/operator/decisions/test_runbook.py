@@ -6,11 +6,11 @@ import copy
 from pathlib import Path
 
 import pytest
-from documented import anchors
-from operator_world import BEGIN, World, entry, manifest
+from support.documented import anchors
+from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
-from cetacean_operator.api.observed import DriftReport, Observed, Resource
+from cetacean_operator.api.observed import CetaceanModel, DriftReport, Observed
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.runbook import STEPS
 
@@ -19,7 +19,7 @@ RUNBOOK = (Path(__file__).resolve().parents[4] / names.RUNBOOK).read_text(encodi
 
 
 def told(world: World, kind: str) -> str:
-    status = decide(Resource.of(copy.deepcopy(world.obj)), world.observed(), world.now, runbook_url=URL).status
+    status = decide(CetaceanModel.of(copy.deepcopy(world.obj)), world.observed(), world.now, runbook_url=URL).status
     found = status.condition(kind)
     assert found is not None
     return found.message
@@ -66,7 +66,7 @@ def test_a_refused_candidate() -> None:
 
 def test_a_rollout_that_cannot_go_on_and_a_spec_that_cannot_be_read() -> None:
     world = World()
-    taken = decide(Resource.of(world.obj), Observed(taken="Service whales"), BEGIN, runbook_url=URL)
+    taken = decide(CetaceanModel.of(world.obj), Observed(taken="Service whales"), BEGIN, runbook_url=URL)
     stalled = taken.status.condition("Stalled")
     assert stalled is not None
     assert stalled.message.endswith(f"{URL}#rollout-stalled")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_world import World
+from support.operator_world import World
 
 from cetacean_operator.api.observed import Pod, ServiceReport
 from cetacean_operator.api.spec import ServiceLevel

@@ -1,0 +1,225 @@
+"""The API server as the reconciler uses it: plain objects in, plain objects out, every request bounded and counted.
+
+The typed methods of `kubernetes.aio` are not used: server-side apply sends only the fields we own, and the typed models
+would fill in or drop others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import Configuration
+from pydantic_core import from_json, to_json
+from yarl import URL
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import Object
+from cetacean_operator.kube.connection import Connection
+from cetacean_operator.kube.resources import ResourceType
+
+FIELD_MANAGER = names.MANAGER
+APPLY = "application/apply-patch+yaml"
+_PAGE = 500
+
+
+_NAMESPACE_TERMINATING = "NamespaceTerminating"
+
+
+class ApiError(Exception):
+    """A request that the API server refused, or that never got an answer (then `code` is 0)."""
+
+    def __init__(self, verb: str, path: str, code: int, reason: str, message: str) -> None:
+        """Keep the parts; the message is one line with all of them."""
+        super().__init__(f"{verb} {path}: {code or 'no answer'} {reason}: {message}".rstrip(": "))
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after: float | None = None
+
+
+class NamespaceTerminatingError(ApiError):
+    """Nothing new is created in a namespace that is being deleted; what is there goes with it."""
+
+
+class ApiClient:
+    """Requests to the API server. Use as an async context manager."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout: float = 15.0,
+        count: Callable[[str, str], None] = lambda _verb, _code: None,
+    ) -> None:
+        """Take the connection; `timeout` bounds each request in seconds, `count(verb, code)` hears of each."""
+        self.configuration = configuration
+        self._connection = Connection(configuration)
+        self._session: aiohttp.ClientSession | None = None
+        self._bound = aiohttp.ClientTimeout(total=timeout)
+        self._count = count
+
+    async def __aenter__(self) -> Self:
+        """Return itself; the connection is opened by the first request."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request and return the answer's object.
+
+        Args:
+            verb: for metrics, as Kubernetes names verbs (`get`, `list`, `apply`, `create`, `delete`…).
+            method: the HTTP method.
+            path: the URL's path.
+            query: the URL's query.
+            body: JSON to send, if any.
+            content_type: of the body.
+
+        Raises:
+            ApiError: any answer but 2xx, or none.
+        """
+        if self._session is None:
+            self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
+        url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else to_json(body)
+        code = 0
+        try:
+            async with self._session.request(
+                method,
+                URL(url, encoded=True),
+                data=data,
+                headers={**await self._connection.credentials(), "Content-Type": content_type},
+                timeout=self._bound,
+            ) as response:
+                raw = await response.read()
+                code = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(verb, path, 0, type(error).__name__, str(error)) from error
+        finally:
+            self._count(verb, str(code))
+        try:
+            answer: Object = from_json(raw) if raw else {}
+        except ValueError:
+            answer = {"message": raw[:200].decode(errors="replace")}
+        if not 200 <= code < 300:
+            kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
+            refusal = kind(verb, path, code, answer.get("reason", ""), answer.get("message", ""))
+            if (after := response.headers.get("Retry-After", "")).isdigit():
+                refusal.retry_after = float(after)
+            raise refusal
+        return answer
+
+    async def apply(
+        self,
+        resource: ResourceType,
+        manifest: Object,
+        *,
+        subresource: str | None = None,
+        manager: str = FIELD_MANAGER,
+    ) -> Object:
+        """Server-side apply `manifest` (all the fields `manager` owns, no others) and return the whole object."""
+        meta = manifest["metadata"]
+        return await self.request(
+            "apply",
+            "PATCH",
+            resource.path(meta["namespace"], meta["name"], subresource),
+            query={"fieldManager": manager, "force": "true"},
+            body={**manifest, "apiVersion": resource.api_version, "kind": resource.kind},
+            content_type=APPLY,
+        )
+
+    async def set_managers(self, resource: ResourceType, live: Object, managed: list[Object]) -> None:
+        """Set who manages which fields of the very object that was read; one that has changed since is a 409."""
+        meta = live["metadata"]
+        await self.request(
+            "patch",
+            "PATCH",
+            resource.path(meta["namespace"], meta["name"]),
+            body={"metadata": {"resourceVersion": meta["resourceVersion"], "managedFields": managed}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def create(self, resource: ResourceType, manifest: Object) -> Object:
+        """Create an object."""
+        body = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind}
+        path = resource.path(manifest["metadata"]["namespace"])
+        return await self.request("create", "POST", path, body=body)
+
+    async def replace(self, resource: ResourceType, manifest: Object) -> Object:
+        """Replace an object; its resourceVersion makes the API server refuse with 409 if it changed."""
+        meta = manifest["metadata"]
+        path = resource.path(meta["namespace"], meta["name"])
+        return await self.request("update", "PUT", path, body=manifest)
+
+    async def get(self, resource: ResourceType, namespace: str, name: str) -> Object | None:
+        """Return an object, or None where there is none."""
+        try:
+            return await self.request("get", "GET", resource.path(namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def delete(self, resource: ResourceType, namespace: str, name: str, *, uid: str) -> None:
+        """Delete the very object with this uid; one that is gone already, or has been replaced, is no error."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            path = resource.path(namespace, name)
+            await self.request("delete", "DELETE", path, body=body)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    async def list(
+        self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
+    ) -> AsyncIterator[Object]:
+        """Yield all objects page by page; list items carry no kind, so it is filled in."""
+        query = {"limit": str(_PAGE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            page = await self.request("list", "GET", resource.path(namespace), query=query)
+            for item in page.get("items") or ():
+                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def serves(self, resource: ResourceType) -> bool:
+        """Return whether the API server serves this resource now."""
+        path = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        try:
+            answer = await self.request("discover", "GET", path)
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return any(found["name"] == resource.plural for found in answer.get("resources", ()))
+
+    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+        """Return a session to the same server with the same, always fresh, credentials.
+
+        Watches hold a connection each for hours, so the number of connections is not bounded.
+        """
+        return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
+
+
+def _causes(status: Object) -> set[str]:
+    """Return the reasons among the causes that a Status object gives."""
+    return {cause.get("reason", "") for cause in (status.get("details") or {}).get("causes") or ()}

@@ -1,0 +1,45 @@
+"""A resource's status as Prometheus series."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from cetacean_operator.api import names
+from cetacean_operator.api.status import ModelRef, Status
+from cetacean_operator.metrics.model_series import CONDITION, DRIFT, INFO, REPLICAS, SERVICE, SERVING, Series
+
+_VALUES = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
+
+
+def of(status: Status) -> Series:
+    """Return all series of one resource; what has no value has no series."""
+    series: dict[tuple[str, tuple[str, ...]], float] = {}
+    if status.active:
+        series[INFO, _labels(status.active)] = 1.0
+    if status.serving:
+        series[SERVING, _labels(status.serving)] = 1.0
+    for condition in status.conditions:
+        series[_key(CONDITION, condition.type)] = _VALUES[condition.status]
+    disabled = status.condition(names.ANTI_FRAUD_DISABLED)
+    overdue = disabled is not None and disabled.reason == names.RECALIBRATION_OVERDUE
+    series[_key(CONDITION, names.RECALIBRATION_OVERDUE)] = float(overdue)
+    for state, count in (
+        ("existing", status.replicas),
+        ("ready", status.ready_replicas),
+        ("active", status.active_replicas),
+    ):
+        series[_key(REPLICAS, state)] = float(count)
+    for family, figures in ((SERVICE, status.service), (DRIFT, status.drift)):
+        for figure, value in (figures.wire() if figures else {}).items():
+            series[_key(family, figure)] = float(value)
+    return series
+
+
+def _labels(model: ModelRef) -> tuple[str, str, str]:
+    return model.name, model.version or "", model.digest or ""
+
+
+@cache
+def _key(family: str, label: str) -> tuple[str, tuple[str, ...]]:
+    """One object for all resources; there are as many as conditions and figures have names."""
+    return family, (label,)

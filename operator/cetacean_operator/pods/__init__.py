@@ -1,0 +1,1 @@
+"""Questions to the pods: what they serve, their figures, their state."""

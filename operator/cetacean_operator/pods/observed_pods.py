@@ -1,0 +1,142 @@
+"""From a Pod and the last answers of its scrape to what a decision needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
+from cetacean_operator.kube.store import Key
+from cetacean_operator.pods.scraper import Scrape, Target
+
+
+def target_of(pod: Object, key: Key) -> Target | None:
+    """Return where to ask a pod, None where there is nobody to ask."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    if "deletionTimestamp" in meta or not status.get("podIP") or status.get("phase") != "Running":
+        return None
+    return Target(uid=meta["uid"], key=key, host=status["podIP"], port=names.PORT, ready=is_ready(pod))
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the kubelet says that the pod answers."""
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in (pod.get("status") or {}).get("conditions") or ()
+    )
+
+
+def container_id(pod: Object) -> str:
+    """Return what changes when the main container is started anew."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") == names.CONTAINER:
+            return str(status.get("containerID") or "")
+    return ""
+
+
+def observed_pod(
+    pod: Object,
+    scrape: Scrape | None,
+    identity: Identity | None,
+    drift: DriftReport | None,
+    service: ServiceReport | None = None,
+) -> Pod:
+    """Put the two together.
+
+    Args:
+        pod: as the API server has it.
+        scrape: its last answers, None where it has not been asked yet.
+        identity: what it said last in this container's life.
+        drift: its figures, if the last answer had them.
+        service: how it answers its clients, if the last answer had it.
+    """
+    meta, status = pod["metadata"], pod.get("status") or {}
+    gone = status.get("phase") in ("Succeeded", "Failed")
+    return Pod(
+        uid=meta["uid"],
+        name=meta["name"],
+        rollout_id=(meta.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT_ID),
+        ready=is_ready(pod) and not gone,
+        terminating="deletionTimestamp" in meta or gone,
+        started_at=_started(status),
+        unschedulable=_unschedulable(status),
+        failures=tuple(_failures(status)),
+        asked=scrape is not None,
+        silent=scrape.error if scrape else None,
+        identity=identity,
+        drift=drift,
+        service=service,
+    )
+
+
+def identity_of(scrape: Scrape | None) -> Identity | None:
+    """Read `/v1/identity`; what is of another type than expected counts as not said."""
+    if scrape is None or scrape.identity is None:
+        return None
+    answer = scrape.identity
+    model, weights, gate = (_mapping(answer.get(part)) for part in ("model", "weights", "gate"))
+    return Identity(
+        name=_text(model.get("name")),
+        version=_text(model.get("version")),
+        digest=_text(weights.get("sha256")),
+        threshold=_number(gate.get("threshold")),
+        config_digest=_text(answer.get("config_digest")),
+        rollout_id=_text(answer.get("rollout_id")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value[:253] if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _started(status: Mapping[str, Any]) -> str | None:
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == names.CONTAINER:
+            running = (container.get("state") or {}).get("running") or {}
+            return running.get("startedAt")
+    return None
+
+
+def _unschedulable(status: Mapping[str, Any]) -> str | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return str(condition.get("message") or "cannot be scheduled")
+    return None
+
+
+def _failures(status: Mapping[str, Any]) -> Iterator[ContainerFailure]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            if failure := _failure(container):
+                yield failure
+
+
+def _failure(container: Mapping[str, Any]) -> ContainerFailure | None:
+    """Say why a container does not run; one that runs well after a failure still tells of the failure."""
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or last.get("terminated") or {}
+    # The service never ends by itself: where it did so in peace, the kubelet had told it to.
+    stopped = container.get("name") == names.CONTAINER and bool(ended)
+    failed = ended.get("exitCode", 0) != 0 or stopped
+    reason = waiting.get("reason")
+    if reason == "CrashLoopBackOff" and failed:
+        waiting, reason = {}, None  # how it ended says more than that it waits
+    if reason in (None, "ContainerCreating", "PodInitializing") and not failed:
+        return None
+    return ContainerFailure(
+        container=container["name"],
+        reason=str(reason) if waiting else str(ended.get("reason") or "Error"),
+        message=str((waiting.get("message") if waiting else ended.get("message")) or ""),
+        exit_code=ended.get("exitCode") if failed else None,
+        restarts=int(container.get("restartCount") or 0),
+        waiting=bool(waiting),
+    )

@@ -1,0 +1,169 @@
+"""Collects what a decision needs from the store and the scraper, and remembers what outlives a single answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
+from cetacean_operator.kube.store import Key, Store
+from cetacean_operator.pods import observed_pods as pods
+from cetacean_operator.pods.scraper import Scrape, Target
+
+_SNAPSHOTS = 32
+_MOST = 2**53
+"""The largest of figures that are told: beyond it floats are no counters any more."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one pod."""
+
+    container: str = ""
+    identity: Identity | None = None
+    counters: deque[tuple[float, ...]] = field(default_factory=deque)
+    durations: deque[tuple[float, ...]] = field(default_factory=deque)
+    bounds: tuple[float, ...] = ()
+
+
+class Observer:
+    """Puts together what is known of a resource."""
+
+    def __init__(self, store: Store, result: Callable[[str], Scrape | None]) -> None:
+        """Take the store and the function that returns a pod's last answers by its uid."""
+        self._store = store
+        self._result = result
+        self._memory: dict[Key, dict[str, _Memory]] = {}
+        self.service_monitors = False
+
+    def observe(
+        self, key: Key, *, window: int, answers: int, taken: str | None = None, refused: str | None = None
+    ) -> Observed:
+        """Return what is now.
+
+        Args:
+            key: the resource.
+            window: how many of the newest requests the rejection rate is about, at least.
+            answers: how many of the newest answers their time is about, at least.
+            taken: a child's name that belongs to someone else.
+            refused: what the API server said to the last attempt to apply.
+        """
+        children: dict[tuple[str, str], Object] = {}
+        found = []
+        for obj in self._store.belonging(key):
+            if obj["kind"] == "Pod":
+                found.append(obj)
+            elif obj["kind"] != names.KIND:
+                children[obj["kind"], obj["metadata"]["name"]] = obj
+        known = self._memory.setdefault(key, {})
+        uids = {pod["metadata"]["uid"] for pod in found}
+        for uid in known.keys() - uids:
+            del known[uid]
+        observed = []
+        for pod in found:
+            scrape = self._result(pod["metadata"]["uid"])
+            memory = known.setdefault(pod["metadata"]["uid"], _Memory())
+            identity = _remember(memory, pod, scrape)
+            drift, service = _drift(memory, scrape, window), _service(memory, scrape, answers)
+            observed.append(pods.observed_pod(pod, scrape, identity, drift, service))
+        return Observed(
+            children=children,
+            pods=tuple(observed),
+            service_monitors=self.service_monitors,
+            taken=taken,
+            refused=refused,
+        )
+
+    def targets(self, key: Key) -> Iterable[Target]:
+        """Return the resource's pods that can be asked."""
+        for obj in self._store.belonging(key):
+            if obj["kind"] == "Pod" and (target := pods.target_of(obj, key)) is not None:
+                yield target
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a resource that is gone."""
+        self._memory.pop(key, None)
+
+
+def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity | None:
+    """Return what a pod serves; one unanswered question does not change what its container has loaded."""
+    container = pods.container_id(pod)
+    if container != memory.container:
+        memory.container, memory.identity = container, None
+        memory.counters.clear()
+        memory.durations.clear()
+    if (identity := pods.identity_of(scrape)) is not None:
+        memory.identity = identity
+    return memory.identity
+
+
+def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport | None:
+    # Without its counters nothing is known either: read as 0 they would look like a process that began anew.
+    if scrape is None or scrape.drift_stats is None or not scrape.metrics:
+        return None
+    stats, metrics = scrape.drift_stats, scrape.metrics
+    # Two counters that exclude each other: pictures identified, and pictures rejected for whatever reason.
+    answered, rejected = _recent(
+        memory.counters,
+        (
+            metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
+            scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
+        ),
+        window,
+    )
+    return DriftReport(
+        samples=max(0, int(_number(stats.get("n")) or 0)),
+        mean=_fraction(stats.get("score_mean")),
+        alarms=max(0, int(_number(stats.get("alarms_total")) or 0)),
+        score_avg=_fraction(metrics.get("cetacean_score_avg")),
+        requests=answered,
+        rejections=rejected,
+    )
+
+
+def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceReport | None:
+    if scrape is None or not scrape.metrics:
+        return None
+    bounds = tuple(bound for bound, _ in scrape.durations)
+    if bounds != memory.bounds:
+        memory.bounds = bounds
+        memory.durations.clear()
+    durations: tuple[tuple[float, float], ...] = ()
+    if bounds:
+        # From the last bound on: it holds all answers, and that is what the window counts.
+        total, *parts = _recent(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
+        durations = tuple(zip(bounds, (*reversed(parts), total), strict=True))
+    percent = scrape.metrics.get("availability_percent")
+    return ServiceReport(
+        requests=min(max(0.0, scrape.metrics.get("requests_total", 0.0)), float(names.RECENT_REQUESTS)),
+        availability_percent=percent if percent is not None and 0.0 <= percent <= 100.0 else None,
+        durations=durations,
+    )
+
+
+def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: int) -> tuple[float, ...]:
+    """Return how much counters have grown while the first of them grew by `window`, or by a little more."""
+    if counters and any(value < old for value, old in zip(now, counters[-1], strict=True)):
+        counters.clear()  # the process began anew
+    if not counters:
+        counters.append((0.0,) * len(now) if now[0] <= window else now)
+    # Few snapshots are enough: each covers a part of the window.
+    if now[0] - counters[-1][0] >= window / (_SNAPSHOTS / 2):
+        counters.append(now)
+    while len(counters) > 1 and now[0] - counters[1][0] >= window:
+        counters.popleft()
+    return tuple(max(0.0, value - old) for value, old in zip(now, counters[0], strict=True))
+
+
+def _number(value: object) -> float | None:
+    """Return a figure that a pod tells, None where it is none or none that can be counted."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MOST:
+        return None
+    return float(value)
+
+
+def _fraction(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0.0 <= number <= 1.0 else None

@@ -1,0 +1,1 @@
+"""What several test suites share; README.md in this folder says which module is for what."""

@@ -1,0 +1,205 @@
+"""Ready is what pods report, not what was applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.operator_world import World, entry, manifest
+
+REPLICAS: dict[str, Any] = {"serving": {"replicas": 3}}
+
+
+def three() -> World:
+    world = World(manifest(**REPLICAS))
+    world.settle()
+    return world
+
+
+def test_all_wanted_replicas_report_the_active_digest() -> None:
+    world = three()
+    assert world.is_("Ready") == ("True", "Serving")
+    assert world.condition("Ready").message.startswith("3 of 3 wanted replicas serve first 1.0.0 (sha256:aaaa")
+    status = world.status
+    assert (status.replicas, status.ready_replicas, status.active_replicas) == (3, 3, 3)
+    assert status.serving is not None
+    assert status.active is not None
+    assert (status.serving.name, status.serving.digest) == ("first", "a" * 64)
+    assert status.active.digest == "a" * 64
+    assert status.selector == "ecomarineai.org/cetaceanmodel=whales"
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        ({"digest": "c" * 64}, f"expected sha256:{'a' * 64}, got sha256:{'c' * 64}"),
+        ({"name": "other"}, "another model: expected first, got other"),
+        ({"version": "9.9.9"}, "another version: expected 1.0.0, got 9.9.9"),
+        ({"config_digest": "old"}, "another configuration"),
+        ({"rollout_id": None}, "another rollout"),
+        ({"digest": None}, "names no weights"),
+    ],
+)
+def test_one_pod_that_serves_something_else(report: dict[str, Any], told: str) -> None:
+    world = three()
+    world.pods[1].reports = report
+    world.settle()
+    assert world.is_("Ready") == ("False", "WrongModel")
+    assert told in world.condition("Ready").message
+    assert "2 of 3" in world.condition("Ready").message
+    assert world.status.active_replicas == 2
+
+
+def test_wrong_weights_are_not_verified() -> None:
+    world = three()
+    world.pods[0].reports = {"digest": "c" * 64}
+    world.settle()
+    assert world.is_("WeightsVerified") == ("False", "DigestMismatch")
+
+
+def test_a_pod_that_is_not_ready_is_missing() -> None:
+    world = three()
+    world.pods[2].ready = False
+    world.reconcile()
+    assert world.is_("Ready") == ("False", "RollingOut")
+    assert world.is_("Available")[0] == "True"
+    assert world.is_("Reconciling")[0] == "True"
+
+
+def test_applied_is_not_served() -> None:
+    world = World(behave=lambda _pod: None)
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("Ready") == ("False", "RollingOut")
+    assert world.is_("Progressing") == ("True", "RollingOut")
+    assert world.is_("Available") == ("False", "NoPodReady")
+    assert world.is_("WeightsVerified") == ("Unknown", "NotLoadedYet")
+    assert world.status.serving is None
+
+
+def test_old_pods_beside_the_new_ones_are_not_ready_yet() -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), **REPLICAS))
+    world.settle()
+    world.activate("second")
+    seen = set()
+    for _ in range(30):
+        world.reconcile()
+        models = {pod.model for pod in world.pods}
+        if models == {"first", "second"}:
+            assert world.is_("Ready")[0] == "False"
+        seen |= {frozenset(models)}
+        world.roll()
+    world.settle()
+    assert frozenset({"first", "second"}) in seen
+    assert world.is_("Ready")[0] == "True"
+
+
+def test_another_image_of_the_same_model_is_not_there_before_its_pods_are() -> None:
+    """Neither digest nor rollout id change; only the Deployment's controller knows."""
+    world = three()
+    world.edit(serving={"image": "cetacean-inference:2"})
+    world.reconcile()
+    assert world.status.observed_generation == 2
+    assert world.is_("Ready")[0] == "False"
+    world.settle()
+    assert world.is_("Ready")[0] == "True"
+    assert {pod.template["spec"]["containers"][0]["image"] for pod in world.pods} == {"cetacean-inference:2"}
+
+
+def test_a_pod_that_has_not_been_asked_does_not_count_as_served() -> None:
+    world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=False))
+    world.settle()
+    assert world.observed().unasked
+    assert world.is_("Ready") == ("False", "PodSilent")
+
+
+def test_a_silent_pod_is_named() -> None:
+    world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=True, silent="cannot connect: refused"))
+    world.settle()
+    world.pods[0].reports = {}
+    plan = world.decide()
+    # It has said once what it serves: one unanswered question does not change that.
+    assert plan.status.condition("Ready") is not None
+    assert plan.status.drift is not None
+    assert plan.status.drift.pods_silent == 1
+
+
+def test_no_replicas_wanted_is_ready() -> None:
+    world = World(manifest(serving={"replicas": 0}))
+    world.settle()
+    assert world.is_("Ready") == ("True", "ScaledToZero")
+    assert world.is_("Available") == ("False", "ScaledToZero")
+
+
+class TestWithoutADigest:
+    """The registry may say null."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World(manifest(entry("first", None), **REPLICAS))
+        world.settle()
+        return world
+
+    def test_the_digest_that_was_found_is_recorded(self, world: World) -> None:
+        assert world.is_("Ready")[0] == "True"
+        assert world.is_("WeightsVerified") == ("Unknown", "NoDigest")
+        assert "f" * 64 in world.condition("WeightsVerified").message
+        assert world.status.active is not None
+        assert world.status.active.digest == "f" * 64
+        assert world.reasons.count("WeightsUnverified") == 1
+
+    def test_pods_that_loaded_different_bytes_are_not_ready(self, world: World) -> None:
+        world.pods[0].reports = {"digest": "e" * 64}
+        world.settle()
+        assert world.is_("WeightsVerified") == ("False", "DigestsDiffer")
+        assert world.is_("Ready") == ("False", "DigestsDiffer")
+
+
+def test_the_majority_is_what_serves_whatever_the_order() -> None:
+    world = World(
+        manifest(entry("first"), entry("second", "b"), **REPLICAS),
+        behave=lambda pod: setattr(pod, "ready", pod.number % 2 == 0 or pod.model == "first"),
+    )
+    world.settle()
+    world.pods[0].reports = {"name": "zzz", "digest": "e" * 64}
+    first = world.decide().status.serving
+    world.pods.reverse()
+    assert world.decide().status.serving == first
+    assert first is not None
+    assert first.name == "first"
+
+
+def test_two_pods_that_disagree_give_one_answer() -> None:
+    world = World(manifest(serving={"replicas": 2}))
+    world.settle()
+    world.pods[0].reports = {"name": "zzz", "digest": "e" * 64}
+    answers = []
+    for _ in range(2):
+        world.pods.reverse()
+        answers.append(world.decide().status.serving)
+    assert answers[0] == answers[1]
+
+
+def test_a_report_of_an_unknown_model_is_not_taken_for_one_that_served() -> None:
+    world = three()
+    for pod in world.pods:
+        pod.reports = {"name": "stranger", "digest": "e" * 64}
+    world.settle()
+    assert [item.entry.name for item in world.status.served] == ["first"]
+
+
+def test_served_models_that_nobody_mentions_are_forgotten() -> None:
+    world = World()
+    for name, digit in zip("abcdefghijkl", "0123456789ab", strict=True):
+        world.models(entry(name, digit), active=name)
+        world.settle()
+    assert len(world.status.served) <= 11
+    assert "first" not in {item.entry.name for item in world.status.served}
+
+
+def test_the_generation_is_in_every_condition() -> None:
+    world = three()
+    world.edit(serving={"replicas": 2})
+    world.settle()
+    assert {condition.observed_generation for condition in world.status.conditions} == {2}
+    assert world.status.observed_generation == 2

@@ -1,0 +1,159 @@
+"""Requests to an API server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from cetacean_operator.kube.client import ApiClient, ApiError, NamespaceTerminatingError
+from cetacean_operator.kube.resources import CHILDREN, MODELS, PODS
+
+Handler = Any
+
+
+class Server:
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.answers: list[web.Response] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, request.path, dict(request.query), body))
+        self.headers = dict(request.headers)
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def kube(server: Server) -> AsyncIterator[ApiClient]:
+    configuration = Configuration(host=server.url)
+    configuration.api_key = {"BearerToken": "secret"}
+    configuration.api_key_prefix = {"BearerToken": "Bearer"}
+    counts: list[tuple[str, str]] = []
+    async with ApiClient(configuration, timeout=2.0, count=lambda verb, code: counts.append((verb, code))) as made:
+        made.counts = counts  # type: ignore[attr-defined]
+        yield made
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
+    return web.json_response(body, status=status, headers=headers)
+
+
+async def test_apply_sends_what_we_own_and_nothing_else(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"kind": "CetaceanModel"})]
+    manifest = {"metadata": {"namespace": "sea", "name": "whales"}, "status": {"replicas": 1}}
+    assert await kube.apply(MODELS, manifest, subresource="status") == {"kind": "CetaceanModel"}
+    ((method, path, query, body),) = server.requests
+    assert (method, path) == ("PATCH", "/apis/ecomarineai.org/v1alpha1/namespaces/sea/cetaceanmodels/whales/status")
+    assert query == {"fieldManager": "cetacean-operator", "force": "true"}
+    assert body == {**manifest, "apiVersion": "ecomarineai.org/v1alpha1", "kind": "CetaceanModel"}
+    assert server.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert server.headers["Authorization"] == "Bearer secret"
+
+
+async def test_a_refusal_carries_what_was_said(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"reason": "Invalid", "message": "spec is wrong"}, 422)]
+    with pytest.raises(ApiError) as error:
+        await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
+    assert (error.value.code, error.value.reason, error.value.message) == (422, "Invalid", "spec is wrong")
+    assert str(error.value) == "create /api/v1/namespaces/sea/pods: 422 Invalid: spec is wrong"
+
+
+async def test_a_namespace_that_is_being_deleted_is_told_from_a_missing_right(server: Server, kube: ApiClient) -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace sea is being terminated"}]
+    server.answers = [answer({"reason": "Forbidden", "details": {"causes": causes}}, 403)]
+    with pytest.raises(NamespaceTerminatingError):
+        await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
+
+
+async def test_retry_after_is_kept(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({}, 429, **{"Retry-After": "7"})]
+    with pytest.raises(ApiError) as error:
+        await kube.get(PODS, "sea", "p")
+    assert error.value.retry_after == 7.0
+
+
+async def test_an_answer_that_is_no_json(server: Server, kube: ApiClient) -> None:
+    server.answers = [web.Response(text="<html>bad gateway", status=502)]
+    with pytest.raises(ApiError, match="bad gateway"):
+        await kube.get(PODS, "sea", "p")
+
+
+async def test_what_is_not_there_is_none(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"reason": "NotFound"}, 404)]
+    assert await kube.get(PODS, "sea", "p") is None
+
+
+async def test_no_answer(kube: ApiClient, server: Server) -> None:
+    kube.configuration.host = "http://127.0.0.1:1"
+    with pytest.raises(ApiError) as error:
+        await kube.get(PODS, "sea", "p")
+    assert error.value.code == 0
+    assert "no answer" in str(error.value)
+
+
+@pytest.mark.parametrize("code", [404, 409])
+async def test_deleting_what_is_gone_or_another_is_no_error(server: Server, kube: ApiClient, code: int) -> None:
+    server.answers = [answer({}, code)]
+    await kube.delete(PODS, "sea", "p", uid="u")
+    assert server.requests[0][3] == {"preconditions": {"uid": "u"}, "propagationPolicy": "Background"}
+
+
+async def test_a_list_goes_through_all_pages_and_says_what_its_items_are(server: Server, kube: ApiClient) -> None:
+    server.answers = [
+        answer({"metadata": {"continue": "next"}, "items": [{"metadata": {"name": "a"}}]}),
+        answer({"metadata": {}, "items": [{"metadata": {"name": "b"}}]}),
+    ]
+    found = [item async for item in kube.list(PODS, None, label_selector="x=y")]
+    assert [(item["kind"], item["apiVersion"], item["metadata"]["name"]) for item in found] == [
+        ("Pod", "v1", "a"),
+        ("Pod", "v1", "b"),
+    ]
+    assert server.requests[1][2] == {"limit": "500", "labelSelector": "x=y", "continue": "next"}
+
+
+async def test_what_is_served(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"resources": [{"name": "cetaceanmodels"}]}), answer({"resources": []}), answer({}, 404)]
+    assert [await kube.serves(MODELS) for _ in range(3)] == [True, False, False]
+
+
+async def test_every_request_is_counted(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({}), answer({}, 404)]
+    await kube.get(PODS, "sea", "p")
+    await kube.get(PODS, "sea", "p")
+    assert kube.counts == [("get", "200"), ("get", "404")]  # type: ignore[attr-defined]
+
+
+def test_paths() -> None:
+    assert PODS.path() == "/api/v1/pods"
+    assert PODS.path("sea", "a/b") == "/api/v1/namespaces/sea/pods/a%2Fb"
+    assert CHILDREN[0].path("sea") == "/apis/apps/v1/namespaces/sea/deployments"
+    assert CHILDREN[0].api_version == "apps/v1"
+    assert PODS.api_version == "v1"
+
+
+async def test_managers_are_set_on_what_was_read(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({})]
+    live = {"metadata": {"namespace": "sea", "name": "whales", "resourceVersion": "7", "labels": {"a": "b"}}}
+    await kube.set_managers(CHILDREN[1], live, [{"manager": "x"}])
+    ((method, path, query, body),) = server.requests
+    assert (method, path, query) == ("PATCH", "/api/v1/namespaces/sea/services/whales", {})
+    assert body == {"metadata": {"resourceVersion": "7", "managedFields": [{"manager": "x"}]}}
+    assert server.headers["Content-Type"] == "application/merge-patch+json"

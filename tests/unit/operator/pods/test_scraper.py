@@ -1,0 +1,320 @@
+"""Pods that answer, hang, lie, flood and come back, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from cetacean_operator.pods.scraper import PodScraper, Scrape, Target, _Watched
+
+KEY = ("sea", "whales")
+IDENTITY = {"model": {"name": "first"}, "weights": {"sha256": "a" * 64}}
+STATS = {"n": 3, "alarms_total": 0, "score_mean": 0.9}
+METRICS = """\
+# HELP predictions_total Pictures identified.
+# TYPE predictions_total counter
+predictions_total 80.0
+# TYPE rejections_total counter
+rejections_total 20.0
+# TYPE rejections_by_reason gauge
+rejections_by_reason{reason="not_a_marine_mammal"} 15.0
+rejections_by_reason{reason="low_confidence"} 5.0
+# TYPE cetacean_score_avg gauge
+cetacean_score_avg 0.91
+# TYPE latency_avg_ms gauge
+latency_avg_ms NaN
+# TYPE other_seconds histogram
+other_seconds_bucket{le="1"} 1
+"""
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def text(body: str | bytes, status: int = 200) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status)
+
+    return answer
+
+
+async def hang(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    return web.Response()
+
+
+class Pod:
+    """A pod whose answers a test sets."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {
+            "/v1/identity": text(json.dumps(IDENTITY)),
+            "/v1/drift-stats": text(json.dumps(STATS)),
+            "/metrics": text(METRICS),
+        }
+        self.asked: Counter[str] = Counter()
+        self.port = 0
+        self._heard = asyncio.Condition()
+
+    async def asked_times(self, path: str, times: int) -> None:
+        """Wait until a path has been asked for so often."""
+        async with asyncio.timeout(5), self._heard:
+            await self._heard.wait_for(lambda: self.asked[path] >= times)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        async with self._heard:
+            self.asked[request.path] += 1
+            self._heard.notify_all()
+        return await self.answers[request.path](request)
+
+    def target(self, uid: str = "p", *, ready: bool = True) -> Target:
+        return Target(uid, KEY, "127.0.0.1", self.port, ready)
+
+
+@pytest.fixture
+async def pod() -> AsyncIterator[Pod]:
+    made = Pod()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", made.handle)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.port = runner.addresses[0][1]
+    yield made
+    await runner.cleanup()
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.changed = asyncio.Event()
+        self.changes = 0
+        self.scraper: Any = None
+
+    def on_change(self, key: tuple[str, str]) -> None:
+        assert key == KEY
+        self.changes += 1
+        self.changed.set()
+
+    async def next(self) -> None:
+        async with asyncio.timeout(5):
+            await self.changed.wait()
+        self.changed.clear()
+
+
+@asynccontextmanager
+async def bench(*, timeout: float = 5.0, max_bytes: int = 65536, concurrency: int = 4) -> AsyncIterator[Bench]:  # noqa: ASYNC109
+    made = Bench()
+
+    def count(result: str) -> None:
+        made.counts[result] += 1
+
+    async with PodScraper(
+        concurrency=concurrency, timeout=timeout, max_bytes=max_bytes, on_change=made.on_change, count=count
+    ) as scraper:
+        made.scraper = scraper
+        yield made
+
+
+async def asked(pod: Pod, **bounds: Any) -> tuple[Scrape, Counter[str]]:
+    """What one question brings."""
+    async with bench(**bounds) as b:
+        b.scraper.sync(KEY, [pod.target()], 60.0)
+        await b.next()
+        return b.scraper.result("p"), b.counts
+
+
+async def test_all_three_answers(pod: Pod) -> None:
+    scrape, counts = await asked(pod)
+    assert scrape == Scrape(
+        identity=IDENTITY,
+        drift_stats=STATS,
+        metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.91},
+        rejections={"not_a_marine_mammal": 15.0, "low_confidence": 5.0},
+    )
+    assert scrape.settled
+    assert counts == {"ok": 1}
+
+
+async def test_counters_that_end_in_total_are_read_as_well(pod: Pod) -> None:
+    pod.answers["/metrics"] = text(
+        '# TYPE rejections_by_reason counter\nrejections_by_reason_total{reason="corrupted_image"} 2\n'
+    )
+    scrape, _ = await asked(pod)
+    assert scrape.rejections == {"corrupted_image": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/v1/identity", text("nope"), "/v1/identity: expected JSON, got 'nope'"),
+        ("/v1/identity", text(""), "expected JSON, got nothing"),
+        ("/v1/identity", text("[1]"), "expected a JSON object"),
+        ("/v1/identity", text('{"x": NaN}'), "expected JSON"),
+        ("/v1/identity", text("[" * 50_000), "expected JSON"),
+        ("/v1/drift-stats", text("{}", 500), "/v1/drift-stats: expected status 200, got 500"),
+        ("/v1/drift-stats", text("x" * 70_000), "expected at most 65536 bytes, got more"),
+        ("/metrics", text("<html>"), "/metrics: expected the service's metrics"),
+        ("/metrics", text('predictions_total{x="} 1'), "/metrics: expected Prometheus text"),
+    ],
+)
+async def test_a_bad_answer_is_named_and_the_others_count(pod: Pod, path: str, answer: Answer, said: str) -> None:
+    pod.answers[path] = answer
+    scrape, counts = await asked(pod)
+    assert said in (scrape.error or "")
+    assert counts == {"bad_answer": 1}
+    assert (scrape.identity is None) == (path == "/v1/identity")
+    assert (scrape.drift_stats is None) == (path == "/v1/drift-stats")
+    assert bool(scrape.metrics) == (path != "/metrics")
+
+
+async def test_a_redirect_is_not_followed(pod: Pod) -> None:
+    async def away(_: web.Request) -> web.Response:
+        raise web.HTTPFound(f"http://127.0.0.1:{pod.port}/metrics")
+
+    pod.answers["/v1/identity"] = away
+    scrape, _ = await asked(pod)
+    assert "got 302" in (scrape.error or "")
+    assert pod.asked["/metrics"] == 1
+
+
+async def test_a_pod_that_hangs(pod: Pod) -> None:
+    pod.answers["/v1/drift-stats"] = hang
+    scrape, counts = await asked(pod, timeout=0.05)
+    assert scrape == Scrape(error="no answer within 0.05 s")
+    assert counts == {"timeout": 1}
+
+
+async def test_nobody_there_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, get = [], PodScraper._get
+
+    async def counted(scraper: PodScraper, target: Target, path: str) -> bytes:
+        asked.append(path)
+        return await get(scraper, target, path)
+
+    monkeypatch.setattr(PodScraper, "_get", counted)
+    async with bench() as b:
+        b.scraper.sync(KEY, [Target("p", KEY, "127.0.0.1", 1, ready=True)], 60.0)
+        await b.next()
+        assert "cannot connect" in b.scraper.result("p").error
+        assert b.counts == {"unreachable": 1}
+        assert asked == ["/v1/identity"]
+
+
+async def test_a_pod_that_hangs_holds_up_no_other(pod: Pod) -> None:
+    slow = Pod()
+    slow.answers = dict.fromkeys(pod.answers, hang)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", slow.handle)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slow.port = runner.addresses[0][1]
+    async with bench(concurrency=2, timeout=30.0) as b:
+        b.scraper.sync(KEY, [slow.target("slow"), pod.target("fast")], 60.0)
+        await b.next()
+        assert b.scraper.result("fast").settled
+        assert b.scraper.result("slow") is None
+    await runner.cleanup()
+
+
+async def test_only_a_change_is_told(pod: Pod) -> None:
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target()], 0.01)
+        await b.next()
+        await pod.asked_times("/metrics", 4)
+        assert b.changes == 1
+        pod.answers["/v1/drift-stats"] = text(json.dumps(STATS | {"n": 4}))
+        await b.next()
+        assert b.scraper.result("p").drift_stats["n"] == 4
+
+
+async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cetacean_operator.pods.scraper._URGENT", 0.01)
+    pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target()], 3600.0)
+        await b.next()
+        pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
+        await b.next()
+        assert b.scraper.result("p").settled
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"),
+    [(True, [1, 4, 16, 64, 240, 240]), (False, [30, 60, 120, 240, 240])],
+)
+def test_a_pod_that_gives_no_answer_is_asked_less_and_less_often(ready: bool, expected: list[float]) -> None:
+    watched = _Watched(Target("p", KEY, "127.0.0.1", 1, ready=ready), 30.0)
+    silent, settled = Scrape(error="cannot connect"), Scrape(identity=IDENTITY)
+    assert [PodScraper._plain_delay(watched, silent) for _ in expected] == expected
+    assert PodScraper._plain_delay(watched, settled) == 30.0
+    assert PodScraper._plain_delay(watched, silent) == expected[0], "one answer, and it is patient no longer"
+
+
+async def test_turning_ready_is_asked_at_once(pod: Pod) -> None:
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        await b.next()
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        before = pod.asked["/v1/identity"]
+        pod.answers["/v1/drift-stats"] = text(json.dumps(STATS | {"n": 9}))
+        b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
+        await b.next()
+        assert pod.asked["/v1/identity"] == before + 1
+
+
+async def test_what_a_pod_said_before_it_was_ready_does_not_count_afterwards(pod: Pod) -> None:
+    pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        await b.next()
+        assert b.scraper.result("p") is not None
+        pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
+        b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
+        assert b.scraper.result("p") is None
+        await b.next()
+        assert b.scraper.result("p").settled
+
+
+async def test_an_answer_from_before_it_turned_ready_is_dropped(pod: Pod) -> None:
+    first, turned = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        first.set()
+        await turned.wait()
+        return web.json_response({"weights": {"sha256": None}})
+
+    pod.answers["/v1/identity"] = slow
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
+        await first.wait()
+        b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
+        pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
+        turned.set()
+        await b.next()
+        assert b.scraper.result("p").settled
+        assert b.changes == 1
+
+
+async def test_pods_that_are_gone_are_forgotten(pod: Pod) -> None:
+    async with bench() as b:
+        b.scraper.sync(KEY, [pod.target("p"), pod.target("q")], 3600.0)
+        await b.next()
+        b.scraper.sync(KEY, [pod.target("q")], 3600.0)
+        assert len(b.scraper) == 1
+        assert b.scraper.result("p") is None
+        b.scraper.forget(KEY)
+        assert len(b.scraper) == 0
+        b.scraper.sync(KEY, [pod.target("p")], 3600.0)
+        b.scraper.clear()
+        assert len(b.scraper) == 0
+
+
+def test_an_address_of_the_newer_kind() -> None:
+    assert Target("p", KEY, "fd00::1", 8080, ready=True).url == "http://[fd00::1]:8080"

@@ -1,0 +1,336 @@
+"""The work queue on a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.virtual_time import VirtualClock, settle
+
+from cetacean_operator.reconcile.queue import WorkQueue
+
+K = TypeVar("K", str, int)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.waits: list[float] = []
+
+    def added(self) -> None:
+        self.counts["added"] += 1
+
+    def retried(self) -> None:
+        self.counts["retried"] += 1
+
+    def taken(self, waited: float) -> None:
+        self.waits.append(waited)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def queue(clock: VirtualClock) -> WorkQueue[str]:
+    return WorkQueue(clock, backoff_base=1.0, backoff_max=60.0, rng=random.Random(1))
+
+
+async def drain(queue: WorkQueue[K]) -> list[K]:
+    taken = []
+    while len(queue):
+        key = await queue.take()
+        taken.append(key)
+        queue.done(key)
+    return taken
+
+
+async def test_keys_come_out_in_the_order_they_were_due(queue: WorkQueue[str]) -> None:
+    for key in "bca":
+        queue.add(key)
+    assert await drain(queue) == ["b", "c", "a"]
+
+
+async def test_urgent_keys_go_first(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    queue.add("b")
+    assert not queue.pressed
+    queue.add("c", urgent=True)
+    queue.add("b", urgent=True)
+    queue.add("b")
+    assert queue.pressed
+    assert await drain(queue) == ["c", "b", "a"], "each once, and what turned urgent lately behind what was before"
+    queue.add("c")
+    assert not queue.pressed, "it is not urgent for good"
+    await drain(queue)
+
+
+async def test_what_turns_urgent_while_in_hand_goes_first_afterwards(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    assert await queue.take() == "a"
+    queue.add("b")
+    queue.add("a", urgent=True)
+    queue.done("a")
+    assert await drain(queue) == ["a", "b"]
+
+
+async def test_others_are_not_kept_waiting_for_ever(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    for key in range(100):
+        queue.add(key, urgent=key > 1)
+    taken = await drain(queue)
+    assert (taken.index(0), taken.index(1)) == (15, 31)
+    assert [key for key in taken if key > 1] == list(range(2, 100))
+
+
+async def crowd(queue: WorkQueue[int]) -> None:
+    """Twenty urgent keys come and are taken."""
+    for key in range(20):
+        queue.add(key, urgent=True)
+    await drain(queue)
+
+
+async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    await crowd(queue)
+    assert queue.pressed
+    queue.add(100)
+    queue.add(101)
+    first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
+    await settle()
+    assert not first.done(), "more that is urgent may come at any moment"
+    queue.add(20, urgent=True)
+    await settle()
+    assert first.result() == 20
+    await clock.pass_(1.5)
+    assert (second.result(), queue.pressed) == (100, False), "the crowd is gone"
+    assert await queue.take() == 101
+
+
+async def test_what_is_held_back_and_turns_urgent_finds_a_worker_that_waits(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    await crowd(queue)
+    taking = asyncio.create_task(queue.take())
+    await settle()
+    queue.add(100)
+    await settle()
+    assert not taking.done(), "woken for it, and waits again"
+    queue.add(100, urgent=True)
+    await settle()
+    assert taking.result() == 100
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.05, 0.25, 1.5])), max_size=40))
+def test_idle_workers_leave_nothing_due(steps: list[tuple[int, bool, float]]) -> None:
+    """A key that anybody asked for is handled within seconds where workers wait, whatever came before it."""
+
+    async def run() -> None:
+        clock = VirtualClock()
+        queue: WorkQueue[int] = WorkQueue(clock)
+
+        async def work() -> None:
+            while True:
+                queue.done(await queue.take())
+
+        workers = [asyncio.create_task(work()) for _ in range(3)]
+        for key in range(100, 120):
+            queue.add(key, urgent=True)
+        await settle()
+        for key, urgent, pause in steps:
+            queue.add(key, urgent=urgent)
+            await settle()
+            await clock.pass_(pause)
+        for _ in range(4):  # step by step, as time passes for timers that set the next one
+            await clock.pass_(5.0)
+            await settle()
+        due = len(queue)
+        for worker in workers:
+            worker.cancel()
+        assert due == 0
+
+    asyncio.run(run())
+
+
+async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    queue.add(0, urgent=True)
+    await queue.take()
+    queue.add(100)
+    taking = asyncio.create_task(queue.take())
+    begun = clock.now
+    while not taking.done():
+        for _ in range(20):
+            queue.add(0, urgent=True)  # it is in hand: nobody can take it
+        await clock.pass_(0.25)
+        assert queue.pressed
+    assert clock.now - begun == pytest.approx(10.0, abs=0.5)
+    assert taking.result() == 100
+
+
+async def test_a_few_changes_hold_nothing_back(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock)
+    for key in range(5):
+        queue.add(key, urgent=True)
+    await drain(queue)
+    queue.add(100)
+    assert not queue.pressed
+    assert await queue.take() == 100
+
+
+async def test_requests_that_wait_count_as_one(queue: WorkQueue[str]) -> None:
+    for _ in range(5):
+        queue.add("a")
+    assert await drain(queue) == ["a"]
+
+
+async def test_a_key_in_hand_is_due_once_more_and_never_twice_at_a_time(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    assert await queue.take() == "a"
+    queue.add("a")
+    queue.add("a")
+    second = asyncio.create_task(queue.take())
+    await settle()
+    assert not second.done()
+    queue.done("a")
+    assert await second == "a"
+    queue.done("a")
+    assert len(queue) == 0
+
+
+async def test_a_delayed_key_waits(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    queue.add_after("a", 10)
+    clock.advance(9.9)
+    assert len(queue) == 0
+    clock.advance(0.1)
+    assert await drain(queue) == ["a"]
+
+
+async def test_the_earlier_of_two_delays_counts(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    queue.add_after("a", 10)
+    queue.add_after("a", 5)
+    queue.add_after("a", 20)
+    clock.advance(5)
+    assert await drain(queue) == ["a"]
+    clock.advance(100)
+    assert len(queue) == 0, "handling it fulfilled the others"
+
+
+async def test_a_delay_of_nothing_is_now(queue: WorkQueue[str]) -> None:
+    queue.add_after("a", 0)
+    assert await drain(queue) == ["a"]
+
+
+async def test_failures_wait_longer_each_time_up_to_a_bound(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    delays = []
+    for _ in range(12):
+        delay = queue.retry("a")
+        delays.append(delay)
+        clock.advance(delay)
+        assert await drain(queue) == ["a"]
+    for failures, delay in enumerate(delays):
+        ceiling = min(60.0, 2.0**failures)
+        assert ceiling / 2 <= delay <= ceiling
+    queue.succeeded("a")
+    assert queue.retry("a") <= 1.0
+
+
+async def test_many_failures_do_not_overflow(queue: WorkQueue[str]) -> None:
+    for _ in range(2000):
+        assert queue.retry("a") <= 60.0
+
+
+async def test_one_keys_failures_delay_no_other(queue: WorkQueue[str]) -> None:
+    queue.retry("a")
+    queue.add("b")
+    assert await drain(queue) == ["b"]
+
+
+async def test_a_forgotten_key_does_not_come_back(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    queue.retry("a")
+    queue.forget("a")
+    clock.advance(1000)
+    assert len(queue) == 0
+
+
+async def test_the_oldest_counts_what_waits_and_what_is_in_hand(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    assert queue.oldest() == 0.0
+    queue.add("a")
+    clock.advance(5)
+    queue.add("b")
+    clock.advance(1)
+    assert queue.oldest() == 6.0
+    await queue.take()
+    clock.advance(2)
+    assert queue.oldest() == 3.0
+    queue.done("a")
+
+
+async def test_a_worker_that_is_cancelled_loses_no_key(queue: WorkQueue[str]) -> None:
+    first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
+    await settle()
+    queue.add("a")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await second == "a"
+
+
+async def test_the_observer_hears_of_all(clock: VirtualClock) -> None:
+    heard = Heard()
+    queue: WorkQueue[str] = WorkQueue(clock, observer=heard)
+    queue.add("a")
+    clock.advance(3)
+    await drain(queue)
+    queue.retry("a")
+    assert heard.counts == {"added": 1, "retried": 1}
+    assert heard.waits == [3.0]
+
+
+STEPS = ("add", "urgent", "later", "retry", "take", "done", "time")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STEPS))))
+def test_no_request_is_lost_and_no_key_is_in_two_hands(steps: list[tuple[str, str]]) -> None:
+    async def run() -> None:
+        clock = VirtualClock()
+        queue: WorkQueue[str] = WorkQueue(clock, backoff_base=1.0)
+        wanted: set[str] = set()
+        in_hand: set[str] = set()
+        for key, step in steps:
+            if step in ("add", "urgent"):
+                queue.add(key, urgent=step == "urgent")
+                wanted.add(key)
+            elif step == "later":
+                queue.add_after(key, 2.0)
+                wanted.add(key)
+            elif step == "retry":
+                queue.retry(key)
+                wanted.add(key)
+            elif step == "time":
+                clock.advance(1.0)
+            elif step == "take" and len(queue) > len(in_hand):
+                task = asyncio.create_task(queue.take())
+                await settle()
+                if task.done():
+                    taken = task.result()
+                    assert taken not in in_hand
+                    in_hand.add(taken)
+                    wanted.discard(taken)
+                else:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+            elif step == "done" and key in in_hand:
+                in_hand.discard(key)
+                queue.done(key)
+        for key in in_hand:
+            queue.done(key)
+        clock.advance(1000.0)
+        assert set(await drain(queue)) >= wanted
+
+    asyncio.run(run())
