@@ -1,4 +1,4 @@
-"""The whole process: what is started in which order, and what ends it."""
+"""The composition root: puts the process together, starts its parts in order, and ends them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,37 @@ from prometheus_client import start_http_server
 
 from cetacean_operator import probes
 from cetacean_operator.api import names
-from cetacean_operator.handlers.cetaceanmodel import registry_for, settings_for, silence_for, taker
-from cetacean_operator.handlers.watch_middleware import WatchLiveness, WatchMiddleware
+from cetacean_operator.api.observed import Object
+from cetacean_operator.handlers import cetaceanmodel, login  # noqa: F401 -- their decorators register them with kopf
+from cetacean_operator.handlers.context import Context
+from cetacean_operator.handlers.settings import kopf_settings
+from cetacean_operator.handlers.watch_middleware import WatchMiddleware
 from cetacean_operator.kube.client import ApiClient, ApiError
 from cetacean_operator.kube.connection import load_configuration
 from cetacean_operator.kube.event_recorder import EventRecorder
+from cetacean_operator.kube.informer import Informer
+from cetacean_operator.kube.informers import Informers
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
-from cetacean_operator.kube.resources import MODELS
+from cetacean_operator.kube.resources import MODELS, SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
+from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.scraper import PodScraper
+from cetacean_operator.reconcile.cache_updater import CacheUpdater
 from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
-from cetacean_operator.reconcile.workers import Resync, work
+from cetacean_operator.reconcile.resync import Resync
+from cetacean_operator.reconcile.workers import work
 from cetacean_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-_RETRY = 2.0
+_DISCOVERY_RETRY_SECONDS = 2.0
 
 
-class _Meter:
-    """Tells the queue's doings to the metrics."""
+class _QueueMetrics:
+    """Counts what happens in the queue."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -61,7 +69,7 @@ class Operator:
         self.settings, self.kube, self.metrics = settings, kube, metrics
         self.store = Store(owner_of)
         self.queue: WorkQueue[Key] = WorkQueue(
-            loop, backoff_base=settings.backoff_base, backoff_max=settings.backoff_max, observer=_Meter(metrics)
+            loop, backoff_base=settings.backoff_base, backoff_max=settings.backoff_max, observer=_QueueMetrics(metrics)
         )
         metrics.bind(depth=lambda: float(len(self.queue)), age=self.queue.oldest)
         self.scraper = PodScraper(
@@ -87,7 +95,7 @@ class Operator:
         leadership = self.elector or AlwaysLeading()
         self.observer = Observer(self.store, self.scraper.result)
         writer = Writer(kube, self.store, leadership, instance=settings.lease_identity)
-        self.announcer = EventRecorder(writer.event, pressed=lambda: self.queue.pressed)
+        self.recorder = EventRecorder(writer.event, has_urgent_backlog=lambda: self.queue.has_urgent_backlog)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
@@ -96,75 +104,67 @@ class Operator:
             leadership=leadership,
             metrics=metrics,
             runbook_url=settings.runbook_url,
-            tell=self.announcer.tell,
-            pressed=lambda: self.queue.pressed,
+            record=self.recorder.record,
         )
+        self.cache = CacheUpdater(self.store, self.queue, metrics)
+        self.liveness = WatchLiveness(metrics)
+        self.informers = Informers(self._informer, self.liveness, settings.namespaces)
         self.resync = Resync(
-            kube=kube,
-            store=self.store,
-            queue=self.queue,
-            metrics=metrics,
-            namespaces=settings.namespaces,
-            on_service_monitors=self._on_service_monitors,
+            api=kube, store=self.store, queue=self.queue, on_service_monitors=self._on_service_monitors
         )
-        self.ages = WatchLiveness(metrics)
-        self.streams = WatchMiddleware(
-            self.ages,
-            metrics,
-            silence=silence_for(settings),
-            on_event=taker(self.store, self.queue),
-            on_gap=self.resync.fill,
-        )
-        self.listed = False
+        self.models_listed = _Listed(self.cache, settings.namespaces)
+        self.middleware = WatchMiddleware(self.liveness, metrics, self.models_listed, silence=settings.watch_silence)
         self.watching = asyncio.Event()
 
     def unhealthy(self) -> str | None:
-        """Say what the process should be restarted for."""
+        """Return why the process should be restarted, None if it should not."""
         if (age := self.queue.oldest()) > self.settings.queue_age_limit:
             return f"the queue is stuck: a resource has waited for {age:.0f} s"
-        watch, age = self.ages.oldest()
+        watch, age = self.liveness.oldest()
         if age > self.settings.watch_age_limit:
             return f"the watch of {watch} has been silent for {age:.0f} s"
         return None
 
     def unready(self) -> str | None:
-        """Say what is still to come before this process can do its work."""
-        if not self.listed:
-            return "waiting for the first listing"
+        """Return what is still missing before this process can do its work, None if nothing is."""
         if not self.watching.is_set():
-            return "waiting for the watches"
+            return "waiting for the first list of pods and children"
+        if not self._models_are_listed():
+            return "waiting for the first list of CetaceanModels"
         return self.unhealthy()
 
-    async def list_first(self) -> None:
-        """List everything, however long the API server or the CRD lets one wait."""
-        while not self.listed:
+    def _models_are_listed(self) -> bool:
+        states = (self.liveness.find(MODELS.path(namespace)) for namespace in self.models_listed.missing)
+        return all(state is not None and state.refused for state in states)
+
+    async def discover(self) -> bool:
+        """Wait until the API server serves CetaceanModels; return true if it serves ServiceMonitors as well."""
+        while True:
             try:
                 if await self.kube.serves(MODELS):
-                    await self.resync.once()
-                    self.listed = True
-                    return
+                    self.observer.service_monitors = await self.kube.serves(SERVICE_MONITORS)
+                    return self.observer.service_monitors
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
                 _LOG.warning("waiting for the API server: %s", error, extra={"reason": "NotListed"})
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(_DISCOVERY_RETRY_SECONDS)
+
+    async def inform(self) -> None:
+        """Keep the cache of pods and children up to date."""
+        await self.informers.run(service_monitors=await self.discover())
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Run kopf until a signal comes or `stop` is set."""
-        registry = registry_for(
-            kube=self.kube,
-            store=self.store,
-            queue=self.queue,
-            ages=self.ages,
-            streams=self.streams,
-            namespaces=self.settings.namespaces,
-            service_monitors=self.observer.service_monitors,
-        )
-        # kopf's own guess asks for the user's name, and a container's user has none. Its type is not public.
+        """Run kopf until `stop` is set, as soon as pods and children are known."""
+        await self.informers.synced()
+        _tune_gc()
+        for namespace in self.settings.namespaces or (None,):
+            self.liveness.expect(MODELS, namespace)
+        # kopf would derive it from the user's name, and a container's user has none. Its type is not public.
         identity: Any = self.settings.lease_identity
         await kopf.operator(
-            registry=registry,
             identity=identity,
-            settings=settings_for(self.settings),
+            settings=kopf_settings(self.settings),
+            memo=Context(self.kube, self.cache, self.middleware),
             standalone=True,
             clusterwide=not self.settings.namespaces,
             namespaces=self.settings.namespaces,
@@ -172,17 +172,41 @@ class Operator:
             ready_flag=self.watching,
         )
 
+    async def lead(self, elector: LeaderElector) -> None:
+        """Compete for the lease, as soon as pods and children are known: who leads must be able to act."""
+        await self.informers.synced()
+        await elector.run()
+
+    async def work(self) -> None:
+        """Reconcile what is queued, as soon as pods and children are known."""
+        await self.informers.synced()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.settings.workers):
+                group.create_task(
+                    work(self.queue, self.reconciler, self.metrics, timeout=self.settings.reconcile_timeout)
+                )
+
     def jobs(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """Return what runs beside the watches, by name; none of it ends by itself."""
-        jobs: dict[str, Coroutine[Any, Any, None]] = {
-            f"worker {number}": work(self.queue, self.reconciler, self.metrics, timeout=self.settings.reconcile_timeout)
-            for number in range(self.settings.workers)
+        """Return the tasks that run beside kopf, by name; none of them ends by itself."""
+        jobs = {
+            "informers": self.inform(),
+            "workers": self.work(),
+            "events": self.recorder.run(),
+            "resync": self.resync.run(self.settings.resync_interval),
         }
-        jobs["events"] = self.announcer.run()
-        jobs["resync"] = self.resync.run(self.settings.resync_interval)
         if self.elector:
-            jobs["lease"] = self.elector.run()
+            jobs["lease"] = self.lead(self.elector)
         return jobs
+
+    def _informer(self, state: WatchState) -> Informer:
+        return Informer(
+            self.kube,
+            state,
+            self.cache,
+            label_selector=names.LABEL_MODEL,
+            silence=self.settings.watch_silence,
+            server_timeout=self.settings.watch_server_timeout,
+        )
 
     def _on_lease(self, leading: bool) -> None:
         self.metrics.leader.set(float(leading))
@@ -196,6 +220,22 @@ class Operator:
 
     def _on_service_monitors(self, served: bool) -> None:
         self.observer.service_monitors = served
+        self.informers.set_service_monitors(served=served)
+
+
+class _Listed:
+    """Passes lists of CetaceanModels on to the cache, and notes which namespaces have been listed."""
+
+    def __init__(self, cache: CacheUpdater, namespaces: tuple[str, ...]) -> None:
+        self._cache = cache
+        self.missing: set[str | None] = set(namespaces or (None,))
+
+    def store_event(self, resource: ResourceType, event: Object) -> None:
+        self._cache.store_event(resource, event)
+
+    def replace(self, resource: ResourceType, namespace: str | None, names: set[tuple[str, str]], version: str) -> None:
+        self._cache.replace(resource, namespace, names, version)
+        self.missing.discard(namespace)
 
 
 async def run(settings: Settings) -> int:
@@ -209,16 +249,13 @@ async def run(settings: Settings) -> int:
     async with kube:
         operator = Operator(settings, kube, metrics)
         async with operator.scraper, _servers(operator):
-            await operator.list_first()
-            _tune_gc()
             return await _run_until_stopped(operator)
 
 
 def _tune_gc() -> None:
-    """Keep what stays for good out of the garbage collector's way, and let it look less often.
+    """Exempt the objects of now from garbage collection, and collect less often.
 
-    Objects read from JSON have no cycles and go by themselves; looking through them takes a fifth of a busy operator's
-    time.
+    Objects read from JSON have no cycles and are freed without the collector, which took a fifth of the processor time.
     """
     gc.collect()
     gc.freeze()
@@ -227,7 +264,7 @@ def _tune_gc() -> None:
 
 async def _run_until_stopped(operator: Operator) -> int:
     stop, signalled = asyncio.Event(), asyncio.Event()
-    watch = asyncio.create_task(operator.watch(stop), name="watches")
+    watch = asyncio.create_task(operator.watch(stop), name="kopf")
     jobs = [asyncio.create_task(job, name=name) for name, job in operator.jobs().items()]
     ended = asyncio.create_task(_signals(operator.watching, signalled), name="signals")
     if operator.elector is None:
@@ -248,27 +285,39 @@ async def _run_until_stopped(operator: Operator) -> int:
         await asyncio.gather(*jobs, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(operator.settings.lease_retry_period):
-                await operator.announcer.finish()
+                await operator.recorder.finish()
         if operator.elector is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(operator.settings.lease_retry_period):
                     await operator.elector.release()
         stop.set()
         ended.cancel()
+        if not operator.watching.is_set():
+            watch.cancel()  # kopf does not run yet, so nothing waits for `stop`
         await asyncio.gather(watch, ended, return_exceptions=True)
 
 
 async def _signals(watching: asyncio.Event, signalled: asyncio.Event) -> None:
     """Wait for SIGTERM or SIGINT.
 
-    kopf takes the signals for itself as it starts, and would end the watches while writes go on; so they are taken
-    back as soon as it runs.
+    kopf installs handlers of its own as it starts, and would end the watches while writes go on. So these handlers are
+    installed once more as soon as it runs.
     """
-    await watching.wait()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
+
+    def install() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, signalled.set)
+
+    async def install_again() -> None:
+        await watching.wait()
+        install()
+
+    install()
+    async with asyncio.TaskGroup() as group:
+        again = group.create_task(install_again())
+        await signalled.wait()
+        again.cancel()
     _LOG.info("stopping", extra={"reason": "Stopping"})
 
 

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cetacean_operator.api import names
 
+_BOOKMARK_SECONDS = 70.0
+"""Even a quiet watch carries something within this time: the API server sends a bookmark each minute."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=100, ge=1, le=256, description="Resources reconciled at the same time.")
     resync_interval: float = Field(
-        default=600.0, gt=0, description="Mean time between full listings that catch what a watch lost."
+        default=600.0, gt=0, description="Mean time between two reconciles of every resource without any event."
     )
     reconcile_timeout: float = Field(default=60.0, gt=0, description="Bound on one reconcile.")
     request_timeout: float = Field(default=15.0, gt=0, description="Bound on one API request.")
@@ -78,6 +80,16 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         default="json", description="One JSON object a line, or text for people."
     )
+
+    @property
+    def watch_server_timeout(self) -> int:
+        """Seconds after which the API server ends a watch: the next answer shows that it is alive."""
+        return max(1, int(self.watch_age_limit * 0.6))
+
+    @property
+    def watch_silence(self) -> float:
+        """Seconds after which a watch that carries nothing is opened again: later than the API server ends it."""
+        return min(_BOOKMARK_SECONDS, self.watch_age_limit * 0.75)
 
     @field_validator("namespaces", mode="before")
     @classmethod

@@ -1,1 +1,1 @@
-"""The kopf edge: what the watches bring goes into the store, and the resource concerned into the queue."""
+"""The kopf handlers, and the middleware and settings that kopf runs with."""

@@ -6,8 +6,10 @@ would fill in or drop others.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,10 +24,17 @@ from cetacean_operator.kube.resources import ResourceType
 
 FIELD_MANAGER = names.MANAGER
 APPLY = "application/apply-patch+yaml"
-_PAGE = 500
-
-
+_PAGE_SIZE = 500
 _NAMESPACE_TERMINATING = "NamespaceTerminating"
+
+
+class Page(NamedTuple):
+    """One page of a list."""
+
+    items: list[Object]
+    """Each with its apiVersion and kind, which the API server leaves out."""
+    version: str
+    """The resourceVersion of the whole list: the same for all of its pages."""
 
 
 class ApiError(Exception):
@@ -58,6 +67,7 @@ class ApiClient:
         self.configuration = configuration
         self._connection = Connection(configuration)
         self._session: aiohttp.ClientSession | None = None
+        self._watches: aiohttp.ClientSession | None = None
         self._bound = aiohttp.ClientTimeout(total=timeout)
         self._count = count
 
@@ -67,8 +77,9 @@ class ApiClient:
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._watches):
+            if session is not None:
+                await session.close()
 
     async def request(
         self,
@@ -112,17 +123,9 @@ class ApiClient:
             raise ApiError(verb, path, 0, type(error).__name__, str(error)) from error
         finally:
             self._count(verb, str(code))
-        try:
-            answer: Object = from_json(raw) if raw else {}
-        except ValueError:
-            answer = {"message": raw[:200].decode(errors="replace")}
         if not 200 <= code < 300:
-            kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
-            refusal = kind(verb, path, code, answer.get("reason", ""), answer.get("message", ""))
-            if (after := response.headers.get("Retry-After", "")).isdigit():
-                refusal.retry_after = float(after)
-            raise refusal
-        return answer
+            raise _refusal(verb, path, response, raw)
+        return _parse(raw)
 
     async def apply(
         self,
@@ -187,19 +190,53 @@ class ApiClient:
 
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
-    ) -> AsyncIterator[Object]:
-        """Yield all objects page by page; list items carry no kind, so it is filled in."""
-        query = {"limit": str(_PAGE)}
+    ) -> AsyncIterator[Page]:
+        """Yield all objects of a kind, page by page.
+
+        Raises:
+            ApiError: the API server refused or did not answer; 410 if the next page has expired.
+        """
+        query = {"limit": str(_PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
         while True:
-            page = await self.request("list", "GET", resource.path(namespace), query=query)
-            for item in page.get("items") or ():
-                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
-            token = page.get("metadata", {}).get("continue")
-            if not token:
+            answer = await self.request("list", "GET", resource.path(namespace), query=query)
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            meta = answer.get("metadata") or {}
+            yield Page([{**kind, **item} for item in answer.get("items") or ()], str(meta.get("resourceVersion") or ""))
+            if not (token := meta.get("continue")):
                 return
             query["continue"] = token
+
+    @contextlib.asynccontextmanager
+    async def watch(
+        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Watch a kind from a version on; yield the body of the answer, which ends after `seconds` at the latest.
+
+        Raises:
+            ApiError: the API server refused, or did not answer in time.
+        """
+        path = resource.path(namespace)
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query |= {"timeoutSeconds": str(seconds)} | ({"labelSelector": label_selector} if label_selector else {})
+        if self._watches is None:
+            self._watches = self.session()
+        url = URL(self.configuration.host + path + "?" + urlencode(query), encoded=True)
+        code = 0
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._bound.total):
+                    request = self._watches.get(url, timeout=aiohttp.ClientTimeout(total=None))
+                    response = await stack.enter_async_context(request)
+                code = response.status
+                if code != 200:
+                    raise _refusal("watch", path, response, await response.read())
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ApiError("watch", path, 0, type(error).__name__, str(error)) from error
+            finally:
+                self._count("watch", str(code))
+            yield response.content
 
     async def serves(self, resource: ResourceType) -> bool:
         """Return whether the API server serves this resource now."""
@@ -218,6 +255,23 @@ class ApiClient:
         Watches hold a connection each for hours, so the number of connections is not bounded.
         """
         return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
+
+
+def _parse(raw: bytes) -> Object:
+    try:
+        answer: Object = from_json(raw) if raw else {}
+    except ValueError:
+        return {"message": raw[:200].decode(errors="replace")}
+    return answer
+
+
+def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
+    answer = _parse(raw)
+    kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
+    refusal = kind(verb, path, response.status, answer.get("reason", ""), answer.get("message", ""))
+    if (after := response.headers.get("Retry-After", "")).isdigit():
+        refusal.retry_after = float(after)
+    return refusal
 
 
 def _causes(status: Object) -> set[str]:

@@ -1,4 +1,4 @@
-"""Events are told beside the reconciles, one after the other, as client-go does: no pod waits for one."""
+"""Events are sent by a task of their own, one after the other, as in client-go: no reconcile waits for one."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from cetacean_operator.kube.lease import NotLeadingError
 _LOG = logging.getLogger(__name__)
 _LIMIT = 10_000
 """Events that may wait; more are only logged."""
-_PATIENCE = 1.0
-"""Seconds that an event waits for resources that are more urgent."""
+_BACKLOG_PAUSE = 1.0
+"""Seconds that an Event waits while urgent resources are queued."""
 
 
 class EventRecorder:
-    """What is still to be told, in order."""
+    """A queue of Events in front of the API server."""
 
     def __init__(
         self,
         send: Callable[[CetaceanModel, EventSpec], Awaitable[None]],
         *,
-        pressed: Callable[[], bool] = lambda: False,
+        has_urgent_backlog: Callable[[], bool] = lambda: False,
         limit: int = _LIMIT,
     ) -> None:
-        """Take the function that sends one event and raises only where the lease is lost.
+        """Take the function that sends one Event and raises only if the lease is lost.
 
-        While `pressed` says that resources wait for what they are to serve, one event a second is told.
+        While `has_urgent_backlog` returns true one Event a second is sent.
         """
-        self._send, self._pressed = send, pressed
+        self._send, self._has_urgent_backlog = send, has_urgent_backlog
         self._waiting: asyncio.Queue[tuple[CetaceanModel, EventSpec]] = asyncio.Queue(limit)
 
-    def tell(self, resource: CetaceanModel, events: Iterable[EventSpec]) -> None:
-        """Tell of transitions, soon."""
-        about = replace(resource, spec={}, status={}, annotations={})  # many may wait: what is large is not kept
+    def record(self, resource: CetaceanModel, events: Iterable[EventSpec]) -> None:
+        """Log events of a resource, and queue them."""
+        about = replace(resource, spec={}, status={}, annotations={})  # many may wait: large parts are not kept
         for event in events:
             extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": event.reason}
             _LOG.info("%s: %s", event.reason, event.message, extra=extra)
             try:
                 self._waiting.put_nowait((about, event))
             except asyncio.QueueFull:
-                _LOG.warning("event %s: too many wait to be told", event.reason, extra=extra)
+                _LOG.warning("event %s: not sent, the queue is full", event.reason, extra=extra)
 
     async def run(self) -> None:
-        """Tell what comes, until cancelled."""
+        """Send queued Events, until cancelled."""
         while True:
             resource, event = await self._waiting.get()
-            if self._pressed():
-                await asyncio.sleep(_PATIENCE)
-            await self._one(resource, event)
+            if self._has_urgent_backlog():
+                await asyncio.sleep(_BACKLOG_PAUSE)
+            await self._send_one(resource, event)
 
     async def finish(self) -> None:
-        """Tell what is left."""
+        """Send all Events that still wait."""
         while not self._waiting.empty():
-            await self._one(*self._waiting.get_nowait())
+            await self._send_one(*self._waiting.get_nowait())
 
-    async def _one(self, resource: CetaceanModel, event: EventSpec) -> None:
+    async def _send_one(self, resource: CetaceanModel, event: EventSpec) -> None:
         try:
             await self._send(resource, event)
         except NotLeadingError as error:

@@ -27,7 +27,7 @@ _WANTED = frozenset(
 )
 
 
-class Figures(NamedTuple):
+class PodMetrics(NamedTuple):
     """What is wanted of a pod's metrics; figures that are not finite are left out."""
 
     plain: dict[str, float]
@@ -57,7 +57,7 @@ def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
     return answer
 
 
-def parse_metrics(body: bytes) -> Figures:
+def parse_metrics(body: bytes) -> PodMetrics:
     """Read the wanted figures of a Prometheus exposition.
 
     Raises:
@@ -83,7 +83,7 @@ def parse_metrics(body: bytes) -> Figures:
         raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
     if not lines:
         raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
-    return Figures(plain, rejections, tuple(sorted(durations.items())))
+    return PodMetrics(plain, rejections, tuple(sorted(durations.items())))
 
 
 def describe(error: BaseException) -> str:

@@ -20,7 +20,7 @@ import aiohttp
 
 from cetacean_operator.api import names
 from cetacean_operator.kube.store import Key
-from cetacean_operator.pods.pod_responses import BadAnswerError, Figures, describe, parse_json, parse_metrics
+from cetacean_operator.pods.pod_responses import BadAnswerError, PodMetrics, describe, parse_json, parse_metrics
 
 _LOG = logging.getLogger(__name__)
 _URGENT = 1.0  # seconds to the first repeat of an answer that is not yet what it must be
@@ -284,5 +284,5 @@ class PodScraper:
     async def _json(self, target: Target, path: str) -> Mapping[str, Any]:
         return parse_json(path, await self._get(target, path))
 
-    async def _metrics(self, target: Target) -> Figures:
+    async def _metrics(self, target: Target) -> PodMetrics:
         return parse_metrics(await self._get(target, "/metrics"))

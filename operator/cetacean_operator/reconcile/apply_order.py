@@ -1,24 +1,26 @@
-"""In which order children are applied, and which of them pods can do without."""
+"""The order in which children are applied, and the kinds that pods can do without."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from cetacean_operator.api.observed import Object
 
-PODS = frozenset({"Deployment"})
-"""Kinds of children that pods come from."""
-OPTIONAL_KINDS = frozenset({"NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor"})
-"""Pods serve without them: where one cannot be applied, the way back to another model is open all the same."""
-_BEFORE_PODS = frozenset({"ConfigMap", "NetworkPolicy"})
+OPTIONAL_KINDS: Final = frozenset({"NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor"})
+"""Pods serve without them: if one cannot be applied, a rollback is possible all the same."""
+WORKLOAD_KINDS: Final = frozenset({"Deployment"})
+"""Kinds that create pods."""
+_BEFORE_WORKLOADS = frozenset({"ConfigMap", "NetworkPolicy"})
 
 
 def apply_order(children: Iterable[Object]) -> Iterator[list[Object]]:
-    """Sort children by what must be there first: what pods need, the pods, and what stands before them or counts them.
+    """Yield groups of children, in order: what pods need, then workloads, then what selects or counts their pods.
 
-    The API server gives out the addresses of Services one after the other for the whole cluster: no pod waits for one.
+    The API server allocates the addresses of Services one after the other for the whole cluster: no pod waits for one.
     """
-    found: tuple[list[Object], ...] = ([], [], [])
+    groups: tuple[list[Object], ...] = ([], [], [])
     for child in children:
-        found[0 if child["kind"] in _BEFORE_PODS else 1 if child["kind"] in PODS else 2].append(child)
-    return filter(None, found)
+        kind = child["kind"]
+        groups[0 if kind in _BEFORE_WORKLOADS else 1 if kind in WORKLOAD_KINDS else 2].append(child)
+    return filter(None, groups)

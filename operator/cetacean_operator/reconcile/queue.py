@@ -4,10 +4,9 @@ A key is handled by one worker at a time. Any number of requests that come while
 request that comes while it is handled makes it due once more afterwards. A failed key waits twice as long each
 time, with jitter, and a delayed request of one key delays no other.
 
-Urgent keys go before others, as in controller-runtime's priority queue: what people have changed before the echo of
-what was done about it. Where many come within a second, more are on their way, and the others are held back for the
-moments in between as well. Of sixteen that are taken one is of the others all the same, and none is held back for more
-than some seconds.
+Urgent keys go before others, as in controller-runtime's priority queue: changes that people make go before the events
+that follow from them. If many urgent keys come within a second, more are expected, and other keys wait for those as
+well. One key in sixteen is taken from the others all the same, and none of them waits for more than some seconds.
 """
 
 from __future__ import annotations
@@ -19,15 +18,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
+from cetacean_operator.backoff import exponential
+
 K = TypeVar("K", bound=Hashable)
 _URGENT_IN_A_ROW = 15
 """Urgent keys that may be taken one after the other while others wait."""
-_CROWD = 8.0
-"""Urgent keys within about a second that are a crowd: more are to be expected."""
-_HELD = 10.0
-"""Seconds that other keys are held back for a crowd, at most."""
-_LULL = 0.2
-"""Seconds after which it is seen whether it is still there."""
+_BURST = 8.0
+"""Urgent keys within about a second that make a burst: more are expected."""
+_LONGEST_HOLD = 10.0
+"""Seconds that other keys wait during a burst, at most."""
+_RECHECK = 0.2
+"""Seconds after which the queue checks whether the burst is over."""
 
 
 class Timer(Protocol):
@@ -48,7 +49,7 @@ class Clock(Protocol):
 
 
 class QueueObserver(Protocol):
-    """Hears of what happens in the queue; for metrics."""
+    """Is called for each change in the queue; for metrics."""
 
     def added(self) -> None:
         """A key was asked for."""
@@ -81,48 +82,48 @@ class WorkQueue(Generic[K]):
         self._ready: OrderedDict[K, None] = OrderedDict()
         self._urgent: OrderedDict[K, None] = OrderedDict()
         self._in_a_row = 0
-        self._crowd = (0.0, 0.0)  # how many urgent keys were added about when, fading within a second
-        self._lull: Timer | None = None
-        self._due: dict[K, float] = {}  # since when; also holds keys due again while in hand
-        self._hurried: set[K] = set()  # of these
-        self._in_hand: dict[K, float] = {}
+        self._burst = (0.0, 0.0)  # count of urgent keys, decaying within a second, and when it was taken
+        self._recheck_timer: Timer | None = None
+        self._due: dict[K, float] = {}  # since when; also keys that are due again while they are processed
+        self._urgent_keys: set[K] = set()  # of these
+        self._processing: dict[K, float] = {}
         self._timers: dict[K, tuple[float, Timer]] = {}
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
-        """Return how many keys are due, those in hand not counted unless due again."""
+        """Return how many keys are due, those being processed not counted unless due again."""
         return len(self._due)
 
     def oldest(self) -> float:
         """Return for how many seconds the longest waiting or longest handled key has waited."""
         now = self._clock.time()
-        since = [*self._due.values(), *self._in_hand.values()]
+        since = [*self._due.values(), *self._processing.values()]
         return max((now - at for at in since), default=0.0)
 
     @property
-    def pressed(self) -> bool:
-        """Whether urgent keys wait, or so many came just now that more are to be expected."""
-        return bool(self._urgent) or self._crowded() > _CROWD
+    def has_urgent_backlog(self) -> bool:
+        """True while urgent keys wait, or so many came just now that more are expected."""
+        return bool(self._urgent) or self._recent_urgent() > _BURST
 
     def add(self, key: K, *, urgent: bool = False) -> None:
-        """Make the key due now. A delayed request of it stays: it may be for a later time's sake."""
+        """Make the key due now. A delayed request of it stays: it may be about a later time."""
         if self._observer:
             self._observer.added()
         if urgent:
-            self._crowd = (self._crowded() + 1.0, self._clock.time())
-        known, hurried = key in self._due, key in self._hurried
-        if known and (hurried or not urgent):
+            self._burst = (self._recent_urgent() + 1.0, self._clock.time())
+        known, urgent_before = key in self._due, key in self._urgent_keys
+        if known and (urgent_before or not urgent):
             return
         self._due.setdefault(key, self._clock.time())
         if urgent:
-            self._hurried.add(key)
-        if key not in self._in_hand:
+            self._urgent_keys.add(key)
+        if key not in self._processing:
             self._ready.pop(key, None)
             self._push(key)
 
     def add_after(self, key: K, delay: float) -> None:
-        """Make the key due in `delay` seconds, or earlier where an earlier request stands."""
+        """Make the key due in `delay` seconds, or earlier if an earlier request stands."""
         if delay <= 0:
             self.add(key)
             return
@@ -137,8 +138,7 @@ class WorkQueue(Generic[K]):
         """Make a failed key due after its back-off, in `not_before` seconds at the earliest; return the delay."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        ceiling = min(self._max, self._base * 2.0 ** min(failures, 62))
-        delay = max(not_before, ceiling * self._rng.uniform(0.5, 1.0))
+        delay = max(not_before, exponential(failures, base=self._base, longest=self._max, rng=self._rng))
         if self._observer:
             self._observer.retried()
         self.add_after(key, delay)
@@ -162,16 +162,16 @@ class WorkQueue(Generic[K]):
             try:
                 await waiter
             except asyncio.CancelledError:
-                # A key may have been announced to the one who left: pass the news on.
+                # This worker may have been woken for a key: wake another one.
                 if waiter.done() and not waiter.cancelled() and self._available():
                     self._wake()
                 raise
         key = self._next()
         since = self._due.pop(key)
-        self._hurried.discard(key)
+        self._urgent_keys.discard(key)
         now = self._clock.time()
-        self._in_hand[key] = now
-        # What the delayed request wanted is what happens now; this handling sets the next one.
+        self._processing[key] = now
+        # This processing serves the delayed request too, and sets the next one.
         if (standing := self._timers.pop(key, None)) is not None:
             standing[1].cancel()
         if self._observer:
@@ -179,8 +179,8 @@ class WorkQueue(Generic[K]):
         return key
 
     def done(self, key: K) -> None:
-        """Give the key back; it is due again at once where it was asked for meanwhile."""
-        del self._in_hand[key]
+        """Give the key back; it is due again at once if it was added meanwhile."""
+        del self._processing[key]
         if key in self._due:
             self._push(key)
 
@@ -188,24 +188,24 @@ class WorkQueue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
-    def _crowded(self) -> float:
+    def _recent_urgent(self) -> float:
         """Return how many urgent keys were added in about the last second."""
-        count, at = self._crowd
+        count, at = self._burst
         return count * math.exp(at - self._clock.time())
 
     def _available(self) -> bool:
-        """Whether a key may be taken; where one is held back it is seen to that it will be."""
+        """Return true if a key may be taken; if one must wait, set a timer for it."""
         if self._urgent or not self._ready:
             return bool(self._urgent)
         longest = self._clock.time() - self._due[next(iter(self._ready))]
-        if not self.pressed or longest >= _HELD:
+        if not self.has_urgent_backlog or longest >= _LONGEST_HOLD:
             return True
-        if self._lull is None:
-            self._lull = self._clock.call_at(self._clock.time() + _LULL, self._look_again)
+        if self._recheck_timer is None:
+            self._recheck_timer = self._clock.call_at(self._clock.time() + _RECHECK, self._recheck)
         return False
 
-    def _look_again(self) -> None:
-        self._lull = None
+    def _recheck(self) -> None:
+        self._recheck_timer = None
         if self._available():
             for _ in range(min(len(self._urgent) + len(self._ready), len(self._waiters))):
                 self._wake()
@@ -219,8 +219,8 @@ class WorkQueue(Generic[K]):
         return self._ready.popitem(last=False)[0]
 
     def _push(self, key: K) -> None:
-        # Also where it was there already: whoever was woken for it then may wait again, because it was held back.
-        (self._urgent if key in self._hurried else self._ready)[key] = None
+        # Also if it was there already: the worker that was woken for it may wait again, because the key had to wait.
+        (self._urgent if key in self._urgent_keys else self._ready)[key] = None
         self._wake()
 
     def _wake(self) -> None:

@@ -1,7 +1,6 @@
-"""One resource at a time: observe, decide, apply what is missing, look again, tell.
+"""Reconciles one CetaceanModel: observe, decide, apply what is missing, observe again, write status, record Events.
 
-Level-based: nothing is remembered between two reconciles but what cannot be read again. While other resources wait for
-what they are to serve, telling what was applied is left to the next look.
+Level based: nothing is kept between two reconciles but what cannot be read again.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
@@ -22,32 +21,32 @@ from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.lease import Leadership, NotLeadingError
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.writer import NameConflictError, Writer
-from cetacean_operator.metrics import status_series as series
+from cetacean_operator.metrics import status_series
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.scraper import Target
-from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, PODS, apply_order
+from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, apply_order
 from cetacean_operator.reconcile.observe import Observer
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
-# Refusals that the resource's owner must know of: forbidden, invalid, and what admission says no to.
-_TOLD = frozenset({400, 403, 404, 413, 422})
-# An API server that has just begun forbids everything until it has read the roles: told only if it lasts.
-FORBIDDEN_GRACE_SECONDS = 10.0
+USER_VISIBLE_CODES: Final = frozenset({400, 403, 404, 413, 422})
+"""Refusals that the resource's owner must know of: forbidden, invalid, rejected by admission."""
+FORBIDDEN_GRACE_SECONDS: Final = 10.0
+"""An API server that has just started forbids everything until it has read the roles: shown only if it lasts."""
 
 
 class PodScraperProtocol(Protocol):
-    """Keeps asking pods what they serve."""
+    """Asks pods for what they serve, again and again."""
 
     def sync(self, key: Key, targets: Iterable[Target], interval: float) -> None:
-        """Ask exactly these pods from now on, each every `interval` seconds."""
+        """Ask exactly these pods of a resource from now on, each every `interval` seconds."""
 
     def forget(self, key: Key) -> None:
         """Ask no pod of this resource any longer."""
 
 
 class Reconciler:
-    """Brings one resource after the other to what its spec says."""
+    """Brings one resource after the other to the state that its spec asks for."""
 
     def __init__(
         self,
@@ -58,41 +57,38 @@ class Reconciler:
         writer: Writer,
         leadership: Leadership,
         metrics: Metrics,
+        record: Callable[[CetaceanModel, Iterable[EventSpec]], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         runbook_url: str = names.RUNBOOK,
-        tell: Callable[[CetaceanModel, Iterable[EventSpec]], None],
-        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take everything that is needed.
+        """Take the parts that a reconcile uses.
 
         Args:
-            store: what watches have brought.
-            observer: puts together what is known of a resource.
+            store: the cache that watches fill.
+            observer: collects what is known of a resource.
             scraper: asks the pods.
-            writer: changes what there is.
-            leadership: says whether we may.
+            writer: writes to the API server.
+            leadership: says whether this process may write.
             metrics: take each resource's status.
+            record: records Events, without waiting.
             clock: returns the time with its zone.
             monotonic: returns seconds.
-            runbook_url: where messages that ask for a person point to.
-            tell: tells of transitions, without waiting.
-            pressed: says whether other resources wait for what they are to serve.
+            runbook_url: the address in messages that ask for a person.
         """
-        self._runbook_url, self._announce, self._pressed = runbook_url, tell, pressed
         self._store, self._observer, self._scraper = store, observer, scraper
-        self._writer, self._leadership, self._metrics, self._clock = writer, leadership, metrics, clock
-        self._monotonic = monotonic
+        self._writer, self._leadership, self._metrics, self._record = writer, leadership, metrics, record
+        self._clock, self._monotonic, self._runbook_url = clock, monotonic, runbook_url
         self._forbidden_since: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> float | None:
-        """Bring one resource to what its spec says.
+        """Bring one resource to the state that its spec asks for.
 
         Returns:
-            The seconds after which time alone may have changed something, None where it cannot.
+            The seconds after which time alone may have changed something, None if it cannot.
 
         Raises:
-            ApiError: the API server refused or did not answer; to be tried again.
+            ApiError: the API server refused or did not answer; try again.
         """
         try:
             self._leadership.require()
@@ -109,103 +105,124 @@ class Reconciler:
             return None
         drift, level = _windows(resource)
         self._scraper.sync(key, self._observer.targets(key), float(drift.scrape_interval_seconds))
-        observed = self._observer.observe(key, window=drift.window, answers=level.window)
-        plan = self._decide(resource, observed)
-        plan, refusal, settled = await self._settle(resource, observed, plan, drift, level)
+
+        def observe(conflict: str | None = None, refused: str | None = None) -> Observed:
+            return self._observer.observe(
+                key, window=drift.window, answers=level.window, taken=conflict, refused=refused
+            )
+
+        observed, plan, refusal = await self._apply_until_settled(resource, observe)
         if refusal is None:
             self._forbidden_since.pop(key, None)
-        if not settled:
-            return 0.0
-        self._metrics.models.set(*key, series.of(plan.status))
+        self._metrics.models.set(*key, status_series.of(plan.status))
+        # The scraper queues the resource again as soon as a pod that was not asked yet has answered, or has failed to.
         if not observed.unasked or not resource.status:
-            # Else the scraper asks for another reconcile as soon as the pod has answered, or has not.
-            await self._tell(resource, plan)
+            await self._report(resource, plan)
         if refusal is not None:
             raise refusal
         return plan.requeue_after
 
-    def _decide(self, resource: CetaceanModel, observed: Observed) -> Plan:
-        return decide(resource, observed, self._clock(), runbook_url=self._runbook_url)
+    async def _apply_until_settled(
+        self, resource: CetaceanModel, observe: Callable[[str | None, str | None], Observed]
+    ) -> tuple[Observed, Plan, ApiError | None]:
+        """Decide and apply until nothing is left to apply; return the last plan, and the refusal that stopped it.
 
-    async def _settle(
-        self, resource: CetaceanModel, observed: Observed, plan: Plan, drift: Drift, level: ServiceLevel
-    ) -> tuple[Plan, ApiError | None, bool]:
-        """Apply and look again until nothing is left to apply; say what was refused, and whether that is all.
-
-        Where other resources wait for their pods and this one has them, the rest is left to the next look.
+        Raises:
+            ApiError: a failure that the resource's owner need not know of.
         """
-        key = (resource.namespace, resource.name)
+        observed = observe(None, None)
+        plan = self._decide(resource, observed)
         for _ in range(_ROUNDS):
             if not plan.apply and not plan.delete:
-                return plan, None, True
-            taken, refusal = None, None
+                break
+            conflict, refusal = None, None
             try:
-                taken = await self._write(resource, observed, plan)
+                await self._write(resource, observed, plan)
+            except NameConflictError as error:
+                conflict = str(error)
             except NamespaceTerminatingError:
                 raise
             except ApiError as error:
-                if error.code not in _TOLD or (error.code == 403 and self._may_pass(key)):
+                if error.code not in USER_VISIBLE_CODES or self._is_in_grace(resource, error):
                     raise
                 refusal = error
-            if not (taken or refusal) and self._pressed() and any(child["kind"] in PODS for child in plan.apply):
-                return plan, None, False
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
-            observed = self._observer.observe(
-                key, window=drift.window, answers=level.window, taken=taken, refused=refused
-            )
+            observed = observe(conflict, refused)
             plan = self._decide(resource, observed)
-            if taken or refusal:
-                return plan, refusal, True
-        return plan, None, True
+            if conflict or refusal:
+                return observed, plan, refusal
+        return observed, plan, None
 
-    async def _write(self, resource: CetaceanModel, observed: Observed, plan: Plan) -> str | None:
-        """Apply and delete children; return what is someone else's.
+    def _decide(self, resource: CetaceanModel, observed: Observed) -> Plan:
+        return decide(resource, observed, self._clock(), runbook_url=self._runbook_url)
 
-        Nothing is left of what was created then, unless the pods there are can do without that child.
+    async def _write(self, resource: CetaceanModel, observed: Observed, plan: Plan) -> None:
+        """Apply children in order, delete stale ones, and report one error.
+
+        Optional kinds may fail if the resource has its Deployment already: the way back to another model stays open.
+
+        Raises:
+            NameConflictError: an object of someone else has a child's name. What this call created is deleted again,
+                unless the kind is optional.
+            ApiError: the API server refused a child.
         """
+        optional = OPTIONAL_KINDS if ("Deployment", resource.name) in observed.children else frozenset()
         created: list[ChildRef] = []
-        left: list[Exception] = []
-        spared = OPTIONAL_KINDS if _is_rolled_out(resource, observed) else frozenset()
+        faults: list[ApiError | NameConflictError] = []
+        children = plan.apply
+        if _has_name_conflict(resource):
+            children = await self._without_conflicts(resource, children, optional, faults)
         try:
-            children = list(plan.apply)
-            for child in plan.apply if _was_taken(resource) else ():
-                # Once told, it is looked at before it is tried.
-                try:
-                    await self._writer.require_free(resource, child)
-                except NameConflictError as taken:
-                    if child["kind"] not in spared:
-                        raise
-                    left.append(taken)
-                    children.remove(child)
-            for number, wave in enumerate(apply_order(children)):
-                if number and self._pressed() and not any(child["kind"] in PODS for child in wave):
-                    break  # the next look brings what is left: others wait for their pods
-                applying = (self._apply(resource, observed, plan, child) for child in wave)
-                results = await asyncio.gather(*applying, return_exceptions=True)
+            for wave in apply_order(children):
+                results = await asyncio.gather(
+                    *(self._apply(resource, observed, plan, child) for child in wave), return_exceptions=True
+                )
                 created += [result for result in results if isinstance(result, ChildRef)]
-                found = [
-                    (child["kind"] in spared, result)
-                    for child, result in zip(wave, results, strict=True)
-                    if isinstance(result, BaseException)
-                ]
-                left += [fault for spare, fault in found if spare and isinstance(fault, ApiError | NameConflictError)]
-                if faults := [fault for _, fault in found if fault not in left]:
-                    raise _worst(faults)
-            if left:
-                raise _worst(left)
-        except NameConflictError as taken:
-            if taken not in left:
-                for doomed in (*_uncommitted_children(resource, observed), *created):
-                    await self._writer.delete(resource.namespace, doomed)
-            return str(taken)
-        for doomed in plan.delete:
-            await self._writer.delete(resource.namespace, doomed)
-            self._log(resource, "Deleted", f"{doomed.kind}/{doomed.name}")
-        return None
+                fatal: list[BaseException] = []
+                for child, result in zip(wave, results, strict=True):
+                    if isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
+                        faults.append(result)
+                    elif isinstance(result, BaseException):
+                        fatal.append(result)
+                if fatal:
+                    raise _most_relevant(fatal)
+        except NameConflictError:
+            for child_ref in created:
+                await self._writer.delete(resource.namespace, child_ref)
+            raise
+        for child_ref in plan.delete:
+            await self._writer.delete(resource.namespace, child_ref)
+            self._log(resource, "Deleted", f"{child_ref.kind}/{child_ref.name}")
+        if faults:
+            raise _most_relevant(faults)
+
+    async def _without_conflicts(
+        self,
+        resource: CetaceanModel,
+        children: tuple[Object, ...],
+        optional: frozenset[str],
+        faults: list[ApiError | NameConflictError],
+    ) -> tuple[Object, ...]:
+        """Return the children whose names are free; a conflict that is known is checked before anything is applied.
+
+        Raises:
+            NameConflictError: a child that pods need has a name of someone else.
+        """
+        free = []
+        for child in children:
+            try:
+                await self._writer.require_free(resource, child)
+            except NameConflictError as error:
+                if child["kind"] not in optional:
+                    raise
+                faults.append(error)
+            else:
+                free.append(child)
+        return tuple(free)
 
     async def _apply(self, resource: CetaceanModel, observed: Observed, plan: Plan, child: Object) -> ChildRef | None:
-        """Apply one child; return what would delete it again, if it was not there."""
-        ref = (child["kind"], _name(child))
+        """Apply one child; return its reference if it was created."""
+        ref = (child["kind"], str(child["metadata"]["name"]))
         created = None
         if (live := observed.children.get(ref)) is None:
             created = await self._writer.create(resource, child)
@@ -214,18 +231,20 @@ class Reconciler:
         self._log(resource, "Applied", f"{'/'.join(ref)}: {_reasons(plan, observed, ref)}")
         return created
 
-    async def _tell(self, resource: CetaceanModel, plan: Plan) -> None:
-        """Write annotations, status and events, where they are news."""
+    async def _report(self, resource: CetaceanModel, plan: Plan) -> None:
+        """Write annotations and status, and record Events, if they have changed."""
         own = {key: value for key, value in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
         if own != plan.annotations:
             resource = await self._writer.annotate(resource, plan.annotations)
         applied = status_as_applied(plan.status)
         if applied != resource.status:
             resource = await self._writer.status(resource, applied)
-            self._announce(resource, plan.events)
+            self._record(resource, plan.events)
 
-    def _may_pass(self, key: Key) -> bool:
-        since = self._forbidden_since.setdefault(key, self._monotonic())
+    def _is_in_grace(self, resource: CetaceanModel, error: ApiError) -> bool:
+        if error.code != 403:
+            return False
+        since = self._forbidden_since.setdefault((resource.namespace, resource.name), self._monotonic())
         return self._monotonic() - since < FORBIDDEN_GRACE_SECONDS
 
     def _forget(self, key: Key) -> None:
@@ -248,35 +267,12 @@ def owner_of(obj: Object) -> str | None:
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
 
 
-def _worst(faults: Iterable[BaseException]) -> BaseException:
-    """Whose a name is counts for more than what else went wrong."""
+def _most_relevant(faults: Iterable[BaseException]) -> BaseException:
+    """Prefer a name conflict over any other error."""
     return min(faults, key=lambda fault: not isinstance(fault, NameConflictError))
 
 
-def _is_rolled_out(resource: CetaceanModel, observed: Observed) -> bool:
-    """Whether the resource has its Deployment, and not from a first creation that a taken name takes back."""
-    return ("Deployment", resource.name) in observed.children and not _uncommitted_children(resource, observed)
-
-
-def _uncommitted_children(resource: CetaceanModel, observed: Observed) -> list[ChildRef]:
-    """Return what was created at earlier looks, while other resources waited and nothing could be told.
-
-    A status may be lost as well: what serves stays.
-    """
-    if resource.status.get("conditions") or any(pod.ready for pod in observed.pods):
-        return []
-    return [
-        ChildRef(kind, name, child["metadata"]["uid"])
-        for (kind, name), child in observed.children.items()
-        if any(owner["uid"] == resource.uid for owner in child["metadata"].get("ownerReferences", ()))
-    ]
-
-
-def _name(child: Object) -> str:
-    return str(child["metadata"]["name"])
-
-
-def _was_taken(resource: CetaceanModel) -> bool:
+def _has_name_conflict(resource: CetaceanModel) -> bool:
     return any(condition.get("reason") == names.NAME_TAKEN for condition in resource.status.get("conditions", ()))
 
 
@@ -290,6 +286,6 @@ def _windows(resource: CetaceanModel) -> tuple[Drift, ServiceLevel]:
 
 def _reasons(plan: Plan, observed: Observed, ref: tuple[str, str]) -> str:
     if ref not in observed.children:
-        return "it was not there"
+        return "it did not exist"
     paths = [path for path in plan.differences.get("/".join(ref), ()) if names.ANNOTATION_APPLIED not in path]
-    return ", ".join(paths[:5]) or "what is applied has changed"
+    return ", ".join(paths[:5]) or "the applied manifest has changed"

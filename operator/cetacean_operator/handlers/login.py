@@ -1,0 +1,15 @@
+"""The kopf handler that gives kopf the operator's own connection to the API server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from cetacean_operator.handlers.context import Context
+
+
+@kopf.on.login()
+async def login(memo: Context, **_: Any) -> kopf.AiohttpSession:
+    """Return a session with fresh credentials, the operator's TLS and proxy, and the watch middleware."""
+    return kopf.AiohttpSession(server=memo.kube.configuration.host, aiohttp_session=memo.kube.session(memo.middleware))
