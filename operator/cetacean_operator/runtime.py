@@ -87,7 +87,7 @@ class Operator:
                 renew_deadline=settings.lease_renew_deadline,
                 retry_period=settings.lease_retry_period,
                 clock=loop.time,
-                on_change=self._on_lease,
+                on_change=lambda leading: self.on_lease(leading=leading),
             )
             if settings.leader_election
             else None
@@ -208,7 +208,8 @@ class Operator:
             server_timeout=self.settings.watch_server_timeout,
         )
 
-    def _on_lease(self, leading: bool) -> None:
+    def on_lease(self, *, leading: bool) -> None:
+        """Begin to act for every resource, or stop to."""
         self.metrics.leader.set(float(leading))
         if not leading:
             self.scraper.clear()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from cetacean_operator.api.observed import Object
-from cetacean_operator.kube.client import FIELD_MANAGER, ApiError
+from cetacean_operator.kube.client import FIELD_MANAGER, ApiError, Page
 from cetacean_operator.kube.resources import BY_KIND, ResourceType
 
 Ref = tuple[str, str, str]
@@ -103,8 +103,10 @@ class FakeApi:
 
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
-    ) -> AsyncIterator[Object]:
+    ) -> AsyncIterator[Page]:
+        """Two pages at least, so that nobody relies on one."""
         self._call("list", resource, label_selector)
+        version, found = str(self._version), []
         for (kind, space, _), obj in list(self.objects.items()):
             labels = obj["metadata"].get("labels", {})
             if (
@@ -112,7 +114,9 @@ class FakeApi:
                 and namespace in (None, space)
                 and (not label_selector or label_selector in labels)
             ):
-                yield copy.deepcopy(obj)
+                found.append(copy.deepcopy(obj))
+        yield Page(found[:1], version)
+        yield Page(found[1:], version)
 
     async def serves(self, resource: ResourceType) -> bool:
         return resource.plural in self.served

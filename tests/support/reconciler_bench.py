@@ -59,7 +59,7 @@ class Bench:
         self.metrics, self.now = Metrics(), BEGIN
         self.observer = Observer(self.store, self.asked.answers.get)
         writer = Writer(self.api, self.store, self.lease, instance="test", clock=self.clock)
-        self.announcer, self.pressed = EventRecorder(writer.event), False
+        self.recorder = EventRecorder(writer.event)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
@@ -69,8 +69,7 @@ class Bench:
             metrics=self.metrics,
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
-            tell=self.announcer.tell,
-            pressed=lambda: self.pressed,
+            record=self.recorder.record,
         )
         self.pods = 0
 
@@ -98,11 +97,11 @@ class Bench:
         self.watch(obj)
 
     async def reconcile(self) -> float | None:
-        """Reconcile, and tell the events that come of it."""
+        """Reconcile, and send the Events that follow."""
         try:
             return await self.reconciler.reconcile(KEY)
         finally:
-            await self.announcer.finish()
+            await self.recorder.finish()
 
     def serve(self, **answer: Any) -> Object:
         """The Deployment's controller brings up a pod that serves what the template says; old pods go."""

@@ -1,92 +1,120 @@
-"""The process's parts together."""
+"""The process's parts together: they start in order, and ServiceMonitors come and go."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from contextlib import asynccontextmanager
+from typing import cast
 
-import aiohttp
 import pytest
 from kubernetes.aio.client import Configuration
 from support.fake_api import FakeApi
 from support.operator_world import manifest
-from yarl import URL
+from support.virtual_time import settle
 
-from cetacean_operator.api.observed import Object
-from cetacean_operator.kube.client import ApiClient, ApiError
-from cetacean_operator.kube.resources import MODELS, ResourceType
+from cetacean_operator.kube.client import ApiClient, ApiError, Page
+from cetacean_operator.kube.resources import CHILDREN, PODS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.watch_stream import Body
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.runtime import Operator
 from cetacean_operator.settings import Settings
 
 
-@pytest.fixture
-async def operator() -> Operator:
-    async with ApiClient(Configuration(host="http://127.0.0.1:1")) as kube:
-        made = Operator(Settings(leader_election=False), kube, Metrics())
-    made.ages.expect(MODELS, None)
-    return made
-
-
-def model(version: int) -> dict[str, Any]:
-    return {"metadata": {"namespace": "sea", "name": "whales", "uid": "m", "resourceVersion": str(version)}}
-
-
-async def watch(operator: Operator, *events: dict[str, Any]) -> None:
-    """Let the watch of models carry events and end."""
-
-    async def carry(_: int) -> AsyncIterator[bytes]:
-        for event in events:
-            yield json.dumps(event).encode() + b"\n"
-
-    async def handler(_: aiohttp.ClientRequest) -> Any:
-        return SimpleNamespace(status=200, content=SimpleNamespace(iter_chunked=carry))
-
-    request = cast(aiohttp.ClientRequest, SimpleNamespace(url=URL(f"http://x{MODELS.path()}?watch=true")))
-    response = await operator.streams(request, handler)
-    async for _ in response.content.iter_chunked(1):
-        pass
-
-
-@pytest.mark.parametrize("seen", [False, True])
-async def test_a_deletion_that_is_told_ends_all_older_states(operator: Operator, *, seen: bool) -> None:
-    """As where kopf has listed the object, and has not handed it on yet."""
-    if seen:
-        await watch(operator, {"type": "ADDED", "object": model(5)})
-    await watch(operator, {"type": "DELETED", "object": model(9)})
-    assert operator.store.put({"kind": MODELS.kind, **model(8)}) is None
-    assert operator.store.keys(MODELS.kind) == []
-
-
-@pytest.mark.parametrize("meta", [{"resourceVersion": "x"}, {"resourceVersion": "1"}])
-async def test_a_deletion_that_cannot_be_read_is_told(
-    operator: Operator, caplog: pytest.LogCaptureFixture, meta: dict[str, str]
-) -> None:
-    await watch(operator, {"type": "DELETED", "object": {"metadata": meta}})
-    assert "BadObject" in {record.__dict__.get("reason") for record in caplog.records}
-
-
-class OneRefuses(FakeApi):
-    """The namespace `gone` has no RoleBinding for this process."""
+class Api(FakeApi):
+    """Its watches bring nothing; the namespace `gone` has no RoleBinding for this process."""
 
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
-    ) -> AsyncIterator[Object]:
+    ) -> AsyncIterator[Page]:
         if namespace == "gone":
             raise ApiError("list", resource.path(namespace), 403, "Forbidden", "no RoleBinding")
-        async for obj in super().list(resource, namespace, label_selector=label_selector):
-            yield obj
+        async for page in super().list(resource, namespace, label_selector=label_selector):
+            yield page
+
+    @asynccontextmanager
+    async def watch(
+        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+    ) -> AsyncIterator[Body]:
+        self.calls.append(("watch", f"{resource.kind}/{label_selector}"))
+        await asyncio.Event().wait()
+        yield cast(Body, None)
 
 
-async def test_the_first_listing_ends_where_one_namespace_refuses() -> None:
-    api = OneRefuses()
-    api.put(manifest())
-    settings = Settings(leader_election=False, namespaces=("gone", "sea"))
-    operator = Operator(settings, cast(ApiClient, api), Metrics())
-    async with asyncio.timeout(1):
-        await operator.list_first()
-    assert operator.listed
-    assert operator.store.keys(MODELS.kind) == [("sea", "whales")]
+@asynccontextmanager
+async def informed(operator: Operator) -> AsyncIterator[None]:
+    """Keep the cache of pods and children until the block ends."""
+    task = asyncio.create_task(operator.inform())
+    try:
+        async with asyncio.timeout(1):
+            await operator.informers.synced()
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def operator_of(api: FakeApi, *namespaces: str) -> Operator:
+    return Operator(Settings(leader_election=False, namespaces=namespaces), cast(ApiClient, api), Metrics())
+
+
+async def test_every_kind_is_listed_once_and_then_watched() -> None:
+    api = Api()
+    async with informed(operator_of(api)):
+        await settle()
+    for verb in ("list", "watch"):
+        called = [name.partition("/")[0] for made, name in api.calls if made == verb]
+        assert sorted(called) == sorted(resource.kind for resource in (PODS, *CHILDREN))
+
+
+async def test_a_namespace_that_refuses_does_not_hold_up_the_others() -> None:
+    api = Api()
+    labels = {"ecomarineai.org/cetaceanmodel": "whales"}
+    api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "labels": labels}})
+    operator = operator_of(api, "gone", "sea")
+    async with informed(operator):
+        assert operator.store.keys("Service") == [("sea", "whales")]
+
+
+async def test_service_monitors_are_watched_while_their_crd_is_there() -> None:
+    api = Api()
+    operator = operator_of(api)
+    path = SERVICE_MONITORS.path(None)
+    async with informed(operator):
+        assert operator.liveness.find(path) is None
+        for served in (True, False, True):
+            api.served = {SERVICE_MONITORS.plural} if served else set()
+            await operator.resync.once(spread=0.0)
+            await settle()
+            assert operator.observer.service_monitors is served
+            assert (operator.liveness.find(path) is not None) is served
+    assert [name for verb, name in api.calls if verb == "list"].count(
+        "ServiceMonitor/ecomarineai.org/cetaceanmodel"
+    ) == 2
+
+
+async def test_it_waits_for_the_crd(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, waited = Api(), []
+    api.served.discard("cetaceanmodels")
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        api.served.add("cetaceanmodels")
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert await operator_of(api).discover() is False
+    assert waited == [2.0]
+
+
+async def test_gaining_the_lease_queues_every_resource() -> None:
+    settings = Settings(leader_election=True)
+    async with ApiClient(Configuration(host="http://127.0.0.1:1")) as kube:
+        operator = Operator(settings, kube, Metrics())
+    model = manifest()
+    operator.store.put({**model, "metadata": {**model["metadata"], "resourceVersion": "1"}})
+    operator.on_lease(leading=True)
+    assert len(operator.queue) == 1
+    assert operator.metrics.registry.get_sample_value("cetacean_operator_leader") == 1.0
+    operator.on_lease(leading=False)
+    assert operator.metrics.registry.get_sample_value("cetacean_operator_leader") == 0.0

@@ -116,17 +116,44 @@ async def test_deleting_what_is_gone_or_another_is_no_error(server: Server, kube
     assert server.requests[0][3] == {"preconditions": {"uid": "u"}, "propagationPolicy": "Background"}
 
 
-async def test_a_list_goes_through_all_pages_and_says_what_its_items_are(server: Server, kube: ApiClient) -> None:
+async def test_a_list_goes_through_all_pages_and_adds_the_kind_of_its_items(server: Server, kube: ApiClient) -> None:
     server.answers = [
-        answer({"metadata": {"continue": "next"}, "items": [{"metadata": {"name": "a"}}]}),
-        answer({"metadata": {}, "items": [{"metadata": {"name": "b"}}]}),
+        answer({"metadata": {"continue": "next", "resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}]}),
+        answer({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "b"}}]}),
     ]
-    found = [item async for item in kube.list(PODS, None, label_selector="x=y")]
+    pages = [page async for page in kube.list(PODS, None, label_selector="x=y")]
+    assert [page.version for page in pages] == ["7", "7"]
+    found = [item for page in pages for item in page.items]
     assert [(item["kind"], item["apiVersion"], item["metadata"]["name"]) for item in found] == [
         ("Pod", "v1", "a"),
         ("Pod", "v1", "b"),
     ]
     assert server.requests[1][2] == {"limit": "500", "labelSelector": "x=y", "continue": "next"}
+
+
+async def test_a_watch_begins_at_a_version_and_yields_the_body(server: Server, kube: ApiClient) -> None:
+    server.answers = [web.Response(body=b"line\n")]
+    async with kube.watch(PODS, "sea", version="7", label_selector="x=y", seconds=60) as body:
+        assert await body.read() == b"line\n"
+    ((_, path, query, _),) = server.requests
+    assert path == "/api/v1/namespaces/sea/pods"
+    assert query == {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": "7",
+        "timeoutSeconds": "60",
+        "labelSelector": "x=y",
+    }
+    assert server.headers["Authorization"] == "Bearer secret"
+    assert kube.counts == [("watch", "200")]  # type: ignore[attr-defined]
+
+
+async def test_a_refused_watch_carries_the_status(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"reason": "Expired", "message": "too old"}, 410, **{"Retry-After": "3"})]
+    with pytest.raises(ApiError) as error:
+        async with kube.watch(PODS, None, version="7", seconds=60):
+            pass
+    assert (error.value.code, error.value.reason, error.value.retry_after) == (410, "Expired", 3.0)
 
 
 async def test_what_is_served(server: Server, kube: ApiClient) -> None:

@@ -1,4 +1,4 @@
-"""Events are told in order, beside everything else."""
+"""Events are sent in order, by a task of their own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def events(*reasons: str) -> list[EventSpec]:
     return [EventSpec("Normal", reason, "so it is") for reason in reasons]
 
 
-class Told:
+class Sent:
     def __init__(self) -> None:
         self.reasons: list[str] = []
         self.all = asyncio.Event()
 
     async def send(self, resource: CetaceanModel, event: EventSpec) -> None:
         assert (resource.namespace, resource.name, resource.uid) == ("sea", "whales", WHALES.uid)
-        assert resource.spec == {}, "what is large is not kept"
+        assert resource.spec == {}, "large parts are not kept"
         if event.reason == "Late":
             raise NotLeadingError("lost")
         self.reasons.append(event.reason)
@@ -35,48 +35,48 @@ class Told:
             self.all.set()
 
 
-async def test_they_are_told_in_order_and_a_lost_lease_ends_nothing() -> None:
-    told = Told()
-    announcer = EventRecorder(told.send)
-    job = asyncio.create_task(announcer.run())
-    announcer.tell(WHALES, events("First", "Late"))
-    announcer.tell(WHALES, events("Last"))
-    await told.all.wait()
-    assert told.reasons == ["First", "Last"]
+async def test_events_are_sent_in_order_and_a_lost_lease_ends_nothing() -> None:
+    sent = Sent()
+    recorder = EventRecorder(sent.send)
+    job = asyncio.create_task(recorder.run())
+    recorder.record(WHALES, events("First", "Late"))
+    recorder.record(WHALES, events("Last"))
+    await sent.all.wait()
+    assert sent.reasons == ["First", "Last"]
     job.cancel()
     await asyncio.gather(job, return_exceptions=True)
 
 
-async def test_what_is_left_is_told_at_the_end() -> None:
-    told = Told()
-    announcer = EventRecorder(told.send)
-    announcer.tell(WHALES, events("First", "Second"))
-    assert told.reasons == [], "nobody has waited for it"
-    await announcer.finish()
-    assert told.reasons == ["First", "Second"]
+async def test_events_that_wait_are_sent_at_the_end() -> None:
+    sent = Sent()
+    recorder = EventRecorder(sent.send)
+    recorder.record(WHALES, events("First", "Second"))
+    assert sent.reasons == [], "record does not wait"
+    await recorder.finish()
+    assert sent.reasons == ["First", "Second"]
 
 
-async def test_they_wait_while_others_wait_for_their_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, pressed, slept = Told(), [True, False, False], []
+async def test_one_event_a_second_is_sent_while_urgent_resources_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, backlog, slept = Sent(), [True, False, False], []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    announcer = EventRecorder(told.send, pressed=lambda: pressed.pop(0))
-    job = asyncio.create_task(announcer.run())
-    announcer.tell(WHALES, events("First", "Second", "Last"))
-    await told.all.wait()
-    assert (told.reasons, slept) == (["First", "Second", "Last"], [1.0])
+    recorder = EventRecorder(sent.send, has_urgent_backlog=lambda: backlog.pop(0))
+    job = asyncio.create_task(recorder.run())
+    recorder.record(WHALES, events("First", "Second", "Last"))
+    await sent.all.wait()
+    assert (sent.reasons, slept) == (["First", "Second", "Last"], [1.0])
     job.cancel()
     await asyncio.gather(job, return_exceptions=True)
 
 
-async def test_more_than_may_wait_are_only_logged(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told()
-    announcer = EventRecorder(told.send, limit=1)
+async def test_events_beyond_the_limit_are_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    sent = Sent()
+    recorder = EventRecorder(sent.send, limit=1)
     with caplog.at_level(logging.WARNING):
-        announcer.tell(WHALES, events("First", "Second"))
-    await announcer.finish()
-    assert told.reasons == ["First"]
-    assert caplog.messages == ["event Second: too many wait to be told"]
+        recorder.record(WHALES, events("First", "Second"))
+    await recorder.finish()
+    assert sent.reasons == ["First"]
+    assert caplog.messages == ["event Second: not sent, the queue is full"]

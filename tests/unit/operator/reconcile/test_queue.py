@@ -60,14 +60,14 @@ async def test_keys_come_out_in_the_order_they_were_due(queue: WorkQueue[str]) -
 async def test_urgent_keys_go_first(queue: WorkQueue[str]) -> None:
     queue.add("a")
     queue.add("b")
-    assert not queue.pressed
+    assert not queue.has_urgent_backlog
     queue.add("c", urgent=True)
     queue.add("b", urgent=True)
     queue.add("b")
-    assert queue.pressed
+    assert queue.has_urgent_backlog
     assert await drain(queue) == ["c", "b", "a"], "each once, and what turned urgent lately behind what was before"
     queue.add("c")
-    assert not queue.pressed, "it is not urgent for good"
+    assert not queue.has_urgent_backlog, "it is not urgent for good"
     await drain(queue)
 
 
@@ -99,7 +99,7 @@ async def crowd(queue: WorkQueue[int]) -> None:
 async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
     await crowd(queue)
-    assert queue.pressed
+    assert queue.has_urgent_backlog
     queue.add(100)
     queue.add(101)
     first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
@@ -109,7 +109,7 @@ async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> 
     await settle()
     assert first.result() == 20
     await clock.pass_(1.5)
-    assert (second.result(), queue.pressed) == (100, False), "the crowd is gone"
+    assert (second.result(), queue.has_urgent_backlog) == (100, False), "the crowd is gone"
     assert await queue.take() == 101
 
 
@@ -168,7 +168,7 @@ async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
         for _ in range(20):
             queue.add(0, urgent=True)  # it is in hand: nobody can take it
         await clock.pass_(0.25)
-        assert queue.pressed
+        assert queue.has_urgent_backlog
     assert clock.now - begun == pytest.approx(10.0, abs=0.5)
     assert taking.result() == 100
 
@@ -179,7 +179,7 @@ async def test_a_few_changes_hold_nothing_back(clock: VirtualClock) -> None:
         queue.add(key, urgent=True)
     await drain(queue)
     queue.add(100)
-    assert not queue.pressed
+    assert not queue.has_urgent_backlog
     assert await queue.take() == 100
 
 

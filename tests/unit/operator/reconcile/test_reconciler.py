@@ -32,20 +32,6 @@ async def test_creation(bench: Bench) -> None:
     assert model["spec"] == manifest()["spec"], "never written"
 
 
-async def test_telling_waits_while_others_wait_for_their_pods(bench: Bench) -> None:
-    bench.pressed = True
-    assert await bench.reconcile() == 0.0, "to be looked at again"
-    assert ("apply", "Deployment/whales") in bench.api.calls
-    assert bench.api.find("Service") is None
-    model = bench.api.find("CetaceanModel")
-    assert model is not None
-    assert "status" not in model
-    assert await bench.reconcile() is None, "however many others wait then"
-    model = bench.api.find("CetaceanModel")
-    assert model is not None
-    assert model["status"]["observedGeneration"] == 1
-
-
 async def test_nothing_is_written_twice(serving: Bench) -> None:
     for _ in range(3):
         await serving.reconcile()
@@ -130,13 +116,10 @@ async def test_a_child_of_someone_else_is_left_alone(bench: Bench) -> None:
     assert bench.condition("Ready")["reason"] == "RollingOut"
 
 
-@pytest.mark.parametrize("pressed", [False, True])
-async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench, pressed: bool) -> None:
+async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench) -> None:
     theirs = {"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}}
     bench.api.put(theirs)
-    bench.pressed = pressed
-    while await bench.reconcile() == 0.0:
-        assert pressed, "told at once, unless others wait"
+    await bench.reconcile()
     assert bench.condition("Ready")["reason"] == "NameTaken"
     assert bench.api.find("Deployment") is None
     found = bench.api.find("Service")
@@ -236,14 +219,11 @@ async def test_what_serves_gets_its_service_back_beside_an_autoscaler_of_someone
     assert serving.api.find("Service") is not None
 
 
-@pytest.mark.parametrize("pressed", [False, True])
-async def test_nothing_is_created_beside_an_autoscaler_of_someone_else(bench: Bench, pressed: bool) -> None:
+async def test_nothing_is_created_beside_an_autoscaler_of_someone_else(bench: Bench) -> None:
     theirs = {"namespace": "sea", "name": "whales", "uid": "x"}
     bench.api.put({"kind": "HorizontalPodAutoscaler", "metadata": theirs, "spec": {}})
     bench.edit(serving={"autoscaling": {}})
-    bench.pressed = pressed
-    while await bench.reconcile() == 0.0:
-        assert pressed, "told at once, unless others wait"
+    await bench.reconcile()
     assert bench.condition("Ready")["reason"] == "NameTaken"
     assert bench.api.find("Deployment") is None
 
