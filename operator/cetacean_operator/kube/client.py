@@ -1,7 +1,7 @@
-"""The API server as the reconciler uses it: plain objects in, plain objects out, every request bounded and counted.
+"""A client of the API server for plain objects: every request is bounded and counted.
 
-The typed methods of `kubernetes.aio` are not used: server-side apply sends only the fields we own, and the typed models
-would fill in or drop others.
+The typed methods of `kubernetes.aio` are not used: server-side apply sends only the fields that the operator owns, and
+the typed models would fill in others or drop some.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Page(NamedTuple):
 
 
 class ApiError(Exception):
-    """A request that the API server refused, or that never got an answer (then `code` is 0)."""
+    """A request that the API server refused, or did not answer (then `code` is 0)."""
 
     def __init__(self, verb: str, path: str, code: int, reason: str, message: str) -> None:
         """Keep the parts; the message is one line with all of them."""
@@ -50,7 +50,7 @@ class ApiError(Exception):
 
 
 class NamespaceTerminatingError(ApiError):
-    """Nothing new is created in a namespace that is being deleted; what is there goes with it."""
+    """The namespace is being deleted: nothing can be created in it any more."""
 
 
 class ApiClient:
@@ -63,7 +63,7 @@ class ApiClient:
         timeout: float = 15.0,
         count: Callable[[str, str], None] = lambda _verb, _code: None,
     ) -> None:
-        """Take the connection; `timeout` bounds each request in seconds, `count(verb, code)` hears of each."""
+        """Take the connection; `timeout` bounds each request in seconds, `count(verb, code)` is called for each."""
         self.configuration = configuration
         self._connection = Connection(configuration)
         self._session: aiohttp.ClientSession | None = None
@@ -102,7 +102,7 @@ class ApiClient:
             content_type: of the body.
 
         Raises:
-            ApiError: any answer but 2xx, or none.
+            ApiError: the answer is not 2xx, or there is none.
         """
         if self._session is None:
             self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
@@ -135,7 +135,7 @@ class ApiClient:
         subresource: str | None = None,
         manager: str = FIELD_MANAGER,
     ) -> Object:
-        """Server-side apply `manifest` (all the fields `manager` owns, no others) and return the whole object."""
+        """Apply on the server and return the whole object; the manifest holds exactly the fields that `manager` owns."""
         meta = manifest["metadata"]
         return await self.request(
             "apply",
@@ -147,7 +147,7 @@ class ApiClient:
         )
 
     async def set_managers(self, resource: ResourceType, live: Object, managed: list[Object]) -> None:
-        """Set who manages which fields of the very object that was read; one that has changed since is a 409."""
+        """Set the managed fields of the object that was read; 409 if it has changed since."""
         meta = live["metadata"]
         await self.request(
             "patch",
@@ -164,13 +164,13 @@ class ApiClient:
         return await self.request("create", "POST", path, body=body)
 
     async def replace(self, resource: ResourceType, manifest: Object) -> Object:
-        """Replace an object; its resourceVersion makes the API server refuse with 409 if it changed."""
+        """Replace an object; 409 if it has changed since it was read."""
         meta = manifest["metadata"]
         path = resource.path(meta["namespace"], meta["name"])
         return await self.request("update", "PUT", path, body=manifest)
 
     async def get(self, resource: ResourceType, namespace: str, name: str) -> Object | None:
-        """Return an object, or None where there is none."""
+        """Return an object, None if there is none."""
         try:
             return await self.request("get", "GET", resource.path(namespace, name))
         except ApiError as error:
@@ -179,7 +179,7 @@ class ApiClient:
             raise
 
     async def delete(self, resource: ResourceType, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the very object with this uid; one that is gone already, or has been replaced, is no error."""
+        """Delete the object with this uid; it is no error if it is gone, or has been replaced."""
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
             path = resource.path(namespace, name)
@@ -239,7 +239,7 @@ class ApiClient:
             yield response.content
 
     async def serves(self, resource: ResourceType) -> bool:
-        """Return whether the API server serves this resource now."""
+        """Return true if the API server serves this kind now."""
         path = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
         try:
             answer = await self.request("discover", "GET", path)
@@ -250,9 +250,9 @@ class ApiClient:
         return any(found["name"] == resource.plural for found in answer.get("resources", ()))
 
     def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """Return a session to the same server with the same, always fresh, credentials.
+        """Return a session to the same server whose requests get fresh credentials.
 
-        Watches hold a connection each for hours, so the number of connections is not bounded.
+        Each watch holds a connection for minutes, so the number of connections is not bounded.
         """
         return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
 

@@ -1,6 +1,7 @@
-"""How the API server is reached: credentials and their refresh, TLS and proxies as `kubernetes.aio` reads them.
+"""The connection to the API server: credentials and their refresh, TLS and proxies as `kubernetes.aio` reads them.
 
-Its requests are not used: to copy each body and to look for proxies in a thread takes longer than all else about one.
+Its requests are not used: it copies each body and searches for proxies in a thread, which takes longer than the rest of
+a request.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from cetacean_operator.api import names
 
 
 async def load_configuration() -> Configuration:
-    """Return the connection: KUBECONFIG where it is set, else the pod's service account.
+    """Return the connection: KUBECONFIG if it is set, else the pod's service account.
 
     Raises:
-        kubernetes.aio.config.ConfigException: neither is there.
+        kubernetes.aio.config.ConfigException: there is neither.
     """
     configuration = Configuration()
     if path := os.environ.get("KUBECONFIG"):
         await load_kube_config(config_file=path, client_configuration=configuration)
     else:
         load_incluster_config(client_configuration=configuration)
-    # Python 3.13 refuses a certificate authority without the extensions RFC 5280 asks for, which many clusters have and
-    # every other client of Kubernetes takes. Chain and host name are verified as ever.
+    # Python 3.13 rejects a certificate authority without the extensions of RFC 5280. Many clusters have such a one, and
+    # every other client of Kubernetes accepts it. Chain and host name are verified all the same.
     configuration.disable_strict_ssl_verification = True
     return configuration
 
@@ -55,7 +56,7 @@ class Connection:
         )
 
     async def credentials(self) -> dict[str, str]:
-        """Return the headers that say who we are; a token that has run out is renewed."""
+        """Return the headers with the credentials; renew a token that has expired."""
         settings = (await self.configuration.auth_settings()).values()
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
 
@@ -64,11 +65,11 @@ class Connection:
         request: aiohttp.ClientRequest,
         handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
     ) -> aiohttp.ClientResponse:
-        """Add the credentials to a request: a middleware for sessions whose requests others send."""
+        """Add the credentials to a request: a middleware for the sessions of other libraries."""
         request.headers.update(await self.credentials())
         return await handler(request)
 
 
 def _proxy_from_environment(url: URL) -> str | None:
-    """Return the proxy that HTTPS_PROXY and NO_PROXY ask for."""
+    """Return the proxy of HTTPS_PROXY, unless NO_PROXY excludes the host."""
     return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)

@@ -2,8 +2,7 @@
 
 `kubernetes.aio.leaderelection` is not used: it cannot release the lease, measures by the wall clock (a clock step
 makes two leaders), and a request that hangs keeps it a leader past its deadline. Here all ages are measured on the
-monotonic clock from the moment before the renewing request was sent, and `remaining` tells each write how long it
-may still take.
+monotonic clock from the moment before the renewing request was sent, and each write is bounded by the rest.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class NotLeadingError(Exception):
 
 
 class Leadership(Protocol):
-    """What those who write ask before each write."""
+    """Permission to write; asked for before each write."""
 
     def require(self) -> float:
-        """Return for how many seconds writing is safe; raise NotLeadingError where it is not."""
+        """Return for how many seconds writing is safe; raise NotLeadingError if it is not."""
 
 
 class AlwaysLeading:
@@ -46,7 +45,7 @@ class LeaseApi(Protocol):
     """Reads and writes the one Lease; raises ApiError (409 on a conflict)."""
 
     async def get(self) -> Object | None:
-        """Return the Lease, None where there is none yet."""
+        """Return the Lease, None if there is none yet."""
 
     async def create(self, spec: Object) -> Object:
         """Create the Lease with this spec."""
@@ -59,15 +58,15 @@ class KubeLease:
     """The Lease on the API server."""
 
     def __init__(self, kube: ApiClient, namespace: str, name: str, *, owner: str | None = None) -> None:
-        """Name the Lease, and the Deployment with which it is to go."""
+        """Name the Lease, and the Deployment that owns it."""
         self._kube, self._namespace, self._name, self._owner = kube, namespace, name, owner
 
     async def get(self) -> Object | None:
-        """Return the Lease, None where there is none yet."""
+        """Return the Lease, None if there is none yet."""
         return await self._kube.get(LEASES, self._namespace, self._name)
 
     async def create(self, spec: Object) -> Object:
-        """Create the Lease; an ApiError 404 where its owner is gone, as we are about to go then, too."""
+        """Create the Lease; an ApiError 404 if its owner is gone: this process is about to be deleted, too."""
         meta: Object = {"namespace": self._namespace, "name": self._name}
         if self._owner and (reference := await self._reference_to(self._owner)):
             meta["ownerReferences"] = [reference]
@@ -84,7 +83,7 @@ class KubeLease:
         except ApiError as error:
             if error.code != 403:
                 raise
-            # Roles of one's own making may lack it; a Lease that stays behind is better than no leader.
+            # Roles that users write may lack this right; a Lease that stays behind is better than no leader.
             _LOG.warning("lease: it will outlast the operator: %s", error, extra={"reason": "LeaseUnowned"})
             return None
         if found is None:
@@ -113,7 +112,7 @@ class LeaderElector:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_change: Callable[[bool], None] = lambda _leading: None,
     ) -> None:
-        """Take durations in seconds; `clock` is monotonic; `on_change` hears of each gain and loss."""
+        """Take durations in seconds; `clock` is monotonic; `on_change` is called for each gain and loss."""
         self._api = api
         self.identity = identity
         self._duration = duration
@@ -130,11 +129,11 @@ class LeaderElector:
 
     @property
     def leading(self) -> bool:
-        """Whether writing is safe now."""
+        """True if writing is safe now."""
         return self._leading and self._clock() < self._renewed_at + self._deadline
 
     def require(self) -> float:
-        """Return the seconds until another may take the lease; raise NotLeadingError past the deadline."""
+        """Return the seconds until another process may acquire the lease; raise NotLeadingError past the deadline."""
         if not self.leading:
             raise NotLeadingError(f"{self.identity} does not hold the lease")
         return self._renewed_at + self._duration - self._clock()
@@ -158,20 +157,20 @@ class LeaderElector:
             await self._sleep(self._period * random.uniform(0.9, 1.1))
 
     async def release(self) -> None:
-        """Give the lease up, so that another need not wait for its end. Call after the last write."""
+        """Release the lease, so that another process need not wait until it expires. Call after the last write."""
         if not self._leading or self._lease is None:
             return
         self._set(leading=False)
         spec = self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
-        # Where it fails, the lease simply runs out.
+        # If it fails, the lease expires.
         with contextlib.suppress(ApiError, TimeoutError):
             await self._api.replace({**self._lease, "spec": spec})
 
     async def _try(self, started: float) -> bool:
-        """Try once to take or renew the lease; return whether we hold it."""
+        """Try once to acquire or renew the lease; return true if this process holds it."""
         if self._leading and self._lease is not None:
             try:
-                # We wrote it last: renew without reading, as only a conflict can tell more.
+                # This process wrote it last: renew without reading, as only a conflict can bring news.
                 await self._write(self._lease, started)
             except ApiError as error:
                 if error.code not in (404, 409):
@@ -183,7 +182,7 @@ class LeaderElector:
             try:
                 self._won(await self._api.create(self._spec(None)), started)
             except ApiError as error:
-                # 404: what it would belong to is gone, and so are we in a moment.
+                # 404: its owner is gone, and this process is about to be deleted.
                 if error.code not in (404, 409):
                     raise
                 return False
@@ -194,7 +193,7 @@ class LeaderElector:
             self._seen, self._seen_at = seen, self._clock()
         holder = spec.get("holderIdentity")
         if holder and holder != self.identity:
-            # Its age by our own clock since we saw it change, never by the times written in it.
+            # Its age by the local clock since the last change, never by the times written in it.
             if self._clock() < self._seen_at + float(spec.get("leaseDurationSeconds") or self._duration):
                 return False
             _LOG.info("lease: %s has not renewed, taking over", holder, extra={"reason": "LeaseExpired"})

@@ -1,8 +1,9 @@
-"""What to do where a server-side apply of ours cannot become valid beside what another has written.
+"""Take over fields of other managers if a server-side apply would otherwise be invalid.
 
-Lists are merged by key: an edited port number stands beside ours, with the same name. A volume or a probe may be of one
-kind only, and the other one's kind stays as well. An apply removes only what its own manager owns, so these fields are
-made ours first; the next apply, which does not name them, takes them away.
+Lists are merged by key: a port number that somebody edited stands beside the operator's, with the same name. A volume
+or a probe may have one type only, and the type that somebody added stays as well. An apply removes only fields that its
+own manager owns. So the operator becomes the manager of these fields first; the next apply, which does not contain
+them, removes them.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from cetacean_operator.kube.client import FIELD_MANAGER
 
 
 def adopted(managed: Iterable[Object]) -> list[Object] | None:
-    """Make ours what others have written into the body of a child; labels and annotations stay theirs.
+    """Return managed fields in which the operator owns what others wrote; labels and annotations stay theirs.
 
-    Subresources (status, scale) and other managers of the operator's own are left as they are.
+    Subresources (status, scale) and the operator's other managers are left as they are.
 
     Args:
         managed: `metadata.managedFields`.
 
     Returns:
-        The `managedFields` to be set, None where nothing can be taken.
+        The `managedFields` to set, None if there is nothing to take over.
     """
     entries = list(managed)
     ours = next((entry for entry in entries if _is_ours(entry)), None)

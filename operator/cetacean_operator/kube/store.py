@@ -1,12 +1,12 @@
-"""The operator's view of the cluster: what watches brought, overlaid by what our own writes returned.
+"""The cache of the cluster's objects: from lists and watches, and from the answers to the operator's own writes.
 
-A write's answer counts at once, so the next reconcile does not decide on what it has itself replaced. Of two
-versions of an object the one with the higher resourceVersion stays; Kubernetes guarantees since 1.35 that they can
+The answer to a write is stored at once, so that the next reconcile does not decide on a state that it has replaced. Of
+two versions of an object the one with the higher resourceVersion stays; Kubernetes guarantees since 1.35 that they can
 be compared as numbers. Objects are kept as compressed JSON: an idle resource costs about two kilobytes.
 
-What was deleted is remembered for some minutes: a listing's or a write's answer that was under way may still hold it.
-Its version decides, not its uid alone: a watch with a selector calls it a deletion too where an object has only lost
-its label, and that object may come back.
+A deletion leaves a tombstone for some minutes, because an answer that is under way may still contain the object. The
+tombstone holds the version of the deletion: a watch with a selector also reports a deletion if an object has only lost
+its label, and such an object may come back with a later version.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pydantic_core import from_json, to_json
 from cetacean_operator.api.observed import Object
 
 Key = tuple[str, str]  # namespace and name of a CetaceanModel
-_REMEMBERED_FOR = 300.0
-"""Seconds; no answer is under way for longer."""
-_REMEMBERED = 20_000
-"""Deletions, of some 300 bytes each; the oldest is forgotten first."""
+_TOMBSTONE_SECONDS = 300.0
+"""No answer is under way for longer."""
+_MOST_TOMBSTONES = 20_000
+"""Of some 300 bytes each; the oldest goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +48,21 @@ class Store:
     def __init__(
         self, owner_of: Callable[[Object], str | None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take the function that names the CetaceanModel a child belongs to, None for a stranger, and a clock."""
+        """Take the function that returns the name of an object's CetaceanModel, None if it has none, and a clock."""
         self._owner_of, self._clock = owner_of, clock
         self._entries: dict[tuple[str, str, str], Entry] = {}
         self._children: dict[Key, set[tuple[str, str, str]]] = {}
-        self._deleted: dict[str, tuple[int, float]] = {}  # by uid: up to which version, and when; the latest last
+        self._tombstones: dict[str, tuple[int, float]] = {}  # by uid: version and time of the deletion, the latest last
 
     def put(self, obj: Object) -> Key | None:
-        """Take in an object; return the resource concerned where that was news."""
+        """Store an object; return the resource concerned, None if the object was known."""
         meta = obj["metadata"]
         ref = (obj["kind"], meta["namespace"], meta["name"])
         version = int(meta.get("resourceVersion") or 0)
         before = self._entries.get(ref)
         if before is not None and version <= before.version:
             return None
-        if (deleted := self._deleted.get(meta["uid"])) is not None and version <= deleted[0]:
+        if (deleted := self._tombstones.get(meta["uid"])) is not None and version <= deleted[0]:
             return None
         owner = self._owner_of(obj)
         key = (meta["namespace"], owner) if owner is not None else None
@@ -76,7 +76,7 @@ class Store:
         return key or (before.owner if before else None)
 
     def remove(self, kind: str, namespace: str, name: str, uid: str) -> Key | None:
-        """Drop the object with this uid; return the resource concerned where it was there."""
+        """Forget the object with this uid; return the resource concerned, None if the object was not known."""
         ref = (kind, namespace, name)
         entry = self._entries.get(ref)
         if entry is None or entry.uid != uid:
@@ -87,12 +87,15 @@ class Store:
         return entry.owner
 
     def add_tombstone(self, uid: str, version: int) -> None:
-        """Take in no state of an object any more that is as old as its deletion, wherever it comes from."""
+        """Record a tombstone: ignore any version of the object up to the deleted one."""
         now = self._clock()
-        known, _ = self._deleted.pop(uid, (0, now))
-        self._deleted[uid] = (max(version, known), now)
-        while len(self._deleted) > _REMEMBERED or now - next(iter(self._deleted.values()))[1] > _REMEMBERED_FOR:
-            del self._deleted[next(iter(self._deleted))]
+        known, _ = self._tombstones.pop(uid, (0, now))
+        self._tombstones[uid] = (max(version, known), now)
+        while (
+            len(self._tombstones) > _MOST_TOMBSTONES
+            or now - next(iter(self._tombstones.values()))[1] > _TOMBSTONE_SECONDS
+        ):
+            del self._tombstones[next(iter(self._tombstones))]
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return one object."""

@@ -1,4 +1,4 @@
-"""All writes to the API server: each asks for the lease first and ends before another may take it."""
+"""All writes to the API server: each needs the lease, and ends before another process may acquire it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cetacean_operator.kube.store import Store
 _LOG = logging.getLogger(__name__)
 _HANDOVER = f"{names.MANAGER}-handover"
 _NOTE_LIMIT = 1024
-_OF_NOTHING = "1"
-"""A resourceVersion that no object has: what is applied with it is created, and never changes what is there (409)."""
+_VERSION_OF_NO_OBJECT = "1"
+"""An apply with it creates an object, and answers 409 if there is one already: no object has this resourceVersion."""
 T = TypeVar("T")
 
 
 class NameConflictError(Exception):
-    """A name belongs to someone else; the message is kind and name."""
+    """An object of someone else has the name of a child; the message is kind and name."""
 
 
 class ApiClientProtocol(Protocol):
-    """What is needed of the API server."""
+    """The part of the API client that writes need."""
 
     async def apply(
         self, resource: ResourceType, manifest: Object, *, subresource: str | None = None, manager: str = ...
@@ -53,7 +53,7 @@ class ApiClientProtocol(Protocol):
 
 
 class Writer:
-    """Writes, and puts what the API server answers into the store."""
+    """Writes, and stores the answers of the API server."""
 
     def __init__(
         self,
@@ -64,18 +64,18 @@ class Writer:
         instance: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the API server, the store and the lease; `instance` names this process in events."""
+        """Take the API server, the store and the lease; `instance` names this process in Events."""
         self._kube, self._store, self._leadership = kube, store, leadership
         self._instance, self._clock = instance, clock
 
     async def create(self, resource: CetaceanModel, manifest: Object) -> ChildRef | None:
-        """Create one child of a resource; return what would delete it again, None where there was one of ours already.
+        """Create one child of a resource; return its reference, None if the resource had it already.
 
         Raises:
-            NameConflictError: an object of that name exists and is someone else's.
+            NameConflictError: an object of someone else has that name.
         """
         kind, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
-        only_new = {**manifest, "metadata": {**meta, "resourceVersion": _OF_NOTHING}}
+        only_new = {**manifest, "metadata": {**meta, "resourceVersion": _VERSION_OF_NO_OBJECT}}
         try:
             answer = await self._led(lambda: self._kube.apply(kind, only_new))
         except ApiError as error:
@@ -88,10 +88,10 @@ class Writer:
         return ChildRef(kind.kind, meta["name"], answer["metadata"]["uid"])
 
     async def require_free(self, resource: CetaceanModel, manifest: Object) -> None:
-        """Look whether a child's name is free, or the object is the resource's own.
+        """Check that a child's name is free, or that the object belongs to the resource.
 
         Raises:
-            NameConflictError: it is someone else's.
+            NameConflictError: the object belongs to someone else.
         """
         kind, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
         live = await self._kube.get(kind, meta["namespace"], meta["name"])
@@ -99,7 +99,7 @@ class Writer:
             raise NameConflictError(f"{kind.kind} {meta['name']}")
 
     async def child(self, manifest: Object, live: Object) -> None:
-        """Apply one child that is there."""
+        """Apply one child that exists."""
         resource = BY_KIND[manifest["kind"]]
         if manifest["kind"] == "Deployment" and "replicas" not in manifest["spec"]:
             await self._hand_replicas_over(resource, manifest, live)
@@ -111,28 +111,28 @@ class Writer:
             answer = await self._led(lambda: self._kube.apply(resource, manifest))
         self._put(answer)
 
-    async def delete(self, namespace: str, doomed: ChildRef) -> None:
+    async def delete(self, namespace: str, child: ChildRef) -> None:
         """Delete one child."""
-        resource = BY_KIND[doomed.kind]
-        await self._led(lambda: self._kube.delete(resource, namespace, doomed.name, uid=doomed.uid))
-        self._store.remove(doomed.kind, namespace, doomed.name, doomed.uid)
+        resource = BY_KIND[child.kind]
+        await self._led(lambda: self._kube.delete(resource, namespace, child.name, uid=child.uid))
+        self._store.remove(child.kind, namespace, child.name, child.uid)
 
     async def annotate(self, resource: CetaceanModel, annotations: Mapping[str, str]) -> CetaceanModel:
-        """Set the resource's annotations that are ours; return it as it is then."""
+        """Set the operator's annotations of a resource; return the new state of the resource."""
         manifest = {"metadata": {**_identity(resource), "annotations": dict(annotations)}}
         answer = await self._led(lambda: self._kube.apply(MODELS, manifest))
         self._put(answer)
         return CetaceanModel.of(answer)
 
     async def status(self, resource: CetaceanModel, status: Mapping[str, Any]) -> CetaceanModel:
-        """Set the status, unless the resource has changed since it was read (then 409); return it as it is then."""
+        """Write the status, unless the resource has changed since it was read (409); return its new state."""
         manifest = {"metadata": _identity(resource), "status": dict(status)}
         answer = await self._led(lambda: self._kube.apply(MODELS, manifest, subresource="status"))
         self._put(answer)
         return CetaceanModel.of(answer)
 
     async def event(self, resource: CetaceanModel, event: EventSpec) -> None:
-        """Tell of a transition; one that cannot be told is only logged."""
+        """Create an Event; if that fails, log it only."""
         manifest = {
             "metadata": {"namespace": resource.namespace, "name": f"{resource.name}.{uuid.uuid4().hex[:16]}"},
             "eventTime": self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -153,15 +153,15 @@ class Writer:
         try:
             await self._led(lambda: self._kube.create(EVENTS, manifest))
         except NamespaceTerminatingError:
-            pass  # it would have gone with the namespace
+            pass  # the Event would be deleted with the namespace
         except (ApiError, TimeoutError) as error:
-            extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": "EventNotTold"}
+            extra = {"resource": f"{resource.namespace}/{resource.name}", "reason": "EventNotCreated"}
             _LOG.warning("event %s: %s", event.reason, error, extra=extra)
 
     async def _hand_replicas_over(self, resource: ResourceType, manifest: Object, live: Object) -> None:
-        """Keep the number of replicas when it stops being ours.
+        """Keep the number of replicas when the operator ceases to own the field.
 
-        A field that nobody owns any longer falls back to its default: one replica. So another manager holds it until
+        A field without an owner gets its default value, one replica. So another manager of the operator owns it until
         the autoscaler writes it.
         """
         if names.ANNOTATION_AUTOSCALED in (live["metadata"].get("annotations") or {}):
@@ -171,7 +171,7 @@ class Writer:
         await self._led(lambda: self._kube.apply(resource, held, manager=_HANDOVER))
 
     async def _adopt(self, resource: ResourceType, manifest: Object) -> bool:
-        """Make ours what others have written into a child; return whether there was anything."""
+        """Take over fields that others have written into a child; return true if there were any."""
         meta = manifest["metadata"]
         live = await self._kube.get(resource, meta["namespace"], meta["name"])
         managed = managed_fields.adopted((live or {"metadata": {}})["metadata"].get("managedFields", ()))
@@ -190,13 +190,13 @@ class Writer:
 
 def _is_ours(live: Object, resource: CetaceanModel) -> bool:
     if (owner := controller_of(live)) is not None:
-        # A resource that was deleted and made anew has another uid; the garbage collector is on its way.
+        # A resource that was deleted and created again has another uid; the garbage collector deletes its old children.
         return owner == (names.KIND, resource.name)
     return bool((live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name)
 
 
 def _identity(resource: CetaceanModel) -> Object:
-    # With uid and resourceVersion an apply cannot create anew what was deleted, nor overwrite what was not seen.
+    # With uid and resourceVersion an apply cannot create a deleted object again, nor overwrite an unseen change.
     return {
         "namespace": resource.namespace,
         "name": resource.name,

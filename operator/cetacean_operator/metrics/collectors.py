@@ -42,7 +42,7 @@ class Metrics:
         self.queue_retries = Counter(f"{_PREFIX}_queue_retries_total", "Repeats after a failure.", registry=r)
         self.queue_wait = Histogram(
             f"{_PREFIX}_queue_wait_seconds",
-            "Time between a resource's turning due and its reconcile.",
+            "Time from a resource's becoming due to its reconcile.",
             registry=r,
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120),
         )
@@ -51,22 +51,26 @@ class Metrics:
         )
         self.watch_faults = Counter(
             f"{_PREFIX}_watch_faults_total",
-            "Watches that had to be begun anew, by why: Cut, TornEvent, ErrorEvent, Expired, Silent or Refused.",
+            "Watches that failed and were opened again: Cut, TornEvent, ErrorEvent, Expired, Silent or Refused.",
             ["resource", "reason"],
             registry=r,
         )
         self.relists = Counter(
-            f"{_PREFIX}_relists_total", "Full listings that repaired the cache.", ["resource"], registry=r
+            f"{_PREFIX}_relists_total",
+            "Lists of a kind: at start, and after a watch has expired.",
+            ["resource"],
+            registry=r,
         )
         self.repairs = Counter(
-            f"{_PREFIX}_cache_repairs_total", "Objects a listing had to correct.", ["resource"], registry=r
+            f"{_PREFIX}_cache_repairs_total",
+            "Deletions that a watch missed and a list found.",
+            ["resource"],
+            registry=r,
         )
         self.api_requests = Counter(
             f"{_PREFIX}_api_requests_total", "Requests to the API server.", ["verb", "code"], registry=r
         )
-        self.scrapes = Counter(
-            f"{_PREFIX}_scrapes_total", "Scrapes of pods, by what came of them.", ["result"], registry=r
-        )
+        self.scrapes = Counter(f"{_PREFIX}_scrapes_total", "Scrapes of pods, by result.", ["result"], registry=r)
         self.leader = Gauge(f"{_PREFIX}_leader", "1 while this process holds the lease.", registry=r)
 
         self.models = ModelSeries()

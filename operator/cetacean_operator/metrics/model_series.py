@@ -1,6 +1,6 @@
-"""What Prometheus is told of each resource, made when it asks.
+"""The series of each resource, created at scrape time.
 
-prometheus-client's gauges keep an object with a lock for each series. A resource has some 25 series, so that a thousand
+prometheus-client's gauges keep an object with a lock for each series. A resource has some 25 series, so a thousand
 resources would take 40 MB; here they take 2.
 """
 
@@ -27,16 +27,16 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
     CONDITION: ("1 True, 0 False, -1 Unknown.", ("type",)),
     REPLICAS: ("Pods by state.", ("state",)),
-    SERVICE: ("What clients find, pooled over the pods.", ("figure",)),
+    SERVICE: ("The service level that clients get, pooled over the pods.", ("figure",)),
     DRIFT: ("Pooled figures of the pods' drift windows.", ("figure",)),
 }
 
 
 class ModelSeries(Collector):
-    """All series under the prefix `cetacean_model_`; they come and go with the resources."""
+    """All series under the prefix `cetacean_model_`; they exist as long as their resource."""
 
     def __init__(self) -> None:
-        """Know of no resource."""
+        """Start without any resource."""
         self._models: dict[tuple[str, str], Series] = {}
 
     def set(self, namespace: str, name: str, series: Series) -> None:
@@ -53,7 +53,7 @@ class ModelSeries(Collector):
             yield GaugeMetricFamily(f"{_PREFIX}_{family}", text, labels=(*_MODEL, *labels))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return what is known now; called by the thread that answers Prometheus."""
+        """Yield all series; called by the thread that answers Prometheus."""
         families = dict(zip(_FAMILIES, self.describe(), strict=True))
         for model, series in list(self._models.items()):
             for (family, labels), value in series.items():

@@ -12,7 +12,7 @@ _VALUES = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
 
 
 def of(status: Status) -> Series:
-    """Return all series of one resource; what has no value has no series."""
+    """Return all series of one resource; a field without a value has no series."""
     series: dict[tuple[str, tuple[str, ...]], float] = {}
     if status.active:
         series[INFO, _labels(status.active)] = 1.0

@@ -1,4 +1,4 @@
-"""From a Pod and the last answers of its scrape to what a decision needs of it."""
+"""Reduce a Pod and the last answers of its scrape to the facts that a decision needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
+from cetacean_operator.pods.pod_responses import number
 from cetacean_operator.pods.scraper import Scrape, Target
 
 
 def target_of(pod: Object, key: Key) -> Target | None:
-    """Return where to ask a pod, None where there is nobody to ask."""
+    """Return the address at which to ask a pod, None if it has none, or does not run."""
     meta, status = pod["metadata"], pod.get("status") or {}
     if "deletionTimestamp" in meta or not status.get("podIP") or status.get("phase") != "Running":
         return None
@@ -20,7 +21,7 @@ def target_of(pod: Object, key: Key) -> Target | None:
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether the kubelet says that the pod answers."""
+    """Return true if the kubelet reports the pod ready."""
     return any(
         condition.get("type") == "Ready" and condition.get("status") == "True"
         for condition in (pod.get("status") or {}).get("conditions") or ()
@@ -28,7 +29,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def container_id(pod: Object) -> str:
-    """Return what changes when the main container is started anew."""
+    """Return the id of the main container, which changes when it restarts."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status.get("name") == names.CONTAINER:
             return str(status.get("containerID") or "")
@@ -71,7 +72,7 @@ def observed_pod(
 
 
 def identity_of(scrape: Scrape | None) -> Identity | None:
-    """Read `/v1/identity`; what is of another type than expected counts as not said."""
+    """Read `/v1/identity`; a field of an unexpected type counts as missing."""
     if scrape is None or scrape.identity is None:
         return None
     answer = scrape.identity
@@ -80,7 +81,7 @@ def identity_of(scrape: Scrape | None) -> Identity | None:
         name=_text(model.get("name")),
         version=_text(model.get("version")),
         digest=_text(weights.get("sha256")),
-        threshold=_number(gate.get("threshold")),
+        threshold=number(gate.get("threshold")),
         config_digest=_text(answer.get("config_digest")),
         rollout_id=_text(answer.get("rollout_id")),
     )
@@ -92,10 +93,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _text(value: Any) -> str | None:
     return value[:253] if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _started(status: Mapping[str, Any]) -> str | None:
@@ -121,15 +118,15 @@ def _failures(status: Mapping[str, Any]) -> Iterator[ContainerFailure]:
 
 
 def _failure(container: Mapping[str, Any]) -> ContainerFailure | None:
-    """Say why a container does not run; one that runs well after a failure still tells of the failure."""
+    """Return why a container does not run, or how it failed before its last start."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     waiting, ended = state.get("waiting") or {}, state.get("terminated") or last.get("terminated") or {}
-    # The service never ends by itself: where it did so in peace, the kubelet had told it to.
+    # The service never ends by itself: if it ended with status 0, the kubelet had sent it a signal.
     stopped = container.get("name") == names.CONTAINER and bool(ended)
     failed = ended.get("exitCode", 0) != 0 or stopped
     reason = waiting.get("reason")
     if reason == "CrashLoopBackOff" and failed:
-        waiting, reason = {}, None  # how it ended says more than that it waits
+        waiting, reason = {}, None  # the exit status explains more than the back-off
     if reason in (None, "ContainerCreating", "PodInitializing") and not failed:
         return None
     return ContainerFailure(

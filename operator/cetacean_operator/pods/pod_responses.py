@@ -1,17 +1,19 @@
-"""What pods answer, read with care: it comes from outside and may be anything."""
+"""Parse the responses of pods: they come from outside and may contain anything."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+LARGEST_COUNT: Final = 2**53
+"""Beyond it floats cannot count."""
 _DURATIONS = "cetacean_inference_request_duration_seconds_bucket"
-# How long an archive takes says how many pictures it holds, and a refusal takes no time at all.
+# The time of an archive depends on the number of its pictures, and a rejected request takes no time.
 _JUDGED = ('endpoint="/v1/predict-single"', 'status="200"')
 _WANTED = frozenset(
     {
@@ -28,7 +30,7 @@ _WANTED = frozenset(
 
 
 class PodMetrics(NamedTuple):
-    """What is wanted of a pod's metrics; figures that are not finite are left out."""
+    """The metrics of a pod that decisions need; values that are not finite are left out."""
 
     plain: dict[str, float]
     """By name."""
@@ -39,14 +41,14 @@ class PodMetrics(NamedTuple):
 
 
 class BadAnswerError(Exception):
-    """A pod's answer that cannot be used."""
+    """A response that cannot be used."""
 
 
 def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
     """Read an object.
 
     Raises:
-        BadAnswerError: it is none; the message names `path` and how the answer begins.
+        BadAnswerError: it is none; the message names `path` and quotes the first bytes.
     """
     try:
         answer = json.loads(body, parse_constant=_no_constant)
@@ -58,12 +60,12 @@ def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
 
 
 def parse_metrics(body: bytes) -> PodMetrics:
-    """Read the wanted figures of a Prometheus exposition.
+    """Read the needed metrics of a Prometheus exposition.
 
     Raises:
         BadAnswerError: it is no exposition, or not the service's.
     """
-    # Only the wanted lines are parsed: histograms of a busy pod would hold the event loop up.
+    # Only the needed lines are parsed: the histograms of a busy pod would block the event loop.
     lines = [line for line in body.decode(errors="replace").splitlines() if _is_wanted(line)]
     plain: dict[str, float] = {}
     rejections: dict[str, float] = {}
@@ -86,8 +88,21 @@ def parse_metrics(body: bytes) -> PodMetrics:
     return PodMetrics(plain, rejections, tuple(sorted(durations.items())))
 
 
+def number(value: object) -> float | None:
+    """Return a number that a pod reports, None if it is none, or too large to count with."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST_COUNT:
+        return None
+    return float(value)
+
+
+def fraction(value: object) -> float | None:
+    """Return a number from 0 to 1, None for anything else."""
+    found = number(value)
+    return found if found is not None and 0.0 <= found <= 1.0 else None
+
+
 def describe(error: BaseException) -> str:
-    """Say in one line why a pod gave no usable answer."""
+    """Return in one line why a pod gave no usable response."""
     if isinstance(error, BadAnswerError):
         return str(error)
     if isinstance(error, aiohttp.ClientConnectorError):

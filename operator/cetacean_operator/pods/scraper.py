@@ -1,8 +1,7 @@
-"""Asks pods what they serve and how their scores drift, at a bounded rate and apart from the reconcile queue.
+"""Scrapes pods for the weights that they serve and the drift of their scores, at a bounded rate, beside the queue.
 
-A pod that hangs, lies or floods costs one slot for one time-out and nobody else anything: those that have hung share a
-quarter of the slots from then on. Results are kept per pod uid; the resource is reconciled only when something in them
-changed.
+A pod that hangs, lies or floods occupies one slot for one time-out: pods that have hung share a quarter of the slots
+from then on. Results are kept per pod uid; a resource is reconciled only if one of them has changed.
 """
 
 from __future__ import annotations
@@ -23,13 +22,15 @@ from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.pod_responses import BadAnswerError, PodMetrics, describe, parse_json, parse_metrics
 
 _LOG = logging.getLogger(__name__)
-_URGENT = 1.0  # seconds to the first repeat of an answer that is not yet what it must be
-_PATIENCE = 8.0  # intervals between two questions to a pod that gives no answer, at most
+_FIRST_RETRY = 1.0
+"""Seconds to the first repeat of a scrape that did not bring what is needed."""
+_MOST_INTERVALS = 8.0
+"""Intervals between two scrapes of a pod that does not answer, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A pod to ask."""
+    """A pod to scrape."""
 
     uid: str
     key: Key
@@ -46,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What a pod answered. A part that failed is None or empty, and `error` names the first failure."""
+    """The last answers of a pod. A part that failed is None or empty, and `error` names the first failure."""
 
     identity: Mapping[str, Any] | None = None
     drift_stats: Mapping[str, Any] | None = None
@@ -58,12 +59,12 @@ class Scrape:
 
     @property
     def answered(self) -> bool:
-        """Whether the pod has answered anything at all."""
+        """True if the pod has answered at least one request."""
         return self.identity is not None or self.drift_stats is not None or bool(self.metrics)
 
     @property
     def settled(self) -> bool:
-        """Whether the pod has said which weights it serves."""
+        """True if the pod has reported the weights that it serves."""
         weights = (self.identity or {}).get("weights")
         return isinstance(weights, Mapping) and bool(weights.get("sha256"))
 
@@ -87,7 +88,7 @@ class _Watched:
 
 
 class PodScraper:
-    """Keeps asking the pods it was last told about. Use as an async context manager."""
+    """Scrapes the pods of the last `sync` again and again. Use as an async context manager."""
 
     def __init__(
         self,
@@ -216,12 +217,12 @@ class PodScraper:
             # Its kubelet finds it well, so it is the way there that is barred, and likely to stay so.
             step = min(watched.unanswered, 10)
             watched.unanswered += 1
-            return min(_URGENT * 4.0**step if ready else interval * 2.0**step, interval * _PATIENCE)
+            return min(_FIRST_RETRY * 4.0**step if ready else interval * 2.0**step, interval * _MOST_INTERVALS)
         watched.unanswered = 0
         # A ready pod that has not named its weights holds up the resource's Ready: ask again soon.
         if ready and not scrape.settled:
             watched.urgent_tries += 1
-            return min(_URGENT * 2.0 ** (min(watched.urgent_tries, 10) - 1), interval)
+            return min(_FIRST_RETRY * 2.0 ** (min(watched.urgent_tries, 10) - 1), interval)
         watched.urgent_tries = 0
         return interval
 

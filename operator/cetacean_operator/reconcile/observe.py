@@ -1,4 +1,4 @@
-"""Collects what a decision needs from the store and the scraper, and remembers what outlives a single answer."""
+"""Collects the facts for a decision from the cache and the scraper, and keeps those that outlive a single answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
 from cetacean_operator.kube.store import Key, Store
-from cetacean_operator.pods import observed_pods as pods
+from cetacean_operator.pods import observed_pods
+from cetacean_operator.pods.pod_responses import fraction, number
 from cetacean_operator.pods.scraper import Scrape, Target
 
 _SNAPSHOTS = 32
-_MOST = 2**53
-"""The largest of figures that are told: beyond it floats are no counters any more."""
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What is remembered of one pod."""
+    """The facts that are kept of one pod."""
 
     container: str = ""
     identity: Identity | None = None
@@ -29,7 +28,7 @@ class _Memory:
 
 
 class Observer:
-    """Puts together what is known of a resource."""
+    """Collects what is known of a resource."""
 
     def __init__(self, store: Store, result: Callable[[str], Scrape | None]) -> None:
         """Take the store and the function that returns a pod's last answers by its uid."""
@@ -41,14 +40,14 @@ class Observer:
     def observe(
         self, key: Key, *, window: int, answers: int, taken: str | None = None, refused: str | None = None
     ) -> Observed:
-        """Return what is now.
+        """Return the observed state.
 
         Args:
             key: the resource.
             window: how many of the newest requests the rejection rate is about, at least.
             answers: how many of the newest answers their time is about, at least.
-            taken: a child's name that belongs to someone else.
-            refused: what the API server said to the last attempt to apply.
+            taken: kind and name of a child whose name an object of someone else has.
+            refused: the API server's message, if it refused the last apply.
         """
         children: dict[tuple[str, str], Object] = {}
         found = []
@@ -67,7 +66,7 @@ class Observer:
             memory = known.setdefault(pod["metadata"]["uid"], _Memory())
             identity = _remember(memory, pod, scrape)
             drift, service = _drift(memory, scrape, window), _service(memory, scrape, answers)
-            observed.append(pods.observed_pod(pod, scrape, identity, drift, service))
+            observed.append(observed_pods.observed_pod(pod, scrape, identity, drift, service))
         return Observed(
             children=children,
             pods=tuple(observed),
@@ -77,30 +76,30 @@ class Observer:
         )
 
     def targets(self, key: Key) -> Iterable[Target]:
-        """Return the resource's pods that can be asked."""
+        """Return the resource's pods that can be scraped."""
         for obj in self._store.belonging(key):
-            if obj["kind"] == "Pod" and (target := pods.target_of(obj, key)) is not None:
+            if obj["kind"] == "Pod" and (target := observed_pods.target_of(obj, key)) is not None:
                 yield target
 
     def forget(self, key: Key) -> None:
-        """Drop what is remembered of a resource that is gone."""
+        """Drop what is kept of a resource that is gone."""
         self._memory.pop(key, None)
 
 
 def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity | None:
-    """Return what a pod serves; one unanswered question does not change what its container has loaded."""
-    container = pods.container_id(pod)
+    """Return what a pod serves; a scrape that failed does not change what its container has loaded."""
+    container = observed_pods.container_id(pod)
     if container != memory.container:
         memory.container, memory.identity = container, None
         memory.counters.clear()
         memory.durations.clear()
-    if (identity := pods.identity_of(scrape)) is not None:
+    if (identity := observed_pods.identity_of(scrape)) is not None:
         memory.identity = identity
     return memory.identity
 
 
 def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport | None:
-    # Without its counters nothing is known either: read as 0 they would look like a process that began anew.
+    # Without its counters nothing is known: read as 0, they would mean that the process has restarted.
     if scrape is None or scrape.drift_stats is None or not scrape.metrics:
         return None
     stats, metrics = scrape.drift_stats, scrape.metrics
@@ -114,10 +113,10 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
         window,
     )
     return DriftReport(
-        samples=max(0, int(_number(stats.get("n")) or 0)),
-        mean=_fraction(stats.get("score_mean")),
-        alarms=max(0, int(_number(stats.get("alarms_total")) or 0)),
-        score_avg=_fraction(metrics.get("cetacean_score_avg")),
+        samples=max(0, int(number(stats.get("n")) or 0)),
+        mean=fraction(stats.get("score_mean")),
+        alarms=max(0, int(number(stats.get("alarms_total")) or 0)),
+        score_avg=fraction(metrics.get("cetacean_score_avg")),
         requests=answered,
         rejections=rejected,
     )
@@ -146,7 +145,7 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
 def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: int) -> tuple[float, ...]:
     """Return how much counters have grown while the first of them grew by `window`, or by a little more."""
     if counters and any(value < old for value, old in zip(now, counters[-1], strict=True)):
-        counters.clear()  # the process began anew
+        counters.clear()  # the process has restarted
     if not counters:
         counters.append((0.0,) * len(now) if now[0] <= window else now)
     # Few snapshots are enough: each covers a part of the window.
@@ -155,15 +154,3 @@ def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: 
     while len(counters) > 1 and now[0] - counters[1][0] >= window:
         counters.popleft()
     return tuple(max(0.0, value - old) for value, old in zip(now, counters[0], strict=True))
-
-
-def _number(value: object) -> float | None:
-    """Return a figure that a pod tells, None where it is none or none that can be counted."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MOST:
-        return None
-    return float(value)
-
-
-def _fraction(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and 0.0 <= number <= 1.0 else None

@@ -39,7 +39,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """What the queue needs of an event loop; a test gives one whose time it moves itself."""
+    """The part of an event loop that the queue needs; a test passes one whose time it moves itself."""
 
     def time(self) -> float:
         """Return monotonic seconds."""

@@ -173,13 +173,13 @@ class Reconciler:
         if _has_name_conflict(resource):
             children = await self._without_conflicts(resource, children, optional, faults)
         try:
-            for wave in apply_order(children):
+            for group in apply_order(children):
                 results = await asyncio.gather(
-                    *(self._apply(resource, observed, plan, child) for child in wave), return_exceptions=True
+                    *(self._apply(resource, observed, plan, child) for child in group), return_exceptions=True
                 )
                 created += [result for result in results if isinstance(result, ChildRef)]
                 fatal: list[BaseException] = []
-                for child, result in zip(wave, results, strict=True):
+                for child, result in zip(group, results, strict=True):
                     if isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
                         faults.append(result)
                     elif isinstance(result, BaseException):

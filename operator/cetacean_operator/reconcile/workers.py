@@ -14,7 +14,7 @@ from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.reconciler import Reconciler
 
 _LOG = logging.getLogger(__name__)
-# Admission webhooks give reasons of their own, any number of them: only Kubernetes' own are labels.
+# Admission webhooks invent reasons, any number of them: only Kubernetes' own become labels.
 _REASONS = frozenset(
     [
         *("BadRequest", "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "NotAcceptable", "AlreadyExists"),
@@ -36,11 +36,11 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler, metrics: Metrics, 
         except NotLeadingError:
             result = "not_leading"
         except NamespaceTerminatingError:
-            # The resource goes with its namespace, which the watch will tell: there is nothing to try again.
+            # The resource is deleted with its namespace, and the watch will report that: do not try again.
             result = "ok"
             queue.succeeded(key)
             extra = {"resource": "/".join(key), "reason": "NamespaceTerminating"}
-            _LOG.info("its namespace is being deleted: nothing is created there any more", extra=extra)
+            _LOG.info("the namespace is being deleted: nothing is created in it any more", extra=extra)
         except Exception as error:  # noqa: BLE001 -- one bad resource must not end a worker
             _failed(queue, metrics, key, error)
         else:

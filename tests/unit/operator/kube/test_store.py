@@ -117,7 +117,7 @@ def test_what_is_made_anew_under_the_same_name_is_another_object(store: Store) -
 
 
 def test_deletions_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    monkeypatch.setattr(module, "_MOST_TOMBSTONES", 2)
     clock = VirtualClock()
     store = Store(owner_of, clock=clock.time)
     for uid in ("a", "b", "a", "c"):
