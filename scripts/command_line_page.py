@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from cetacean_cli.program import program
+from cetacean_cli.main import cli
 
 WIDTH: Final = 100
 HEAD: Final = """\
@@ -47,7 +47,7 @@ Errors are one line on standard error; wrong usage is explained.
 
 def document() -> str:
     """The file's content."""
-    sections = "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in _pages(program, ("cetacean",)))
+    sections = "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in _pages(cli, ("cetacean",)))
     return HEAD + sections
 
 

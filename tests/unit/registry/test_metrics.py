@@ -45,7 +45,7 @@ def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"tp": 90}, "anti_fraud: tp + fn must be n_positive (100), got 95"),
         ({"tn": 80}, "anti_fraud: tn + fp must be n_negative (102), got 90"),
@@ -57,11 +57,11 @@ def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
     ],
     ids=str,
 )
-def test_figures_that_cannot_be_are_refused(snapshot: Json, change: Json, told: str) -> None:
+def test_figures_that_cannot_be_are_refused(snapshot: Json, change: Json, message: str) -> None:
     snapshot["anti_fraud"].update(change)
     with pytest.raises(RegistryError) as refused:
         parse(snapshot)
-    assert str(refused.value) == f"reports/a.json: {told}"
+    assert str(refused.value) == f"reports/a.json: {message}"
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.01"])
