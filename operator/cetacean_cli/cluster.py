@@ -203,7 +203,7 @@ def _plain(_client: DynamicClient, content: Any) -> Any:
 
 def _json_object(content: Any) -> Object:
     if not isinstance(content, dict):
-        raise RefusedError(f"expected a JSON object from the API server, got {str(content)[:80]!r}")
+        raise RefusedError(f"expected a JSON object in the response, got {str(content)[:80]!r}")
     return content
 
 

@@ -78,7 +78,7 @@ def test_a_dry_run_is_checked_by_the_server(server: KubeServer, kubectl: Run, li
 
 
 def test_a_change_by_someone_else_is_not_overwritten(server: KubeServer, kubectl: Run, live: Object) -> None:
-    server.race = True
+    server.concurrent_change = True
     done = kubectl("promote", "whales", "second", "--yes")
     assert done.exit_code == 1
     assert done.stderr == "Error: cetaceanmodel sea/whales was changed after it was shown: run the command again\n"
@@ -157,8 +157,14 @@ def test_wait_ends_when_all_pods_serve(server: KubeServer, kubectl: Run, live: O
         status = {"observedGeneration": generation, "conditions": conditions}
         return {"type": "MODIFIED", "object": {**live, "status": status}}
 
-    gone = {"type": "ERROR", "object": {"code": 410}}
-    server.watches = [[at(1, "True", "of old"), at(2, "False", "1 of [3]"), gone], [], [at(2, "True", "3 of 3")]]
+    expired = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old resource version"}}
+    without_reason = {"type": "ERROR", "object": {"code": 500}}
+    server.watches = [
+        [at(1, "True", "of the old spec"), "", at(2, "False", "1 of [3]"), expired],
+        [without_reason],
+        [],
+        [at(2, "True", "3 of 3")],
+    ]
     done = kubectl("promote", "whales", "second", "--yes", "--wait")
     assert done.exit_code == 0, done.output
     assert done.stderr == "R: 1 of [3]\ncetaceanmodel sea/whales is ready: 3 of 3\n"
@@ -327,8 +333,8 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
         "podsScraped": 1,
         "podsSilent": 1,
     }
-    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now")]
-    server.answers = {
+    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now"), pod("w-5")]
+    server.pod_responses = {
         "w-1/v1/identity": {"model": {"name": "first", "version": "1.0.0"}},
         "w-1/v1/drift-stats": {
             "n": 80,
@@ -339,33 +345,65 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
             "alarms_total": 1,
         },
         "w-2/v1/identity": 503,
+        "w-5/v1/identity": "<html>",
     }
     done = kubectl("drift", "whales")
     assert done.exit_code == 0, done.output
     assert "Drop            0.2 (alarm at 0.1)" in done.stdout
     rows = [line.split() for line in done.stdout.split("POD", 1)[1].splitlines()[1:]]
     assert rows[0] == ["w-1", "first", "1.0.0", "80", "0.7", "0.9", "0.2", "yes", "1", "-"]
-    assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4"]
+    assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4", "w-5"]
     assert " ".join(rows[1]).endswith("503: pod is gone")
     assert " ".join(rows[2]).endswith("not ready")
+    assert " ".join(rows[4]).endswith("expected a JSON object in the response, got '<html>\\n'")
 
     result = json.loads(kubectl("drift", "whales", "-o", "json").stdout)
     assert result["pooled"]["drop"] == 0.2
     assert result["pods"][0]["drift"]["drifting"] is True
     assert (result["policy"]["alarmDrop"], result["condition"]["type"]) == (0.1, "Drifting")
-    before = len(server.asked)
+    before = len(server.requests)
     assert kubectl("drift", "whales", "--no-pods").exit_code == 0
-    assert len(server.asked) == before + 1
+    assert len(server.requests) == before + 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 3), (503, 3), (403, 1), (409, 1), (422, 1)])
 def test_an_error_of_the_server_is_one_line(
     server: KubeServer, kubectl: Run, live: Object, status: int, code: int
 ) -> None:
-    server.refuse = status
+    server.error_status = status
     done = kubectl("status", "whales")
     assert (done.exit_code, done.stderr.count("\n"), done.stdout) == (code, 1, "")
-    assert "it is as it is" in done.stderr
+    assert "an error for a test" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "whales?watch=true", "Whales"])
+def test_a_name_that_no_resource_can_have_is_not_sent(
+    server: KubeServer, kubectl: Run, live: Object, name: str
+) -> None:
+    for arguments in ((name,), ("whales", "--namespace", name or "/")):
+        done = kubectl("status", *arguments)
+        assert (done.exit_code, done.stderr.count("\n"), server.requests) == (2, 1, [])
+        assert "of lower-case letters, digits, '-' and '.', got " in done.stderr
+
+
+def test_status_is_one_request_and_writes_no_file(
+    server: KubeServer, kubectl: Run, live: Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert kubectl("status", "whales").exit_code == 0
+    assert server.requests == ["/apis/ecomarineai.org/v1alpha1/namespaces/sea/cetaceanmodels/whales"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_cluster_without_the_crd_is_reported(server: KubeServer, kubectl: Run, live: Object) -> None:
+    server.has_crd = False
+    done = kubectl("status", "whales")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert (
+        "has no resource cetaceanmodels.ecomarineai.org: install the operator's CRD, or check --context" in done.stderr
+    )
 
 
 def test_a_missing_resource_is_reported_with_the_namespace(kubectl: Run, live: Object) -> None:
@@ -376,8 +414,8 @@ def test_a_missing_resource_is_reported_with_the_namespace(kubectl: Run, live: O
 def test_namespace_and_context_select_the_resource(server: KubeServer, kubectl: Run, live: Object) -> None:
     assert kubectl("status", "whales", "-n", "lake").exit_code == 2
     assert kubectl("status", "whales", "--context", "bare").exit_code == 2
-    assert "/namespaces/lake/" in server.asked[0]
-    assert "/namespaces/default/" in server.asked[1]
+    assert "/namespaces/lake/" in server.requests[0]
+    assert "/namespaces/default/" in server.requests[1]
     done = kubectl("status", "whales", "--context", "nowhere")
     assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
 
