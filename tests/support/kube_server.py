@@ -101,7 +101,7 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         _send(handler, 404, "404 page not found")
     elif query.get("watch"):
         events = state.watches.pop(0) if state.watches else []
-        _send(handler, 200, *events)
+        _stream(handler, *events)
     else:
         _model(handler, state, parts.path, query, body)
 
@@ -149,9 +149,22 @@ def _status(message: str) -> Object:
     return {"kind": "Status", "message": message}
 
 
+def _stream(handler: http.server.BaseHTTPRequestHandler, *events: Object | str) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for event in events:
+        line = _line(event)
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+    handler.wfile.write(b"0\r\n\r\n")
+
+
+def _line(content: Object | str) -> bytes:
+    return (content if isinstance(content, str) else json.dumps(content)).encode() + b"\n"
+
+
 def _send(handler: http.server.BaseHTTPRequestHandler, status: int, *contents: Object | str) -> None:
-    lines = (content if isinstance(content, str) else json.dumps(content) for content in contents)
-    body = b"".join(line.encode() + b"\n" for line in lines)
+    body = b"".join(map(_line, contents))
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
