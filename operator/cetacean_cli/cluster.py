@@ -16,7 +16,6 @@ from kubernetes.dynamic.exceptions import DynamicApiError
 
 from cetacean_cli.api_errors import one_line_errors
 from cetacean_cli.errors import BadInputError, RefusedError, UnreachableError
-from cetacean_cli.kubeconfig import load_api_client
 from cetacean_operator.api.names import GROUP, KIND, PLURAL, VERSION
 
 Object = dict[str, Any]
@@ -46,7 +45,7 @@ class KnownResources:
 
 
 class Cluster:
-    """One namespace of one API server."""
+    """One namespace of one API server; raises BadInputError if no namespace can have that name."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self.namespace = _checked_name("the namespace", namespace)
@@ -54,24 +53,6 @@ class Cluster:
         self._client = DynamicClient(client, discoverer=KnownResources)
         self._models = self._client.resources.models
         self._pods = self._client.resources.pods
-
-    @classmethod
-    def connect(
-        cls, *, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
-    ) -> Cluster:
-        """Read the kubeconfig; no request is sent yet.
-
-        Args:
-            kubeconfig: path; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
-            context: else the current one.
-            namespace: else the context's, else `default`.
-
-        Raises:
-            UnreachableError: no usable kubeconfig and no service account.
-            BadInputError: no namespace can have that name.
-        """
-        client, default = load_api_client(kubeconfig, context)
-        return cls(client, namespace or default or "default")
 
     # --- CetaceanModels ---------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ USER_AGENT: Final = "cetacean-cli"
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-def load_api_client(path: str | None, context: str | None) -> tuple[ApiClient, str | None]:
+def load_api_client(path: str | None = None, context: str | None = None) -> tuple[ApiClient, str]:
     """Read the kubeconfig; no request is sent yet.
 
     Args:
@@ -26,7 +26,7 @@ def load_api_client(path: str | None, context: str | None) -> tuple[ApiClient, s
         context: else the current one.
 
     Returns:
-        A client that never repeats a request, and the context's or the service account's namespace, if it has one.
+        A client that never repeats a request, and the context's or the service account's namespace, else `default`.
 
     Raises:
         UnreachableError: no usable kubeconfig and no service account.
@@ -50,7 +50,7 @@ def load_api_client(path: str | None, context: str | None) -> tuple[ApiClient, s
     client.user_agent = USER_AGENT
     if client.rest_client is not None:
         _accept_authorities_without_extensions(client)
-    return client, namespace
+    return client, namespace or "default"
 
 
 def _service_account_namespace() -> str | None:

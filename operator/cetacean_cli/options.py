@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from cetacean_cli.cluster import Cluster
+from cetacean_cli.kubeconfig import load_api_client
 
 Output = Literal["table", "json"]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -28,8 +29,8 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def connected(
         *arguments: Any, kubeconfig: str | None, context: str | None, namespace: str | None, **options: Any
     ) -> Any:
-        cluster = Cluster.connect(kubeconfig=kubeconfig, context=context, namespace=namespace)
-        return command(*arguments, cluster=cluster, **options)
+        client, default = load_api_client(kubeconfig, context)
+        return command(*arguments, cluster=Cluster(client, namespace or default), **options)
 
     return connected
 

@@ -13,6 +13,7 @@ from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
+from cetacean_cli.kubeconfig import load_api_client
 from cetacean_cli.output import age
 from cetacean_cli.wait import wait_until_ready
 
@@ -180,7 +181,7 @@ def test_wait_ends_when_all_pods_serve(server: KubeServer, kubectl: Run, live: O
 
 
 def test_wait_ends_after_its_timeout(server: KubeServer, live: Object) -> None:
-    cluster = Cluster.connect(kubeconfig=str(server.kubeconfig))
+    cluster = Cluster(*load_api_client(str(server.kubeconfig)))
     with pytest.raises(RefusedError, match="not ready after 0 s: the operator has not acted on it yet"):
         wait_until_ready(cluster, "whales", generation=2, seconds=0)
 

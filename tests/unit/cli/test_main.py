@@ -61,7 +61,7 @@ def test_the_list_of_commands() -> None:
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
     writing = {"promote", "rollback", "disable-gate", "restore", "add"}
     for path in commands():
-        context = click.Context(cli)
+        context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli
         for part in path:
             assert isinstance(command, click.Group)
