@@ -1,6 +1,7 @@
-"""The model registry's format: what `models/registry.json` and its metrics snapshots say.
+"""The format of the model registry: `models/registry.json` and its metrics snapshots.
 
-The one package that the operator and the inference service share. It knows files and figures, nothing of clusters.
+The operator and the inference service share only this package. It reads files and compares figures; it does not know
+Kubernetes.
 """
 
 from __future__ import annotations

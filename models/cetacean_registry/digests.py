@@ -1,4 +1,4 @@
-"""SHA-256 over files and over data."""
+"""SHA-256 of files and of data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def file_sha256(path: Path) -> str:
 
 
 def canonical_digest(data: object) -> str:
-    """Return the SHA-256 of JSON-like data, the same whatever the order of its keys.
+    """Return the SHA-256 of JSON-like data; the order of keys does not matter.
 
     Raises:
-        ValueError: the data holds a NaN or an infinity.
-        TypeError: the data holds what JSON cannot say.
+        ValueError: the data has a NaN or an infinity.
+        TypeError: the data has a value that JSON does not know.
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,39 +1,50 @@
-"""JSON files that are read into types, with errors that name the file, the place and the field."""
+"""JSON files that are read into types; errors name the file, the position and the field."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 
 from cetacean_registry.errors import RegistryError, describe
 
 
+def parse_json(text: str, *, source: str) -> Any:
+    """Parse JSON text.
+
+    Raises:
+        RegistryError: the text is no JSON; the message names `source`, line and column.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
+
+
 class Document(BaseModel):
-    """A file of JSON with snake_case keys."""
+    """A JSON file with snake_case keys."""
 
     @classmethod
     def parse(cls, text: str, *, source: str = "document") -> Self:
-        """Read it from JSON text.
+        """Read the document from JSON text.
 
         Raises:
-            RegistryError: no JSON, or a field is missing or wrong; the message names `source` and the field's path.
+            RegistryError: the text is no JSON, or a field is missing or invalid; the message begins with `source`.
         """
+        content = parse_json(text, source=source)
         try:
-            return cls.model_validate(json.loads(text), by_alias=False, by_name=True)
-        except json.JSONDecodeError as error:
-            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
+            return cls.model_validate(content, by_alias=False, by_name=True)
         except ValidationError as error:
             raise RegistryError(f"{source}: {describe(error)}") from error
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file.
+        """Read the document from a file.
 
         Raises:
-            RegistryError: it cannot be read, or is not what it should be.
+            RegistryError: the file cannot be read or is invalid.
         """
         try:
             text = path.read_text(encoding="utf-8")

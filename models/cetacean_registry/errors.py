@@ -1,4 +1,4 @@
-"""One-line errors that name the file, the field, what was expected and what came."""
+"""One-line errors that name the file, the field, the expected and the actual value."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LONGEST_VALUE = 80
 
 
 class RegistryError(ValueError):
-    """A registry or a snapshot that cannot be used; the message names the file and each faulty field."""
+    """A registry or a snapshot is invalid; the message names the file and each invalid field."""
 
 
 def field_path(location: Sequence[str | int]) -> str:
-    """Write a pydantic location as a person would: `("models", 1, "sha256")` is `models[1].sha256`."""
+    """Return a pydantic location as a path: `("models", 1, "sha256")` is `models[1].sha256`."""
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -25,12 +25,12 @@ def field_path(location: Sequence[str | int]) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """Tell every fault of a validation error in one line, each with its field's path and the value that came."""
+    """Return all faults of a validation error in one line, each with its field's path and value."""
     return "; ".join(describe_one(item) for item in error.errors(include_url=False))
 
 
 def describe_one(item: ErrorDetails) -> str:
-    """Tell one of a validation error's `errors()`."""
+    """Return the message of one of a validation error's `errors()`."""
     return _describe_one(
         field_path(item["loc"]),
         EXPECTATIONS.get(item.get("ctx", {}).get("pattern", ""), item["msg"]),

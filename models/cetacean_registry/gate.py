@@ -1,7 +1,7 @@
-"""The gate before promotion: may this candidate replace the model that serves?
+"""The gate before a promotion: decide if a candidate may replace the serving model.
 
-Pure, and the same rule in the operator and in CI. A figure that is missing refuses the candidate: what was not measured
-cannot be promised.
+The rule is pure, and the same in the operator and in CI. A missing figure refuses the candidate, as its
+quality is not known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cetacean_registry.metrics import Fraction, ModelMetrics
 
-_COMPARED: tuple[tuple[str, Literal["tpr", "tnr", "roc_auc"]], ...] = (
+_COMPARED_FIGURES: tuple[tuple[str, Literal["tpr", "tnr", "roc_auc"]], ...] = (
     ("TNR", "tnr"),
     ("TPR", "tpr"),
     ("ROC AUC", "roc_auc"),
@@ -22,7 +22,7 @@ _COMPARED: tuple[tuple[str, Literal["tpr", "tnr", "roc_auc"]], ...] = (
 
 
 class GatePolicy(BaseModel):
-    """What a candidate must reach."""
+    """The bounds that a candidate must reach."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
@@ -37,7 +37,7 @@ class GatePolicy(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GateFinding:
-    """One figure held against one bound."""
+    """The result of comparing one figure with one bound."""
 
     figure: str
     """`TNR`, `TPR`, `ROC AUC` or `evaluation set`."""
@@ -48,7 +48,7 @@ class GateFinding:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """All findings; the candidate passes when each of them does."""
+    """All findings; the candidate passes if each finding does."""
 
     candidate: str
     compared_with: str | None
@@ -57,12 +57,12 @@ class GateVerdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate may be promoted."""
+        """True if the candidate may be promoted."""
         return all(finding.passed for finding in self.findings)
 
     @property
     def message(self) -> str:
-        """One line that names each figure and bound, those that failed first, and the model compared with."""
+        """One line with the serving model and each figure and bound, the failed ones first."""
         kept = "; ".join(finding.text for finding in self.findings if finding.passed)
         failed = "; ".join(finding.text for finding in self.findings if not finding.passed)
         verb = "passes" if self.passed else "is refused"
@@ -79,14 +79,14 @@ def judge(
     serving: str | None = None,
     serving_metrics: ModelMetrics | None = None,
 ) -> GateVerdict:
-    """Hold a candidate against the policy and against the model that serves.
+    """Compare a candidate with the policy and with the serving model.
 
     Args:
         candidate: the candidate's name.
-        metrics: its figures; None when it names no snapshot.
+        metrics: its figures; None if it names no snapshot.
         policy: the bounds.
-        serving: the serving model's name; None when nothing serves, then only the thresholds count.
-        serving_metrics: the serving model's figures; missing ones refuse the candidate, as nothing can be compared.
+        serving: the serving model's name; None if nothing serves, and then only the thresholds count.
+        serving_metrics: the serving model's figures; a missing one refuses the candidate.
     """
     own = metrics or ModelMetrics()
     findings = [
@@ -108,20 +108,20 @@ def _threshold(figure: str, value: float | None, bound: float, field: str) -> Ga
 
 
 def _regressions(own: ModelMetrics, serving: str, theirs: ModelMetrics, allowed: float) -> list[GateFinding]:
-    same = _same_evaluation_set(own, serving, theirs)
-    if not same.passed:
-        return [same]
+    if mismatch := _evaluation_set_mismatch(own, serving, theirs):
+        return [mismatch]
     return [
-        _regression(label, getattr(own, field), serving, getattr(theirs, field), allowed) for label, field in _COMPARED
+        _regression(label, getattr(own, field), serving, getattr(theirs, field), allowed)
+        for label, field in _COMPARED_FIGURES
     ]
 
 
-def _same_evaluation_set(own: ModelMetrics, serving: str, theirs: ModelMetrics) -> GateFinding:
+def _evaluation_set_mismatch(own: ModelMetrics, serving: str, theirs: ModelMetrics) -> GateFinding | None:
     figure = "evaluation set"
-    for whose, metrics in (("the candidate", own), (serving, theirs)):
+    for owner, metrics in (("the candidate", own), (serving, theirs)):
         if metrics.evaluation_set is None:
-            return GateFinding(figure, passed=False, text=f"the evaluation set of {whose} is missing")
-    # A set that grew under the same name is another set.
+            return GateFinding(figure, passed=False, text=f"the evaluation set of {owner} is missing")
+    # A set of another size under the same name is another set.
     sizes_differ = None not in (own.sample_size, theirs.sample_size) and own.sample_size != theirs.sample_size
     if own.evaluation_set != theirs.evaluation_set or sizes_differ:
         return GateFinding(
@@ -130,7 +130,7 @@ def _same_evaluation_set(own: ModelMetrics, serving: str, theirs: ModelMetrics) 
             text=f"evaluation set {own.evaluation_set} ({_size(own)}) is not "
             f"{serving}'s {theirs.evaluation_set} ({_size(theirs)})",
         )
-    return GateFinding(figure, passed=True, text=f"same evaluation set {own.evaluation_set} ({_size(own)})")
+    return None
 
 
 def _regression(figure: str, value: float | None, serving: str, other: float | None, allowed: float) -> GateFinding:

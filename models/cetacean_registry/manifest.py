@@ -1,4 +1,4 @@
-"""From a registry file to the CetaceanModel that mirrors it."""
+"""The CetaceanModel that mirrors a registry file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def to_manifest(
     drift: Mapping[str, Any] | None = None,
     namespace: str | None = None,
 ) -> dict[str, Any]:
-    """Build a CetaceanModel manifest that mirrors the registry one for one.
+    """Build a CetaceanModel manifest that mirrors the registry one to one.
 
-    Keys the resource's schema does not know are left out, as kubectl refuses unknown fields.
+    Keys that the resource's schema does not know are left out, as kubectl rejects unknown fields.
 
     Args:
         registry: the registry file.
         snapshots: metrics snapshots by model name (`load_snapshots`).
-        name: the resource's name, and so the Deployment's and the Service's.
+        name: the resource's name, which the Deployment and the Service have too.
         serving: `spec.serving` in the resource's camelCase, e.g. `{"image": "…", "replicas": 2}`.
         anti_fraud: `spec.antiFraud`, e.g. `{"threshold": 0.52}`.
         gates: `spec.gates`.

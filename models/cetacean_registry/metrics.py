@@ -1,14 +1,13 @@
-"""Metrics snapshots: what a model scored on a held-out split, and the figures taken from them.
+"""Metrics snapshots: a model's figures on a held-out split.
 
 `cetacean_score_mean` and `cetacean_score_std` are the mean and the standard deviation of the gate's cetacean score over
 the split's pictures labelled `cetacean`. The mean is the drift rule's baseline. A snapshot without it has no baseline:
-no other figure stands in for it.
+no other figure replaces it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from cetacean_registry.documents import Document
-from cetacean_registry.registry import ModelEntry, Registry
+from cetacean_registry.registry import Registry
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -25,7 +24,7 @@ _ROUNDING = 0.0006
 
 
 class ModelMetrics(BaseModel):
-    """The few figures of a snapshot that promotion and drift need; what is not known is null."""
+    """The figures of a snapshot that promotion and drift need; null: not measured."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
@@ -47,7 +46,7 @@ class ModelMetrics(BaseModel):
 
 
 class AntiFraudFigures(BaseModel):
-    """What the gate scored at its calibrated threshold."""
+    """The anti-fraud gate's figures at its calibrated threshold."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -79,7 +78,7 @@ class AntiFraudFigures(BaseModel):
 
 
 class IdentificationFigures(BaseModel):
-    """How often the right individual was named."""
+    """How often the service named the right individual."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -90,7 +89,7 @@ class IdentificationFigures(BaseModel):
 
 
 class PerformanceFigures(BaseModel):
-    """How long one picture took, milliseconds."""
+    """The time for one picture, milliseconds."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -102,7 +101,7 @@ class PerformanceFigures(BaseModel):
 
 
 class MetricsSnapshot(Document):
-    """A metrics snapshot file, e.g. `reports/metrics_baseline.json`. Unknown keys are kept, not an error."""
+    """A metrics snapshot file, e.g. `reports/metrics_baseline.json`. Unknown keys are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
@@ -123,7 +122,7 @@ class MetricsSnapshot(Document):
 
     @property
     def metrics(self) -> ModelMetrics:
-        """The figures that go into the resource's `metrics`; nothing stands in for a missing one."""
+        """The figures for the resource's `metrics`; a missing one stays missing."""
         gate = self.anti_fraud
         return ModelMetrics(
             tpr=gate.tpr if gate else None,
@@ -135,12 +134,12 @@ class MetricsSnapshot(Document):
         )
 
     def to_json(self) -> str:
-        """Write the snapshot with the fields that were set, in the contract's keys."""
+        """Return the snapshot as JSON, with the fields that were set."""
         return json.dumps(self.model_dump(mode="json", exclude_unset=True), indent=2, ensure_ascii=False) + "\n"
 
 
 def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]:
-    """Read each snapshot that the registry's models name.
+    """Read every snapshot that the registry's models name.
 
     Args:
         registry: the registry.
@@ -150,10 +149,10 @@ def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]
         Snapshots by model name; models that name none are absent.
 
     Raises:
-        RegistryError: a named file is missing or is no snapshot.
+        RegistryError: a named file is missing or invalid.
     """
-    return {entry.name: MetricsSnapshot.load(root / path) for entry, path in _named(registry.models)}
-
-
-def _named(models: Iterable[ModelEntry]) -> Iterable[tuple[ModelEntry, str]]:
-    return ((entry, entry.metrics_snapshot) for entry in models if entry.metrics_snapshot)
+    return {
+        entry.name: MetricsSnapshot.load(root / entry.metrics_snapshot)
+        for entry in registry.models
+        if entry.metrics_snapshot
+    }

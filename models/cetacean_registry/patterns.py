@@ -1,4 +1,4 @@
-"""What names, versions, digests and addresses look like, and how to say so to a person."""
+"""Patterns of names, versions, digests and URLs, and a message for each."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ SEMVER_PATTERN = (
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
     r"(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
 )
-"""Semantic Versioning 2.0.0, with leading zeros in pre-release numbers let through."""
+"""Semantic Versioning 2.0.0; leading zeros in pre-release numbers are accepted too."""
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-"""A model's name is also a Kubernetes label's value."""
+"""A model's name is also the value of a Kubernetes label."""
 SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
 URL_PATTERN = r"^(https?://[^\s/?#]+[^\s]*|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
-"""What a pod can fetch from; file:// is for a service run by hand only."""
+"""URLs that a pod can download from; file:// is only for a service that is started by hand."""
 
 EXPECTATIONS = {
     SEMVER_PATTERN: "expected a semantic version such as 1.2.0",

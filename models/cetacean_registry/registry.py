@@ -1,4 +1,4 @@
-"""`models/registry.json`: which models there are, and which one is active.
+"""`models/registry.json`: the models, and the name of the active one.
 
 The same types read the file (snake_case) and, by their aliases, its mirror in a CetaceanModel (camelCase).
 """
@@ -26,7 +26,7 @@ Count = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 class ModelEntry(BaseModel):
-    """One model of the registry: where its weights lie and what they must hash to."""
+    """One model of the registry: the URL and the digest of its weights, and its version."""
 
     model_config = ConfigDict(
         frozen=True, extra="allow", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
@@ -75,7 +75,7 @@ class ModelEntry(BaseModel):
 
 
 class Registry(Document):
-    """All models and the active one. Unknown keys are kept, not an error."""
+    """All models and the active one. Unknown keys are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -97,7 +97,7 @@ class Registry(Document):
         """Return the entry of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no entry has that name.
         """
         for entry in self.models:
             if entry.name == name:
@@ -105,7 +105,7 @@ class Registry(Document):
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """Write the registry as `models/registry.json` has it: snake_case, the fields that were set, extras kept."""
+        """Return the registry as JSON: snake_case keys, the fields that were set, unknown keys."""
         data = self.model_dump(mode="json", by_alias=False, exclude_unset=True)
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
@@ -114,7 +114,7 @@ def check_names(active: str, names: list[str]) -> None:
     """Check that names are unique and that `active` is one of them.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a name is not unique, or `active` is none of the names.
     """
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cetacean_cli.program import main
+from cetacean_cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The anti-fraud gate's threshold as `configs/anti_fraud_threshold.yaml` holds it."""
+"""The anti-fraud gate's threshold, from `configs/anti_fraud_threshold.yaml`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cetacean_cli.errors import BadInputError
-from cetacean_cli.reading import read_yaml
+from cetacean_cli.yaml_file import read_yaml
 from cetacean_registry.errors import describe
 from cetacean_registry.metrics import Fraction
 
 
 class Calibration(BaseModel):
-    """What `anti_fraud_threshold.yaml` says."""
+    """The content of `anti_fraud_threshold.yaml`."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -25,11 +25,11 @@ class Calibration(BaseModel):
         """Read the file.
 
         Raises:
-            BadInputError: it is not there or holds no threshold.
+            BadInputError: the file cannot be read, or has no valid threshold.
         """
         content = read_yaml(path)
         if isinstance(content, dict) and "calibrated_at" in content and content["calibrated_at"] is not None:
-            # YAML reads a bare date as one.
+            # YAML reads a date without quotes as a date, not as text.
             content["calibrated_at"] = str(content["calibrated_at"])
         try:
             return cls.model_validate(content)

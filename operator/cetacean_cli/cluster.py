@@ -1,81 +1,58 @@
-"""The API server as a person reaches it: kubeconfig, context and namespace as kubectl takes them; one-line errors."""
+"""Requests to one API server, through kubernetes' dynamic client; every failure is an error of one line."""
 
 from __future__ import annotations
 
-import json
-import os
-import ssl
+import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
-import urllib3
-import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
+from kubernetes import watch
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-from urllib3.util.ssl_ import create_urllib3_context
+from kubernetes.dynamic import DynamicClient, Resource
+from kubernetes.dynamic.exceptions import DynamicApiError
 
-from cetacean_cli.errors import BadInputError, CliError, RefusedError, UnreachableError
-from cetacean_operator.api.names import GROUP, PLURAL, VERSION
+from cetacean_cli.api_errors import one_line_errors
+from cetacean_cli.errors import BadInputError, RefusedError, UnreachableError
+from cetacean_operator.api.names import GROUP, KIND, PLURAL, VERSION
 
 Object = dict[str, Any]
 FIELD_MANAGER: Final = "cetacean-cli"
-_SECONDS: Final = 20.0
-"""Bound of a request."""
-_WATCH_SECONDS: Final = 300
-"""The API server ends a watch after this; it is begun anew."""
-_FAILURES: Final = 6
-"""A watch that broke this often without an answer in between is given up."""
 pause = time.sleep
-"""Between two watches that failed; tests have no time for it."""
-_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Called between two watches that failed; tests replace it."""
+_REQUEST_SECONDS: Final = 20.0
+"""Time-out of a connection, and of each read from it."""
+_WATCH_SECONDS: Final = 300
+"""The API server ends a watch after this time, and the next one begins."""
+_MAX_FAILED_WATCHES: Final = 6
+"""Watches in a row without an event, after which `Cluster.watch` ends."""
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
+class KnownResources:
+    """The resource types that the commands use, instead of a discoverer.
+
+    The discoverers of `kubernetes` send three requests first and write the responses to a file in the shared temporary
+    folder, under a name that other users can guess and write before. This program knows its types.
+    """
+
+    def __init__(self, client: DynamicClient, _cache_file: str | None = None) -> None:
+        of = {"namespaced": True, "client": client}
+        self.models = Resource(prefix="apis", group=GROUP, api_version=VERSION, kind=KIND, name=PLURAL, **of)
+        self.pods = Resource(prefix="api", api_version="v1", kind="Pod", name="pods", **of)
+
+
 class Cluster:
-    """Requests to one API server."""
+    """One namespace of one API server; raises BadInputError if no namespace can have that name."""
 
-    namespace: str
-    client: ApiClient
-
-    @classmethod
-    def connect(
-        cls, *, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
-    ) -> Cluster:
-        """Read the kubeconfig; nothing is asked of the cluster yet.
-
-        Args:
-            kubeconfig: path; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
-            context: else the current one.
-            namespace: else the context's, else `default`.
-
-        Raises:
-            UnreachableError: there is no cluster to connect to.
-        """
-        configuration = Configuration()
-        configuration.retries = False
-        path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-        inside = "KUBERNETES_SERVICE_HOST" in os.environ and not (kubeconfig or context or os.environ.get("KUBECONFIG"))
-        try:
-            if inside and not Path(path).exists():
-                config.load_incluster_config(client_configuration=configuration)
-                home = _ACCOUNT.read_text(encoding="utf-8").strip() if _ACCOUNT.exists() else None
-            else:
-                config.load_kube_config(path, context=context, client_configuration=configuration)
-                home = _home(path, context)
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
-            raise UnreachableError(f"no cluster to connect to: {error}") from error
-        except (TypeError, KeyError, AttributeError) as error:  # the client takes the file's shape for granted
-            raise UnreachableError(f"no cluster to connect to: {path}: expected a kubeconfig") from error
-        client = ApiClient(configuration)
-        client.user_agent = FIELD_MANAGER
-        if client.rest_client is not None:
-            _accept_plain_authorities(client, configuration)
-        return cls(namespace or home or "default", client)
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.namespace = _checked_name("the namespace", namespace)
+        self.host: str = client.configuration.host
+        self._client = DynamicClient(client, discoverer=KnownResources)
+        self._models = self._client.resources.models
+        self._pods = self._client.resources.pods
 
     # --- CetaceanModels ---------------------------------------------------------------------------------------------
 
@@ -83,49 +60,49 @@ class Cluster:
         """Return a CetaceanModel.
 
         Raises:
-            BadInputError: there is none of that name.
+            BadInputError: no CetaceanModel has that name.
         """
-        return self.request("GET", self._path(name))
+        return self._call(self._models.get, name=_checked_name("a CetaceanModel's name", name))
 
-    def generation(self, name: str) -> int:
-        """Return how often a CetaceanModel's spec has changed."""
-        return int(self.get(name)["metadata"]["generation"])
-
-    def change(self, live: Object, operations: Sequence[Object], *, dry_run: bool = False) -> Object:
-        """Apply a JSON patch to a CetaceanModel that was read, and return what came of it.
+    def patch(self, live: Object, operations: Sequence[Object], *, dry_run: bool = False) -> Object:
+        """Apply a JSON patch to a CetaceanModel, and return the result.
 
         Args:
-            live: as it was read; its spec must still be the same.
+            live: the object as it was read; the patch is rejected if its spec has changed since.
             operations: the patch.
-            dry_run: let the API server check it and change nothing.
+            dry_run: the API server checks the patch and changes nothing.
 
         Raises:
-            RefusedError: someone else was faster, or the API server does not take it.
+            RefusedError: the object has changed since, or the API server rejects the patch.
         """
-        meta = live["metadata"]
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-        same = {"op": "test", "path": "/metadata/generation", "value": meta["generation"]}
-        body = json.dumps([same, *operations])
-        kind = "application/json-patch+json"
+        name, generation = live["metadata"]["name"], live["metadata"]["generation"]
+        unchanged = {"op": "test", "path": "/metadata/generation", "value": generation}
         try:
-            return self.request("PATCH", self._path(meta["name"]), query=query, body=body, kind=kind)
+            return self._call(
+                self._models.patch,
+                name=name,
+                body=[unchanged, *operations],
+                content_type="application/json-patch+json",
+                field_manager=FIELD_MANAGER,
+                dry_run="All" if dry_run else None,
+            )
         except RefusedError as error:
-            if self.generation(meta["name"]) == meta["generation"]:
+            if self.get(name)["metadata"]["generation"] == generation:
                 raise
             raise RefusedError(
-                f"cetaceanmodel {self.namespace}/{meta['name']} was changed meanwhile: look again"
+                f"cetaceanmodel {self.namespace}/{name} was changed after it was shown: run the command again"
             ) from error
 
     def watch(self, name: str, *, seconds: float | None = None) -> Iterator[Object]:
         """Yield a CetaceanModel as it is, and again after each change.
 
         Args:
-            name: the resource's.
+            name: the CetaceanModel's.
             seconds: when to end; None: never.
 
         Raises:
             RefusedError: it was deleted.
-            UnreachableError: the API server stays away.
+            UnreachableError: six watches in a row failed or ended without an event.
         """
         end = None if seconds is None else time.monotonic() + seconds
         failures = 0
@@ -136,132 +113,83 @@ class Cluster:
                 for event in self._events(name, max(1, min(_WATCH_SECONDS, int(left)))):
                     if event["type"] == "DELETED":
                         raise RefusedError(f"cetaceanmodel {self.namespace}/{name} was deleted")
-                    if event["type"] == "ERROR":
-                        break
                     failures = 0
                     yield event["object"]
             except UnreachableError:
-                if failures >= _FAILURES:
+                if failures >= _MAX_FAILED_WATCHES:
                     raise
-            if failures >= _FAILURES:
-                raise UnreachableError(f"{self.client.configuration.host} ends every watch at once")
+            if failures >= _MAX_FAILED_WATCHES:
+                raise UnreachableError(f"{self.host} ended {failures} watches in a row without an event")
             pause(min(failures, 3))
 
     # --- Pods -------------------------------------------------------------------------------------------------------
 
     def pods(self, selector: str) -> list[Object]:
         """Return the namespace's pods that a label selector matches, by name."""
-        path = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/pods"
-        items: list[Object] = self.request("GET", path, query={"labelSelector": selector})["items"]
+        items: list[Object] = self._call(self._pods.get, label_selector=selector)["items"]
         return sorted(items, key=lambda pod: str(pod["metadata"]["name"]))
 
-    def ask_pod(self, pod: str, port: int, path: str, *, seconds: float = 5.0) -> Object:
-        """Return what a pod answers through the API server's proxy; needs the right to `get` `pods/proxy`.
+    def get_from_pod(self, pod: str, port: int, path: str, *, seconds: float = 5.0) -> Object:
+        """Send a GET to a pod through the API server's proxy; this needs the right to `get` `pods/proxy`.
 
         Raises:
-            CliError: no answer.
+            CliError: no response, or an error.
         """
-        proxy = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/pods/{quote(pod, safe='')}:{port}/proxy"
-        return self.request("GET", proxy + path, seconds=seconds)
+        url = f"{self._pods.path(name=f'{pod}:{port}', namespace=self.namespace)}/proxy{path}"
+        with self._errors():
+            content = self._client.request("get", url, serializer=_plain, _request_timeout=(_REQUEST_SECONDS, seconds))
+        return _json_object(content)
 
     # --- Requests ---------------------------------------------------------------------------------------------------
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str] | None = None,
-        body: str | None = None,
-        kind: str = "application/json",
-        seconds: float = _SECONDS,
-    ) -> Object:
-        """Send one request and return the answer's object.
-
-        Raises:
-            CliError: any answer but 2xx, or none.
-        """
-        response = self._send(method, path, query=query, body=body, kind=kind, seconds=seconds)
-        try:
-            raw = response.read()
-        except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
-        if not 200 <= response.status < 300:
-            raise self._refusal(response.status, raw, path)
-        try:
-            answer: Object = json.loads(raw)
-        except ValueError as error:
-            raise RefusedError(f"{path}: expected JSON, got {raw[:80].decode(errors='replace')!r}") from error
-        return answer
+    def _call(self, request: Callable[..., Any], **arguments: Any) -> Object:
+        with self._errors():
+            content = request(
+                namespace=self.namespace,
+                serializer=_plain,
+                _request_timeout=(_REQUEST_SECONDS, _REQUEST_SECONDS),
+                **arguments,
+            )
+        return _json_object(content)
 
     def _events(self, name: str, seconds: int) -> Iterator[Object]:
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(seconds)}
-        response = self._send("GET", self._path(), query=query, seconds=seconds + 10.0)
-        if response.status != 200:
-            raise self._refusal(response.status, response.read(), self._path())
-        try:
-            yield from (json.loads(line) for line in response if line.strip())
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise self._unreachable(error) from error
-        finally:
-            response.close()
+        # `DynamicClient.watch` has no argument for the time-out of a connection that went silent, and fails at an empty
+        # line; `Watch.stream` yields None for one.
+        events = watch.Watch().stream(
+            self._models.get,
+            namespace=self.namespace,
+            field_selector=f"metadata.name={name}",
+            timeout_seconds=seconds,
+            serialize=False,
+            _request_timeout=(_REQUEST_SECONDS, seconds + 10.0),
+        )
+        with self._errors():
+            try:
+                yield from (event for event in events if event)
+            except DynamicApiError:
+                raise
+            except (ApiException, KeyError):
+                # An event of the type ERROR, e.g. 410: the next watch begins with the present state. `Watch` raises a
+                # KeyError if the event lacks a reason.
+                return
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str] | None = None,
-        body: str | None = None,
-        kind: str = "application/json",
-        seconds: float = _SECONDS,
-    ) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": "application/json", "Content-Type": kind}
-        try:
-            _, url, given, _, _ = self.client.param_serialize(
-                method, path, header_params=headers, auth_settings=["BearerToken"]
-            )
-            if query:
-                url += "?" + urlencode(query)
-            pool = self.client.rest_client.pool_manager
-            timeout = urllib3.Timeout(connect=_SECONDS, read=seconds)
-            response: urllib3.BaseHTTPResponse = pool.request(
-                method, url, headers=given, body=body, timeout=timeout, preload_content=False, retries=False
-            )
-        except (urllib3.exceptions.HTTPError, ApiException, OSError, config.ConfigException) as error:
-            raise self._unreachable(error) from error
-        return response
-
-    def _path(self, name: str = "") -> str:
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(self.namespace, safe='')}/{PLURAL}"
-        return f"{path}/{quote(name, safe='')}" if name else path
-
-    def _unreachable(self, error: Exception) -> UnreachableError:
-        return UnreachableError(f"{self.client.configuration.host} does not answer: {error}")
-
-    def _refusal(self, code: int, raw: bytes, path: str) -> CliError:
-        try:
-            answer = json.loads(raw)
-            message = str(answer["message"])
-        except (ValueError, KeyError, TypeError):
-            message = raw[:200].decode(errors="replace").strip() or f"{path}: {code}"
-        if code == 404:
-            return BadInputError(f"{message} (namespace {self.namespace})")
-        if code == 401 or code >= 500:
-            return UnreachableError(f"{self.client.configuration.host}: {code}: {message}")
-        return RefusedError(f"the API server refused it: {message}")
+    def _errors(self) -> AbstractContextManager[None]:
+        return one_line_errors(self.host, self.namespace)
 
 
-def _home(path: str, context: str | None) -> str | None:
-    contexts, current = config.list_kube_config_contexts(path)
-    chosen = next((item for item in contexts if item["name"] == context), current) if context else current
-    found = chosen["context"].get("namespace")
-    return str(found) if found else None
+def _plain(_client: DynamicClient, content: Any) -> Any:
+    """Return JSON as it is; by default the dynamic client wraps it, and fails without the key `kind`."""
+    return content
 
 
-def _accept_plain_authorities(client: ApiClient, configuration: Configuration) -> None:
-    # Python 3.13 refuses a certificate authority without the extensions RFC 5280 asks for, which many clusters have and
-    # every other client of Kubernetes takes. Chain and host name are verified as ever.
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
+def _json_object(content: Any) -> Object:
+    if not isinstance(content, dict):
+        raise RefusedError(f"expected a JSON object in the response, got {str(content)[:80]!r}")
+    return content
+
+
+def _checked_name(kind: str, name: str) -> str:
+    # The dynamic client writes names into the path as they are: `..` or `a/b` would address another resource.
+    if not _NAME.fullmatch(name):
+        raise BadInputError(f"expected {kind} of lower-case letters, digits, '-' and '.', got {name!r}")
+    return name

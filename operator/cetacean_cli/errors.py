@@ -8,14 +8,14 @@ import click
 
 OK: Final = 0
 REFUSED: Final = 1
-"""The gate, the API server or the person said no, or what was asked is not so."""
+"""The gate, the API server or the user rejected it, or a check failed."""
 BAD_INPUT: Final = 2
-"""Wrong usage, or a file, a model or a resource that is not there or is not what it should be."""
+"""Wrong usage, or a file, a model or a resource that is missing or invalid."""
 UNREACHABLE: Final = 3
-"""No cluster answers, or it does not let this user in."""
+"""No cluster answers, or it does not accept the user's credentials."""
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done or fine; 1 refused, not confirmed or not so; 2 wrong usage or bad input; "
+    "Exit codes: 0 done; 1 refused, not confirmed, or a check failed; 2 wrong usage or invalid input; "
     "3 the cluster cannot be reached."
 )
 
@@ -29,13 +29,13 @@ class CliError(click.ClickException):
 
 
 class RefusedError(CliError):
-    """Something said no."""
+    """A rule, the API server or a check rejected it."""
 
     exit_code = REFUSED
 
 
 class BadInputError(CliError):
-    """What was given cannot be used."""
+    """An argument, a file or a resource is missing or invalid."""
 
     exit_code = BAD_INPUT
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from cetacean_cli.cluster import Cluster
+from cetacean_cli.kubeconfig import load_api_client
 
 Output = Literal["table", "json"]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -21,15 +22,15 @@ THRESHOLD_FILE = Path("configs/anti_fraud_threshold.yaml")
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --kubeconfig, --context and --namespace; the command gets `cluster`."""
 
-    @click.option("--kubeconfig", metavar="FILE", help="Else $KUBECONFIG, else ~/.kube/config.")
-    @click.option("--context", metavar="NAME", help="Of the kubeconfig; else the current one.")
-    @click.option("-n", "--namespace", metavar="NAME", help="Else the context's.")
+    @click.option("--kubeconfig", metavar="FILE", help="Kubeconfig; default: $KUBECONFIG, else ~/.kube/config.")
+    @click.option("--context", metavar="NAME", help="Context of the kubeconfig; default: the current one.")
+    @click.option("-n", "--namespace", metavar="NAME", help="Namespace; default: the context's.")
     @functools.wraps(command)
     def connected(
         *arguments: Any, kubeconfig: str | None, context: str | None, namespace: str | None, **options: Any
     ) -> Any:
-        cluster = Cluster.connect(kubeconfig=kubeconfig, context=context, namespace=namespace)
-        return command(*arguments, cluster=cluster, **options)
+        client, default = load_api_client(kubeconfig, context)
+        return command(*arguments, cluster=Cluster(client, namespace or default), **options)
 
     return connected
 
@@ -37,39 +38,44 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def output_option(command: Command) -> Command:
     """Add --output."""
     return click.option(
-        "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="Output format.",
     )(command)
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeOptions:
-    """How a change is carried out."""
+class ChangeFlags:
+    """The flags of a command that changes something."""
 
     yes: bool
     """Do not ask."""
     dry_run: bool
-    """Show and check it, and change nothing."""
+    """Show and check the change, and do not apply it."""
     output: Output
-    """JSON goes to standard output alone, what a person reads then goes to standard error."""
+    """For json, standard output holds only the JSON; text for people goes to standard error."""
 
 
 def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every command has that changes something: --yes, --dry-run, --output; the command gets `how`."""
+    """Add --yes, --dry-run and --output; the command gets `flags`."""
 
-    @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-    @click.option("--dry-run", is_flag=True, help="Show and check the change, and do not make it.")
+    @click.option("-y", "--yes", is_flag=True, help="Apply the change without asking.")
+    @click.option("--dry-run", is_flag=True, help="Show and check the change, and do not apply it.")
     @output_option
     @functools.wraps(command)
-    def carried_out(*arguments: Any, yes: bool, dry_run: bool, output: Output, **options: Any) -> Any:
-        return command(*arguments, how=ChangeOptions(yes, dry_run, output), **options)
+    def with_flags(*arguments: Any, yes: bool, dry_run: bool, output: Output, **options: Any) -> Any:
+        return command(*arguments, flags=ChangeFlags(yes, dry_run, output), **options)
 
-    return carried_out
+    return with_flags
 
 
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --wait and --timeout; the command gets `wait`: for how many seconds, None: not at all."""
+    """Add --wait and --timeout; the command gets `wait`: for how many seconds, None: do not wait."""
 
-    @click.option("--wait", is_flag=True, help="Wait until all pods serve it.")
+    @click.option("--wait", is_flag=True, help="Wait until all pods serve the new spec.")
     @click.option(
         "--timeout",
         type=click.FloatRange(min=1),
@@ -79,10 +85,10 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="How long --wait waits.",
     )
     @functools.wraps(command)
-    def waiting(*arguments: Any, wait: bool, timeout: float, **options: Any) -> Any:
+    def with_wait(*arguments: Any, wait: bool, timeout: float, **options: Any) -> Any:
         return command(*arguments, wait=timeout if wait else None, **options)
 
-    return waiting
+    return with_wait
 
 
 def file_option(command: Command) -> Command:
@@ -93,7 +99,7 @@ def file_option(command: Command) -> Command:
         type=click.Path(path_type=Path, dir_okay=False),
         default=REGISTRY,
         show_default=True,
-        help="The registry; paths in it begin at its folder's parent.",
+        help="The registry's file; paths in it are relative to its folder's parent.",
     )(command)
 
 

@@ -1,4 +1,4 @@
-"""A CetaceanModel as it was read, and what the operator would decide of another one."""
+"""A CetaceanModel as it was read, and the operator's decision about a change of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
-from cetacean_operator.api.status import Condition, Status, parse_status
+from cetacean_operator.api.status import Status, parse_status
 from cetacean_operator.decisions.drift import judge_drift
 from cetacean_operator.decisions.identity import label, same_weights
 from cetacean_operator.decisions.plan import timestamp
@@ -21,19 +21,19 @@ _GITOPS_KEYS = {
     "helm.toolkit.fluxcd.io/name": "Flux",
     "meta.helm.sh/release-name": "Helm",
 }
-"""Labels and annotations that say who writes the resource."""
+"""Labels and annotations of the tools that write resources."""
 _GITOPS_MANAGERS = {
     "argocd": "Argo CD",
     "kustomize-controller": "Flux",
     "helm-controller": "Flux",
     "helm": "Helm",
 }
-"""Field managers, by how their name begins."""
+"""Field managers, by the start of their name."""
 
 
 @dataclass(frozen=True, slots=True)
 class CetaceanModel:
-    """Spec and status in types, beside what else the object holds."""
+    """The object as it was read, and its spec and status in types."""
 
     raw: dict[str, Any]
     spec: Spec
@@ -44,7 +44,7 @@ class CetaceanModel:
         """Read an object of the API server.
 
         Raises:
-            BadInputError: its spec cannot be read.
+            BadInputError: its spec is invalid.
         """
         try:
             return cls(raw, parse_spec(raw.get("spec")), parse_status(raw.get("status")))
@@ -54,33 +54,29 @@ class CetaceanModel:
 
     @property
     def subject(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return f"cetaceanmodel {self.raw['metadata']['namespace']}/{self.raw['metadata']['name']}"
 
     @property
     def generation(self) -> int:
-        """Of the spec."""
+        """The spec's generation."""
         return int(self.raw["metadata"].get("generation", 0))
 
     @property
-    def seen(self) -> bool:
-        """Whether the status is about the present spec."""
+    def is_current(self) -> bool:
+        """True if the status is about the present spec."""
         return self.status.observed_generation == self.generation
 
     @property
-    def wanted(self) -> int | None:
-        """Wanted pods; None where an autoscaler decides."""
+    def desired_replicas(self) -> int | None:
+        """The number of pods that the spec asks for; None if an autoscaler decides."""
         return None if self.spec.serving.autoscaling else self.spec.serving.replicas
-
-    def condition(self, kind: str) -> Condition | None:
-        """Return a condition, whichever generation it is about."""
-        return self.status.condition(kind)
 
     def model(self, name: str) -> Model:
         """Return the registry's entry of that name.
 
         Raises:
-            BadInputError: there is none.
+            BadInputError: no model has that name.
         """
         for model in self.spec.registry.models:
             if model.name == name:
@@ -88,26 +84,26 @@ class CetaceanModel:
         listed = ", ".join(model.name for model in self.spec.registry.models)
         raise BadInputError(f"{self.subject}: expected one of the models {listed}, got {name!r}")
 
-    def before(self) -> str:
-        """Return the name of the model that was promoted before the active one, and is still listed.
+    def previous_model(self) -> str:
+        """Return the name of the last model in the history that is not active and is still in the registry.
 
         Raises:
-            RefusedError: none is known.
+            RefusedError: the history has no such model.
         """
         active = self.spec.registry.active
         listed = {model.name for model in self.spec.registry.models}
-        gone = []
+        removed = []
         for entry in self.status.history:
             if entry.model == active:
                 continue
             if entry.model in listed:
                 return entry.model
-            gone.append(entry.model)
-        told = f"; no longer in spec.registry.models: {', '.join(dict.fromkeys(gone))}" if gone else ""
-        raise RefusedError(f"{self.subject}: its history names no model before {active}{told}; say which with --to")
+            removed.append(entry.model)
+        more = f"; no longer in spec.registry.models: {', '.join(dict.fromkeys(removed))}" if removed else ""
+        raise RefusedError(f"{self.subject}: its history has no model before {active}{more}; name one with --to")
 
     def managers(self) -> tuple[str, ...]:
-        """Return who else writes the spec: Argo CD, Flux, Helm."""
+        """Return the other tools that write the spec: Argo CD, Flux, Helm."""
         meta = self.raw["metadata"]
         keys = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
         found = [name for key, name in _GITOPS_KEYS.items() if key in keys]
@@ -123,16 +119,16 @@ class CetaceanModel:
         return tuple(dict.fromkeys(found))
 
     def warnings(self, field: str) -> tuple[str, ...]:
-        """Return what to say where someone else will put `field` back."""
+        """Return a warning for each tool that will overwrite `field`."""
         return tuple(
-            f"{name} manages {self.subject} and will put {field} back: make the same change where it reads from"
+            f"{name} manages {self.subject} and will overwrite {field}: make the same change in its source"
             for name in self.managers()
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the operator will decide."""
+    """The operator's decision about a model, before it is made active."""
 
     allowed: bool
     reason: str
@@ -141,15 +137,15 @@ class Forecast:
 
 
 def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) -> Forecast:
-    """Ask the operator's own rule what it would do were `name` active.
+    """Apply the operator's own rule as if the model `name` were active.
 
     Args:
-        resource: as it is.
-        name: of the model.
-        now: the time; the clock's when None.
+        resource: the CetaceanModel as it was read.
+        name: the model's.
+        now: the time of the decision; None: the present.
 
     Raises:
-        BadInputError: there is no such model.
+        BadInputError: the registry has no such model.
     """
     candidate = resource.model(name)
     registry = resource.spec.registry.model_copy(update={"active": name})
@@ -160,7 +156,7 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
         spec=spec,
         status=status,
         served=status.served,
-        deployed=None,  # the status says what was rolled out last
+        deployed=None,  # the status names the last rollout
         drift=quiet,
         at=timestamp(now or datetime.now(UTC)),
     )
@@ -170,10 +166,10 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
 
 
 def describe(model: Model) -> str:
-    """Name, version and digest for people."""
+    """Return a model's name, version and digest as people read them."""
     return f"{label(model)} ({digest(model.sha256)})"
 
 
 def digest(sha256: str | None) -> str:
-    """A digest for people."""
+    """Return a digest as people read it."""
     return f"sha256:{sha256[:12]}…" if sha256 else "no sha256"

@@ -1,4 +1,4 @@
-"""What `status`, `history` and `drift` show of a CetaceanModel: the JSON's shape, and the tables."""
+"""The JSON and the tables of `status` and `history`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cetacean_cli.output import age, key_value_table, styled_status, table
 from cetacean_cli.resource import CetaceanModel, describe, digest
-from cetacean_cli.showing import age, pairs, table, verdict
 from cetacean_operator.api import names
 from cetacean_operator.api.status import DriftStatus, ModelRef
 
 _GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED}
-"""All others tell of something to look at while they are true."""
+"""All others report a problem while they are true."""
 
 
 def as_json(resource: CetaceanModel) -> dict[str, Any]:
-    """What programs read; the keys are those of the status where it has them."""
+    """Return the JSON output; its keys are those of the status if the status has them."""
     wire = resource.status.wire()
     meta = resource.raw["metadata"]
     return {
@@ -31,7 +31,7 @@ def as_json(resource: CetaceanModel) -> dict[str, Any]:
         "serving": wire.get("serving"),
         "ready": ready(resource),
         "replicas": {
-            "wanted": resource.wanted,
+            "wanted": resource.desired_replicas,
             "all": resource.status.replicas,
             "ready": resource.status.ready_replicas,
             "active": resource.status.active_replicas,
@@ -45,19 +45,19 @@ def as_json(resource: CetaceanModel) -> dict[str, Any]:
 
 
 def ready(resource: CetaceanModel) -> bool:
-    """Whether the operator says Ready of the present spec."""
-    condition = resource.condition(names.READY)
-    return bool(condition and condition.status == "True" and resource.seen)
+    """Return True if the operator reports Ready for the present spec."""
+    condition = resource.status.condition(names.READY)
+    return bool(condition and condition.status == "True" and resource.is_current)
 
 
 def status_view(resource: CetaceanModel) -> RenderableType:
-    """Status for people: what is wanted and what serves, then every condition."""
+    """Return the table of the spec and of the pods, then every condition."""
     conditions = table(
         ("CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"),
         (
             (
                 item.type,
-                verdict(item.status, good="True" if item.type in _GOOD_WHEN_TRUE else "False"),
+                styled_status(item.status, good="True" if item.type in _GOOD_WHEN_TRUE else "False"),
                 age(item.last_transition_time),
                 item.reason,
                 item.message,
@@ -65,7 +65,7 @@ def status_view(resource: CetaceanModel) -> RenderableType:
             for item in resource.status.conditions
         ),
     )
-    return Group(pairs(_summary(resource)), Text(""), conditions)
+    return Group(key_value_table(_summary(resource)), Text(""), conditions)
 
 
 def _summary(resource: CetaceanModel) -> Iterator[tuple[str, object]]:
@@ -73,16 +73,16 @@ def _summary(resource: CetaceanModel) -> Iterator[tuple[str, object]]:
     yield "CetaceanModel", resource.subject.removeprefix("cetaceanmodel ")
     yield "Active", describe(resource.spec.registry.active_model)
     yield "Serving", _reference(status.serving)
-    if not resource.seen:
+    if not resource.is_current:
         yield "Ready", Text("the operator has not acted on the present spec yet", style="yellow")
-    elif condition := resource.condition(names.READY):
-        yield "Ready", Text.assemble(verdict(condition.status), f" {condition.reason}")
-    wanted = "as the autoscaler says" if resource.wanted is None else str(resource.wanted)
-    pods = f"{status.replicas} there, {status.ready_replicas} ready, {status.active_replicas} serving the active model"
-    yield "Replicas", f"{wanted} wanted, {pods}"
+    elif condition := resource.status.condition(names.READY):
+        yield "Ready", Text.assemble(styled_status(condition.status), f" {condition.reason}")
+    desired = "the autoscaler decides" if resource.desired_replicas is None else f"{resource.desired_replicas} wanted"
+    pods = f"{status.replicas} exist, {status.ready_replicas} ready, {status.active_replicas} serving the active model"
+    yield "Replicas", f"{desired}, {pods}"
     if gate.threshold == 0.0:
         since = status.anti_fraud.disabled_since if status.anti_fraud else None
-        yield "Gate", Text(f"DISABLED since {since or 'just now'}: everything is accepted", style="red")
+        yield "Gate", Text(f"DISABLED since {since or 'just now'}: every picture is accepted", style="red")
     else:
         yield (
             "Gate",
@@ -111,7 +111,7 @@ def _reference(reference: ModelRef | None) -> str:
 
 
 def history_view(resource: CetaceanModel) -> RenderableType:
-    """The last promotions, newest first."""
+    """Return the table of the last promotions, newest first."""
     return table(
         ("WHEN", "MODEL", "VERSION", "DIGEST", "REASON", "WHY"),
         (

@@ -1,4 +1,4 @@
-"""An API server on loopback as far as the command line asks one: CetaceanModels, watches, pods and what they answer."""
+"""An API server on loopback with what the command line needs: CetaceanModels, watches, pods and their responses."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ Object = dict[str, Any]
 
 @dataclass(slots=True)
 class KubeServer:
-    """What it holds, and what it was asked."""
+    """The server's objects and responses, and the requests that it got."""
 
     kubeconfig: Path
     models: dict[str, Object] = field(default_factory=dict)
     """By name, all in the namespace `sea`."""
     pods: list[Object] = field(default_factory=list)
-    answers: dict[str, Object | int] = field(default_factory=dict)
-    """What pods answer: by `pod/path`, an object or a status."""
-    watches: list[list[Object]] = field(default_factory=list)
-    """The events of one watch after the other; after the last the server ends each watch without one."""
-    refuse: int = 0
-    """The status of every answer, when not 0."""
-    race: bool = False
-    """Whether someone else changes a model just before it is patched."""
+    pod_responses: dict[str, Object | str | int] = field(default_factory=dict)
+    """By `pod/path`: a JSON object, a text or an error status."""
+    watches: list[list[Object | str]] = field(default_factory=list)
+    """The events of each watch in turn; a text is sent as a line. Every further watch ends without an event."""
+    error_status: int = 0
+    """The status of every response, unless 0."""
+    has_crd: bool = True
+    """False: the server does not know CetaceanModels."""
+    concurrent_change: bool = False
+    """True: someone else changes a model just before it is patched."""
     patches: list[tuple[dict[str, str], list[Object]]] = field(default_factory=list)
-    """Query and operations of each."""
-    asked: list[str] = field(default_factory=list)
-    """Paths, in order."""
+    """The query and the operations of each patch."""
+    requests: list[str] = field(default_factory=list)
+    """The paths, in order."""
 
     def add(self, model: Object) -> Object:
-        """Hold a model; its generation begins with 1."""
+        """Add a model with generation 1."""
         model["metadata"] = {"namespace": "sea", "generation": 1} | model["metadata"]
         self.models[model["metadata"]["name"]] = model
         return model
@@ -49,19 +51,19 @@ class KubeServer:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[KubeServer]:
-    """Serve; `folder` takes the kubeconfig, whose context has the namespace `sea`."""
+    """Run the server; the kubeconfig is written to `folder`, and its context has the namespace `sea`."""
     state = KubeServer(folder / "kubeconfig")
 
-    class Answering(Quiet, http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet, http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            _answer(self, state)
+            _respond(self, state)
 
         def do_PATCH(self) -> None:
-            _answer(self, state)
+            _respond(self, state)
 
-    with listening(Answering) as port:
+    with listening(Handler) as port:
         state.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(port)))
         yield state
 
@@ -70,34 +72,36 @@ def _kubeconfig(port: int) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": "there",
-        "clusters": [{"name": "there", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "current-context": "loopback",
+        "clusters": [{"name": "loopback", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
         "users": [{"name": "me", "user": {"token": "secret"}}],
         "contexts": [
-            {"name": "there", "context": {"cluster": "there", "user": "me", "namespace": "sea"}},
-            {"name": "bare", "context": {"cluster": "there", "user": "me"}},
+            {"name": "loopback", "context": {"cluster": "loopback", "user": "me", "namespace": "sea"}},
+            {"name": "bare", "context": {"cluster": "loopback", "user": "me"}},
         ],
     }
 
 
-def _answer(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> None:
+def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> None:
     parts = urlsplit(handler.path)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-    state.asked.append(parts.path)
+    state.requests.append(parts.path)
     if handler.headers.get("Authorization") != "Bearer secret":
         _send(handler, 401, _status("Unauthorized"))
-    elif state.refuse:
-        _send(handler, state.refuse, _status("it is as it is"))
+    elif state.error_status:
+        _send(handler, state.error_status, _status("an error for a test"))
     elif "/proxy/" in parts.path:
         pod, path = parts.path.split("/pods/")[1].split(":8080/proxy/")
-        found = state.answers.get(f"{pod}/{path}", 503)
-        _send(handler, *((found, _status("pod is gone")) if isinstance(found, int) else (200, found)))
+        response = state.pod_responses.get(f"{pod}/{path}", 503)
+        _send(handler, *((response, _status("pod is gone")) if isinstance(response, int) else (200, response)))
     elif parts.path == "/api/v1/namespaces/sea/pods":
         _send(handler, 200, {"items": state.pods})
+    elif not state.has_crd:
+        _send(handler, 404, "404 page not found")
     elif query.get("watch"):
         events = state.watches.pop(0) if state.watches else []
-        _send(handler, 200, *events)
+        _stream(handler, *events)
     else:
         _model(handler, state, parts.path, query, body)
 
@@ -115,7 +119,7 @@ def _model(
         assert handler.headers["Content-Type"] == "application/json-patch+json"
         operations = json.loads(body)
         state.patches.append((query, operations))
-        if state.race:
+        if state.concurrent_change:
             live["metadata"]["generation"] += 1
         changed = copy.deepcopy(live)
         if not all(_apply(changed, operation) for operation in operations):
@@ -128,7 +132,7 @@ def _model(
 
 
 def _apply(target: Object, operation: Object) -> bool:
-    """One operation of a JSON patch; false where a test fails."""
+    """Apply one operation of a JSON patch; return False if a test fails."""
     *parents, last = operation["path"].lstrip("/").split("/")
     node = target
     for part in parents:
@@ -145,8 +149,22 @@ def _status(message: str) -> Object:
     return {"kind": "Status", "message": message}
 
 
-def _send(handler: http.server.BaseHTTPRequestHandler, status: int, *contents: Object) -> None:
-    body = b"".join(json.dumps(content).encode() + b"\n" for content in contents)
+def _stream(handler: http.server.BaseHTTPRequestHandler, *events: Object | str) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for event in events:
+        line = _line(event)
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+    handler.wfile.write(b"0\r\n\r\n")
+
+
+def _line(content: Object | str) -> bytes:
+    return (content if isinstance(content, str) else json.dumps(content)).encode() + b"\n"
+
+
+def _send(handler: http.server.BaseHTTPRequestHandler, status: int, *contents: Object | str) -> None:
+    body = b"".join(map(_line, contents))
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()

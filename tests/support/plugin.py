@@ -16,7 +16,7 @@ def install(folder: Path) -> dict[str, str]:
     """Write both programs into a folder; returns the environment in which they are found."""
     for name in NAMES:
         file = folder / name
-        file.write_text(f"#!{sys.executable}\nfrom cetacean_cli.program import main\n\nmain()\n")
+        file.write_text(f"#!{sys.executable}\nfrom cetacean_cli.main import main\n\nmain()\n")
         file.chmod(0o755)
     return environment(folder)
 

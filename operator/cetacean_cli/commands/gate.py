@@ -1,4 +1,4 @@
-"""`gate check`: a candidate of a registry's file against another model of it, by the operator's own rule."""
+"""`gate check`: compare two models of a registry's file by the operator's own rule."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, file_option, output_option
-from cetacean_cli.registry_file.checks import Checked
-from cetacean_cli.registry_file.opening import entry_of, figures_of, open_registry
-from cetacean_cli.showing import print_json
+from cetacean_cli.output import print_json
+from cetacean_cli.registry_file.checks import CheckedRegistry
+from cetacean_cli.registry_file.load import find_entry, load_registry, metrics_of
 from cetacean_registry import GatePolicy, GateVerdict, ModelEntry, judge
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -20,9 +20,9 @@ _DEFAULTS = GatePolicy()
 
 
 def policy_options(command: Command) -> Command:
-    """Add the gate's bounds."""
+    """Add an option for each bound of the gate."""
     for name, default, text in (
-        ("--max-regression", _DEFAULTS.max_regression, "How far TNR, TPR and ROC AUC may lie below the other's."),
+        ("--max-regression", _DEFAULTS.max_regression, "Largest drop of TNR, TPR and ROC AUC below the other model's."),
         ("--min-tpr", _DEFAULTS.min_tpr, "Lowest true positive rate."),
         ("--min-tnr", _DEFAULTS.min_tnr, "Lowest true negative rate."),
     ):
@@ -33,12 +33,12 @@ def policy_options(command: Command) -> Command:
 
 @click.group()
 def gate() -> None:
-    """The gate before promotion."""
+    """Check the gate that a model must pass before its promotion."""
 
 
 @gate.command()
 @click.argument("candidate")
-@click.option("--against", metavar="MODEL", help="Whom to compare with; else the active model.")
+@click.option("--against", metavar="MODEL", help="Model to compare with; default: the active one.")
 @policy_options
 @file_option
 @output_option
@@ -52,15 +52,16 @@ def check(
     file: Path,
     output: Output,
 ) -> None:
-    """May the model CANDIDATE of the registry's file be promoted? Exit code 1: no.
+    """Check if the model CANDIDATE of the registry's file may be promoted; exit code 1 if not.
 
-    The rule is that of the operator and of scripts/check_regression.py: TNR and TPR reach their bounds, and TNR, TPR
-    and ROC AUC lie not too far below those of the active model on the same evaluation set. What is missing refuses.
+    The operator and scripts/check_regression.py have the same rule: TNR and TPR must reach their bounds. TNR, TPR and
+    ROC AUC must not lie too far below those of the active model on the same evaluation set. A missing figure refuses
+    the candidate.
     """
     policy = GatePolicy(min_tnr=min_tnr, min_tpr=min_tpr, max_regression=max_regression)
-    checked, registry = open_registry(file)
-    entry = entry_of(registry, candidate, file)
-    verdict = judge_entry(checked, entry, entry_of(registry, against or registry.active, file), policy)
+    checked, registry = load_registry(file)
+    entry = find_entry(registry, candidate, file)
+    verdict = judge_entry(checked, entry, find_entry(registry, against or registry.active, file), policy)
     if output == "json":
         print_json(as_json(verdict))
     else:
@@ -70,32 +71,32 @@ def check(
         raise RefusedError(verdict.message)
 
 
-def judge_entry(checked: Checked, entry: ModelEntry, serving: ModelEntry, policy: GatePolicy) -> GateVerdict:
-    """Judge an entry; against itself only the bounds count.
+def judge_entry(checked: CheckedRegistry, entry: ModelEntry, serving: ModelEntry, policy: GatePolicy) -> GateVerdict:
+    """Judge an entry; if it is the serving one, only the bounds count.
 
     Raises:
-        RefusedError: it is deprecated.
+        RefusedError: the entry is deprecated.
     """
     if entry.deprecated:
         raise RefusedError(f"{entry.name} is refused: the registry says that it is deprecated")
     compared = serving.name != entry.name
     return judge(
         candidate=entry.name,
-        metrics=figures_of(checked, entry),
+        metrics=metrics_of(checked, entry),
         policy=policy,
         serving=serving.name if compared else None,
-        serving_metrics=figures_of(checked, serving) if compared else None,
+        serving_metrics=metrics_of(checked, serving) if compared else None,
     )
 
 
 def lines(verdict: GateVerdict) -> list[str]:
-    """Every figure with its bound."""
+    """Return a line for each figure and its bound."""
     return [f"{'ok  ' if finding.passed else 'FAIL'}  {finding.text}" for finding in verdict.findings]
 
 
 def as_json(verdict: GateVerdict) -> dict[str, Any]:
-    """For programs."""
-    findings = [{"figure": one.figure, "passed": one.passed, "text": one.text} for one in verdict.findings]
+    """Return the verdict as programs read it."""
+    findings = [{"figure": item.figure, "passed": item.passed, "text": item.text} for item in verdict.findings]
     return {
         "candidate": verdict.candidate,
         "comparedWith": verdict.compared_with,

@@ -1,4 +1,4 @@
-"""`registry add`: one more model at the end of the registry's file."""
+"""`registry add`: append a model to the registry's file."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Final, TypeVar
 import click
 from pydantic import ValidationError
 
-from cetacean_cli.asking import Change, Proposal
-from cetacean_cli.changing import change_file
 from cetacean_cli.commands.gate import judge_entry
+from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import BadInputError, RefusedError
-from cetacean_cli.options import ChangeOptions, change_options, file_option
+from cetacean_cli.options import ChangeFlags, change_options, file_option
+from cetacean_cli.patch import write_registry
 from cetacean_cli.registry_file import edit
-from cetacean_cli.registry_file.checks import Checked, Fault, check_text, root_of
-from cetacean_cli.registry_file.opening import entry_of, open_registry
+from cetacean_cli.registry_file.checks import CheckedRegistry, Fault, check_text, root_of
+from cetacean_cli.registry_file.load import find_entry, load_registry
 from cetacean_registry import GatePolicy, ModelEntry, file_sha256
 from cetacean_registry.errors import describe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_ALIKE: Final = (
+_COPIED_BY_LIKE: Final = (
     "architecture",
     "backbone",
     "embedding_size",
@@ -30,14 +30,14 @@ _ALIKE: Final = (
     "input_size",
     "license",
 )
-"""What --like takes over."""
-_ALWAYS: Final = ("name", "version", "architecture", "weights_url", "sha256", "trained_at", "metrics_snapshot")
-"""Written also where they are null."""
-_ORDER: Final = ("name", "display_name", *_ALWAYS[1:], *_ALIKE[1:], "notes")
+"""Fields that --like copies."""
+_ALWAYS_WRITTEN: Final = ("name", "version", "architecture", "weights_url", "sha256", "trained_at", "metrics_snapshot")
+"""Fields that are written even if they are null."""
+_ORDER: Final = ("name", "display_name", *_ALWAYS_WRITTEN[1:], *_COPIED_BY_LIKE[1:], "notes")
 
 
 def _entry_options(command: Command) -> Command:
-    """Add an option for each further field of an entry, with the format's own explanation."""
+    """Add an option for each further field of an entry, with the description of the format."""
     for field in reversed(_ORDER):
         if field in ("name", "version", "metrics_snapshot"):
             continue
@@ -51,12 +51,14 @@ def _entry_options(command: Command) -> Command:
 
 @click.command()
 @click.argument("name")
-@click.option("--version", required=True, metavar="X.Y.Z", help="Above all versions of the same architecture.")
+@click.option(
+    "--version", required=True, metavar="X.Y.Z", help="Version, higher than all versions of the same architecture."
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The checkpoint on this disk: its sha256 is computed.",
+    help="The checkpoint on this disk; its sha256 is computed.",
 )
 @click.option(
     "--metrics",
@@ -64,7 +66,7 @@ def _entry_options(command: Command) -> Command:
     metavar="FILE",
     help="The metrics snapshot that scripts/compute_metrics.py wrote, within the repository.",
 )
-@click.option("--like", metavar="MODEL", help="Take architecture, sizes and licence from this entry.")
+@click.option("--like", metavar="MODEL", help="Copy architecture, sizes and licence from this entry.")
 @_entry_options
 @file_option
 @change_options
@@ -75,18 +77,18 @@ def add(
     metrics: Path | None,
     like: str | None,
     file: Path,
-    how: ChangeOptions,
+    flags: ChangeFlags,
     **fields: Any,
 ) -> None:
-    """Append the model NAME to the registry's file; all else in it stays byte for byte.
+    """Append the model NAME to the registry's file; the rest of the file stays byte for byte.
 
-    Shows its figures and whether the gate would let it pass; it is not promoted. Refused where the file would not be
-    valid afterwards: a name twice, a version that does not increase, figures that are missing.
+    The command shows the model's figures and the gate's decision, and does not promote the model. It fails if the file
+    would be invalid: a duplicate name, a version that does not increase, missing figures.
     """
-    checked, registry = open_registry(file)
+    checked, registry = load_registry(file)
     if like:
-        other = entry_of(registry, like, file)
-        fields |= {field: getattr(other, field) for field in _ALIKE if fields.get(field) is None}
+        other = find_entry(registry, like, file)
+        fields |= {field: getattr(other, field) for field in _COPIED_BY_LIKE if fields.get(field) is None}
     for needed in ("architecture", "weights_url"):
         if fields.get(needed) is None:
             hint = " or --like" if needed == "architecture" else ""
@@ -94,7 +96,7 @@ def add(
     if weights:
         fields["sha256"] = _digest(weights, fields.get("sha256"))
     fields |= {"name": name, "metrics_snapshot": _relative(metrics, file) if metrics else None}
-    data = {key: fields.get(key) for key in _ORDER if fields.get(key) is not None or key in _ALWAYS}
+    data = {key: fields.get(key) for key in _ORDER if fields.get(key) is not None or key in _ALWAYS_WRITTEN}
     try:
         entry = ModelEntry.model_validate(data, by_alias=False, by_name=True)
     except ValidationError as error:
@@ -111,13 +113,13 @@ def add(
         changes=(Change(f"models[{len(registry.models)}]", None, f"{name} {entry.version}"),),
         notes=(*(f"{key}: {value}" for key, value in data.items() if value is not None), *_figures(after, entry)),
         warnings=tuple(fault.message for fault in new),
-        more={"entry": data},
+        extra={"entry": data},
     )
-    change_file(
+    write_registry(
         proposal,
         text,
         checked=checked,
-        how=how,
+        flags=flags,
         done=f"{name} is in {file}; promote it with: cetacean registry promote {name}",
     )
 
@@ -135,25 +137,25 @@ def _digest(weights: Path, given: str | None) -> str:
 def _relative(path: Path, file: Path) -> str:
     root = root_of(file)
     if not path.resolve().is_relative_to(root):
-        raise BadInputError(f"{path}: expected a file within {root}, where the registry's paths begin")
+        raise BadInputError(f"{path}: expected a file within {root}, as the registry's paths are relative to it")
     return path.resolve().relative_to(root).as_posix()
 
 
-def _new_faults(before: Checked, after: Checked) -> list[Fault]:
+def _new_faults(before: CheckedRegistry, after: CheckedRegistry) -> list[Fault]:
     known = {(fault.severity, fault.message) for fault in before.faults}
     return [fault for fault in after.faults if (fault.severity, fault.message) not in known]
 
 
-def _figures(after: Checked, entry: ModelEntry) -> tuple[str, ...]:
-    """The entry's figures, and what the gate would say."""
+def _figures(after: CheckedRegistry, entry: ModelEntry) -> tuple[str, ...]:
+    """Return the entry's figures and the gate's decision as notes."""
     registry = after.registry
     snapshot = after.snapshots.get(entry.name)
     if registry is None or snapshot is None:
         return ()
     metrics = snapshot.metrics.model_dump(exclude_none=True)
-    told = ", ".join(f"{key} {value}" for key, value in metrics.items())
+    listed = ", ".join(f"{key} {value}" for key, value in metrics.items())
     try:
         verdict = judge_entry(after, entry, registry.active_model, GatePolicy()).message
     except RefusedError as error:
         verdict = error.message
-    return f"figures: {told}", f"the gate: {verdict}"
+    return f"figures: {listed}", f"the gate: {verdict}"

@@ -1,4 +1,4 @@
-"""`registry to-manifest`: the CetaceanModel that mirrors the registry's file."""
+"""`registry to-manifest`: print the CetaceanModel that mirrors the registry's file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import yaml
 from cetacean_cli.calibration import Calibration
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.options import THRESHOLD_FILE, file_option
-from cetacean_cli.reading import read_yaml
+from cetacean_cli.output import print_json
 from cetacean_cli.registry_file.checks import root_of
-from cetacean_cli.registry_file.opening import open_registry
-from cetacean_cli.showing import print_json
+from cetacean_cli.registry_file.load import load_registry
+from cetacean_cli.yaml_file import read_yaml
 from cetacean_operator.api.names import API_VERSION, KIND
 from cetacean_operator.api.spec import InvalidResourceError, parse_spec
 from cetacean_registry import load_snapshots
@@ -23,20 +23,20 @@ from cetacean_registry import to_manifest as mirror
 
 @click.command("to-manifest")
 @click.argument("name", required=False)
-@click.option("--image", metavar="IMAGE", help="Of the inference service.")
-@click.option("--replicas", type=click.IntRange(min=0), metavar="N", help="Wanted pods.")
-@click.option("-n", "--namespace", metavar="NAME", help="Of the resource; else kubectl's.")
+@click.option("--image", metavar="IMAGE", help="Image of the inference service.")
+@click.option("--replicas", type=click.IntRange(min=0), metavar="N", help="Number of pods.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of the resource; default: kubectl's.")
 @click.option(
     "--base",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="A CetaceanModel manifest whose spec.registry is replaced and whose all else is kept.",
+    help="A CetaceanModel manifest; its spec.registry is replaced, the rest is kept.",
 )
 @click.option(
     "--threshold-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help=f"The gate's threshold; else {THRESHOLD_FILE} beside the registry where it is there and --base says none.",
+    help=f"File with the gate's threshold; default: {THRESHOLD_FILE} beside the registry, if --base has no threshold.",
 )
 @file_option
 @click.option(
@@ -45,7 +45,7 @@ from cetacean_registry import to_manifest as mirror
     type=click.Choice(["yaml", "json", "values"]),
     default="yaml",
     show_default=True,
-    help="How to print; `values` is for the chart cetacean-model.",
+    help="Output format; `values` is for the chart cetacean-model.",
 )
 def to_manifest(
     *,
@@ -60,44 +60,46 @@ def to_manifest(
 ) -> None:
     """Print the CetaceanModel NAME that mirrors the registry's file, with the figures of the metrics snapshots.
 
-    For `kubectl apply -f -`, or a folder that Argo CD or Flux reads.
+    Pipe it to `kubectl apply -f -`, or write it to a folder that Argo CD or Flux reads.
     """
-    _, registry = open_registry(file)
-    given = _load(base) if base else {}
+    _, registry = load_registry(file)
+    given = _load_base(base) if base else {}
     meta, spec = given.get("metadata") or {}, given.get("spec") or {}
     serving = {**(spec.get("serving") or {})}
     serving |= {key: value for key, value in (("image", image), ("replicas", replicas)) if value is not None}
-    named = name or meta.get("name")
-    if not named or not serving.get("image"):
+    resource_name = name or meta.get("name")
+    if not resource_name or not serving.get("image"):
         raise click.UsageError("Missing NAME and '--image', or '--base' with a manifest that has them.")
-    made = mirror(
+    manifest = mirror(
         registry,
         load_snapshots(registry, root_of(file)),
-        name=named,
+        name=resource_name,
         serving=serving,
         namespace=namespace or meta.get("namespace"),
         anti_fraud=_anti_fraud(spec, threshold_file, file),
     )
-    made["metadata"] = {**meta, **made["metadata"]}
-    made["spec"] = {**spec, **made["spec"]}
+    manifest["metadata"] = {**meta, **manifest["metadata"]}
+    manifest["spec"] = {**spec, **manifest["spec"]}
     try:
-        parse_spec(made["spec"])
+        parse_spec(manifest["spec"])
     except InvalidResourceError as error:
-        raise BadInputError(f"the manifest would not be valid: spec.{error}") from error
+        raise BadInputError(f"the manifest would be invalid: spec.{error}") from error
     if output == "json":
-        print_json(made)
+        print_json(manifest)
         return
-    shown = _values(made) if output == "values" else made
-    click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    content = _values(manifest) if output == "values" else manifest
+    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), nl=False)
 
 
-def _values(made: dict[str, Any]) -> dict[str, Any]:
-    """What the chart makes the same resource of; its namespace is the release's."""
-    kept = {key: made["metadata"][key] for key in ("name", "labels", "annotations") if made["metadata"].get(key)}
-    return {**kept, "spec": made["spec"]}
+def _values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the values from which the chart renders the same resource, in the release's namespace."""
+    kept = {
+        key: manifest["metadata"][key] for key in ("name", "labels", "annotations") if manifest["metadata"].get(key)
+    }
+    return {**kept, "spec": manifest["spec"]}
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load_base(path: Path) -> dict[str, Any]:
     content = read_yaml(path)
     if not isinstance(content, dict) or (content.get("apiVersion"), content.get("kind")) != (API_VERSION, KIND):
         raise BadInputError(f"{path}: expected one manifest of a {KIND} ({API_VERSION})")
@@ -105,7 +107,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _anti_fraud(spec: dict[str, Any], threshold_file: Path | None, file: Path) -> dict[str, Any] | None:
-    """What the threshold file says over what the base says; None leaves it to the resource's defaults."""
+    """Return `spec.antiFraud`: the threshold file's values before the base's; None: the resource's defaults."""
     own = spec.get("antiFraud")
     if threshold_file is None:
         threshold_file = root_of(file) / THRESHOLD_FILE

@@ -9,20 +9,20 @@ from rich.live import Live
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
+from cetacean_cli.output import console, print_json, show
 from cetacean_cli.resource import CetaceanModel
-from cetacean_cli.showing import console, print_json, show
 from cetacean_cli.view import as_json, history_view, status_view
 
 
 @click.command()
 @name_argument
-@click.option("-w", "--watch", is_flag=True, help="Go on showing it as it changes, until Ctrl-C.")
+@click.option("-w", "--watch", is_flag=True, help="Show each change until Ctrl-C.")
 @output_option
 @cluster_options
 def status(*, name: str, watch: bool, output: Output, cluster: Cluster) -> None:
-    """Show what the CetaceanModel NAME wants, what its pods serve, and every condition.
+    """Show the spec of the CetaceanModel NAME, the model that its pods serve, and every condition.
 
-    With --watch and -o json each change is one line. The exit code does not depend on what is shown: wait with
+    With --watch and -o json each change is one line. The exit code does not depend on the status. To wait, use
     `kubectl wait --for=condition=Ready`, or `promote --wait`.
     """
     if not watch:

@@ -1,1 +1,1 @@
-"""`models/registry.json` as a text: where its parts stand, what is wrong with it, and edits that touch nothing else."""
+"""The text of `models/registry.json`: the position of its values, its faults, and edits that keep the rest."""

@@ -1,4 +1,4 @@
-"""Edits of the registry's text: what is not edited stays as it is, byte for byte."""
+"""Edits of the registry's text that keep the rest byte for byte."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 
 from cetacean_cli.errors import BadInputError, RefusedError
-from cetacean_cli.registry_file.places import Document
+from cetacean_cli.registry_file.locations import JsonText
 
 
-def set_active(document: Document, name: str) -> str:
-    """Return the text with another `active`.
+def set_active(document: JsonText, name: str) -> str:
+    """Return the text with a new value of `active`.
 
     Raises:
-        BadInputError: there is no `active` to set.
+        BadInputError: the registry has no key `active`.
     """
     node = document.node(("active",))
     if node is None:
@@ -27,11 +27,11 @@ def set_active(document: Document, name: str) -> str:
     return text[: node.start_mark.index] + _dump(name) + text[node.end_mark.index :]
 
 
-def append_model(document: Document, entry: dict[str, Any]) -> str:
-    """Return the text with one more model at the end of `models`, laid out as the one before it.
+def append_model(document: JsonText, entry: dict[str, Any]) -> str:
+    """Return the text with a model appended to `models`, in the layout of the last one.
 
     Raises:
-        BadInputError: there is no model after which to put it.
+        BadInputError: the registry has no model whose layout could be used.
     """
     models = document.node(("models",))
     last = models.value[-1] if isinstance(models, yaml.SequenceNode) and models.value else None
@@ -48,7 +48,7 @@ def append_model(document: Document, entry: dict[str, Any]) -> str:
 
 
 def _render(text: str, like: yaml.MappingNode, entry: dict[str, Any]) -> str:
-    """Write an object as its neighbour is: on one line, or one key a line with the same indentation and line ends."""
+    """Return an object in the layout of `like`: on one line, or a key on each line with the same indentation."""
     if not like.value:
         return _dump(entry)
     first, last = like.value[0], like.value[-1]
@@ -60,7 +60,7 @@ def _render(text: str, like: yaml.MappingNode, entry: dict[str, Any]) -> str:
 
 
 def _separator(text: str, like: yaml.MappingNode) -> str:
-    """What stands between two fields of an object, the comma included."""
+    """Return the text between two fields of an object, the comma included."""
     if len(like.value) < 2:
         return ", "
     (_, value), (key, _) = like.value[:2]
@@ -72,10 +72,10 @@ def _dump(value: object) -> str:
 
 
 def read(path: Path) -> str:
-    """Return a file's text with the line ends it has.
+    """Return a file's text; line ends stay as they are.
 
     Raises:
-        BadInputError: it cannot be read.
+        BadInputError: the file cannot be read.
     """
     try:
         return path.read_bytes().decode("utf-8")
@@ -84,20 +84,20 @@ def read(path: Path) -> str:
 
 
 def write(path: Path, text: str, *, before: str) -> None:
-    """Replace a file's text at once: whoever reads it meanwhile sees the old one or the new one.
+    """Replace a file's text atomically: other programs read either the old text or the new one.
 
     Args:
         path: the file.
         text: its new text.
-        before: what it held when the change was shown.
+        before: its text when the change was shown.
 
     Raises:
-        RefusedError: it holds something else by now.
-        BadInputError: it cannot be written.
+        RefusedError: the file has another text now.
+        BadInputError: the file cannot be written.
     """
     if read(path) != before:
-        raise RefusedError(f"{path} was changed meanwhile: look again")
-    target = path.resolve()  # a link stays one
+        raise RefusedError(f"{path} was changed after it was shown: run the command again")
+    target = path.resolve()  # a symbolic link stays one
     try:
         mode = target.stat().st_mode & 0o777
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")

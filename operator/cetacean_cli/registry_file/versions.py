@@ -1,4 +1,4 @@
-"""Which of two semantic versions is the later one."""
+"""The order of semantic versions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ Precedence = tuple[tuple[int, int, int], int, tuple[tuple[int, int, str], ...]]
 
 
 def precedence(version: str) -> Precedence:
-    """Return a key that sorts versions as Semantic Versioning 2.0.0, section 11, has it: 1.0.0-rc.2 before 1.0.0.
+    """Return a sort key for versions by Semantic Versioning 2.0.0, section 11: 1.0.0-rc.2 comes before 1.0.0.
 
     Args:
-        version: one that the registry's format takes.
+        version: a version that the registry's format accepts.
     """
     core, _, pre = version.partition("+")[0].partition("-")
     major, minor, patch = (int(part) for part in core.split("."))

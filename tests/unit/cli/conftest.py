@@ -13,7 +13,7 @@ from support import kube_server
 from support.kube_server import KubeServer
 
 from cetacean_cli import cluster
-from cetacean_cli.program import program
+from cetacean_cli.main import cli
 
 Run = Callable[..., Result]
 
@@ -26,12 +26,12 @@ def server(tmp_path: Path) -> Iterator[KubeServer]:
 
 @pytest.fixture
 def kubectl(server: KubeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The program against that API server; answers to its questions are `input`."""
+    """The program with that API server; `input` answers its questions."""
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
     monkeypatch.setattr(cluster, "pause", lambda _seconds: None)
 
     def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002 -- click's name
-        return CliRunner().invoke(program, arguments, prog_name="kubectl cetacean", input=input)
+        return CliRunner().invoke(cli, arguments, prog_name="kubectl cetacean", input=input)
 
     return run
 
@@ -48,7 +48,7 @@ class Registry:
         self.active = ""
 
     def add(self, name: str, version: str, *, figures: dict[str, Any] | None = None, **changes: Any) -> Registry:
-        """Append a model; `figures` change its snapshot's."""
+        """Append a model; `figures` change its snapshot."""
         self.snapshot(name, version, **(figures or {}))
         entry = {
             "name": name,
@@ -79,14 +79,14 @@ class Registry:
         return path
 
     def write(self, **layout: Any) -> Registry:
-        """Write the file; `layout` is json.dumps's."""
+        """Write the file; `layout` goes to json.dumps."""
         content = {"schema_version": "1.0", "active": self.active, "models": self.models}
         self.file.write_text(json.dumps(content, **({"indent": 2} | layout)) + "\n")
         return self
 
     def run(self, *arguments: str, input: str | None = None) -> Result:  # noqa: A002 -- click's name
         """Call the program; `--file` is added."""
-        return CliRunner().invoke(program, [*arguments, "--file", str(self.file)], input=input)
+        return CliRunner().invoke(cli, [*arguments, "--file", str(self.file)], input=input)
 
     def read(self) -> dict[str, Any]:
         """The file's content."""

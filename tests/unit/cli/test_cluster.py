@@ -1,4 +1,4 @@
-"""The commands that ask a cluster, against an API server on loopback."""
+"""The commands that talk to a cluster, with an API server on loopback."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from support.kube_server import KubeServer
 from support.operator_world import BEGIN, World, entry, manifest
 
-from cetacean_cli import waiting
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.showing import age
+from cetacean_cli.kubeconfig import load_api_client
+from cetacean_cli.output import age
+from cetacean_cli.wait import wait_until_ready
 
 from .conftest import Run
 
@@ -22,7 +23,7 @@ Object = dict[str, Any]
 
 
 def models() -> tuple[Object, Object, Object]:
-    """One that serves, one that passes the gate, one that does not."""
+    """One model that serves, one that passes the gate, one that does not."""
     return (
         entry("first"),
         entry("second", "b", version="1.1.0"),
@@ -32,18 +33,18 @@ def models() -> tuple[Object, Object, Object]:
 
 @pytest.fixture
 def live(server: KubeServer) -> Object:
-    """The resource `whales` as the operator left it: `first` serves, on three pods."""
+    """The resource `whales` after the operator's work: `first` serves, on three pods."""
     world = World(manifest(*models(), serving={"replicas": 3}, antiFraud={"threshold": 0.52}))
     world.settle()
     return server.add(world.obj)
 
 
-def test_promote_shows_asks_and_changes_one_field(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_promote_shows_the_change_asks_and_patches_one_field(server: KubeServer, kubectl: Run, live: Object) -> None:
     done = kubectl("promote", "whales", "second", input="y\n")
     assert done.exit_code == 0, done.output
     assert "spec.registry.active: first → second" in done.stdout
     assert f"serving now: first 1.0.0 (sha256:{'a' * 12}…); 3 pods will be replaced" in done.stdout
-    assert "the operator will say: second passes against first: TNR 0.9200 is at least 0.9000" in done.stdout
+    assert "the operator's decision: second passes against first: TNR 0.9200 is at least 0.9000" in done.stdout
     ((query, operations),) = server.patches
     assert query == {"fieldManager": "cetacean-cli"}
     assert operations == [
@@ -53,13 +54,13 @@ def test_promote_shows_asks_and_changes_one_field(server: KubeServer, kubectl: R
     assert server.models["whales"]["spec"]["registry"]["active"] == "second"
 
 
-@pytest.mark.parametrize("answer", ["n\n", "", "what\n"])
-def test_no_is_no(server: KubeServer, kubectl: Run, live: Object, answer: str) -> None:
+@pytest.mark.parametrize("answer", ["n\n", "", "perhaps\n"])
+def test_nothing_is_patched_without_a_yes(server: KubeServer, kubectl: Run, live: Object, answer: str) -> None:
     assert kubectl("promote", "whales", "second", input=answer).exit_code == 1
     assert server.patches == []
 
 
-def test_what_the_gate_refuses_is_not_tried(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_a_model_that_the_gate_refuses_is_not_patched(server: KubeServer, kubectl: Run, live: Object) -> None:
     done = kubectl("promote", "whales", "bad", "--yes")
     assert done.exit_code == 1
     assert done.stderr.startswith(
@@ -69,30 +70,30 @@ def test_what_the_gate_refuses_is_not_tried(server: KubeServer, kubectl: Run, li
     assert server.patches == []
 
 
-def test_dry_run_is_the_servers(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_a_dry_run_is_checked_by_the_server(server: KubeServer, kubectl: Run, live: Object) -> None:
     done = kubectl("promote", "whales", "second", "--dry-run", "-o", "json")
-    told = json.loads(done.stdout)
-    assert (told["changed"], told["dryRun"], told["gate"]["reason"]) == (False, True, "GatePassed")
+    result = json.loads(done.stdout)
+    assert (result["changed"], result["dryRun"], result["gate"]["reason"]) == (False, True, "GatePassed")
     assert server.patches[0][0]["dryRun"] == "All"
     assert server.models["whales"]["spec"]["registry"]["active"] == "first"
 
 
-def test_who_was_faster_wins(server: KubeServer, kubectl: Run, live: Object) -> None:
-    server.race = True
+def test_a_change_by_someone_else_is_not_overwritten(server: KubeServer, kubectl: Run, live: Object) -> None:
+    server.concurrent_change = True
     done = kubectl("promote", "whales", "second", "--yes")
     assert done.exit_code == 1
-    assert done.stderr == "Error: cetaceanmodel sea/whales was changed meanwhile: look again\n"
+    assert done.stderr == "Error: cetaceanmodel sea/whales was changed after it was shown: run the command again\n"
     assert server.models["whales"]["spec"]["registry"]["active"] == "first"
 
 
-def test_what_is_active_already_is_not_changed(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_the_active_model_is_not_promoted_again(server: KubeServer, kubectl: Run, live: Object) -> None:
     done = kubectl("promote", "whales", "first", "--wait")
     assert (done.exit_code, server.patches) == (0, [])
     assert "first is already active" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("metadata", "who"),
+    ("metadata", "tool"),
     [
         ({"labels": {"argocd.argoproj.io/instance": "sea"}}, "Argo CD"),
         ({"annotations": {"argocd.argoproj.io/tracking-id": "sea:a/b:c"}}, "Argo CD"),
@@ -102,17 +103,17 @@ def test_what_is_active_already_is_not_changed(server: KubeServer, kubectl: Run,
         ({"managedFields": [{"manager": "kustomize-controller", "fieldsV1": {"f:spec": {}}}]}, "Flux"),
     ],
 )
-def test_who_manages_the_resource_is_told(
-    server: KubeServer, kubectl: Run, live: Object, metadata: Object, who: str
+def test_a_tool_that_manages_the_resource_is_named(
+    server: KubeServer, kubectl: Run, live: Object, metadata: Object, tool: str
 ) -> None:
     live["metadata"] |= metadata
-    warning = f"warning: {who} manages cetaceanmodel sea/whales and will put"
-    assert f"{warning} spec.registry.active back" in kubectl("promote", "whales", "second", "-y").stderr
-    assert f"{warning} spec.antiFraud.threshold back" in kubectl("emergency", "disable-gate", "whales", "-y").stderr
-    assert who in kubectl("status", "whales").stdout
+    warning = f"warning: {tool} manages cetaceanmodel sea/whales and will overwrite"
+    assert f"{warning} spec.registry.active:" in kubectl("promote", "whales", "second", "-y").stderr
+    assert f"{warning} spec.antiFraud.threshold:" in kubectl("emergency", "disable-gate", "whales", "-y").stderr
+    assert tool in kubectl("status", "whales").stdout
 
 
-def test_others_that_own_fields_are_no_warning(kubectl: Run, live: Object) -> None:
+def test_other_field_managers_cause_no_warning(kubectl: Run, live: Object) -> None:
     live["metadata"]["managedFields"] = [
         {"manager": "kubectl-client-side-apply", "fieldsV1": {"f:spec": {}}},
         {"manager": "argocd-controller", "fieldsV1": {"f:metadata": {}}},
@@ -120,7 +121,7 @@ def test_others_that_own_fields_are_no_warning(kubectl: Run, live: Object) -> No
     assert kubectl("promote", "whales", "second", "-y").stderr == ""
 
 
-def test_rollback_goes_to_the_model_before_and_asks_no_gate(server: KubeServer, kubectl: Run) -> None:
+def test_rollback_goes_to_the_previous_model_without_the_gate(server: KubeServer, kubectl: Run) -> None:
     world = World(manifest(*models()))
     world.settle()
     world.activate("second")
@@ -133,15 +134,15 @@ def test_rollback_goes_to_the_model_before_and_asks_no_gate(server: KubeServer, 
     assert server.models["whales"]["spec"]["registry"]["active"] == "first"
 
 
-def test_rollback_needs_somewhere_to_go(kubectl: Run, server: KubeServer, live: Object) -> None:
+def test_rollback_needs_a_previous_model(kubectl: Run, server: KubeServer, live: Object) -> None:
     done = kubectl("rollback", "whales", "--yes")
     assert (done.exit_code, server.patches) == (1, [])
-    assert "its history names no model before first; say which with --to" in done.stderr
+    assert "its history has no model before first; name one with --to" in done.stderr
     assert kubectl("rollback", "whales", "--to", "second", "--yes").exit_code == 0
     assert kubectl("rollback", "whales", "--to", "none", "--yes").exit_code == 2
 
 
-def test_wait_goes_on_until_all_pods_serve(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_wait_ends_when_all_pods_serve(server: KubeServer, kubectl: Run, live: Object) -> None:
     def at(generation: int, ready: str, message: str, **more: str) -> Object:
         conditions = [
             {
@@ -157,8 +158,14 @@ def test_wait_goes_on_until_all_pods_serve(server: KubeServer, kubectl: Run, liv
         status = {"observedGeneration": generation, "conditions": conditions}
         return {"type": "MODIFIED", "object": {**live, "status": status}}
 
-    gone = {"type": "ERROR", "object": {"code": 410}}
-    server.watches = [[at(1, "True", "of old"), at(2, "False", "1 of [3]"), gone], [], [at(2, "True", "3 of 3")]]
+    expired = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old resource version"}}
+    without_reason = {"type": "ERROR", "object": {"code": 500}}
+    server.watches = [
+        [at(1, "True", "of the old spec"), "", at(2, "False", "1 of [3]"), expired],
+        [without_reason],
+        [],
+        [at(2, "True", "3 of 3")],
+    ]
     done = kubectl("promote", "whales", "second", "--yes", "--wait")
     assert done.exit_code == 0, done.output
     assert done.stderr == "R: 1 of [3]\ncetaceanmodel sea/whales is ready: 3 of 3\n"
@@ -173,25 +180,25 @@ def test_wait_goes_on_until_all_pods_serve(server: KubeServer, kubectl: Run, liv
     assert (done.exit_code, done.stderr) == (1, "Error: cetaceanmodel sea/whales was deleted\n")
 
 
-def test_wait_ends_when_its_time_is_over(server: KubeServer, live: Object) -> None:
-    cluster = Cluster.connect(kubeconfig=str(server.kubeconfig))
+def test_wait_ends_after_its_timeout(server: KubeServer, live: Object) -> None:
+    cluster = Cluster(*load_api_client(str(server.kubeconfig)))
     with pytest.raises(RefusedError, match="not ready after 0 s: the operator has not acted on it yet"):
-        waiting.wait_until_ready(cluster, "whales", generation=2, seconds=0)
+        wait_until_ready(cluster, "whales", generation=2, seconds=0)
 
 
-def test_a_watch_that_never_says_anything_is_given_up(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_watching_ends_after_six_watches_without_an_event(server: KubeServer, kubectl: Run, live: Object) -> None:
     done = kubectl("status", "whales", "--watch", "-o", "json")
     assert done.exit_code == 3
-    assert "ends every watch at once" in done.stderr
+    assert "ended 6 watches in a row without an event" in done.stderr
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_emergency_and_back(server: KubeServer, kubectl: Run, live: Object, tmp_path: Path) -> None:
+def test_the_gate_is_disabled_and_restored(server: KubeServer, kubectl: Run, live: Object, tmp_path: Path) -> None:
     done = kubectl("emergency", "disable-gate", "whales", "-y")
     assert done.exit_code == 0, done.output
     assert "spec.antiFraud.threshold: 0.52 → 0.0" in done.stdout
     tomorrow = datetime.now(UTC) + timedelta(hours=24)
-    assert f"calibrate anew within 24 hours, until {tomorrow:%Y-%m-%dT}" in done.stdout
+    assert f"calibrate again within 24 hours, by {tomorrow:%Y-%m-%dT}" in done.stdout
     assert "cetacean emergency restore whales --threshold 0.52" in done.stdout
     assert server.models["whales"]["spec"]["antiFraud"] == {"threshold": 0.0}
 
@@ -202,8 +209,11 @@ def test_emergency_and_back(server: KubeServer, kubectl: Run, live: Object, tmp_
     file = tmp_path / "t.yaml"
     file.write_text("threshold: 0.61\ncalibrated_at: 2026-05-01T10:00:00Z\n")
     done = kubectl("emergency", "restore", "whales", "--threshold-file", str(file), "-y", "-o", "json")
-    told = json.loads(done.stdout)
-    assert [change["path"] for change in told["changes"]] == ["spec.antiFraud.threshold", "spec.antiFraud.calibratedAt"]
+    result = json.loads(done.stdout)
+    assert [change["path"] for change in result["changes"]] == [
+        "spec.antiFraud.threshold",
+        "spec.antiFraud.calibratedAt",
+    ]
     assert server.models["whales"]["spec"]["antiFraud"]["threshold"] == 0.61
     kept = server.models["whales"]["spec"]["antiFraud"]["calibratedAt"]
     assert kept.startswith("2026-05-01")
@@ -214,7 +224,7 @@ def test_emergency_and_back(server: KubeServer, kubectl: Run, live: Object, tmp_
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("threshold: 0.0", "expected a threshold above 0.0"),
         ("threshold: 1.5", "threshold: Input should be less than or equal to 1, got 1.5"),
@@ -225,25 +235,25 @@ def test_emergency_and_back(server: KubeServer, kubectl: Run, live: Object, tmp_
     ],
 )
 def test_restore_needs_a_threshold(
-    server: KubeServer, kubectl: Run, live: Object, tmp_path: Path, content: str | None, told: str
+    server: KubeServer, kubectl: Run, live: Object, tmp_path: Path, content: str | None, message: str
 ) -> None:
     file = tmp_path / "t.yaml"
     if content is not None:
         file.write_text(content)
     done = kubectl("emergency", "restore", "whales", "--threshold-file", str(file), "-y")
     assert (done.exit_code, done.stderr.count("\n"), server.patches) == (2, 1, [])
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize("threshold", ["0", "1.1", "x"])
-def test_a_threshold_that_is_none_is_wrong_usage(kubectl: Run, live: Object, threshold: str) -> None:
+def test_an_invalid_threshold_is_wrong_usage(kubectl: Run, live: Object, threshold: str) -> None:
     assert kubectl("emergency", "restore", "whales", "--threshold", threshold, "-y").exit_code == 2
 
 
-def test_status_tells_what_serves_and_every_condition(kubectl: Run, live: Object) -> None:
+def test_status_shows_the_serving_model_and_every_condition(kubectl: Run, live: Object) -> None:
     shown = kubectl("status", "whales").stdout
     assert f"Serving        first 1.0.0 (sha256:{'a' * 12}…)" in shown
-    assert "3 wanted, 3 there, 3 ready, 3 serving the active model" in shown
+    assert "3 wanted, 3 exist, 3 ready, 3 serving the active model" in shown
     rows = {
         line.split()[0]: line.split()[1]
         for line in shown.split("CONDITION", 1)[1].splitlines()[1:]
@@ -252,19 +262,19 @@ def test_status_tells_what_serves_and_every_condition(kubectl: Run, live: Object
     assert rows == {item["type"]: item["status"] for item in live["status"]["conditions"]}
     assert not any(line.endswith(" ") for line in shown.splitlines())
 
-    told = json.loads(kubectl("status", "whales", "-o", "json").stdout)
-    assert told["ready"] is True
-    assert told["replicas"] == {"wanted": 3, "all": 3, "ready": 3, "active": 3}
-    assert told["serving"] == {"name": "first", "version": "1.0.0", "digest": "a" * 64}
+    result = json.loads(kubectl("status", "whales", "-o", "json").stdout)
+    assert result["ready"] is True
+    assert result["replicas"] == {"wanted": 3, "all": 3, "ready": 3, "active": 3}
+    assert result["serving"] == {"name": "first", "version": "1.0.0", "digest": "a" * 64}
 
 
-def test_status_does_not_take_an_old_one_for_the_present(kubectl: Run, live: Object) -> None:
+def test_status_marks_a_status_of_an_older_spec(kubectl: Run, live: Object) -> None:
     live["metadata"]["generation"] = 2
     assert "the operator has not acted on the present spec yet" in kubectl("status", "whales").stdout
     assert json.loads(kubectl("status", "whales", "-o", "json").stdout)["ready"] is False
 
 
-def test_status_of_what_the_operator_never_saw(server: KubeServer, kubectl: Run) -> None:
+def test_status_of_a_resource_that_the_operator_has_not_seen(server: KubeServer, kubectl: Run) -> None:
     server.add(manifest(*models(), antiFraud={"threshold": 0.0}))
     shown = kubectl("status", "whales").stdout
     assert "Serving        nothing" in shown
@@ -281,7 +291,7 @@ def test_watch_shows_each_change_once(server: KubeServer, kubectl: Run, live: Ob
     assert [json.loads(line)["replicas"]["ready"] for line in done.stdout.splitlines()] == [3, 2]
 
 
-def test_watch_on_a_terminal_and_its_end(
+def test_watch_redraws_on_a_terminal_and_ends_at_ctrl_c(
     server: KubeServer, kubectl: Run, live: Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
@@ -301,14 +311,16 @@ def test_watch_on_a_terminal_and_its_end(
     assert "\x1b[" in done.stdout, "drawn in place"
 
 
-def test_history_newest_first(kubectl: Run, live: Object) -> None:
+def test_history_shows_the_newest_promotion_first(kubectl: Run, live: Object) -> None:
     (line,) = kubectl("history", "whales").stdout.splitlines()[1:2]
     assert line.split()[:4] == [f"{BEGIN:%Y-%m-%dT%H:%M:%SZ}", "first", "1.0.0", f"sha256:{'a' * 12}…"]
-    (told,) = json.loads(kubectl("history", "whales", "-o", "json").stdout)
-    assert (told["model"], told["reason"]) == ("first", "GatePassed")
+    (result,) = json.loads(kubectl("history", "whales", "-o", "json").stdout)
+    assert (result["model"], result["reason"]) == ("first", "GatePassed")
 
 
-def test_drift_per_pod_and_pooled(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
+    server: KubeServer, kubectl: Run, live: Object
+) -> None:
     def pod(name: str, *, ready: str = "True", **meta: str) -> Object:
         status = {"conditions": [{"type": "Ready", "status": ready}]}
         return {"metadata": {"name": name, **meta}, "status": status}
@@ -322,8 +334,8 @@ def test_drift_per_pod_and_pooled(server: KubeServer, kubectl: Run, live: Object
         "podsScraped": 1,
         "podsSilent": 1,
     }
-    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now")]
-    server.answers = {
+    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now"), pod("w-5")]
+    server.pod_responses = {
         "w-1/v1/identity": {"model": {"name": "first", "version": "1.0.0"}},
         "w-1/v1/drift-stats": {
             "n": 80,
@@ -334,48 +346,82 @@ def test_drift_per_pod_and_pooled(server: KubeServer, kubectl: Run, live: Object
             "alarms_total": 1,
         },
         "w-2/v1/identity": 503,
+        "w-5/v1/identity": "<html>",
     }
     done = kubectl("drift", "whales")
     assert done.exit_code == 0, done.output
     assert "Drop            0.2 (alarm at 0.1)" in done.stdout
     rows = [line.split() for line in done.stdout.split("POD", 1)[1].splitlines()[1:]]
     assert rows[0] == ["w-1", "first", "1.0.0", "80", "0.7", "0.9", "0.2", "yes", "1", "-"]
-    assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4"]
+    assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4", "w-5"]
     assert " ".join(rows[1]).endswith("503: pod is gone")
     assert " ".join(rows[2]).endswith("not ready")
+    assert " ".join(rows[4]).endswith("expected a JSON object in the response, got '<html>\\n'")
 
-    told = json.loads(kubectl("drift", "whales", "-o", "json").stdout)
-    assert told["pooled"]["drop"] == 0.2
-    assert told["pods"][0]["drift"]["drifting"] is True
-    assert (told["policy"]["alarmDrop"], told["condition"]["type"]) == (0.1, "Drifting")
-    before = len(server.asked)
+    result = json.loads(kubectl("drift", "whales", "-o", "json").stdout)
+    assert result["pooled"]["drop"] == 0.2
+    assert result["pods"][0]["drift"]["drifting"] is True
+    assert (result["policy"]["alarmDrop"], result["condition"]["type"]) == (0.1, "Drifting")
+    before = len(server.requests)
     assert kubectl("drift", "whales", "--no-pods").exit_code == 0
-    assert len(server.asked) == before + 1
+    assert len(server.requests) == before + 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 3), (503, 3), (403, 1), (409, 1), (422, 1)])
-def test_what_the_server_refuses(server: KubeServer, kubectl: Run, live: Object, status: int, code: int) -> None:
-    server.refuse = status
+def test_an_error_of_the_server_is_one_line(
+    server: KubeServer, kubectl: Run, live: Object, status: int, code: int
+) -> None:
+    server.error_status = status
     done = kubectl("status", "whales")
     assert (done.exit_code, done.stderr.count("\n"), done.stdout) == (code, 1, "")
-    assert "it is as it is" in done.stderr
+    assert "an error for a test" in done.stderr
 
 
-def test_no_such_resource_names_the_namespace(kubectl: Run, live: Object) -> None:
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "whales?watch=true", "Whales"])
+def test_a_name_that_no_resource_can_have_is_not_sent(
+    server: KubeServer, kubectl: Run, live: Object, name: str
+) -> None:
+    for arguments in ((name,), ("whales", "--namespace", name or "/")):
+        done = kubectl("status", *arguments)
+        assert (done.exit_code, done.stderr.count("\n"), server.requests) == (2, 1, [])
+        assert "of lower-case letters, digits, '-' and '.', got " in done.stderr
+
+
+def test_status_is_one_request_and_writes_no_file(
+    server: KubeServer, kubectl: Run, live: Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert kubectl("status", "whales").exit_code == 0
+    assert server.requests == ["/apis/ecomarineai.org/v1alpha1/namespaces/sea/cetaceanmodels/whales"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_cluster_without_the_crd_is_reported(server: KubeServer, kubectl: Run, live: Object) -> None:
+    server.has_crd = False
+    done = kubectl("status", "whales")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert (
+        "has no resource cetaceanmodels.ecomarineai.org: install the operator's CRD, or check --context" in done.stderr
+    )
+
+
+def test_a_missing_resource_is_reported_with_the_namespace(kubectl: Run, live: Object) -> None:
     done = kubectl("status", "whale")
     assert (done.exit_code, "not found (namespace sea)" in done.stderr) == (2, True)
 
 
-def test_namespace_and_context(server: KubeServer, kubectl: Run, live: Object) -> None:
+def test_namespace_and_context_select_the_resource(server: KubeServer, kubectl: Run, live: Object) -> None:
     assert kubectl("status", "whales", "-n", "lake").exit_code == 2
     assert kubectl("status", "whales", "--context", "bare").exit_code == 2
-    assert "/namespaces/lake/" in server.asked[0]
-    assert "/namespaces/default/" in server.asked[1]
+    assert "/namespaces/lake/" in server.requests[0]
+    assert "/namespaces/default/" in server.requests[1]
     done = kubectl("status", "whales", "--context", "nowhere")
     assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
 
 
-def test_no_cluster_is_3_and_one_line(kubectl: Run, server: KubeServer, tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_exit_code_3_and_one_line(kubectl: Run, server: KubeServer, tmp_path: Path) -> None:
     done = kubectl("status", "whales", "--kubeconfig", str(tmp_path / "nowhere"))
     assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
     assert done.stderr.startswith("Error: no cluster to connect to")
@@ -388,13 +434,13 @@ def test_no_cluster_is_3_and_one_line(kubectl: Run, server: KubeServer, tmp_path
 
 
 @pytest.mark.parametrize("content", ["a: [", "", "- 1", "{contexts: [{name: a}], current-context: a}"])
-def test_what_is_no_kubeconfig_is_one_line(kubectl: Run, tmp_path: Path, content: str) -> None:
+def test_an_invalid_kubeconfig_is_one_line(kubectl: Run, tmp_path: Path, content: str) -> None:
     (tmp_path / "odd").write_text(content)
     done = kubectl("status", "whales", "--kubeconfig", str(tmp_path / "odd"))
     assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
 
 
-def test_a_spec_that_cannot_be_read_is_named(kubectl: Run, live: Object) -> None:
+def test_an_invalid_spec_is_reported(kubectl: Run, live: Object) -> None:
     live["spec"]["registry"]["active"] = "gone"
     done = kubectl("promote", "whales", "second", "-y")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
@@ -402,9 +448,9 @@ def test_a_spec_that_cannot_be_read_is_named(kubectl: Run, live: Object) -> None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [(5, "5s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172800, "2d"), (-5, "0s")],
 )
-def test_ages(seconds: int, told: str) -> None:
-    assert age(BEGIN.isoformat(), BEGIN + timedelta(seconds=seconds)) == told
+def test_ages_are_printed_as_by_kubectl(seconds: int, expected: str) -> None:
+    assert age(BEGIN.isoformat(), BEGIN + timedelta(seconds=seconds)) == expected
     assert age(None) == age("soon") == "-"

@@ -1,4 +1,4 @@
-"""`registry` and `gate check`: what is wrong with the file, and edits that the gate and the format let pass."""
+"""`registry` and `gate check`: the faults of the file, and edits that the gate and the format allow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cetacean_cli.program import program
+from cetacean_cli.main import cli
 from cetacean_operator.api.spec import parse_spec
 
 from .conftest import Registry
@@ -33,14 +33,14 @@ BAD = """{
 """
 
 
-def test_everything_wrong_is_told_at_once_with_its_place(registry: Registry) -> None:
+def test_all_faults_are_reported_at_once_with_their_positions(registry: Registry) -> None:
     registry.file.write_text(BAD)
     done = registry.run("registry", "validate")
     assert done.exit_code == 1
     file = registry.file
-    told = done.stdout.replace(str(file), "F").replace(str(registry.root), "ROOT").splitlines()
-    assert told == [
-        "F:4:3: error: active: the key is there twice",
+    faults = done.stdout.replace(str(file), "F").replace(str(registry.root), "ROOT").splitlines()
+    assert faults == [
+        "F:4:3: error: active: duplicate key",
         "F:4:13: error: active: expected one of the models a b, x, x, y, got 'yak'",
         (
             "F:6:14: error: models[0].name: expected letters, digits, '-', '_' and '.', beginning and ending with a letter "
@@ -52,40 +52,40 @@ def test_everything_wrong_is_told_at_once_with_its_place(registry: Registry) -> 
             "hf://organisation/repository/path[@revision], got 'ftp://x'"
         ),
         "F:6:96: error: models[0].sha256: expected 64 hex digits, got 'ab'",
-        "F:7:100: warning: models[1].sha256: none, so that what is downloaded cannot be verified",
+        "F:7:100: warning: models[1].sha256: missing: the download cannot be verified",
         (
             "F:8:26: error: models[1].metrics_snapshot: ROOT/nowhere.json: cannot be read: [Errno 2] No such file or "
             "directory: 'ROOT/nowhere.json'"
         ),
-        "F:9:5: warning: models[2].sha256: none, so that what is downloaded cannot be verified",
-        "F:9:5: warning: models[2].metrics_snapshot: none, so that the gate refuses x",
-        "F:9:14: error: models[2].name: 'x' is there already",
+        "F:9:5: warning: models[2].sha256: missing: the download cannot be verified",
+        "F:9:5: warning: models[2].metrics_snapshot: missing: the gate refuses x",
+        "F:9:14: error: models[2].name: expected a name that no other model has, got 'x'",
         "F:9:30: error: models[2].version: expected a version above 1.1.0 of x, got '1.1.0-rc.1'",
-        "F:10:5: warning: models[3].sha256: none, so that what is downloaded cannot be verified",
+        "F:10:5: warning: models[3].sha256: missing: the download cannot be verified",
     ]
-    assert done.stderr == f"Error: {file}: 9 to mend\n"
+    assert done.stderr == f"Error: {file}: faults to fix: 9\n"
 
 
-def test_json_for_programs(registry: Registry) -> None:
+def test_faults_are_printed_as_json(registry: Registry) -> None:
     registry.file.write_text(BAD)
     done = registry.run("registry", "validate", "-o", "json")
-    told = json.loads(done.stdout)
-    assert (done.exit_code, told["valid"], len(told["faults"])) == (1, False, 13)
-    assert told["faults"][0] == {
+    result = json.loads(done.stdout)
+    assert (done.exit_code, result["valid"], len(result["faults"])) == (1, False, 13)
+    assert result["faults"][0] == {
         "severity": "error",
         "line": 4,
         "column": 3,
-        "message": "active: the key is there twice",
+        "message": "active: duplicate key",
     }
 
 
 def test_the_projects_own_registry_is_valid() -> None:
-    done = CliRunner().invoke(program, ["registry", "validate", "--file", str(REPOSITORY / "models/registry.json")])
+    done = CliRunner().invoke(cli, ["registry", "validate", "--file", str(REPOSITORY / "models/registry.json")])
     assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "told"),
+    ("content", "code", "message"),
     [
         ("{", 2, ":1:2: expected JSON"),
         ("[]", 1, ":1:1: error: Input should be a valid dictionary"),
@@ -93,39 +93,41 @@ def test_the_projects_own_registry_is_valid() -> None:
         ('{"active": "a", "models": [1]}', 1, ":1:28: error: models[0]: Input should be a valid dictionary"),
     ],
 )
-def test_what_is_no_registry(registry: Registry, content: str, code: int, told: str) -> None:
+def test_an_invalid_registry_is_reported(registry: Registry, content: str, code: int, message: str) -> None:
     registry.file.write_text(content)
     done = registry.run("registry", "validate")
     assert done.exit_code == code
-    assert told in done.output
+    assert message in done.output
 
 
-def test_a_file_that_is_not_there(registry: Registry) -> None:
+def test_a_missing_file_is_reported_in_one_line(registry: Registry) -> None:
     done = registry.run("registry", "validate")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "cannot be read" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("figures", "severity", "told"),
+    ("figures", "severity", "message"),
     [
-        ({"anti_fraud": None}, "error", "reports/b.json holds no tpr, tnr, roc_auc"),
-        ({"manifest_path": None}, "error", "reports/b.json holds no evaluation_set"),
-        ({"cetacean_score_mean": None}, "warning", "reports/b.json holds no cetacean_score_mean"),
-        ({"model_version": "0.9.0"}, "warning", "is of version 0.9.0, the model has 1.1.0"),
+        ({"anti_fraud": None}, "error", "reports/b.json has no tpr, tnr, roc_auc"),
+        ({"manifest_path": None}, "error", "reports/b.json has no evaluation_set"),
+        ({"cetacean_score_mean": None}, "warning", "reports/b.json has no cetacean_score_mean"),
+        ({"model_version": "0.9.0"}, "warning", "has version 0.9.0, the model has 1.1.0"),
         ({"cetacean_score_mean": 2}, "error", "reports/b.json: cetacean_score_mean: Input should be less than"),
     ],
 )
-def test_snapshots_must_hold_the_figures(registry: Registry, figures: dict[str, Any], severity: str, told: str) -> None:
+def test_snapshots_must_have_the_figures(
+    registry: Registry, figures: dict[str, Any], severity: str, message: str
+) -> None:
     registry.add("a", "1.0.0").add("b", "1.1.0", figures=figures)
     done = registry.run("registry", "validate")
     assert f"{severity}: models[1].metrics_snapshot: " in done.stdout
-    assert told in done.stdout
+    assert message in done.stdout
     assert done.exit_code == (1 if severity == "error" else 0)
     assert registry.run("registry", "validate", "--strict").exit_code == 1
 
 
-def test_a_digest_is_held_against_the_file_that_is_here(registry: Registry) -> None:
+def test_a_digest_is_compared_with_the_file_on_this_disk(registry: Registry) -> None:
     weights = registry.root / "w.ckpt"
     weights.write_bytes(b"weights")
     found = hashlib.sha256(b"weights").hexdigest()
@@ -139,10 +141,10 @@ def test_a_digest_is_held_against_the_file_that_is_here(registry: Registry) -> N
     )
 
 
-def test_the_same_weights_twice_are_a_warning(registry: Registry) -> None:
+def test_two_entries_with_the_same_weights_are_a_warning(registry: Registry) -> None:
     registry.add("a", "1.0.0", sha256="a" * 64).add("b", "1.1.0", sha256="A" * 64)
     done = registry.run("registry", "validate")
-    assert "warning: models[1].sha256: the same weights as those of a" in done.stdout
+    assert "warning: models[1].sha256: the same weights as a" in done.stdout
 
 
 def test_add_appends_and_computes_the_digest(registry: Registry) -> None:
@@ -176,7 +178,7 @@ ADD = ["registry", "add", "b", "--version", "1.1.0", "--weights-url", "https://e
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--version", "1.0.0"], "models[1].version: expected a version above 1.0.0 of a, got '1.0.0'"),
         (["--version", "new"], "version: expected a semantic version such as 1.2.0, got 'new'"),
@@ -188,21 +190,21 @@ ADD = ["registry", "add", "b", "--version", "1.1.0", "--weights-url", "https://e
         (["--num-classes-head", "1", "--num-classes-active", "2"], "num_classes_active must be at most"),
     ],
 )
-def test_add_takes_nothing_that_would_not_be_valid(registry: Registry, more: list[str], told: str) -> None:
+def test_add_rejects_an_invalid_entry(registry: Registry, more: list[str], message: str) -> None:
     before = registry.add("a", "1.0.0").file.read_bytes()
     done = registry.run(*ADD, *more, "--yes")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert told in done.stderr
+    assert message in done.stderr
     assert registry.file.read_bytes() == before
 
 
-def test_add_takes_no_name_twice_and_no_snapshot_without_figures(registry: Registry) -> None:
+def test_add_rejects_a_duplicate_name_and_a_snapshot_without_figures(registry: Registry) -> None:
     before = registry.add("a", "1.0.0").file.read_bytes()
     done = registry.run("registry", "add", "a", *ADD[3:], "--yes")
-    assert "models[1].name: 'a' is there already" in done.stderr
+    assert "models[1].name: expected a name that no other model has, got 'a'" in done.stderr
     empty = registry.snapshot("b", "1.1.0", anti_fraud=None)
     done = registry.run(*ADD, "--metrics", str(empty), "--yes")
-    assert "reports/b.json holds no tpr, tnr, roc_auc" in done.stderr
+    assert "reports/b.json has no tpr, tnr, roc_auc" in done.stderr
     weights = registry.root / "w"
     weights.write_bytes(b"w")
     done = registry.run(*ADD, "--weights", str(weights), "--sha256", "f" * 64, "--yes")
@@ -210,7 +212,7 @@ def test_add_takes_no_name_twice_and_no_snapshot_without_figures(registry: Regis
     assert registry.file.read_bytes() == before
 
 
-def test_add_says_what_is_missing(registry: Registry) -> None:
+def test_add_names_the_missing_option(registry: Registry) -> None:
     registry.add("a", "1.0.0")
     done = registry.run("registry", "add", "b", "--version", "1.1.0", "--weights-url", "https://e/b")
     assert done.exit_code == 2
@@ -221,7 +223,7 @@ def test_add_says_what_is_missing(registry: Registry) -> None:
     )
 
 
-def test_promote_changes_the_one_word(registry: Registry) -> None:
+def test_promote_changes_only_the_active_name(registry: Registry) -> None:
     before = registry.add("a", "1.0.0").add("b", "1.1.0").write(indent="\t").file.read_text()
     done = registry.run("registry", "promote", "b", "-y")
     assert done.exit_code == 0, done.output
@@ -243,7 +245,7 @@ def test_promote_refuses_a_regression_and_names_the_figures(registry: Registry) 
     assert registry.run("registry", "promote", "b", "--yes", *bounds).exit_code == 0
 
 
-def test_promote_refuses_what_is_deprecated_or_was_not_measured(registry: Registry) -> None:
+def test_promote_refuses_a_deprecated_model_and_one_without_figures(registry: Registry) -> None:
     registry.add("a", "1.0.0").add("old", "1.1.0", deprecated=True).add("bare", "1.2.0", metrics_snapshot=None)
     assert (
         "old is refused: the registry says that it is deprecated" in registry.run("registry", "promote", "old").stderr
@@ -252,11 +254,13 @@ def test_promote_refuses_what_is_deprecated_or_was_not_measured(registry: Regist
     assert done.exit_code == 1
     assert "TNR is missing, at least 0.9000 is needed" in done.stderr
     (registry.root / "reports/a.json").unlink()
-    assert registry.run("registry", "promote", "bare").exit_code == 2, "a snapshot that is named must be there"
+    assert registry.run("registry", "promote", "bare").exit_code == 2, "a snapshot that is named must exist"
 
 
 @pytest.mark.parametrize(("answer", "code", "active"), [("y\n", 0, "b"), ("n\n", 1, "a"), ("", 1, "a")])
-def test_it_asks_first(registry: Registry, answer: str, code: int, active: str) -> None:
+def test_a_change_is_applied_only_after_the_confirmation(
+    registry: Registry, answer: str, code: int, active: str
+) -> None:
     registry.add("a", "1.0.0").add("b", "1.1.0")
     done = registry.run("registry", "promote", "b", input=answer)
     assert done.exit_code == code
@@ -264,7 +268,7 @@ def test_it_asks_first(registry: Registry, answer: str, code: int, active: str) 
     assert registry.read()["active"] == active
 
 
-def test_dry_run_and_nothing_to_change_write_nothing(registry: Registry) -> None:
+def test_a_dry_run_and_an_empty_change_write_nothing(registry: Registry) -> None:
     before = registry.add("a", "1.0.0").add("b", "1.1.0").file.stat()
     assert "dry run" in registry.run("registry", "promote", "b", "--dry-run").stdout
     assert "nothing to change" in registry.run("registry", "promote", "a").stdout
@@ -273,16 +277,16 @@ def test_dry_run_and_nothing_to_change_write_nothing(registry: Registry) -> None
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_json_goes_to_standard_output_alone(registry: Registry) -> None:
+def test_standard_output_has_only_the_json(registry: Registry) -> None:
     registry.add("a", "1.0.0").add("b", "1.1.0")
     done = registry.run("registry", "promote", "b", "-o", "json", input="y\n")
-    told = json.loads(done.stdout)
-    assert told["changes"] == [{"path": "active", "from": "a", "to": "b"}]
-    assert (told["changed"], told["gate"]["passed"], len(told["gate"]["findings"])) == (True, True, 5)
-    assert "Shall it be changed?" in done.stderr
+    result = json.loads(done.stdout)
+    assert result["changes"] == [{"path": "active", "from": "a", "to": "b"}]
+    assert (result["changed"], result["gate"]["passed"], len(result["gate"]["findings"])) == (True, True, 5)
+    assert "Apply this change?" in done.stderr
 
 
-def test_rollback_goes_to_the_entry_before(registry: Registry) -> None:
+def test_rollback_goes_to_the_previous_entry(registry: Registry) -> None:
     registry.add("a", "1.0.0", figures={"tn": 10}).add("old", "1.1.0", deprecated=True).add("b", "1.2.0")
     registry.active = "b"
     registry.write()
@@ -290,13 +294,13 @@ def test_rollback_goes_to_the_entry_before(registry: Registry) -> None:
     assert (done.exit_code, registry.read()["active"]) == (0, "a")
     done = registry.run("registry", "rollback", "--yes")
     assert done.exit_code == 1
-    assert "no model stands before a that is not deprecated; say which with --to" in done.stderr
+    assert "expected an entry before a that is not deprecated; name one with --to" in done.stderr
     done = registry.run("registry", "rollback", "--to", "old", "--yes")
     assert "warning: old is deprecated" in done.stderr
     assert registry.read()["active"] == "old"
 
 
-def test_going_back_is_possible_whatever_else_is_wrong(registry: Registry) -> None:
+def test_a_rollback_is_possible_despite_other_faults(registry: Registry) -> None:
     registry.add("a", "1.0.0").add("b", "0.9.0", metrics_snapshot="nowhere.json")
     registry.active = "b"
     registry.write()
@@ -304,7 +308,9 @@ def test_going_back_is_possible_whatever_else_is_wrong(registry: Registry) -> No
     assert registry.run("registry", "rollback", "--yes").exit_code == 0
 
 
-def test_what_was_changed_meanwhile_is_not_overwritten(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_was_changed_after_it_was_shown_is_not_overwritten(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry.add("a", "1.0.0").add("b", "1.1.0")
 
     def confirm(*_: object, **__: object) -> None:
@@ -313,7 +319,7 @@ def test_what_was_changed_meanwhile_is_not_overwritten(registry: Registry, monke
     monkeypatch.setattr("click.confirm", confirm)
     done = registry.run("registry", "promote", "b")
     assert done.exit_code == 1
-    assert "was changed meanwhile" in done.stderr
+    assert "was changed after it was shown: run the command again" in done.stderr
     assert [model["name"] for model in registry.read()["models"]] == ["a", "b", "c"]
 
 
@@ -328,15 +334,15 @@ def test_a_file_keeps_its_mode_and_a_link_stays_one(registry: Registry) -> None:
     assert sorted(path.name for path in real.parent.iterdir()) == ["real.json", "registry.json"]
 
 
-def test_gate_check(registry: Registry) -> None:
+def test_gate_check_compares_two_models(registry: Registry) -> None:
     registry.add("a", "1.0.0").add("b", "1.1.0").add("c", "1.2.0", figures={"roc_auc": 0.9})
     assert registry.run("gate", "check", "b").exit_code == 0
     done = registry.run("gate", "check", "c")
     assert done.exit_code == 1
     assert "FAIL  ROC AUC 0.9000 is more than 0.0200 below a's 0.9800 (maxRegression)" in done.stdout
     assert "ok    TNR 0.9500 is at least 0.9000 (minTNR)" in done.stdout
-    told = json.loads(registry.run("gate", "check", "b", "--against", "c", "-o", "json").stdout)
-    assert (told["candidate"], told["comparedWith"], told["passed"]) == ("b", "c", True)
+    result = json.loads(registry.run("gate", "check", "b", "--against", "c", "-o", "json").stdout)
+    assert (result["candidate"], result["comparedWith"], result["passed"]) == ("b", "c", True)
     assert registry.run("gate", "check", "a").stdout.count("\n") == 2, "against itself only the bounds count"
     assert registry.run("gate", "check", "z").exit_code == 2
     assert registry.run("gate", "check", "b", "--min-tnr", "2").exit_code == 2
@@ -357,7 +363,7 @@ def test_the_manifest_mirrors_the_file(registry: Registry) -> None:
     assert (spec.anti_fraud.threshold, spec.anti_fraud.calibrated_at) == (0.4, "2026-01-02")
 
 
-def test_it_is_printed_as_values_of_the_chart(registry: Registry) -> None:
+def test_the_manifest_is_printed_as_values_of_the_chart(registry: Registry) -> None:
     registry.add("a", "1.0.0")
     base = registry.root / "base.yaml"
     manifest = yaml.safe_load((REPOSITORY / "examples/full.yaml").read_text())
@@ -370,7 +376,7 @@ def test_it_is_printed_as_values_of_the_chart(registry: Registry) -> None:
     Draft202012Validator(schema).validate(values)
 
 
-def test_a_base_keeps_all_but_the_registry(registry: Registry) -> None:
+def test_a_base_keeps_everything_but_the_registry(registry: Registry) -> None:
     registry.add("a", "1.0.0")
     base = registry.root / "base.yaml"
     base.write_text((REPOSITORY / "examples/full.yaml").read_text())

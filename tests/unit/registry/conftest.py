@@ -1,4 +1,4 @@
-"""Registry and snapshot data to begin with."""
+"""A registry and a snapshot that tests change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def entry() -> Json:
-    """A registry entry with nothing but what it needs."""
+    """A registry entry with only the required fields."""
     return {
         "name": "effb4_15k",
         "version": "1.0.0",
@@ -22,13 +22,13 @@ def entry() -> Json:
 
 @pytest.fixture
 def registry(entry: Json) -> Json:
-    """A registry of that one entry."""
+    """A registry with that one entry."""
     return {"schema_version": "1.0", "active": "effb4_15k", "models": [entry]}
 
 
 @pytest.fixture
 def snapshot() -> Json:
-    """A metrics snapshot as the service's scripts write it."""
+    """A metrics snapshot in the form that the service's scripts write."""
     return {
         "generated_at": "2025-12-15T10:00:00Z",
         "manifest_path": "data/test_split/manifest.csv",

@@ -1,4 +1,4 @@
-"""Digests are of bytes, and of data whatever the order of its keys."""
+"""Digests of files, and of data independent of the order of keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ json_data = st.recursive(
 )
 
 
-def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path) -> None:
+def test_the_digest_of_a_file_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
     content = random.Random(0).randbytes(3_000_000)
     (tmp_path / "a.ckpt").write_bytes(content)
     assert file_sha256(tmp_path / "a.ckpt") == hashlib.sha256(content).hexdigest()
@@ -27,8 +27,8 @@ def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path) -> None:
         file_sha256(tmp_path / "absent")
 
 
-def test_the_digest_is_pinned() -> None:
-    # It stands in pod templates: another value would replace every pod.
+def test_the_digest_of_data_is_pinned() -> None:
+    # Pod templates contain it: another value would replace every pod.
     pinned = "5cffe7b2256261270211e66d136e0fc423a603024179f1fb99fe31e771368b2f"
     assert canonical_digest({"b": [1, 2.5, None, True], "a": "ü"}) == pinned
 
@@ -41,12 +41,12 @@ def test_the_order_of_keys_does_not_matter(data: dict[str, object], shuffler: ra
 
 
 @given(st.lists(st.integers(), min_size=2, max_size=5, unique=True))
-def test_the_order_of_a_list_does(items: list[int]) -> None:
+def test_the_order_of_a_list_matters(items: list[int]) -> None:
     assert canonical_digest(items) != canonical_digest(items[::-1])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
-def test_what_json_cannot_say_has_no_digest(value: object) -> None:
+def test_a_value_that_json_does_not_know_has_no_digest(value: object) -> None:
     with pytest.raises(ValueError, match="Out of range float"):
         canonical_digest(value)
     with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""The gate before promotion: every figure against its bound, exactly; what is missing refuses."""
+"""The gate before a promotion: each figure is compared exactly with its bound; a missing one refuses the candidate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def failed(verdict: GateVerdict) -> list[str]:
     return [finding.figure for finding in verdict.findings if not finding.passed]
 
 
-def test_the_playbooks_bounds_are_the_defaults() -> None:
+def test_the_default_bounds_are_the_playbooks() -> None:
     assert POLICY.model_dump(by_alias=True) == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02}
 
 
@@ -53,7 +53,7 @@ def test_with_nothing_serving_only_the_thresholds_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "figures", "told"),
+    ("changes", "figures", "message"),
     [
         ({"tnr": 0.8999}, ["TNR", "TNR"], "TNR 0.8999 is below 0.9000 (minTNR)"),
         ({"tpr": 0.84}, ["TPR", "TPR"], "TPR 0.8400 is below 0.8500 (minTPR)"),
@@ -61,14 +61,14 @@ def test_with_nothing_serving_only_the_thresholds_count() -> None:
         ({"roc_auc": 0.9}, ["ROC AUC"], "ROC AUC 0.9000 is more than 0.0200 below old's 0.9800 (maxRegression)"),
     ],
 )
-def test_a_regression_is_refused_with_figure_and_bound(changes: Any, figures: list[str], told: str) -> None:
+def test_a_regression_is_refused_with_figure_and_bound(changes: Any, figures: list[str], message: str) -> None:
     verdict = against(metrics(**changes), metrics())
     assert not verdict.passed
     assert failed(verdict) == figures
     assert verdict.message.startswith("new is refused against old: ")
-    assert told in verdict.message
+    assert message in verdict.message
     assert all(finding.text in verdict.message for finding in verdict.findings), "each figure and its bound"
-    assert verdict.message.index(told) < verdict.message.index("Kept: "), "first what failed"
+    assert verdict.message.index(message) < verdict.message.index("Kept: "), "failed findings first"
 
 
 @pytest.mark.parametrize("bound", ["tnr", "tpr"])
@@ -80,10 +80,10 @@ def test_a_figure_on_the_bound_is_enough(bound: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["tnr", "tpr", "roc_auc"])
-@pytest.mark.parametrize("whose", ["the candidate's", "the serving model's"])
-def test_a_missing_figure_refuses(field: str, whose: str) -> None:
+@pytest.mark.parametrize("owner", ["candidate", "serving model"])
+def test_a_missing_figure_refuses_the_candidate(field: str, owner: str) -> None:
     own, theirs = metrics(), metrics()
-    if whose == "the candidate's":
+    if owner == "candidate":
         own = metrics(**{field: None})
     else:
         theirs = metrics(**{field: None})
@@ -93,14 +93,14 @@ def test_a_missing_figure_refuses(field: str, whose: str) -> None:
     assert "is missing" in verdict.message
 
 
-def test_without_any_figures_it_is_refused() -> None:
+def test_a_candidate_without_figures_is_refused() -> None:
     assert failed(judge(candidate="new", metrics=None, policy=POLICY)) == ["TNR", "TPR"]
     assert failed(against(None, metrics())) == ["TNR", "TPR", "evaluation set"]
     assert failed(against(metrics(), None)) == ["evaluation set"]
 
 
 @pytest.mark.parametrize(
-    ("own", "theirs", "told"),
+    ("own", "theirs", "message"),
     [
         ({"evaluation_set": None}, {}, "the evaluation set of the candidate is missing"),
         ({}, {"evaluation_set": None}, "the evaluation set of old is missing"),
@@ -112,14 +112,14 @@ def test_without_any_figures_it_is_refused() -> None:
         ({"sample_size": 300}, {}, "evaluation set split (300 pictures) is not old's split (202 pictures)"),
     ],
 )
-def test_figures_of_another_set_are_not_compared(own: Any, theirs: Any, told: str) -> None:
+def test_figures_of_another_evaluation_set_are_not_compared(own: Any, theirs: Any, message: str) -> None:
     verdict = against(metrics(**own), metrics(**theirs))
     assert failed(verdict) == ["evaluation set"]
-    assert told in verdict.message
+    assert message in verdict.message
     assert "below old's" not in verdict.message
 
 
-def test_a_set_whose_size_is_not_known_is_the_one_its_name_says() -> None:
+def test_evaluation_sets_of_one_name_are_equal_if_a_size_is_unknown() -> None:
     assert against(metrics(sample_size=None), metrics()).passed
 
 
@@ -137,7 +137,7 @@ decimals = st.integers(0, 10_000).map(lambda number: number / 10_000)
 @given(decimals, decimals, decimals)
 @example(0.88, 0.90, 0.02)
 @example(0.7, 0.8, 0.1)
-def test_differences_are_those_of_the_decimals_written(own: float, other: float, allowed: float) -> None:
+def test_differences_are_computed_from_the_decimals_as_written(own: float, other: float, allowed: float) -> None:
     policy = GatePolicy(min_tnr=0.0, min_tpr=0.0, max_regression=allowed)
     verdict = against(metrics(tnr=own), metrics(tnr=other), policy)
     assert verdict.passed == (Decimal(str(other)) - Decimal(str(own)) <= Decimal(str(allowed)))
@@ -155,7 +155,7 @@ any_metrics = st.builds(
 
 
 @given(st.none() | any_metrics, st.none() | any_metrics)
-def test_a_verdict_is_one_line_that_tells_why(own: ModelMetrics | None, theirs: ModelMetrics | None) -> None:
+def test_a_verdict_is_one_line_with_the_reasons(own: ModelMetrics | None, theirs: ModelMetrics | None) -> None:
     verdict = against(own, theirs)
     assert verdict.passed == all(finding.passed for finding in verdict.findings)
     assert "\n" not in verdict.message
@@ -165,7 +165,7 @@ def test_a_verdict_is_one_line_that_tells_why(own: ModelMetrics | None, theirs: 
 
 
 @given(st.data(), st.sampled_from(sorted(FIGURES)))
-def test_a_better_figure_never_hurts(data: st.DataObject, field: str) -> None:
+def test_a_better_figure_never_turns_a_pass_into_a_refusal(data: st.DataObject, field: str) -> None:
     good = {name: data.draw(st.floats(0.9, 1)) for name in FIGURES}
     theirs = metrics(**{name: data.draw(st.floats(0, value)) for name, value in good.items()})
     assert against(metrics(**good), theirs).passed
@@ -174,6 +174,6 @@ def test_a_better_figure_never_hurts(data: st.DataObject, field: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"minTNR": 1.1}, {"minTPR": -0.1}, {"maxRegression": float("nan")}, {"minFoo": 1}])
-def test_a_policy_out_of_bounds_is_refused(wrong: dict[str, float]) -> None:
+def test_an_invalid_policy_is_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         GatePolicy.model_validate(wrong)

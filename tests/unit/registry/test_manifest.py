@@ -1,4 +1,4 @@
-"""From the registry's file to the resource that mirrors it, and back."""
+"""The resource that mirrors the registry's file, and the operator's reading of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cetacean_registry import GatePolicy, MetricsSnapshot, Registry, to_manifest
 Json = dict[str, Any]
 
 
-def test_the_mirror_is_one_for_one(registry: Json, entry: Json, snapshot: Json) -> None:
+def test_the_manifest_mirrors_the_registry_one_to_one(registry: Json, entry: Json, snapshot: Json) -> None:
     second = {**entry, "name": "second", "sha256": None, "trained_at": "2025-12-15", "num_classes_head": 15587}
     registry["models"].append(second)
     manifest = to_manifest(
@@ -59,13 +59,13 @@ def test_the_mirror_is_one_for_one(registry: Json, entry: Json, snapshot: Json) 
     }
 
 
-def test_what_is_not_given_is_left_to_the_resources_defaults(registry: Json) -> None:
+def test_a_missing_argument_leaves_the_field_to_the_resources_default(registry: Json) -> None:
     manifest = to_manifest(Registry.parse(json.dumps(registry)), {}, name="whales", serving={"image": "i"})
     assert set(manifest["spec"]) == {"registry", "serving"}
     assert manifest["metadata"] == {"name": "whales"}
 
 
-def test_keys_the_resource_does_not_know_are_left_out(registry: Json, entry: Json) -> None:
+def test_keys_that_the_resource_does_not_know_are_left_out(registry: Json, entry: Json) -> None:
     entry["experiment"] = 7
     registry["generated_by"] = "notebook"
     manifest = to_manifest(Registry.parse(json.dumps(registry)), {}, name="whales", serving={"image": "i"})
@@ -73,7 +73,7 @@ def test_keys_the_resource_does_not_know_are_left_out(registry: Json, entry: Jso
     assert "experiment" not in manifest["spec"]["registry"]["models"][0]
 
 
-def test_the_operator_reads_back_what_the_registry_said(registry: Json, snapshot: Json) -> None:
+def test_the_operator_reads_the_same_values_from_the_manifest(registry: Json, snapshot: Json) -> None:
     read = Registry.parse(json.dumps(registry))
     figures = MetricsSnapshot.parse(json.dumps(snapshot))
     manifest = to_manifest(read, {"effb4_15k": figures}, name="whales", serving={"image": "i"})

@@ -35,7 +35,7 @@ def test_a_named_evaluation_set_goes_before_the_manifests_path(snapshot: Json) -
     assert parse(snapshot).metrics.evaluation_set == "split-2025"
 
 
-def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
+def test_a_missing_figure_stays_missing(snapshot: Json) -> None:
     del snapshot["cetacean_score_mean"]
     snapshot["anti_fraud"]["roc_auc"] = None
     metrics = parse(snapshot).metrics
@@ -45,7 +45,7 @@ def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"tp": 90}, "anti_fraud: tp + fn must be n_positive (100), got 95"),
         ({"tn": 80}, "anti_fraud: tn + fp must be n_negative (102), got 90"),
@@ -57,11 +57,11 @@ def test_nothing_stands_in_for_a_missing_figure(snapshot: Json) -> None:
     ],
     ids=str,
 )
-def test_figures_that_cannot_be_are_refused(snapshot: Json, change: Json, told: str) -> None:
+def test_contradictory_figures_are_rejected(snapshot: Json, change: Json, message: str) -> None:
     snapshot["anti_fraud"].update(change)
     with pytest.raises(RegistryError) as refused:
         parse(snapshot)
-    assert str(refused.value) == f"reports/a.json: {told}"
+    assert str(refused.value) == f"reports/a.json: {message}"
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.01"])
@@ -70,20 +70,20 @@ def test_a_mean_is_a_fraction(value: str) -> None:
         MetricsSnapshot.parse(f'{{"cetacean_score_mean": {value}}}', source="a.json")
 
 
-def test_what_is_no_json_is_told_with_line_and_column() -> None:
+def test_a_text_that_is_no_json_is_reported_with_line_and_column() -> None:
     with pytest.raises(RegistryError, match=r"^a\.json:2:1: expected JSON, "):
         MetricsSnapshot.parse('{"sample_size":\n}', source="a.json")
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300), st.integers(1, 300))
-def test_rates_rounded_to_three_or_four_decimals_are_taken(tp: int, tn: int, fn: int, fp: int) -> None:
+def test_rates_rounded_to_three_or_four_decimals_are_accepted(tp: int, tn: int, fn: int, fp: int) -> None:
     for digits in (3, 4):
         counts = {"n_positive": tp + fn, "n_negative": tn + fp, "tp": tp, "fp": fp, "tn": tn, "fn": fn}
         rates = {"tpr": round(tp / (tp + fn), digits), "tnr": round(tn / (tn + fp), digits)}
         assert parse({"anti_fraud": {**counts, **rates}}).metrics.tpr == rates["tpr"]
 
 
-def test_what_was_read_is_written_as_it_was(snapshot: Json) -> None:
+def test_a_snapshot_that_was_read_is_written_unchanged(snapshot: Json) -> None:
     snapshot["remark"] = "kept"
     assert json.loads(parse(snapshot).to_json()) == snapshot
 

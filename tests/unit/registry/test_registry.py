@@ -1,4 +1,4 @@
-"""`models/registry.json`: what is read, what is refused, and how the refusal says so."""
+"""`models/registry.json`: valid files are read, invalid ones are rejected with a precise message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse(data: Json) -> Registry:
     return Registry.parse(json.dumps(data), source="models/registry.json")
 
 
-def test_the_projects_own_registry_is_one() -> None:
+def test_the_projects_own_registry_is_valid() -> None:
     registry = Registry.load(REPOSITORY / "models/registry.json")
     assert registry.active_model.name == "effb4_15k"
     assert registry.active_model.sha256 is None
@@ -31,7 +31,7 @@ def test_the_projects_own_registry_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"name": None}, "models[0].name: Input should be a valid string, got None"),
         ({"name": "a b"}, "models[0].name: expected letters, digits, '-', '_' and '.', beginning and ending with"),
@@ -56,13 +56,13 @@ def test_the_projects_own_registry_is_one() -> None:
     ],
     ids=str,
 )
-def test_a_wrong_field_is_named_with_what_came(registry: Json, entry: Json, change: Json, told: str) -> None:
+def test_an_invalid_field_is_named_with_its_value(registry: Json, entry: Json, change: Json, expected: str) -> None:
     entry.update(change)
     with pytest.raises(RegistryError) as refused:
         parse(registry)
     message = str(refused.value)
     assert message.startswith("models/registry.json: ")
-    assert told in message
+    assert expected in message
     assert "\n" not in message
 
 
@@ -73,13 +73,13 @@ def test_a_missing_field_is_named(registry: Json, entry: Json, field: str) -> No
         parse(registry)
 
 
-def test_all_faults_are_told_at_once(registry: Json, entry: Json) -> None:
+def test_all_faults_are_reported_at_once(registry: Json, entry: Json) -> None:
     entry.update(version="x", sha256="y")
     with pytest.raises(RegistryError, match=r"models\[0\]\.version: .*; models\[0\]\.sha256: "):
         parse(registry)
 
 
-def test_a_long_value_is_cut(registry: Json, entry: Json) -> None:
+def test_a_long_value_is_shortened(registry: Json, entry: Json) -> None:
     entry["sha256"] = "x" * 10_000
     with pytest.raises(RegistryError) as refused:
         parse(registry)
@@ -87,7 +87,7 @@ def test_a_long_value_is_cut(registry: Json, entry: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"active": "a",\n "models": [}', "models/registry.json:2:13: expected JSON, Expecting value"),
         ("", "models/registry.json:1:1: expected JSON"),
@@ -95,20 +95,20 @@ def test_a_long_value_is_cut(registry: Json, entry: Json) -> None:
         ('{"models": []}', "models/registry.json: active: Field required"),
     ],
 )
-def test_what_is_no_registry_is_told_with_line_and_column(text: str, told: str) -> None:
+def test_an_invalid_file_is_reported_with_line_and_column(text: str, message: str) -> None:
     with pytest.raises(RegistryError) as refused:
         Registry.parse(text, source="models/registry.json")
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize("version", ["2.0", "1", "one", "1.0.0"])
-def test_another_schema_is_refused(registry: Json, version: str) -> None:
+def test_another_schema_version_is_rejected(registry: Json, version: str) -> None:
     registry["schema_version"] = version
     with pytest.raises(RegistryError, match="schema_version"):
         parse(registry)
 
 
-def test_names_must_be_unique_and_active_among_them(registry: Json, entry: Json) -> None:
+def test_names_must_be_unique_and_include_the_active_one(registry: Json, entry: Json) -> None:
     registry["models"].append(dict(entry))
     with pytest.raises(RegistryError, match=r"models: names must be unique, more than once: effb4_15k"):
         parse(registry)
@@ -116,7 +116,7 @@ def test_names_must_be_unique_and_active_among_them(registry: Json, entry: Json)
         check_names("c", ["a", "b"])
 
 
-def test_no_models_leave_nothing_to_be_active(registry: Json) -> None:
+def test_a_registry_without_models_has_no_active_model(registry: Json) -> None:
     registry["models"] = []
     with pytest.raises(RegistryError, match="active: 'effb4_15k' is none of the models"):
         parse(registry)
@@ -144,12 +144,12 @@ def test_a_digest_is_compared_in_lower_case(registry: Json, entry: Json) -> None
         "hf://org/repository/folder/a.ckpt@v1.1.0",
     ],
 )
-def test_addresses_a_pod_can_fetch_are_taken(registry: Json, entry: Json, url: str) -> None:
+def test_urls_that_a_pod_can_download_from_are_accepted(registry: Json, entry: Json, url: str) -> None:
     entry["weights_url"] = url
     assert parse(registry).active_model.weights_url == url
 
 
-def test_what_is_not_known_is_kept(registry: Json, entry: Json) -> None:
+def test_unknown_keys_are_kept(registry: Json, entry: Json) -> None:
     entry["experiment"] = {"run": 7}
     registry["generated_by"] = "notebook"
     assert json.loads(parse(registry).to_json()) == registry
@@ -176,7 +176,7 @@ entries = st.fixed_dictionaries(
 
 
 @given(st.lists(entries, min_size=1, max_size=4, unique_by=lambda item: item["name"]), st.data())
-def test_what_was_read_is_written_as_it_was(models: list[Json], data: st.DataObject) -> None:
+def test_a_registry_that_was_read_is_written_unchanged(models: list[Json], data: st.DataObject) -> None:
     active = data.draw(st.sampled_from([item["name"] for item in models]))
     document = {"schema_version": "1.0", "active": active, "models": models}
     read = parse(document)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.utils import parse_quantity
 from support.operator_world import World
 
 from cetacean_operator.decisions.compare import differences, quantity
@@ -83,6 +84,19 @@ def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
 )
 def test_quantities(text: str | int, number: str) -> None:
     assert quantity(text) == Decimal(number)
+
+
+_suffixes = st.sampled_from(["", *"numkMGTPE", *(f"{prefix}i" for prefix in "KMGTPE")])
+_exponents = st.builds("{}{}".format, st.sampled_from("eE"), st.integers(-20, 20))
+
+
+@given(
+    st.sampled_from(["", "-", "+"]),
+    st.from_regex(r"[0-9]{1,5}(\.[0-9]{0,4})?|\.[0-9]{1,4}", fullmatch=True),
+    _suffixes | _exponents,
+)
+def test_quantities_have_the_value_that_kubernetes_utils_give_them(sign: str, digits: str, suffix: str) -> None:
+    assert quantity(sign + digits + suffix) == parse_quantity(sign + digits + suffix)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan", "1e1000000", "1e-65", "1" * 5000])

@@ -1,4 +1,4 @@
-"""Reads YAML files that people name on the command line."""
+"""YAML files that people name on the command line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cetacean_cli.errors import BadInputError
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a file holds.
+    """Return the content of a YAML file.
 
     Raises:
-        BadInputError: it cannot be read, or is no YAML.
+        BadInputError: the file cannot be read, or is no YAML.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))

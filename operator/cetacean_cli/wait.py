@@ -1,4 +1,4 @@
-"""Waiting until the pods serve what was asked for, with progress."""
+"""Wait until the pods serve the new spec, and print the progress."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from rich.status import Status as Spinner
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
+from cetacean_cli.output import console
 from cetacean_cli.resource import CetaceanModel
-from cetacean_cli.showing import console
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition
 
 
 def wait_until_ready(cluster: Cluster, name: str, *, generation: int, seconds: float) -> None:
-    """Wait until the operator says Ready of this generation or a later one; progress goes to standard error.
+    """Wait until the condition Ready is True for this generation or a later one; progress goes to standard error.
 
     Args:
-        cluster: where.
-        name: the resource's.
-        generation: that the change made.
-        seconds: how long.
+        cluster: the cluster.
+        name: the CetaceanModel's.
+        generation: of the spec to wait for.
+        seconds: for how long.
 
     Raises:
         RefusedError: it is stalled, or did not become ready in time.
@@ -33,29 +33,27 @@ def wait_until_ready(cluster: Cluster, name: str, *, generation: int, seconds: f
             resource = CetaceanModel.parse(raw)
             if (resource.status.observed_generation or 0) < generation:
                 continue
-            ready = resource.condition(names.READY)
-            stalled = resource.condition(names.STALLED)
+            ready = resource.status.condition(names.READY)
+            stalled = resource.status.condition(names.STALLED)
             if ready and ready.status == "True":
-                _say(err, spinner, None)
+                spinner.stop()
                 click.echo(f"{resource.subject} is ready: {ready.message}", err=True)
                 return
             if stalled and stalled.status == "True":
-                raise RefusedError(f"{resource.subject} is stalled: {_words(stalled)}")
-            told = _words(ready) if ready else "no condition Ready yet"
-            if told != last:
-                _say(err, spinner, told)
-                last = told
+                raise RefusedError(f"{resource.subject} is stalled: {_reason(stalled)}")
+            progress = _reason(ready) if ready else "no condition Ready yet"
+            if progress != last:
+                _show(err, spinner, progress)
+                last = progress
     raise RefusedError(f"cetaceanmodel {cluster.namespace}/{name} is not ready after {seconds:g} s: {last}")
 
 
-def _say(err: Console, spinner: Spinner, told: str | None) -> None:
-    if told is None:
-        spinner.stop()
-    elif err.is_terminal:
-        spinner.update(click.unstyle(told).replace("[", "\\["))
+def _show(err: Console, spinner: Spinner, progress: str) -> None:
+    if err.is_terminal:
+        spinner.update(click.unstyle(progress).replace("[", "\\["))
     else:
-        click.echo(told, err=True)
+        click.echo(progress, err=True)
 
 
-def _words(condition: Condition) -> str:
+def _reason(condition: Condition) -> str:
     return f"{condition.reason}: {condition.message}"

@@ -1,4 +1,4 @@
-"""How the program names and explains itself, and what it does not drag in."""
+"""The program's commands, help texts, name and imports."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 from support.plugin import NAMES, install
 
-from cetacean_cli.program import name_of, program
+from cetacean_cli.main import cli, program_name
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-def commands(group: click.Group = program, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command and group, as it is called."""
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group by its words."""
     yield path
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
@@ -30,13 +30,13 @@ def commands(group: click.Group = program, path: tuple[str, ...] = ()) -> Iterat
 
 
 @pytest.mark.parametrize("path", list(commands()), ids=" ".join)
-def test_each_explains_itself(path: tuple[str, ...]) -> None:
-    done = CliRunner().invoke(program, [*path, "--help"], prog_name="cetacean")
+def test_each_command_has_a_help_text(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, [*path, "--help"], prog_name="cetacean")
     assert done.exit_code == 0
     assert done.stdout.startswith(f"Usage: {' '.join(('cetacean', *path))} ")
 
 
-def test_the_surface() -> None:
+def test_the_list_of_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "",
         "drift",
@@ -58,18 +58,18 @@ def test_the_surface() -> None:
     }
 
 
-def test_what_changes_something_asks_and_can_be_tried() -> None:
-    changing = {"promote", "rollback", "disable-gate", "restore", "add"}
+def test_commands_that_change_something_have_yes_and_dry_run() -> None:
+    writing = {"promote", "rollback", "disable-gate", "restore", "add"}
     for path in commands():
-        context = click.Context(program)
-        command: click.Command = program
+        context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
+        command: click.Command = cli
         for part in path:
             assert isinstance(command, click.Group)
             command = command.commands[part]
         if not path or isinstance(command, click.Group):
             continue
         options = {name for parameter in command.get_params(context) for name in parameter.opts}
-        assert ({"--yes", "--dry-run"} <= options) == (path[-1] in changing), path
+        assert ({"--yes", "--dry-run"} <= options) == (path[-1] in writing), path
         assert "--output" in options, path
 
 
@@ -81,17 +81,17 @@ def test_what_changes_something_asks_and_can_be_tried() -> None:
         ("/venv/lib/cetacean_cli/__main__.py", "cetacean"),
     ],
 )
-def test_it_names_itself_as_it_was_called(called: str, name: str) -> None:
-    assert name_of(called) == name
+def test_the_programs_name_depends_on_the_caller(called: str, name: str) -> None:
+    assert program_name(called) == name
 
 
-def test_the_installed_names_are_those_of_the_tests() -> None:
+def test_the_installed_names_are_the_same_as_in_tests() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
-    assert {name for name, target in scripts.items() if target == "cetacean_cli.program:main"} == set(NAMES)
+    assert {name for name, target in scripts.items() if target == "cetacean_cli.main:main"} == set(NAMES)
 
 
 @pytest.mark.parametrize("called", [("kubectl-cetacean",), (sys.executable, "-m", "cetacean_cli")])
-def test_as_a_process(called: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_program_runs_as_a_process(called: tuple[str, ...], tmp_path: Path) -> None:
     environment = install(tmp_path)
     done = subprocess.run([*called, "gate", "check"], env=environment, capture_output=True, text=True, check=False)
     name = "kubectl cetacean" if called[0].startswith("kubectl") else "cetacean"
@@ -99,16 +99,16 @@ def test_as_a_process(called: tuple[str, ...], tmp_path: Path) -> None:
     assert done.stderr.startswith(f"Usage: {name} gate check ")
 
 
-def test_the_version_is_told_without_an_installation_too() -> None:
-    done = CliRunner().invoke(program, ["--version"])
+def test_the_version_is_printed_without_an_installation_too() -> None:
+    done = CliRunner().invoke(cli, ["--version"])
     assert (done.exit_code, done.stdout.count("\n")) == (0, 1)
 
 
-def test_neither_kopf_nor_torch_is_needed() -> None:
-    told = "import sys, cetacean_cli.program; print([m for m in ('kopf', 'aiohttp', 'torch') if m in sys.modules])"
+def test_the_program_imports_neither_kopf_nor_torch() -> None:
+    code = "import sys, cetacean_cli.main; print([m for m in ('kopf', 'aiohttp', 'torch') if m in sys.modules])"
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(REPOSITORY / name) for name in ("operator", "models")),
     }
-    done = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Printing: tables for people, JSON for programs."""
+"""Output: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,62 +14,66 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH: Final = 160
-"""Where there is no terminal that has a width of its own."""
+"""Characters of a line if standard output is no terminal."""
 _STYLES: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
 def console(*, err: bool = False) -> Console:
-    """A console on standard output or standard error."""
+    """Return a console on standard output or standard error."""
     return Console(stderr=err, highlight=False)
 
 
-def show(what: RenderableType) -> None:
-    """Print to standard output: as the terminal is, or where there is none, plain and without blanks at lines' ends."""
+def show(content: RenderableType) -> None:
+    """Print to standard output; if that is no terminal, without colours and without spaces at the ends of lines."""
     out = console()
     if out.is_terminal:
-        out.print(what)
+        out.print(content)
         return
     plain = Console(file=io.StringIO(), highlight=False, width=_WIDTH, color_system=None)
     with plain.capture() as captured:
-        plain.print(what)
+        plain.print(content)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table without lines; what is not known is `-`. Nothing in it is taken for markup."""
-    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    """Return a table without borders. Cells are never read as rich's markup."""
+    result = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for title in head:
-        made.add_column(Text(title), overflow="fold")
+        result.add_column(Text(title), overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
-    return made
+        result.add_row(*map(_cell, row))
+    return result
 
 
-def pairs(rows: Iterable[tuple[str, object]]) -> Table:
-    """Names and what is known of them."""
-    made = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
-    made.add_column(style="bold", no_wrap=True)
-    made.add_column(overflow="fold")
+def key_value_table(rows: Iterable[tuple[str, object]]) -> Table:
+    """Return a table of two columns without a head."""
+    result = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    result.add_column(style="bold", no_wrap=True)
+    result.add_column(overflow="fold")
     for name, value in rows:
-        made.add_row(Text(name), value if isinstance(value, Text) else Text(shown(value)))
-    return made
+        result.add_row(Text(name), _cell(value))
+    return result
 
 
-def shown(value: object) -> str:
-    """A value for people."""
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else Text(format_value(value))
+
+
+def format_value(value: object) -> str:
+    """Return a value as people read it; None and the empty text are `-`."""
     if value is None or value == "":
         return "-"
     return str(value)
 
 
-def verdict(status: str, *, good: str = "True") -> Text:
-    """A condition's status in its colour."""
+def styled_status(status: str, *, good: str = "True") -> Text:
+    """Return a condition's status in its colour."""
     colour = _STYLES["True"] if status == good else _STYLES["False"] if status != "Unknown" else _STYLES["Unknown"]
     return Text(status, style=colour)
 
 
 def age(at: str | None, now: datetime | None = None) -> str:
-    """How long ago a time was, as kubectl shows it."""
+    """Return the time since `at` as kubectl prints it; `-` if `at` is no ISO 8601 time."""
     try:
         then = datetime.fromisoformat(at or "")
     except ValueError:

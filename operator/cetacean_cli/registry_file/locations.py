@@ -1,6 +1,6 @@
-"""Where the values of a JSON text stand, for messages with line and column and for edits that keep all else.
+"""The positions of the values in a JSON text, for messages with line and column and for edits that keep the rest.
 
-JSON without tabs is YAML, and PyYAML's nodes know where they begin and end; the standard library's parser does not.
+JSON without tabs is YAML, and PyYAML's nodes have a start and an end; the standard library's parser gives none.
 """
 
 from __future__ import annotations
@@ -14,47 +14,45 @@ from typing import Final
 import yaml
 
 from cetacean_registry import RegistryError
+from cetacean_registry.documents import parse_json
 
 Location = tuple[str | int, ...]
 """E.g. `("models", 1, "sha256")`."""
 _UNREADABLE: Final = re.compile(
     "[^\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
-"""What YAML refuses or takes for the end of a line, and JSON does not."""
+"""Characters that YAML rejects or reads as the end of a line, and JSON does not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class JsonText:
     """A JSON text and the nodes of its values."""
 
     text: str
     root: yaml.Node
 
     @classmethod
-    def parse(cls, text: str, *, source: str) -> Document:
-        """Find out where everything stands.
+    def parse(cls, text: str, *, source: str) -> JsonText:
+        """Parse a text and keep the positions of its values.
 
         Args:
             text: JSON.
             source: the file, for messages.
 
         Raises:
-            RegistryError: it is no JSON; the message has line and column.
+            RegistryError: the text is no JSON; the message has line and column.
         """
+        parse_json(text, source=source)
         try:
-            json.loads(text)
-        except json.JSONDecodeError as error:
-            raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
-        try:
-            # One character for another, so that places stay what they are.
+            # One character for one character keeps the positions.
             root = yaml.compose(_UNREADABLE.sub(" ", text), Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
             raise RegistryError(f"{source}: expected each ':' on the line of its key: {error}") from error
-        assert root is not None  # noqa: S101 -- a JSON text holds a value
+        assert root is not None  # noqa: S101 -- a JSON text has a value
         return cls(text, root)
 
     def node(self, location: Sequence[str | int]) -> yaml.Node | None:
-        """Return the value at a location, None where there is none."""
+        """Return the value at a location, None if there is none."""
         node: yaml.Node = self.root
         for part in location:
             if isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
@@ -63,13 +61,13 @@ class Document:
                 found = [value for key, value in node.value if self._key(key) == part]
                 if not found:
                     return None
-                node = found[-1]  # as the standard library takes the last of equal keys
+                node = found[-1]  # the standard library also takes the last of equal keys
             else:
                 return None
         return node
 
-    def place(self, location: Sequence[str | int]) -> tuple[int, int]:
-        """Return line and column, from 1, of a value, or of the nearest that contains it where it is missing."""
+    def position(self, location: Sequence[str | int]) -> tuple[int, int]:
+        """Return line and column, from 1, of a value; if it is missing, of the innermost value around it."""
         parts = list(location)
         while (node := self.node(parts)) is None:
             parts.pop()
@@ -81,7 +79,7 @@ class Document:
         return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
 
     def repeated_keys(self) -> Iterator[tuple[str, int]]:
-        """Yield each key that an object has twice, with the position of the later one."""
+        """Yield each duplicate key of an object, with the index of the later one."""
         yield from self._repeated(self.root)
 
     def _repeated(self, node: yaml.Node) -> Iterator[tuple[str, int]]:
@@ -98,5 +96,5 @@ class Document:
                 yield from self._repeated(value)
 
     def _key(self, node: yaml.Node) -> str:
-        # YAML reads some escapes otherwise than JSON.
+        # YAML reads some escape sequences differently.
         return str(json.loads(self.text[node.start_mark.index : node.end_mark.index]))

@@ -1,20 +1,20 @@
-"""Opening a registry's file for a command: what cannot be used is one line."""
+"""Load a registry's file for a command; each error is one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cetacean_cli.errors import BadInputError
-from cetacean_cli.registry_file.checks import Checked, check, root_of
+from cetacean_cli.registry_file.checks import CheckedRegistry, check, root_of
 from cetacean_registry import MetricsSnapshot, ModelEntry, ModelMetrics, Registry
 
 
-def open_registry(path: Path) -> tuple[Checked, Registry]:
-    """Read a registry whose format is right; other faults do not hinder, as going back must always be possible.
+def load_registry(path: Path) -> tuple[CheckedRegistry, Registry]:
+    """Read a registry whose format is valid. Other faults do not matter here, as a rollback must always be possible.
 
     Raises:
-        BadInputError: the format's rules are broken; the message is the first fault, and how many more there are.
-        RegistryError: it is no JSON.
+        BadInputError: the file breaks the format's rules; the message has the first fault and the number of others.
+        RegistryError: the file is no JSON.
     """
     checked = check(path)
     if checked.registry is None:
@@ -24,8 +24,8 @@ def open_registry(path: Path) -> tuple[Checked, Registry]:
     return checked, checked.registry
 
 
-def figures_of(checked: Checked, entry: ModelEntry) -> ModelMetrics | None:
-    """Return a model's figures, None where it names no snapshot.
+def metrics_of(checked: CheckedRegistry, entry: ModelEntry) -> ModelMetrics | None:
+    """Return a model's figures, None if it names no snapshot.
 
     Raises:
         RegistryError: the snapshot that it names cannot be read.
@@ -37,11 +37,11 @@ def figures_of(checked: Checked, entry: ModelEntry) -> ModelMetrics | None:
     return checked.snapshots[entry.name].metrics
 
 
-def entry_of(registry: Registry, name: str, path: Path) -> ModelEntry:
+def find_entry(registry: Registry, name: str, path: Path) -> ModelEntry:
     """Return the entry of that name.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: no entry has that name.
     """
     try:
         return registry.model(name)

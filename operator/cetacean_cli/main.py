@@ -1,4 +1,4 @@
-"""The program: its commands, and how it names itself."""
+"""The entry point: the group of all commands, and the name under which it was called."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cetacean_cli.commands.switch import promote, rollback
 from cetacean_cli.errors import EXIT_CODES, BadInputError
 from cetacean_registry import RegistryError
 
-PLUGIN = "kubectl-"
+PLUGIN_PREFIX = "kubectl-"
 
 
-class _Program(click.Group):
-    """A group that tells what the registry's format refuses in one line."""
+class _Group(click.Group):
+    """A group that reports an invalid registry in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -40,26 +40,28 @@ def _version() -> str:
 
 
 @click.group(
-    cls=_Program, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(_version(), message="%(version)s")
-def program() -> None:
-    """Models of the whale and dolphin recognition service: the registry's file, and what serves in the cluster.
+def cli() -> None:
+    """Manage the models of the whale and dolphin recognition service: in the registry's file, and in the cluster.
 
-    What changes something shows the change first and asks; --yes does not ask, --dry-run does not change.
+    A command that changes something shows the change first and asks for confirmation. --yes skips the question,
+    --dry-run changes nothing.
     """
 
 
 for command in (drift, emergency, gate, history, promote, registry, rollback, status):
-    program.add_command(command)
+    cli.add_command(command)
 
 
-def name_of(called: str) -> str:
-    """How the program was called: `kubectl cetacean` where kubectl called it, else `cetacean`."""
+def program_name(called: str) -> str:
+    """Return `kubectl cetacean` if kubectl called the program as its plugin, else `cetacean`."""
     file = Path(called).name
-    return f"kubectl {file.removeprefix(PLUGIN).replace('_', '-')}" if file.startswith(PLUGIN) else "cetacean"
+    is_plugin = file.startswith(PLUGIN_PREFIX)
+    return f"kubectl {file.removeprefix(PLUGIN_PREFIX).replace('_', '-')}" if is_plugin else "cetacean"
 
 
 def main() -> None:
-    """Run it."""
-    program(prog_name=name_of(sys.argv[0]))
+    """Run the command line."""
+    cli(prog_name=program_name(sys.argv[0]))

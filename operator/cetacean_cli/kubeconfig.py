@@ -1,0 +1,74 @@
+"""Finds the API server as kubectl does: the kubeconfig, its contexts, else the pod's own service account."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Final
+
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from urllib3.util.ssl_ import create_urllib3_context
+
+from cetacean_cli.errors import UnreachableError
+
+USER_AGENT: Final = "cetacean-cli"
+_SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def load_api_client(path: str | None = None, context: str | None = None) -> tuple[ApiClient, str]:
+    """Read the kubeconfig; no request is sent yet.
+
+    Args:
+        path: the kubeconfig; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
+        context: else the current one.
+
+    Returns:
+        A client that never repeats a request, and the context's or the service account's namespace, else `default`.
+
+    Raises:
+        UnreachableError: no usable kubeconfig and no service account.
+    """
+    configuration = Configuration()
+    configuration.retries = False
+    file = path or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    chosen = path or context or os.environ.get("KUBECONFIG")
+    try:
+        if "KUBERNETES_SERVICE_HOST" in os.environ and not chosen and not Path(file).exists():
+            config.load_incluster_config(client_configuration=configuration)
+            namespace = _service_account_namespace()
+        else:
+            config.load_kube_config(file, context=context, client_configuration=configuration)
+            namespace = _context_namespace(file, context)
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
+        raise UnreachableError(f"no cluster to connect to: {error}; check --kubeconfig and --context") from error
+    except (TypeError, KeyError, AttributeError) as error:  # the client does not check the file's structure
+        raise UnreachableError(f"no cluster to connect to: {file}: expected a kubeconfig") from error
+    client = ApiClient(configuration)
+    client.user_agent = USER_AGENT
+    if client.rest_client is not None:
+        _accept_authorities_without_extensions(client)
+    return client, namespace or "default"
+
+
+def _service_account_namespace() -> str | None:
+    file = _SERVICE_ACCOUNT_NAMESPACE
+    return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+
+def _context_namespace(path: str, name: str | None) -> str | None:
+    contexts, current = config.list_kube_config_contexts(path)
+    context = next((item for item in contexts if item["name"] == name), current)
+    namespace = context["context"].get("namespace")
+    return str(namespace) if namespace else None
+
+
+def _accept_authorities_without_extensions(client: ApiClient) -> None:
+    # Python 3.13 rejects a certificate authority without the extensions of RFC 5280. Many clusters have such an
+    # authority, and every other client of Kubernetes accepts it. The chain and the host name are still verified.
+    verify = ssl.CERT_REQUIRED if client.configuration.verify_ssl else ssl.CERT_NONE
+    context = create_urllib3_context(cert_reqs=verify)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
