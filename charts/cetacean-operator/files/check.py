@@ -1,4 +1,4 @@
-"""Run by `helm test` in the operator's image: check that the API server refuses a wrong resource, and that the operator acts.
+"""Run by `helm test` in the operator's image: check that the API server refuses a wrong resource and the operator acts.
 
 Creates a CetaceanModel with 0 replicas in a namespace that the operator serves, and deletes it; no pod of it starts.
 """
