@@ -1,6 +1,6 @@
-"""What `helm test` runs in the operator's image: the API refuses what is wrong, the operator acts on what is right.
+"""Run by `helm test` in the operator's image: check that the API server refuses a wrong resource and the operator acts.
 
-A CetaceanModel without replicas is created where the operator serves, and deleted again; no pod of it ever starts.
+Creates a CetaceanModel with 0 replicas in a namespace that the operator serves, and deletes it; no pod of it starts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from kubernetes.aio import client, config
 GROUP, VERSION, PLURAL = "ecomarineai.org", "v1alpha1", "cetaceanmodels"
 PROBES_PORT = 8081
 PATIENCE = 60.0
-"""Seconds for the operator to act; another replica may first have to take the Lease over."""
+"""Seconds for the operator to act; another replica may first have to acquire the Lease."""
 INTERVAL = 0.5
 
 
 def model(active: str) -> dict[str, Any]:
-    """Return a CetaceanModel of one model, `a`, that passes the gate; its name is the API server's choice."""
+    """Return a CetaceanModel of one model, `a`, that passes the gate; the API server generates its name."""
     entry = {
         "name": "a",
         "version": "1.0.0",
@@ -42,7 +42,7 @@ def model(active: str) -> dict[str, Any]:
 
 
 async def served(objects: Any) -> str:
-    """The CRD is established: only then its API is served."""
+    """Check that the CRD is established: only then the API server serves its API."""
     names = {resource.name for resource in (await objects.get_api_resources(GROUP, VERSION)).resources}
     if not {PLURAL, f"{PLURAL}/status", f"{PLURAL}/scale"} <= names:
         raise SystemExit(f"expected {PLURAL} with status and scale, got {sorted(names)}")
@@ -50,7 +50,7 @@ async def served(objects: Any) -> str:
 
 
 async def validated(objects: Any, namespace: str) -> str:
-    """One whose active model is not listed is refused."""
+    """Check that the API server refuses a resource whose active model is not listed."""
     try:
         await objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("b"), dry_run="All")
     except client.ApiException as error:
@@ -61,7 +61,7 @@ async def validated(objects: Any, namespace: str) -> str:
 
 
 async def reconciled(objects: Any, namespace: str) -> str:
-    """A right resource is taken, and the operator says of it that all its wanted pods serve: there are none."""
+    """Check that the operator reports a correct resource with 0 replicas as Ready."""
     made = await objects.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, model("a"))
     name, generation = made["metadata"]["name"], made["metadata"]["generation"]
     deadline = time.monotonic() + PATIENCE
@@ -69,13 +69,13 @@ async def reconciled(objects: Any, namespace: str) -> str:
         while True:
             found = await objects.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
             status = found.get("status", {})
-            told = {item["type"]: item for item in status.get("conditions", ())}.get("Ready", {})
-            if status.get("observedGeneration") == generation and told.get("status") == "True":
-                return f"the operator has reconciled {namespace}/{name}: {told.get('reason')}"
+            condition = {item["type"]: item for item in status.get("conditions", ())}.get("Ready", {})
+            if status.get("observedGeneration") == generation and condition.get("status") == "True":
+                return f"the operator has reconciled {namespace}/{name}: {condition.get('reason')}"
             if time.monotonic() > deadline:
-                seen = told.get("message") or "nothing"
+                message = condition.get("message") or "nothing"
                 raise SystemExit(
-                    f"expected {namespace}/{name} to be Ready within {PATIENCE:.0f} s, its operator said: {seen}"
+                    f"expected {namespace}/{name} to be Ready within {PATIENCE:.0f} s, its operator said: {message}"
                 )
             await asyncio.sleep(INTERVAL)
     finally:
@@ -83,7 +83,7 @@ async def reconciled(objects: Any, namespace: str) -> str:
 
 
 async def ready(core: Any, namespace: str, selector: str) -> list[str]:
-    """Every operator pod that is to stay answers on /readyz."""
+    """Check that every operator pod that is not terminating is ready, by /readyz."""
     running = {"label_selector": selector, "field_selector": "status.phase=Running"}
     found = (await core.list_namespaced_pod(namespace, **running)).items
     pods = [pod for pod in found if pod.metadata.deletion_timestamp is None]
@@ -99,7 +99,7 @@ async def ready(core: Any, namespace: str, selector: str) -> list[str]:
 
 
 async def main() -> None:
-    """Check all of it; the first thing that is not so ends it with an error."""
+    """Run all checks; the first that fails ends the program with an error."""
     connection = client.Configuration()
     config.load_incluster_config(client_configuration=connection)
     connection.disable_strict_ssl_verification = True  # as the operator itself, and for its reasons

@@ -1,4 +1,4 @@
-{{/* Long names get a suffix such as -metrics. */}}
+{{/* Truncated, because templates append a suffix such as -metrics. */}}
 {{- define "cetacean-operator.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
@@ -9,7 +9,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Cannot be overridden: network policies of models let in whoever carries this name. */}}
+{{/* Cannot be overridden: network policies of models admit pods with this name. */}}
 {{- define "cetacean-operator.selectorLabels" -}}
 app.kubernetes.io/name: cetacean-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{/* The settings as environment variables. toJson, as a large number is otherwise written as 1.048576e+06. */}}
+{{/* The settings as environment variables. With toJson, because a large number is otherwise written as 1.048576e+06. */}}
 {{- define "cetacean-operator.settings" -}}
 {{- range $key, $value := .Values.settings }}
 - name: CETACEAN_OPERATOR_{{ $key | snakecase | upper }}
