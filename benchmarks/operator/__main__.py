@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from benchmarks.machine import BenchmarkError
-from benchmarks.operator.contestants import contestants
+from benchmarks.operator.contestants import Ours, contestants
 from benchmarks.operator.measure import Course, Measured, measure
 from benchmarks.operator.report import figures, results, table, write
 from benchmarks.operator.world import build, world
@@ -32,7 +33,18 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=known, default=list(known), help="whom (default: all)")
     parser.add_argument("--minutes", type=float, default=60.0, help="then no other is begun (default: %(default)s)")
     parser.add_argument("--dry", action="store_true", help="print the figures and write nothing")
+    parser.add_argument(
+        "--beside",
+        action="append",
+        type=_checkout,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="also measure the operator of another checkout; nothing is written then",
+    )
     options = parser.parse_args()
+    others = {other.name: other for other in options.beside}
+    known |= others
+    options.only += list(others)
     if "ours" not in options.only:
         parser.error("--only: expected ours among them")
     end_like_ctrl_c()
@@ -57,13 +69,20 @@ def main() -> int:
         return 1
     found = results({name: by_size for name, by_size in measured.items() if by_size})
     print(table(found))
-    if not options.dry:
+    if not options.dry and not others:
         write(
             found,
             json_file=REPOSITORY / "benchmarks" / "results" / "operator.json",
             document=REPOSITORY / "docs" / "benchmarks.md",
         )
     return 0
+
+
+def _checkout(text: str) -> Ours:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and (Path(folder) / "operator/cetacean_operator").is_dir()):
+        raise argparse.ArgumentTypeError(f"expected NAME=FOLDER of a checkout, got {text!r}")
+    return Ours(name, Path(folder).resolve())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import httpx
@@ -62,16 +63,19 @@ class Contestant(Protocol):
 
 
 class Ours:
-    """The operator, with its defaults."""
+    """The operator, with its defaults: of this checkout, or of another one."""
 
-    name = "ours"
     resource = MODELS
     workload = DEPLOYMENTS
     user = USER
 
+    def __init__(self, name: str = "ours", checkout: Path = REPOSITORY) -> None:
+        """Name it, and take the folder of its code."""
+        self.name, self.checkout = name, checkout
+
     def install(self, here: World) -> None:
         """The CRD."""
-        here.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+        here.kubectl("apply", "--server-side", "-f", str(self.checkout / "crds"))
         here.serves("cetaceanmodels.ecomarineai.org")
 
     @contextmanager
@@ -80,7 +84,7 @@ class Ours:
         ports = free_port(), free_port()
         environment = {
             "KUBECONFIG": str(here.controller),
-            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / folder) for folder in ("operator", "models")),
+            "PYTHONPATH": os.pathsep.join(str(self.checkout / folder) for folder in ("operator", "models")),
             "CETACEAN_OPERATOR_LEASE_NAMESPACE": NAMESPACE,
             "CETACEAN_OPERATOR_PROBES_HOST": "127.0.0.1",
             "CETACEAN_OPERATOR_PROBES_PORT": str(ports[0]),
@@ -88,7 +92,7 @@ class Ours:
         }
         command = [sys.executable, "-m", "cetacean_operator", "run"]
         counted = f"http://127.0.0.1:{ports[1]}/metrics", "cetacean_operator_reconcile_duration_seconds_count"
-        with running(command, environment, log=here.folder / "ours.log", reconciles=counted) as program:
+        with running(command, environment, log=here.folder / f"{self.name}.log", reconciles=counted) as program:
             until("the operator to be ready", lambda: _answers(f"http://127.0.0.1:{ports[0]}/readyz"), within=60)
             yield program
 

@@ -91,7 +91,10 @@ def results(measured: Mapping[str, Mapping[int, Measured]]) -> dict[str, Any]:
 
 def table(found: Mapping[str, Any]) -> str:
     """The documentation's tables, one for each size."""
-    names = [name for name in NAMES if name in found]
+    sizes = set(found["ours"])
+    others = [name for name, by_size in found.items() if isinstance(by_size, dict) and sizes & by_size.keys()]
+    names = [name for name in (*NAMES, *(other for other in others if other not in NAMES)) if name in found]
+    names = [name for name in names if name != "requests_of_a_switch"]
     machine = (
         f"{found['cpus']} processors ({found['cpu']}) for the control plane, the programs and the client together; "
         f"load average at the end {found['load_average_at_end']:g}."
@@ -100,7 +103,7 @@ def table(found: Mapping[str, Any]) -> str:
     for size in sorted(found["ours"], key=int):
         there = [name for name in names if size in found[name]]
         lines = [
-            f"| {size} resources | {' | '.join(NAMES[name] for name in there)} | ours / Argo |",
+            f"| {size} resources | {' | '.join(NAMES.get(name, name) for name in there)} | ours / Argo |",
             "|---|" + "---:|" * (len(there) + 1),
         ]
         for title, key in _ROWS.items():
