@@ -130,6 +130,62 @@ def test_what_someone_else_owns_is_left_alone_and_told(there: Kubectl) -> None:
     until("the Service to be ours", lambda: find(there, "deployment", "taken"), within=30)
 
 
+@pytest.mark.parametrize("kind", ["service", "configmap", "deployment"])
+def test_a_label_does_not_make_an_object_ours(there: Kubectl, kind: str) -> None:
+    """`kubectl expose` copies labels: an object of someone else is neither applied nor deleted, whatever its labels."""
+    name = f"labelled-{kind}"
+    child = f"{name}-monitoring" if kind == "configmap" else name
+    there.apply(theirs(kind, child, name))
+    stray = theirs("configmap", f"{name}-stray", name)
+    there.apply(stray)
+    there.apply(model(name))
+    ready = condition(settled(there, name), "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "NameTaken")
+    assert ready["message"].lower().startswith(f"{kind} {child} exists")
+    assert not owned(there.get(kind, child))
+    assert {entry["manager"] for entry in managed(there, f"{kind}/{child}")["metadata"]["managedFields"]}.isdisjoint(
+        {"cetacean-operator"}
+    )
+    there("delete", kind, child)
+    there("annotate", "cetaceanmodel", name, "try=again")
+    until("the child to be ours", lambda: owned(find(there, kind, child)), within=30)
+    assert there.get("configmap", f"{name}-stray")["data"] == stray["data"], "it is not deleted as a stale child"
+
+
+def test_an_orphan_of_ours_is_ours_again(there: Kubectl) -> None:
+    there.apply(model("orphaned"))
+    settled(there, "orphaned")
+    before = there.get("service", "orphaned")["metadata"]["uid"]
+    there("delete", "cetaceanmodel", "orphaned", "--cascade=orphan")
+    there.apply(model("orphaned"))
+    until("the orphan to be owned", lambda: owned(find(there, "service", "orphaned")), within=30)
+    assert there.get("service", "orphaned")["metadata"]["uid"] == before
+
+
+def theirs(kind: str, name: str, model: str) -> dict[str, Any]:
+    """An object of someone else with the labels of a CetaceanModel's children."""
+    labels = {"ecomarineai.org/cetaceanmodel": model, "app.kubernetes.io/managed-by": "cetacean-operator"}
+    container = {"name": "serve", "image": "127.0.0.1:1/theirs:1"}
+    selector = {"app": "theirs"}
+    template = {"metadata": {"labels": selector}, "spec": {"containers": [container]}}
+    body: dict[str, dict[str, Any]] = {
+        "service": {"apiVersion": "v1", "kind": "Service", "spec": {"selector": selector, "ports": [{"port": 80}]}},
+        "configmap": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"theirs": "stays"}},
+        "deployment": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "spec": {"replicas": 0, "selector": {"matchLabels": selector}, "template": template},
+        },
+    }
+    return {**body[kind], "metadata": {"name": name, "labels": labels}}
+
+
+def owned(obj: dict[str, Any] | None) -> bool:
+    """Return true if a CetaceanModel controls the object."""
+    owners = (obj or {}).get("metadata", {}).get("ownerReferences", ())
+    return any(owner["kind"] == "CetaceanModel" and owner.get("controller") for owner in owners)
+
+
 def test_a_child_that_is_no_longer_wanted_goes(there: Kubectl) -> None:
     there.apply(model("shrinking", serving={"podDisruptionBudget": {"enabled": True}}))
     settled(there, "shrinking")
