@@ -31,6 +31,7 @@ from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
 from cetacean_operator.metrics.collectors import Metrics
+from cetacean_operator.pods.pod_client import PodClient
 from cetacean_operator.pods.scraper import PodScraper
 from cetacean_operator.reconcile.cache_updater import CacheUpdater
 from cetacean_operator.reconcile.observe import Observer
@@ -72,12 +73,13 @@ class Operator:
             loop, backoff_base=settings.backoff_base, backoff_max=settings.backoff_max, observer=_QueueMetrics(metrics)
         )
         metrics.bind(depth=lambda: float(len(self.queue)), age=self.queue.oldest)
-        self.scraper = PodScraper(
-            concurrency=settings.scrape_concurrency,
+        self.pod_client = PodClient(
             timeout=settings.scrape_timeout,
             max_bytes=settings.scrape_max_bytes,
-            on_change=self.queue.add,
             count=lambda result: metrics.scrapes.labels(result).inc(),
+        )
+        self.scraper = PodScraper(
+            self.pod_client.scrape, concurrency=settings.scrape_concurrency, on_change=self.queue.add
         )
         self.elector = (
             LeaderElector(
@@ -249,7 +251,7 @@ async def run(settings: Settings) -> int:
     )
     async with kube:
         operator = Operator(settings, kube, metrics)
-        async with operator.scraper, _servers(operator):
+        async with operator.pod_client, _servers(operator):
             return await _run_until_stopped(operator)
 
 
@@ -283,6 +285,7 @@ async def _run_until_stopped(operator: Operator) -> int:
         # First the writes end, then the lease goes, so that another may begin at once.
         for task in jobs:
             task.cancel()
+        operator.scraper.clear()
         await asyncio.gather(*jobs, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(operator.settings.lease_retry_period):

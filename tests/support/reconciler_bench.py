@@ -15,7 +15,7 @@ from cetacean_operator.kube.resources import MODELS
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.writer import Writer
 from cetacean_operator.metrics.collectors import Metrics
-from cetacean_operator.pods.scraper import Scrape, Target
+from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
 from support.fake_api import FakeApi

@@ -135,7 +135,7 @@ class ApiClient:
         subresource: str | None = None,
         manager: str = FIELD_MANAGER,
     ) -> Object:
-        """Apply on the server and return the whole object; the manifest holds exactly the fields that `manager` owns."""
+        """Apply on the server and return the whole object; the manifest holds just the fields that `manager` owns."""
         meta = manifest["metadata"]
         return await self.request(
             "apply",

@@ -9,7 +9,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.pod_responses import number
-from cetacean_operator.pods.scraper import Scrape, Target
+from cetacean_operator.pods.scrape import Scrape, Target
 
 
 def target_of(pod: Object, key: Key) -> Target | None:

@@ -11,7 +11,7 @@ from cetacean_operator.api.observed import DriftReport, Identity, Object, Observ
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.pods import observed_pods
 from cetacean_operator.pods.pod_responses import fraction, number
-from cetacean_operator.pods.scraper import Scrape, Target
+from cetacean_operator.pods.scrape import Scrape, Target
 
 _SNAPSHOTS = 32
 

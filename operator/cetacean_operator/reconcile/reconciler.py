@@ -23,7 +23,7 @@ from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.writer import NameConflictError, Writer
 from cetacean_operator.metrics import status_series
 from cetacean_operator.metrics.collectors import Metrics
-from cetacean_operator.pods.scraper import Target
+from cetacean_operator.pods.scrape import Target
 from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, apply_order
 from cetacean_operator.reconcile.observe import Observer
 

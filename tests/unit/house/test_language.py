@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support import language
 
@@ -23,7 +25,7 @@ def test_no_banned_word_stands_in_a_name_a_docstring_a_message_or_a_document() -
         ("class Kube: ...", "ApiClient"),
     ],
 )
-def test_each_kind_of_place_is_read(source: str, fault: str, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_each_kind_of_place_is_read(source: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "REPOSITORY", tmp_path)
     path = tmp_path / "module.py"
     path.write_text(source + "\n")

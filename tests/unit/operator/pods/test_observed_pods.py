@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cetacean_operator.api.observed import Identity
 from cetacean_operator.pods.observed_pods import identity_of, observed_pod, target_of
-from cetacean_operator.pods.scraper import Scrape
+from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import _recent
 
 KEY = ("sea", "whales")

@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
-from cetacean_operator.pods.scraper import PodScraper, Scrape, Target, _Watched
+from cetacean_operator.pods.pod_client import PodClient
+from cetacean_operator.pods.scrape import Scrape, Target
+from cetacean_operator.pods.scraper import PodScraper
 
 KEY = ("sea", "whales")
 IDENTITY = {"model": {"name": "first"}, "weights": {"sha256": "a" * 64}}
@@ -114,11 +117,10 @@ async def bench(*, timeout: float = 5.0, max_bytes: int = 65536, concurrency: in
     def count(result: str) -> None:
         made.counts[result] += 1
 
-    async with PodScraper(
-        concurrency=concurrency, timeout=timeout, max_bytes=max_bytes, on_change=made.on_change, count=count
-    ) as scraper:
-        made.scraper = scraper
+    async with PodClient(timeout=timeout, max_bytes=max_bytes, count=count) as client:
+        made.scraper = PodScraper(client.scrape, concurrency=concurrency, on_change=made.on_change)
         yield made
+        made.scraper.clear()
 
 
 async def asked(pod: Pod, **bounds: Any) -> tuple[Scrape, Counter[str]]:
@@ -190,20 +192,20 @@ async def test_a_pod_that_hangs(pod: Pod) -> None:
     assert counts == {"timeout": 1}
 
 
-async def test_nobody_there_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, get = [], PodScraper._get
+async def test_an_address_without_a_listener_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, get = [], aiohttp.ClientSession.get
 
-    async def counted(scraper: PodScraper, target: Target, path: str) -> bytes:
-        asked.append(path)
-        return await get(scraper, target, path)
+    def counted(session: aiohttp.ClientSession, url: str, **options: Any) -> Any:
+        asked.append(url)
+        return get(session, url, **options)
 
-    monkeypatch.setattr(PodScraper, "_get", counted)
+    monkeypatch.setattr(aiohttp.ClientSession, "get", counted)
     async with bench() as b:
         b.scraper.sync(KEY, [Target("p", KEY, "127.0.0.1", 1, ready=True)], 60.0)
         await b.next()
         assert "cannot connect" in b.scraper.result("p").error
         assert b.counts == {"unreachable": 1}
-        assert asked == ["/v1/identity"]
+        assert asked == ["http://127.0.0.1:1/v1/identity"]
 
 
 async def test_a_pod_that_hangs_holds_up_no_other(pod: Pod) -> None:
@@ -235,7 +237,7 @@ async def test_only_a_change_is_told(pod: Pod) -> None:
 
 
 async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cetacean_operator.pods.scraper._URGENT", 0.01)
+    monkeypatch.setattr("cetacean_operator.pods.schedule._FIRST_RETRY", 0.01)
     pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target()], 3600.0)
@@ -243,18 +245,6 @@ async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeyp
         pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
         await b.next()
         assert b.scraper.result("p").settled
-
-
-@pytest.mark.parametrize(
-    ("ready", "expected"),
-    [(True, [1, 4, 16, 64, 240, 240]), (False, [30, 60, 120, 240, 240])],
-)
-def test_a_pod_that_gives_no_answer_is_asked_less_and_less_often(ready: bool, expected: list[float]) -> None:
-    watched = _Watched(Target("p", KEY, "127.0.0.1", 1, ready=ready), 30.0)
-    silent, settled = Scrape(error="cannot connect"), Scrape(identity=IDENTITY)
-    assert [PodScraper._plain_delay(watched, silent) for _ in expected] == expected
-    assert PodScraper._plain_delay(watched, settled) == 30.0
-    assert PodScraper._plain_delay(watched, silent) == expected[0], "one answer, and it is patient no longer"
 
 
 async def test_turning_ready_is_asked_at_once(pod: Pod) -> None:

@@ -1,30 +1,34 @@
-"""However many pods there are, few are asked at a time, none of them in step, and the queue waits for none."""
+"""However many pods there are, few are scraped at a time, none of them in step, and the queue waits for none."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import pytest
+from support.virtual_time import Alarm, VirtualClock, settle
 
-from cetacean_operator.pods.scraper import PodScraper, Scrape, Target
+from cetacean_operator.pods.scrape import Scrape, Target
+from cetacean_operator.pods.scraper import PodScraper
 
 PODS = 200
 INTERVAL = 30.0
 
 
-class Crowd(PodScraper):
-    """A scraper whose pods answer when a test lets them."""
+class World:
+    """A scraper whose pods answer when a test lets them, and whose timers a test advances."""
 
-    def __init__(self, concurrency: int, on_change: Callable[[tuple[str, str]], None]) -> None:
-        super().__init__(concurrency=concurrency, timeout=3.0, max_bytes=1, on_change=on_change)
+    def __init__(self, concurrency: int) -> None:
+        self.clock = VirtualClock()
         self.asked = self.now = self.most = 0
         self.hang = False
         self.go = asyncio.Semaphore(0)
+        self.changed: list[tuple[str, str]] = []
+        self.delays: list[float] = []
+        self.scraper = PodScraper(
+            self.scrape, concurrency=concurrency, on_change=self.changed.append, call_later=self.call_later
+        )
 
-    async def _scrape(self, target: Target) -> Scrape:
+    async def scrape(self, target: Target) -> Scrape:
         self.asked, self.now = self.asked + 1, self.now + 1
         self.most = max(self.most, self.now)
         await self.go.acquire()
@@ -33,60 +37,47 @@ class Crowd(PodScraper):
             return Scrape(error="no answer", hung=True)
         return Scrape(identity={"weights": {"sha256": target.uid}})
 
+    def call_later(self, delay: float, *call: object) -> Alarm:
+        self.delays.append(delay)
+        return self.clock.call_at(self.clock.time() + delay, *call)  # type: ignore[arg-type]
 
-@pytest.fixture
-def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When the next question to each pod is to be asked, instead of the question."""
-    found: list[float] = []
-
-    def later(_self: Any, delay: float, *_: Any) -> asyncio.TimerHandle:
-        found.append(delay)
-        return asyncio.get_running_loop().call_at(asyncio.get_running_loop().time() + 3600.0, lambda: None)
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", later)
-    return found
+    async def answer(self, count: int) -> None:
+        for _ in range(count):
+            self.go.release()
+            await settle()
 
 
 def targets() -> list[Target]:
     return [Target(f"u{number}", ("sea", "whales"), "127.0.0.1", 1, ready=True) for number in range(PODS)]
 
 
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+async def test_few_pods_are_scraped_at_a_time_and_all_in_the_end() -> None:
+    world = World(8)
+    world.scraper.sync(("sea", "whales"), targets(), INTERVAL)
+    await settle()
+    assert (world.asked, world.now) == (8, 8), "sync returns at once, the rest waits for a slot"
+    await world.answer(PODS)
+    assert (world.asked, world.most, len(world.changed)) == (PODS, 8, PODS)
+    assert all(0.8 * INTERVAL <= delay <= 1.2 * INTERVAL for delay in world.delays)
+    assert len(world.delays) == PODS
+    assert max(world.delays) - min(world.delays) > 0.2 * INTERVAL, "not in step"
+    world.scraper.clear()
 
 
-async def test_few_at_a_time_and_all_in_the_end(delays: list[float]) -> None:
-    changed: list[tuple[str, str]] = []
-    crowd = Crowd(8, changed.append)
-    crowd.sync(("sea", "whales"), targets(), INTERVAL)
+async def test_pods_that_have_hung_leave_slots_to_others() -> None:
+    world = World(8)
+    world.scraper.sync(("sea", "hanging"), targets()[:20], INTERVAL)
     await settle()
-    assert (crowd.asked, crowd.now) == (8, 8), "sync returns at once, the rest waits for a slot"
-    for _ in range(PODS):
-        crowd.go.release()
-        await settle()
-    assert (crowd.asked, crowd.most, len(changed)) == (PODS, 8, PODS)
-    assert all(0.8 * INTERVAL <= delay <= 1.2 * INTERVAL for delay in delays)
-    assert len(delays) == PODS
-    assert max(delays) - min(delays) > 0.2 * INTERVAL, "not in step"
-    crowd.clear()
-
-
-async def test_pods_that_have_hung_leave_slots_to_others(delays: list[float]) -> None:
-    crowd = Crowd(8, lambda _: None)
-    crowd.sync(("sea", "hanging"), targets()[:20], INTERVAL)
+    world.hang = True
+    await world.answer(20)
+    assert (world.asked, world.now) == (20, 0)
+    world.clock.advance(INTERVAL)
     await settle()
-    crowd.hang = True
-    for _ in range(20):
-        crowd.go.release()
-        await settle()
-    assert (crowd.asked, crowd.now) == (20, 0)
-    for watched in crowd._pods.values():
-        crowd._start(watched)  # as their timers would
+    assert world.now == 2, "a quarter of the slots"
+    world.scraper.sync(
+        ("sea", "healthy"), [replace(target, uid=f"h{target.uid}") for target in targets()[:20]], INTERVAL
+    )
     await settle()
-    assert crowd.now == 2, "a quarter of them"
-    crowd.sync(("sea", "healthy"), [replace(target, uid=f"h{target.uid}") for target in targets()[:20]], INTERVAL)
-    await settle()
-    assert crowd.now == 8, "the rest is free for others"
-    crowd.clear()
+    assert world.now == 8, "the rest is free for others"
+    world.scraper.clear()
     await settle()

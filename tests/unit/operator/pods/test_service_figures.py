@@ -22,7 +22,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.kube.store import Store
 from cetacean_operator.pods.pod_responses import parse_metrics
-from cetacean_operator.pods.scraper import Scrape
+from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import Observer
 
 KEY = ("sea", "whales")

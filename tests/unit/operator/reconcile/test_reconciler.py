@@ -13,7 +13,7 @@ from support.reconciler_bench import Bench
 from cetacean_operator.kube.client import ApiError
 from cetacean_operator.kube.lease import NotLeadingError
 from cetacean_operator.kube.resources import ResourceType
-from cetacean_operator.pods.scraper import Scrape
+from cetacean_operator.pods.scrape import Scrape
 
 
 async def test_creation(bench: Bench) -> None:

@@ -1,0 +1,109 @@
+"""Requests to one pod, bounded in time and bytes: three in turn over one connection; a failure is a result."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
+
+import aiohttp
+
+from cetacean_operator.api import names
+from cetacean_operator.pods.pod_responses import BadAnswerError, PodMetrics, describe, parse_json, parse_metrics
+from cetacean_operator.pods.scrape import Scrape, Target
+
+_LOG = logging.getLogger(__name__)
+_CHUNK_BYTES = 16384
+
+
+class PodClient:
+    """A client of the inference service. Use as an async context manager."""
+
+    def __init__(self, *, timeout: float, max_bytes: int, count: Callable[[str], None] = lambda _result: None) -> None:
+        """Bound the requests.
+
+        Args:
+            timeout: seconds for all requests to one pod together.
+            max_bytes: of one answer.
+            count: called with `ok`, or with the kind of the failure: timeout, bad_answer, unreachable.
+        """
+        self._timeout, self._max_bytes, self._count = timeout, max_bytes, count
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10),
+            auto_decompress=False,  # the bound is on the bytes that are held in memory
+            headers={"Accept-Encoding": "identity", "User-Agent": names.MANAGER},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def scrape(self, target: Target) -> Scrape:
+        """Ask one pod for its identity, its drift figures and its metrics."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                results = await self._answers(target)
+        except TimeoutError:
+            self._count("timeout")
+            return Scrape(error=f"no answer within {self._timeout:g} s", hung=True)
+        scrape, kinds = Scrape(), []
+        for name, result in zip(("identity", "drift_stats", "metrics"), results, strict=True):
+            if isinstance(result, BadAnswerError):
+                kinds.append("bad_answer")
+            elif isinstance(result, Exception):
+                kinds.append("unreachable")
+            elif name == "metrics":
+                scrape = replace(scrape, metrics=result.plain, rejections=result.rejections, durations=result.durations)
+                continue
+            else:
+                scrape = replace(scrape, **{name: result})
+                continue
+            scrape = replace(scrape, error=scrape.error or describe(result))
+        self._count(kinds[0] if kinds else "ok")
+        if scrape.error:
+            _LOG.debug("scrape: %s: %s", target.url, scrape.error, extra={"resource": "/".join(target.key)})
+        return scrape
+
+    async def _answers(self, target: Target) -> list[Any]:
+        results: list[Any] = []
+        for ask in (
+            partial(self._json, target, "/v1/identity"),
+            partial(self._json, target, "/v1/drift-stats"),
+            partial(self._metrics, target),
+        ):
+            # If nobody listens, one attempt is enough.
+            if results and isinstance(results[-1], aiohttp.ClientConnectorError):
+                results.append(results[-1])
+                continue
+            try:
+                results.append(await ask())
+            except (BadAnswerError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                results.append(error)
+        return results
+
+    async def _get(self, target: Target, path: str) -> bytes:
+        assert self._session is not None, "use it as a context manager"  # noqa: S101 -- a programmer's error
+        async with self._session.get(target.url + path, allow_redirects=False) as response:
+            if response.status != 200:
+                raise BadAnswerError(f"{path}: expected status 200, got {response.status}")
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > self._max_bytes:
+                    raise BadAnswerError(f"{path}: expected at most {self._max_bytes} bytes, got more")
+            return bytes(body)
+
+    async def _json(self, target: Target, path: str) -> Mapping[str, Any]:
+        return parse_json(path, await self._get(target, path))
+
+    async def _metrics(self, target: Target) -> PodMetrics:
+        return parse_metrics(await self._get(target, "/metrics"))

@@ -1,0 +1,50 @@
+"""A pod to scrape, and the answers of one scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cetacean_operator.kube.store import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pod to scrape."""
+
+    uid: str
+    key: Key
+    host: str
+    port: int
+    ready: bool
+
+    @property
+    def url(self) -> str:
+        """The pod's base URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """The last answers of a pod. A part that failed is None or empty, and `error` names the first failure."""
+
+    identity: Mapping[str, Any] | None = None
+    drift_stats: Mapping[str, Any] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rejections: Mapping[str, float] = field(default_factory=dict)
+    durations: tuple[tuple[float, float], ...] = ()
+    error: str | None = None
+    hung: bool = field(default=False, compare=False)
+
+    @property
+    def answered(self) -> bool:
+        """True if the pod has answered at least one request."""
+        return self.identity is not None or self.drift_stats is not None or bool(self.metrics)
+
+    @property
+    def settled(self) -> bool:
+        """True if the pod has reported the weights that it serves."""
+        weights = (self.identity or {}).get("weights")
+        return isinstance(weights, Mapping) and bool(weights.get("sha256"))
