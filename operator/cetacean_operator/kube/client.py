@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import Configuration
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from yarl import URL
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.connection import Connection
+from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
 from cetacean_operator.kube.resources import ResourceType
 
 FIELD_MANAGER = names.MANAGER
 APPLY = "application/apply-patch+yaml"
 _PAGE_SIZE = 500
 _NAMESPACE_TERMINATING = "NamespaceTerminating"
+UNREADABLE = "Unreadable"
+"""The reason of an ApiError for an answer that could not be understood: nothing is known then."""
 
 
 class Page(NamedTuple):
@@ -35,6 +38,8 @@ class Page(NamedTuple):
     """Each with its apiVersion and kind, which the API server leaves out."""
     version: str
     """The resourceVersion of the whole list: the same for all of its pages."""
+    unreadable: Sequence[UnreadableObject] = ()
+    """The names of objects that cannot be parsed."""
 
 
 class ApiError(Exception):
@@ -102,8 +107,24 @@ class ApiClient:
             content_type: of the body.
 
         Raises:
-            ApiError: the answer is not 2xx, or there is none.
+            ApiError: the answer is not 2xx, is no JSON object (reason Unreadable), or there is none.
         """
+        raw = await self._send(verb, method, path, query=query, body=body, content_type=content_type)
+        try:
+            return parse_object(raw)
+        except UnreadableError as error:
+            raise ApiError(verb, path, 0, UNREADABLE, str(error)) from error
+
+    async def _send(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> bytes:
         if self._session is None:
             self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
         url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
@@ -125,7 +146,7 @@ class ApiClient:
             self._count(verb, str(code))
         if not 200 <= code < 300:
             raise _refusal(verb, path, response, raw)
-        return _parse(raw)
+        return raw
 
     async def apply(
         self,
@@ -194,19 +215,24 @@ class ApiClient:
         """Yield all objects of a kind, page by page.
 
         Raises:
-            ApiError: the API server refused or did not answer; 410 if the next page has expired.
+            ApiError: the API server refused, did not answer, or answered something else than a list (Unreadable); 410 if
+                the next page has expired.
         """
         query = {"limit": str(_PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
         while True:
-            answer = await self.request("list", "GET", resource.path(namespace), query=query)
+            path = resource.path(namespace)
+            raw = await self._send("list", "GET", path, query=query)
+            try:
+                answer = parse_list(raw)
+            except UnreadableError as error:
+                raise ApiError("list", path, 0, UNREADABLE, str(error)) from error
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            meta = answer.get("metadata") or {}
-            yield Page([{**kind, **item} for item in answer.get("items") or ()], str(meta.get("resourceVersion") or ""))
-            if not (token := meta.get("continue")):
+            yield Page([{**kind, **item} for item in answer.items], answer.version, answer.unreadable)
+            if not answer.continue_token:
                 return
-            query["continue"] = token
+            query["continue"] = answer.continue_token
 
     @contextlib.asynccontextmanager
     async def watch(
@@ -247,7 +273,10 @@ class ApiClient:
             if error.code == 404:
                 return False
             raise
-        return any(found["name"] == resource.plural for found in answer.get("resources", ()))
+        served = answer.get("resources")
+        if not isinstance(served, list):
+            raise ApiError("discover", path, 0, UNREADABLE, "expected a list of resources")
+        return any(isinstance(found, dict) and found.get("name") == resource.plural for found in served)
 
     def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """Return a session to the same server whose requests get fresh credentials.
@@ -257,18 +286,13 @@ class ApiClient:
         return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
 
 
-def _parse(raw: bytes) -> Object:
-    try:
-        answer: Object = from_json(raw) if raw else {}
-    except ValueError:
-        return {"message": raw[:200].decode(errors="replace")}
-    return answer
-
-
 def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
-    answer = _parse(raw)
+    try:
+        answer = parse_object(raw)
+    except UnreadableError:  # a proxy's page; the status says enough
+        answer = {"message": raw[:200].decode(errors="replace")}
     kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
-    refusal = kind(verb, path, response.status, answer.get("reason", ""), answer.get("message", ""))
+    refusal = kind(verb, path, response.status, str(answer.get("reason") or ""), str(answer.get("message") or ""))
     if (after := response.headers.get("Retry-After", "")).isdigit():
         refusal.retry_after = float(after)
     return refusal
@@ -276,4 +300,6 @@ def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes)
 
 def _causes(status: Object) -> set[str]:
     """Return the reasons among the causes that a Status object gives."""
-    return {cause.get("reason", "") for cause in (status.get("details") or {}).get("causes") or ()}
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return {str(cause.get("reason")) for cause in causes or () if isinstance(cause, dict)}
