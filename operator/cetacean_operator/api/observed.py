@@ -94,8 +94,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     service_monitors: bool = False
     """Whether the cluster serves ServiceMonitors."""
-    taken: str | None = None
-    """A name that belongs to someone else, e.g. `Deployment whales`."""
+    name_conflict: str | None = None
+    """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None
     """What the API server said when it last refused a child for this generation."""
 

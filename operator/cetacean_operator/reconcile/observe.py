@@ -72,7 +72,7 @@ class Observer:
             children=children,
             pods=tuple(observed),
             service_monitors=self.service_monitors,
-            taken=taken,
+            name_conflict=taken,
             refused=refused,
         )
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import FakePod, World, entry, manifest
 
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.autoscaling import PATIENCE
-from cetacean_operator.decisions.plan import timestamp
 
 KIND = "AutoscalingInactive"
 NO_METRICS = "failed to get cpu utilization: unable to fetch metrics from resource metrics API"
@@ -58,7 +58,7 @@ def test_one_without_figures_is_told_after_a_while_and_once() -> None:
     world.wait(seconds=20)
     world.settle()
     assert world.is_(KIND) == ("True", "FailedGetResourceMetric")
-    assert world.condition(KIND).message.startswith(f"{NO_METRICS}. Next: look whether the metrics API is served")
+    assert world.condition(KIND).message.startswith(f"{NO_METRICS}. Next: check that the metrics API is served")
     assert world.is_("Ready") == ("True", "Serving"), "all that are wanted serve"
     world.wait(hours=1)
     world.settle()

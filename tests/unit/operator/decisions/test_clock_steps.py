@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, next_look
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, seconds_until_failure
 
 MODELS = (
     entry("good", "a"),
@@ -82,4 +82,4 @@ def test_a_pod_that_began_in_the_future_is_looked_at_in_time() -> None:
     world.settle()
     (pod,) = world.pods
     pod.ready, pod.started_at = False, timestamp(BEGIN + timedelta(days=1))
-    assert next_look([pod.observed()], BEGIN) == PROBE_PATIENCE
+    assert seconds_until_failure([pod.observed()], BEGIN) == PROBE_PATIENCE

@@ -11,8 +11,8 @@ from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Observed
+from cetacean_operator.api.timestamps import seconds_since, timestamp
 from cetacean_operator.decisions.decide import decide
-from cetacean_operator.decisions.plan import seconds_since, timestamp
 
 
 def test_kstatus_over_a_life() -> None:
@@ -148,7 +148,7 @@ class TestInvalid:
 
 def test_a_name_that_is_taken_is_told_and_nothing_applied() -> None:
     world = World()
-    observed = Observed(taken="Deployment whales")
+    observed = Observed(name_conflict="Deployment whales")
     plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)
     assert plan.apply == ()
     stalled = plan.status.condition("Stalled")

@@ -30,8 +30,8 @@ def pod(number: int, *, silent: str | None = None, digest: str = "a" * 64, **rep
     )
 
 
-def judged(*pods: Pod, baseline: float | None = 0.9, before: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
-    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), before=before)
+def judged(*pods: Pod, baseline: float | None = 0.9, last: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
+    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), last=last)
 
 
 def test_windows_are_pooled_by_their_samples() -> None:
@@ -89,7 +89,7 @@ def test_the_pooled_mean_lies_between_the_windows_and_is_that_of_all_samples(win
 def test_the_alarm(samples: int, mean: float, baseline: float | None, alarm: bool) -> None:
     verdict = judged(pod(1, samples=samples, mean=mean), baseline=baseline)
     assert verdict.alarm == alarm
-    assert (verdict.status == "True") == alarm
+    assert (verdict.condition.status == "True") == alarm
 
 
 @given(st.integers(0, 100), st.integers(1, 100))
@@ -109,12 +109,12 @@ def test_a_drop_of_exactly_the_bound_is_an_alarm_whatever_the_binary_fractions(m
 )
 def test_what_is_not_known_is_said(pods: tuple[Pod, ...], baseline: float | None, reason: str) -> None:
     verdict = judged(*pods, baseline=baseline)
-    assert (verdict.status, verdict.reason) == ("Unknown", reason)
-    assert verdict.message
+    assert (verdict.condition.status, verdict.condition.reason) == ("Unknown", reason)
+    assert verdict.condition.message
 
 
 def test_the_message_holds_the_figures() -> None:
-    message = judged(pod(1, samples=60, mean=0.7)).message
+    message = judged(pod(1, samples=60, mean=0.7)).condition.message
     for part in ("0.700", "first", "60 samples", "0.200", "0.9", "0.1 (alarmDrop)"):
         assert part in message
 
@@ -123,20 +123,20 @@ def test_the_message_holds_the_figures() -> None:
 def test_a_high_rejection_rate_is_systemic(rejections: int, systemic: bool) -> None:
     verdict = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=rejections))
     assert verdict.shown.rejection_rate == rejections / 100
-    assert (verdict.reason == "SystemicRejection") == systemic
+    assert (verdict.condition.reason == "SystemicRejection") == systemic
     assert not verdict.alarm
 
 
 def test_a_few_rejections_are_no_rate() -> None:
     verdict = judged(pod(1, samples=60, mean=0.9, requests=10, rejections=10))
     assert verdict.shown.rejection_rate is None
-    assert verdict.reason == "WithinBounds"
+    assert verdict.condition.reason == "WithinBounds"
 
 
 def test_both_are_told_and_the_rejections_are_looked_at_first() -> None:
     verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
-    assert (verdict.reason, verdict.alarm) == ("SystemicRejection", True)
-    assert verdict.message.index("a systemic fault") < verdict.message.index("0.800 below its baseline 0.9")
+    assert (verdict.condition.reason, verdict.alarm) == ("SystemicRejection", True)
+    assert verdict.condition.message.index("a systemic fault") < verdict.condition.message.index("0.800 below its baseline 0.9")
 
 
 def test_pods_of_another_model_do_not_count() -> None:
@@ -148,36 +148,36 @@ def test_pods_of_another_model_do_not_count() -> None:
 def test_noise_in_the_last_digit_is_not_written(before: float, now: float) -> None:
     first = judged(pod(1, samples=60, mean=before)).shown
     assert first.mean is not None
-    second = judged(pod(1, samples=60, mean=now), before=first).shown
+    second = judged(pod(1, samples=60, mean=now), last=first).shown
     assert second.mean is not None
     assert abs(second.mean - now) <= 0.001 + 1e-9
     if abs(now - first.mean) <= 0.001:
         assert second == first
-    assert judged(pod(1, samples=60, mean=now), before=second).shown == second
+    assert judged(pod(1, samples=60, mean=now), last=second).shown == second
 
 
 def test_a_silent_pod_is_counted_and_named_and_never_taken_for_healthy() -> None:
     loud, quiet = pod(1, samples=60, mean=0.9), pod(2, silent="no answer within 3 s")
     verdict = judged(loud, quiet)
     assert (verdict.shown.pods_scraped, verdict.shown.pods_silent) == (1, 1)
-    assert verdict.message.endswith("; nothing is known of 1 of 2 pods: p2 (no answer within 3 s)")
-    assert judged(quiet).status == "Unknown"
-    assert "p2" in judged(quiet).message
-    assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).message
-    assert "nothing is known" not in judged(loud).message
+    assert verdict.condition.message.endswith("; no figures from 1 of 2 pods: p2 (no answer within 3 s)")
+    assert judged(quiet).condition.status == "Unknown"
+    assert "p2" in judged(quiet).condition.message
+    assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).condition.message
+    assert "nothing is known" not in judged(loud).condition.message
 
 
 def test_an_alarm_is_not_over_because_the_pods_turn_silent() -> None:
     silent = pod(1, silent="no answer within 3 s")
     before = judged(pod(1, samples=60, mean=0.1)).shown
-    held = judged(silent, before=before)
-    assert (held.status, held.reason, held.alarm) == ("True", "ScoreDropped", False)
+    held = judged(silent, last=before)
+    assert (held.condition.status, held.condition.reason, held.alarm) == ("True", "ScoreDropped", False)
     assert held.shown == before.model_copy(update={"pods_scraped": 0, "pods_silent": 1})
-    assert "nothing is known of 1 of 1 pods" in held.message
+    assert "no figures from 1 of 1 pods" in held.condition.message
     rejecting = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=60)).shown
-    assert judged(silent, before=rejecting).reason == "SystemicRejection"
+    assert judged(silent, last=rejecting).condition.reason == "SystemicRejection"
     healthy = judged(pod(1, samples=60, mean=0.9)).shown
-    assert judged(silent, before=healthy).reason == "NoReports", "nor is it taken for healthy"
+    assert judged(silent, last=healthy).condition.reason == "NoReports", "nor is it taken for healthy"
 
 
 def test_nothing_is_written_while_figures_stand() -> None:

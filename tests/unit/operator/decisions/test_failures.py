@@ -10,8 +10,8 @@ from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, find
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, find_failure
 
 PULL = 'failed to pull and unpack image "x": not found'
 FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
@@ -177,8 +177,8 @@ def test_the_message_does_not_depend_on_the_order_of_pods() -> None:
     for pod in pods:
         pod.template = template
         observed.append(pod.observed())
-    assert find(observed, None, BEGIN) == find(reversed(observed), None, BEGIN)
-    assert find([], None, BEGIN + timedelta(days=1)) is None
+    assert find_failure(observed, None, BEGIN) == find_failure(reversed(observed), None, BEGIN)
+    assert find_failure([], None, BEGIN + timedelta(days=1)) is None
 
 
 def test_a_pod_that_serves_after_a_failure_is_no_failure() -> None:

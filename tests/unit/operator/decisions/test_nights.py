@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import World, entry, manifest
 
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
 
 LOOK = 120
 HOUR = 3600 // LOOK

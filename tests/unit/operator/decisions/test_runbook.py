@@ -39,7 +39,7 @@ def test_drift_and_systemic_rejection() -> None:
     message = told(world, "Drifting")
     assert "0.600 of the requests" in message
     assert message.endswith(f"runbook: {URL}#systemic-rejection")
-    assert "Next: look at the pictures" in message
+    assert "Next: check the pictures" in message
     world.drift(0.9, requests=100, rejections=50)
     assert "runbook" not in told(world, "Drifting"), "exactly half is not more than half"
 
@@ -66,7 +66,7 @@ def test_a_refused_candidate() -> None:
 
 def test_a_rollout_that_cannot_go_on_and_a_spec_that_cannot_be_read() -> None:
     world = World()
-    taken = decide(CetaceanModel.of(world.obj), Observed(taken="Service whales"), BEGIN, runbook_url=URL)
+    taken = decide(CetaceanModel.of(world.obj), Observed(name_conflict="Service whales"), BEGIN, runbook_url=URL)
     stalled = taken.status.condition("Stalled")
     assert stalled is not None
     assert stalled.message.endswith(f"{URL}#rollout-stalled")

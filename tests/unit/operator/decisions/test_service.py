@@ -35,8 +35,8 @@ def pod(number: int, *seconds: float, percent: float | None = 100.0, requests: f
     )
 
 
-def judged(*pods: Pod, before: ServiceStatus | None = None, **policy: float) -> ServiceVerdict:
-    return judge_service(pods=pods, policy=ServiceLevel.model_validate(policy), before=before)
+def judged(*pods: Pod, last: ServiceStatus | None = None, **policy: float) -> ServiceVerdict:
+    return judge_service(pods=pods, policy=ServiceLevel.model_validate(policy), last=last)
 
 
 samples = st.lists(st.floats(0.001, 10.0), min_size=1, max_size=60)
@@ -125,26 +125,26 @@ def test_a_silent_pod_is_named_in_both() -> None:
     silent = [replace(pod(n), service=None, silent="no answer within 3 s") for n in range(2, 7)]
     verdict = judged(pod(1, *[0.1] * 100), *silent)
     for _, _, message in (verdict.availability, verdict.latency):
-        assert "nothing is known of 5 of 6 pods: p2 (no answer within 3 s), p3" in message
+        assert "no figures from 5 of 6 pods: p2 (no answer within 3 s), p3" in message
         assert "and 2 more" in message
 
 
 def test_an_alarm_is_not_over_because_the_pods_turn_silent() -> None:
     silent = replace(pod(1), service=None, silent="no answer within 3 s")
     bad = judged(pod(1, *[4.0] * 100, percent=50.0))
-    held = judged(silent, before=bad.shown)
+    held = judged(silent, last=bad.shown)
     assert held.shown == bad.shown
     assert (held.availability[0], held.latency[0]) == ("True", "True")
-    assert "nothing is known of 1 of 1 pods" in held.latency[2]
+    assert "no figures from 1 of 1 pods" in held.latency[2]
     good = judged(pod(1, *[0.1] * 100)).shown
-    assert judged(silent, before=good).availability[:2] == ("Unknown", "NoReports"), "nor is it taken for healthy"
-    assert judged(before=bad.shown).latency[:2] == ("Unknown", "NothingServes")
+    assert judged(silent, last=good).availability[:2] == ("Unknown", "NoReports"), "nor is it taken for healthy"
+    assert judged(last=bad.shown).latency[:2] == ("Unknown", "NothingServes")
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_a_figure_that_hardly_moves_is_not_written_and_never_contradicts_the_verdict(first: float, then: float) -> None:
     before = judged(pod(1, percent=first)).shown
-    verdict = judged(pod(1, percent=then), before=before)
+    verdict = judged(pod(1, percent=then), last=before)
     assert verdict.shown is not None
     assert before is not None
     shown, old = verdict.shown.availability_percent, before.availability_percent
@@ -153,13 +153,13 @@ def test_a_figure_that_hardly_moves_is_not_written_and_never_contradicts_the_ver
     assert (shown < 95.0) == (then < 95.0) == (verdict.availability[0] == "True")
     assert abs(shown - then) <= 0.1 + 1e-9
     assert shown == old or abs(then - old) > 0.1 - 1e-9 or (old < 95.0) != (then < 95.0)
-    assert judged(pod(1, percent=then), before=verdict.shown).shown == verdict.shown
+    assert judged(pod(1, percent=then), last=verdict.shown).shown == verdict.shown
 
 
 @given(st.floats(0.01, 4.9), st.floats(0.01, 4.9))
 def test_the_latency_shown_never_contradicts_its_verdict(first: float, then: float) -> None:
     before = judged(pod(1, *[first] * 20), max_p95_seconds=1.0).shown
-    verdict = judged(pod(1, *[then] * 20), before=before, max_p95_seconds=1.0)
+    verdict = judged(pod(1, *[then] * 20), last=before, max_p95_seconds=1.0)
     assert verdict.shown is not None
     assert verdict.shown.p95_seconds is not None
     assert (verdict.shown.p95_seconds > 1.0) == (verdict.latency[0] == "True")

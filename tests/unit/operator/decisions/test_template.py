@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.operator_world import World, entry, manifest
 
 from cetacean_operator.api.spec import AntiFraud, Model
-from cetacean_operator.decisions.identity import deployed_model, rollout_of, same_weights
+from cetacean_operator.decisions.identity import deployed_model, rollout_of
+from cetacean_operator.decisions.lineage import same_weights
 from cetacean_registry import canonical_digest
 
 FULL: dict[str, Any] = {
