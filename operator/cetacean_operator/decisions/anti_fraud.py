@@ -16,7 +16,7 @@ OVERDUE_AFTER = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class AntiFraudVerdict:
-    """What the status says about the gate."""
+    """The gate as the status reports it."""
 
     shown: AntiFraudStatus
     condition: ConditionState

@@ -8,7 +8,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class ConditionState(NamedTuple):
-    """What a condition says."""
+    """Status, reason and message of a condition."""
 
     status: ConditionStatus
     reason: str

@@ -27,7 +27,7 @@ from cetacean_operator.decisions.runbook import add_next_steps
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the resource says about itself."""
+    """The resource's next status, and what goes with it."""
 
     status: Status
     annotations: dict[str, str]

@@ -136,7 +136,9 @@ def test_a_few_rejections_are_no_rate() -> None:
 def test_both_are_told_and_the_rejections_are_looked_at_first() -> None:
     verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
     assert (verdict.condition.reason, verdict.alarm) == ("SystemicRejection", True)
-    assert verdict.condition.message.index("a systemic fault") < verdict.condition.message.index("0.800 below its baseline 0.9")
+    assert verdict.condition.message.index("a systemic fault") < verdict.condition.message.index(
+        "0.800 below its baseline 0.9"
+    )
 
 
 def test_pods_of_another_model_do_not_count() -> None:
