@@ -96,7 +96,7 @@ def _unknown(pooled: _PooledRequests, policy: ServiceLevel) -> ConditionState:
 
 def _availability(exact: float, shown: ServiceStatus, policy: ServiceLevel, silent: str) -> ConditionState:
     bound = f"{policy.min_availability_percent:g} % (minAvailabilityPercent)"
-    figure = f"{shown.availability_percent:g} % of the recent requests were not answered with 5xx"
+    figure = f"{shown.availability_percent:.15g} % of the recent requests were not answered with 5xx"
     if exact < policy.min_availability_percent:
         return ConditionState("True", "AvailabilityBelowBound", f"{figure}, less than {bound}{silent}")
     return ConditionState("False", "WithinBounds", f"{figure}: at least {bound}{silent}")
@@ -104,7 +104,7 @@ def _availability(exact: float, shown: ServiceStatus, policy: ServiceLevel, sile
 
 def _latency(exact: float, shown: ServiceStatus, policy: ServiceLevel, silent: str) -> ConditionState:
     bound = f"{policy.max_p95_seconds:g} s (maxP95Seconds)"
-    figure = f"95 of 100 recent answers to single pictures took up to {shown.p95_seconds:g} s"
+    figure = f"95 of 100 recent answers to single pictures took up to {shown.p95_seconds:.15g} s"
     if exact > policy.max_p95_seconds:
         return ConditionState("True", "LatencyAboveBound", f"{figure}, more than {bound}{silent}")
     return ConditionState("False", "WithinBounds", f"{figure}: at most {bound}{silent}")
