@@ -11,7 +11,7 @@ from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Observed
-from cetacean_operator.api.timestamps import seconds_since, timestamp
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.decide import decide
 
 
@@ -173,18 +173,3 @@ def test_a_refusal_of_the_api_server_is_reported() -> None:
     ready = plan.status.condition("Ready")
     assert ready is not None
     assert (ready.reason, ready.message) == ("ApplyRefused", "the API server refused a child: quota")
-
-
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [
-        ("2025-12-31T23:59:30Z", 30.0),
-        ("2025-12-31T23:59:30", 30.0),
-        ("2026-01-01T01:00:00+01:00", 0.0),
-        ("", None),
-        (None, None),
-        ("yesterday", None),
-    ],
-)
-def test_the_age_of_a_timestamp(text: str | None, age: float | None) -> None:
-    assert seconds_since(text, BEGIN) == age
