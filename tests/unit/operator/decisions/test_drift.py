@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.operator_world import World, entry, manifest, ready_pod
+from support.operator_world import FakePod, World, entry, manifest, ready_pod
 
 from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
@@ -249,3 +249,31 @@ def test_drift_is_about_the_model_that_serves() -> None:
     world.settle()
     assert world.status.drift is not None
     assert (world.status.drift.baseline, world.status.drift.mean) == (0.9, 0.88)
+
+
+def test_a_corrected_baseline_in_the_registry_is_used() -> None:
+    world = World()
+    world.settle()
+    world.drift(0.88)
+    world.models(entry("first", metrics={"cetaceanScoreMean": 0.97}))
+    world.settle()
+    assert world.status.drift is not None
+    assert (world.status.drift.baseline, world.status.drift.drop) == (0.97, 0.09)
+
+
+def test_an_alarm_of_the_model_before_is_not_held_for_the_next_one() -> None:
+    world = World(manifest(entry("first"), entry("second", "b")))
+    world.settle()
+    world.drift(0.5)
+    world.settle()
+    assert world.is_("Drifting") == ("True", "ScoreDropped")
+
+    def reports_no_figures(pod: FakePod) -> None:
+        pod.ready, pod.silent = True, "no answer within 3 s"
+
+    world.behave = reports_no_figures
+    world.activate("second")
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.name == "second"
+    assert world.is_("Drifting") == ("Unknown", "NoReports")

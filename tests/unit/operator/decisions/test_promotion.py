@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -504,6 +505,18 @@ def test_drift_goes_back_to_the_model_before(digit: str | None) -> None:
     assert world.reasons.count("DriftRollback") == 1
 
 
+def test_drift_goes_back_to_the_address_that_the_registry_has_now() -> None:
+    second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
+    world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.models(entry("first", weightsUrl=MOVED), second, active="second")
+    world.settle()
+    world.drift(0.7)
+    world.settle()
+    assert world.deployed == "first"
+    assert [pod.env["CETACEAN_MODEL__WEIGHTS_URL"] for pod in world.pods] == [MOVED]
+
+
 def test_drift_goes_back_to_the_newest_of_several_models_before() -> None:
     good = {"cetaceanScoreMean": 0.93}
     models = [entry(name, digit, metrics=good) for name, digit in (("first", "a"), ("second", "b"), ("third", "c"))]
@@ -733,6 +746,15 @@ def test_a_rollback_that_a_person_has_ended_is_removed_from_the_deployment() -> 
     world.edit(drift={"onAlarm": "Rollback"})
     world.settle()
     assert (world.deployed, world.status.rollback) == ("second", None)
+
+
+def test_a_rollback_that_ended_with_the_restored_model_is_removed_from_the_deployment() -> None:
+    world = drifting()
+    world.activate("first")
+    world.settle()
+    assert world.deployment is not None
+    record = json.loads(world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
+    assert (record["promotions"][0]["model"], record.get("rollback")) == ("first", None)
 
 
 def test_a_candidate_whose_pods_fail_stays_in_the_deployment() -> None:
