@@ -19,6 +19,7 @@ from cetacean_operator.api.observed import (
     Pod,
     ServiceReport,
 )
+from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import Condition, Status, parse_status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
@@ -48,6 +49,11 @@ def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
         "metrics": None if metrics is None else METRICS | metrics,
         **changes,
     }
+
+
+def model(name: str = "first", digit: str | None = "a", **changes: Any) -> Model:
+    """The same entry as decisions get it."""
+    return Model.model_validate(entry(name, digit, **changes))
 
 
 def manifest(*models: dict[str, Any], active: str | None = None, **spec: Any) -> Object:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from support.operator_world import World, entry, manifest
 
+from cetacean_operator.api.observed import Object
+
 
 def world(**serving: Any) -> World:
     made = World(manifest(entry("first"), serving=serving))
@@ -64,11 +66,12 @@ def test_objects_of_other_owners_stay_whatever_their_labels_are() -> None:
     made = world(replicas=2)
     service = made.children["Service", "whales"]
     owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": True}
-    for name, changes in {
+    others: dict[str, Object] = {
         "exposed": {"ownerReferences": [], "annotations": {}},
         "owned": {"ownerReferences": [owner]},
         "orphan": {"ownerReferences": []},
-    }.items():
+    }
+    for name, changes in others.items():
         made.children["Service", name] = {**service, "metadata": {**service["metadata"], "name": name, **changes}}
     assert [one.name for one in made.decide().delete] == ["orphan"], "it has the annotation of the operator"
 

@@ -56,6 +56,7 @@ FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
         True,
     ),
     "probe": (ContainerFailure("serve", "Error", "", exit_code=137), "ProbeFailing", "its probe failed", False),
+    "probe-sigterm": (ContainerFailure("serve", "Error", "", exit_code=143), "ProbeFailing", "exit code 143", False),
     "probe-in-peace": (
         ContainerFailure("serve", "Completed", "", exit_code=0),
         "ProbeFailing",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from support.operator_world import BEGIN, FOUND, entry
+from support.operator_world import BEGIN, FOUND, model
 
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import ModelRef, Rollback, ServedModel
@@ -14,10 +12,6 @@ from cetacean_operator.decisions.lineage import find_served, is_rejected, may_re
 from cetacean_operator.decisions.serving_history import add_promotion
 
 MOVED = "https://example.org/moved.ckpt"
-
-
-def model(name: str = "first", digit: str | None = "a", **changes: Any) -> Model:
-    return Model.model_validate(entry(name, digit, **changes))
 
 
 def served(entry: Model, digest: str) -> ServedModel:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 
-from cetacean_operator.api.spec import AntiFraud, Model
+from cetacean_operator.api.spec import AntiFraud
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_registry import canonical_digest
@@ -271,13 +271,13 @@ def test_a_reserved_variable_cannot_be_overridden() -> None:
 
 @pytest.mark.parametrize("digit", ["a", None])
 def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
-    model = Model.model_validate(entry("first", digit, inputSize=380, backbone="b4"))
+    expected = model("first", digit, inputSize=380, backbone="b4")
     world = World(manifest(entry("first", digit, inputSize=380, backbone="b4")))
     world.settle()
     found = deployed_model(world.deployment)
     assert found is not None
-    assert same_weights(found, model)
-    assert rollout_of(found, AntiFraud()).id == rollout_of(model, AntiFraud()).id
+    assert same_weights(found, expected)
+    assert rollout_of(found, AntiFraud()).id == rollout_of(expected, AntiFraud()).id
 
 
 @pytest.mark.parametrize(
@@ -294,9 +294,9 @@ def test_a_deployment_of_another_owner_has_no_model(deployment: Any) -> None:
 
 
 def test_the_rollout_id_depends_on_model_and_configuration() -> None:
-    one, other = Model.model_validate(entry("first")), Model.model_validate(entry("first", "b"))
+    one, other = model("first"), model("first", "b")
     assert rollout_of(one, AntiFraud()) == rollout_of(one, AntiFraud())
-    ids = {rollout_of(model, fraud).id for model in (one, other) for fraud in (AntiFraud(), AntiFraud(threshold=0.4))}
+    ids = {rollout_of(found, fraud).id for found in (one, other) for fraud in (AntiFraud(), AntiFraud(threshold=0.4))}
     assert len(ids) == 4
-    assert all(len(found) == 10 for found in ids)
+    assert all(len(rollout_id) == 10 for rollout_id in ids)
     assert rollout_of(one, AntiFraud()).config_digest == rollout_of(other, AntiFraud()).config_digest
