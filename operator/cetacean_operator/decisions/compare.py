@@ -27,11 +27,9 @@ _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
 
 
 def quantity(value: object) -> Decimal | None:
-    """Return the value of a Kubernetes quantity, None if it is no quantity or absurdly large.
-
-    `kubernetes.utils.quantity` is not used: decisions import no client, and it neither limits exponents nor accepts all
-    forms that the API server does.
-    """
+    """Return the number that a Kubernetes quantity stands for, None if it is no quantity or too large."""
+    # Not `kubernetes.utils.parse_quantity`: import-linter keeps Kubernetes' clients out of decisions, and that function
+    # also accepts `inf`, `1K`, `1_000` and exponents without a limit. A test compares the two for valid quantities.
     match = _NUMBER.match(text) if len(text := str(value)) <= _LONGEST else None
     if match is None:
         return None
