@@ -9,10 +9,11 @@ from typing import Any
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import Status, parse_status
-from cetacean_operator.decisions.drift import judge_drift
-from cetacean_operator.decisions.identity import label, same_weights
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.identity import label
+from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.serving_history import ServingHistory
 
 _GITOPS_KEYS = {
     "argocd.argoproj.io/instance": "Argo CD",
@@ -151,13 +152,11 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
     registry = resource.spec.registry.model_copy(update={"active": name})
     spec = resource.spec.model_copy(update={"registry": registry})
     status = resource.status
-    quiet = judge_drift(pods=(), model=None, baseline=None, policy=spec.drift, before=None)
     choice = choose(
         spec=spec,
-        status=status,
-        served=status.served,
+        history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
-        drift=quiet,
+        drift=None,
         at=timestamp(now or datetime.now(UTC)),
     )
     _, reason, message = choice.gate

@@ -19,13 +19,14 @@ from cetacean_operator.api.observed import (
     Pod,
     ServiceReport,
 )
+from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import Condition, Status, parse_status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOUND = "f" * 64
-"""What the bytes hash to where the registry names no digest."""
+"""The digest that pods find if the registry names none."""
 METRICS = {
     "tpr": 0.95,
     "tnr": 0.92,
@@ -37,7 +38,7 @@ METRICS = {
 
 
 def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
-    """A registry entry whose digest is `digit` 64 times, null where that is None; `metrics` are merged into good ones."""
+    """A registry entry whose digest is `digit` 64 times, or null; `metrics` are merged into good ones."""
     metrics = changes.pop("metrics", {})
     return {
         "name": name,
@@ -50,8 +51,13 @@ def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
     }
 
 
+def model(name: str = "first", digit: str | None = "a", **changes: Any) -> Model:
+    """The same entry as decisions get it."""
+    return Model.model_validate(entry(name, digit, **changes))
+
+
 def manifest(*models: dict[str, Any], active: str | None = None, **spec: Any) -> Object:
-    """A CetaceanModel as the API server would hand it out; by default one replica of the first model."""
+    """A CetaceanModel as the API server returns it; by default one replica of the first model."""
     models = models or (entry("first"),)
     serving = {"image": "cetacean-inference:1"} | spec.pop("serving", {})
     registry = {"schemaVersion": "1.0", "active": active or models[0]["name"], "models": list(models)}
@@ -76,7 +82,7 @@ class FakePod:
     unschedulable: str | None = None
     started_at: str | None = None
     reports: dict[str, Any] = field(default_factory=dict)
-    """What it says otherwise than it should."""
+    """Fields of its identity that differ from the template."""
     drift: DriftReport = field(default_factory=DriftReport)
     service: ServiceReport = field(default_factory=ServiceReport)
 
@@ -116,6 +122,19 @@ class FakePod:
         )
 
 
+def ready_pod(number: int, **fields: Any) -> Pod:
+    """A ready pod of the first model, as decisions get it."""
+    pod = Pod(
+        uid=f"pod-{number}",
+        name=f"p{number}",
+        rollout_id="r",
+        ready=True,
+        terminating=False,
+        identity=Identity(name="first", version="1.0.0", digest="a" * 64),
+    )
+    return replace(pod, **fields)
+
+
 Behaviour = Callable[[FakePod], None]
 
 
@@ -126,7 +145,7 @@ def serves(pod: FakePod) -> None:
 
 @dataclass
 class World:
-    """One resource and what it owns. `behave` says what becomes of each new pod."""
+    """One resource with its children and pods. `behave` is called with each new pod."""
 
     obj: Object = field(default_factory=manifest)
     behave: Behaviour = serves
@@ -140,7 +159,7 @@ class World:
     writes: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    # --- What people do ---------------------------------------------------------------------------------------------
+    # --- People -------------------------------------------------------------------------------------------------------
 
     def edit(self, **spec: Any) -> None:
         """Change top-level fields of the spec; dictionaries are merged."""
@@ -168,7 +187,7 @@ class World:
                 rejections=rejections,
             )
 
-    # --- What the operator does -------------------------------------------------------------------------------------
+    # --- The operator -------------------------------------------------------------------------------------------------
 
     def observed(self) -> Observed:
         pods = tuple(pod.observed() for pod in self.pods)
@@ -178,20 +197,20 @@ class World:
         return decide(CetaceanModel.of(copy.deepcopy(self.obj)), self.observed(), self.now)
 
     def reconcile(self) -> Plan:
-        """One pass as the reconciler does it: the children, another look, the status."""
+        """One pass as the reconciler does it: apply children, decide again, write the status."""
         plan = self.decide()
         for child in plan.apply:
             self.apply(child)
-        for doomed in plan.delete:
-            assert self.children.pop((doomed.kind, doomed.name))["metadata"]["uid"] == doomed.uid
+        for child_ref in plan.delete:
+            assert self.children.pop((child_ref.kind, child_ref.name))["metadata"]["uid"] == child_ref.uid
             self.writes += 1
         if plan.apply or plan.delete:
             plan = self.decide()
-        self.tell(plan, plan.status)
+        self.write_status(plan)
         return plan
 
-    def tell(self, plan: Plan, status: Status) -> None:
-        applied = status_as_applied(status)
+    def write_status(self, plan: Plan) -> None:
+        applied = status_as_applied(plan.status)
         if applied != self.obj.get("status"):
             self.obj["status"] = copy.deepcopy(applied)
             self.events += plan.events
@@ -214,7 +233,7 @@ class World:
         self.children[ref] = live
         self.writes += 1
 
-    # --- What the cluster does --------------------------------------------------------------------------------------
+    # --- The cluster --------------------------------------------------------------------------------------------------
 
     @property
     def deployment(self) -> Object | None:
@@ -264,7 +283,7 @@ class World:
                 return plan
         raise AssertionError("it never settles")
 
-    # --- What there is to see ---------------------------------------------------------------------------------------
+    # --- Results ------------------------------------------------------------------------------------------------------
 
     @property
     def status(self) -> Status:

@@ -23,8 +23,8 @@ from cetacean_cli.options import (
 from cetacean_cli.patch import patch_operation, patch_resource
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api.spec import AntiFraud
-from cetacean_operator.decisions.conditions import OVERDUE_AFTER
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.anti_fraud import OVERDUE_AFTER
 
 _FIELD = "spec.antiFraud.threshold"
 _DATE_FIELD = "spec.antiFraud.calibratedAt"

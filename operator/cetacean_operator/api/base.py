@@ -1,4 +1,4 @@
-"""What all types of the resource share, and how their schema says what pydantic cannot."""
+"""The base of all types of the resource, and schema extensions of Kubernetes that pydantic does not have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUANTITY = (
 
 
 class ApiModel(BaseModel):
-    """camelCase on the wire; what a newer version of the resource adds is ignored."""
+    """camelCase on the wire; fields of a newer version of the resource are ignored."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -26,7 +26,7 @@ class ApiModel(BaseModel):
     )
 
     def wire(self) -> dict[str, Any]:
-        """Return JSON-like data as Kubernetes has it: camelCase, without what is null."""
+        """Return JSON-like data as Kubernetes has it: camelCase, without null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -34,7 +34,7 @@ def rules(*pairs: tuple[str, str] | tuple[str, str, str]) -> dict[str, Any]:
     """Build CEL rules for `json_schema_extra`.
 
     Args:
-        pairs: rule and message, and where the fault lies in one field of several, its path such as `.active`.
+        pairs: rule and message, and the path of the faulty field, such as `.active`, if there is one.
     """
     return {
         VALIDATIONS: [
@@ -45,7 +45,7 @@ def rules(*pairs: tuple[str, str] | tuple[str, str, str]) -> dict[str, Any]:
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Make a list a map by `keys`: the API server refuses duplicates and merges entry by entry."""
+    """Make a list a map by `keys`: the API server rejects duplicates and merges entry by entry."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
@@ -55,7 +55,7 @@ Passthrough = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
-"""Part of a pod's spec, handed on as it is; the Deployment's own validation judges it."""
+"""A part of a pod's spec that is copied as it is; the API server validates it in the Deployment."""
 Passthroughs = Annotated[tuple[Passthrough, ...], Field(max_length=64, json_schema_extra=ATOMIC)]
 Quantity = Annotated[
     str | int,

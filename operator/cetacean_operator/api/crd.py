@@ -18,7 +18,8 @@ _DESCRIPTION = (
     "Mirrors a model registry into the cluster: the operator rolls out, verifies and watches the active model. "
     "The resource named N owns the Deployment N and the Service N."
 )
-# kstatus, and so Helm and Flux, take a custom resource without a status for done: this one says that nobody has looked.
+# kstatus, and so Helm and Flux, take a custom resource without a status as ready. This default says that the operator
+# has not seen it yet.
 _UNSEEN = {"observedGeneration": -1}
 _NAME_RULE = {
     "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
@@ -28,7 +29,7 @@ _NAME_RULE = {
 
 def _column(name: str, path: str, kind: str, description: str = "", priority: int = 0) -> dict[str, Any]:
     column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
-    # What the API server drops would make a second applier of the same CRD conflict with the first.
+    # The API server drops empty fields: then a second applier of the same CRD would get a conflict.
     return column | {key: value for key, value in (("description", description), ("priority", priority)) if value}
 
 
@@ -39,11 +40,11 @@ def _condition(kind: str, field: str = "status") -> str:
 COLUMNS = [
     _column("Active", ".spec.registry.active", "string", "The model the registry wants."),
     _column("Serving", ".status.serving.name", "string", "The model that the pods report."),
-    _column("Ready", _condition("Ready"), "string", "Whether all wanted replicas serve the active model."),
-    _column("Drift", ".status.drift.drop", "number", "How far the scores' mean lies below the baseline."),
+    _column("Ready", _condition("Ready"), "string", "True if all wanted replicas serve the active model."),
+    _column("Drift", ".status.drift.drop", "number", "The baseline less the mean score."),
     _column("Age", ".metadata.creationTimestamp", "date"),
     _column("Version", ".status.serving.version", "string", "The version that the pods report.", 1),
-    _column("Drifting", _condition("Drifting"), "string", "Whether the drop is an alarm.", 1),
+    _column("Drifting", _condition("Drifting"), "string", "True if the drop is an alarm.", 1),
     _column("Reason", _condition("Ready", "reason"), "string", "Why it is ready or not.", 1),
 ]
 
@@ -59,7 +60,7 @@ def crd() -> dict[str, Any]:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(Spec),
-            "status": structural(Status, judged=False) | {"default": _UNSEEN},
+            "status": structural(Status, with_rules=False) | {"default": _UNSEEN},
         },
         "x-kubernetes-validations": [_NAME_RULE],
     }

@@ -11,9 +11,9 @@ PLURAL: Final = "cetaceanmodels"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 MANAGER: Final = "cetacean-operator"
 RUNBOOK: Final = "docs/runbook.md"
-"""Where messages point to, unless the operator is told of another address."""
+"""Where messages link to, unless a setting has another address."""
 
-# Labels. LABEL_MODEL alone selects a resource's pods, so it can never change.
+# Labels. LABEL_MODEL is the selector of a Deployment, which is immutable: never change it.
 LABEL_MODEL: Final = f"{GROUP}/cetaceanmodel"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
@@ -36,7 +36,7 @@ ANNOTATION_DRIFT_AVG: Final = f"{GROUP}/drift-score-avg"
 ANNOTATION_DRIFT_ALARMS: Final = f"{GROUP}/drift-alarms-total"
 ANNOTATION_DRIFT_SAMPLES: Final = f"{GROUP}/drift-samples"
 
-# The pod, as docs/architecture.md has it.
+# The pod; docs/architecture.md describes it.
 PORT: Final = 8080
 PORT_NAME: Final = "http"
 CONTAINER: Final = "serve"
@@ -46,7 +46,7 @@ MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
-"""How many requests a pod's availability_percent looks back on."""
+"""The number of recent requests in a pod's availability_percent."""
 
 # Condition types.
 READY: Final = "Ready"
@@ -78,7 +78,7 @@ CONDITIONS: Final = (
     REGISTRY_DIVERGED,
 )
 
-# Reasons that more than one module speaks of.
+# Reasons that more than one module uses.
 GATE_REFUSED: Final = "GateRefused"
 ROLLED_BACK: Final = "RolledBack"
 RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
@@ -99,4 +99,4 @@ TERMINATION_REASONS: Final = frozenset(
         "ConfigInvalid",
     }
 )
-"""What a container writes before the colon of its termination message."""
+"""A container's termination message begins with one of these and a colon."""

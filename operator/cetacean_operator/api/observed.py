@@ -1,4 +1,4 @@
-"""What is: the resource's children, its pods and what they report."""
+"""The state of the cluster as decisions get it: the resource's children, its pods and their reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a pod says it serves (`/v1/identity`)."""
+    """The model that a pod reports (`/v1/identity`)."""
 
     name: str | None = None
     version: str | None = None
@@ -32,25 +32,25 @@ class DriftReport:
     score_avg: float | None = None
     """The gauge `cetacean_score_avg`, over the same window."""
     requests: float = 0.0
-    """Answered pictures of the recent window, rejected ones included."""
+    """Pictures answered in the recent window, rejected ones included."""
     rejections: float = 0.0
-    """Of those, rejected as no marine mammal."""
+    """Those of them that were rejected as no marine mammal."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """How one pod answers its clients (`/metrics`)."""
+    """One pod's responses to clients (`/metrics`)."""
 
     requests: float = 0.0
-    """Requests that `availability_percent` is over."""
+    """The number of requests in `availability_percent`."""
     availability_percent: float | None = None
     durations: tuple[tuple[float, float], ...] = ()
-    """Recent answers with a picture's result that took at most so many seconds: bound and count, the last bound inf."""
+    """Histogram of recent response times: bound in seconds and cumulative count, the last bound inf."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFailure:
-    """How a container failed last, or why it cannot start."""
+    """The last failure of a container, or the reason why it cannot start."""
 
     container: str
     reason: str
@@ -59,7 +59,7 @@ class ContainerFailure:
     exit_code: int | None = None
     restarts: int = 0
     waiting: bool = False
-    """Whether it waits now, as opposed to having ended."""
+    """True if the container waits now, False if it has terminated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class Pod:
     ready: bool
     terminating: bool
     started_at: str | None = None
-    """When the main container began to run, None while it does not."""
+    """When the main container began to run, None if it does not run."""
     unschedulable: str | None = None
     """The scheduler's message."""
     failures: tuple[ContainerFailure, ...] = ()
     asked: bool = True
-    """Whether the pod has been asked what it serves since the operator started."""
+    """True if the operator has scraped the pod since it started."""
     silent: str | None = None
-    """Why the last question got no answer."""
+    """Why the last scrape failed, None if it did not."""
     identity: Identity | None = None
     drift: DriftReport | None = None
     service: ServiceReport | None = None
@@ -87,21 +87,21 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything a decision depends on, besides the resource and the time."""
+    """All that a decision depends on besides the resource and the time."""
 
     children: Mapping[tuple[str, str], Object] = field(default_factory=dict)
-    """Live children by kind and name."""
+    """Live objects with the resource's label, by kind and name; other owners' objects may be among them."""
     pods: tuple[Pod, ...] = ()
     service_monitors: bool = False
-    """Whether the cluster serves ServiceMonitors."""
-    taken: str | None = None
-    """A name that belongs to someone else, e.g. `Deployment whales`."""
+    """True if the cluster serves ServiceMonitors."""
+    name_conflict: str | None = None
+    """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None
-    """What the API server said when it last refused a child for this generation."""
+    """The API server's message when it last refused a child of this generation."""
 
     @property
     def unasked(self) -> bool:
-        """Whether a ready pod has not been asked yet: then the status would tell less than is true."""
+        """True if a ready pod has not been scraped yet: then a status would lack what the pod serves."""
         return any(pod.ready and not pod.asked and not pod.terminating for pod in self.pods)
 
 
@@ -121,7 +121,7 @@ class CetaceanModel:
 
     @classmethod
     def of(cls, obj: Object) -> CetaceanModel:
-        """Take the parts out of a Kubernetes object."""
+        """Read a Kubernetes object."""
         meta = obj["metadata"]
         return cls(
             namespace=meta["namespace"],

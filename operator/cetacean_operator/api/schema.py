@@ -13,15 +13,14 @@ _LONGEST = 128
 _DROPPED = ("title", "$defs", "const", "examples", "discriminator")
 
 
-def structural(model: type[BaseModel], *, judged: bool = True) -> dict[str, Any]:
-    """Return the schema without references, titles and unions; with CEL rules only where `judged`.
+def structural(model: type[BaseModel], *, with_rules: bool = True) -> dict[str, Any]:
+    """Return the schema without references, titles and unions; with CEL rules only if `with_rules`.
 
-    `X | None` turns into `nullable`, a default that is a model into the default `{}`, and a pattern that has words for
-    people into a CEL rule with these words as its message.
+    `X | None` becomes `nullable`. A pattern that has a message for people becomes a CEL rule with this message.
     """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     converted = _convert(schema, schema.get("$defs", {}))
-    return converted if judged else _without_rules(converted)
+    return converted if with_rules else _without_rules(converted)
 
 
 def _without_rules(node: Any) -> Any:
@@ -30,16 +29,35 @@ def _without_rules(node: Any) -> Any:
     return [_without_rules(item) for item in node] if isinstance(node, list) else node
 
 
-def _convert(  # noqa: PLR0912 -- one branch for each difference of the two dialects
-    node: dict[str, Any], defs: dict[str, Any]
-) -> dict[str, Any]:
+def _convert(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    node = _resolved(node, defs)
+    if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
+        node = _nullable(node, defs)
+    _convert_keywords(node)
+    if "properties" in node:
+        node["properties"] = {name: _convert(child, defs) for name, child in node["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            node[key] = _convert(node[key], defs)
+    if node.get("default", ...) is None or node.get("default", ...) == []:
+        del node["default"]
+    for key in _DROPPED:
+        node.pop(key, None)
+    return node
+
+
+def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the node with its references replaced by what they refer to."""
     node = dict(node)
     while "$ref" in node:
         node = {**defs[node.pop("$ref").rsplit("/", 1)[-1]], **node}
     if len(both := node.get("allOf", ())) == 1:
         node = {**_convert(both[0], defs), **{key: value for key, value in node.items() if key != "allOf"}}
-    if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
-        node = _nullable(node, defs)
+    return node
+
+
+def _convert_keywords(node: dict[str, Any]) -> None:
+    """Replace keywords of JSON Schema that OpenAPI 3.0 or structural schemas do not have."""
     if "const" in node:
         node["enum"] = [node["const"]]
     for bound in ("Minimum", "Maximum"):
@@ -50,23 +68,12 @@ def _convert(  # noqa: PLR0912 -- one branch for each difference of the two dial
     if (message := EXPECTATIONS.get(node.get("pattern", ""))) is not None:
         rule = {"rule": f"self.matches(r'{node.pop('pattern')}')", "message": message}
         node[VALIDATIONS] = [*node.get(VALIDATIONS, ()), rule]
-        node.setdefault("maxLength", _LONGEST)  # what a rule costs is reckoned from it
-    if "properties" in node:
-        node["properties"] = {name: _convert(child, defs) for name, child in node["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if isinstance(node.get(key), dict):
-            node[key] = _convert(node[key], defs)
+        node.setdefault("maxLength", _LONGEST)  # the API server estimates a rule's cost from it
     if isinstance(node.get("additionalProperties"), bool):
-        del node["additionalProperties"]  # the API server prunes what the schema does not know
-    if "propertyNames" in node:
-        del node["propertyNames"]
-    if node.get("default", ...) is None or node.get("default", ...) == []:
-        del node["default"]
+        del node["additionalProperties"]  # the API server prunes unknown fields
+    node.pop("propertyNames", None)
     if node.get("type") == "integer" and "format" not in node:
         node["format"] = "int32" if abs(node.get("maximum", 2**31)) < 2**31 else "int64"
-    for key in _DROPPED:
-        node.pop(key, None)
-    return node
 
 
 def _nullable(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:

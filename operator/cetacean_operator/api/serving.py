@@ -1,4 +1,4 @@
-"""`spec.serving`: how the inference service runs. What concerns the model itself stands elsewhere."""
+"""`spec.serving`: how the inference service runs. Fields of the model itself are in `spec.registry`."""
 
 from __future__ import annotations
 
@@ -53,16 +53,14 @@ class EnvVar(ApiModel):
     )
 
     name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        description="None of those that the operator sets."
+        description="Any name but those that the operator sets."
     )
-    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value as it is.")
-    value_from: Passthrough | None = Field(
-        default=None, description="EnvVarSource: from a Secret, a ConfigMap, a field."
-    )
+    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="The value as it is.")
+    value_from: Passthrough | None = Field(default=None, description="EnvVarSource: a Secret, a ConfigMap or a field.")
 
 
 class Autoscaling(ApiModel):
-    """A HorizontalPodAutoscaler; while it is there `replicas` is not the operator's."""
+    """A HorizontalPodAutoscaler; while it exists the operator does not set `replicas`."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -70,17 +68,17 @@ class Autoscaling(ApiModel):
         )
     )
 
-    min_replicas: int = Field(default=3, ge=1, le=1000, description="Fewest pods.")
-    max_replicas: int = Field(default=10, ge=1, le=1000, description="Most pods.")
+    min_replicas: int = Field(default=3, ge=1, le=1000, description="Minimum of pods.")
+    max_replicas: int = Field(default=10, ge=1, le=1000, description="Maximum of pods.")
     target_cpu_utilization_percentage: int = Field(
         default=70,
         ge=1,
         le=1000,
         alias="targetCPUUtilizationPercentage",
-        description="Mean of the pods, of the CPU that `resources` request.",
+        description="Mean over the pods, in percent of the CPU that `resources` request.",
     )
     behavior: Passthrough | None = Field(
-        default=None, description="HorizontalPodAutoscalerBehavior: how fast it goes up and down."
+        default=None, description="HorizontalPodAutoscalerBehavior: how fast it scales up and down."
     )
 
     @model_validator(mode="after")
@@ -97,7 +95,7 @@ class ClaimReference(ApiModel):
 
 
 class WeightsCache(ApiModel):
-    """Where downloaded weights are kept, by content: an emptyDir of each pod, or a volume that pods share."""
+    """The cache of downloaded weights: an emptyDir of each pod, or a volume that pods share."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -110,16 +108,17 @@ class WeightsCache(ApiModel):
 
     size_limit: Quantity | None = Field(
         default=None,
-        description="Of the emptyDir, of which the cache uses 95 %. 2Gi hold a model of full size, the gate, and both "
-        "as they are converted for a faster engine; with less room they are converted at each start.",
+        description="Limit of the emptyDir; the cache uses 95 % of it. 2Gi hold a model of full size, the gate, and "
+        "both converted for a faster engine; if there is less space, they are converted at each start.",
     )
     persistent_volume_claim: ClaimReference | None = Field(
-        default=None, description="A claim that all pods can mount for writing (ReadWriteMany for several nodes)."
+        default=None,
+        description="A claim that all pods can mount for writing (ReadWriteMany if there are several nodes).",
     )
 
 
 class PodDisruptionBudget(ApiModel):
-    """A PodDisruptionBudget; where nothing is said there is one as soon as more than one replica is wanted."""
+    """A PodDisruptionBudget; if unset there is one if more than one replica is wanted."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -130,34 +129,36 @@ class PodDisruptionBudget(ApiModel):
         )
     )
 
-    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
-    min_available: IntOrPercent | None = Field(default=None, description="A number, or a share such as 50%.")
-    max_unavailable: IntOrPercent | None = Field(default=None, description="1 where neither is said.")
+    enabled: bool = Field(default=True, description="False: none, whatever the other fields say.")
+    min_available: IntOrPercent | None = Field(default=None, description="A number or a percentage such as 50%.")
+    max_unavailable: IntOrPercent | None = Field(
+        default=None, description="A number or a percentage; 1 if neither is set."
+    )
 
 
 class NetworkPolicy(ApiModel):
     """A NetworkPolicy that lets only the named peers and the operator reach the pods."""
 
-    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
+    enabled: bool = Field(default=True, description="False: none, whatever the other fields say.")
     ingress_from: Passthroughs | None = Field(
-        default=None, description="NetworkPolicyPeers; where nothing is said, all pods of the namespace."
+        default=None, description="NetworkPolicyPeers; if unset, all pods of the namespace."
     )
 
 
 class ServiceMonitor(ApiModel):
-    """A ServiceMonitor, where that API is served."""
+    """A ServiceMonitor, if the cluster serves that API."""
 
-    enabled: bool = Field(default=True, description="False: none, whatever else is said.")
-    labels: ShortMap = Field(default_factory=dict, description="For the Prometheus that selects by them.")
+    enabled: bool = Field(default=True, description="False: none, whatever the other fields say.")
+    labels: ShortMap = Field(default_factory=dict, description="Labels by which a Prometheus selects it.")
     interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h)$", max_length=16)] = Field(
-        default="30s", description="Between two scrapes."
+        default="30s", description="Time between two scrapes."
     )
 
 
 class Serving(ApiModel):
     """How the inference service runs."""
 
-    image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Of the inference service.")
+    image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Image of the inference service.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="When a node fetches the image."
     )
@@ -171,9 +172,11 @@ class Serving(ApiModel):
     affinity: Passthrough | None = Field(default=None, description="Affinity of the pods.")
     topology_spread_constraints: Passthroughs | None = Field(
         default=None,
-        description="TopologySpreadConstraints of the pods; where nothing is said, evenly over nodes if possible.",
+        description="TopologySpreadConstraints of the pods; if unset, evenly over nodes if possible.",
     )
-    service_account_name: ShortString | None = Field(default=None, description="Its token is not mounted.")
+    service_account_name: ShortString | None = Field(
+        default=None, description="ServiceAccount of the pods; its token is not mounted."
+    )
     priority_class_name: ShortString | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: ShortString | None = Field(default=None, description="RuntimeClass of the pods.")
     pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = Field(
@@ -191,7 +194,7 @@ class Serving(ApiModel):
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None
     progress_deadline_seconds: int = Field(
-        default=600, ge=10, le=86_400, description="Without progress for so long, a rollout counts as failed."
+        default=600, ge=10, le=86_400, description="A rollout without progress for so long counts as failed."
     )
     startup_seconds: int = Field(
         default=300, ge=10, le=3600, description="How long loading weights may take before the pod is restarted."
@@ -200,5 +203,5 @@ class Serving(ApiModel):
         default=60,
         ge=0,
         le=3600,
-        description="Time for pods to answer what is under way; of it 5 s until no new request reaches them.",
+        description="Time for pods to finish requests in progress. In the first 5 s new ones may still reach them.",
     )

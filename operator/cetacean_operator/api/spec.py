@@ -1,4 +1,4 @@
-"""`spec` of a CetaceanModel, and the resource as far as a decision needs it."""
+"""`spec` of a CetaceanModel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_MODELS = 64
 
 
 class Model(ModelEntry):
-    """A registry entry with the figures of its metrics snapshot."""
+    """A registry entry with the metrics of its snapshot."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -40,7 +40,7 @@ class Model(ModelEntry):
     )
 
     metrics: ModelMetrics | None = Field(
-        default=None, description="From the metrics snapshot; what is missing refuses a promotion."
+        default=None, description="From the metrics snapshot; a missing metric makes the gate refuse the model."
     )
 
 
@@ -58,7 +58,7 @@ class RegistrySpec(ApiModel):
     )
 
     schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$", max_length=16)] = Field(
-        default="1.0", description="Of the registry file."
+        default="1.0", description="Version of the registry file's format."
     )
     active: ModelName = Field(description="The model to serve: the one field that promotes and rolls back.")
     models: Annotated[
@@ -106,31 +106,33 @@ class GateModel(ApiModel):
 
 
 class AntiFraud(ApiModel):
-    """The anti-fraud gate of the service: is this a marine mammal at all?"""
+    """The anti-fraud gate of the service, which rejects pictures that show no marine mammal."""
 
     threshold: Fraction = Field(
         default=0.52, description="Smallest cetacean score accepted; 0.0 accepts everything: an emergency measure."
     )
     calibrated_at: Timestamp | None = Field(default=None, description="When the threshold was calibrated, ISO 8601.")
-    model: GateModel | None = Field(default=None, description="Another open_clip model than the default one.")
+    model: GateModel | None = Field(default=None, description="An open_clip model instead of the default one.")
 
 
 class Drift(ApiModel):
-    """When the scores of served pictures count as drifted."""
+    """Bounds of drift: how far scores of served pictures may lie below the baseline."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(("self.minSamples <= self.window", "must be at most window", ".minSamples"))
     )
 
-    window: int = Field(default=1000, ge=1, le=1_000_000, description="Newest samples that each pod keeps.")
-    min_samples: int = Field(default=50, ge=1, le=1_000_000, description="No alarm with fewer, over all pods.")
+    window: int = Field(default=1000, ge=1, le=1_000_000, description="Number of newest samples that each pod keeps.")
+    min_samples: int = Field(
+        default=50, ge=1, le=1_000_000, description="Fewer samples, over all pods, raise no alarm."
+    )
     alarm_drop: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = Field(
-        default=0.10, description="Alarm when the mean lies this far below the model's baseline."
+        default=0.10, description="The mean raises an alarm if it lies this far below the model's baseline."
     )
     max_rejection_rate: Fraction = Field(
         default=0.5, description="A larger share of requests rejected as no marine mammal is a systemic fault."
     )
-    scrape_interval_seconds: int = Field(default=30, ge=1, le=3600, description="Between two questions to a pod.")
+    scrape_interval_seconds: int = Field(default=30, ge=1, le=3600, description="Seconds between two scrapes of a pod.")
     on_alarm: Literal["Alert", "Rollback"] = Field(
         default="Alert",
         description="Rollback: go back once to the model that served before, if its own baseline promises better.",
@@ -144,34 +146,39 @@ class Drift(ApiModel):
 
 
 class ServiceLevel(ApiModel):
-    """What clients are to find; below it a condition says so, and nothing else happens."""
+    """Service level for clients. If it is missed, a condition says so; nothing else happens."""
 
     min_availability_percent: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = Field(
-        default=95.0, description="Of the newest requests, those not answered with 5xx."
+        default=95.0, description="Percentage of the newest requests that must not be answered with 5xx."
     )
     max_p95_seconds: Annotated[float, Field(gt=0.0, le=300.0, allow_inf_nan=False)] = Field(
-        default=2.0, description="95 of 100 single pictures are to be answered within this time."
+        default=2.0, description="95 of 100 single pictures must be answered within this time."
     )
-    min_requests: int = Field(default=20, ge=1, le=1_000_000, description="No judgement on fewer, over all pods.")
+    min_requests: int = Field(
+        default=20, ge=1, le=1_000_000, description="Fewer requests, over all pods, are not judged."
+    )
     window: int = Field(
-        default=200, ge=1, le=1_000_000, description="Newest answers of each pod that the p95 is about, at least."
+        default=200,
+        ge=1,
+        le=1_000_000,
+        description="The p95 covers at least so many of the newest answers of each pod.",
     )
 
 
 def _filled(part: BaseModel) -> dict[str, Any]:
-    # So that the API server fills in a part that is not there, and people see what holds.
+    # The API server fills in a part that is missing, so that people see the values in use.
     return {"default": part.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 
 class Spec(ApiModel):
-    """What a person or the registry's mirroring writes; the operator never does."""
+    """The wanted state, written by a person or by the registry's mirror, never by the operator."""
 
     registry: RegistrySpec
     serving: Serving
     anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=_filled(AntiFraud()))
     gates: GatePolicy = Field(
         default_factory=GatePolicy,
-        description="What a candidate must reach to be promoted.",
+        description="Metrics that a candidate must reach to be promoted.",
         json_schema_extra=_filled(GatePolicy()),
     )
     drift: Drift = Field(default_factory=Drift, json_schema_extra=_filled(Drift()))

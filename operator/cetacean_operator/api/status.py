@@ -1,4 +1,4 @@
-"""`status` of a CetaceanModel: what the pods serve, not what was applied."""
+"""`status` of a CetaceanModel. It follows from what pods report, not from what was applied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Message = Annotated[str, Field(max_length=32768)]
 
 
 class Condition(ApiModel):
-    """As metav1.Condition."""
+    """Has the fields of metav1.Condition."""
 
     type: Annotated[str, Field(max_length=316)]
     status: Literal["True", "False", "Unknown"]
@@ -27,17 +27,17 @@ class Condition(ApiModel):
 
 
 class ModelRef(ApiModel):
-    """Which weights."""
+    """The weights of a model."""
 
     name: ShortText
     version: ShortText | None = None
-    digest: ShortText | None = Field(default=None, description="SHA-256 of the weights; absent when not known.")
+    digest: ShortText | None = Field(default=None, description="SHA-256 of the weights; absent if not known.")
 
 
 class Rollout(ApiModel):
-    """What the Deployment was last told to serve."""
+    """The rollout in the Deployment."""
 
-    id: ShortText = Field(description="Repeated by each pod that belongs to it.")
+    id: ShortText = Field(description="Each pod of the rollout reports it.")
     model: ShortText
     version: ShortText
 
@@ -59,7 +59,7 @@ class ServedModel(ApiModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    entry: Model = Field(description="Its registry entry, so that it goes on where the registry forgets it.")
+    entry: Model = Field(description="Its registry entry, for the time after the registry has dropped it.")
     digest: ShortText = Field(description="SHA-256 of the weights that pods loaded.")
     first_served_at: Timestamp
 
@@ -67,10 +67,10 @@ class ServedModel(ApiModel):
 class DriftStatus(ApiModel):
     """Pooled figures of the pods that serve the current model, rounded to three decimals."""
 
-    samples: int = Field(default=0, description="In the pods' windows together.")
+    samples: int = Field(default=0, description="Samples in all pods' windows together.")
     mean: float | None = Field(default=None, description="Mean cetacean score over the windows, weighted by samples.")
     baseline: float | None = Field(default=None, description="The model's own mean on its evaluation set.")
-    drop: float | None = Field(default=None, description="Baseline less mean.")
+    drop: float | None = Field(default=None, description="The baseline less the mean.")
     alarms: int = Field(default=0, description="Alarms the pods have raised.")
     score_avg: float | None = Field(default=None, description="The gauge cetacean_score_avg, weighted by samples.")
     rejection_rate: float | None = Field(
@@ -81,10 +81,14 @@ class DriftStatus(ApiModel):
 
 
 class ServiceStatus(ApiModel):
-    """What clients find, pooled over all ready pods; absent while there are fewer than minRequests requests."""
+    """Service level, pooled over all ready pods; absent while there are fewer than minRequests requests."""
 
-    availability_percent: float | None = Field(default=None, description="Weighted by requests, one decimal.")
-    p95_seconds: float | None = Field(default=None, description="Of the answers to single pictures, two decimals.")
+    availability_percent: float | None = Field(
+        default=None, description="Percentage of requests not answered with 5xx, weighted by requests, one decimal."
+    )
+    p95_seconds: float | None = Field(
+        default=None, description="95th percentile of the response time of single pictures, two decimals."
+    )
 
 
 class Rollback(ApiModel):
@@ -98,25 +102,28 @@ class Rollback(ApiModel):
 
 
 class AntiFraudStatus(ApiModel):
-    """The gate as it is rolled out."""
+    """State of the anti-fraud gate."""
 
     threshold: float
     disabled_since: Timestamp | None = None
 
 
 class Status(ApiModel):
-    """What the operator last saw."""
+    """State at the operator's last reconcile."""
 
     observed_generation: int | None = Field(
-        default=None, description="The generation that all else here is about; -1 until the operator has looked."
+        default=None,
+        description="The generation that the status is about; -1 until the operator has seen the resource.",
     )
-    active: ModelRef | None = Field(default=None, description="What the registry wants.")
-    serving: ModelRef | None = Field(default=None, description="What most ready pods report.")
+    active: ModelRef | None = Field(default=None, description="The model that the registry wants.")
+    serving: ModelRef | None = Field(default=None, description="The model that most ready pods report.")
     rollout: Rollout | None = None
     replicas: int = Field(default=0, description="Pods that exist.")
     ready_replicas: int = Field(default=0, description="Pods that answer, whatever they serve.")
     active_replicas: int = Field(default=0, description="Ready pods that report the active model as configured.")
-    selector: ShortText | None = Field(default=None, description="Of the pods; for the scale subresource.")
+    selector: ShortText | None = Field(
+        default=None, description="Label selector of the pods, for the scale subresource."
+    )
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=list_map("type"))] = ()
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=HISTORY_LENGTH)] = Field(
         default=(), description="Promotions, newest first."
@@ -135,7 +142,7 @@ class Status(ApiModel):
 
 
 def parse_status(status: Mapping[str, Any] | None) -> Status:
-    """Read a status that the operator wrote earlier; parts that cannot be read are left out, one by one."""
+    """Read a status that the operator wrote earlier; fields that cannot be read are left out."""
     given = dict(status or {})
     while True:
         try:

@@ -1,7 +1,7 @@
-"""The volume that weights are cached in, and how much may lie there.
+"""The volume of the weights cache, and how much the service may keep there.
 
-The kubelet evicts a pod whose emptyDir outgrows its sizeLimit. What serves is told to keep below it: then weights that
-do not fit are a reason in the status, and networks that are converted for a faster engine are not kept.
+The kubelet evicts a pod whose emptyDir outgrows its sizeLimit. So the service gets a lower limit: weights that do not
+fit become a reason in the status, and networks that were converted for a faster engine are not kept.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from cetacean_operator.decisions.compare import quantity
 
 LIMIT_VARIABLE: Final = "CETACEAN_FETCH__CACHE_LIMIT_BYTES"
 USABLE: Final = Decimal("0.95")
-"""Of the emptyDir: directories and locks take room as well, and the kubelet counts whole blocks."""
+"""Share of the emptyDir for the cache. Directories and locks need space too, and the kubelet counts whole blocks."""
 
 
 def volume(serving: Serving) -> dict[str, Any]:
-    """Return where the weights lie, as a volume has it."""
+    """Return the volume of the weights cache, without its name."""
     cache = serving.weights_cache
     if cache and cache.persistent_volume_claim:
         return {"persistentVolumeClaim": {"claimName": cache.persistent_volume_claim.claim_name}}
@@ -26,7 +26,7 @@ def volume(serving: Serving) -> dict[str, Any]:
 
 
 def limit(serving: Serving) -> dict[str, str]:
-    """Return the variable that bounds the cache: none where nothing bounds its volume."""
+    """Return the variable that limits the cache; empty if its volume has no limit."""
     cache = serving.weights_cache
     size = quantity(cache.size_limit) if cache and cache.size_limit is not None else None
     return {} if size is None else {LIMIT_VARIABLE: str(max(1, int(size * USABLE)))}

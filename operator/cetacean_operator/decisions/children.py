@@ -1,4 +1,4 @@
-"""Manifests of everything a resource owns: only the fields that are the operator's."""
+"""Manifests of all children, with only the fields that the operator owns."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ Ref = tuple[str, str]
 
 
 def selector(name: str) -> dict[str, str]:
-    """Return the labels that select a resource's pods. Immutable in a Deployment, so never to be changed."""
+    """Return the labels that select a resource's pods. They are immutable in a Deployment: never change them."""
     return {names.LABEL_MODEL: name}
 
 
 def children(
     resource: CetaceanModel, spec: Spec, rollout: Rollout, *, service_monitors: bool, promotion: str | None = None
 ) -> dict[Ref, Object]:
-    """Return all manifests that shall exist, by kind and name.
+    """Return the manifests of all children, by kind and name.
 
     Args:
-        resource: whose they are.
+        resource: their owner.
         spec: its spec.
         rollout: what its pods are to serve.
-        service_monitors: whether the cluster knows that kind.
-        promotion: why they are to serve it, as `record` wrote it.
+        service_monitors: True if the cluster serves that kind.
+        promotion: why they are to serve it: the annotation of `write_promotion_record`.
     """
     name, serving = resource.name, spec.serving
     bodies: dict[Ref, Object] = {
@@ -61,7 +61,7 @@ def children(
 
 
 def monitoring(spec: Spec) -> str:
-    """Return monitoring.json: what pods re-read without a restart."""
+    """Return monitoring.json, which pods read again without a restart."""
     baselines = {
         model.name: model.metrics.cetacean_score_mean
         for model in spec.registry.models
@@ -74,12 +74,6 @@ def monitoring(spec: Spec) -> str:
         "baselines": baselines,
     }
     return json.dumps(content, sort_keys=True)
-
-
-def controller_of(obj: Object) -> tuple[str, str] | None:
-    """Return kind and name of the object that controls another, None where nobody does."""
-    owners = obj["metadata"].get("ownerReferences", ())
-    return next(((owner["kind"], owner["name"]) for owner in owners if owner.get("controller")), None)
 
 
 def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Object:
@@ -100,7 +94,8 @@ def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Obje
     }
     annotations = dict(own.get("annotations", {}))
     manifest = {**body, "apiVersion": _VERSIONS[kind], "kind": kind, "metadata": metadata}
-    # What was applied last, so that a field that is no longer ours is given up and not only left as it is.
+    # A digest of what is applied. If a field leaves the manifest, the digest differs: the manifest is applied, and
+    # server-side apply removes the field.
     annotations[names.ANNOTATION_APPLIED] = canonical_digest([manifest, annotations])[:16]
     metadata["annotations"] = annotations
     return manifest
@@ -115,7 +110,7 @@ def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | 
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": serving.progress_deadline_seconds,
-        # Ours as well, so that the resource wins over `kubectl rollout pause`: a rollout that waits is none.
+        # Owned by the operator too, so that it undoes `kubectl rollout pause`.
         "paused": False,
         "template": pod_template(name=name, serving=serving, rollout=rollout),
     }
@@ -157,7 +152,7 @@ def _budget(name: str, serving: Serving) -> Object | None:
         bound = {"minAvailable": given.min_available}
     elif given and given.max_unavailable is not None:
         bound = {"maxUnavailable": given.max_unavailable}
-    # A pod that never gets ready shall not keep a node from being drained.
+    # A pod that never gets ready must not block a drain.
     unready = {"unhealthyPodEvictionPolicy": "AlwaysAllow"}
     return {"spec": {"selector": {"matchLabels": selector(name)}, **bound, **unready}}
 

@@ -1,7 +1,7 @@
-"""Is what we want already there? A manifest is held against a live object field by field.
+"""Compare a manifest with the live object, field by field, to apply it only if something differs.
 
-Only fields of the manifest count: defaults, other managers' fields and status do not. Quantities are compared by
-value, as the API server writes them its own way (`1000m` turns into `1`).
+Only fields of the manifest count, not defaults, other managers' fields and status. Quantities are compared by value:
+the API server writes `1000m` as `1`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _DECIMAL = {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("n
 _DECIMAL |= {suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", start=1)}
 _QUANTITIES = frozenset({"limits", "requests", "sizeLimit", "tolerance"})
 _LONGEST = 64
-"""Characters of a quantity, and its largest exponent: beyond it arithmetic fails, and no disk is so large."""
-# Empty says something here: which kind of volume it is, or that all are meant.
-_TELLING = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
-# False is written as nothing there, and means the same.
+"""Limit of a quantity's characters and of its exponent: larger numbers make arithmetic slow or fail."""
+# An empty object has a meaning here: the type of a volume, or a selector that matches everything.
+_MEANINGFUL_IF_EMPTY = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
+# The API server omits False here.
 _OMITTED = frozenset({"paused"})
-# What the API server merges lists by, instead of replacing them.
+# Keys by which the API server merges lists instead of replacing them.
 _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
 
 
@@ -41,12 +41,12 @@ def quantity(value: object) -> Decimal | None:
 
 
 def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = False) -> Iterator[str]:
-    """Yield the paths at which `live` is not as `wanted` says; none where all of `wanted` is there."""
+    """Yield the paths at which `live` is not as `wanted` says."""
     if isinstance(wanted, dict) and isinstance(live, dict):
         for key, value in wanted.items():
             inner = quantities or key in _QUANTITIES
             where = f"{path}.{key}" if path else key
-            if key in _TELLING and isinstance(value, dict) and live.get(key) is None:
+            if key in _MEANINGFUL_IF_EMPTY and isinstance(value, dict) and live.get(key) is None:
                 yield where
             elif key in _OMITTED and value is False and live.get(key) is None:
                 continue

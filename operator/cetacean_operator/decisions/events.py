@@ -1,4 +1,4 @@
-"""Events, on transitions only: what differs between the last status and this one."""
+"""Events, on transitions only: the differences between the last status and the next one."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, PASSED, SERVED
 _QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK})
 
 
-def transitions(before: Status, after: Status) -> tuple[EventSpec, ...]:
-    """Return the events that lead from one status to the next."""
+def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ...]:
+    """Return the events for the transitions from the last status to the next one."""
     return (
-        *_promotions(before, after),
-        *_refusals(before, after),
-        *_readiness(before, after),
-        *_weights(before, after),
-        *_drift(before, after),
-        *_service(before, after),
-        *_anti_fraud(before, after),
+        *_promotions(last_status, next_status),
+        *_refusals(last_status, next_status),
+        *_readiness(last_status, next_status),
+        *_weights(last_status, next_status),
+        *_drift(last_status, next_status),
+        *_service(last_status, next_status),
+        *_anti_fraud(last_status, next_status),
     )
 
 
-def _promotions(before: Status, after: Status) -> Iterator[EventSpec]:
-    if not after.history or after.history[:1] == before.history[:1]:
+def _promotions(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    if not next_status.history or next_status.history[:1] == last_status.history[:1]:
         return
-    entry = after.history[0]
+    entry = next_status.history[0]
     name = f"{entry.model} {entry.version}"
     if entry.reason == DRIFT_ROLLBACK:
         yield EventSpec("Warning", "DriftRollback", entry.why, "Rollback")
@@ -40,14 +40,14 @@ def _promotions(before: Status, after: Status) -> Iterator[EventSpec]:
         yield EventSpec("Normal", "Adopted", entry.why, "Adopt")
 
 
-def _refusals(before: Status, after: Status) -> Iterator[EventSpec]:
-    old, new = before.condition(names.GATE_PASSED), after.condition(names.GATE_PASSED)
+def _refusals(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.GATE_PASSED), next_status.condition(names.GATE_PASSED)
     if new and new.reason == names.GATE_REFUSED and _differs(old, new, message=True):
         yield EventSpec("Warning", names.GATE_REFUSED, new.message, "Gate")
 
 
-def _readiness(before: Status, after: Status) -> Iterator[EventSpec]:
-    old, new = before.condition(names.READY), after.condition(names.READY)
+def _readiness(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.READY), next_status.condition(names.READY)
     if new is None or not _differs(old, new):
         return
     if new.status == "True":
@@ -56,14 +56,14 @@ def _readiness(before: Status, after: Status) -> Iterator[EventSpec]:
         yield EventSpec("Warning", new.reason, new.message)
 
 
-def _weights(before: Status, after: Status) -> Iterator[EventSpec]:
-    old, new = before.condition(names.WEIGHTS_VERIFIED), after.condition(names.WEIGHTS_VERIFIED)
+def _weights(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.WEIGHTS_VERIFIED), next_status.condition(names.WEIGHTS_VERIFIED)
     if new and new.reason == "NoDigest" and _differs(old, new):
         yield EventSpec("Warning", "WeightsUnverified", new.message, "Verify")
 
 
-def _drift(before: Status, after: Status) -> Iterator[EventSpec]:
-    old, new = before.condition(names.DRIFTING), after.condition(names.DRIFTING)
+def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.DRIFTING), next_status.condition(names.DRIFTING)
     if new is None or not _differs(old, new):
         return
     if new.status == "True":
@@ -72,13 +72,13 @@ def _drift(before: Status, after: Status) -> Iterator[EventSpec]:
         yield EventSpec("Normal", "DriftEnded", new.message, "Watch")
 
 
-def _service(before: Status, after: Status) -> Iterator[EventSpec]:
+def _service(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     for kind, ended in (
         (names.LOW_AVAILABILITY, "AvailabilityAlarmEnded"),
         (names.HIGH_LATENCY, "LatencyAlarmEnded"),
         (names.AUTOSCALING_INACTIVE, "AutoscalingActive"),
     ):
-        old, new = before.condition(kind), after.condition(kind)
+        old, new = last_status.condition(kind), next_status.condition(kind)
         was = old is not None and old.status == "True"
         if new is None or was == (new.status == "True"):
             continue
@@ -88,8 +88,8 @@ def _service(before: Status, after: Status) -> Iterator[EventSpec]:
             yield EventSpec("Normal", ended, new.message, "Watch")
 
 
-def _anti_fraud(before: Status, after: Status) -> Iterator[EventSpec]:
-    old, new = before.condition(names.ANTI_FRAUD_DISABLED), after.condition(names.ANTI_FRAUD_DISABLED)
+def _anti_fraud(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.ANTI_FRAUD_DISABLED), next_status.condition(names.ANTI_FRAUD_DISABLED)
     if new is None or not _differs(old, new):
         return
     if new.status == "True":

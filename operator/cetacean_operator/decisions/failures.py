@@ -1,14 +1,16 @@
-"""Why pods of the wanted rollout do not get ready: one reason and message, the most telling one."""
+"""Why pods of the wanted rollout do not get ready: one reason and message, the most specific one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cetacean_operator.api.names import TERMINATION_REASONS
+from cetacean_operator.api.objects import find_condition, is_status_current
 from cetacean_operator.api.observed import ContainerFailure, Object, Pod
-from cetacean_operator.decisions.plan import seconds_since
+from cetacean_operator.api.timestamps import seconds_since
 
 _IMAGE = frozenset(
     {
@@ -23,13 +25,12 @@ _IMAGE = frozenset(
 _CANNOT_START = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
 )
-# A pod that runs this long and does not get ready has more than weights to load.
 PROBE_PATIENCE = 120.0
+"""Seconds. A pod that runs for longer and is not ready counts as failed."""
 _LONGEST = 1024
-# What may pass by itself is not final until the Deployment's deadline says so.
-_TRANSIENT = frozenset({"Unschedulable", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
-# The most telling first.
-_ORDER = (
+TRANSIENT = frozenset({"Unschedulable", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
+"""Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
+PRECEDENCE = (
     "ConfigInvalid",
     "DigestMismatch",
     "WeightsNotFound",
@@ -49,6 +50,7 @@ _ORDER = (
     "Unschedulable",
     "ProbeFailing",
 )
+"""All reasons but the deadline, the most specific first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +60,27 @@ class Failure:
     reason: str
     message: str
     final: bool
-    """Whether a person must act: it will not pass by itself."""
+    """A person must act: it will not pass by itself."""
 
 
-def find(pods: Iterable[Pod], deployment: Object | None, now: datetime) -> Failure | None:
-    """Return the most telling failure.
+def find_failure(pods: Iterable[Pod], deployment: Object | None, now: datetime) -> Failure | None:
+    """Return the most specific failure, None if there is none.
 
     Args:
         pods: those of the wanted rollout that are not ready.
         deployment: the live Deployment.
         now: for pods that run without getting ready.
     """
-    found = sorted(
-        [*_of_pods(pods, now), *_of_deployment(deployment)], key=lambda item: (_ORDER.index(item[0]), item[1])
-    )
+    found = [*_of_pods(pods, now), *_of_deployment(deployment)]
     overdue = _deadline(deployment)
     if not found:
         return Failure("ProgressDeadlineExceeded", overdue, final=True) if overdue else None
-    reason, message = found[0]
-    return Failure(reason, message, final=reason not in _TRANSIENT or overdue is not None)
+    reason, message = min(found, key=lambda item: (PRECEDENCE.index(item[0]), item[1]))
+    return Failure(reason, message, final=reason not in TRANSIENT or overdue is not None)
 
 
-def next_look(pods: Iterable[Pod], now: datetime) -> float | None:
-    """Return in how many seconds a running pod's not being ready turns into a failure."""
+def seconds_until_failure(pods: Iterable[Pod], now: datetime) -> float | None:
+    """Return after how many seconds a running pod that is not ready counts as failed, None if no such pod runs."""
     ages = (seconds_since(pod.started_at, now) for pod in pods if not pod.ready)
     # A clock that was set back makes an age negative.
     waits = [PROBE_PATIENCE - max(0.0, age) for age in ages if age is not None and age < PROBE_PATIENCE]
@@ -95,8 +95,8 @@ def _of_pods(pods: Iterable[Pod], now: datetime) -> Iterator[tuple[str, str]]:
         yield from known
         age = seconds_since(pod.started_at, now)
         if not known and age is not None and age >= PROBE_PATIENCE:
-            told = f"pod {pod.name} has been running for more than {PROBE_PATIENCE:g} s and its probe still fails"
-            yield "ProbeFailing", f"{told}: {pod.silent}" if pod.silent else told
+            message = f"pod {pod.name} has been running for more than {PROBE_PATIENCE:g} s and its probe still fails"
+            yield "ProbeFailing", f"{message}: {pod.silent}" if pod.silent else message
 
 
 def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
@@ -104,7 +104,7 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
 ) -> tuple[str, str] | None:
     where = f"pod {pod.name}, container {failure.container}"
     if failure.waiting and failure.reason in _IMAGE:
-        # The kubelet says the same in two ways in turn; only the common part is told.
+        # The kubelet alternates between two messages; only their common part is reported.
         detail = failure.message.rpartition("ErrImagePull: ")[2]
         return "ImagePull", f"{where}: {detail or failure.reason}"[:_LONGEST]
     if failure.waiting and failure.reason in _CANNOT_START:
@@ -126,25 +126,20 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
 
 
 def _of_deployment(deployment: Object | None) -> Iterator[tuple[str, str]]:
-    for condition in _conditions(deployment):
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            message = str(condition.get("message") or condition.get("reason"))
-            reason = "QuotaExceeded" if "exceeded quota" in message else "PodsForbidden"
-            yield reason, message[:_LONGEST]
+    condition = _condition(deployment, "ReplicaFailure")
+    if condition.get("status") == "True":
+        message = str(condition.get("message") or condition.get("reason"))
+        reason = "QuotaExceeded" if "exceeded quota" in message else "PodsForbidden"
+        yield reason, message[:_LONGEST]
 
 
 def _deadline(deployment: Object | None) -> str | None:
-    for condition in _conditions(deployment):
-        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return str(condition.get("message") or "the Deployment made no progress in time")
-    return None
+    condition = _condition(deployment, "Progressing")
+    if condition.get("reason") != "ProgressDeadlineExceeded":
+        return None
+    return str(condition.get("message") or "the Deployment made no progress in time")
 
 
-def _conditions(deployment: Object | None) -> list[Object]:
-    if deployment is None:
-        return []
-    status = deployment.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < int(deployment["metadata"].get("generation") or 0):
-        return []  # about an earlier template
-    found: list[Object] = status.get("conditions") or []
-    return found
+def _condition(deployment: Object | None, kind: str) -> Mapping[str, Any]:
+    """Return a condition of the Deployment, empty if there is none about its newest template."""
+    return find_condition(deployment, kind) if deployment is not None and is_status_current(deployment) else {}

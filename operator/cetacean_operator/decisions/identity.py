@@ -1,7 +1,7 @@
-"""What a rollout is: which variables name it, its digests, and how to read it back from a live Deployment.
+"""The identity of a rollout: the variables that name it, its digests, and how to read its model from a Deployment.
 
-The pod template is the whole truth of what a pod serves, so a model that the registry has forgotten can still be
-recognised and kept from the Deployment alone.
+The pod template says all about what a pod serves. So a model that the registry has dropped can be recognised and kept
+from the Deployment alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cetacean_operator.api.status import ModelRef
 from cetacean_registry import canonical_digest
 
 UNVERIFIED = "unverified"
-"""Stands for the digest of weights that the registry names none for."""
+"""In place of the digest if the registry names none."""
 _MODEL, _GATE = "CETACEAN_MODEL__", "CETACEAN_GATE__"
 _MODEL_FIELDS = (
     "name",
@@ -41,14 +41,14 @@ class Rollout:
 
     model: Model
     env: Mapping[str, str]
-    """What identifies it to the pod, in a fixed order."""
+    """The variables that identify it to the pod, in a fixed order."""
     weights_digest: str
     config_digest: str
     id: str
 
 
 def rollout_of(model: Model, anti_fraud: AntiFraud) -> Rollout:
-    """Derive everything from the two; the same two always give the same."""
+    """Return the rollout of a model under a configuration; the same arguments give the same rollout."""
     named = _variables(_MODEL, _MODEL_FIELDS, model)
     gate = {f"{_GATE}THRESHOLD": repr(float(anti_fraud.threshold))}
     if anti_fraud.calibrated_at:
@@ -61,7 +61,7 @@ def rollout_of(model: Model, anti_fraud: AntiFraud) -> Rollout:
 
 
 def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
-    """Read the model out of a Deployment's pod template; None where there is none or it is not one of ours."""
+    """Read the model from a Deployment's pod template, None if it names no valid model."""
     pod = ((deployment or {}).get("spec") or {}).get("template", {}).get("spec") or {}
     for container in pod.get("containers", ()):
         if container.get("name") != CONTAINER:
@@ -77,15 +77,8 @@ def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
     return None
 
 
-def same_weights(one: Model, other: Model) -> bool:
-    """Whether both name the same bytes: by digest, or by address where the registry has no digest."""
-    if one.name != other.name or one.sha256 != other.sha256:
-        return False
-    return one.sha256 is not None or one.weights_url == other.weights_url
-
-
 def reference(model: Model, digest: str | None = None) -> ModelRef:
-    """Name a model; `digest` is what pods loaded where the registry has none."""
+    """Name a model; `digest` is the one that pods found, for a model without one in the registry."""
     return ModelRef(name=model.name, version=model.version, digest=model.sha256 or digest)
 
 

@@ -1,9 +1,8 @@
-"""What a decision comes to."""
+"""The result of a decision."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cetacean_operator.api.observed import Object
@@ -12,7 +11,7 @@ from cetacean_operator.api.status import Status
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """One transition, to be told once."""
+    """One transition, to be recorded as an Event once."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -22,7 +21,7 @@ class EventSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChildRef:
-    """A child that shall not exist."""
+    """A live child, to be deleted."""
 
     kind: str
     name: str
@@ -31,35 +30,21 @@ class ChildRef:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Children, status and events; `apply` holds only what is not there yet."""
+    """Children, status and events."""
 
     status: Status
     children: tuple[Object, ...] = ()
-    """All manifests that shall exist."""
+    """All wanted manifests."""
     apply: tuple[Object, ...] = ()
-    """Those of them that differ from what is there."""
+    """Those of them that differ from the live objects."""
     differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Why, by `Kind/name`: the paths that differ."""
+    """The paths that differ, by `Kind/name`."""
     delete: tuple[ChildRef, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict)
-    """Of the resource itself."""
+    """Of the resource itself: the drift figures."""
     events: tuple[EventSpec, ...] = ()
     requeue_after: float | None = None
     """Seconds until time alone changes something."""
-
-
-def timestamp(now: datetime) -> str:
-    """Return RFC 3339 in UTC with seconds, as Kubernetes writes times."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds_since(text: str | None, now: datetime) -> float | None:
-    """Return the age of a time that was written by `timestamp`, None where it is none."""
-    try:
-        then = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
 
 
 def status_as_applied(status: Status) -> dict[str, Any]:

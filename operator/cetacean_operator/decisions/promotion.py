@@ -1,17 +1,28 @@
-"""Which model shall the Deployment serve: the active one, the one that serves, the one before, or none yet?"""
+"""Choose the model that the Deployment serves: the active one, the one that serves, the one before, or none yet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cetacean_operator.api import names
 from cetacean_operator.api.spec import Model, Spec
-from cetacean_operator.api.status import HistoryEntry, Rollback, ServedModel, Status
+from cetacean_operator.api.status import Rollback
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.drift import DriftVerdict
-from cetacean_operator.decisions.identity import label, reference, same_weights
-from cetacean_registry import ModelMetrics, judge
+from cetacean_operator.decisions.identity import label, reference
+from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
+from cetacean_operator.decisions.serving_history import ServingHistory
+from cetacean_registry import judge
 
 PASSED, SERVED_BEFORE, DRIFT_ROLLBACK, ADOPTED = "GatePassed", "ServedBefore", "DriftRollback", "Adopted"
+
+
+class Promotion(NamedTuple):
+    """Why the model to serve is another one than the last; for the history."""
+
+    reason: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,237 +30,171 @@ class Choice:
     """The model to serve, and why."""
 
     target: Model | None
-    """None: nothing may be served yet."""
-    gate: tuple[str, str, str]
-    """Status, reason and message of the condition GatePassed; it is about the active model."""
-    promotion: tuple[str, str] | None = None
-    """Reason and words for the history where the target is another than the last."""
+    """None if no model may be served yet."""
+    gate: ConditionState
+    """The condition GatePassed; it is about the active model."""
+    promotion: Promotion | None = None
+    """None if the target is the last promoted model."""
     rollback: Rollback | None = None
     """The rollback that stands."""
-    rolled_back_now: bool = False
     refusal: str | None = None
-    """Why drift brought no rollback although the resource asks for one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServingHistory:
-    """What is known of the models that served."""
-
-    status: Status
-    served: tuple[ServedModel, ...]
-    known: tuple[Model, ...]
-
-    def has_served(self, model: Model) -> ServedModel | None:
-        """Return the record of the same weights."""
-        return next((item for item in reversed(self.served) if _is(item, model)), None)
-
-    def listed(self, item: ServedModel) -> Model:
-        """Return a served model as the registry has it now, or else as it was."""
-        return next((model for model in self.known if _is(item, model)), item.entry)
-
-    def entry(self, model: Model) -> Model:
-        """Return a model that was read from a Deployment as it was promoted, where that is known."""
-        served = (item.entry for item in reversed(self.served))
-        return next((one for one in (*self.known, *served) if same_weights(one, model)), model)
-
-    def metrics(self, model: Model) -> ModelMetrics | None:
-        """Return a model's figures: as the registry has them now, or else as they were when it first served."""
-        current = next((one for one in self.known if same_weights(one, model)), None)
-        if current is not None and current.metrics is not None:
-            return current.metrics
-        item = self.has_served(model)
-        return item.entry.metrics if item and item.entry.metrics else model.metrics
-
-    def newest(self, *, other_than: Model | None = None) -> ServedModel | None:
-        """Return the model that was promoted last and has served."""
-        for entry in self.status.history:
-            for item in self.served:
-                if _records(entry, item) and not (other_than and _is(item, other_than)):
-                    return item
-        return None
-
-    def last(self) -> Model | None:
-        """Return the model of the last promotion, where it can still be told what it was."""
-        if not self.status.history:
-            return None
-        newest = self.status.history[0]
-        if listed := next((model for model in self.known if _names(newest, model)), None):
-            return listed
-        served = next((item.entry for item in reversed(self.served) if _records(newest, item)), None)
-        # As it was promoted: it may have served before the registry named its digest.
-        promoted = {"version": newest.version, "sha256": newest.digest, "weights_url": newest.weights_url}
-        return served.model_copy(update=promoted) if served else None
+    """Why drift caused no rollback although the resource asks for one."""
 
 
 def choose(
-    *, spec: Spec, status: Status, served: tuple[ServedModel, ...], deployed: Model | None, drift: DriftVerdict, at: str
+    *, spec: Spec, history: ServingHistory, deployed: Model | None, drift: DriftVerdict | None, at: str
 ) -> Choice:
-    """Decide for one model.
+    """Choose one model.
 
     Args:
         spec: what is wanted.
-        status: what was decided before.
-        served: the models that have served, those that report now included.
+        history: what was promoted and what has served.
         deployed: the model in the live Deployment.
-        drift: of the model that serves.
+        drift: of the active model; None if another model serves.
         at: the time now.
     """
-    past = ServingHistory(status, served, spec.registry.models)
     candidate = spec.registry.active_model
-    # What a person has written into the Deployment was not promoted: it counts where nothing else tells.
-    current = past.last() or (past.entry(deployed) if deployed else None)
-    if (standing := _standing(status.rollback, candidate, spec)) and (back := _restored(standing, past, current)):
-        return _kept_back(standing, back, status)
+    # The last promotion comes first: a person may have written another model into the Deployment.
+    current = history.last_promoted() or (history.full_entry(deployed) if deployed else None)
+    standing = _standing_rollback(history.status.rollback, candidate, spec)
+    if standing and (restored := _restored_model(standing, history, current)):
+        return _keep_restored(standing, restored, history)
     if current is None:
-        return _first(candidate, spec)
+        return _choose_first(candidate, spec, history)
     if same_weights(candidate, current):
-        return _stay(candidate=candidate, current=current, past=past, spec=spec, drift=drift, at=at)
-    if past.has_served(candidate):
-        why = _back(candidate)
-        return Choice(candidate, ("True", SERVED_BEFORE, why), (SERVED_BEFORE, why))
-    stable = current if past.has_served(current) else None
-    if stable is None and (item := past.newest()):
-        stable = past.listed(item)
-    passed, message = _judge(candidate, stable, past.metrics(stable) if stable else None, spec)
-    if passed:
-        return Choice(candidate, ("True", PASSED, message), (PASSED, message))
+        return _keep_active(candidate, spec=spec, history=history, drift=drift, at=at)
+    if history.served_record(candidate):
+        return _return_to(candidate)
+    return _choose_new(candidate, current=current, spec=spec, history=history)
+
+
+def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory) -> Choice:
+    """Keep the model before the rejected one while the rollback stands."""
+    promotion = None if history.is_last_promoted(restored) else Promotion(DRIFT_ROLLBACK, standing.why)
+    return Choice(restored, ConditionState("False", names.ROLLED_BACK, standing.why), promotion, standing)
+
+
+def _choose_first(candidate: Model, spec: Spec, history: ServingHistory) -> Choice:
+    """Choose the active model if it passes the gate; nothing serves yet."""
+    gate = _judge_gate(candidate, None, spec, history)
+    if gate.status == "True":
+        return Choice(candidate, gate, Promotion(PASSED, gate.message))
+    return Choice(None, gate)
+
+
+def _return_to(candidate: Model, *, refusal: str | None = None) -> Choice:
+    """Choose a model that has served before; it needs no gate."""
+    why = f"{label(candidate)} has served before: it comes back at once, without the gate"
+    gate = ConditionState("True", SERVED_BEFORE, why)
+    return Choice(candidate, gate, Promotion(SERVED_BEFORE, why), refusal=refusal)
+
+
+def _choose_new(candidate: Model, *, current: Model, spec: Spec, history: ServingHistory) -> Choice:
+    """Choose a model that has never served if it passes the gate, else the last model that has served."""
+    stable = current if history.served_record(current) else None
+    if stable is None and (item := history.last_served()):
+        stable = history.current_entry(item)
+    gate = _judge_gate(candidate, stable, spec, history)
+    if gate.status == "True":
+        return Choice(candidate, gate, Promotion(PASSED, gate.message))
     kept = stable or current
-    moved = None
+    promotion = None
     if not same_weights(kept, current):
-        why = f"{label(current)} never served and is no longer asked for"
-        moved = (SERVED_BEFORE, why)
-    elif not (status.history and _names(status.history[0], kept)):
-        moved = (ADOPTED, f"{label(kept)} was already rolled out when it was first seen")
-    return Choice(kept, ("False", names.GATE_REFUSED, message), moved)
+        promotion = Promotion(SERVED_BEFORE, f"{label(current)} never served and is no longer asked for")
+    elif not history.is_last_promoted(kept):
+        promotion = Promotion(ADOPTED, _adopted(kept))
+    return Choice(kept, gate, promotion)
 
 
-def _back(model: Model) -> str:
-    return f"{label(model)} has served before: it comes back at once, without the gate"
-
-
-def _first(candidate: Model, spec: Spec) -> Choice:
-    passed, message = _judge(candidate, None, None, spec)
-    if passed:
-        return Choice(candidate, ("True", PASSED, message), (PASSED, message))
-    return Choice(None, ("False", names.GATE_REFUSED, message))
-
-
-def _stay(
-    *, candidate: Model, current: Model, past: ServingHistory, spec: Spec, drift: DriftVerdict, at: str
+def _keep_active(
+    candidate: Model, *, spec: Spec, history: ServingHistory, drift: DriftVerdict | None, at: str
 ) -> Choice:
-    """The active model is in the Deployment: leave it there, unless it drifts and the one before promises better."""
-    history = past.status.history
-    if drift.alarm and spec.drift.on_alarm == "Rollback":
-        rollback, refusal = _roll_back(candidate, past, drift, at)
-        if rollback:
-            back = _restored(rollback, past, None)
-            assert back is not None  # noqa: S101 -- it was taken from the past just now
-            gate = ("False", names.ROLLED_BACK, rollback.why)
-            return Choice(back, gate, (DRIFT_ROLLBACK, rollback.why), rollback, rolled_back_now=True)
-    else:
-        refusal = None
-    if history and _names(history[0], candidate):
-        first = history[0]
-        status = "Unknown" if first.reason == ADOPTED else "True"
-        return Choice(candidate, (status, first.reason, first.why), refusal=refusal)
-    # It was promoted, but not written down: the status was lost, and the Deployment does not tell either.
-    if any(_is(item, candidate) for item in past.status.served):
-        why = _back(candidate)
-        return Choice(candidate, ("True", SERVED_BEFORE, why), (SERVED_BEFORE, why), refusal=refusal)
-    before = past.newest(other_than=candidate)
-    earlier = past.listed(before) if before else None
-    passed, message = _judge(candidate, earlier, past.metrics(earlier) if earlier else None, spec)
-    if passed:
-        return Choice(candidate, ("True", PASSED, message), (PASSED, message), refusal=refusal)
-    why = f"{label(current)} was already rolled out when it was first seen"
-    return Choice(candidate, ("Unknown", ADOPTED, why), (ADOPTED, why), refusal=refusal)
+    """Keep the active model in the Deployment, unless it drifts and the model before promises better."""
+    refusal = None
+    if drift is not None and drift.alarm and spec.drift.on_alarm == "Rollback":
+        outcome = _roll_back(candidate, history, drift, at)
+        if isinstance(outcome, Choice):
+            return outcome
+        refusal = outcome
+    if history.is_last_promoted(candidate):
+        first = history.status.history[0]
+        gate = ConditionState("Unknown" if first.reason == ADOPTED else "True", first.reason, first.why)
+        return Choice(candidate, gate, refusal=refusal)
+    # The promotion is not in the history: the status was lost, and the Deployment has no record of it either.
+    if any(was_served_as(item, candidate) for item in history.status.served):
+        return _return_to(candidate, refusal=refusal)
+    before = history.last_served(other_than=candidate)
+    gate = _judge_gate(candidate, history.current_entry(before) if before else None, spec, history)
+    if gate.status == "True":
+        return Choice(candidate, gate, Promotion(PASSED, gate.message), refusal=refusal)
+    why = _adopted(candidate)
+    return Choice(candidate, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why), refusal=refusal)
 
 
-def _judge(
-    candidate: Model, serving: Model | None, serving_metrics: ModelMetrics | None, spec: Spec
-) -> tuple[bool, str]:
+def _adopted(model: Model) -> str:
+    return f"{label(model)} was already rolled out when the operator first saw it"
+
+
+def _judge_gate(candidate: Model, serving: Model | None, spec: Spec, history: ServingHistory) -> ConditionState:
+    """Return the condition GatePassed for a candidate beside the model that serves."""
+    if candidate.deprecated:
+        message = f"{candidate.name} is refused: the registry says that it is deprecated"
+        return ConditionState("False", names.GATE_REFUSED, message)
     verdict = judge(
         candidate=candidate.name,
         metrics=candidate.metrics,
         policy=spec.gates,
         serving=serving.name if serving else None,
-        serving_metrics=serving_metrics,
+        serving_metrics=history.metrics(serving) if serving else None,
     )
-    if candidate.deprecated:
-        return False, f"{candidate.name} is refused: the registry says that it is deprecated"
-    return verdict.passed, verdict.message
+    if verdict.passed:
+        return ConditionState("True", PASSED, verdict.message)
+    return ConditionState("False", names.GATE_REFUSED, verdict.message)
 
 
-def _roll_back(model: Model, past: ServingHistory, drift: DriftVerdict, at: str) -> tuple[Rollback | None, str | None]:
-    before = past.newest(other_than=model)
+def _roll_back(model: Model, history: ServingHistory, drift: DriftVerdict, at: str) -> Choice | str:
+    """Go back to the model before if its baseline promises more than the drifted mean; else return why not."""
+    before = history.last_served(other_than=model)
     if before is None:
-        return None, "no rollback: no other model has served before"
-    earlier = past.listed(before)
-    metrics = past.metrics(earlier)
+        return "no rollback: no other model has served before"
+    earlier = history.current_entry(before)
+    metrics = history.metrics(earlier)
     promised = metrics.cetacean_score_mean if metrics else None
     mean = drift.shown.mean or 0.0
     if promised is None:
-        return None, f"no rollback: {label(earlier)} has no baseline that would promise better"
+        return f"no rollback: {label(earlier)} has no baseline that would promise better"
     if drift.mean is None or promised <= drift.mean:
-        return None, f"no rollback: the baseline {promised:g} of {label(earlier)} promises no better than {mean:.3f}"
+        return f"no rollback: the baseline {promised:g} of {label(earlier)} promises no better than {mean:.3f}"
     why = (
         f"{label(model)} drifted to a mean score of {mean:.3f}; {label(earlier)} served before and its baseline "
         f"{promised:g} promises better"
     )
-    serving = past.has_served(model)
-    return Rollback(
+    serving = history.served_record(model)
+    rollback = Rollback(
         rejected=reference(model, serving.digest if serving else None),
         rejected_url=model.weights_url,
         restored=reference(earlier, before.digest),
         at=at,
         why=why,
-    ), None
+    )
+    return _keep_restored(rollback, earlier, history)
 
 
-def _standing(rollback: Rollback | None, candidate: Model, spec: Spec) -> Rollback | None:
-    """A rollback stands as long as the registry goes on asking for the very weights that were rejected."""
-    if rollback is None or spec.drift.on_alarm != "Rollback" or rollback.rejected.name != candidate.name:
+def _standing_rollback(rollback: Rollback | None, candidate: Model, spec: Spec) -> Rollback | None:
+    """Return the last rollback while the registry goes on asking for the very weights that it rejected."""
+    if rollback is None or spec.drift.on_alarm != "Rollback" or not is_rejected(candidate, rollback):
         return None
-    if candidate.sha256 is not None:
-        return rollback if rollback.rejected.digest == candidate.sha256 else None
-    return rollback if rollback.rejected_url == candidate.weights_url else None
+    return rollback
 
 
-def _restored(rollback: Rollback, past: ServingHistory, current: Model | None) -> Model | None:
+def _restored_model(rollback: Rollback, history: ServingHistory, current: Model | None) -> Model | None:
+    """Return the entry of the model that a rollback restored, None if nothing knows it any more."""
     name, digest = rollback.restored.name, rollback.restored.digest
-    for item in past.served:
-        if (item.entry.name, item.digest) == (name, digest):
-            return past.listed(item)
-    # With the status lost, nothing is known to have served until a pod has answered: what was rejected must not come
-    # back meanwhile. The digest may be one that pods found and nobody has written down.
-    for model in (*past.known, current) if current else past.known:
+    if item := find_served(history.served, name, digest):
+        return history.current_entry(item)
+    # If the status was lost, no model is known to have served until a pod has answered. The rejected model must not
+    # come back meanwhile. The digest may be one that pods found and the registry does not name.
+    for model in (*history.known, current) if current else history.known:
         if (model.name, model.sha256) == (name, digest):
             return model
     return current if current and (current.name, current.sha256) == (name, None) else None
-
-
-def _kept_back(standing: Rollback, back: Model, status: Status) -> Choice:
-    promotion = None if status.history and _names(status.history[0], back) else (DRIFT_ROLLBACK, standing.why)
-    return Choice(back, ("False", names.ROLLED_BACK, standing.why), promotion, standing)
-
-
-def _is(item: ServedModel, model: Model) -> bool:
-    if item.entry.name != model.name:
-        return False
-    if model.sha256 is not None:
-        return item.digest == model.sha256
-    return item.entry.weights_url == model.weights_url
-
-
-def _names(entry: HistoryEntry, model: Model) -> bool:
-    if entry.model != model.name:
-        return False
-    if entry.digest is not None and model.sha256 is not None:
-        return entry.digest == model.sha256
-    return entry.digest is None and entry.weights_url == model.weights_url and model.sha256 is None
-
-
-def _records(entry: HistoryEntry, item: ServedModel) -> bool:
-    if entry.model != item.entry.name:
-        return False
-    return item.digest == entry.digest if entry.digest is not None else item.entry.weights_url == entry.weights_url

@@ -1,6 +1,6 @@
-"""Why a Deployment serves what it serves, written on the Deployment itself: the reason and the deed are one write.
+"""Why a Deployment serves its model, in an annotation of the Deployment: one write changes the model and its reason.
 
-Whoever comes after an operator that ended between the two finds either both or neither (docs/decisions, 5).
+If the operator ends before it has written the status, the next one finds either both or neither (docs/decisions, 5).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pydantic import Field, ValidationError
 
 from cetacean_operator.api import names
 from cetacean_operator.api.base import ApiModel
+from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
+from cetacean_operator.decisions.lineage import same_weights
 from cetacean_registry import canonical_digest
 
 Deployment = Mapping[str, Any]
@@ -22,72 +24,60 @@ Deployment = Mapping[str, Any]
 
 class _Record(ApiModel):
     promotions: Annotated[tuple[HistoryEntry, ...], Field(min_length=1)]
-    """The last one, and those before it that were not told of yet; newest first."""
+    """The last one, and those before it that no status has yet; newest first."""
     follows: str | None = None
-    """Digest of the promotion before these, the last that is told of. Times say nothing: clocks are set back."""
+    """Digest of the promotion before these, the last one in the status. Times are no use: clocks are set back."""
     rollback: Rollback | None = None
 
 
-def record(status: Status, told: Status, deployment: Deployment | None) -> str | None:
-    """Return the annotation for a Deployment that is to serve what the status says; None where there is no reason.
+def write_promotion_record(next_status: Status, last_status: Status, deployment: Deployment | None) -> str | None:
+    """Return the annotation for the Deployment, None if nothing was ever promoted.
 
     Args:
-        status: with the history and the rollback that are to be told.
-        told: as it was written last.
-        deployment: the live one, whose annotation stays where it says the same.
+        next_status: with the history and the rollback to be recorded.
+        last_status: as it was written last.
+        deployment: the live one, whose annotation stays if it says the same.
     """
-    if not status.history:
+    history = next_status.history
+    if not history:
         return None
-    history = status.history
-    text = _annotation(deployment)
-    live = _read(text)
-    if live is not None and (live.promotions[0], live.rollback) == (history[0], status.rollback):
+    text = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
+    live = _parse(text)
+    if live is not None and (live.promotions[0], live.rollback) == (history[0], next_status.rollback):
         return text
-    length = len(history)
-    untold = next(number for number in range(length + 1) if told.history[: length - number] == history[number:])
-    count = max(1, untold)
-    written = _Record(promotions=history[:count], follows=_digest(history[count:]), rollback=status.rollback)
-    return json.dumps(written.wire(), sort_keys=True)
+    length, known = len(history), last_status.history
+    unwritten = next(number for number in range(length + 1) if known[: length - number] == history[number:])
+    count = max(1, unwritten)
+    record = _Record(promotions=history[:count], follows=_digest(history[count:]), rollback=next_status.rollback)
+    return json.dumps(record.wire(), sort_keys=True)
 
 
-def recall(told: Status, deployment: Deployment | None, deployed: Model | None) -> Status:
-    """Return the status with what the Deployment tells of promotions that the status does not know yet.
+def read_promotion_record(last_status: Status, deployment: Deployment | None, deployed: Model | None) -> Status:
+    """Return the last status with the promotions that only the Deployment records.
 
     Args:
-        told: as it was written last.
+        last_status: as it was written last.
         deployment: the live one.
         deployed: the model in its pod template.
     """
-    found, history = _read(_annotation(deployment)), told.history
+    history = last_status.history
+    record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or "")
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
-    if found is None or deployed is None or not _tells_of(found.promotions[0], deployed):
-        return told
-    if history and found.follows != _digest(history):
-        return told
-    return told.model_copy(
-        update={"history": (*found.promotions, *history)[:HISTORY_LENGTH], "rollback": found.rollback}
-    )
+    if record is None or deployed is None or not same_weights(record.promotions[0], deployed):
+        return last_status
+    if history and record.follows != _digest(history):
+        return last_status
+    promotions = (*record.promotions, *history)[:HISTORY_LENGTH]
+    return last_status.model_copy(update={"history": promotions, "rollback": record.rollback})
 
 
 def _digest(history: tuple[HistoryEntry, ...]) -> str | None:
-    """Return what tells a history's newest entry from others."""
+    """Return a digest of the newest entry, None if there is none."""
     return canonical_digest(history[0].wire())[:16] if history else None
 
 
-def _annotation(deployment: Deployment | None) -> str:
-    annotations = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
-    return annotations.get(names.ANNOTATION_PROMOTION) or ""
-
-
-def _read(text: str) -> _Record | None:
+def _parse(text: str) -> _Record | None:
     try:
         return _Record.model_validate_json(text, by_alias=True, by_name=False) if text else None
     except ValidationError:
         return None
-
-
-def _tells_of(entry: HistoryEntry, model: Model) -> bool:
-    if (entry.model, entry.digest) != (model.name, model.sha256):
-        return False
-    # The same bytes may have moved to another address since.
-    return entry.digest is not None or entry.weights_url == model.weights_url

@@ -1,69 +1,79 @@
-"""What pods serve, from what they report themselves."""
+"""The state of the Deployment and its pods, from what the pods report themselves."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from cetacean_operator.api.observed import Identity, Object, Observed, Pod
+from cetacean_operator.api.objects import is_status_current
+from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.serving import Serving
-from cetacean_operator.api.spec import Model
-from cetacean_operator.api.status import ModelRef, ServedModel, Status
-from cetacean_operator.decisions.identity import Rollout, same_weights
-
-_SERVED_LIMIT = 128
+from cetacean_operator.api.status import ModelRef
+from cetacean_operator.decisions.identity import Rollout
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutState:
-    """What there is, held against one wanted rollout (None: nothing is wanted)."""
+class CurrentState:
+    """The state, whichever rollout is wanted."""
 
     wanted: int
+    """Replicas."""
     pods: tuple[Pod, ...]
-    """All but those that are going."""
+    """Without those that terminate."""
     ready: tuple[Pod, ...]
+    serving: ModelRef | None
+    """The model that most ready pods report."""
+    rolled_out: bool
+    """True if the Deployment's controller has brought the last change to all pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState(CurrentState):
+    """The state compared with one wanted rollout, or with none."""
+
     current: tuple[Pod, ...]
     """Ready pods that report exactly the wanted rollout."""
     wrong: tuple[str, ...]
-    """What ready pods of the wanted rollout report instead, in words."""
+    """For each ready pod of the wanted rollout that reports something else: the difference, in words."""
     digests: frozenset[str]
     """Digests that ready pods of the wanted rollout report."""
-    serving: ModelRef | None
-    """What most ready pods report."""
-    rolled_out: bool
-    """Whether the Deployment's controller has brought the last change to all pods."""
+    unready: tuple[Pod, ...]
+    """Pods of the wanted rollout that are not ready."""
 
     @property
     def complete(self) -> bool:
-        """Whether all wanted replicas serve the wanted rollout and nothing else does."""
+        """True if all wanted replicas serve the wanted rollout and nothing else does."""
         settled = len(self.current) >= self.wanted and len(self.ready) == len(self.current)
         return settled and self.rolled_out and len(self.digests) <= 1
 
 
-def look(observed: Observed, serving: Serving, rollout: Rollout | None, deployment: Object | None) -> RolloutState:
-    """Sort the pods by what they say."""
-    pods = tuple(pod for pod in observed.pods if not pod.terminating)
-    ready = tuple(pod for pod in pods if pod.ready)
-    current, wrong, digests = [], [], set()
-    for pod in ready:
-        if rollout is None or pod.rollout_id != rollout.id or pod.identity is None:
-            continue
-        if pod.identity.digest:
-            digests.add(pod.identity.digest)
-        if fault := _fault(pod, rollout):
-            wrong.append(fault)
-        else:
-            current.append(pod)
-    return RolloutState(
+def current_state(pods: tuple[Pod, ...], serving: Serving, deployment: Object | None) -> CurrentState:
+    """Return the state, whichever rollout is wanted."""
+    present = tuple(pod for pod in pods if not pod.terminating)
+    ready = tuple(pod for pod in present if pod.ready)
+    return CurrentState(
         wanted=desired_replicas(serving, deployment),
-        pods=pods,
+        pods=present,
         ready=ready,
-        current=tuple(current),
-        wrong=tuple(wrong),
-        digests=frozenset(digests),
-        serving=_most(ready),
-        rolled_out=_rolled_out(deployment),
+        serving=_majority(ready),
+        rolled_out=_is_rolled_out(deployment),
+    )
+
+
+def rollout_state(current: CurrentState, rollout: Rollout | None) -> RolloutState:
+    """Compare the state with the wanted rollout."""
+    own = [(pod, rollout) for pod in current.pods if rollout and pod.rollout_id == rollout.id]
+    reporting = [(pod, _fault(pod, wanted)) for pod, wanted in own if pod.ready and pod.identity]
+    return RolloutState(
+        wanted=current.wanted,
+        pods=current.pods,
+        ready=current.ready,
+        serving=current.serving,
+        rolled_out=current.rolled_out,
+        current=tuple(pod for pod, fault in reporting if fault is None),
+        wrong=tuple(fault for _, fault in reporting if fault is not None),
+        digests=frozenset(pod.identity.digest for pod, _ in reporting if pod.identity and pod.identity.digest),
+        unready=tuple(pod for pod, _ in own if not pod.ready),
     )
 
 
@@ -72,58 +82,14 @@ def desired_replicas(serving: Serving, deployment: Object | None) -> int:
     if serving.autoscaling is None:
         return serving.replicas
     live = ((deployment or {}).get("spec") or {}).get("replicas")
-    # It raises what is fewer in a moment, but leaves a Deployment that somebody scaled to zero alone.
+    # The autoscaler soon raises a number below its minimum, but not zero: then somebody has switched it off by hand.
     return 0 if live == 0 else max(int(live or 0), serving.autoscaling.min_replicas)
 
 
-def remember_served(
-    status: Status, truth: RolloutState, known: tuple[Model, ...], rollout: Rollout | None, at: str
-) -> tuple[ServedModel, ...]:
-    """Add the models that ready pods report to those that have served.
-
-    A ready pod of the Deployment that does not answer has verified the digest that it was told, or it would not be
-    ready: it serves, although the operator cannot reach it.
-
-    Args:
-        status: the last status.
-        truth: what pods report now.
-        known: the registry's models.
-        rollout: what the Deployment serves; the registry may have forgotten its model.
-        at: the time now.
-    """
-    served = {(item.entry.name, item.digest): item for item in status.served}
-    current = rollout.model if rollout else None
-    for pod in truth.ready:
-        report = pod.identity
-        if report is None and pod.silent and rollout and pod.rollout_id == rollout.id:
-            report = Identity(name=rollout.model.name, digest=rollout.model.sha256)
-        if report is None or not report.digest or not report.name or (report.name, report.digest) in served:
-            continue
-        entry = next(
-            (
-                model
-                for model in (*((current,) if current else ()), *known)
-                if model.name == report.name and model.sha256 in (None, report.digest)
-            ),
-            None,
-        )
-        if entry is not None:
-            listed = next((model for model in known if same_weights(model, entry)), entry)
-            served[report.name, report.digest] = ServedModel(
-                entry=listed.model_copy(update={"notes": None, "display_name": None}),
-                digest=report.digest,
-                first_served_at=at,
-            )
-    mentioned = {model.name for model in known} | {item.model for item in status.history}
-    mentioned |= {current.name} if current else set()
-    kept = [item for item in served.values() if item.entry.name in mentioned]
-    return tuple(kept[-_SERVED_LIMIT:])
-
-
 def _fault(pod: Pod, rollout: Rollout) -> str | None:
+    """Return how a pod's report differs from the rollout, None if it does not."""
     report, model = pod.identity, rollout.model
-    assert report is not None  # noqa: S101 -- the caller asked
-    if not report.digest:
+    if report is None or not report.digest:
         return f"pod {pod.name} is ready but names no weights"
     for what, expected, got in (
         ("model", model.name, report.name),
@@ -137,7 +103,7 @@ def _fault(pod: Pod, rollout: Rollout) -> str | None:
     return None
 
 
-def _most(ready: tuple[Pod, ...]) -> ModelRef | None:
+def _majority(ready: tuple[Pod, ...]) -> ModelRef | None:
     reports = Counter(
         (pod.identity.name, pod.identity.version, pod.identity.digest)
         for pod in ready
@@ -145,17 +111,15 @@ def _most(ready: tuple[Pod, ...]) -> ModelRef | None:
     )
     if not reports:
         return None
-    # Equal numbers: the same answer each time, whatever the order of the pods.
+    # Equal numbers give the same answer each time, whatever the order of the pods.
     (name, version, digest), _ = max(reports.items(), key=lambda item: (item[1], str(item[0])))
     return ModelRef(name=str(name), version=version, digest=digest)
 
 
-def _rolled_out(deployment: Object | None) -> bool:
-    if deployment is None:
+def _is_rolled_out(deployment: Object | None) -> bool:
+    if deployment is None or not is_status_current(deployment):
         return False
-    status: dict[str, Any] = deployment.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < int(deployment["metadata"].get("generation") or 0):
-        return False
+    status = deployment.get("status") or {}
     updated, total = int(status.get("updatedReplicas") or 0), int(status.get("replicas") or 0)
     wanted = int((deployment.get("spec") or {}).get("replicas", 1))
     return updated >= wanted and total <= updated

@@ -1,4 +1,4 @@
-"""What to do next about a condition: the step in one line, and the runbook's section that has all of them."""
+"""The next step for a condition that needs a person: one line, and a link to the section of the runbook."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cetacean_operator.api import names
-from cetacean_operator.decisions.conditions import Finding
+from cetacean_operator.decisions.condition_state import ConditionState
 
 ANY: Final = ""
 STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
@@ -16,7 +16,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.DRIFTING, "SystemicRejection"): (
         "systemic-rejection",
-        "look at the pictures that are sent, then at the threshold",
+        "check the pictures that are sent, then the threshold",
     ),
     (names.LOW_AVAILABILITY, ANY): ("availability", "find the pods whose errors_total grows and read their logs"),
     (names.HIGH_LATENCY, ANY): (
@@ -25,7 +25,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.AUTOSCALING_INACTIVE, ANY): (
         "autoscaling",
-        "look whether the metrics API is served (metrics-server), and whether resources.requests names a cpu",
+        "check that the metrics API is served (metrics-server), and that resources.requests names a cpu",
     ),
     (names.ANTI_FRAUD_DISABLED, "ThresholdZero"): ("gate-disabled", "calibrate the threshold and set it"),
     (names.ANTI_FRAUD_DISABLED, names.RECALIBRATION_OVERDUE): (
@@ -40,22 +40,22 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, names.ROLLED_BACK): ("registry-diverged", "name the model that serves, or a better one"),
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }
-"""Anchor and next step by condition type and reason; ANY stands for the reasons that are not listed."""
+"""Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""
 
 
-def guided(found: Mapping[str, Finding], base: str) -> dict[str, Finding]:
-    """Add next step and link to each condition that somebody must act on.
+def add_next_steps(found: Mapping[str, ConditionState], base: str) -> dict[str, ConditionState]:
+    """Add the next step and a link to the message of each condition that needs a person.
 
     Args:
         found: conditions by type.
         base: address of the runbook, without an anchor.
     """
-    return {kind: _guided(kind, finding, base) for kind, finding in found.items()}
+    return {kind: _add_next_step(kind, state, base) for kind, state in found.items()}
 
 
-def _guided(kind: str, finding: Finding, base: str) -> Finding:
-    step = STEPS.get((kind, finding.reason)) or STEPS.get((kind, ANY))
-    if step is None or finding.status != "True":
-        return finding
-    anchor, told = step
-    return finding._replace(message=f"{finding.message}. Next: {told}; runbook: {base}#{anchor}")
+def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
+    found = STEPS.get((kind, state.reason)) or STEPS.get((kind, ANY))
+    if found is None or state.status != "True":
+        return state
+    anchor, step = found
+    return state._replace(message=f"{state.message}. Next: {step}; runbook: {base}#{anchor}")

@@ -1,4 +1,4 @@
-"""The pod template. Whatever changes here restarts every model: tests/unit/operator pins its hash."""
+"""The pod template. A change here restarts every model: tests/unit/operator pins its hash."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cetacean_operator.decisions.identity import Rollout, label
 _USER = 65532
 _PROBE_PERIOD = 2
 _DRAIN_SECONDS = 5
-"""Endpoints learn of a pod's end a moment after it does: until they have, it goes on answering."""
+"""A terminating pod goes on answering for so long, until all endpoints have dropped it."""
 _END_SECONDS = 5
-"""Of the grace period, to end in order before the kubelet kills."""
+"""The last part of the grace period, to exit before the kubelet kills the process."""
 _GRACE_VARIABLE = "CETACEAN_HTTP__GRACE_PERIOD_SECONDS"
 
 
 def pod_labels(name: str) -> dict[str, str]:
-    """Return the operator's labels of a resource's pods and children."""
+    """Return the labels that the operator gives to a resource's pods and children."""
     return {
         names.LABEL_NAME: names.APP,
         names.LABEL_INSTANCE: name,
@@ -91,7 +91,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
 
 
 def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
-    """What both containers share: they read the same settings."""
+    """Return the parts that both containers share: they read the same settings."""
     env = {
         **rollout.env,
         "CETACEAN_WEIGHTS_CACHE": names.CACHE_PATH,
@@ -99,10 +99,10 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
         "CETACEAN_ROLLOUT_ID": rollout.id,
     }
-    # What follows from other fields counts unless the resource says it itself.
-    said = {item.name for item in serving.env}
+    # Variables that follow from other fields; `serving.env` overrides them.
+    given = {item.name for item in serving.env}
     derived = {**cache.limit(serving), _GRACE_VARIABLE: str(_answering(serving))}
-    env |= {key: value for key, value in derived.items() if key not in said}
+    env |= {key: value for key, value in derived.items() if key not in given}
     extra = [item.wire() for item in serving.env if item.name not in env]
     container: dict[str, Any] = {
         "name": name,
@@ -152,20 +152,20 @@ def _serving_parts(serving: Serving) -> dict[str, Any]:
 
 
 def _draining(serving: Serving) -> int:
-    """Seconds before the process is told to end; the API server takes no more than the grace period."""
+    """Return the seconds before SIGTERM; the API server accepts no more than the grace period."""
     return min(_DRAIN_SECONDS, serving.termination_grace_period_seconds // 2)
 
 
 def _answering(serving: Serving) -> int:
-    """Seconds that the process then has for what is under way."""
+    """Return the seconds that the process then has for requests in progress."""
     rest = serving.termination_grace_period_seconds - _draining(serving)
     return max(1, rest - min(_END_SECONDS, rest // 2))
 
 
 def _spread(name: str, serving: Serving) -> Any:
-    """Over the nodes, each rollout by itself.
+    """Spread over nodes, each rollout by itself.
 
-    Not over zones as well: where nodes have no zone, the scheduler would heed neither.
+    Not over zones: if nodes have no zone, the scheduler ignores both constraints.
     """
     if serving.topology_spread_constraints is not None:
         return serving.topology_spread_constraints

@@ -215,8 +215,8 @@ class ApiClient:
         """Yield all objects of a kind, page by page.
 
         Raises:
-            ApiError: the API server refused, did not answer, or answered something else than a list (Unreadable); 410 if
-                the next page has expired.
+            ApiError: the API server refused, did not answer, or its answer is no list (reason Unreadable); 410 if the
+                next page has expired.
         """
         query = {"limit": str(_PAGE_SIZE)}
         if label_selector:

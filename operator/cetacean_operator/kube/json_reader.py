@@ -76,10 +76,12 @@ def parse_list(raw: bytes) -> ListAnswer:
         items = [item for item in read if not isinstance(item, UnreadableObject)]
         unreadable = [item for item in read if isinstance(item, UnreadableObject)]
     else:
-        meta, items, unreadable = answer.get("metadata"), answer.get("items"), []
-        # An empty list is `[]`; `null` comes from old API servers only.
-        if items is None and "items" in answer:
-            items = []
+        unreadable = []
+        if "items" not in answer:
+            raise UnreadableError(f"expected a list with items, got {_excerpt(raw)}")
+        # An empty list is `[]`, or `null` from old API servers.
+        meta = answer.get("metadata") or {}
+        items = [] if answer["items"] is None else answer["items"]
         if not isinstance(meta, dict) or not isinstance(items, list):
             raise UnreadableError(f"expected a list with metadata and items, got {_excerpt(raw)}")
     return ListAnswer(items, unreadable, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or ""))

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Object
-from cetacean_operator.decisions.children import controller_of
+from cetacean_operator.decisions.ownership import is_owned_by
 from cetacean_operator.decisions.plan import ChildRef, EventSpec
 from cetacean_operator.kube import managed_fields
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
@@ -95,7 +95,7 @@ class Writer:
         """
         kind, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
         live = await self._kube.get(kind, meta["namespace"], meta["name"])
-        if live is not None and not _is_ours(live, resource):
+        if live is not None and not is_owned_by(live, resource):
             raise NameConflictError(f"{kind.kind} {meta['name']}")
 
     async def child(self, manifest: Object, live: Object) -> None:
@@ -186,13 +186,6 @@ class Writer:
 
     def _put(self, answer: Object) -> None:
         self._store.put(answer)
-
-
-def _is_ours(live: Object, resource: CetaceanModel) -> bool:
-    if (owner := controller_of(live)) is not None:
-        # A resource that was deleted and created again has another uid; the garbage collector deletes its old children.
-        return owner == (names.KIND, resource.name)
-    return bool((live["metadata"].get("labels") or {}).get(names.LABEL_MODEL) == resource.name)
 
 
 def _identity(resource: CetaceanModel) -> Object:

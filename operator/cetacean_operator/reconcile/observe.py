@@ -38,7 +38,7 @@ class Observer:
         self.service_monitors = False
 
     def observe(
-        self, key: Key, *, window: int, answers: int, taken: str | None = None, refused: str | None = None
+        self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
     ) -> Observed:
         """Return the observed state.
 
@@ -46,7 +46,7 @@ class Observer:
             key: the resource.
             window: how many of the newest requests the rejection rate is about, at least.
             answers: how many of the newest answers their time is about, at least.
-            taken: kind and name of a child whose name an object of someone else has.
+            name_conflict: kind and name of a child whose name an object of someone else has.
             refused: the API server's message, if it refused the last apply.
         """
         children: dict[tuple[str, str], Object] = {}
@@ -71,7 +71,7 @@ class Observer:
             children=children,
             pods=tuple(observed),
             service_monitors=self.service_monitors,
-            taken=taken,
+            name_conflict=name_conflict,
             refused=refused,
         )
 

@@ -15,7 +15,9 @@ from typing import Final, Protocol
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
+from cetacean_operator.decisions.children import Ref
 from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.ownership import is_owned_by
 from cetacean_operator.decisions.plan import ChildRef, EventSpec, Plan, status_as_applied
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.lease import Leadership, NotLeadingError
@@ -108,7 +110,7 @@ class Reconciler:
 
         def observe(conflict: str | None = None, refused: str | None = None) -> Observed:
             return self._observer.observe(
-                key, window=drift.window, answers=level.window, taken=conflict, refused=refused
+                key, window=drift.window, answers=level.window, name_conflict=conflict, refused=refused
             )
 
         observed, plan, refusal = await self._apply_until_settled(resource, observe)
@@ -166,7 +168,8 @@ class Reconciler:
                 unless the kind is optional.
             ApiError: the API server refused a child.
         """
-        optional = OPTIONAL_KINDS if ("Deployment", resource.name) in observed.children else frozenset()
+        deployment = _own_child(resource, observed, ("Deployment", resource.name))
+        optional = OPTIONAL_KINDS if deployment is not None else frozenset()
         created: list[ChildRef] = []
         faults: list[ApiError | NameConflictError] = []
         children = plan.apply
@@ -224,7 +227,7 @@ class Reconciler:
         """Apply one child; return its reference if it was created."""
         ref = (child["kind"], str(child["metadata"]["name"]))
         created = None
-        if (live := observed.children.get(ref)) is None:
+        if (live := _own_child(resource, observed, ref)) is None:
             created = await self._writer.create(resource, child)
         else:
             await self._writer.child(child, live)
@@ -265,6 +268,12 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == names.KIND:
         return str(meta["name"])
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
+
+
+def _own_child(resource: CetaceanModel, observed: Observed, ref: Ref) -> Object | None:
+    """Return a live child; an object of someone else with our label is none, so that it is never overwritten."""
+    live = observed.children.get(ref)
+    return live if live is not None and is_owned_by(live, resource) else None
 
 
 def _most_relevant(faults: Iterable[BaseException]) -> BaseException:

@@ -24,7 +24,9 @@ def test_conditions(condition: str) -> None:
     assert condition in NAMED
 
 
-@pytest.mark.parametrize("reason", sorted({*failures._ORDER, *names.TERMINATION_REASONS, "ProgressDeadlineExceeded"}))
+@pytest.mark.parametrize(
+    "reason", sorted({*failures.PRECEDENCE, *names.TERMINATION_REASONS, "ProgressDeadlineExceeded"})
+)
 def test_failures(reason: str) -> None:
     assert reason in NAMED
 
@@ -32,12 +34,11 @@ def test_failures(reason: str) -> None:
 def test_reasons_and_events_that_are_written_as_such() -> None:
     written = set()
     for source in SOURCES:
-        written |= set(re.findall(r'Finding\(\s*"(?:True|False|Unknown)",\s*"(\w+)"', source))
+        written |= set(re.findall(r'ConditionState\(\s*"(?:True|False|Unknown)",\s*"(\w+)"', source))
         written |= set(re.findall(r'EventSpec\(\s*"(?:Normal|Warning)",\s*"(\w+)"', source))
-        written |= set(re.findall(r'return\s+\(?\s*"(?:True|False|Unknown)",\s*"(\w+)"', source))
     assert len(written) > 25
     assert written - NAMED == set()
 
 
 def test_what_fails_transiently_is_marked() -> None:
-    assert set(re.findall(r"\*`(\w+)`\*", TEXT)) == failures._TRANSIENT
+    assert set(re.findall(r"\*`(\w+)`\*", TEXT)) == failures.TRANSIENT

@@ -44,7 +44,7 @@ def test_every_node_of_the_schema_is_structural() -> None:
             assert isinstance(node.get(bound, False), bool), path
 
 
-def test_what_rules_are_judged_on_is_bounded() -> None:
+def test_fields_that_rules_use_are_bounded() -> None:
     """The API server reckons a rule's cost from these bounds, and refuses a CRD without them."""
     for path, node in nodes(SCHEMA["properties"]["spec"]):
         if node.get("x-kubernetes-preserve-unknown-fields"):
@@ -70,7 +70,7 @@ def test_every_rule_has_a_message_and_names_existing_fields() -> None:
     assert found > 10
 
 
-def test_passthrough_is_only_where_pods_are_described() -> None:
+def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
     open_ended = {path for path, node in nodes(SCHEMA) if node.get("x-kubernetes-preserve-unknown-fields")}
     assert open_ended == {
         f".spec.serving.{name}"
@@ -91,7 +91,7 @@ def test_status_has_no_rules() -> None:
     assert not [path for path, node in nodes(SCHEMA["properties"]["status"]) if "x-kubernetes-validations" in node]
 
 
-def test_descriptions_are_there_for_explain() -> None:
+def test_fields_have_descriptions_for_kubectl_explain() -> None:
     spec = SCHEMA["properties"]["spec"]["properties"]
     for part in (spec["registry"], spec["gates"], spec["drift"], spec["antiFraud"]):
         assert part["description"]
@@ -176,7 +176,7 @@ def test_examples_are_read_and_fit_the_schema(path: Path) -> None:
         assert list(conforms(document, SCHEMA)) == []
 
 
-def test_the_check_itself_sees_what_is_wrong() -> None:
+def test_the_check_of_the_examples_finds_faults() -> None:
     document = yaml.safe_load(EXAMPLES[0].read_text(encoding="utf-8"))
     document["spec"]["serving"]["replicas"] = "two"
     document["spec"]["registry"]["activ"] = "x"

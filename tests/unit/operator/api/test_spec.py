@@ -42,7 +42,7 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
         ),
     ],
 )
-def test_what_is_wrong_is_named(change: dict[str, Any], said: str) -> None:
+def test_an_invalid_field_is_named(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidResourceError) as error:
         parse_spec(copy.deepcopy(SPEC) | change)
     assert said in str(error.value)
@@ -76,7 +76,7 @@ def test_the_mirror_of_a_registry_file_is_read_back_one_for_one() -> None:
     assert (model.metrics.cetacean_score_mean, model.metrics.tpr) == (0.9, None)
 
 
-def test_a_damaged_part_of_the_status_is_left_out_alone() -> None:
+def test_only_the_damaged_fields_of_a_status_are_left_out() -> None:
     status = parse_status({"observedGeneration": 3, "history": "none", "drift": {"samples": "many"}, "replicas": 2})
     assert (status.observed_generation, status.replicas, status.history, status.drift) == (3, 2, (), None)
     assert parse_status(None).conditions == ()

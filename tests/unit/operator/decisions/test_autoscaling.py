@@ -1,4 +1,4 @@
-"""An autoscaler that cannot do its work is told, once that has lasted; what passes by itself is not."""
+"""An autoscaler without metrics is reported once that has lasted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import FakePod, World, entry, manifest
 
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.autoscaling import PATIENCE
-from cetacean_operator.decisions.plan import timestamp
 
 KIND = "AutoscalingInactive"
 NO_METRICS = "failed to get cpu utilization: unable to fetch metrics from resource metrics API"
@@ -21,7 +21,7 @@ def autoscaled() -> World:
 
 
 def says(world: World, status: str, reason: str = "FailedGetResourceMetric", message: str = NO_METRICS) -> None:
-    """What the autoscaler's controller writes into its status from now on."""
+    """Write a condition into the autoscaler's status, as its controller does."""
     condition = {"type": "ScalingActive", "status": status, "reason": reason, "message": message}
     condition["lastTransitionTime"] = timestamp(world.now)
     world.children["HorizontalPodAutoscaler", "whales"]["status"] = {"conditions": [condition]}
@@ -34,11 +34,11 @@ def test_without_an_autoscaler_there_is_no_condition() -> None:
     assert world.status.condition(KIND) is None
 
 
-def test_until_it_has_looked_nothing_is_known() -> None:
+def test_the_condition_is_unknown_until_the_autoscaler_has_reported() -> None:
     assert autoscaled().is_(KIND) == ("Unknown", "NotSeenYet")
 
 
-def test_one_that_works() -> None:
+def test_a_working_autoscaler_makes_the_condition_false() -> None:
     world = autoscaled()
     says(world, "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count")
     assert world.is_(KIND) == ("False", "ScalingActive")
@@ -46,7 +46,7 @@ def test_one_that_works() -> None:
     assert world.decide().requeue_after is None
 
 
-def test_one_without_figures_is_told_after_a_while_and_once() -> None:
+def test_an_autoscaler_without_metrics_is_reported_once_after_two_minutes() -> None:
     world = autoscaled()
     says(world, "False")
     assert world.is_(KIND) == ("Unknown", "FailedGetResourceMetric")
@@ -58,7 +58,7 @@ def test_one_without_figures_is_told_after_a_while_and_once() -> None:
     world.wait(seconds=20)
     world.settle()
     assert world.is_(KIND) == ("True", "FailedGetResourceMetric")
-    assert world.condition(KIND).message.startswith(f"{NO_METRICS}. Next: look whether the metrics API is served")
+    assert world.condition(KIND).message.startswith(f"{NO_METRICS}. Next: check that the metrics API is served")
     assert world.is_("Ready") == ("True", "Serving"), "all that are wanted serve"
     world.wait(hours=1)
     world.settle()
@@ -68,7 +68,7 @@ def test_one_without_figures_is_told_after_a_while_and_once() -> None:
     assert world.reasons.count("AutoscalingActive") == 1
 
 
-def test_pods_that_are_not_ready_have_no_figures() -> None:
+def test_an_autoscaler_waits_for_metrics_of_pods_that_are_not_ready() -> None:
     """Weights may take longer to load than figures to come."""
 
     def loads(pod: FakePod) -> None:
@@ -90,7 +90,7 @@ def test_pods_that_are_not_ready_have_no_figures() -> None:
     assert world.is_(KIND)[0] == "True"
 
 
-def test_one_that_was_switched_off_by_hand_is_not_told() -> None:
+def test_an_autoscaler_that_was_switched_off_by_hand_is_no_alarm() -> None:
     world = autoscaled()
     assert world.deployment is not None
     world.deployment["spec"]["replicas"] = 0
@@ -101,7 +101,7 @@ def test_one_that_was_switched_off_by_hand_is_not_told() -> None:
     assert world.is_(KIND) == ("Unknown", "ScalingDisabled")
 
 
-def test_it_goes_with_the_autoscaler() -> None:
+def test_the_condition_is_removed_with_the_autoscaler() -> None:
     world = autoscaled()
     says(world, "False")
     world.wait(hours=1)
@@ -116,7 +116,7 @@ def test_it_goes_with_the_autoscaler() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(waits=st.lists(st.floats(0, 200), max_size=6))
-def test_it_is_true_exactly_when_it_has_lasted(waits: list[float]) -> None:
+def test_the_condition_is_true_exactly_after_two_minutes(waits: list[float]) -> None:
     world = autoscaled()
     says(world, "False")
     began = world.now
@@ -129,7 +129,7 @@ def test_it_is_true_exactly_when_it_has_lasted(waits: list[float]) -> None:
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None}, {"conditions": [{"type": "AbleToScale"}]}])
-def test_a_status_that_says_nothing(status: object) -> None:
+def test_an_autoscaler_without_conditions_is_unknown(status: object) -> None:
     world = autoscaled()
     world.children["HorizontalPodAutoscaler", "whales"]["status"] = status
     world.settle()

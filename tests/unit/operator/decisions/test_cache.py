@@ -1,4 +1,4 @@
-"""What lies in the cache of weights never outgrows the volume that it lies in."""
+"""The weights cache stays below the limit of its volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pod(**serving: Any) -> dict[str, Any]:
 
 
 def limits(spec: dict[str, Any]) -> list[list[str]]:
-    """What each container is told."""
+    """The limit that each container gets."""
     return [
         [item["value"] for item in container["env"] if item["name"] == VARIABLE]
         for container in (*spec["initContainers"], *spec["containers"])
@@ -31,28 +31,28 @@ def cache_volume(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in volume.items() if key != "name"}
 
 
-def test_nothing_bounds_it_unless_the_resource_does() -> None:
+def test_the_cache_has_no_limit_unless_the_resource_sets_one() -> None:
     spec = pod()
     assert cache_volume(spec) == {"emptyDir": {}}
     assert limits(spec) == [[], []]
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "limit"),
     [("2Gi", "2040109465"), ("1G", "950000000"), (1_000_000, "950000"), ("1500m", "1"), ("0", "1")],
 )
-def test_both_containers_keep_within_the_volume(size: str | int, told: str) -> None:
+def test_both_containers_get_a_limit_below_that_of_the_volume(size: str | int, limit: str) -> None:
     spec = pod(weightsCache={"sizeLimit": size})
     assert cache_volume(spec) == {"emptyDir": {"sizeLimit": size}}
-    assert limits(spec) == [[told], [told]]
+    assert limits(spec) == [[limit], [limit]]
 
 
-def test_a_bound_of_the_resources_own_counts() -> None:
+def test_a_limit_in_the_resources_env_is_kept() -> None:
     own = [{"name": VARIABLE, "value": "7"}]
     assert limits(pod(weightsCache={"sizeLimit": "2Gi"}, env=own)) == [["7"], ["7"]]
 
 
-def test_a_claim_is_not_the_pods_alone() -> None:
+def test_a_claim_has_no_limit() -> None:
     spec = pod(weightsCache={"persistentVolumeClaim": {"claimName": "weights"}})
     assert cache_volume(spec) == {"persistentVolumeClaim": {"claimName": "weights"}}
     assert limits(spec) == [[], []]

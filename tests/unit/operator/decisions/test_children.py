@@ -1,4 +1,4 @@
-"""Which objects a resource owns, and that each holds only what is the operator's."""
+"""The children of a resource and their fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
+
+from cetacean_operator.api.observed import Object
 
 
 def world(**serving: Any) -> World:
@@ -34,43 +36,62 @@ def kinds(made: World) -> set[str]:
     ],
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),  # alike in every process
 )
-def test_what_exists(serving: dict[str, Any], extra: set[str]) -> None:
+def test_each_field_of_serving_adds_its_child(serving: dict[str, Any], extra: set[str]) -> None:
     assert kinds(world(**serving)) == {"ConfigMap", "Deployment", "Service"} | extra
 
 
-def test_a_service_monitor_needs_its_api() -> None:
+def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
     made = World(manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), service_monitors=True)
     made.settle()
     monitor = made.children["ServiceMonitor", "whales"]
     assert monitor["metadata"]["labels"]["release"] == "p"
+    assert monitor["spec"]["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "30s"}]
+    made.edit(serving={"serviceMonitor": {"interval": "5m"}})
+    made.settle()
+    (endpoint,) = made.children["ServiceMonitor", "whales"]["spec"]["endpoints"]
+    assert endpoint["interval"] == "5m"
     made.edit(serving={"serviceMonitor": {"enabled": False}})
     made.settle()
     assert "ServiceMonitor" not in kinds(made)
 
 
-def test_what_is_no_longer_wanted_is_deleted() -> None:
+def test_a_child_that_is_no_longer_wanted_is_deleted() -> None:
     made = world(replicas=2, networkPolicy={})
     made.edit(serving={"replicas": 1, "networkPolicy": None})
     made.settle()
     assert kinds(made) == {"ConfigMap", "Deployment", "Service"}
 
 
-def test_what_others_made_stays_whatever_its_labels_are() -> None:
+def test_objects_of_other_owners_stay_whatever_their_labels_are() -> None:
     made = world(replicas=2)
-    service = made.children["Service", made.obj["metadata"]["name"]]
-    exposed = {
-        **service,
-        "metadata": {**service["metadata"], "name": "whales-lb", "ownerReferences": [], "annotations": {}},
-    }
+    service = made.children["Service", "whales"]
     owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": True}
-    others = {**service, "metadata": {**service["metadata"], "name": "owned", "ownerReferences": [owner]}}
-    orphan = {**service, "metadata": {**service["metadata"], "name": "orphan", "ownerReferences": []}}
-    for one in (exposed, others, orphan):
-        made.children["Service", one["metadata"]["name"]] = one
-    assert [one.name for one in made.decide().delete] == ["orphan"], "it bears what the operator wrote"
+    others: dict[str, Object] = {
+        "exposed": {"ownerReferences": [], "annotations": {}},
+        "owned": {"ownerReferences": [owner]},
+        "orphan": {"ownerReferences": []},
+    }
+    for name, changes in others.items():
+        made.children["Service", name] = {**service, "metadata": {**service["metadata"], "name": name, **changes}}
+    assert [one.name for one in made.decide().delete] == ["orphan"], "it has the annotation of the operator"
 
 
-def test_all_are_owned_and_labelled() -> None:
+def test_a_deployment_of_another_owner_is_not_read() -> None:
+    """Someone has copied the labels of the resource to a Deployment of the same name."""
+    made = world()
+    assert made.deployment is not None
+    theirs = made.deployment["metadata"] | {"ownerReferences": [], "annotations": {}}
+    made.children["Deployment", "whales"] = made.deployment | {"metadata": theirs}
+    plan = made.decide()
+    assert [child["kind"] for child in plan.apply] == ["Deployment"], "the API server then reports the conflict"
+    assert plan.delete == ()
+    made.obj["status"] = {}
+    ready = made.decide().status.condition("Ready")
+    assert ready is not None
+    assert ready.status == "False"
+
+
+def test_all_children_have_an_owner_reference_and_labels() -> None:
     for (kind, name), child in world(replicas=2, networkPolicy={}).children.items():
         (owner,) = child["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
@@ -84,7 +105,7 @@ def test_all_are_owned_and_labelled() -> None:
         assert name.startswith("whales"), kind
 
 
-def test_replicas_are_not_ours_while_an_autoscaler_is() -> None:
+def test_replicas_are_not_set_while_there_is_an_autoscaler() -> None:
     made = world(replicas=3)
     assert made.deployment is not None
     assert made.deployment["spec"]["replicas"] == 3
@@ -97,7 +118,7 @@ def test_replicas_are_not_ours_while_an_autoscaler_is() -> None:
     assert "behavior" not in scaler["spec"]
 
 
-def test_the_autoscaler_is_the_fields_where_nothing_is_said() -> None:
+def test_the_autoscaler_has_the_defaults_of_its_fields() -> None:
     made = world(autoscaling={})
     spec = made.children["HorizontalPodAutoscaler", "whales"]["spec"]
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "whales"}
@@ -107,7 +128,7 @@ def test_the_autoscaler_is_the_fields_where_nothing_is_said() -> None:
     assert len(made.pods) == 3
 
 
-def test_how_fast_it_scales_is_handed_on() -> None:
+def test_the_autoscalers_behavior_is_copied() -> None:
     behavior = {"scaleUp": {"stabilizationWindowSeconds": 0, "tolerance": "0.05"}}
     made = world(autoscaling={"behavior": behavior})
     scaler = made.children["HorizontalPodAutoscaler", "whales"]
@@ -116,7 +137,7 @@ def test_how_fast_it_scales_is_handed_on() -> None:
     assert not made.decide().apply
 
 
-def test_the_autoscalers_number_is_what_is_wanted_then() -> None:
+def test_the_autoscalers_number_of_replicas_is_the_wanted_one() -> None:
     made = world(autoscaling={"minReplicas": 1, "maxReplicas": 5})
     assert made.deployment is not None
     made.deployment["spec"]["replicas"] = 4
@@ -126,13 +147,13 @@ def test_the_autoscalers_number_is_what_is_wanted_then() -> None:
     assert "4 of 4 wanted replicas" in made.condition("Ready").message
 
 
-def test_fewer_than_its_fewest_are_not_enough() -> None:
+def test_at_least_the_autoscalers_minimum_of_replicas_is_wanted() -> None:
     made = World(manifest(serving={"autoscaling": {"minReplicas": 2}}))
     made.reconcile()
     assert made.deployment is not None
     assert "replicas" not in made.deployment["spec"]
     assert made.condition("Ready").message.startswith("0 of 2 wanted replicas")
-    made.deployment["spec"]["replicas"] = 1  # the API server's default, until the autoscaler has looked
+    made.deployment["spec"]["replicas"] = 1  # the API server's default, until the autoscaler has changed it
     made.reconcile()
     assert made.condition("Ready").message.startswith("0 of 2 wanted replicas")
     made.deployment["spec"]["replicas"] = 0  # by hand: it leaves that alone, and so do we
@@ -141,13 +162,28 @@ def test_fewer_than_its_fewest_are_not_enough() -> None:
     assert "0 of 0 wanted replicas" in made.condition("Ready").message
 
 
-def test_a_budget_lets_pods_go_that_never_got_ready() -> None:
+@pytest.mark.parametrize(
+    ("budget", "bound"),
+    [
+        ({}, {"maxUnavailable": 1}),
+        ({"maxUnavailable": 2}, {"maxUnavailable": 2}),
+        ({"maxUnavailable": "40%"}, {"maxUnavailable": "40%"}),
+        ({"minAvailable": 2}, {"minAvailable": 2}),
+    ],
+    ids=str,
+)
+def test_a_budget_has_the_bound_of_the_resource(budget: dict[str, Any], bound: dict[str, Any]) -> None:
+    spec = world(replicas=3, podDisruptionBudget=budget).children["PodDisruptionBudget", "whales"]["spec"]
+    assert {key: spec.get(key) for key in ("minAvailable", "maxUnavailable") if key in spec} == bound
+
+
+def test_a_budget_allows_the_eviction_of_unready_pods() -> None:
     spec = world(replicas=2).children["PodDisruptionBudget", "whales"]["spec"]
     assert spec["maxUnavailable"] == 1
     assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_no_pod_goes_before_another_is_ready() -> None:
+def test_a_rollout_removes_no_pod_before_another_is_ready() -> None:
     made = world()
     assert made.deployment is not None
     assert made.deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
@@ -160,17 +196,19 @@ def test_the_change_cause_names_model_and_version() -> None:
     assert cause == "first 1.0.0 (sha256:aaaaaaaaaaaa), threshold 0.52"
 
 
-def test_monitoring_is_what_the_contract_says() -> None:
+def test_monitoring_has_the_bounds_and_the_baselines_of_models_that_have_one() -> None:
     made = World(
         manifest(
             entry("first", metrics={"cetaceanScoreMean": 0.93}),
             entry("bare", "b", metrics=None),
+            entry("unmeasured", "c", metrics={"cetaceanScoreMean": None}),
+            entry("other", "d", metrics={"cetaceanScoreMean": 0.8}),
             drift={"window": 200, "minSamples": 20, "alarmDrop": 0.05},
         )
     )
     made.settle()
     content = json.loads(made.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"])
-    assert content == {"window": 200, "min_samples": 20, "alarm_drop": 0.05, "baselines": {"first": 0.93}}
+    assert content == {"window": 200, "min_samples": 20, "alarm_drop": 0.05, "baselines": {"first": 0.93, "other": 0.8}}
 
 
 def test_the_service_reaches_the_named_port() -> None:
@@ -179,7 +217,24 @@ def test_the_service_reaches_the_named_port() -> None:
     assert spec["selector"] == {"ecomarineai.org/cetaceanmodel": "whales"}
 
 
-def test_the_operator_may_always_reach_the_pods() -> None:
-    peers = world(networkPolicy={"ingressFrom": []}).children["NetworkPolicy", "whales"]["spec"]["ingress"][0]["from"]
-    operator = {"app.kubernetes.io/name": "cetacean-operator"}
-    assert peers == [{"namespaceSelector": {}, "podSelector": {"matchLabels": operator}}]
+OPERATOR = {
+    "namespaceSelector": {},
+    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "cetacean-operator"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("policy", "peers"),
+    [
+        ({}, [{"podSelector": {}}, OPERATOR]),
+        ({"ingressFrom": []}, [OPERATOR]),
+        ({"ingressFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}, [{"ipBlock": {"cidr": "10.0.0.0/8"}}, OPERATOR]),
+    ],
+    ids=["default: the namespace", "nobody", "own peers"],
+)
+def test_a_network_policy_admits_its_peers_and_the_operator(policy: dict[str, Any], peers: list[Any]) -> None:
+    spec = world(networkPolicy=policy).children["NetworkPolicy", "whales"]["spec"]
+    assert spec["podSelector"] == {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}}
+    assert spec["policyTypes"] == ["Ingress"]
+    (rule,) = spec["ingress"]
+    assert rule == {"from": peers, "ports": [{"port": 8080, "protocol": "TCP"}]}

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, next_look
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, seconds_until_failure
 
 MODELS = (
     entry("good", "a"),
@@ -51,7 +51,7 @@ def live(acts: list[tuple[tuple[str, Any], timedelta]], *, stepping: bool) -> Wo
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(ACTS, STEPS), max_size=6))
-def test_what_is_decided_and_told_is_the_same(acts: list[tuple[tuple[str, Any], timedelta]]) -> None:
+def test_a_clock_that_is_set_changes_no_decision_and_no_event(acts: list[tuple[tuple[str, Any], timedelta]]) -> None:
     stepped, steady = live(acts, stepping=True), live(acts, stepping=False)
     for found, expected in zip(stepped.status.conditions, steady.status.conditions, strict=True):
         assert found.model_copy(update={"last_transition_time": ""}) == expected.model_copy(
@@ -77,9 +77,9 @@ def test_an_emergency_that_began_in_the_future_is_overdue_in_a_day(ahead: timede
     assert world.is_("AntiFraudDisabled") == ("True", "RecalibrationOverdue")
 
 
-def test_a_pod_that_began_in_the_future_is_looked_at_in_time() -> None:
+def test_a_pod_that_began_in_the_future_is_checked_in_time() -> None:
     world = World()
     world.settle()
     (pod,) = world.pods
     pod.ready, pod.started_at = False, timestamp(BEGIN + timedelta(days=1))
-    assert next_look([pod.observed()], BEGIN) == PROBE_PATIENCE
+    assert seconds_until_failure([pod.observed()], BEGIN) == PROBE_PATIENCE

@@ -26,7 +26,7 @@ def test_equal_data_does_not_differ(data: Any) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=5), json), st.dictionaries(st.text(max_size=5), json))
-def test_fields_of_others_do_not_count(wanted: dict[str, Any], others: dict[str, Any]) -> None:
+def test_fields_of_other_managers_are_no_difference(wanted: dict[str, Any], others: dict[str, Any]) -> None:
     assert list(differences(wanted, others | wanted)) == []
 
 
@@ -62,7 +62,7 @@ def test_fields_of_others_do_not_count(wanted: dict[str, Any], others: dict[str,
         ({"from": [{"podSelector": {}}]}, {"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, ["from[0].podSelector"]),
     ],
 )
-def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
+def test_the_paths_of_differences_are_returned(wanted: Any, live: Any, paths: list[str]) -> None:
     assert list(differences(wanted, live)) == paths
 
 
@@ -82,7 +82,7 @@ def test_differences(wanted: Any, live: Any, paths: list[str]) -> None:
         (3, "3"),
     ],
 )
-def test_quantities(text: str | int, number: str) -> None:
+def test_a_quantity_is_parsed(text: str | int, number: str) -> None:
     assert quantity(text) == Decimal(number)
 
 
@@ -100,7 +100,7 @@ def test_quantities_have_the_value_that_kubernetes_utils_give_them(sign: str, di
 
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan", "1e1000000", "1e-65", "1" * 5000])
-def test_what_is_no_quantity(text: object) -> None:
+def test_text_that_is_no_quantity_gives_none(text: object) -> None:
     assert quantity(text) is None
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_quantity(text: object) -> None:
         ("ConfigMap", ("data", "monitoring.json"), "{}"),
     ],
 )
-def test_a_field_of_ours_that_someone_edited_is_repaired(kind: str, path: tuple[Any, ...], value: Any) -> None:
+def test_an_edited_field_of_a_child_is_repaired(kind: str, path: tuple[Any, ...], value: Any) -> None:
     world = World()
     world.settle()
     ref = next(ref for ref in world.children if ref[0] == kind)
@@ -132,7 +132,7 @@ def test_a_field_of_ours_that_someone_edited_is_repaired(kind: str, path: tuple[
     assert node[path[-1]] == before
 
 
-def test_what_others_add_stays() -> None:
+def test_annotations_that_others_add_stay() -> None:
     world = World()
     world.settle()
     assert world.deployment is not None
@@ -141,7 +141,7 @@ def test_what_others_add_stays() -> None:
     assert not world.decide().apply
 
 
-def test_a_deleted_child_comes_back() -> None:
+def test_a_deleted_child_is_created_again() -> None:
     world = World()
     world.settle()
     for ref in list(world.children):
@@ -151,7 +151,7 @@ def test_a_deleted_child_comes_back() -> None:
         assert ref in world.children
 
 
-def test_a_field_that_is_no_longer_ours_is_given_up() -> None:
+def test_a_field_that_leaves_the_manifest_is_a_difference() -> None:
     """It is absent from the manifest, so only the digest of what was applied shows that it was ours."""
     world = World()
     world.edit(serving={"nodeSelector": {"disk": "ssd"}})

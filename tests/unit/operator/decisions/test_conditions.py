@@ -11,11 +11,11 @@ from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Observed
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.decide import decide
-from cetacean_operator.decisions.plan import seconds_since, timestamp
 
 
-def test_kstatus_over_a_life() -> None:
+def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), entry("bad", "c", metrics={"tnr": 0.1})))
     world.reconcile()
     assert kstatus(world.obj) == "InProgress"
@@ -32,7 +32,7 @@ def test_kstatus_over_a_life() -> None:
     assert kstatus(world.obj) == "Current"
 
 
-def test_all_conditions_are_there_in_their_order() -> None:
+def test_all_conditions_are_present_in_order() -> None:
     world = World(manifest(serving={"autoscaling": {}}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
@@ -41,7 +41,18 @@ def test_all_conditions_are_there_in_their_order() -> None:
         assert condition.message
 
 
-def test_the_transition_time_moves_with_the_status_alone() -> None:
+def test_a_resource_with_children_to_apply_is_not_ready_although_its_pods_serve() -> None:
+    world = World()
+    world.settle()
+    del world.children["Service", "whales"]
+    plan = world.decide()
+    ready, reconciling = plan.status.condition("Ready"), plan.status.condition("Reconciling")
+    assert ready is not None
+    assert reconciling is not None
+    assert (ready.status, ready.reason, reconciling.status) == ("False", "RollingOut", "True")
+
+
+def test_the_transition_time_moves_only_with_the_status() -> None:
     world = World()
     world.settle()
     world.wait(minutes=5)
@@ -53,7 +64,7 @@ def test_the_transition_time_moves_with_the_status_alone() -> None:
     assert world.condition("Available").last_transition_time == timestamp(BEGIN), "True stays True"
 
 
-class TestEmergency:
+class TestDisabledGate:
     """A threshold of 0.0 accepts everything."""
 
     @pytest.fixture
@@ -62,19 +73,19 @@ class TestEmergency:
         world.settle()
         return world
 
-    def test_it_is_told_since_when(self, world: World) -> None:
+    def test_the_condition_says_since_when_the_gate_is_disabled(self, world: World) -> None:
         assert world.is_("AntiFraudDisabled") == ("True", "ThresholdZero")
         assert timestamp(BEGIN) in world.condition("AntiFraudDisabled").message
         assert world.status.anti_fraud is not None
         assert world.status.anti_fraud.disabled_since == timestamp(BEGIN)
         assert world.reasons.count("AntiFraudDisabled") == 1
-        assert world.is_("Ready")[0] == "True", "it serves, as it was told to"
+        assert world.is_("Ready")[0] == "True", "it serves as configured"
 
-    def test_it_is_looked_at_again_when_a_day_is_over(self, world: World) -> None:
+    def test_the_resource_is_reconciled_again_after_a_day(self, world: World) -> None:
         world.wait(hours=1)
         assert world.decide().requeue_after == 23 * 3600
 
-    def test_after_a_day_it_is_overdue_and_told_once(self, world: World) -> None:
+    def test_after_a_day_recalibration_is_overdue_with_one_event(self, world: World) -> None:
         world.wait(hours=24)
         world.settle()
         world.wait(hours=24)
@@ -84,7 +95,7 @@ class TestEmergency:
         assert world.reasons.count("RecalibrationOverdue") == 1
         assert world.decide().requeue_after is None
 
-    def test_a_threshold_ends_it(self, world: World) -> None:
+    def test_a_threshold_enables_the_gate_again(self, world: World) -> None:
         world.edit(antiFraud={"threshold": 0.4})
         world.settle()
         assert world.is_("AntiFraudDisabled") == ("False", "Enabled")
@@ -93,7 +104,7 @@ class TestEmergency:
         assert world.reasons[-1] == "Serving"
         assert "AntiFraudEnabled" in world.reasons
 
-    def test_another_emergency_begins_anew(self, world: World) -> None:
+    def test_disabling_the_gate_again_starts_another_day(self, world: World) -> None:
         world.edit(antiFraud={"threshold": 0.4})
         world.settle()
         world.wait(hours=48)
@@ -102,8 +113,8 @@ class TestEmergency:
         assert world.is_("AntiFraudDisabled") == ("True", "ThresholdZero")
 
 
-class TestInvalid:
-    """What the CRD's schema would have refused, had it been there."""
+class TestInvalidSpec:
+    """A spec that the CRD's schema would have refused."""
 
     @pytest.fixture
     def world(self) -> World:
@@ -112,7 +123,7 @@ class TestInvalid:
         world.edit(registry={"active": "nobody"}, antiFraud={"threshold": 7})
         return world
 
-    def test_it_becomes_a_condition_and_touches_nothing(self, world: World) -> None:
+    def test_an_invalid_spec_becomes_a_condition_and_changes_no_child(self, world: World) -> None:
         children = copy.deepcopy(world.children)
         plan = world.settle()
         assert not plan.apply
@@ -125,30 +136,30 @@ class TestInvalid:
         assert world.reasons.count("InvalidSpec") == 1
         assert world.status.observed_generation == 2
 
-    def test_the_rest_of_the_status_stays(self, world: World) -> None:
+    def test_an_invalid_spec_keeps_the_rest_of_the_status(self, world: World) -> None:
         before = world.status
         world.settle()
         assert world.status.serving == before.serving
         assert world.status.history == before.history
         assert {item.type for item in world.status.conditions} == {item.type for item in before.conditions}
 
-    def test_it_is_mended(self, world: World) -> None:
+    def test_a_corrected_spec_makes_the_resource_ready(self, world: World) -> None:
         world.settle()
         world.edit(registry={"active": "first"}, antiFraud={"threshold": 0.5})
         world.settle()
         assert world.is_("Ready") == ("True", "Serving")
 
     @pytest.mark.parametrize("spec", [{}, {"registry": None}, {"registry": []}, {"serving": {"image": "x"}}])
-    def test_nothing_crashes(self, spec: dict[str, Any]) -> None:
+    def test_a_spec_of_another_shape_is_invalid(self, spec: dict[str, Any]) -> None:
         world = World()
         world.obj["spec"] = spec
         world.settle()
         assert world.is_("Stalled") == ("True", "InvalidSpec")
 
 
-def test_a_name_that_is_taken_is_told_and_nothing_applied() -> None:
+def test_a_name_conflict_is_reported_and_nothing_applied() -> None:
     world = World()
-    observed = Observed(taken="Deployment whales")
+    observed = Observed(name_conflict="Deployment whales")
     plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)
     assert plan.apply == ()
     stalled = plan.status.condition("Stalled")
@@ -157,23 +168,8 @@ def test_a_name_that_is_taken_is_told_and_nothing_applied() -> None:
     assert "Deployment whales exists and is not this resource's" in stalled.message
 
 
-def test_what_the_api_server_refuses_is_told() -> None:
+def test_a_refusal_of_the_api_server_is_reported() -> None:
     plan = decide(CetaceanModel.of(World().obj), Observed(refused="the API server refused a child: quota"), BEGIN)
     ready = plan.status.condition("Ready")
     assert ready is not None
     assert (ready.reason, ready.message) == ("ApplyRefused", "the API server refused a child: quota")
-
-
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [
-        ("2025-12-31T23:59:30Z", 30.0),
-        ("2025-12-31T23:59:30", 30.0),
-        ("2026-01-01T01:00:00+01:00", 0.0),
-        ("", None),
-        (None, None),
-        ("yesterday", None),
-    ],
-)
-def test_ages(text: str | None, age: float | None) -> None:
-    assert seconds_since(text, BEGIN) == age

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.operator_world import World, entry, manifest
+from support.operator_world import FakePod, World, entry, manifest, ready_pod
 
 from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
@@ -18,20 +18,12 @@ MODEL = ModelRef(name="first", version="1.0.0", digest="a" * 64)
 
 
 def pod(number: int, *, silent: str | None = None, digest: str = "a" * 64, **report: Any) -> Pod:
-    return Pod(
-        uid=f"u{number}",
-        name=f"p{number}",
-        rollout_id="r",
-        ready=True,
-        terminating=False,
-        silent=silent,
-        identity=Identity(name="first", digest=digest),
-        drift=None if silent else DriftReport(**report),
-    )
+    drift = None if silent else DriftReport(**report)
+    return ready_pod(number, silent=silent, identity=Identity(name="first", digest=digest), drift=drift)
 
 
-def judged(*pods: Pod, baseline: float | None = 0.9, before: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
-    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), before=before)
+def judged(*pods: Pod, baseline: float | None = 0.9, last: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
+    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), last=last)
 
 
 def test_windows_are_pooled_by_their_samples() -> None:
@@ -86,10 +78,12 @@ def test_the_pooled_mean_lies_between_the_windows_and_is_that_of_all_samples(win
         (1000, 0.95, 0.90, False),
     ],
 )
-def test_the_alarm(samples: int, mean: float, baseline: float | None, alarm: bool) -> None:
+def test_a_drop_of_the_mean_is_an_alarm_if_there_are_enough_samples(
+    samples: int, mean: float, baseline: float | None, alarm: bool
+) -> None:
     verdict = judged(pod(1, samples=samples, mean=mean), baseline=baseline)
     assert verdict.alarm == alarm
-    assert (verdict.status == "True") == alarm
+    assert (verdict.condition.status == "True") == alarm
 
 
 @given(st.integers(0, 100), st.integers(1, 100))
@@ -107,14 +101,14 @@ def test_a_drop_of_exactly_the_bound_is_an_alarm_whatever_the_binary_fractions(m
         ((pod(1, samples=3, mean=0.1),), 0.9, "TooFewSamples"),
     ],
 )
-def test_what_is_not_known_is_said(pods: tuple[Pod, ...], baseline: float | None, reason: str) -> None:
+def test_drift_is_unknown_for_a_reason(pods: tuple[Pod, ...], baseline: float | None, reason: str) -> None:
     verdict = judged(*pods, baseline=baseline)
-    assert (verdict.status, verdict.reason) == ("Unknown", reason)
-    assert verdict.message
+    assert (verdict.condition.status, verdict.condition.reason) == ("Unknown", reason)
+    assert verdict.condition.message
 
 
-def test_the_message_holds_the_figures() -> None:
-    message = judged(pod(1, samples=60, mean=0.7)).message
+def test_the_message_has_the_figures() -> None:
+    message = judged(pod(1, samples=60, mean=0.7)).condition.message
     for part in ("0.700", "first", "60 samples", "0.200", "0.9", "0.1 (alarmDrop)"):
         assert part in message
 
@@ -123,23 +117,25 @@ def test_the_message_holds_the_figures() -> None:
 def test_a_high_rejection_rate_is_systemic(rejections: int, systemic: bool) -> None:
     verdict = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=rejections))
     assert verdict.shown.rejection_rate == rejections / 100
-    assert (verdict.reason == "SystemicRejection") == systemic
+    assert (verdict.condition.reason == "SystemicRejection") == systemic
     assert not verdict.alarm
 
 
-def test_a_few_rejections_are_no_rate() -> None:
+def test_too_few_requests_give_no_rejection_rate() -> None:
     verdict = judged(pod(1, samples=60, mean=0.9, requests=10, rejections=10))
     assert verdict.shown.rejection_rate is None
-    assert verdict.reason == "WithinBounds"
+    assert verdict.condition.reason == "WithinBounds"
 
 
-def test_both_are_told_and_the_rejections_are_looked_at_first() -> None:
+def test_the_message_names_rejections_before_a_drop() -> None:
     verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
-    assert (verdict.reason, verdict.alarm) == ("SystemicRejection", True)
-    assert verdict.message.index("a systemic fault") < verdict.message.index("0.800 below its baseline 0.9")
+    assert (verdict.condition.reason, verdict.alarm) == ("SystemicRejection", True)
+    assert verdict.condition.message.index("a systemic fault") < verdict.condition.message.index(
+        "0.800 below its baseline 0.9"
+    )
 
 
-def test_pods_of_another_model_do_not_count() -> None:
+def test_pods_of_another_model_are_left_out() -> None:
     verdict = judged(pod(1, samples=60, mean=0.9), pod(2, samples=1000, mean=0.1, digest="b" * 64))
     assert (verdict.shown.samples, verdict.shown.mean) == (60, 0.9)
 
@@ -148,39 +144,62 @@ def test_pods_of_another_model_do_not_count() -> None:
 def test_noise_in_the_last_digit_is_not_written(before: float, now: float) -> None:
     first = judged(pod(1, samples=60, mean=before)).shown
     assert first.mean is not None
-    second = judged(pod(1, samples=60, mean=now), before=first).shown
+    second = judged(pod(1, samples=60, mean=now), last=first).shown
     assert second.mean is not None
     assert abs(second.mean - now) <= 0.001 + 1e-9
     if abs(now - first.mean) <= 0.001:
         assert second == first
-    assert judged(pod(1, samples=60, mean=now), before=second).shown == second
+    assert judged(pod(1, samples=60, mean=now), last=second).shown == second
 
 
-def test_a_silent_pod_is_counted_and_named_and_never_taken_for_healthy() -> None:
+def test_a_silent_pod_is_counted_and_named_and_not_taken_as_healthy() -> None:
     loud, quiet = pod(1, samples=60, mean=0.9), pod(2, silent="no answer within 3 s")
     verdict = judged(loud, quiet)
     assert (verdict.shown.pods_scraped, verdict.shown.pods_silent) == (1, 1)
-    assert verdict.message.endswith("; nothing is known of 1 of 2 pods: p2 (no answer within 3 s)")
-    assert judged(quiet).status == "Unknown"
-    assert "p2" in judged(quiet).message
-    assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).message
-    assert "nothing is known" not in judged(loud).message
+    assert verdict.condition.message.endswith("; no figures from 1 of 2 pods: p2 (no answer within 3 s)")
+    assert judged(quiet).condition.status == "Unknown"
+    assert "p2" in judged(quiet).condition.message
+    assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).condition.message
+    assert "nothing is known" not in judged(loud).condition.message
 
 
-def test_an_alarm_is_not_over_because_the_pods_turn_silent() -> None:
+def test_an_alarm_is_held_while_all_pods_are_silent() -> None:
     silent = pod(1, silent="no answer within 3 s")
     before = judged(pod(1, samples=60, mean=0.1)).shown
-    held = judged(silent, before=before)
-    assert (held.status, held.reason, held.alarm) == ("True", "ScoreDropped", False)
+    held = judged(silent, last=before)
+    assert (held.condition.status, held.condition.reason, held.alarm) == ("True", "ScoreDropped", False)
     assert held.shown == before.model_copy(update={"pods_scraped": 0, "pods_silent": 1})
-    assert "nothing is known of 1 of 1 pods" in held.message
+    assert "no figures from 1 of 1 pods" in held.condition.message
     rejecting = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=60)).shown
-    assert judged(silent, before=rejecting).reason == "SystemicRejection"
+    assert judged(silent, last=rejecting).condition.reason == "SystemicRejection"
     healthy = judged(pod(1, samples=60, mean=0.9)).shown
-    assert judged(silent, before=healthy).reason == "NoReports", "nor is it taken for healthy"
+    assert judged(silent, last=healthy).condition.reason == "NoReports", "nor is it taken for healthy"
 
 
-def test_nothing_is_written_while_figures_stand() -> None:
+def test_a_held_alarm_shows_the_last_figures_in_the_status() -> None:
+    world = World()
+    world.settle()
+    world.drift(0.5)
+    world.settle()
+    before = world.status.drift
+    assert before is not None
+    for fake in world.pods:
+        fake.silent = "no answer within 3 s"
+    world.settle()
+    assert world.is_("Drifting") == ("True", "ScoreDropped")
+    assert world.status.drift == before.model_copy(update={"pods_scraped": 0, "pods_silent": 1})
+    assert world.reasons.count("ScoreDropped") == 1, "a held alarm is no new event"
+
+
+@pytest.mark.parametrize(("samples", "held"), [(49, False), (50, True)])
+def test_an_alarm_is_held_only_with_enough_samples(samples: int, held: bool) -> None:
+    last = DriftStatus(samples=samples, mean=0.5, baseline=0.9, drop=0.4)
+    verdict = judged(pod(1, silent="no answer within 3 s"), last=last)
+    assert (verdict.condition.reason == "ScoreDropped") == held
+    assert verdict.shown.samples == (samples if held else 0), "figures without an alarm are not kept"
+
+
+def test_nothing_is_written_while_the_shown_figures_stay() -> None:
     world = World()
     world.settle()
     world.drift(0.91)
@@ -195,7 +214,7 @@ def test_nothing_is_written_while_figures_stand() -> None:
     assert world.annotations["ecomarineai.org/drift-score-mean"] == "0.920"
 
 
-def test_alarm_and_its_end_are_told_once() -> None:
+def test_an_alarm_and_its_end_are_one_event_each() -> None:
     world = World(manifest(entry("first", metrics={"cetaceanScoreMean": 0.95})))
     world.settle()
     for mean in (0.7, 0.6, 0.5, 0.9, 0.91):
@@ -207,17 +226,17 @@ def test_alarm_and_its_end_are_told_once() -> None:
     ]
 
 
-def test_rejections_that_join_a_drop_are_an_event_of_their_own() -> None:
+def test_rejections_that_join_a_drop_are_another_event() -> None:
     world = World()
     world.settle()
     for rejections in (10, 40, 70, 80, 0):
         world.drift(0.5, requests=100, rejections=rejections)
         world.settle()
-    told = [reason for reason in world.reasons if reason in ("ScoreDropped", "SystemicRejection", "DriftEnded")]
-    assert told == ["ScoreDropped", "SystemicRejection", "ScoreDropped"]
+    reasons = [reason for reason in world.reasons if reason in ("ScoreDropped", "SystemicRejection", "DriftEnded")]
+    assert reasons == ["ScoreDropped", "SystemicRejection", "ScoreDropped"]
 
 
-def test_the_figures_are_those_of_the_model_that_serves() -> None:
+def test_drift_is_about_the_model_that_serves() -> None:
     """A candidate that cannot start has no scores; what serves goes on being watched."""
     world = World(
         manifest(entry("first"), entry("second", "b", metrics={"cetaceanScoreMean": 0.99})),
@@ -230,3 +249,31 @@ def test_the_figures_are_those_of_the_model_that_serves() -> None:
     world.settle()
     assert world.status.drift is not None
     assert (world.status.drift.baseline, world.status.drift.mean) == (0.9, 0.88)
+
+
+def test_a_corrected_baseline_in_the_registry_is_used() -> None:
+    world = World()
+    world.settle()
+    world.drift(0.88)
+    world.models(entry("first", metrics={"cetaceanScoreMean": 0.97}))
+    world.settle()
+    assert world.status.drift is not None
+    assert (world.status.drift.baseline, world.status.drift.drop) == (0.97, 0.09)
+
+
+def test_an_alarm_of_the_model_before_is_not_held_for_the_next_one() -> None:
+    world = World(manifest(entry("first"), entry("second", "b")))
+    world.settle()
+    world.drift(0.5)
+    world.settle()
+    assert world.is_("Drifting") == ("True", "ScoreDropped")
+
+    def reports_no_figures(pod: FakePod) -> None:
+        pod.ready, pod.silent = True, "no answer within 3 s"
+
+    world.behave = reports_no_figures
+    world.activate("second")
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.name == "second"
+    assert world.is_("Drifting") == ("Unknown", "NoReports")

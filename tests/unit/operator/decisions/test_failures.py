@@ -10,8 +10,8 @@ from support.operator_world import BEGIN, FakePod, World, entry, manifest
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, find
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, find_failure
 
 PULL = 'failed to pull and unpack image "x": not found'
 FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
@@ -56,6 +56,7 @@ FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
         True,
     ),
     "probe": (ContainerFailure("serve", "Error", "", exit_code=137), "ProbeFailing", "its probe failed", False),
+    "probe-sigterm": (ContainerFailure("serve", "Error", "", exit_code=143), "ProbeFailing", "exit code 143", False),
     "probe-in-peace": (
         ContainerFailure("serve", "Completed", "", exit_code=0),
         "ProbeFailing",
@@ -82,12 +83,14 @@ def failing(failure: ContainerFailure | None = None, **state: Any) -> World:
     return world
 
 
-@pytest.mark.parametrize(("failure", "reason", "told", "final"), FAILURES.values(), ids=FAILURES)
-def test_a_failure_is_named(failure: ContainerFailure, reason: str, told: str, final: bool) -> None:
+@pytest.mark.parametrize(("failure", "reason", "text", "final"), FAILURES.values(), ids=FAILURES)
+def test_each_failure_of_a_container_has_a_reason_and_a_message(
+    failure: ContainerFailure, reason: str, text: str, final: bool
+) -> None:
     world = failing(failure)
     assert world.is_("Ready") == ("False", reason)
     message = world.condition("Ready").message
-    assert told in message
+    assert text in message
     assert "pod whales-" in message
     assert failure.container in message
     assert "0 of 1 wanted replicas serve second" in message
@@ -98,7 +101,7 @@ def test_a_failure_is_named(failure: ContainerFailure, reason: str, told: str, f
 
 
 @pytest.mark.parametrize("reason", sorted(TERMINATION_REASONS))
-def test_what_the_service_says_itself_is_repeated(reason: str) -> None:
+def test_a_termination_message_gives_reason_and_message(reason: str) -> None:
     said = f"{reason}: https://x/a.ckpt: expected sha256:aaaa, got sha256:bbbb"
     world = failing(ContainerFailure("fetch", "Error", said, exit_code=1))
     assert world.is_("Ready") == ("False", reason)
@@ -107,7 +110,7 @@ def test_what_the_service_says_itself_is_repeated(reason: str) -> None:
     assert (verified == ("False", "DigestMismatch")) == (reason == "DigestMismatch")
 
 
-def test_unschedulable() -> None:
+def test_an_unschedulable_pod_is_a_transient_failure() -> None:
     world = failing(unschedulable="0/3 nodes are available: 3 Insufficient memory.")
     assert world.is_("Ready") == ("False", "Unschedulable")
     assert "Insufficient memory" in world.condition("Ready").message
@@ -127,21 +130,21 @@ def condition(world: World, **condition: str) -> None:
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest"', "PodsForbidden"),
     ],
 )
-def test_pods_that_may_not_be_made(said: str, reason: str) -> None:
+def test_pods_that_cannot_be_created_are_a_failure(said: str, reason: str) -> None:
     world = failing()
     condition(world, type="ReplicaFailure", status="True", reason="FailedCreate", message=said)
     assert world.is_("Ready") == ("False", reason)
     assert said in world.condition("Ready").message
 
 
-def test_the_deadline_makes_what_may_pass_final() -> None:
+def test_the_deadline_makes_a_transient_failure_final() -> None:
     world = failing(unschedulable="0/3 nodes")
     condition(world, type="Progressing", status="False", reason="ProgressDeadlineExceeded", message="timed out")
     assert world.is_("Ready") == ("False", "Unschedulable")
     assert world.is_("Stalled")[0] == "True"
 
 
-def test_the_deadline_alone() -> None:
+def test_the_deadline_alone_is_a_final_failure() -> None:
     world = failing()
     condition(world, type="Progressing", status="False", reason="ProgressDeadlineExceeded", message="timed out")
     assert world.is_("Stalled") == ("True", "ProgressDeadlineExceeded")
@@ -151,7 +154,7 @@ def test_the_deadline_alone() -> None:
     assert world.condition("Ready").reason != "ProgressDeadlineExceeded"
 
 
-def test_a_pod_that_runs_and_is_not_ready_is_waited_for_a_while() -> None:
+def test_a_running_pod_that_is_not_ready_fails_after_two_minutes() -> None:
     world = failing(started_at=timestamp(BEGIN))
     plan = world.decide()
     assert world.is_("Ready") == ("False", "RollingOut")
@@ -162,7 +165,7 @@ def test_a_pod_that_runs_and_is_not_ready_is_waited_for_a_while() -> None:
     assert world.decide().requeue_after is None
 
 
-def test_the_most_telling_failure_is_told() -> None:
+def test_the_most_specific_failure_is_reported() -> None:
     world = failing(
         ContainerFailure("fetch", "Error", "DigestMismatch: u: expected a, got b", exit_code=1),
         unschedulable="0/3 nodes",
@@ -177,8 +180,8 @@ def test_the_message_does_not_depend_on_the_order_of_pods() -> None:
     for pod in pods:
         pod.template = template
         observed.append(pod.observed())
-    assert find(observed, None, BEGIN) == find(reversed(observed), None, BEGIN)
-    assert find([], None, BEGIN + timedelta(days=1)) is None
+    assert find_failure(observed, None, BEGIN) == find_failure(reversed(observed), None, BEGIN)
+    assert find_failure([], None, BEGIN + timedelta(days=1)) is None
 
 
 def test_a_pod_that_serves_after_a_failure_is_no_failure() -> None:
@@ -187,7 +190,7 @@ def test_a_pod_that_serves_after_a_failure_is_no_failure() -> None:
     assert world.is_("Ready") == ("True", "Serving")
 
 
-def test_a_replica_that_dies_later_is_told() -> None:
+def test_a_replica_that_fails_later_is_reported() -> None:
     world = World(manifest(serving={"replicas": 2}))
     world.settle()
     world.pods[0].ready, world.pods[0].failures = False, (FAILURES["memory"][0],)
@@ -196,6 +199,6 @@ def test_a_replica_that_dies_later_is_told() -> None:
     assert world.is_("Available")[0] == "True"
 
 
-def test_messages_are_bounded() -> None:
+def test_failure_messages_have_a_limit() -> None:
     world = failing(ContainerFailure("fetch", "ErrImagePull", "x" * 5000, waiting=True))
     assert len(world.condition("Ready").message) < 1200

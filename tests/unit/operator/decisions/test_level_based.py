@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: what comes of it depends on the state alone, and settles."""
+"""Whatever happens in whatever order: decisions depend on the state alone, and settle."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Life(RuleBasedStateMachine):
         self.world.wait(hours=hours)
 
     @rule(steps=st.integers(1, 4))
-    def the_operator_ends_before_it_tells(self, steps: int) -> None:
+    def the_operator_ends_before_it_writes_the_status(self, steps: int) -> None:
         plan: Plan = self.world.decide()
         for child in plan.apply[:steps]:
             self.world.apply(child)

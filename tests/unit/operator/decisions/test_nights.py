@@ -1,4 +1,4 @@
-"""Hours of simulated clock, a look every two minutes: what an automatic rollback and an emergency come to in one night."""
+"""An automatic rollback and a disabled gate over hours, with a reconcile every two minutes."""
 
 from __future__ import annotations
 
@@ -9,78 +9,78 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.operator_world import World, entry, manifest
 
-from cetacean_operator.decisions.plan import timestamp
+from cetacean_operator.api.timestamps import timestamp
 
-LOOK = 120
-HOUR = 3600 // LOOK
+PERIOD = 120
+HOUR = 3600 // PERIOD
 OLD = entry("old", metrics={"cetaceanScoreMean": 0.90})
 NEW = entry("new", "b", metrics={"cetaceanScoreMean": 0.93})
 
 
-def night(means: list[float], *, looks: int, world: World | None = None) -> World:
-    """Let each mean hold for so many looks of the operator."""
+def night(means: list[float], *, reconciles: int, world: World | None = None) -> World:
+    """Let each mean last for a number of reconciles."""
     if world is None:
         world = World(manifest(OLD, NEW, drift={"onAlarm": "Rollback"}))
         world.settle()
         world.activate("new")
         world.settle()
     for mean in means:
-        for _ in range(looks):
-            world.wait(seconds=LOOK)
+        for _ in range(reconciles):
+            world.wait(seconds=PERIOD)
             world.drift(mean)
             world.settle()
     return world
 
 
-def told(world: World, *reasons: str) -> list[str]:
+def events(world: World, *reasons: str) -> list[str]:
     return [reason for reason in world.reasons if reason in reasons]
 
 
-def test_the_pictures_drift_for_hours_and_one_rollback_is_all() -> None:
-    world = night([0.92, 0.86, 0.70, 0.60, 0.50, 0.88], looks=HOUR)
+def test_pictures_that_drift_for_hours_cause_one_rollback() -> None:
+    world = night([0.92, 0.86, 0.70, 0.60, 0.50, 0.88], reconciles=HOUR)
     assert world.deployed == "old"
     assert world.started == ["old", "new", "old"], "one rollback, although the model before drifts as well"
     assert [item.reason for item in world.status.history] == ["DriftRollback", "GatePassed", "GatePassed"]
-    assert told(world, "DriftRollback") == ["DriftRollback"]
+    assert events(world, "DriftRollback") == ["DriftRollback"]
     assert world.is_("Stalled") == ("True", "RolledBack")
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
     assert world.status.rollback is not None
-    # An hour each of 0.92 and 0.86, then the first look at 0.70.
+    # An hour each of 0.92 and 0.86, then the first reconcile at 0.70.
     assert world.status.rollback.at == world.status.history[0].at
-    begun = world.now.timestamp() - 4 * 3600 + LOOK
+    begun = world.now.timestamp() - 4 * 3600 + PERIOD
     assert world.status.rollback.at == timestamp(world.now.fromtimestamp(begun, tz=world.now.tzinfo))
     assert "runbook" in world.condition("RegistryDiverged").message
 
 
 def test_the_same_spec_applied_every_hour_promotes_nothing() -> None:
-    world = night([0.7], looks=1)
+    world = night([0.7], reconciles=1)
     for _ in range(12):
         world.edit(registry={"active": "new"})  # the mirroring: a new generation, the same content
-        night([0.9], looks=HOUR // 4, world=world)
+        night([0.9], reconciles=HOUR // 4, world=world)
     assert world.started == ["old", "new", "old"]
     assert world.status.observed_generation == 14
     world.activate("old")
-    night([0.9], looks=HOUR, world=world)
+    night([0.9], reconciles=HOUR, world=world)
     assert world.is_("Ready") == ("True", "Serving")
     assert world.is_("RegistryDiverged") == ("False", "InSync")
     assert world.status.rollback is None
 
 
-def test_a_person_may_promote_it_again_and_then_it_may_be_rolled_back_again() -> None:
-    world = night([0.7], looks=1)
+def test_a_model_that_a_person_promotes_again_may_be_rolled_back_again() -> None:
+    world = night([0.7], reconciles=1)
     world.activate("old")
-    night([0.9], looks=HOUR, world=world)
+    night([0.9], reconciles=HOUR, world=world)
     world.activate("new")
-    night([0.91, 0.7], looks=HOUR, world=world)
+    night([0.91, 0.7], reconciles=HOUR, world=world)
     assert world.started == ["old", "new", "old", "new", "old"]
-    assert told(world, "DriftRollback") == ["DriftRollback"] * 2
+    assert events(world, "DriftRollback") == ["DriftRollback"] * 2
 
 
 @pytest.mark.parametrize("samples", [0, 49])
-def test_too_few_samples_roll_nothing_back_all_night(samples: int) -> None:
-    world = night([], looks=0)
+def test_too_few_samples_cause_no_rollback(samples: int) -> None:
+    world = night([], reconciles=0)
     for _ in range(8 * HOUR):
-        world.wait(seconds=LOOK)
+        world.wait(seconds=PERIOD)
         world.drift(0.1, samples=samples, requests=samples)
         world.settle()
     assert world.deployed == "new"
@@ -89,16 +89,16 @@ def test_too_few_samples_roll_nothing_back_all_night(samples: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_however_the_scores_wander_there_is_at_most_one_rollback_and_always_a_model(means: list[float]) -> None:
-    world = night([], looks=0)
+def test_whatever_the_scores_there_is_at_most_one_rollback_and_always_a_model(means: list[float]) -> None:
+    world = night([], reconciles=0)
     for mean in means:
-        world.wait(seconds=LOOK)
+        world.wait(seconds=PERIOD)
         world.drift(mean)
         world.settle()
         assert world.is_("Available")[0] == "True"
     alarmed = any(0.93 - mean >= 0.1 - 1e-9 for mean in means)
     assert world.started.count("old") == (2 if alarmed else 1)
-    assert told(world, "DriftRollback") == ["DriftRollback"] * alarmed
+    assert events(world, "DriftRollback") == ["DriftRollback"] * alarmed
     assert (world.status.rollback is not None) == alarmed
 
 
@@ -114,7 +114,7 @@ def overdue(world: World) -> Any:
     return world.is_("AntiFraudDisabled")[1] == "RecalibrationOverdue"
 
 
-def test_two_days_of_an_open_gate(opened: World) -> None:
+def test_a_disabled_gate_is_overdue_after_24_hours(opened: World) -> None:
     seen = []
     for hour in range(1, 49):
         opened.wait(hours=1)
@@ -123,13 +123,13 @@ def test_two_days_of_an_open_gate(opened: World) -> None:
         assert opened.is_("AntiFraudDisabled")[0] == "True"
         assert hour < 24 or "24 h are over" in opened.condition("AntiFraudDisabled").message
     assert seen == [False] * 23 + [True] * 25
-    assert told(opened, "AntiFraudDisabled", "RecalibrationOverdue") == ["AntiFraudDisabled", "RecalibrationOverdue"]
+    assert events(opened, "AntiFraudDisabled", "RecalibrationOverdue") == ["AntiFraudDisabled", "RecalibrationOverdue"]
     opened.edit(antiFraud={"threshold": 0.5})
     opened.settle()
     assert opened.is_("AntiFraudDisabled") == ("False", "Enabled")
 
 
-def test_other_changes_of_the_spec_do_not_begin_the_day_anew(opened: World) -> None:
+def test_other_changes_of_the_spec_do_not_restart_the_day(opened: World) -> None:
     for hours in (10, 10, 4):
         opened.wait(hours=hours)
         opened.edit(serving={"replicas": hours % 3 + 1})

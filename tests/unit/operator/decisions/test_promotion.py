@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -22,9 +23,14 @@ def fails_for(name: str) -> Any:
     return behave
 
 
-def promoted(**candidate: Any) -> World:
+MOVED = "https://example.org/moved.ckpt"
+DIGITS = pytest.mark.parametrize("digit", ["b", None], ids=["digest", "no digest"])
+"""Models with a digest in the registry, and without one."""
+
+
+def promoted(digit: str | None = "b", **candidate: Any) -> World:
     """`first` serves, then `second` is made active."""
-    world = World(manifest(entry("first"), entry("second", "b", **candidate)))
+    world = World(manifest(entry("first"), entry("second", digit, **candidate)))
     world.settle()
     world.activate("second")
     world.settle()
@@ -32,7 +38,7 @@ def promoted(**candidate: Any) -> World:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "passes", "told"),
+    ("metrics", "passes", "text"),
     [
         ({}, True, "TNR 0.9200 is at least 0.9000 (minTNR)"),
         ({"tnr": 0.90}, True, "(maxRegression)"),
@@ -51,16 +57,17 @@ def promoted(**candidate: Any) -> World:
     ],
     ids=str,
 )
-def test_the_gate(metrics: dict[str, Any] | None, passes: bool, told: str) -> None:
+def test_the_gate_judges_each_metric(metrics: dict[str, Any] | None, passes: bool, text: str) -> None:
     world = promoted(metrics=metrics)
     assert world.is_("GatePassed") == (("True", "GatePassed") if passes else ("False", "GateRefused"))
-    assert told in world.condition("GatePassed").message
+    assert text in world.condition("GatePassed").message
     assert world.deployed == ("second" if passes else "first")
     assert ("second" in world.started) == passes
 
 
-def test_a_refused_candidate_leaves_everything_as_it_was() -> None:
-    world = promoted(metrics={"tnr": 0.5})
+@DIGITS
+def test_a_refused_candidate_changes_nothing_that_serves(digit: str | None) -> None:
+    world = promoted(digit, metrics={"tnr": 0.5})
     assert world.started == ["first"]
     assert world.is_("Ready") == ("False", "GateRefused")
     assert world.is_("Stalled") == ("True", "GateRefused")
@@ -73,15 +80,16 @@ def test_a_refused_candidate_leaves_everything_as_it_was() -> None:
     assert world.reasons == ["Promoting", "Serving", "GateRefused"]
 
 
-def test_mending_the_figures_promotes_the_refused_candidate() -> None:
-    world = promoted(metrics={"tnr": 0.5})
-    world.models(entry("first"), entry("second", "b"))
+@DIGITS
+def test_corrected_metrics_promote_a_refused_candidate(digit: str | None) -> None:
+    world = promoted(digit, metrics={"tnr": 0.5})
+    world.models(entry("first"), entry("second", digit))
     world.settle()
     assert world.deployed == "second"
     assert world.is_("Ready")[0] == "True"
 
 
-def test_lowering_the_bound_promotes_it_too() -> None:
+def test_lower_bounds_promote_a_refused_candidate() -> None:
     world = promoted(
         metrics={"tnr": 0.89},
     )
@@ -91,14 +99,14 @@ def test_lowering_the_bound_promotes_it_too() -> None:
     assert world.deployed == "second"
 
 
-def test_where_nothing_serves_only_the_thresholds_count() -> None:
+def test_a_first_model_is_judged_by_the_thresholds_alone() -> None:
     world = World(manifest(entry("first", metrics={"rocAuc": None, "evaluationSet": None})))
     world.settle()
     assert world.is_("Ready")[0] == "True"
     assert "no serving model to compare with" in world.condition("GatePassed").message
 
 
-def test_the_first_model_is_held_to_them_as_well() -> None:
+def test_a_first_model_below_the_thresholds_is_refused() -> None:
     world = World(manifest(entry("first", metrics={"tnr": 0.5})))
     world.settle()
     assert world.children == {}
@@ -112,7 +120,7 @@ def test_a_deprecated_model_is_not_promoted() -> None:
     assert promoted(deprecated=True).is_("GatePassed") == ("False", "GateRefused")
 
 
-def test_stricter_bounds_do_not_take_away_what_serves() -> None:
+def test_stricter_bounds_do_not_remove_the_model_that_serves() -> None:
     world = World()
     world.settle()
     world.edit(gates={"minTNR": 0.999})
@@ -121,9 +129,14 @@ def test_stricter_bounds_do_not_take_away_what_serves() -> None:
     assert world.is_("GatePassed") == ("True", "GatePassed")
 
 
-def test_back_to_a_model_that_served_needs_no_gate() -> None:
-    world = promoted()
-    world.models(entry("first", metrics=None), entry("second", "b"), active="first")
+@DIGITS
+@pytest.mark.parametrize("returning", [{}, {"metrics": None}, {"deprecated": True}], ids=str)
+def test_a_model_that_has_served_comes_back_without_the_gate(digit: str | None, returning: dict[str, Any]) -> None:
+    world = World(manifest(entry("first", digit), entry("second", "c")))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.models(entry("first", digit, **returning), entry("second", "c"), active="first")
     world.settle()
     assert world.deployed == "first"
     assert world.is_("Ready")[0] == "True"
@@ -135,7 +148,7 @@ def test_back_to_a_model_that_served_needs_no_gate() -> None:
     ]
 
 
-def test_the_way_back_does_not_wait_for_the_bad_one() -> None:
+def test_a_return_does_not_wait_for_the_failing_model() -> None:
     world = World(manifest(entry("first"), entry("second", "b")), behave=fails_for("second"))
     world.settle()
     world.activate("second")
@@ -150,7 +163,7 @@ def test_the_way_back_does_not_wait_for_the_bad_one() -> None:
     assert world.is_("Ready")[0] == "True"
 
 
-def test_a_candidate_is_compared_with_what_serves_and_not_with_what_failed() -> None:
+def test_a_candidate_is_compared_with_the_model_that_serves_and_not_with_one_that_failed() -> None:
     """`second` has lower figures and never served: `third` is better than it, but worse than `first`."""
     second = entry("second", "b", metrics={"tpr": 0.94})
     third = entry("third", "c", metrics={"tpr": 0.925})
@@ -167,7 +180,7 @@ def test_a_candidate_is_compared_with_what_serves_and_not_with_what_failed() -> 
     assert world.status.history[0].reason == "ServedBefore"
 
 
-def test_other_bytes_under_the_same_name_are_another_candidate() -> None:
+def test_other_weights_under_the_same_name_are_another_candidate() -> None:
     world = World()
     world.settle()
     world.models(entry("first", "c", metrics={"tnr": 0.5}))
@@ -178,7 +191,22 @@ def test_other_bytes_under_the_same_name_are_another_candidate() -> None:
     assert world.started == ["first"]
 
 
-def test_a_model_that_the_registry_forgot_goes_on_and_is_compared_with() -> None:
+@pytest.mark.parametrize("serving", ["first", "second"])
+def test_without_a_digest_another_address_is_another_candidate(serving: str) -> None:
+    """It has not served, and goes through the gate, whether its name serves now or served before."""
+    world = World(manifest(entry("first", None), entry("second", "b")))
+    world.settle()
+    world.activate(serving)
+    world.settle()
+    moved = entry("first", None, weightsUrl=MOVED, metrics={"tnr": 0.1})
+    world.models(moved, entry("second", "b"), active="first")
+    world.settle()
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert world.deployed == serving
+    assert MOVED not in {pod.env["CETACEAN_MODEL__WEIGHTS_URL"] for pod in world.pods}
+
+
+def test_a_model_that_the_registry_dropped_goes_on_and_is_compared_with() -> None:
     world = World()
     world.settle()
     world.models(entry("second", "b", metrics={"tpr": 0.9}), active="second")
@@ -190,7 +218,7 @@ def test_a_model_that_the_registry_forgot_goes_on_and_is_compared_with() -> None
     assert world.deployed == "first", "its entry is known from the status even then"
 
 
-def test_a_threshold_reaches_the_model_that_goes_on_after_a_refusal() -> None:
+def test_a_new_threshold_reaches_the_model_that_goes_on_after_a_refusal() -> None:
     world = promoted(metrics={"tnr": 0.5})
     world.edit(antiFraud={"threshold": 0.3})
     world.settle()
@@ -198,7 +226,7 @@ def test_a_threshold_reaches_the_model_that_goes_on_after_a_refusal() -> None:
     assert [pod.env["CETACEAN_GATE__THRESHOLD"] for pod in world.pods] == ["0.3"]
 
 
-def test_the_digest_that_was_found_may_be_written_into_the_registry() -> None:
+def test_the_digest_that_pods_found_may_be_added_to_the_registry() -> None:
     """The pods are replaced, as the template names the digest now, but it is the model that served."""
     world = World(manifest(entry("first", None, metrics={"tnr": 0.95})))
     world.settle()
@@ -233,7 +261,7 @@ def test_a_lost_status_is_found_again_from_the_deployment() -> None:
     assert [item.entry.name for item in world.status.served] == ["second"]
 
 
-def test_what_never_passed_a_gate_is_adopted_where_it_serves_already() -> None:
+def test_a_model_without_history_is_adopted_if_it_serves_already() -> None:
     """As after a restore from a backup without status and annotations: nothing is torn down."""
     world = World()
     world.settle()
@@ -246,29 +274,29 @@ def test_what_never_passed_a_gate_is_adopted_where_it_serves_already() -> None:
     assert world.is_("Ready")[0] == "True"
 
 
-def deed(world: World) -> None:
-    """Apply what is decided and end before it is told."""
+def apply_without_status(world: World) -> None:
+    """Apply what is decided and end before the status is written."""
     for child in world.decide().apply:
         world.apply(child)
 
 
-def test_an_operator_that_ends_in_the_middle_of_a_promotion_takes_it_up_again() -> None:
+def test_a_promotion_is_completed_by_the_next_operator() -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     world.activate("second")
-    deed(world)
+    apply_without_status(world)
     world.settle()
     assert world.deployed == "second"
     assert (world.status.history[0].model, world.status.history[0].reason) == ("second", "GatePassed")
     assert world.reasons.count("Promoting") == 2
 
 
-def test_why_and_when_a_model_was_promoted_is_known_whatever_has_changed_before_it_was_told() -> None:
+def test_reason_and_time_of_a_promotion_are_kept_until_the_status_is_written() -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     world.activate("second")
     begun = world.now
-    deed(world)
+    apply_without_status(world)
     world.wait(hours=1)
     world.models(entry("first"), entry("second", "b", metrics={"tnr": 0.1}))
     world.settle()
@@ -277,11 +305,11 @@ def test_why_and_when_a_model_was_promoted_is_known_whatever_has_changed_before_
     assert world.is_("GatePassed") == ("True", "GatePassed")
 
 
-def test_a_model_that_was_promoted_and_never_told_of_is_left_for_the_next_one() -> None:
+def test_a_promotion_that_no_status_has_precedes_the_next_one_in_the_history() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c")))
     world.settle()
     world.activate("second")
-    deed(world)
+    apply_without_status(world)
     world.activate("third")
     world.settle()
     assert world.deployed == "third"
@@ -289,19 +317,19 @@ def test_a_model_that_was_promoted_and_never_told_of_is_left_for_the_next_one() 
 
 
 @pytest.mark.parametrize("annotation", [None, "", "{", "[]", '{"promotions": []}', '{"promotions": [{}]}'])
-def test_an_annotation_that_cannot_be_read_tells_nothing_and_is_set_right(annotation: str | None) -> None:
+def test_a_promotion_record_that_cannot_be_read_is_ignored_and_repaired(annotation: str | None) -> None:
     world = promoted()
     assert world.deployment is not None
     annotations = world.deployment["metadata"]["annotations"]
-    told = annotations["ecomarineai.org/promotion"]
+    text = annotations["ecomarineai.org/promotion"]
     annotations["ecomarineai.org/promotion"] = annotation
     world.settle()
     assert [item.model for item in world.status.history] == ["second", "first"]
-    assert world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"] == told
+    assert world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"] == text
 
 
 @pytest.mark.parametrize("annotations", [False, True], ids=["the template alone", "as kubectl rollout undo does it"])
-def test_a_deployment_that_someone_undid_is_set_right(annotations: bool) -> None:
+def test_a_deployment_that_someone_undid_is_repaired(annotations: bool) -> None:
     world = promoted()
     assert world.deployment is not None
     first = World(manifest(entry("first"), entry("second", "b")))
@@ -315,13 +343,13 @@ def test_a_deployment_that_someone_undid_is_set_right(annotations: bool) -> None
     assert [item.model for item in world.status.history] == ["second", "first"]
 
 
-def mute(pod: FakePod) -> None:
+def unreachable(pod: FakePod) -> None:
     """The pod serves, and the operator does not reach it."""
     pod.ready, pod.asked, pod.silent = True, False, "no answer within 3 s"
 
 
-def test_a_candidate_is_compared_with_what_serves_where_its_pods_cannot_be_reached() -> None:
-    world = World(manifest(entry("first"), entry("second", "b", metrics={"rocAuc": 0.9})), behave=mute)
+def test_a_candidate_is_compared_with_a_model_whose_pods_cannot_be_reached() -> None:
+    world = World(manifest(entry("first"), entry("second", "b", metrics={"rocAuc": 0.9})), behave=unreachable)
     world.settle()
     world.activate("second")
     world.settle()
@@ -329,8 +357,8 @@ def test_a_candidate_is_compared_with_what_serves_where_its_pods_cannot_be_reach
     assert (world.deployed, world.started) == ("first", ["first"])
 
 
-def test_the_way_back_needs_no_gate_where_pods_cannot_be_reached() -> None:
-    world = World(manifest(entry("first"), entry("second", "b")), behave=mute)
+def test_a_model_whose_pods_cannot_be_reached_comes_back_without_the_gate() -> None:
+    world = World(manifest(entry("first"), entry("second", "b")), behave=unreachable)
     world.settle()
     world.activate("second")
     world.settle()
@@ -340,10 +368,10 @@ def test_the_way_back_needs_no_gate_where_pods_cannot_be_reached() -> None:
     assert world.is_("GatePassed") == ("True", "ServedBefore")
 
 
-def test_a_refusal_does_not_take_away_what_serves_where_its_pods_cannot_be_reached() -> None:
+def test_a_refusal_does_not_remove_a_model_whose_pods_cannot_be_reached() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c", metrics={"tnr": 0.5})))
     world.settle()
-    world.behave = mute
+    world.behave = unreachable
     for name in ("second", "third"):
         world.activate(name)
         world.settle()
@@ -351,10 +379,10 @@ def test_a_refusal_does_not_take_away_what_serves_where_its_pods_cannot_be_reach
     assert world.is_("GatePassed") == ("False", "GateRefused")
 
 
-def test_what_never_got_ready_has_not_served_because_others_are_silent() -> None:
+def test_a_model_that_never_got_ready_has_not_served_while_other_pods_are_silent() -> None:
     def behave(pod: FakePod) -> None:
         if pod.model == "first":
-            mute(pod)
+            unreachable(pod)
 
     world = World(manifest(entry("first"), entry("second", "b")), behave=behave)
     world.settle()
@@ -374,7 +402,7 @@ def set_env(world: World, **values: str | None) -> None:
 
 
 @pytest.mark.parametrize("annotations", [False, True], ids=["the template alone", "as kubectl rollout undo does it"])
-def test_a_deployment_that_someone_undid_is_set_right_while_a_candidate_is_refused(annotations: bool) -> None:
+def test_a_deployment_that_someone_undid_is_repaired_while_a_candidate_is_refused(annotations: bool) -> None:
     world = World(manifest(entry("first"), entry("second", "b"), entry("third", "c", metrics={"tnr": 0.5})))
     world.settle()
     first = copy.deepcopy(world.deployment)
@@ -405,7 +433,7 @@ def test_a_deployment_that_someone_undid_is_set_right_while_a_candidate_is_refus
     ],
     ids=["no digest", "version", "other bytes", "what was refused", "no model"],
 )
-def test_a_variable_that_someone_set_is_set_right_while_a_candidate_is_refused(
+def test_a_variable_that_someone_set_is_repaired_while_a_candidate_is_refused(
     edit: dict[str, str | None], listed: bool
 ) -> None:
     world = promoted(metrics={"tnr": 0.5})
@@ -421,8 +449,8 @@ def test_a_variable_that_someone_set_is_set_right_while_a_candidate_is_refused(
     assert [item.model for item in world.status.history] == ["first"]
 
 
-def test_a_model_that_got_its_digest_after_it_had_served_goes_on_with_it() -> None:
-    """What is known from the status is the entry as it first served: without a digest, and not to be verified."""
+def test_a_model_that_got_its_digest_after_it_had_served_keeps_it() -> None:
+    """The status has the entry as it first served: without a digest, so that its weights cannot be verified."""
     world = World(manifest(entry("first", None)))
     world.settle()
     world.models(entry("first", "f"))
@@ -440,12 +468,18 @@ def test_a_model_that_got_its_digest_after_it_had_served_goes_on_with_it() -> No
 # --- Automatic rollback ---------------------------------------------------------------------------------------------
 
 
-def drifting(*, on_alarm: str = "Rollback", first: dict[str, Any] | None = None, mean: float = 0.75) -> World:
+def drifting(
+    *,
+    on_alarm: str = "Rollback",
+    first: dict[str, Any] | None = None,
+    mean: float = 0.75,
+    digit: str | None = "b",
+) -> World:
     """`second` serves after `first`, and its scores drop."""
     world = World(
         manifest(
             entry("first", metrics=first or {"cetaceanScoreMean": 0.9}),
-            entry("second", "b", metrics={"cetaceanScoreMean": 0.93}),
+            entry("second", digit, metrics={"cetaceanScoreMean": 0.93}),
             drift={"onAlarm": on_alarm},
         )
     )
@@ -457,8 +491,9 @@ def drifting(*, on_alarm: str = "Rollback", first: dict[str, Any] | None = None,
     return world
 
 
-def test_drift_goes_back_to_the_model_before() -> None:
-    world = drifting()
+@DIGITS
+def test_drift_goes_back_to_the_model_before(digit: str | None) -> None:
+    world = drifting(digit=digit)
     assert world.deployed == "first"
     assert world.status.rollback is not None
     assert "drifted to a mean score of 0.750" in world.status.rollback.why
@@ -470,11 +505,47 @@ def test_drift_goes_back_to_the_model_before() -> None:
     assert world.reasons.count("DriftRollback") == 1
 
 
+def test_drift_goes_back_to_the_address_that_the_registry_has_now() -> None:
+    second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
+    world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.models(entry("first", weightsUrl=MOVED), second, active="second")
+    world.settle()
+    world.drift(0.7)
+    world.settle()
+    assert world.deployed == "first"
+    assert [pod.env["CETACEAN_MODEL__WEIGHTS_URL"] for pod in world.pods] == [MOVED]
+
+
+def test_drift_goes_back_to_the_newest_of_several_models_before() -> None:
+    good = {"cetaceanScoreMean": 0.93}
+    models = [entry(name, digit, metrics=good) for name, digit in (("first", "a"), ("second", "b"), ("third", "c"))]
+    world = World(manifest(*models, drift={"onAlarm": "Rollback"}))
+    for model in models:
+        world.activate(model["name"])
+        world.settle()
+    world.drift(0.7)
+    world.settle()
+    assert world.deployed == "second"
+    assert world.status.rollback is not None
+    assert (world.status.rollback.rejected.name, world.status.rollback.restored.name) == ("third", "second")
+
+
+def test_the_rejected_model_is_not_promoted_again_by_its_digest_in_the_registry() -> None:
+    """It had none; then the digest is added that its pods found."""
+    world = drifting(digit=None)
+    world.models(entry("first"), entry("second", "f", metrics={"cetaceanScoreMean": 0.93}))
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("RegistryDiverged") == ("True", "RolledBack")
+
+
+@DIGITS
 @pytest.mark.parametrize(
-    "change", [{"drift": {"window": 500}}, {"serving": {"replicas": 2}}, {"gates": {"minTNR": 0.8}}]
+    "change", [{"drift": {"window": 500}}, {"serving": {"replicas": 2}}, {"gates": {"minTNR": 0.8}}], ids=str
 )
-def test_the_next_mirroring_does_not_promote_it_again(change: dict[str, Any]) -> None:
-    world = drifting()
+def test_the_rejected_model_is_not_promoted_again_by_another_change(change: dict[str, Any], digit: str | None) -> None:
+    world = drifting(digit=digit)
     world.edit(**change)
     world.settle()
     world.wait(days=30)
@@ -483,7 +554,7 @@ def test_the_next_mirroring_does_not_promote_it_again(change: dict[str, Any]) ->
     assert world.is_("Stalled")[0] == "True"
 
 
-def test_nor_does_a_registry_that_has_grown_meanwhile() -> None:
+def test_the_rejected_model_is_not_promoted_again_by_a_longer_registry() -> None:
     world = drifting()
     second, third = entry("second", "b", metrics={"cetaceanScoreMean": 0.93}), entry("third", "c")
     world.models(entry("first"), second, third, active="second")
@@ -496,7 +567,7 @@ def test_nor_does_a_registry_that_has_grown_meanwhile() -> None:
     assert world.is_("Ready")[0] == "True"
 
 
-def test_a_model_that_the_registry_forgot_is_gone_back_to() -> None:
+def test_drift_goes_back_to_a_model_that_the_registry_dropped() -> None:
     second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
     world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
     world.settle()
@@ -517,7 +588,7 @@ def test_the_restored_model_is_not_rolled_back_in_turn() -> None:
     assert world.reasons.count("DriftRollback") == 1
 
 
-def test_a_person_ends_it_by_naming_the_model_that_serves() -> None:
+def test_naming_the_restored_model_ends_a_rollback() -> None:
     world = drifting()
     world.activate("first")
     world.settle()
@@ -527,10 +598,10 @@ def test_a_person_ends_it_by_naming_the_model_that_serves() -> None:
     assert world.is_("RegistryDiverged")[0] == "False"
     world.activate("second")
     world.settle()
-    assert world.deployed == "second", "asked for anew, it comes back"
+    assert world.deployed == "second", "activated again, it comes back"
 
 
-def test_or_by_taking_the_decision_upon_themselves() -> None:
+def test_onalarm_alert_ends_a_rollback() -> None:
     world = drifting()
     world.edit(drift={"onAlarm": "Alert"})
     world.settle()
@@ -538,15 +609,20 @@ def test_or_by_taking_the_decision_upon_themselves() -> None:
     assert world.is_("Ready")[0] == "True"
 
 
-def test_or_by_other_bytes() -> None:
-    world = drifting()
-    world.models(entry("first"), entry("second", "c"))
+@pytest.mark.parametrize(
+    ("digit", "other"),
+    [("b", {"digit": "c"}), (None, {"digit": None, "weightsUrl": MOVED}), (None, {"digit": "c"})],
+    ids=["another digest", "another address without a digest", "a digest that pods did not find"],
+)
+def test_other_weights_end_a_rollback(digit: str | None, other: dict[str, Any]) -> None:
+    world = drifting(digit=digit)
+    world.models(entry("first"), entry("second", **other))
     world.settle()
     assert world.deployed == "second"
     assert world.status.rollback is None
 
 
-def test_an_alert_changes_nothing() -> None:
+def test_onalarm_alert_keeps_the_drifting_model() -> None:
     world = drifting(on_alarm="Alert")
     assert world.deployed == "second"
     assert world.is_("Drifting") == ("True", "ScoreDropped")
@@ -554,21 +630,21 @@ def test_an_alert_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "told"),
+    ("first", "text"),
     [
         ({"cetaceanScoreMean": 0.7}, "promises no better than 0.750"),
         ({"cetaceanScoreMean": 0.75}, "promises no better than 0.750"),
         ({"cetaceanScoreMean": None}, "has no baseline"),
     ],
 )
-def test_no_rollback_where_it_promises_nothing(first: dict[str, Any], told: str) -> None:
+def test_no_rollback_to_a_model_that_promises_no_better(first: dict[str, Any], text: str) -> None:
     world = drifting(first=first)
     assert world.deployed == "second"
-    assert told in world.condition("Drifting").message
+    assert text in world.condition("Drifting").message
     assert world.is_("Ready")[0] == "True"
 
 
-def test_no_rollback_where_nothing_served_before() -> None:
+def test_no_rollback_if_no_other_model_has_served() -> None:
     world = World(manifest(drift={"onAlarm": "Rollback"}))
     world.settle()
     world.drift(0.1)
@@ -577,7 +653,7 @@ def test_no_rollback_where_nothing_served_before() -> None:
     assert "no other model has served before" in world.condition("Drifting").message
 
 
-def test_rejections_alone_roll_nothing_back() -> None:
+def test_rejections_alone_cause_no_rollback() -> None:
     world = drifting(mean=0.92)
     world.drift(0.92, requests=100, rejections=90)
     world.settle()
@@ -585,7 +661,7 @@ def test_rejections_alone_roll_nothing_back() -> None:
     assert world.deployed == "second"
 
 
-def test_the_old_pods_drift_does_not_roll_back_the_candidate() -> None:
+def test_drift_of_the_old_pods_does_not_roll_back_the_candidate() -> None:
     """While `second` is not serving yet, an alarm is about `first`."""
     world = World(
         manifest(entry("first"), entry("second", "b"), drift={"onAlarm": "Rollback"}), behave=fails_for("second")
@@ -600,10 +676,10 @@ def test_the_old_pods_drift_does_not_roll_back_the_candidate() -> None:
     assert world.status.rollback is None
 
 
-def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -> None:
+def test_a_rollback_is_completed_by_the_next_operator() -> None:
     world = drifting(on_alarm="Alert", mean=0.7)
     world.edit(drift={"onAlarm": "Rollback"})
-    deed(world)
+    apply_without_status(world)
     # Nothing drifts any longer; the rollback is written on the Deployment and goes on.
     world.drift(0.95)
     world.settle()
@@ -613,7 +689,7 @@ def test_an_operator_that_ends_in_the_middle_of_a_rollback_takes_it_up_again() -
     assert world.reasons.count("DriftRollback") == 1
 
 
-def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
+def test_the_rejected_model_is_not_promoted_again_if_the_status_is_lost() -> None:
     world = drifting(mean=0.7)
     world.drift(0.95)
     del world.obj["status"]
@@ -624,8 +700,8 @@ def test_a_lost_status_does_not_promote_what_was_rejected() -> None:
 
 @pytest.mark.parametrize("digit", ["a", None], ids=["verified", "without a digest"])
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "forgotten by the registry"])
-def test_nor_while_no_pod_has_been_asked_yet(digit: str | None, listed: bool) -> None:
-    """Who served before is not known then: only the Deployment tells."""
+def test_the_rejected_model_is_not_promoted_again_before_any_pod_is_scraped(digit: str | None, listed: bool) -> None:
+    """Who served before is not known then: only the Deployment has a record."""
     first, second = entry("first", digit), entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
     world = World(manifest(first, second, drift={"onAlarm": "Rollback"}))
     world.settle()
@@ -649,7 +725,7 @@ def test_nor_while_no_pod_has_been_asked_yet(digit: str | None, listed: bool) ->
     assert world.status.rollback is not None
 
 
-def test_nor_where_the_restored_weights_have_moved_meanwhile() -> None:
+def test_the_rejected_model_is_not_promoted_again_if_the_restored_weights_have_moved() -> None:
     world = drifting(mean=0.7)
     world.models(entry("first", weightsUrl="https://example.org/moved.ckpt"), entry("second", "b"))
     world.settle()
@@ -660,7 +736,7 @@ def test_nor_where_the_restored_weights_have_moved_meanwhile() -> None:
     assert world.deployed == "first"
 
 
-def test_a_rollback_that_a_person_has_ended_is_forgotten_on_the_deployment_as_well() -> None:
+def test_a_rollback_that_a_person_has_ended_is_removed_from_the_deployment() -> None:
     world = drifting(mean=0.7)
     world.edit(drift={"onAlarm": "Alert"})
     world.drift(0.95)
@@ -672,7 +748,16 @@ def test_a_rollback_that_a_person_has_ended_is_forgotten_on_the_deployment_as_we
     assert (world.deployed, world.status.rollback) == ("second", None)
 
 
-def test_a_failure_of_the_new_pods_is_no_reason_to_forget_what_failed() -> None:
+def test_a_rollback_that_ended_with_the_restored_model_is_removed_from_the_deployment() -> None:
+    world = drifting()
+    world.activate("first")
+    world.settle()
+    assert world.deployment is not None
+    record = json.loads(world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
+    assert (record["promotions"][0]["model"], record.get("rollback")) == ("first", None)
+
+
+def test_a_candidate_whose_pods_fail_stays_in_the_deployment() -> None:
     failure = ContainerFailure("fetch", "Error", "DigestMismatch: u: expected sha256:b, got sha256:c", exit_code=1)
 
     def behave(pod: FakePod) -> None:

@@ -16,7 +16,7 @@ def three() -> World:
     return world
 
 
-def test_all_wanted_replicas_report_the_active_digest() -> None:
+def test_a_resource_is_ready_if_all_wanted_replicas_report_the_active_digest() -> None:
     world = three()
     assert world.is_("Ready") == ("True", "Serving")
     assert world.condition("Ready").message.startswith("3 of 3 wanted replicas serve first 1.0.0 (sha256:aaaa")
@@ -30,7 +30,7 @@ def test_all_wanted_replicas_report_the_active_digest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "told"),
+    ("report", "text"),
     [
         ({"digest": "c" * 64}, f"expected sha256:{'a' * 64}, got sha256:{'c' * 64}"),
         ({"name": "other"}, "another model: expected first, got other"),
@@ -40,12 +40,12 @@ def test_all_wanted_replicas_report_the_active_digest() -> None:
         ({"digest": None}, "names no weights"),
     ],
 )
-def test_one_pod_that_serves_something_else(report: dict[str, Any], told: str) -> None:
+def test_a_pod_that_reports_something_else_makes_the_resource_not_ready(report: dict[str, Any], text: str) -> None:
     world = three()
     world.pods[1].reports = report
     world.settle()
     assert world.is_("Ready") == ("False", "WrongModel")
-    assert told in world.condition("Ready").message
+    assert text in world.condition("Ready").message
     assert "2 of 3" in world.condition("Ready").message
     assert world.status.active_replicas == 2
 
@@ -57,7 +57,7 @@ def test_wrong_weights_are_not_verified() -> None:
     assert world.is_("WeightsVerified") == ("False", "DigestMismatch")
 
 
-def test_a_pod_that_is_not_ready_is_missing() -> None:
+def test_a_pod_that_is_not_ready_counts_as_missing() -> None:
     world = three()
     world.pods[2].ready = False
     world.reconcile()
@@ -66,7 +66,7 @@ def test_a_pod_that_is_not_ready_is_missing() -> None:
     assert world.is_("Reconciling")[0] == "True"
 
 
-def test_applied_is_not_served() -> None:
+def test_a_resource_whose_children_are_applied_is_not_ready_before_its_pods() -> None:
     world = World(behave=lambda _pod: None)
     world.settle()
     assert world.deployed == "first"
@@ -77,7 +77,7 @@ def test_applied_is_not_served() -> None:
     assert world.status.serving is None
 
 
-def test_old_pods_beside_the_new_ones_are_not_ready_yet() -> None:
+def test_a_resource_is_not_ready_while_old_pods_serve_beside_new_ones() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), **REPLICAS))
     world.settle()
     world.activate("second")
@@ -94,7 +94,7 @@ def test_old_pods_beside_the_new_ones_are_not_ready_yet() -> None:
     assert world.is_("Ready")[0] == "True"
 
 
-def test_another_image_of_the_same_model_is_not_there_before_its_pods_are() -> None:
+def test_another_image_makes_the_resource_not_ready_until_its_pods_serve() -> None:
     """Neither digest nor rollout id change; only the Deployment's controller knows."""
     world = three()
     world.edit(serving={"image": "cetacean-inference:2"})
@@ -106,14 +106,24 @@ def test_another_image_of_the_same_model_is_not_there_before_its_pods_are() -> N
     assert {pod.template["spec"]["containers"][0]["image"] for pod in world.pods} == {"cetacean-inference:2"}
 
 
-def test_a_pod_that_has_not_been_asked_does_not_count_as_served() -> None:
+def test_a_pod_that_was_never_scraped_makes_the_resource_not_ready() -> None:
     world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=False))
     world.settle()
     assert world.observed().unasked
     assert world.is_("Ready") == ("False", "PodSilent")
 
 
-def test_a_silent_pod_is_named() -> None:
+def test_a_silent_pod_is_named_with_its_error() -> None:
+    world = three()
+    world.pods[1].asked, world.pods[1].silent = False, "no answer within 3 s"
+    world.settle()
+    assert world.is_("Ready") == ("False", "PodSilent")
+    message = world.condition("Ready").message
+    assert message.startswith("2 of 3 wanted replicas serve first 1.0.0; ")
+    assert message.endswith(f"pod whales-{world.pods[1].number} does not report what it serves: no answer within 3 s")
+
+
+def test_a_pod_that_turns_silent_is_counted_in_the_drift_figures() -> None:
     world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=True, silent="cannot connect: refused"))
     world.settle()
     world.pods[0].reports = {}
@@ -124,7 +134,7 @@ def test_a_silent_pod_is_named() -> None:
     assert plan.status.drift.pods_silent == 1
 
 
-def test_no_replicas_wanted_is_ready() -> None:
+def test_a_resource_scaled_to_zero_is_ready() -> None:
     world = World(manifest(serving={"replicas": 0}))
     world.settle()
     assert world.is_("Ready") == ("True", "ScaledToZero")
@@ -140,7 +150,7 @@ class TestWithoutADigest:
         world.settle()
         return world
 
-    def test_the_digest_that_was_found_is_recorded(self, world: World) -> None:
+    def test_the_digest_that_pods_found_is_in_the_status(self, world: World) -> None:
         assert world.is_("Ready")[0] == "True"
         assert world.is_("WeightsVerified") == ("Unknown", "NoDigest")
         assert "f" * 64 in world.condition("WeightsVerified").message
@@ -148,14 +158,14 @@ class TestWithoutADigest:
         assert world.status.active.digest == "f" * 64
         assert world.reasons.count("WeightsUnverified") == 1
 
-    def test_pods_that_loaded_different_bytes_are_not_ready(self, world: World) -> None:
+    def test_pods_that_loaded_different_weights_make_the_resource_not_ready(self, world: World) -> None:
         world.pods[0].reports = {"digest": "e" * 64}
         world.settle()
         assert world.is_("WeightsVerified") == ("False", "DigestsDiffer")
         assert world.is_("Ready") == ("False", "DigestsDiffer")
 
 
-def test_the_majority_is_what_serves_whatever_the_order() -> None:
+def test_the_majority_of_pods_decides_which_model_serves_whatever_their_order() -> None:
     world = World(
         manifest(entry("first"), entry("second", "b"), **REPLICAS),
         behave=lambda pod: setattr(pod, "ready", pod.number % 2 == 0 or pod.model == "first"),
@@ -169,7 +179,7 @@ def test_the_majority_is_what_serves_whatever_the_order() -> None:
     assert first.name == "first"
 
 
-def test_two_pods_that_disagree_give_one_answer() -> None:
+def test_two_pods_that_disagree_give_the_same_answer_in_either_order() -> None:
     world = World(manifest(serving={"replicas": 2}))
     world.settle()
     world.pods[0].reports = {"name": "zzz", "digest": "e" * 64}
@@ -180,7 +190,7 @@ def test_two_pods_that_disagree_give_one_answer() -> None:
     assert answers[0] == answers[1]
 
 
-def test_a_report_of_an_unknown_model_is_not_taken_for_one_that_served() -> None:
+def test_a_model_that_the_registry_does_not_know_has_not_served() -> None:
     world = three()
     for pod in world.pods:
         pod.reports = {"name": "stranger", "digest": "e" * 64}
@@ -188,7 +198,7 @@ def test_a_report_of_an_unknown_model_is_not_taken_for_one_that_served() -> None
     assert [item.entry.name for item in world.status.served] == ["first"]
 
 
-def test_served_models_that_nobody_mentions_are_forgotten() -> None:
+def test_served_models_that_neither_registry_nor_history_names_are_dropped() -> None:
     world = World()
     for name, digit in zip("abcdefghijkl", "0123456789ab", strict=True):
         world.models(entry(name, digit), active=name)

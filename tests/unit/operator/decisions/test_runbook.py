@@ -18,7 +18,7 @@ URL = "https://example.org/runbook/"
 RUNBOOK = (Path(__file__).resolve().parents[4] / names.RUNBOOK).read_text(encoding="utf-8")
 
 
-def told(world: World, kind: str) -> str:
+def message_of(world: World, kind: str) -> str:
     status = decide(CetaceanModel.of(copy.deepcopy(world.obj)), world.observed(), world.now, runbook_url=URL).status
     found = status.condition(kind)
     assert found is not None
@@ -26,55 +26,55 @@ def told(world: World, kind: str) -> str:
 
 
 @pytest.mark.parametrize(("kind", "reason"), sorted(STEPS))
-def test_the_section_is_there(kind: str, reason: str) -> None:
+def test_the_runbook_has_the_section_of_each_step(kind: str, reason: str) -> None:
     assert STEPS[kind, reason][0] in anchors(RUNBOOK)
 
 
-def test_drift_and_systemic_rejection() -> None:
+def test_drift_and_systemic_rejection_link_their_sections() -> None:
     world = World()
     world.settle()
     world.drift(0.5)
-    assert told(world, "Drifting").endswith(f"runbook: {URL}#drift")
+    assert message_of(world, "Drifting").endswith(f"runbook: {URL}#drift")
     world.drift(0.9, requests=100, rejections=60)
-    message = told(world, "Drifting")
+    message = message_of(world, "Drifting")
     assert "0.600 of the requests" in message
     assert message.endswith(f"runbook: {URL}#systemic-rejection")
-    assert "Next: look at the pictures" in message
+    assert "Next: check the pictures" in message
     world.drift(0.9, requests=100, rejections=50)
-    assert "runbook" not in told(world, "Drifting"), "exactly half is not more than half"
+    assert "runbook" not in message_of(world, "Drifting"), "exactly half is not more than half"
 
 
-def test_the_emergency_and_what_is_overdue() -> None:
+def test_a_disabled_gate_links_its_sections() -> None:
     world = World(manifest(antiFraud={"threshold": 0.0}))
     world.settle()
-    assert told(world, "AntiFraudDisabled").endswith(f"{URL}#gate-disabled")
+    assert message_of(world, "AntiFraudDisabled").endswith(f"{URL}#gate-disabled")
     world.wait(hours=24)
-    assert told(world, "AntiFraudDisabled").endswith(f"{URL}#recalibration-overdue")
+    assert message_of(world, "AntiFraudDisabled").endswith(f"{URL}#recalibration-overdue")
     world.edit(antiFraud={"threshold": 0.4})
-    assert "runbook" not in told(world, "AntiFraudDisabled")
+    assert "runbook" not in message_of(world, "AntiFraudDisabled")
 
 
-def test_a_refused_candidate() -> None:
+def test_a_refused_candidate_links_its_section() -> None:
     world = World(manifest(entry("first"), entry("bad", "b", metrics={"tnr": 0.1})))
     world.settle()
     world.activate("bad")
     world.settle()
     for kind in ("Stalled", "RegistryDiverged"):
-        assert told(world, kind).endswith(f"{URL}#registry-diverged")
-    assert "runbook" not in told(world, "Ready"), "said once is enough"
+        assert message_of(world, kind).endswith(f"{URL}#registry-diverged")
+    assert "runbook" not in message_of(world, "Ready"), "said once is enough"
 
 
-def test_a_rollout_that_cannot_go_on_and_a_spec_that_cannot_be_read() -> None:
+def test_a_name_conflict_and_an_invalid_spec_link_the_section_of_stalled_rollouts() -> None:
     world = World()
-    taken = decide(CetaceanModel.of(world.obj), Observed(taken="Service whales"), BEGIN, runbook_url=URL)
+    taken = decide(CetaceanModel.of(world.obj), Observed(name_conflict="Service whales"), BEGIN, runbook_url=URL)
     stalled = taken.status.condition("Stalled")
     assert stalled is not None
     assert stalled.message.endswith(f"{URL}#rollout-stalled")
     world.edit(antiFraud={"threshold": 7})
-    assert told(world, "Stalled").endswith(f"{URL}#rollout-stalled")
+    assert message_of(world, "Stalled").endswith(f"{URL}#rollout-stalled")
 
 
-def test_the_events_carry_the_link_too() -> None:
+def test_events_have_the_link_too() -> None:
     world = World()
     world.settle()
     for fake in world.pods:

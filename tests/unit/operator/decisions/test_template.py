@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 
-from cetacean_operator.api.spec import AntiFraud, Model
-from cetacean_operator.decisions.identity import deployed_model, rollout_of, same_weights
+from cetacean_operator.api.spec import AntiFraud
+from cetacean_operator.decisions.identity import deployed_model, rollout_of
+from cetacean_operator.decisions.lineage import same_weights
 from cetacean_registry import canonical_digest
 
 FULL: dict[str, Any] = {
@@ -74,7 +75,7 @@ BEFORE = template(entry("first"), entry("second", "b"))
     ],
     ids=lambda spec: str(spec)[:60],
 )
-def test_what_changes_what_is_served_replaces_the_pods(spec: dict[str, Any]) -> None:
+def test_a_change_of_model_or_configuration_replaces_the_pods(spec: dict[str, Any]) -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     old = {pod.number for pod in world.pods}
@@ -109,7 +110,7 @@ def test_what_changes_what_is_served_replaces_the_pods(spec: dict[str, Any]) -> 
     ],
     ids=lambda spec: str(spec)[:60],
 )
-def test_nothing_else_does(spec: dict[str, Any]) -> None:
+def test_other_changes_keep_the_pods(spec: dict[str, Any]) -> None:
     world = World(manifest(entry("first"), entry("second", "b")))
     world.settle()
     old = {pod.number for pod in world.pods}
@@ -211,7 +212,7 @@ def test_the_startup_probe_waits_as_long_as_the_resource_allows(serving: dict[st
 
 
 def ending(grace: int | None = None, *env: dict[str, str]) -> tuple[int, int, int]:
-    """Seconds a pod has to end, of them before its process is told, and then for what is under way."""
+    """Seconds a pod has to end, of them before SIGTERM, and then for requests in progress."""
     serving: dict[str, Any] = {"env": list(env)}
     if grace is not None:
         serving["terminationGracePeriodSeconds"] = grace
@@ -222,7 +223,7 @@ def ending(grace: int | None = None, *env: dict[str, str]) -> tuple[int, int, in
     return spec["terminationGracePeriodSeconds"], sleep, int(given)
 
 
-def test_a_pod_that_ends_answers_what_is_under_way() -> None:
+def test_a_terminating_pod_has_time_for_requests_in_progress() -> None:
     assert ending() == (60, 5, 50)
     assert ending(630) == (630, 5, 620), "an archive may take ten minutes"
     own = {"name": "CETACEAN_HTTP__GRACE_PERIOD_SECONDS", "value": "7"}
@@ -231,7 +232,7 @@ def test_a_pod_that_ends_answers_what_is_under_way() -> None:
 
 @settings(deadline=None)
 @given(grace=st.integers(0, 3600))
-def test_a_pod_ends_before_it_is_killed(grace: int) -> None:
+def test_a_pod_exits_within_its_grace_period(grace: int) -> None:
     period, sleep, answering = ending(grace)
     assert period == grace
     assert sleep <= grace, "the API server takes no more"
@@ -239,7 +240,7 @@ def test_a_pod_ends_before_it_is_killed(grace: int) -> None:
     assert sleep + answering <= max(1, grace)
 
 
-def test_pods_are_spread_over_nodes_where_nothing_is_said() -> None:
+def test_pods_are_spread_over_nodes_by_default() -> None:
     (spread,) = template(entry("first"))["spec"]["topologySpreadConstraints"]
     assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway", "one node must do"
@@ -255,7 +256,7 @@ def test_pods_are_spread_over_nodes_where_nothing_is_said() -> None:
     ],
     ids=["zones", "none"],
 )
-def test_or_as_is_said(own: list[dict[str, Any]]) -> None:
+def test_topology_spread_constraints_replace_the_default(own: list[dict[str, Any]]) -> None:
     spec = template(entry("first"), serving={"topologySpreadConstraints": own})["spec"]
     assert spec.get("topologySpreadConstraints", []) == own
 
@@ -270,13 +271,13 @@ def test_a_reserved_variable_cannot_be_overridden() -> None:
 
 @pytest.mark.parametrize("digit", ["a", None])
 def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
-    model = Model.model_validate(entry("first", digit, inputSize=380, backbone="b4"))
+    expected = model("first", digit, inputSize=380, backbone="b4")
     world = World(manifest(entry("first", digit, inputSize=380, backbone="b4")))
     world.settle()
     found = deployed_model(world.deployment)
     assert found is not None
-    assert same_weights(found, model)
-    assert rollout_of(found, AntiFraud()).id == rollout_of(model, AntiFraud()).id
+    assert same_weights(found, expected)
+    assert rollout_of(found, AntiFraud()).id == rollout_of(expected, AntiFraud()).id
 
 
 @pytest.mark.parametrize(
@@ -288,14 +289,14 @@ def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
         {"spec": {"template": {"spec": {"containers": [{"name": "serve"}]}}}},
     ],
 )
-def test_a_deployment_that_is_none_of_ours_serves_no_model(deployment: Any) -> None:
+def test_a_deployment_of_another_owner_has_no_model(deployment: Any) -> None:
     assert deployed_model(deployment) is None
 
 
-def test_the_rollout_id_says_model_and_configuration() -> None:
-    one, other = Model.model_validate(entry("first")), Model.model_validate(entry("first", "b"))
+def test_the_rollout_id_depends_on_model_and_configuration() -> None:
+    one, other = model("first"), model("first", "b")
     assert rollout_of(one, AntiFraud()) == rollout_of(one, AntiFraud())
-    ids = {rollout_of(model, fraud).id for model in (one, other) for fraud in (AntiFraud(), AntiFraud(threshold=0.4))}
+    ids = {rollout_of(found, fraud).id for found in (one, other) for fraud in (AntiFraud(), AntiFraud(threshold=0.4))}
     assert len(ids) == 4
-    assert all(len(found) == 10 for found in ids)
+    assert all(len(rollout_id) == 10 for rollout_id in ids)
     assert rollout_of(one, AntiFraud()).config_digest == rollout_of(other, AntiFraud()).config_digest

@@ -49,7 +49,7 @@ def test_an_answer_that_is_no_object_is_an_error(raw: bytes) -> None:
         b"<html>login</html>",
         b"{}",
         b'{"metadata":{}}',
-        b'{"items":[]}',
+        b'{"items":[],"metadata":"x"}',
         b'{"metadata":{},"items":{}}',
         b'{"metadata":{},"items":"x"}',
         b'{"kind":"Status","metadata":{},"status":"Success"}',

@@ -1,0 +1,23 @@
+"""Reading Kubernetes objects as they come from the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def find_condition(obj: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
+    """Return the condition of that type in an object's status; empty if there is none."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
+
+
+def annotations_of(obj: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """Return an object's annotations; empty if there are none."""
+    return ((obj or {}).get("metadata") or {}).get("annotations") or {}
+
+
+def is_status_current(obj: Mapping[str, Any]) -> bool:
+    """Return whether the object's controller has seen its newest spec; if not, the status is about an earlier one."""
+    observed = int((obj.get("status") or {}).get("observedGeneration") or 0)
+    return observed >= int(obj["metadata"].get("generation") or 0)

@@ -1,0 +1,103 @@
+"""First step of a decision: the state of the cluster, and how the model that serves is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cetacean_operator.api.observed import CetaceanModel, Object, Observed
+from cetacean_operator.api.spec import Model, Spec
+from cetacean_operator.api.status import Status
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.children import Ref
+from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
+from cetacean_operator.decisions.identity import deployed_model, rollout_of
+from cetacean_operator.decisions.lineage import find_served, may_report
+from cetacean_operator.decisions.ownership import is_owned_by
+from cetacean_operator.decisions.promotion_record import read_promotion_record
+from cetacean_operator.decisions.rollout_state import CurrentState, current_state
+from cetacean_operator.decisions.service import ServiceVerdict, judge_service
+from cetacean_operator.decisions.serving_history import ServingHistory, add_served
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that the next steps depend on."""
+
+    resource: CetaceanModel
+    spec: Spec
+    observed: Observed
+    now: datetime
+    last_status: Status
+    """As it was written last."""
+    status: Status
+    """With the promotions that only the Deployment records."""
+    children: Mapping[Ref, Object]
+    """Live children; objects of other owners are left out."""
+    deployed: Model | None
+    """The model in the Deployment's pod template."""
+    current_state: CurrentState
+    history: ServingHistory
+    drift: DriftVerdict
+    """Of the model that serves, whichever that is."""
+    service: ServiceVerdict
+
+    @property
+    def at(self) -> str:
+        """The time of the decision as a timestamp."""
+        return timestamp(self.now)
+
+    @property
+    def deployment(self) -> Object | None:
+        """The live Deployment."""
+        return self.children.get(("Deployment", self.resource.name))
+
+    @property
+    def drift_of_active(self) -> DriftVerdict | None:
+        """Drift of the active model, None while another model serves."""
+        serving, active = self.current_state.serving, self.spec.registry.active_model
+        return self.drift if serving and may_report(active, serving.name, serving.digest) else None
+
+
+def assess(
+    resource: CetaceanModel, spec: Spec, observed: Observed, *, last_status: Status, now: datetime
+) -> Assessment:
+    """Assess what was observed of a resource."""
+    children = {ref: live for ref, live in observed.children.items() if is_owned_by(live, resource)}
+    deployment = children.get(("Deployment", resource.name))
+    deployed = deployed_model(deployment)
+    status = read_promotion_record(last_status, deployment, deployed)
+    state = current_state(observed.pods, spec.serving, deployment)
+    known = spec.registry.models
+    rollout = rollout_of(deployed, spec.anti_fraud) if deployed else None
+    served = add_served(status, ready=state.ready, known=known, deployed=rollout, at=timestamp(now))
+    history = ServingHistory(status, served, known)
+    return Assessment(
+        resource=resource,
+        spec=spec,
+        observed=observed,
+        now=now,
+        last_status=last_status,
+        status=status,
+        children=children,
+        deployed=deployed,
+        current_state=state,
+        history=history,
+        drift=_judge_drift(spec, state, history),
+        service=judge_service(pods=state.ready, policy=spec.service_level, last=last_status.service),
+    )
+
+
+def _judge_drift(spec: Spec, state: CurrentState, history: ServingHistory) -> DriftVerdict:
+    """Judge the model that serves by its own baseline."""
+    serving, last_status = state.serving, history.status
+    item = find_served(history.served, serving.name, serving.digest) if serving else None
+    metrics = history.metrics(history.current_entry(item)) if item else None
+    return judge_drift(
+        pods=state.ready,
+        model=serving,
+        baseline=metrics.cetacean_score_mean if metrics else None,
+        policy=spec.drift,
+        last=last_status.drift if last_status.serving == serving else None,
+    )

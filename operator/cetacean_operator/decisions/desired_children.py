@@ -1,0 +1,69 @@
+"""Third step of a decision: the children that must exist, how the live ones differ, and which of them to delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cetacean_operator.api.observed import Object
+from cetacean_operator.api.spec import Model
+from cetacean_operator.api.status import Status
+from cetacean_operator.decisions.assess import Assessment
+from cetacean_operator.decisions.children import Ref, children
+from cetacean_operator.decisions.compare import differences
+from cetacean_operator.decisions.identity import Rollout, rollout_of
+from cetacean_operator.decisions.plan import ChildRef
+from cetacean_operator.decisions.promotion_record import write_promotion_record
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredChildren:
+    """Manifests beside the live objects."""
+
+    rollout: Rollout | None = None
+    """What the pods are to serve, None if no model may be served yet."""
+    manifests: Mapping[Ref, Object] = field(default_factory=dict)
+    differences: Mapping[Ref, tuple[str, ...]] = field(default_factory=dict)
+    """Paths at which a live object is not as its manifest says; only for manifests that must be applied."""
+    stale: tuple[ChildRef, ...] = ()
+    """Live children that must be deleted."""
+
+    @property
+    def changed(self) -> tuple[Object, ...]:
+        """Manifests that must be applied."""
+        return tuple(manifest for ref, manifest in self.manifests.items() if ref in self.differences)
+
+
+def desired_children(assessment: Assessment, target: Model | None, next_status: Status) -> DesiredChildren:
+    """Return the children for the chosen model.
+
+    Args:
+        assessment: with the live children.
+        target: the chosen model; without one nothing is applied or deleted.
+        next_status: with the history that the Deployment must record.
+    """
+    if target is None:
+        return DesiredChildren()
+    rollout = rollout_of(target, assessment.spec.anti_fraud)
+    manifests = children(
+        assessment.resource,
+        assessment.spec,
+        rollout,
+        service_monitors=assessment.observed.service_monitors,
+        promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+    )
+    found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}
+    return DesiredChildren(
+        rollout=rollout,
+        manifests=manifests,
+        differences={ref: paths for ref, paths in found.items() if paths},
+        stale=_stale_children(assessment.children, manifests),
+    )
+
+
+def _stale_children(live: Mapping[Ref, Object], manifests: Mapping[Ref, Object]) -> tuple[ChildRef, ...]:
+    return tuple(
+        ChildRef(kind, name, child["metadata"]["uid"])
+        for (kind, name), child in sorted(live.items())
+        if (kind, name) not in manifests and "deletionTimestamp" not in child["metadata"]
+    )

@@ -1,0 +1,160 @@
+"""Last step of a decision: the status with its conditions, the events, and when time alone changes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import CetaceanModel, Observed
+from cetacean_operator.api.status import Rollout as RolloutStatus
+from cetacean_operator.api.status import Status
+from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_fraud
+from cetacean_operator.decisions.assess import Assessment
+from cetacean_operator.decisions.autoscaling import judge_autoscaling
+from cetacean_operator.decisions.children import selector
+from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
+from cetacean_operator.decisions.desired_children import DesiredChildren
+from cetacean_operator.decisions.drift import drift_annotations
+from cetacean_operator.decisions.events import transitions
+from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
+from cetacean_operator.decisions.identity import Rollout, reference
+from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.decisions.promotion import Choice
+from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
+from cetacean_operator.decisions.runbook import add_next_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The resource's next status, and what goes with it."""
+
+    status: Status
+    annotations: dict[str, str]
+    events: tuple[EventSpec, ...]
+    requeue_after: float | None = None
+    """Seconds until time alone changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far the chosen rollout has come, and what else the conditions need."""
+
+    state: RolloutState
+    failure: Failure | None
+    anti_fraud: AntiFraudVerdict
+    autoscaling: ConditionState | None
+    requeue_after: float | None
+
+
+def report(
+    assessment: Assessment, choice: Choice, desired: DesiredChildren, next_status: Status, *, runbook_url: str
+) -> Report:
+    """Return status, events and annotations.
+
+    Args:
+        assessment: what was observed.
+        choice: the model that is to serve.
+        desired: its children.
+        next_status: with the next history and rollback.
+        runbook_url: where messages that ask for a person link to.
+    """
+    progress = _progress(assessment, desired)
+    found = add_next_steps(_conditions(assessment, choice, desired, progress), runbook_url)
+    conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
+    status = _status(assessment, choice, desired.rollout, progress).model_copy(
+        update={"history": next_status.history, "rollback": next_status.rollback, "conditions": conditions}
+    )
+    return Report(
+        status=status,
+        annotations=drift_annotations(assessment.drift.shown),
+        events=transitions(assessment.last_status, status),
+        requeue_after=progress.requeue_after,
+    )
+
+
+def report_invalid_spec(
+    resource: CetaceanModel, message: str, *, last_status: Status, at: str, runbook_url: str
+) -> Report:
+    """Report a spec that cannot be read; the pods go on, and all else in the status stays."""
+    found = add_next_steps(invalid_spec(message), runbook_url)
+    conditions = add_times(found, last_status, resource.generation, at)
+    kept = tuple(condition for condition in last_status.conditions if condition.type not in found)
+    status = last_status.model_copy(
+        update={"observed_generation": resource.generation, "conditions": (*conditions, *kept)}
+    )
+    annotations = {key: v for key, v in resource.annotations.items() if key.startswith(f"{names.GROUP}/drift-")}
+    return Report(status=status, annotations=annotations, events=transitions(last_status, status))
+
+
+def _progress(assessment: Assessment, desired: DesiredChildren) -> _Progress:
+    last_status, now = assessment.last_status, assessment.now
+    state = rollout_state(assessment.current_state, desired.rollout)
+    failure = None if state.complete else find_failure(state.unready, assessment.deployment, now)
+    anti_fraud = judge_anti_fraud(threshold=assessment.spec.anti_fraud.threshold, last_status=last_status, now=now)
+    autoscaling, autoscaling_wait = judge_autoscaling(
+        scaling=assessment.spec.serving.autoscaling,
+        autoscaler=assessment.children.get(("HorizontalPodAutoscaler", assessment.resource.name)),
+        state=state,
+        last_status=last_status,
+        now=now,
+    )
+    failure_wait = seconds_until_failure(state.unready, now) if failure is None else None
+    waits = [wait for wait in (failure_wait, autoscaling_wait, anti_fraud.requeue_after) if wait is not None]
+    return _Progress(state, failure, anti_fraud, autoscaling, min(waits, default=None))
+
+
+def _conditions(
+    assessment: Assessment, choice: Choice, desired: DesiredChildren, progress: _Progress
+) -> dict[str, ConditionState]:
+    drifting = assessment.drift.condition
+    if choice.refusal:
+        drifting = drifting._replace(message=f"{drifting.message}; {choice.refusal}")
+    found = rollout_conditions(
+        active=assessment.spec.registry.active_model,
+        choice=choice,
+        state=progress.state,
+        failure=progress.failure,
+        pending=bool(desired.changed),
+        blocked=_blocked(assessment.observed),
+    )
+    found |= {
+        names.DRIFTING: drifting,
+        names.LOW_AVAILABILITY: assessment.service.availability,
+        names.HIGH_LATENCY: assessment.service.latency,
+        names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
+    }
+    return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
+
+
+def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:
+    """Return the status but for its conditions, history and rollback."""
+    state, active = progress.state, assessment.spec.registry.active_model
+    is_active = choice.target == active
+    found = min(state.digests, default=None) if is_active else None
+    return Status(
+        observed_generation=assessment.resource.generation,
+        active=reference(active, found),
+        serving=state.serving,
+        rollout=RolloutStatus(id=rollout.id, model=rollout.model.name, version=rollout.model.version)
+        if rollout
+        else None,
+        replicas=len(state.pods),
+        ready_replicas=len(state.ready),
+        active_replicas=len(state.current) if is_active else 0,
+        selector=",".join(f"{key}={value}" for key, value in selector(assessment.resource.name).items()),
+        served=assessment.history.served,
+        drift=assessment.drift.shown,
+        service=assessment.service.shown,
+        anti_fraud=progress.anti_fraud.shown,
+    )
+
+
+def _blocked(observed: Observed) -> ConditionState | None:
+    """Return the condition Ready if children cannot be applied."""
+    if observed.name_conflict:
+        message = f"{observed.name_conflict} exists and is not this resource's: rename one of the two"
+        return ConditionState("False", names.NAME_TAKEN, message)
+    if observed.refused:
+        return ConditionState("False", "ApplyRefused", observed.refused)
+    return None

@@ -1,0 +1,132 @@
+"""The models that were promoted and those that pods have served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cetacean_operator.api.observed import Identity, Pod
+from cetacean_operator.api.spec import Model
+from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, ServedModel, Status
+from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.lineage import may_report, same_weights, was_served_as
+from cetacean_registry import ModelMetrics
+
+_SERVED_LIMIT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ServingHistory:
+    """Promotions and served models, beside the registry's entries."""
+
+    status: Status
+    """With the promotions and the standing rollback."""
+    served: tuple[ServedModel, ...]
+    """Models that have served, those that pods report now included; oldest first."""
+    known: tuple[Model, ...]
+    """The registry's entries."""
+
+    def served_record(self, model: Model) -> ServedModel | None:
+        """Return the record of the model's weights, None if they have never served."""
+        return next((item for item in reversed(self.served) if was_served_as(item, model)), None)
+
+    def current_entry(self, item: ServedModel) -> Model:
+        """Return a served model's entry in the registry, or the entry it served with if the registry dropped it."""
+        return next((model for model in self.known if was_served_as(item, model)), item.entry)
+
+    def full_entry(self, deployed: Model) -> Model:
+        """Return the entry of a model that was read from a Deployment, which holds only a part of it."""
+        served = (item.entry for item in reversed(self.served))
+        return next((one for one in (*self.known, *served) if same_weights(one, deployed)), deployed)
+
+    def metrics(self, model: Model) -> ModelMetrics | None:
+        """Return a model's metrics from the registry, or those it first served with if the registry has none."""
+        current = next((one for one in self.known if same_weights(one, model)), None)
+        if current is not None and current.metrics is not None:
+            return current.metrics
+        item = self.served_record(model)
+        return item.entry.metrics if item and item.entry.metrics else model.metrics
+
+    def last_served(self, *, other_than: Model | None = None) -> ServedModel | None:
+        """Return the model that was promoted last among those that have served."""
+        for entry in self.status.history:
+            for item in self.served:
+                if was_served_as(item, entry) and not (other_than and was_served_as(item, other_than)):
+                    return item
+        return None
+
+    def last_promoted(self) -> Model | None:
+        """Return the model of the last promotion, None if neither the registry nor a served model has its entry."""
+        if not self.status.history:
+            return None
+        newest = self.status.history[0]
+        if listed := next((model for model in self.known if same_weights(newest, model)), None):
+            return listed
+        served = next((item.entry for item in reversed(self.served) if was_served_as(item, newest)), None)
+        # The model may have served before the registry named its digest: the promotion has the newer values.
+        promoted = {"version": newest.version, "sha256": newest.digest, "weights_url": newest.weights_url}
+        return served.model_copy(update=promoted) if served else None
+
+    def is_last_promoted(self, model: Model) -> bool:
+        """Return whether the last promotion was of the model's weights."""
+        return bool(self.status.history) and same_weights(self.status.history[0], model)
+
+
+def add_promotion(
+    history: tuple[HistoryEntry, ...], model: Model, *, reason: str, why: str, at: str
+) -> tuple[HistoryEntry, ...]:
+    """Return the history with a promotion before the others; newest first, of bounded length."""
+    entry = HistoryEntry(
+        model=model.name,
+        version=model.version,
+        digest=model.sha256,
+        weights_url=model.weights_url,
+        at=at,
+        reason=reason,
+        why=why,
+    )
+    return (entry, *history)[:HISTORY_LENGTH]
+
+
+def add_served(
+    status: Status, *, ready: Iterable[Pod], known: tuple[Model, ...], deployed: Rollout | None, at: str
+) -> tuple[ServedModel, ...]:
+    """Return the models that have served, with those that ready pods report now.
+
+    Models that neither the registry, the history nor the Deployment names any more are dropped.
+
+    Args:
+        status: the last status.
+        ready: ready pods.
+        known: the registry's entries.
+        deployed: what the Deployment serves; the registry may have dropped its model.
+        at: the time now.
+    """
+    served = {(item.entry.name, item.digest): item for item in status.served}
+    candidates = (*((deployed.model,) if deployed else ()), *known)
+    for pod in ready:
+        report = _report(pod, deployed)
+        if report is None or not report.digest or not report.name or (report.name, report.digest) in served:
+            continue
+        found = next((model for model in candidates if may_report(model, report.name, report.digest)), None)
+        if found is not None:
+            listed = next((model for model in known if same_weights(model, found)), found)
+            served[report.name, report.digest] = ServedModel(
+                entry=listed.model_copy(update={"notes": None, "display_name": None}),
+                digest=report.digest,
+                first_served_at=at,
+            )
+    mentioned = {model.name for model in candidates} | {entry.model for entry in status.history}
+    kept = [item for item in served.values() if item.entry.name in mentioned]
+    return tuple(kept[-_SERVED_LIMIT:])
+
+
+def _report(pod: Pod, deployed: Rollout | None) -> Identity | None:
+    """Return what a ready pod serves.
+
+    A pod of the Deployment that the operator cannot reach has verified the digest in its template, or it would not be
+    ready.
+    """
+    if pod.identity is None and pod.silent and deployed and pod.rollout_id == deployed.id:
+        return Identity(name=deployed.model.name, digest=deployed.model.sha256)
+    return pod.identity
