@@ -15,10 +15,10 @@ from benchmarks.operator.measure import Course, Measured, measure
 from benchmarks.operator.report import figures, results, table, write
 from benchmarks.operator.world import build, world
 
-from demo.kubectl import CommandError
-from demo.waiting import NotSoError
-from local_cluster.face import ClusterError
-from workspace import REPOSITORY, MissingError, end_like_ctrl_c
+from cetacean_tools.demo.kubectl import CommandError
+from cetacean_tools.demo.waiting import NotSoError
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import REPOSITORY, MissingError, end_like_ctrl_c
 
 
 def main() -> int:

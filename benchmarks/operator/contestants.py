@@ -22,8 +22,8 @@ from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.kube.resources import CHILDREN, MODELS, ResourceType
-from demo.waiting import until
-from workspace import REPOSITORY
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.workspace import REPOSITORY
 
 DEPLOYMENTS: Final = CHILDREN[0]
 REPLICA_SETS: Final = ResourceType("apps", "v1", "replicasets", "ReplicaSet")

@@ -17,12 +17,12 @@ import yaml
 from benchmarks.machine import BenchmarkError
 from benchmarks.operator.processes import running
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
-from local_cluster.builds import LOCAL, Module, ensure_built
-from local_cluster.layout import Layout
-from local_cluster.local import LocalCluster
-from workspace import cache_root
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.builds import LOCAL, Module, ensure_built
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.workspace import cache_root
 
 KWOK: Final = Module("kwok", ("kwok",))
 ROLLOUTS: Final = Module("argo-rollouts", ("rollouts-controller",))

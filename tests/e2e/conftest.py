@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from support.shared_cache import shared_cache
 
-from demo import environment, metrics_server, prometheus
-from demo.kubectl import Kubectl
-from demo.stage import Installed, Stage, installed
-from demo_models import ensure_models
-from local_cluster import choose
-from local_cluster.program_images import ensure_program_image
+from cetacean_tools.demo import installation, metrics_server, prometheus
+from cetacean_tools.demo.environment import Installed, Stage, installed
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo_models import ensure_models
+from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.program_images import ensure_program_image
 
 PARTS = ("serviceMonitor", "models.podMonitor", "prometheusRule", "dashboards")
 DROPPED = "metrics.models.podMonitor.metricRelabelings[0]"
@@ -29,11 +29,11 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
     cluster = choose()
     assert cluster.kubeconfig == kubectl.kubeconfig, "the tests speak to the cluster that was started for them"
     models = ensure_models(show=print)
-    references = environment.load_images(cluster, environment.build_images(models))
+    references = installation.load_images(cluster, installation.build_images(models))
     with prometheus.kinds(kubectl), installed(cluster, models, references, *WATCHED) as there:
         yield there
         # Where the cluster was up before, it stays.
-        environment.remove(there.kubectl, NAMESPACE, wait=False)
+        installation.remove(there.kubectl, NAMESPACE, wait=False)
 
 
 @pytest.fixture(scope="session")

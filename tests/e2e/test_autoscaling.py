@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from demo.stage import Stage
-from demo.traffic import BackgroundTraffic
-from demo.waiting import until
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.traffic import BackgroundTraffic
+from cetacean_tools.demo.waiting import until
 
 NAME = "autoscaled"
 # The field's are 3 and 10, which this node has no room for.

@@ -16,16 +16,17 @@ import yaml
 from support.documented import Shell
 from support.plugin import install
 
-from demo import environment
-from demo.kubectl import CommandError, Kubectl
-from demo.stage import Installed, Stage
-from demo.traffic import BackgroundTraffic
-from demo.waiting import until
+from cetacean_tools.demo import installation
+from cetacean_tools.demo.environment import Installed, Stage
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.traffic import BackgroundTraffic
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.workspace import REPOSITORY
 
 NAME = "released"
-MODEL_CHART = environment.REPOSITORY / "charts/cetacean-model"
+MODEL_CHART = REPOSITORY / "charts/cetacean-model"
 PREVIOUS = "0.0.1"
-CURRENT = str(yaml.safe_load((environment.CHART / "Chart.yaml").read_text())["version"])
+CURRENT = str(yaml.safe_load((installation.CHART / "Chart.yaml").read_text())["version"])
 WAITING = ("--wait", "--timeout", "2m")
 
 
@@ -42,7 +43,7 @@ class Operator:
 
     def helm(self, command: str, *arguments: str) -> str:
         """Run a command of Helm on the release."""
-        return self.kubectl.run_helm(command, environment.RELEASE, *arguments)
+        return self.kubectl.run_helm(command, installation.RELEASE, *arguments)
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """The pods that are not on their way out, by uid."""
@@ -51,12 +52,12 @@ class Operator:
 
     def leads(self, pods: dict[str, dict[str, Any]]) -> bool:
         """Whether one of these pods holds the Lease."""
-        holder = self.kubectl.get("lease", environment.RELEASE)["spec"].get("holderIdentity")
+        holder = self.kubectl.get("lease", installation.RELEASE)["spec"].get("holderIdentity")
         return holder in {pod["metadata"]["name"] for pod in pods.values()}
 
     def runs(self, version: str) -> dict[str, dict[str, Any]]:
         """Hold it to be all there as this version of the chart has it, now and not in a moment; returns its pods."""
-        deployment = self.kubectl.get("deployment", environment.RELEASE)
+        deployment = self.kubectl.get("deployment", installation.RELEASE)
         assert deployment["metadata"]["labels"]["helm.sh/chart"] == f"cetacean-operator-{version}"
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
         assert deployment["status"]["updatedReplicas"] == deployment["status"]["readyReplicas"] == 1
@@ -77,10 +78,10 @@ def _ready(pod: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def released(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     folder = tmp_path_factory.mktemp("charts")
-    inside = replace(operator.kubectl, namespace=environment.OPERATOR_NAMESPACE)
+    inside = replace(operator.kubectl, namespace=installation.OPERATOR_NAMESPACE)
     values = folder / "values.yaml"
-    values.write_text(inside.run_helm("get", "values", environment.RELEASE, "-o", "yaml"))
-    inside.run_helm("package", str(environment.CHART), "--version", PREVIOUS, "--destination", str(folder))
+    values.write_text(inside.run_helm("get", "values", installation.RELEASE, "-o", "yaml"))
+    inside.run_helm("package", str(installation.CHART), "--version", PREVIOUS, "--destination", str(folder))
     return Operator(inside, values, folder / f"cetacean-operator-{PREVIOUS}.tgz")
 
 
@@ -164,7 +165,7 @@ def test_the_notes_say_what_works(stage: Stage, model: dict[str, Any], tmp_path:
 
 
 def test_the_operators_namespace_enforces_the_restricted_standard(released: Operator) -> None:
-    labels = released.kubectl.get("namespace", environment.OPERATOR_NAMESPACE)["metadata"]["labels"]
+    labels = released.kubectl.get("namespace", installation.OPERATOR_NAMESPACE)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert len(released.runs(CURRENT)) == 1
 
@@ -206,7 +207,7 @@ def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator
 
 def test_an_upgrade_replaces_the_operator_and_no_model(released: Operator, stage: Stage) -> None:
     before, old = standing(stage), released.pods()
-    released.helm("upgrade", str(environment.CHART), "--values", str(released.values), *WAITING)
+    released.helm("upgrade", str(installation.CHART), "--values", str(released.values), *WAITING)
     pods = released.runs(CURRENT)
     assert not old.keys() & pods.keys()
     until("the new one to lead", lambda: released.leads(pods))
@@ -217,9 +218,9 @@ def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on
     good = released.runs(CURRENT)
     change = ("--values", str(released.values), "--set", "image.tag=absent")
     with pytest.raises(
-        CommandError, match=rf"Deployment/{environment.OPERATOR_NAMESPACE}/.* not ready. status: InProgress"
+        CommandError, match=rf"Deployment/{installation.OPERATOR_NAMESPACE}/.* not ready. status: InProgress"
     ):
-        released.helm("upgrade", str(environment.CHART), *change, "--wait", "--timeout", "5s")
+        released.helm("upgrade", str(installation.CHART), *change, "--wait", "--timeout", "5s")
     pods = released.pods()
     assert {uid: _ready(pod) for uid, pod in pods.items() if uid in good} == dict.fromkeys(good, "True")
     assert [_ready(pod) for uid, pod in pods.items() if uid not in good] == ["False"]
@@ -237,7 +238,7 @@ def test_a_rollback_brings_the_version_before_back(released: Operator, stage: St
 
 def test_nobody_who_asked_the_model_has_noticed(released: Operator, stage: Stage, traffic: BackgroundTraffic) -> None:
     # What the other tests stand on.
-    released.helm("upgrade", str(environment.CHART), "--values", str(released.values), *WAITING)
+    released.helm("upgrade", str(installation.CHART), "--values", str(released.values), *WAITING)
     pods = released.runs(CURRENT)
     until("it to lead", lambda: released.leads(pods))
     assert traffic.failures == []

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from cetacean_registry import ModelEntry
-from demo.stage import Stage
-from demo.waiting import until
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.waiting import until
 
 GOOD = "demo_v1"
 

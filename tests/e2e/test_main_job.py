@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from demo.report import Report
-from demo.stage import Stage
-from demo.steps import Demo
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.report import Report
+from cetacean_tools.demo.steps import Demo
 
 STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "drift", "rollback"]
 

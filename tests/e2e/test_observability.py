@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from support.known_series import series_in
 
-from dashboards import BOARDS, Query, queries, written
-from demo import environment, prometheus
-from demo.kubectl import Kubectl
-from demo.prometheus import Prometheus
-from demo.stage import Stage
-from demo.traffic import BackgroundTraffic
-from demo.waiting import until
-from local_cluster import choose
-from local_cluster.program_images import ensure_program_image
+from cetacean_tools.dashboards import BOARDS, Query, queries, written
+from cetacean_tools.demo import installation, prometheus
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.prometheus import Prometheus
+from cetacean_tools.demo.traffic import BackgroundTraffic
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.program_images import ensure_program_image
 
 NAME = "watched"
 INTERVAL = "2s"
@@ -45,7 +45,7 @@ def watching(stage: Stage) -> Iterator[Prometheus]:
 
     service = stage.service(NAME)
     service.send([*stage.models.cetaceans[:8], *stage.models.others[:8]])
-    until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{environment.RELEASE}-metrics"})
+    until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{installation.RELEASE}-metrics"})
     service.send(list(islice(cycle(stage.models.drifted), 60)))
     stage.wait_for_condition(NAME, "Drifting", "True", within=60)
     # A series that begins with all of its events has a rate of zero: what is asked of rates needs traffic that goes on.
@@ -104,7 +104,7 @@ def test_the_models_pod_monitor_finds_what_a_service_monitor_finds(watching: Pro
 
 
 def test_the_chart_has_brought_these_dashboards(stage: Stage, watching: Prometheus) -> None:
-    inside = replace(stage.kubectl, namespace=environment.OPERATOR_NAMESPACE)
+    inside = replace(stage.kubectl, namespace=installation.OPERATOR_NAMESPACE)
     held = inside.get("configmaps", "-l", "grafana_dashboard=1")["items"]
     texts = {name: text for item in held for name, text in item["data"].items()}
     assert texts == {f"{name}.json": written(name) for name in BOARDS}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from demo.stage import DRIFT, Stage
-from demo.waiting import until
+from cetacean_tools.demo.environment import DRIFT, Stage
+from cetacean_tools.demo.waiting import until
 
 SAMPLES = 110
 ROLLBACK = {**DRIFT, "onAlarm": "Rollback"}

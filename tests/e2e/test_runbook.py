@@ -20,13 +20,13 @@ from PIL import Image
 from support.documented import Block, Shell, blocks, missing
 from support.plugin import install
 
+from cetacean_evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 from cetacean_registry import ModelEntry
-from demo import environment
-from demo.stage import Stage
-from demo.waiting import until
-from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
+from cetacean_tools.demo import installation
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.workspace import REPOSITORY
 
-REPOSITORY = environment.REPOSITORY
 NAME, FIRST, SECOND, REGRESSED = "on-call", "demo_v1", "demo_v2", "demo_v3"
 BLOCKS = list(blocks((REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")))
 # Pods that can be overloaded in two seconds, and a service level that they do not keep then.
@@ -200,7 +200,7 @@ def placeholders(stage: Stage) -> dict[str, str]:
     return {
         "NAME": NAME,
         "NAMESPACE": stage.kubectl.namespace,
-        "OPERATOR_NAMESPACE": environment.OPERATOR_NAMESPACE,
+        "OPERATOR_NAMESPACE": installation.OPERATOR_NAMESPACE,
         "CANDIDATE": SECOND,
         "VERSION": candidate.version,
         "CHECKPOINT": str(stage.models.folder / str(candidate.weights_path)),

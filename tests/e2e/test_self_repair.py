@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from demo.stage import Stage
-from demo.waiting import until
+from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.waiting import until
 
 NAME = "repaired"
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import pictures
 from benchmarks.inference import report
 
-from workspace import REPOSITORY
+from cetacean_tools.workspace import REPOSITORY
 
 RESULTS = sorted(pictures.RESULTS.glob("*.json"))
 PAGE = REPOSITORY / "docs/benchmarks.md"

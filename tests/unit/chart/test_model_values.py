@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from model_chart_schema import converted, schema
+from cetacean_tools.pages.model_chart_schema import converted, schema
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts/cetacean-model"

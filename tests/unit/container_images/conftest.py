@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from container_images import Image
-from container_images.images import images
+from cetacean_tools.container_images import Image
+from cetacean_tools.container_images.images import images
 
 # Not its attribute of the package, which is the function of that name.
-BUILD = importlib.import_module("container_images.build")
+BUILD = importlib.import_module("cetacean_tools.container_images.build")
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from container_images import IMAGES, BuiltImage, Image, build
-from container_images.build import DOCKER_BASE, IN_USE, LOCAL_BASE, docker_answers, push
-from workspace import MissingError
+from cetacean_tools.container_images import IMAGES, BuiltImage, Image, build
+from cetacean_tools.container_images.build import DOCKER_BASE, IN_USE, LOCAL_BASE, docker_answers, push
+from cetacean_tools.workspace import MissingError
 
 from .conftest import BUILD, Commands
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from container_images import IMAGES, NAMED_IMAGES, Image
+from cetacean_tools.container_images import IMAGES, NAMED_IMAGES, Image
 
 BASE = "debian:trixie-slim"
 

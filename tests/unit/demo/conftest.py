@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from demo.kubectl import CommandError
+from cetacean_tools.demo.kubectl import CommandError
 
 from .conftest import Machine
 

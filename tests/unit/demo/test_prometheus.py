@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
+from cetacean_tools.demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
 
 MONITOR = {
     "kind": "ServiceMonitor",

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from demo.report import Report
+from cetacean_tools.demo.report import Report
 
 
 @pytest.fixture

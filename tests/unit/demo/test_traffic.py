@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.traffic import BackgroundTraffic, ModelService, api_proxy
+from cetacean_tools.demo.traffic import BackgroundTraffic, ModelService, api_proxy
 
 from .conftest import Machine
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.waiting import NotSoError, until
+from cetacean_tools.demo.waiting import NotSoError, until
 
 
 @pytest.fixture

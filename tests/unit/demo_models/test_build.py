@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from demo_models import TrainingError, build, ensure_models
-from workspace import REPOSITORY
+from cetacean_tools.demo_models import TrainingError, build, ensure_models
+from cetacean_tools.workspace import REPOSITORY
 
 Trainer = Callable[[Path, Callable[[str], None]], None]
 
@@ -38,7 +38,11 @@ def trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
 
 
 def sources(repository: Path) -> None:
-    for pattern in ("scripts/demo_models", "scripts/evaluation", "inference/cetacean_inference"):
+    for pattern in (
+        "scripts/cetacean_tools/demo_models",
+        "inference/cetacean_evaluation",
+        "inference/cetacean_inference",
+    ):
         shutil.copytree(REPOSITORY / pattern, repository / pattern)
 
 
@@ -53,14 +57,14 @@ def test_the_digest_follows_what_models_depend_on_and_nothing_else(tmp_path: Pat
     sources(tmp_path)
     before = build.sources_digest(tmp_path)
     assert before == build.sources_digest(REPOSITORY)
-    for path in ("scripts/evaluation/report.py", "inference/cetacean_inference/settings.py"):
+    for path in ("inference/cetacean_evaluation/report.py", "inference/cetacean_inference/settings.py"):
         (tmp_path / path).write_text("# changed")
     assert build.sources_digest(tmp_path) == before
     seen = {before}
     for path in (
-        "scripts/demo_models/recipe.py",
-        "scripts/demo_models/drawing/canvas.py",
-        "scripts/evaluation/figures.py",
+        "scripts/cetacean_tools/demo_models/recipe.py",
+        "scripts/cetacean_tools/demo_models/drawing/canvas.py",
+        "inference/cetacean_evaluation/figures.py",
         "inference/cetacean_inference/models/prompts.txt",
     ):
         (tmp_path / path).write_text("# changed")

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cetacean_evaluation import commandline, scoring
+from cetacean_evaluation.commands import calibrate_clip_threshold, compute_metrics
+from cetacean_evaluation.manifest import COLUMNS, Picture, write_manifest
 from cetacean_inference.errors import WeightsUnreachable
 from cetacean_inference.settings import GateSettings, ModelSettings
 from cetacean_inference.types import Candidate, Scores
 from cetacean_registry import MetricsSnapshot
-from evaluation import commandline, launch, scoring
-from evaluation.commands import calibrate_clip_threshold, compute_metrics
-from evaluation.manifest import COLUMNS, Picture, write_manifest
-from workspace import REPOSITORY
+from cetacean_tools.launch import launch
+from cetacean_tools.workspace import REPOSITORY
 
 
 class GreyPipeline:
@@ -263,13 +264,13 @@ def test_the_scripts_explain_themselves(name: str) -> None:
 
 def test_a_python_that_lacks_packages_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setitem(sys.modules, "evaluation.commands.compute_metrics", None)
-    assert launch.launch("compute_metrics", []) == 1
+    monkeypatch.setitem(sys.modules, "cetacean_evaluation.commands.compute_metrics", None)
+    assert launch("compute_metrics", []) == 1
     assert "use the Python of `make venv`" in capsys.readouterr().err
 
 
 def test_paths_in_the_repository_are_shown_relative_to_it(tmp_path: Path) -> None:
-    assert commandline.shown_path(REPOSITORY / "data/m.csv") == "data/m.csv"
-    assert commandline.shown_path(tmp_path / "m.csv") == (tmp_path / "m.csv").as_posix()
+    assert commandline.shown_path(REPOSITORY / "data/m.csv", REPOSITORY) == "data/m.csv"
+    assert commandline.shown_path(tmp_path / "m.csv", REPOSITORY) == (tmp_path / "m.csv").as_posix()
     assert commandline.as_url("hf://a/b/c.ckpt") == "hf://a/b/c.ckpt"
     assert commandline.as_url(str(tmp_path / "a b.ckpt")) == (tmp_path / "a b.ckpt").as_uri()

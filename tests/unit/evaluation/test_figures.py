@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scored import UNSURE, scored
 
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.figures import Scored, accepted, compute_snapshot, per_species
 from cetacean_registry import MetricsSnapshot
-from evaluation.errors import EvaluationError
-from evaluation.figures import Scored, accepted, compute_snapshot, per_species
 
 SPLIT = (
     scored(0.9, "orca", "a", latency_ms=10),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.errors import EvaluationError
-from evaluation.manifest import COLUMNS, Picture, read_manifest, write_manifest
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.manifest import COLUMNS, Picture, read_manifest, write_manifest
 
 HEAD = ",".join(COLUMNS)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.thresholds import THRESHOLDS, calibrate, sweep, threshold_file, wilson
 from cetacean_inference.settings import load_settings
-from evaluation.errors import EvaluationError
-from evaluation.thresholds import THRESHOLDS, calibrate, sweep, threshold_file, wilson
 
 SCORES = st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=40)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from local_cluster import builds
-from local_cluster.builds import Module, check_go, ensure_built
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout
-from local_cluster.progress import Bars, console
-from workspace import MissingError
+from cetacean_tools.local_cluster import builds
+from cetacean_tools.local_cluster.builds import Module, check_go, ensure_built
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.progress import Bars, console
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import MissingError
 
 Program = Callable[[str, str], None]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_cluster import cgroups, configs, network
-from local_cluster.components import components
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster import cgroups, configs, network
+from cetacean_tools.local_cluster.components import components
+from cetacean_tools.local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 LINK = Link("10.201.0.1", "10.201.0.2")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from local_cluster import builds, program_images
-from local_cluster.builds import Module
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout
-from local_cluster.program_images import ensure_program_image, write_image
+from cetacean_tools.local_cluster import builds, program_images
+from cetacean_tools.local_cluster.builds import Module
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.program_images import ensure_program_image, write_image
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 def _member(archive: Path, name: str) -> bytes:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from container_images import BuiltImage
-from local_cluster import __main__ as cli
-from local_cluster.face import ClusterError
+from cetacean_tools.container_images import BuiltImage
+from cetacean_tools.local_cluster import __main__ as cli
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 @dataclass

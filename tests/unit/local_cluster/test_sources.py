@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import sources
-from local_cluster.builds import MODULES
-from local_cluster.face import ClusterError
-from local_cluster.sources import PROMETHEUS_OPERATOR, module_folder, monitoring_kinds
+from cetacean_tools.local_cluster import sources
+from cetacean_tools.local_cluster.builds import MODULES
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.sources import PROMETHEUS_OPERATOR, module_folder, monitoring_kinds
 
 Program = Callable[[str, str], None]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from check_regression import main
+from cetacean_evaluation.commands.check_regression import main
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from settings_table import document
+from cetacean_tools.pages.settings import document
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 

@@ -1,0 +1,118 @@
+"""`python -m cetacean_tools.demo.sample [folder]`: what docs/getting-started.md rolls out.
+
+Into the cluster go the images and, in a namespace, a store that gives out three small models. Into the folder go
+
+operator.yaml         values for the chart: the operator's image
+whales.yaml           a CetaceanModel whose first version is active
+models/registry.json  the registry that it mirrors, and reports/ with the figures
+whale.jpg, boat.jpg   pictures to ask about
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from cetacean_registry import Registry, to_manifest
+from cetacean_tools.demo import installation
+from cetacean_tools.demo.environment import DRIFT, RESOURCES
+from cetacean_tools.demo.installation import LoadedImages
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo_models import DemoModels, ensure_models
+from cetacean_tools.local_cluster import Cluster, ClusterError, choose
+from cetacean_tools.workspace import MissingError, end_like_ctrl_c
+
+NAME: Final = "whales"
+"""Of the resource and of its namespace."""
+
+
+def main() -> int:
+    """Put everything where it belongs."""
+    parser = argparse.ArgumentParser(
+        prog="demo.sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("sample"))
+    folder: Path = parser.parse_args().folder
+    end_like_ctrl_c()
+    try:
+        models = ensure_models(show=print)
+        images, store = put_into(choose(), models)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ClusterError, CommandError, MissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for file in write(folder, models, images, store):
+        print(file)
+    return 0
+
+
+def put_into(cluster: Cluster, models: DemoModels) -> tuple[LoadedImages, str]:
+    """Load the images and start the store; returns the images' names and the store's URL as pods reach it."""
+    built = installation.build_images(models)
+    cluster.up()
+    images = installation.load_images(cluster, built)
+    kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, cluster.context, NAME)
+    installation.create_namespace(kubectl, NAME)
+    return images, installation.deploy_store(kubectl, images.store)
+
+
+def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) -> list[Path]:
+    """Write the files.
+
+    Args:
+        folder: made where it is missing; what is in it is replaced file by file.
+        models: the small models.
+        images: names that the cluster's nodes know.
+        store: the URL that pods fetch weights from.
+
+    Returns:
+        The files, in the order in which a newcomer meets them.
+    """
+    repository, _, tag = images.operator.rpartition(":")
+    registry = models.registry(store)
+    texts = {
+        "operator.yaml": _yaml({"image": {"repository": repository, "tag": tag}}),
+        f"{NAME}.yaml": _yaml(manifest(registry, models, images, store)),
+        "models/registry.json": registry.to_json(),
+    }
+    copies = {str(entry.metrics_snapshot): models.folder / str(entry.metrics_snapshot) for entry in registry.models}
+    copies |= {"whale.jpg": models.cetaceans[0], "boat.jpg": models.others[0]}
+    for name, text in texts.items():
+        _place(folder, name).write_text(text, encoding="utf-8")
+    for name, source in copies.items():
+        shutil.copyfile(source, _place(folder, name))
+    return [folder / name for name in (*texts, *copies)]
+
+
+def manifest(registry: Registry, models: DemoModels, images: LoadedImages, store: str) -> dict[str, Any]:
+    """The CetaceanModel: one pod, small bounds on drift, the gate that belongs to the small models."""
+    return to_manifest(
+        registry,
+        models.snapshots(),
+        name=NAME,
+        namespace=NAME,
+        serving={"image": images.inference, "replicas": 1, "resources": RESOURCES},
+        anti_fraud=models.anti_fraud(store),
+        drift=DRIFT,
+    )
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def _place(folder: Path, name: str) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

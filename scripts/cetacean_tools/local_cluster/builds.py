@@ -1,0 +1,240 @@
+"""Builds the cluster's programs from the Go modules pinned under `modules/`, once for each state of the pins."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.progress import Bars, console
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import MissingError
+
+MODULES = Path(__file__).with_name("modules")
+GO_NEEDED = (1, 26)
+_PARALLEL = 2
+_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+_VERSION_PACKAGE = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A folder with a go.mod whose `tool` lines (or main package) are built."""
+
+    name: str
+    binaries: tuple[str, ...]
+    tags: str = ""
+    link: tuple[str, ...] = field(default=())
+    target: str = "tool"
+    pins: str = ""
+    """The folder under `modules/`, where it is not called like the module."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its go.mod lies."""
+        return MODULES / (self.pins or self.name)
+
+    @property
+    def tag_flags(self) -> list[str]:
+        """Build tags, as arguments."""
+        return ["-tags", self.tags] if self.tags else []
+
+    @property
+    def flags(self) -> list[str]:
+        """Arguments of `go build`."""
+        return ["-trimpath", "-buildvcs=false", *self.tag_flags, "-ldflags", " ".join(("-s", "-w", *self.link))]
+
+    @property
+    def digest(self) -> str:
+        """Changes when what is built does."""
+        digest = hashlib.sha256(repr((self.flags, self.target, self.binaries)).encode())
+        for path in sorted(self.folder.iterdir()):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def _kubernetes_link() -> tuple[str, ...]:
+    major, minor, _ = VERSION.removeprefix("v").split(".")
+    values = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return tuple(f"-X {_VERSION_PACKAGE}.{name}={value}" for name, value in values.items())
+
+
+KUBERNETES = Module(
+    "kubernetes",
+    ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
+    link=_kubernetes_link(),
+)
+# Where the cluster is not made here, its command line alone takes 20 seconds instead of minutes.
+KUBECTL = Module(
+    "kubectl", ("kubectl",), link=_kubernetes_link(), target="k8s.io/kubernetes/cmd/kubectl", pins="kubernetes"
+)
+CONTAINERD = Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr"), tags="no_btrfs no_devmapper no_zfs")
+COREDNS = Module("coredns", ("coredns",), target=".")
+HELM = Module("helm", ("helm",))
+KIND = Module("kind", ("kind",))
+LOCAL = (KUBERNETES, CONTAINERD, HELM, COREDNS)
+# Without its web pages, and with no service discovery but the cluster's: those of the clouds take most of the time.
+PROMETHEUS = Module("prometheus", ("prometheus", "promtool"), tags="remove_all_sd,enable_kubernetes_sd")
+METRICS_SERVER = Module("metrics-server", ("metrics-server",))
+TESTING = (PROMETHEUS, METRICS_SERVER)
+"""What only tests run, in the cluster or beside it."""
+
+
+def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
+    """Build what is not built yet, with progress.
+
+    Raises:
+        MissingError: Go is missing or too old.
+        ClusterError: a build failed; the message holds its last lines.
+    """
+    modules = tuple(modules)
+    if all(_is_built(module, layout) for module in modules):
+        # Not behind another's build, which lasts for minutes.
+        return
+    layout.bin.mkdir(parents=True, exist_ok=True)
+    with FileLock(layout.bin / ".lock"):
+        wanted = [module for module in modules if not _is_built(module, layout)]
+        if not wanted:
+            return
+        check_go()
+        builder = _Builder(layout, Bars(console()))
+        with builder.bars.live(), ThreadPoolExecutor(_PARALLEL) as pool:
+            try:
+                for built in [pool.submit(builder.build, module) for module in wanted]:
+                    built.result()
+            except BaseException:
+                # The pool waits for its threads, and those for Go: whoever interrupts must not wait for minutes.
+                pool.shutdown(wait=False, cancel_futures=True)
+                builder.stop()
+                raise
+
+
+def check_go() -> None:
+    """Raise MissingError unless a Go that can build the modules is there."""
+    needed = ".".join(map(str, GO_NEEDED))
+    if shutil.which("go") is None:
+        raise MissingError(f"missing: Go {needed} or later, on the PATH")
+    said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"go(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < GO_NEEDED:
+        raise MissingError(f"missing: Go {needed} or later, found {said or 'one that does not say its version'}")
+
+
+def _stamp(module: Module, layout: Layout) -> Path:
+    return layout.bin / f".{module.name}-{module.digest}"
+
+
+def _is_built(module: Module, layout: Layout) -> bool:
+    return _stamp(module, layout).exists() and all((layout.bin / name).exists() for name in module.binaries)
+
+
+class _Builder:
+    """Runs Go; can be stopped from another thread."""
+
+    def __init__(self, layout: Layout, bars: Bars) -> None:
+        self.bars = bars
+        self._layout = layout
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End what runs, as Ctrl-C would, and begin nothing more."""
+        self._stopped = True
+        for process in list(self._running):
+            process.send_signal(signal.SIGINT)
+
+    def build(self, module: Module) -> None:
+        """Build one module into the folder of programs."""
+        title = f"building {module.name}"
+        packages = len(self._run(module, ["list", "-deps", *module.tag_flags, module.target]))
+        self.bars.begin(title, packages, "packages")
+        output = _emptied(self._layout.bin / f".partial-{module.name}")
+        done = 0
+
+        def count(line: str) -> None:
+            nonlocal done
+            if not line.startswith("go: "):
+                done = min(done + 1, packages)
+                self.bars.advance(title, done, packages)
+
+        # -v names each package as it is compiled; those that are in Go's own build cache are not named.
+        self._run(module, ["build", "-v", *module.flags, "-o", f"{output}/", module.target], count)
+        _install(module, output, self._layout)
+        self.bars.end(title, packages)
+
+    def _run(self, module: Module, arguments: list[str], each: Callable[[str], None] | None = None) -> list[str]:
+        """Run Go in the module's folder, its output in a log; return the lines.
+
+        Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
+        was interrupted leaves them there.
+        """
+        if self._stopped:
+            raise ClusterError(f"building {module.name}: stopped")
+        self._layout.build_logs.mkdir(parents=True, exist_ok=True)
+        log = self._layout.build_logs / f"{module.name}.log"
+        lines = []
+        work = _emptied(self._layout.bin / f".work-{module.name}")
+        with (
+            log.open("w", encoding="utf-8") as output,
+            subprocess.Popen(
+                ["go", *arguments],
+                cwd=module.folder,
+                env={**os.environ, **_ENVIRONMENT, "GOTMPDIR": str(work)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            self._running.add(process)
+            for line in process.stdout or ():
+                output.write(line)
+                lines.append(line)
+                if each is not None:
+                    each(line)
+        self._running.discard(process)
+        shutil.rmtree(work, ignore_errors=True)
+        if process.returncode != 0:
+            raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
+        # Downloads are told among the rest.
+        return [line for line in lines if not line.startswith("go: ")]
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _install(module: Module, output: Path, layout: Layout) -> None:
+    """Move what was built to its place, and note of what state of the pins it is."""
+    if missing := [name for name in module.binaries if not (output / name).exists()]:
+        # etcd's main package is called `server`; a module's own main package by the last part of its name.
+        made = [path for path in output.iterdir() if path.name not in module.binaries]
+        if len(missing) != 1 or len(made) != 1:
+            raise ClusterError(f"building {module.name}: expected {', '.join(missing)}, got {sorted(map(str, made))}")
+        made[0].rename(output / missing[0])
+    for name in module.binaries:
+        (output / name).replace(layout.bin / name)
+    shutil.rmtree(output)
+    for outdated in layout.bin.glob(f".{module.name}-*"):
+        outdated.unlink()
+    _stamp(module, layout).touch()
+
+
+def last_lines(path: Path, count: int = 15) -> str:
+    """The end of a log."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(f"  {line}" for line in lines[-count:]) or "(nothing logged)"

@@ -1,0 +1,84 @@
+"""Prints docs/settings.md: every setting, with its variable, default and bounds, from the classes that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from cetacean_inference.settings import SETTINGS_FILE, THRESHOLD_FILE
+from cetacean_inference.settings import Settings as InferenceSettings
+from cetacean_operator.settings import Settings as OperatorSettings
+from cetacean_tools.pages.markdown import table
+
+HEAD: Final = f"""\
+# Settings
+
+Written by `make settings` from the classes that read them; do not edit.
+
+The inference service reads environment variables first, then `{THRESHOLD_FILE}` (the gate's threshold) and
+`{SETTINGS_FILE}` in its configuration directory, where `CETACEAN_HTTP__PORT` is `port` under `http`. A name that it
+does not know in a section or in a file is an error. The operator reads environment variables.
+"""
+COLUMNS: Final = ("Variable", "Default", "Bounds", "Meaning")
+SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def document() -> str:
+    """The file's content."""
+    sections: list[tuple[str, type[BaseSettings]]] = [
+        ("Inference service", InferenceSettings),
+        ("Operator", OperatorSettings),
+    ]
+    return HEAD + "".join(f"\n## {title}\n\n{_table(settings)}" for title, settings in sections)
+
+
+def _table(settings: type[BaseSettings]) -> str:
+    return table(COLUMNS, _rows(settings, str(settings.model_config["env_prefix"])))
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _rows(field.annotation, f"{variable}__")
+        else:
+            yield (f"`{variable}`", _default(field), _bounds(field), field.description or "")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None or field.default is None:
+        return ""
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default == ():
+        return ""
+    return f"`{str(field.default).lower()}`" if isinstance(field.default, bool) else f"`{field.default}`"
+
+
+def _bounds(field: FieldInfo) -> str:
+    choices = _choices(field.annotation)
+    bounds = [f"{SIGNS[key]} {_number(value)}" for note in field.metadata for key, value in _limits(note)]
+    return ", ".join([*(f"`{choice}`" for choice in choices), *bounds])
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _limits(note: object) -> Iterator[tuple[str, float]]:
+    for key in SIGNS:
+        if (value := getattr(note, key, None)) is not None:
+            yield key, value
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    print(document(), end="")
