@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cetacean_tools.image_store import registry
 from cetacean_tools.workspace import REPOSITORY
-
-REGISTRY_VARIABLE = "IMAGE_REGISTRY"
-
-
-def registry() -> str | None:
-    """The registry (and path in it) that images are pushed to; None: they exist on this machine only."""
-    return os.environ.get(REGISTRY_VARIABLE, "").rstrip("/") or None
 
 
 @dataclass(frozen=True, slots=True)

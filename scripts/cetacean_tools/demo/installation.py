@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cetacean_tools.container_images import IMAGES, BuiltImage, Image, build
+from cetacean_tools.container_images import IMAGES, Image, build
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels
+from cetacean_tools.image_store import BuiltImage
 from cetacean_tools.local_cluster import Cluster
 from cetacean_tools.workspace import REPOSITORY
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from cetacean_tools.container_images.build import docker_answers
+from cetacean_tools.image_store import docker_answers
 from cetacean_tools.local_cluster.kind import KindCluster
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.named import NamedCluster

@@ -13,7 +13,7 @@ NAME = "cetacean"
 
 
 class KindCluster:
-    """Implements `face.Cluster`; the node's image is kind's own for its release."""
+    """Implements `protocol.Cluster`; the node's image is kind's own for its release."""
 
     kind = "kind"
     context = f"kind-{NAME}"

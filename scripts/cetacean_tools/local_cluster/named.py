@@ -7,14 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cetacean_tools.container_images.build import push
+from cetacean_tools.image_store import push
 from cetacean_tools.local_cluster.builds import HELM, KUBECTL, ensure_built
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 class NamedCluster:
-    """Implements `face.Cluster`."""
+    """Implements `protocol.Cluster`."""
 
     kind = "context"
 

@@ -9,8 +9,7 @@ import platform
 import tarfile
 from pathlib import Path
 
-from cetacean_tools.container_images import BuiltImage
-from cetacean_tools.container_images.images import registry
+from cetacean_tools.image_store import BuiltImage, registry
 from cetacean_tools.local_cluster.builds import TESTING, ensure_built
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.protocol import ClusterError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,6 @@ import pytest
 
 from cetacean_tools.container_images import Image
 from cetacean_tools.container_images.images import images
-
-# Not its attribute of the package, which is the function of that name.
-BUILD = importlib.import_module("cetacean_tools.container_images.build")
 
 
 @pytest.fixture
@@ -53,5 +49,5 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """What would have been run."""
     noted = Commands()
     monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
-    monkeypatch.setattr(BUILD.subprocess, "run", noted)
+    monkeypatch.setattr(subprocess, "run", noted)
     return noted

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cetacean_tools.container_images import BuiltImage
+from cetacean_tools.image_store import BuiltImage
 from cetacean_tools.local_cluster import __main__ as cli
 from cetacean_tools.local_cluster.protocol import ClusterError
 
