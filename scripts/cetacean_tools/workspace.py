@@ -1,4 +1,4 @@
-"""What every script of the project needs of the machine: the cache's place and Debian packages."""
+"""The ground that all tools share: the repository, the cache's place, Debian packages, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,39 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+class ToolError(RuntimeError):
+    """A tool cannot go on; the message says why to whoever called it from a shell."""
+
+
+class MissingError(ToolError):
+    """Something the machine lacks; the message is one line that says what, and how to get it."""
+
+
+def run_tool(work: Callable[[], int]) -> int:
+    """Run a tool and return its exit code: 1 after an error that it foresees, 130 if it was interrupted.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, so that it removes what it has set up.
+    """
+    end_like_ctrl_c()
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ToolError, subprocess.CalledProcessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
 def end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, so that what it has set up is removed."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
@@ -22,12 +47,8 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-class MissingError(RuntimeError):
-    """Something the machine lacks; the message is one line that says what, and how to get it."""
-
-
 def cache_root() -> Path:
-    """The folder that keeps what the project built: `$CETACEAN_CACHE`, else `cetacean` in the user's cache folder."""
+    """Return the folder of everything built: `$CETACEAN_CACHE`, else `cetacean` in the user's cache folder."""
     if named := os.environ.get("CETACEAN_CACHE"):
         return Path(named).expanduser().resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "cetacean"
@@ -40,7 +61,7 @@ def ensure_commands(packages: Mapping[str, str]) -> None:
         packages: the Debian package by the command's name, or by the absolute path of a file.
 
     Raises:
-        MissingError: where they cannot be installed.
+        MissingError: they cannot be installed.
     """
     missing = sorted({package for name, package in packages.items() if not _is_there(name)})
     if not missing:

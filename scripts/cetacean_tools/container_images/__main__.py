@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 
 from cetacean_tools.container_images.build import build
 from cetacean_tools.container_images.images import IMAGES, NAMED_IMAGES
-from cetacean_tools.workspace import MissingError
+from cetacean_tools.workspace import run_tool
 
 
 def main() -> int:
@@ -24,13 +22,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMED_IMAGES):
         parser.error(f"no such image: {', '.join(sorted(unknown))}; there are: {', '.join(NAMED_IMAGES)}")
-    try:
-        for name in arguments.names or IMAGES:
-            image = build(NAMED_IMAGES[name], base_image=arguments.base_image)
-            print(f"{image.reference}\t{image.size / 1e9:.2f} GB\t{image.archive or 'in the Docker store'}")
-    except (MissingError, subprocess.CalledProcessError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_tool(lambda: _build(arguments.names or list(IMAGES), arguments.base_image))
+
+
+def _build(names: list[str], base_image: str | None) -> int:
+    for name in names:
+        image = build(NAMED_IMAGES[name], base_image=base_image)
+        print(f"{image.reference}\t{image.size / 1e9:.2f} GB\t{image.archive or 'in the Docker store'}")
     return 0
 
 

@@ -27,22 +27,21 @@ from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.demo_models import ensure_models
 from cetacean_tools.local_cluster import Cluster, choose
-from cetacean_tools.local_cluster.__main__ import alone
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.program_images import ensure_program_image
+from cetacean_tools.local_cluster.use import alone
 from cetacean_tools.workspace import REPOSITORY, end_like_ctrl_c
 
 NAMESPACE: Final = "dashboards"
 NAME: Final = "whales"
 INTERVAL: Final = "5s"
-FOLDER: Final = REPOSITORY / "docs/images"
 WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule"))
 
 
 def main() -> None:
     """Live through it and draw."""
     parser = argparse.ArgumentParser(prog="dashboards.pictures", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY / "docs/images")
     folder: Path = parser.parse_args().folder
     end_like_ctrl_c()
     console = Console(file=sys.stderr)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cetacean_tools.workspace import ToolError
 
-class CommandError(RuntimeError):
+
+class CommandError(ToolError):
     """A command failed; the message holds the command and what it printed."""
 
 

@@ -14,6 +14,7 @@ import httpx
 from cetacean_tools.demo.installation import run_server
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.local_cluster.sources import monitoring_kinds
+from cetacean_tools.workspace import ToolError
 
 NAME = "prometheus"
 PORT = 9090
@@ -22,7 +23,7 @@ POD_MONITORS = "podmonitors.monitoring.coreos.com"
 RULES = "prometheusrules.monitoring.coreos.com"
 
 
-class QueryError(RuntimeError):
+class QueryError(ToolError):
     """Prometheus refused a query; the message holds it and what Prometheus said."""
 
 

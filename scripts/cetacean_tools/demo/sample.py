@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +21,10 @@ from cetacean_registry import Registry, to_manifest
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import DRIFT, RESOURCES
 from cetacean_tools.demo.installation import LoadedImages
-from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels, ensure_models
-from cetacean_tools.local_cluster import Cluster, ClusterError, choose
-from cetacean_tools.workspace import MissingError, end_like_ctrl_c
+from cetacean_tools.local_cluster import Cluster, choose
+from cetacean_tools.workspace import run_tool
 
 NAME: Final = "whales"
 """Of the resource and of its namespace."""
@@ -38,16 +37,12 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("sample"))
     folder: Path = parser.parse_args().folder
-    end_like_ctrl_c()
-    try:
-        models = ensure_models(show=print)
-        images, store = put_into(choose(), models)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except (ClusterError, CommandError, MissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_tool(lambda: _make(folder))
+
+
+def _make(folder: Path) -> int:
+    models = ensure_models(show=print)
+    images, store = put_into(choose(), models)
     for file in write(folder, models, images, store):
         print(file)
     return 0

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from cetacean_tools.workspace import ToolError
+
 T = TypeVar("T")
 
 _INTERVAL = 0.25
 
 
-class NotSoError(RuntimeError):
+class NotSoError(ToolError):
     """What was waited for did not come."""
 
 

@@ -9,22 +9,19 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cetacean_inference.errors import CannotGoOn
-from cetacean_tools.demo_models import DemoModels, TrainingError, ensure_models
+from cetacean_tools.demo_models import DemoModels, ensure_models
+from cetacean_tools.workspace import run_tool
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print where the models are and their figures; 1 when training went wrong."""
+    """Print where the models are and their figures; 1 if training failed."""
     parser = argparse.ArgumentParser(prog="demo_models", description="Train the demo's models unless they are cached.")
     parser.parse_args(arguments)
-    try:
-        models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
-    except (TrainingError, CannotGoOn, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing is kept of what was begun", file=sys.stderr)
-        return 130
+    return run_tool(_train)
+
+
+def _train() -> int:
+    models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
     Console().print(_table(models))
     print(f"threshold {models.threshold:.2f}, {len(models.drifted)} drifted pictures, {models.folder}")
     return 0

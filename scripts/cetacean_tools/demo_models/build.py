@@ -20,7 +20,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from cetacean_tools.demo_models.models import DemoModels
 from cetacean_tools.demo_models.workers import Workers
-from cetacean_tools.workspace import REPOSITORY, cache_root
+from cetacean_tools.workspace import REPOSITORY, ToolError, cache_root
 
 Show = Callable[[str], None]
 SOURCES: Final = (
@@ -39,7 +39,7 @@ KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0
 """Models of other sources are removed when nobody has asked for them for so long."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ToolError):
     """The trained models are not what the demo needs; one line."""
 
 

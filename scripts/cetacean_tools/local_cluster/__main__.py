@@ -22,15 +22,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from cetacean_tools.local_cluster.builds import TESTING, ensure_built
 from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.program_images import ensure_program_image
-from cetacean_tools.local_cluster.protocol import Cluster, ClusterError
+from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.sources import monitoring_kinds
-from cetacean_tools.workspace import MissingError, end_like_ctrl_c
+from cetacean_tools.local_cluster.use import exclusive_use
+from cetacean_tools.workspace import run_tool
 
 PASSED_ON = ("kubectl", "helm", "run")
 """Commands whose arguments are another program's."""
@@ -44,15 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not argparse's REMAINDER, which takes no option right after the command.
         given, passed_on = given[:1], given[1:]
     options = _parser().parse_args(given)
-    end_like_ctrl_c()
-    try:
-        return _run(options, passed_on, choose())
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except (ClusterError, MissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_tool(lambda: _run(options, passed_on, choose()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,20 +97,7 @@ def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster
 
 def run_against(cluster: Cluster, command: Sequence[str]) -> int:
     """Run a command with the cluster to itself; a cluster that was up before is left up."""
-    layout = Layout.default()
-    layout.root.mkdir(parents=True, exist_ok=True)
-    with alone(layout):
-        found_up = cluster.is_up()
-        try:
-            cluster.up(owned=True)
-            return _child(command, environment(cluster))
-        finally:
-            if not found_up:
-                cluster.down()
-
-
-def _child(command: Sequence[str], environ: dict[str, str]) -> int:
-    with subprocess.Popen(command, env=environ) as child:
+    with exclusive_use(cluster), subprocess.Popen(command, env=environment(cluster)) as child:
         try:
             return child.wait()
         except KeyboardInterrupt:
@@ -129,19 +107,8 @@ def _child(command: Sequence[str], environ: dict[str, str]) -> int:
             raise
 
 
-def alone(layout: Layout) -> FileLock:
-    """Take the lock of those who want the cluster for themselves; use it in a `with` statement."""
-    lock = FileLock(layout.use_lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print("another run uses the cluster; waiting for its end", file=sys.stderr, flush=True)
-        lock.acquire()
-    return lock
-
-
 def environment(cluster: Cluster) -> dict[str, str]:
-    """What a process needs to find the cluster and its tools."""
+    """Return the environment in which a process finds the cluster and its tools."""
     host = "127.0.0.1,localhost,10.0.0.0/8"
     without_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), host)))
     return {
@@ -155,7 +122,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def shell_lines(cluster: Cluster) -> list[str]:
-    """Commands after which a shell's kubectl and helm are the cluster's."""
+    """Return the commands after which a shell's kubectl and helm are the cluster's."""
     found = environment(cluster)
     lines = [f"export {name}={shlex.quote(found[name])}" for name in ("KUBECONFIG", "NO_PROXY", "no_proxy")]
     return [*lines, f'export PATH={shlex.quote(str(cluster.helm.parent))}:"$PATH"']

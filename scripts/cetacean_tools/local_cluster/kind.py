@@ -16,7 +16,7 @@ class KindCluster:
     """Implements `protocol.Cluster`; the node's image is kind's own for its release."""
 
     kind = "kind"
-    context = f"kind-{NAME}"
+    context: str | None = f"kind-{NAME}"
 
     def __init__(self, layout: Layout | None = None) -> None:
         """Take the folder that programs and the kubeconfig lie in."""
@@ -27,7 +27,7 @@ class KindCluster:
         self.helm = self.layout.helm
 
     def is_up(self) -> bool:
-        """Whether kind knows the cluster."""
+        """Return true if kind knows the cluster."""
         program = self.layout.bin / "kind"
         return program.exists() and NAME in self._kind("get", "clusters").split()
 
@@ -44,7 +44,7 @@ class KindCluster:
             self._kind("delete", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig))
 
     def status(self) -> list[tuple[str, str]]:
-        """The nodes, as kind lists them."""
+        """Return the nodes, as kind lists them."""
         if not self.is_up():
             return [("cluster", "not running")]
         return [

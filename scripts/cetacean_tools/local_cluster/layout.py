@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from cetacean_tools.workspace import cache_root
@@ -20,91 +19,40 @@ CONTAINERD_SOCKET = Path("/run/containerd/containerd.sock")
 """On a /run that only the cluster's own mount namespace sees."""
 
 
-@dataclass(frozen=True)
 class Layout:
     """Paths of one local cluster."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        """Place everything under `root`, and programs beside it."""
+        self.root = root
+        self.name = "ctn" + hashlib.sha256(str(root).encode()).hexdigest()[:8]
+        """Names what lies outside of the folder (a network link, cgroups); one for each folder."""
+        # Kept from one cluster to the next: built programs, the output of `go build`, containerd's unpacked images, the
+        # log of each component.
+        self.bin = root.parent / "bin"
+        self.kubectl = self.bin / "kubectl"
+        self.helm = self.bin / "helm"
+        self.build_logs = root.parent / "build-logs"
+        self.images = root / "images"
+        self.logs = root / "logs"
+        # Held while the cluster is started or ended, and by a run that wants the cluster for itself.
+        self.lock = root / "change.lock"
+        self.use_lock = root / "use.lock"
+        # All that ends with the cluster.
+        self.state = root / "state"
+        self.pki = self.state / "pki"
+        self.config = self.state / "config"
+        self.status = self.state / "status.json"
+        """The supervisor's report."""
+        self.kubeconfig = self.state / "kubeconfig"
+        """The administrator's."""
+        self.volumes = self.state / "volumes"
+        """An empty folder of the node, for a PersistentVolume of the kind `local`."""
 
     @classmethod
     def default(cls) -> Layout:
-        """The one in the user's cache."""
+        """Return the one in the user's cache."""
         return cls(cache_root() / "cluster")
-
-    @property
-    def bin(self) -> Path:
-        """Built programs; kept."""
-        return self.root.parent / "bin"
-
-    @property
-    def kubectl(self) -> Path:
-        """Of the cluster's version."""
-        return self.bin / "kubectl"
-
-    @property
-    def helm(self) -> Path:
-        """Helm 4."""
-        return self.bin / "helm"
-
-    @property
-    def build_logs(self) -> Path:
-        """What `go build` said; kept until the next build."""
-        return self.root.parent / "build-logs"
-
-    @property
-    def images(self) -> Path:
-        """What containerd keeps of images; kept, so that an image is unpacked once."""
-        return self.root / "images"
-
-    @property
-    def state(self) -> Path:
-        """All that ends with the cluster."""
-        return self.root / "state"
-
-    @property
-    def logs(self) -> Path:
-        """A file for each component; kept until the next start, for the curious."""
-        return self.root / "logs"
-
-    @property
-    def pki(self) -> Path:
-        """Keys and certificates."""
-        return self.state / "pki"
-
-    @property
-    def config(self) -> Path:
-        """Configuration of the components."""
-        return self.state / "config"
-
-    @property
-    def volumes(self) -> Path:
-        """An empty folder of the node, for whoever needs a PersistentVolume of the kind `local`."""
-        return self.state / "volumes"
-
-    @property
-    def status(self) -> Path:
-        """The supervisor's report."""
-        return self.state / "status.json"
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's."""
-        return self.state / "kubeconfig"
-
-    @property
-    def lock(self) -> Path:
-        """Held while the cluster is started or ended."""
-        return self.root / "change.lock"
-
-    @property
-    def use_lock(self) -> Path:
-        """Held by a run that wants the cluster for itself."""
-        return self.root / "use.lock"
-
-    @cached_property
-    def name(self) -> str:
-        """Names what lies outside of the folder (a network link, cgroups); one for each folder."""
-        return "ctn" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from filelock import FileLock
 
 from cetacean_tools.local_cluster import configs, network, pki
 from cetacean_tools.local_cluster.builds import LOCAL, ensure_built, last_lines
 from cetacean_tools.local_cluster.cgroups import create_cgroups, remove_cgroups
-from cetacean_tools.local_cluster.layout import CNI_PLUGINS, CONTAINERD_SOCKET, NODE, RUNC, Layout, Link
+from cetacean_tools.local_cluster.layout import CNI_PLUGINS, CONTAINERD_SOCKET, NODE, RUNC, Layout
 from cetacean_tools.local_cluster.pause import ensure_pause_image
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.workspace import MissingError, ensure_commands
@@ -45,7 +44,7 @@ class LocalCluster:
     """Implements `protocol.Cluster`."""
 
     kind = "local"
-    context = None
+    context: str | None = None
 
     def __init__(self, layout: Layout | None = None) -> None:
         """Take the folder to live in; the user's cache by default."""
@@ -73,9 +72,9 @@ class LocalCluster:
             self._clean()
             begun = time.monotonic()
             try:
-                link = self._start(owned=owned)
+                self._start(owned=owned)
                 self._wait_for_components("kube-apiserver")
-                self._apply(*configs.COREDNS_RBAC)
+                self._kubectl("apply", "-f", str(self.layout.config / "coredns-rbac.yaml"))
                 self._wait_for_components()
                 self._import(configs.PAUSE_IMAGE, pause)
                 self._wait("the node to be ready", self._node_is_ready)
@@ -83,7 +82,8 @@ class LocalCluster:
             except BaseException:
                 self._end()
                 raise
-            self.layout.kubeconfig.write_text(_dump(configs.kubeconfig(self.layout, link, "admin")))
+            # Under this name only now: its presence says that the node has been ready.
+            shutil.copy(self.layout.config / "admin.kubeconfig", self.layout.kubeconfig)
             self.layout.kubeconfig.chmod(0o600)
             print(f"local cluster: node ready after {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
 
@@ -128,7 +128,7 @@ class LocalCluster:
             raise ClusterError(f"{name}: expected a running component, got {dict(self.status()).get(name)}")
         self._inside("kill", f"-{number.value}", str(pid))
 
-    def _start(self, *, owned: bool) -> Link:
+    def _start(self, *, owned: bool) -> None:
         layout = self.layout
         for folder in (layout.state, layout.volumes, layout.logs, layout.images):
             folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,6 @@ class LocalCluster:
         names.append("kubernetes.default.svc.cluster.local")
         pki.create(layout.pki, node=NODE, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
         configs.write_all(layout, link)
-        (layout.config / "admin.kubeconfig").write_text(_dump(configs.kubeconfig(layout, link, "admin")))
         create_cgroups(layout.name)
         command = [
             *("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--"),
@@ -152,7 +151,6 @@ class LocalCluster:
         os.close(watched)
         self._wait("the supervisor", (layout.state / "pid").exists, within=15)
         network.connect(layout.name, link, int((layout.state / "pid").read_text()))
-        return link
 
     def _end(self) -> None:
         if (pid := self._pid()) is not None:
@@ -235,12 +233,9 @@ class LocalCluster:
     def _default_account_exists(self) -> bool:
         return "default" in self._kubectl("get", "serviceaccount", "-n", "default", "-o", "name", check=False)
 
-    def _apply(self, *manifests: dict[str, Any]) -> None:
-        self._kubectl("apply", "-f", "-", stdin="\n---\n".join(map(_dump, manifests)))
-
-    def _kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    def _kubectl(self, *arguments: str, check: bool = True) -> str:
         command = [str(self.kubectl), "--kubeconfig", str(self.layout.config / "admin.kubeconfig"), *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if check and done.returncode != 0:
             raise ClusterError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
         return done.stdout
@@ -264,8 +259,3 @@ class LocalCluster:
         if done.returncode != 0:
             raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
         return done.stdout
-
-
-def _dump(content: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(content)
-    return text

@@ -19,29 +19,18 @@ class NamedCluster:
     kind = "context"
 
     def __init__(self, context: str, layout: Layout | None = None) -> None:
-        """Take the context's name."""
-        self.context = context
+        """Take the context from the first file of KUBECONFIG, or from the usual one; prefer the user's own kubectl."""
+        self.context: str | None = context
         self.layout = layout or Layout.default()
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The first file of KUBECONFIG, or the usual one."""
         first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-        return Path(first or "~/.kube/config").expanduser()
-
-    @property
-    def kubectl(self) -> Path:
-        """The user's own, or one built here."""
-        return Path(shutil.which("kubectl") or self.layout.kubectl)
-
-    @property
-    def helm(self) -> Path:
-        """Built here: the charts want Helm 4."""
-        return self.layout.helm
+        self.kubeconfig = Path(first or "~/.kube/config").expanduser()
+        self.kubectl = Path(shutil.which("kubectl") or self.layout.kubectl)
+        # Built here: the charts want Helm 4.
+        self.helm = self.layout.helm
 
     def is_up(self) -> bool:
-        """Whether its API server answers."""
-        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "--context", self.context]
+        """Return true if its API server answers."""
+        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "--context", str(self.context)]
         return subprocess.run([*command, "get", "--raw", "/readyz"], capture_output=True, check=False).returncode == 0
 
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- it is not ours to end
@@ -55,8 +44,8 @@ class NamedCluster:
         """Leave it alone."""
 
     def status(self) -> list[tuple[str, str]]:
-        """Whether it answers."""
-        return [(self.context, "answers" if self.is_up() else "does not answer")]
+        """Return one line: the API server's."""
+        return [(str(self.context), "answers" if self.is_up() else "does not answer")]
 
     def load_image(self, reference: str, archive: Path | None) -> None:
         """Push the image to the registry that its nodes pull from: there is no other way for every cluster."""

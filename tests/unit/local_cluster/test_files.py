@@ -51,7 +51,7 @@ def test_the_node_has_cgroups_of_its_own(written: Layout) -> None:
 
 
 def test_a_kubeconfig_holds_all_it_needs(written: Layout) -> None:
-    content = configs.kubeconfig(written, LINK, "admin")
+    content = yaml.safe_load(configs.kubeconfig(written, LINK, "admin"))
     assert content["clusters"][0]["cluster"]["server"] == "https://10.201.0.2:6443"
     assert all(key.endswith("-data") for key in content["users"][0]["user"])
 

@@ -80,14 +80,11 @@ def test_ends_what_did_not_start() -> None:
     assert cluster.calls[-1] == "down"
 
 
-def test_ends_it_after_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> int:
-        raise KeyboardInterrupt
-
+def test_an_interruption_ends_the_command_and_the_cluster() -> None:
     cluster = FakeCluster()
-    monkeypatch.setattr(cli, "_child", interrupted)
+    code = "import os, signal; os.kill(os.getppid(), signal.SIGINT); signal.pause()"
     with pytest.raises(KeyboardInterrupt):
-        cli.run_against(cluster, ["true"])
+        cli.run_against(cluster, _python(code))
     assert cluster.calls[-1] == "down"
 
 
