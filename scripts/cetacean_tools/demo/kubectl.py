@@ -7,7 +7,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
+
+import yaml
 
 from cetacean_tools.workspace import ToolError
 
@@ -18,6 +21,12 @@ class CommandError(ToolError):
 
 def _silent(_line: str) -> None:
     """Show nothing."""
+
+
+def manifests(file: str, **variables: object) -> list[dict[str, Any]]:
+    """Return the objects of `manifests/<file>.yaml`, with values in the places of its variables."""
+    text = Path(__file__).with_name("manifests").joinpath(f"{file}.yaml").read_text(encoding="utf-8")
+    return list(yaml.safe_load_all(Template(text).substitute(variables)))
 
 
 @dataclass(frozen=True, slots=True)

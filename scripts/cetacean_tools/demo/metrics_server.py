@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from cetacean_tools.demo.installation import run_server
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, manifests
 from cetacean_tools.demo.waiting import until
 
 NAME = "metrics-server"
 API = "v1beta1.metrics.k8s.io"
 PORT = 10250
-_RBAC = "rbac.authorization.k8s.io"
-_LABELS = {"app.kubernetes.io/name": NAME}
 _ARGUMENTS: Mapping[str, str] = {
     "secure-port": str(PORT),
     "cert-dir": "/tmp",  # noqa: S108 -- a volume of the pod's own
@@ -30,7 +27,7 @@ _ARGUMENTS: Mapping[str, str] = {
 
 @contextmanager
 def served(kubectl: Kubectl, image: str) -> Iterator[None]:
-    """Serve the metrics API as long as it lasts; where the cluster already does, use that.
+    """Serve the metrics API as long as it lasts; if the cluster already does, use that.
 
     Args:
         kubectl: bound to the namespace that it is to run in.
@@ -40,7 +37,7 @@ def served(kubectl: Kubectl, image: str) -> Iterator[None]:
         yield
         return
     try:
-        for manifest in (*_rights(kubectl.namespace), _api(kubectl.namespace)):
+        for manifest in manifests("metrics-server", name=NAME, namespace=kubectl.namespace, api=API, port=PORT):
             replace(kubectl, namespace=manifest["metadata"].get("namespace", kubectl.namespace)).apply(manifest)
         container = {
             "image": image,
@@ -64,43 +61,3 @@ def served(kubectl: Kubectl, image: str) -> Iterator[None]:
 def _available(kubectl: Kubectl) -> bool:
     conditions = kubectl.get("apiservice", API).get("status", {}).get("conditions", [])
     return any(item["type"] == "Available" and item["status"] == "True" for item in conditions)
-
-
-def _api(namespace: str) -> dict[str, Any]:
-    group, version = "metrics.k8s.io", "v1beta1"
-    spec = {
-        "group": group,
-        "version": version,
-        "groupPriorityMinimum": 100,
-        "versionPriority": 100,
-        "insecureSkipTLSVerify": True,  # it signs its certificate itself
-        "service": {"name": NAME, "namespace": namespace, "port": PORT},
-    }
-    metadata = {"name": API, "labels": _LABELS}
-    return {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": metadata, "spec": spec}
-
-
-def _rights(namespace: str) -> Iterable[dict[str, Any]]:
-    """Reading the kubelets, and asking the API server who calls."""
-    subjects = [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
-    rules = [
-        {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]},
-    ]
-
-    def binding(kind: str, name: str, role: tuple[str, str], **metadata: str) -> dict[str, Any]:
-        return {
-            "apiVersion": f"{_RBAC}/v1",
-            "kind": kind,
-            "metadata": {"name": name, "labels": _LABELS, **metadata},
-            "roleRef": {"apiGroup": _RBAC, "kind": role[0], "name": role[1]},
-            "subjects": subjects,
-        }
-
-    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}}
-    role = {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "rules": rules}
-    yield {**role, "metadata": {"name": f"system:{NAME}", "labels": _LABELS}}
-    yield binding("ClusterRoleBinding", f"system:{NAME}", ("ClusterRole", f"system:{NAME}"))
-    yield binding("ClusterRoleBinding", f"{NAME}:delegator", ("ClusterRole", "system:auth-delegator"))
-    reader = ("Role", "extension-apiserver-authentication-reader")
-    yield binding("RoleBinding", NAME, reader, namespace="kube-system")

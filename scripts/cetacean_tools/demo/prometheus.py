@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from cetacean_tools.demo.installation import run_server
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, manifests
 from cetacean_tools.local_cluster.sources import monitoring_kinds
 from cetacean_tools.workspace import ToolError
 
@@ -210,7 +210,7 @@ def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": files})
     kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}})
     for namespace in sorted(namespaces):
-        for manifest in _rights(kubectl.namespace):
+        for manifest in manifests("prometheus", name=NAME, namespace=kubectl.namespace):
             replace(kubectl, namespace=namespace).apply(manifest)
     container = {
         "image": image,
@@ -225,17 +225,3 @@ def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
         "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "data", "emptyDir": {}}],
     }
     run_server(kubectl, NAME, port=PORT, container=container, pod=pod)
-
-
-def _rights(own: str) -> Iterable[dict[str, Any]]:
-    """What lets the Prometheus of namespace `own` discover the targets of another."""
-    api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": f"{NAME}-of-{own}"}}
-    reading = {"verbs": ["get", "list", "watch"]}
-    rules = [
-        {"apiGroups": [""], "resources": ["services", "pods"], **reading},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], **reading},
-    ]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{NAME}-of-{own}"}
-    yield {**api, "kind": "Role", "rules": rules}
-    subject = {"kind": "ServiceAccount", "name": NAME, "namespace": own}
-    yield {**api, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from cetacean_tools.local_cluster.layout import VERSION, Layout
-from cetacean_tools.local_cluster.progress import Bars, console
+from cetacean_tools.local_cluster.progress import Bars
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.workspace import MissingError
 
@@ -107,8 +107,8 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
         if not wanted:
             return
         check_go()
-        builder = _Builder(layout, Bars(console()))
-        with builder.bars.live(), ThreadPoolExecutor(_PARALLEL) as pool:
+        builder = Builder(layout)
+        with builder.bars, ThreadPoolExecutor(_PARALLEL) as pool:
             try:
                 for built in [pool.submit(builder.build, module) for module in wanted]:
                     built.result()
@@ -138,11 +138,12 @@ def _is_built(module: Module, layout: Layout) -> bool:
     return _stamp(module, layout).exists() and all((layout.bin / name).exists() for name in module.binaries)
 
 
-class _Builder:
+class Builder:
     """Runs Go; can be stopped from another thread."""
 
-    def __init__(self, layout: Layout, bars: Bars) -> None:
-        self.bars = bars
+    def __init__(self, layout: Layout) -> None:
+        """Build into the layout's folder of programs."""
+        self.bars = Bars()
         self._layout = layout
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
@@ -154,26 +155,22 @@ class _Builder:
             process.send_signal(signal.SIGINT)
 
     def build(self, module: Module) -> None:
-        """Build one module into the folder of programs."""
-        title = f"building {module.name}"
-        packages = len(self._run(module, ["list", "-deps", *module.tag_flags, module.target]))
-        self.bars.begin(title, packages, "packages")
+        """Build one module.
+
+        Raises:
+            ClusterError: Go failed; the message holds its last lines.
+        """
+        packages = sum(1 for _ in self._run(module, "list", "-deps", *module.tag_flags, module.target))
         output = _emptied(self._layout.bin / f".partial-{module.name}")
-        done = 0
-
-        def count(line: str) -> None:
-            nonlocal done
-            if not line.startswith("go: "):
-                done = min(done + 1, packages)
-                self.bars.advance(title, done, packages)
-
         # -v names each package as it is compiled; those that are in Go's own build cache are not named.
-        self._run(module, ["build", "-v", *module.flags, "-o", f"{output}/", module.target], count)
-        _install(module, output, self._layout)
-        self.bars.end(title, packages)
+        compiling = self._run(module, "build", "-v", *module.flags, "-o", f"{output}/", module.target)
+        with self.bars.step(f"building {module.name}", packages, "packages") as advance:
+            for done, _ in enumerate(compiling, start=1):
+                advance(min(done, packages))
+            _install(module, output, self._layout)
 
-    def _run(self, module: Module, arguments: list[str], each: Callable[[str], None] | None = None) -> list[str]:
-        """Run Go in the module's folder, its output in a log; return the lines.
+    def _run(self, module: Module, *arguments: str) -> Iterator[str]:
+        """Run Go in the module's folder, its output in a log; yield the lines that name packages.
 
         Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
         was interrupted leaves them there.
@@ -182,7 +179,6 @@ class _Builder:
             raise ClusterError(f"building {module.name}: stopped")
         self._layout.build_logs.mkdir(parents=True, exist_ok=True)
         log = self._layout.build_logs / f"{module.name}.log"
-        lines = []
         work = _emptied(self._layout.bin / f".work-{module.name}")
         with (
             log.open("w", encoding="utf-8") as output,
@@ -198,15 +194,12 @@ class _Builder:
             self._running.add(process)
             for line in process.stdout or ():
                 output.write(line)
-                lines.append(line)
-                if each is not None:
-                    each(line)
+                if not line.startswith("go: "):  # a download
+                    yield line
         self._running.discard(process)
         shutil.rmtree(work, ignore_errors=True)
         if process.returncode != 0:
             raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
-        # Downloads are told among the rest.
-        return [line for line in lines if not line.startswith("go: ")]
 
 
 def _emptied(folder: Path) -> Path:
