@@ -1,4 +1,4 @@
-"""What the commands that evaluate have in common: which model, which pictures, progress, exit codes."""
+"""Shared by the commands: selection of model and pictures, progress, exit codes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _cache() -> Path:
 
 
 def registry_entry(path: Path, name: str | None) -> ModelEntry:
-    """The entry of that name, the active one when None.
+    """Return the entry of that name, the active one if None.
 
     Raises:
         EvaluationError: there is none.
@@ -80,7 +80,7 @@ def registry_entry(path: Path, name: str | None) -> ModelEntry:
 
 
 def newest_entry(path: Path) -> ModelEntry:
-    """The last entry that is not deprecated.
+    """Return the last entry that is not deprecated.
 
     Raises:
         EvaluationError: all are.
@@ -95,12 +95,12 @@ def newest_entry(path: Path) -> ModelEntry:
 def settings_of(
     options: argparse.Namespace, entry: ModelEntry, weights: str | None
 ) -> tuple[ModelSettings, GateSettings]:
-    """What the service would be told.
+    """Return the settings with which the service would run.
 
     Args:
         options: of `parser`.
         entry: the registry's.
-        weights: path or URL of other weights than the entry's, whose digest then does not count.
+        weights: path or URL of other weights than the entry's; the entry's digest is then ignored.
 
     Raises:
         ConfigInvalid: a setting is wrong.
@@ -123,7 +123,7 @@ def settings_of(
 
 
 def as_url(text: str) -> str:
-    """A path as a file:// URL; URLs stay as they are."""
+    """Return a path as a file:// URL; URLs stay as they are."""
     return text if "://" in text else Path(text).expanduser().resolve().as_uri()
 
 
@@ -135,7 +135,7 @@ def shown_path(path: Path, root: Path) -> str:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error; the function takes what is done and what there is."""
+    """Show a bar on standard error; yield the function that takes the numbers of done and of all pictures."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=None)
@@ -143,7 +143,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Run a command; what it cannot go on without becomes one line on standard error."""
+    """Run a command; print an error that it foresees as one line on standard error."""
     try:
         return command(options)
     except CannotGoOn as error:

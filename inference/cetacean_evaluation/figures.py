@@ -1,6 +1,6 @@
 """From scores to a metrics snapshot: pure arithmetic, no model, no files.
 
-A picture counts as positive when the service accepts it: the gate lets it pass and the likeliest individual is not
+A picture counts as positive if the service accepts it: the gate lets it pass and the likeliest individual is not
 rejected as `low_confidence`. ROC AUC is over the gate's score alone, which has no threshold.
 """
 
@@ -26,7 +26,7 @@ DIGITS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One picture and what the pipeline says of it."""
+    """One picture and its scores."""
 
     picture: Picture
     scores: Scores
@@ -44,13 +44,13 @@ class Scored:
         return self.scores.ranking[0]
 
     def names(self, ranks: int) -> bool:
-        """Whether the right individual is among the first `ranks`."""
+        """Return true if the right individual is among the first `ranks`."""
         return any(candidate.class_animal == self.picture.individual_id for candidate in self.scores.ranking[:ranks])
 
 
 @dataclass(frozen=True, slots=True)
 class SpeciesFigures:
-    """How the pictures of one species fared."""
+    """Figures of the pictures of one species."""
 
     species: str
     n_samples: int
@@ -63,7 +63,7 @@ class SpeciesFigures:
 
 
 def accepted(one: Scored, threshold: float) -> bool:
-    """Whether the service would answer with an individual."""
+    """Return true if the service would respond with an individual."""
     answer = decide(one.scores, threshold=threshold, image_ind=one.picture.path.name, size=(0, 0), model_version="")
     return not answer.rejected
 
@@ -86,7 +86,7 @@ def compute_snapshot(
         model_version: version of the registry entry that was evaluated.
         manifest_path: the split's manifest.
         generated_at: ISO 8601.
-        evaluation_set: names the split where the manifest's path is not enough.
+        evaluation_set: names the split, if the manifest's path is not enough.
         weights_sha256: digest of the checkpoint that was evaluated.
 
     Raises:
@@ -115,7 +115,7 @@ def compute_snapshot(
 
 
 def per_species(scored: Sequence[Scored], *, threshold: float) -> tuple[SpeciesFigures, ...]:
-    """Figures of each species among the cetacean pictures, by name; pictures without one are left out."""
+    """Return the figures of each species among the cetacean pictures, by name; pictures without one are left out."""
     groups: defaultdict[str, list[Scored]] = defaultdict(list)
     for one in scored:
         if one.picture.cetacean and one.picture.species:

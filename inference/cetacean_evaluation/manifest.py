@@ -1,4 +1,4 @@
-"""The manifest of a split: which pictures there are and what they show.
+"""The manifest of a split: its pictures and their labels.
 
 Columns: `relpath,label,individual_id,species,source,license,split`; paths are relative to the manifest's folder.
 """
@@ -20,7 +20,7 @@ NON_CETACEAN: Final = "non_cetacean"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of a split and what it shows."""
+    """One picture of a split and its labels."""
 
     path: Path
     cetacean: bool
@@ -33,7 +33,7 @@ def read_manifest(path: Path, *, split: str | None = None) -> tuple[Picture, ...
 
     Args:
         path: the manifest.
-        split: which split; every row when None.
+        split: its name; every row if None.
 
     Raises:
         EvaluationError: the manifest cannot be read, has no such split, or names a picture that is not there.

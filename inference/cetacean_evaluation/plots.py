@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 
 from cetacean_evaluation.thresholds import Calibration, Operating
 
-# Colours that people with any colour vision tell apart (Okabe and Ito).
+# Colours that people with any colour vision can distinguish (Okabe and Ito).
 _BLUE: Final = "#0072B2"
 _ORANGE: Final = "#D55E00"
 _GREY: Final = "#8A8A8A"
@@ -24,10 +24,10 @@ def plot_roc(path: Path, positives: Sequence[float], negatives: Sequence[float],
     """Write the ROC curve of the gate's score, with the threshold in use marked.
 
     Args:
-        path: the file; its suffix says which format.
+        path: the file; its suffix selects the format.
         positives: scores of pictures of cetaceans.
         negatives: scores of the others.
-        at: what the gate does at the threshold in use.
+        at: the gate's rates at the threshold in use.
     """
     truth = [1] * len(positives) + [0] * len(negatives)
     false_rates, true_rates, _ = roc_curve(truth, [*positives, *negatives])
@@ -59,7 +59,7 @@ def plot_scores(path: Path, positives: Sequence[float], negatives: Sequence[floa
 
 
 def plot_sweep(path: Path, calibration: Calibration) -> None:
-    """Write TPR and TNR over the thresholds, each with its interval, the bounds, and what was chosen."""
+    """Write TPR and TNR over the thresholds, each with its interval, the bounds, and the chosen threshold."""
     figure, axes = _axes("Threshold", "Rate")
     thresholds = [point.threshold for point in calibration.points]
     for label, colour, rates, bound in (

@@ -22,9 +22,9 @@ def to_markdown(
     """Write a report.
 
     Args:
-        snapshot: as `compute_snapshot` gives it.
+        snapshot: from `compute_snapshot`.
         species: figures of each species.
-        verdict: whether the model may be promoted.
+        verdict: of the gate before promotion.
         model: its name.
         threshold: the gate's.
         pictures: paths of the figures' pictures, relative to the report.

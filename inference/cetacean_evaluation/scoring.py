@@ -33,7 +33,7 @@ from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch, fetch_all, gate_url
 
 BATCH: Final = 16
-"""Pictures that the gate alone takes at a time: nobody's latency is measured there."""
+"""Pictures that the gate alone takes at a time: no latency is measured there."""
 Progress = Callable[[int, int], None]
 """Called with the pictures done and the pictures there are."""
 
@@ -73,7 +73,7 @@ def score(pipeline: NetworksPipeline, pictures: Sequence[Picture], *, progress: 
 def score_gate(
     gate: GateSettings, pictures: Sequence[Picture], *, cache: Path, progress: Progress | None = None
 ) -> list[float]:
-    """The gate's scores of pictures in their order, without the identification model.
+    """Return the gate's scores of pictures in their order, without the identification model.
 
     Raises:
         cetacean_inference.errors.CannotGoOn: with the reason.

@@ -1,4 +1,4 @@
-"""From a registry entry to the service's settings; needs no torch."""
+"""Make the service's settings from a registry entry; needs no torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _CARRIED = ("sha256", "backbone", "input_size", "embedding_size", "num_classes_h
 
 
 def model_settings(entry: ModelEntry, *, weights_url: str | None = None) -> ModelSettings:
-    """What the service would be told of a registry entry; what the entry does not say keeps the service's default.
+    """Return the service's settings for a registry entry; fields that it leaves out keep the service's defaults.
 
     Args:
         entry: the registry's.
-        weights_url: where the weights lie, when not where the entry says (`file://` for local files).
+        weights_url: of the weights, instead of the entry's (`file://` for local files).
     """
     carried = {name: value for name in _CARRIED if (value := getattr(entry, name)) is not None}
     return ModelSettings(

@@ -1,4 +1,4 @@
-"""Where to put the gate's threshold: a sweep, a rule, and how sure the figures are."""
+"""Choose the gate's threshold: a sweep, a rule, and the confidence intervals of the rates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Operating:
-    """What the gate does at one threshold."""
+    """The gate's rates at one threshold."""
 
     threshold: float
     tpr: Rate
@@ -51,14 +51,14 @@ class Calibration:
 
     chosen: Operating
     meets: bool
-    """Whether the bounds are kept; if not, `chosen` is the one of the best TNR."""
+    """True if the bounds are kept; otherwise `chosen` is the threshold of the best TNR."""
     points: tuple[Operating, ...]
     min_tnr: float
     min_tpr: float
 
 
 def wilson(hits: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval of a binomial share, within 0..1."""
+    """Return Wilson's score interval of a binomial share, within 0..1."""
     interval = binomtest(hits, total).proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -66,7 +66,7 @@ def wilson(hits: int, total: int, confidence: float = CONFIDENCE) -> tuple[float
 def sweep(
     positives: Sequence[float], negatives: Sequence[float], thresholds: Sequence[float] = THRESHOLDS
 ) -> tuple[Operating, ...]:
-    """Rates at each threshold; a picture is accepted when its score is at least the threshold.
+    """Return the rates at each threshold; a picture is accepted if its score is at least the threshold.
 
     Args:
         positives: the gate's scores of pictures of cetaceans.

@@ -1,4 +1,4 @@
-"""The ground that all tools share: the repository, the cache's place, Debian packages, errors and exit codes."""
+"""Shared by all tools: the repository, the cache's folder, Debian packages, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class ToolError(RuntimeError):
-    """A tool cannot go on; the message says why to whoever called it from a shell."""
+    """A tool cannot go on; the message is printed without a traceback."""
 
 
 class MissingError(ToolError):
@@ -22,7 +22,7 @@ class MissingError(ToolError):
 
 
 def run_tool(work: Callable[[], int]) -> int:
-    """Run a tool and return its exit code: 1 after an error that it foresees, 130 if it was interrupted.
+    """Run a tool and return its exit code: 1 after a ToolError or a failed command, 130 after an interruption.
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that it removes what it has set up.
     """

@@ -1,6 +1,6 @@
 """Find the anti-fraud gate's threshold on a labelled split.
 
-Sweeps 0.30 to 0.80 by 0.01 and takes the smallest threshold with TNR ≥ 0.90 and TPR ≥ 0.85. Where there is none, it
+Sweeps 0.30 to 0.80 by 0.01 and takes the smallest threshold with TNR ≥ 0.90 and TPR ≥ 0.85. If there is none, it
 names the one of the best TNR, writes no threshold file and ends with code 3.
 """
 

@@ -1,8 +1,8 @@
 """Compute a metrics snapshot of a model on a labelled split, through the pipeline that serves.
 
-Measured is the registry's active model, or by `--weights` a checkpoint that is in no registry yet. Written are the
-snapshot (JSON, what `metrics_snapshot` of a registry entry names), a report (Markdown) and pictures; the verdict of the
-gate before promotion is the exit code.
+It measures the registry's active model, or with `--weights` a checkpoint that is in no registry yet. It writes the
+snapshot (JSON, for `metrics_snapshot` of a registry entry), a report (Markdown) and pictures; its exit code is the
+verdict of the gate before promotion.
 """
 
 from __future__ import annotations

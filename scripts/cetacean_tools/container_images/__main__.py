@@ -10,7 +10,7 @@ from cetacean_tools.workspace import run_tool
 
 
 def main() -> int:
-    """Build the named images, all of them when none is named."""
+    """Build the named images, all of them if none is named."""
     parser = argparse.ArgumentParser(prog="container_images", description="Build the project's container images.")
     parser.add_argument(
         "names",

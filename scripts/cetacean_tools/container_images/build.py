@@ -1,4 +1,4 @@
-"""Build an image once and hand it on: an archive from buildah, or a name in Docker's own store."""
+"""Build an image once: into an archive by buildah, or under a name in Docker's own store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build(image: Image, *, base_image: str | None = None) -> BuiltImage:
     """Build the image unless it was built from the same sources before.
 
     Raises:
-        MissingError: neither a Docker daemon nor buildah can be had here.
+        MissingError: there is no Docker daemon, and buildah cannot be installed.
         subprocess.CalledProcessError: the build itself failed; its output has been shown.
     """
     if docker_answers():

@@ -1,4 +1,4 @@
-"""Which images there are, what goes into them, and the tag that follows from it."""
+"""The images, the files that each is built from, and the tag that follows from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Image:
     build_args: tuple[tuple[str, str], ...] = field(default=())
 
     def reference(self, base: str) -> str:
-        """The image's full name; its tag changes exactly when something that goes into the image does."""
+        """Return the full name; its tag changes exactly if a file or argument of the build does."""
         digest = hashlib.sha256(repr((base, self.build_args)).encode())
         digest.update(self.dockerfile.read_bytes())
         for path in sorted(self._source_files()):
@@ -54,7 +54,7 @@ def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: 
 
 
 def images(root: Path) -> dict[str, Image]:
-    """The images built from the repository at `root`, by short name."""
+    """Return the images built from the repository at `root`, by short name."""
     return {
         "operator": _of_repository("cetacean-operator", root, "operator", "cetacean_operator"),
         "inference": _of_repository("cetacean-inference", root, "inference", "cetacean_inference"),
@@ -62,7 +62,7 @@ def images(root: Path) -> dict[str, Image]:
 
 
 def images_with_extras(root: Path) -> dict[str, Image]:
-    """Those that hold more than is usual: built only when they are named."""
+    """Return those with optional packages: built only if they are named."""
     return {
         "inference-mask": _of_repository(
             "cetacean-inference-mask", root, "inference", "cetacean_inference", extras="mask"

@@ -1,4 +1,4 @@
-"""The main job, shown step by step on a real cluster: `python -m cetacean_tools.demo`.
+"""The main job, shown step by step on a real cluster: `make demo`.
 
-`environment` is also what the end-to-end tests install and talk to.
+The end-to-end tests install and use the same `environment`.
 """

@@ -1,4 +1,4 @@
-"""The main job on a real cluster, step by step, with a table of what was seen: `make demo`."""
+"""The main job on a real cluster, step by step, with a table of the findings: `make demo`."""
 
 from __future__ import annotations
 

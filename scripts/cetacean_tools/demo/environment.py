@@ -1,4 +1,4 @@
-"""A namespace with everything in it to roll models out: what the demo's steps and the end-to-end tests stand on."""
+"""A namespace in which models are rolled out: used by the demo's steps and by the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRIFT: Mapping[str, Any] = {"window": 100, "minSamples": 50, "scrapeIntervalSeco
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One namespace of the cluster, with a store of weights, and how to talk to what runs in it."""
+    """One namespace of the cluster with a store of weights, and the ways to reach its pods and objects."""
 
     kubectl: Kubectl
     models: DemoModels
@@ -37,11 +37,11 @@ class Stage:
     proxy: str
     """Base URL of `kubectl proxy`."""
     cache: str = ""
-    """The PersistentVolumeClaim in which all pods keep their weights; when empty each has a cache of its own."""
+    """The PersistentVolumeClaim in which all pods keep their weights; if empty, each has a cache of its own."""
 
     @property
     def registry(self) -> Registry:
-        """The demo's registry, its first model active."""
+        """The demo's registry; its first model is active."""
         return self.models.registry(self.store)
 
     def manifest(
@@ -55,14 +55,14 @@ class Stage:
         drift: Mapping[str, Any] = DRIFT,
         serving: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """A CetaceanModel that mirrors the demo's registry.
+        """Return a CetaceanModel that mirrors the demo's registry.
 
         Args:
             name: of the resource.
             active: the model to serve.
             added: more entries; one that has no snapshot of its own gets that of the model it copies (`notes`).
             replicas: how many pods.
-            threshold: the gate's; as calibrated when None.
+            threshold: the gate's; the calibrated one if None.
             drift: `spec.drift`.
             serving: more of `spec.serving`.
         """
@@ -93,25 +93,25 @@ class Stage:
         )
 
     def copy_of(self, model: str, *, name: str, version: str, **changes: Any) -> ModelEntry:
-        """An entry like another one, for `manifest(added=…)`."""
+        """Return an entry like another one, for `manifest(added=…)`."""
         changed = {"name": name, "version": version, "notes": model, **changes}
         return self.registry.model(model).model_copy(update=changed)
 
     def service(self, name: str) -> ModelService:
-        """The inference service that a resource's pods give."""
+        """Return a client of the inference service of a resource."""
         return ModelService.of(self.client, self.proxy, self.kubectl.namespace, name)
 
     def resource(self, name: str) -> dict[str, Any]:
-        """The CetaceanModel as it is now."""
+        """Return the CetaceanModel as it is now."""
         return self.kubectl.get("cetaceanmodel", name)
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        """Its pods that are not on their way out."""
+        """Return its pods that are not being deleted."""
         found = self.kubectl.get("pods", "-l", f"{POD_LABEL}={name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def condition(self, name: str, kind: str) -> Mapping[str, Any]:
-        """A condition of the resource; empty where there is none."""
+        """Return a condition of the resource; empty if there is none."""
         conditions = self.resource(name).get("status", {}).get("conditions", [])
         found: Mapping[str, Any] = next((item for item in conditions if item["type"] == kind), {})
         return found
@@ -125,7 +125,7 @@ class Stage:
         mentions: str = "",
         within: float = 180.0,
     ) -> Mapping[str, Any]:
-        """Wait until a condition has a status for the present generation, and `mentions` in its message."""
+        """Wait until a condition of the current generation has a status, and `mentions` in its message."""
 
         def probe() -> Mapping[str, Any]:
             resource = self.resource(name)
@@ -138,7 +138,7 @@ class Stage:
         return until(f"{kind}={status} {mentions}".rstrip(), probe, within=within)
 
     def pod_answer(self, pod: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """JSON that one pod answers, by way of the API server."""
+        """Return the JSON response of one pod, through the API server's proxy."""
         meta = pod["metadata"]
         url = f"{self.proxy}/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}:8080/proxy{path}"
         answer = self.client.get(url)
@@ -149,7 +149,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Installed:
-    """A cluster with the operator in it, in which stages are set up."""
+    """A cluster with the operator in it, in which namespaces are set up."""
 
     kubectl: Kubectl
     models: DemoModels
@@ -176,7 +176,7 @@ def installed(
     *settings: str,
     show: Callable[[str], None] | None = None,
 ) -> Iterator[Installed]:
-    """Install the operator into a cluster that is up, and open the way to it."""
+    """Install the operator into a cluster that is up, and run `kubectl proxy` to reach it."""
     kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, cluster.context)
     if show is not None:
         kubectl = replace(kubectl, show=show)

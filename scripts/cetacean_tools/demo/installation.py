@@ -1,4 +1,4 @@
-"""What stands in the cluster before the first model: the operator, a store of weights, a namespace."""
+"""Install the things that a first model needs: the operator, a store of weights, a namespace."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LoadedImages:
 
 
 def build_images(models: DemoModels) -> tuple[BuiltImage, BuiltImage, BuiltImage]:
-    """Build what is not built yet: the operator, the inference service, the store of weights."""
+    """Build the images of the operator, the inference service and the store of weights, unless they exist."""
     operator = build(IMAGES["operator"])
     inference = build(IMAGES["inference"])
     store = Image(
@@ -58,13 +58,13 @@ def load_images(cluster: Cluster, images: tuple[BuiltImage, BuiltImage, BuiltIma
 
 
 def create_namespace(kubectl: Kubectl, name: str) -> None:
-    """A namespace that enforces the `restricted` Pod Security Standard."""
+    """Create a namespace that enforces the `restricted` Pod Security Standard."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
 def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
-    """`helm upgrade --install` of the chart with the operator's image; returns when its pods are ready."""
+    """Run `helm upgrade --install` of the chart with the operator's image; return when its pods are ready."""
     repository, _, tag = image.rpartition(":")
     create_namespace(kubectl, OPERATOR_NAMESPACE)
     # The CRD may be there without Helm, or be kept from another release.
@@ -77,14 +77,14 @@ def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
 
 
 def run_server(kubectl: Kubectl, name: str, *, port: int, container: dict[str, Any], pod: dict[str, Any]) -> None:
-    """Run one restricted pod that answers HTTP, with a Service of the same name; returns when it is ready.
+    """Run one restricted pod that serves HTTP, with a Service of the same name; return when it is ready.
 
     Args:
         kubectl: bound to the namespace.
         name: of the Deployment and the Service.
         port: of both.
-        container: what is particular about it: image, arguments, probe, resources.
-        pod: what else its pod's spec holds.
+        container: its image, arguments, probe, resources.
+        pod: more of the pod's spec.
     """
     labels = {"app.kubernetes.io/name": name}
     whole = {
@@ -110,7 +110,7 @@ def run_server(kubectl: Kubectl, name: str, *, port: int, container: dict[str, A
 
 
 def deploy_store(kubectl: Kubectl, image: str) -> str:
-    """A Deployment and Service that give out the demo's weights; returns the base URL that pods reach it by."""
+    """Deploy an HTTP server of the demo's weights; return the base URL by which pods reach it."""
     container = {
         "name": "http",
         "image": image,

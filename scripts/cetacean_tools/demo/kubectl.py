@@ -1,4 +1,4 @@
-"""kubectl and helm as a person would call them, each call shown."""
+"""Call kubectl and helm as a person would, and show each call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def manifests(file: str, **variables: object) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """kubectl and helm bound to one kubeconfig, context and namespace."""
+    """kubectl and Helm bound to one kubeconfig, context and namespace."""
 
     kubectl: Path
     helm: Path
@@ -53,17 +53,17 @@ class Kubectl:
         return self._run("helm", [str(self.helm), *self._flags("--kube-context")], arguments, None, timeout)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """`kubectl get -o json`, parsed and not shown."""
+        """Return the parsed output of `kubectl get -o json`; the call is not shown."""
         quiet = Kubectl(self.kubectl, self.helm, self.kubeconfig, self.context, self.namespace)
         found: dict[str, Any] = json.loads(quiet("get", *arguments, "-o", "json"))
         return found
 
     def apply(self, manifest: Mapping[str, Any]) -> str:
-        """`kubectl apply` of one object."""
+        """Apply one object with `kubectl apply`."""
         return self("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def command(self, *arguments: str) -> list[str]:
-        """The whole command line of a kubectl call, for a process of one's own."""
+        """Return the command line of a kubectl call, for a caller that starts the process itself."""
         return [str(self.kubectl), *self._flags("--context"), *arguments]
 
     def _flags(self, context_flag: str) -> list[str]:

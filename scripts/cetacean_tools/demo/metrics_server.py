@@ -1,4 +1,4 @@
-"""A metrics-server in the cluster: from it `kubectl top` and HorizontalPodAutoscalers know the pods' processor time."""
+"""A metrics-server in the cluster, from which `kubectl top` and HorizontalPodAutoscalers read the pods' CPU time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ARGUMENTS: Mapping[str, str] = {
 
 @contextmanager
 def served(kubectl: Kubectl, image: str) -> Iterator[None]:
-    """Serve the metrics API as long as it lasts; if the cluster already does, use that.
+    """Serve the metrics API within the `with` block, unless the cluster already serves it.
 
     Args:
         kubectl: bound to the namespace that it is to run in.
-        image: its program, alone.
+        image: of its program.
     """
     if kubectl.get("apiservices", "--field-selector", f"metadata.name={API}")["items"]:
         yield
@@ -51,7 +51,7 @@ def served(kubectl: Kubectl, image: str) -> Iterator[None]:
         until("the metrics API to be served", lambda: _available(kubectl), within=60)
         yield
     finally:
-        # First: while nobody answers for an API, no namespace can be removed.
+        # First: no namespace can be deleted while a registered API has no server.
         kubectl("delete", "apiservice", API, "--ignore-not-found")
         kubectl("delete", "deployment,service,serviceaccount", NAME, "--ignore-not-found", "--wait=false")
         kubectl("delete", "clusterrole,clusterrolebinding", "-l", f"app.kubernetes.io/name={NAME}")

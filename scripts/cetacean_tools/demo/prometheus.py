@@ -1,4 +1,4 @@
-"""A Prometheus in the cluster that follows monitors and PrometheusRules as the Prometheus Operator would."""
+"""A Prometheus in the cluster, configured from monitors and PrometheusRules as the Prometheus Operator would."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ RULES = "prometheusrules.monitoring.coreos.com"
 
 
 class QueryError(ToolError):
-    """Prometheus refused a query; the message holds it and what Prometheus said."""
+    """Prometheus rejected a query; the message holds the query and the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """One that runs, reached through the API server."""
+    """A running Prometheus, reached through the API server."""
 
     client: httpx.Client
     base: str
 
     @classmethod
     def of(cls, client: httpx.Client, proxy: str, namespace: str) -> Self:
-        """The one that `deploy` has put into `namespace`, by way of the API proxy at `proxy`."""
+        """Return a client of the one that `deploy` has put into `namespace`, through the API proxy at `proxy`."""
         return cls(client, f"{proxy}/api/v1/namespaces/{namespace}/services/{NAME}:http/proxy")
 
     def series(self, expr: str) -> list[dict[str, Any]]:
-        """What an expression is now: `metric` and `value` of each series.
+        """Return the current value of an expression: `metric` and `value` of each series.
 
         Raises:
             QueryError: the expression is wrong.
@@ -48,18 +48,18 @@ class Prometheus:
         return self._results("query", {"query": expr}, expr)
 
     def now(self) -> float:
-        """Seconds since the epoch, by Prometheus' own clock."""
+        """Return seconds since the epoch, by Prometheus' own clock."""
         (found,) = self.series("time()")
         return float(found["value"][1])
 
     def history(self, expr: str, *, seconds: float, step: float, end: float | None = None) -> list[dict[str, Any]]:
-        """What an expression was: `metric` and `values` of each series, one each `step` seconds.
+        """Return an expression over time: `metric` and `values` of each series, one each `step` seconds.
 
         Args:
             expr: in PromQL.
             seconds: how far back it goes.
             step: seconds between two values.
-            end: seconds since the epoch at which it ends; now, when None.
+            end: seconds since the epoch at which it ends; now if None.
 
         Raises:
             QueryError: the expression is wrong.
@@ -69,21 +69,21 @@ class Prometheus:
         return self._results("query_range", parameters, expr)
 
     def targets(self) -> list[dict[str, Any]]:
-        """What is scraped, each with its `health` and `labels`."""
+        """Return the scraped targets, each with its `health` and `labels`."""
         found: list[dict[str, Any]] = self._get("targets", {"state": "active"})["activeTargets"]
         return found
 
     def rules(self) -> list[dict[str, Any]]:
-        """All rules, each with its `health`, `lastError` and `state`."""
+        """Return all rules, each with its `health`, `lastError` and `state`."""
         return [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
 
     def firing(self) -> dict[str, dict[str, str]]:
-        """Labels of the alerts that fire, by the alert's name."""
+        """Return the labels of firing alerts, by the alert's name."""
         alerts = self._get("alerts", {})["alerts"]
         return {alert["labels"]["alertname"]: alert["labels"] for alert in alerts if alert["state"] == "firing"}
 
     def knows(self, metric: str) -> bool:
-        """Whether a target has told of a metric, also one that has no value yet."""
+        """Return true if a target exports a metric, also one that has no value yet."""
         # OpenMetrics names a counter without its ending.
         names = (metric, metric.removesuffix("_total"))
         return any(self._get("metadata", {"metric": name}) for name in names)
@@ -106,7 +106,7 @@ class Prometheus:
 
 @contextmanager
 def kinds(kubectl: Kubectl) -> Iterator[None]:
-    """The Prometheus Operator's own kinds, as long as it lasts, where the cluster has not got them."""
+    """Install the Prometheus Operator's kinds within the `with` block, unless the cluster has them."""
     there = kubectl("get", "crd", "-o", "name")
     # Named monitoring.coreos.com_servicemonitors.yaml.
     missing = {path: ".".join(reversed(path.stem.split("_"))) for path in monitoring_kinds()}
@@ -124,11 +124,11 @@ def kinds(kubectl: Kubectl) -> Iterator[None]:
 def scrape_configs(
     monitors: Iterable[Mapping[str, Any]], *, namespaces: Iterable[str] = (), interval: str | None = None
 ) -> list[dict[str, Any]]:
-    """What the Prometheus Operator makes of ServiceMonitors and PodMonitors.
+    """Return the scrape configs that the Prometheus Operator makes of ServiceMonitors and PodMonitors.
 
     Args:
-        monitors: as the API server has them.
-        namespaces: where Prometheus may look, for a monitor that is about any.
+        monitors: as the API server returns them.
+        namespaces: those that a monitor of any namespace selects from.
         interval: between scrapes, instead of their own.
     """
     return [
@@ -170,7 +170,7 @@ def _scrape_config(
 
 
 def _kept(selector: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
-    """What is asked of the labels of a Service or a pod."""
+    """Yield the rules that keep the Services or pods which a selector matches."""
     for name, value in selector.get("matchLabels", {}).items():
         yield {"action": "keep", "source_labels": [f"{of}_label_{_label(name)}"], "regex": value}
     for wanted in selector.get("matchExpressions", ()):
@@ -180,7 +180,7 @@ def _kept(selector: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
 
 
 def _snake(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A relabeling in Prometheus' own spelling."""
+    """Return a relabeling in Prometheus' own spelling."""
     return {re.sub(r"(?=[A-Z])", "_", key).lower(): value for key, value in rule.items()}
 
 
@@ -189,11 +189,11 @@ def _label(name: str) -> str:
 
 
 def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
-    """Run a Prometheus that follows every monitor and PrometheusRule of the cluster as they are now.
+    """Run a Prometheus with the current monitors and PrometheusRules of the whole cluster.
 
     Args:
         kubectl: bound to the namespace that it is to run in.
-        image: its program, alone.
+        image: of its program.
         interval: between scrapes and between evaluations.
     """
     everywhere = "--all-namespaces"

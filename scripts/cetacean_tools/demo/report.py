@@ -1,4 +1,4 @@
-"""What the demo expected and what it saw."""
+"""The findings of the demo: what was expected, and what was seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One expectation held against the cluster."""
+    """One expectation and the observation it was compared with."""
 
     step: str
     expected: str
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """Shows each step as it happens and keeps what was found for the table at the end."""
+    """Print each step as it happens, and keep the findings for the table at the end."""
 
     console: Console
     findings: list[Finding] = field(default_factory=list)
@@ -37,11 +37,11 @@ class Report:
         self.console.rule(f"[bold]{title}", align="left")
 
     def show(self, line: str) -> None:
-        """A line of what is happening."""
+        """Print a line about the current action."""
         self.console.print(line, markup=False, highlight=False)
 
     def expect(self, expected: str, seen: object, *, fulfilled: bool) -> None:
-        """Hold one expectation against what was seen."""
+        """Compare one expectation with an observation."""
         finding = Finding(self._step, expected, str(seen), fulfilled, time.monotonic() - self._started)
         self.findings.append(finding)
         mark = "[green]as expected[/]" if fulfilled else "[red]NOT as expected[/]"
@@ -49,16 +49,16 @@ class Report:
         self.console.print(f"{expected} — saw {seen}", markup=False, highlight=False)
 
     def fail(self, error: Exception) -> None:
-        """The step could not go on."""
+        """Record that the step could not go on."""
         self.expect("the step to go through", f"{type(error).__name__}: {error}", fulfilled=False)
 
     @property
     def fulfilled(self) -> bool:
-        """Whether there was anything to see, and all of it was as expected."""
+        """True if there are findings, and all of them are as expected."""
         return bool(self.findings) and all(finding.fulfilled for finding in self.findings)
 
     def table(self) -> Table:
-        """All findings, in their order."""
+        """Return all findings, in their order."""
         table = Table(title="What the demo saw", show_lines=False)
         for name in ("step", "expected", "seen", "s", ""):
             table.add_column(name, justify="right" if name == "s" else "left", overflow="fold")
@@ -66,8 +66,8 @@ class Report:
         for finding in self.findings:
             mark = "[green]yes[/]" if finding.fulfilled else "[red]NO[/]"
             step = finding.step if finding.step != previous else ""
-            # As Text: what the cluster said may look like markup.
-            told = (Text(cell) for cell in (step, finding.expected, finding.seen))
-            table.add_row(*told, f"{finding.seconds:.0f}", mark)
+            # As Text: the cluster's messages may contain markup.
+            cells = (Text(cell) for cell in (step, finding.expected, finding.seen))
+            table.add_row(*cells, f"{finding.seconds:.0f}", mark)
             previous = finding.step
         return table

@@ -1,11 +1,11 @@
-"""`python -m cetacean_tools.demo.sample [folder]`: what docs/getting-started.md rolls out.
+"""Make the files and load the images that docs/getting-started.md uses: `make sample`.
 
-Into the cluster go the images and, in a namespace, a store that gives out three small models. Into the folder go
+The cluster gets the images and a namespace with a store of three small models. The folder gets
 
 operator.yaml         values for the chart: the operator's image
 whales.yaml           a CetaceanModel whose first version is active
 models/registry.json  the registry that it mirrors, and reports/ with the figures
-whale.jpg, boat.jpg   pictures to ask about
+whale.jpg, boat.jpg   pictures to send
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME: Final = "whales"
 
 
 def main() -> int:
-    """Put everything where it belongs."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="demo.sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,7 +49,7 @@ def _make(folder: Path) -> int:
 
 
 def put_into(cluster: Cluster, models: DemoModels) -> tuple[LoadedImages, str]:
-    """Load the images and start the store; returns the images' names and the store's URL as pods reach it."""
+    """Load the images and start the store; return the images' names and the store's URL for pods."""
     built = installation.build_images(models)
     cluster.up()
     images = installation.load_images(cluster, built)
@@ -62,13 +62,13 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
     """Write the files.
 
     Args:
-        folder: made where it is missing; what is in it is replaced file by file.
+        folder: made if it is missing; existing files are replaced one by one.
         models: the small models.
         images: names that the cluster's nodes know.
         store: the URL that pods fetch weights from.
 
     Returns:
-        The files, in the order in which a newcomer meets them.
+        The files, in the order in which the page uses them.
     """
     repository, _, tag = images.operator.rpartition(":")
     registry = models.registry(store)
@@ -87,7 +87,7 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
 
 
 def manifest(registry: Registry, models: DemoModels, images: LoadedImages, store: str) -> dict[str, Any]:
-    """The CetaceanModel: one pod, small bounds on drift, the gate that belongs to the small models."""
+    """Return the CetaceanModel: one pod, small bounds on drift, the gate of the small models."""
     return to_manifest(
         registry,
         models.snapshots(),

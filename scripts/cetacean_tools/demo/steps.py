@@ -1,4 +1,4 @@
-"""The steps of the demo, each told and checked as it happens."""
+"""The steps of the demo: each is printed and checked as it happens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Demo:
     report: Report
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """Title and action of each step, in their order."""
+        """Yield title and action of each step, in their order."""
         yield "1. A CetaceanModel mirrors the registry: first rollout", self.first_rollout
         yield "2. Promotion: `active` goes to the better model", self.promotion
         yield "3. A regressed candidate is refused", self.refused_regression
@@ -79,7 +79,7 @@ class Demo:
         )
 
     def refused_regression(self) -> None:
-        """A candidate below the gate's bounds: no pod starts, the condition names the figures."""
+        """Offer a candidate below the gate's bounds: no pod starts, the condition names the figures."""
         before = self._pod_uids()
         self._apply(REGRESSED)
         refused = self.stage.wait_for_condition(NAME, "GatePassed", "False")
@@ -90,7 +90,7 @@ class Demo:
         self._answers(BETTER)
 
     def wrong_digest(self) -> None:
-        """Bytes that are not those the registry names: the old pods go on, the status says what came."""
+        """Name a digest that the weights do not have: the old pods go on, the status has both digests."""
         before = self._pod_uids()
         broken = self.stage.copy_of(BETTER, name=BROKEN, version="1.3.0", sha256=WRONG_DIGEST)
         with self._traffic() as traffic:
@@ -115,7 +115,7 @@ class Demo:
         )
 
     def drift(self) -> None:
-        """Fog, night and blur: the pods' mean score drops, and the operator sees it."""
+        """Send pictures in fog, at night and out of focus: the mean score drops, and the operator reports it."""
         service = self.stage.service(NAME)
         pictures = list(islice(cycle(self.stage.models.drifted), _DRIFTED))
         self.report.show(f"  sending {len(pictures)} pictures in fog, at night and out of focus")

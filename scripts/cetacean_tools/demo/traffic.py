@@ -1,4 +1,4 @@
-"""Requests to a Service of the cluster, through the API server's proxy: works wherever kubectl does."""
+"""Requests to a Service of the cluster through the API server's proxy, which works wherever kubectl does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SERVING = re.compile(r"127\.0\.0\.1:(\d+)")
 
 @contextmanager
 def api_proxy(kubectl: Kubectl) -> Iterator[str]:
-    """`kubectl proxy` on a free loopback port; yields its URL."""
+    """Run `kubectl proxy` on a free loopback port; yield its URL."""
     command = kubectl.command("proxy", "--port=0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -46,23 +46,23 @@ class ModelService:
 
     @classmethod
     def of(cls, client: httpx.Client, proxy: str, namespace: str, name: str) -> Self:
-        """The Service `name` in `namespace`, by way of the API proxy at `proxy`."""
+        """Return a client of the Service `name` in `namespace`, through the API proxy at `proxy`."""
         return cls(client, f"{proxy}/api/v1/namespaces/{namespace}/services/{name}:http/proxy")
 
     def predict(self, picture: Path) -> dict[str, Any]:
-        """One Detection for one picture; raises `httpx.HTTPError` where the service does not answer with one."""
+        """Return the Detection of one picture; raise `httpx.HTTPError` if the service returns none."""
         answer = self._post(picture.name, picture.read_bytes())
         answer.raise_for_status()
         detection: dict[str, Any] = answer.json()
         return detection
 
     def send_at_once(self, picture: bytes, times: int) -> Counter[int]:
-        """Have so many clients send the same picture at the same time; counts the statuses of the answers."""
+        """Let `times` clients send the same picture at the same time; count the statuses of the responses."""
         with ThreadPoolExecutor(times) as clients:
             return Counter(clients.map(lambda _: self._post("picture.jpg", picture).status_code, range(times)))
 
     def send(self, pictures: Sequence[Path]) -> list[dict[str, Any]]:
-        """One Detection for each picture, in their order."""
+        """Return the Detection of each picture, in their order."""
         return [self.predict(picture) for picture in pictures]
 
     def _post(self, name: str, content: bytes) -> httpx.Response:
@@ -71,7 +71,7 @@ class ModelService:
 
 @dataclass(slots=True)
 class BackgroundTraffic:
-    """A client that goes on asking while a rollout runs, and counts what it was answered."""
+    """A client that sends requests during a rollout, and counts the versions that responded."""
 
     service: ModelService
     pictures: Sequence[Path]

@@ -1,4 +1,4 @@
-"""Waiting for something to become so."""
+"""Wait for a condition by polling."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _INTERVAL = 0.25
 
 
 class NotSoError(ToolError):
-    """What was waited for did not come."""
+    """The condition did not become true in time."""
 
 
 def until(what: str, probe: Callable[[], T], *, within: float = 120.0) -> T:
-    """Call `probe` until what it returns is true, and return that.
+    """Call `probe` until it returns a true value, and return that.
 
     Args:
-        what: for the message.
-        probe: asks the cluster; an exception is not caught.
+        what: names the condition in the message.
+        probe: reads the cluster; its exceptions are not caught.
         within: seconds.
 
     Raises:
-        NotSoError: it did not become so; the message holds what was seen last.
+        NotSoError: it did not in time; the message holds the last value.
     """
     deadline = time.monotonic() + within
     while not (seen := probe()):

@@ -1,4 +1,4 @@
-"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are there, and show what they can do."""
+"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are cached, and print their figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train what is not in the cache, measure it, and hand it on only if it behaves as the demo needs it to.
+"""Train the models that the cache does not hold, measure them, and keep them only if they fit the demo.
 
 A folder of trained models is named after the digest of the sources it comes from, and appears under that name at once
 and whole.
@@ -34,23 +34,23 @@ SOURCES: Final = (
     "inference/cetacean_inference/models/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
 )
-"""What the models and their figures depend on."""
+"""Files that the models and their figures depend on."""
 KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0
-"""Models of other sources are removed when nobody has asked for them for so long."""
+"""Models of other sources are removed when they have not been used for so long."""
 
 
 class TrainingError(ToolError):
-    """The trained models are not what the demo needs; one line."""
+    """The trained models do not fit the demo; the message is one line."""
 
 
 def ensure_models(show: Show = print) -> DemoModels:
-    """The demo's models, trained on the first call: about two minutes on two cores.
+    """Return the demo's models, trained on the first call: about two minutes on two cores.
 
     Args:
-        show: told of the progress, a line at a time.
+        show: called with lines about the progress.
 
     Raises:
-        TrainingError: the models turned out wrong.
+        TrainingError: the trained models do not fit the demo.
     """
     root = cache_root() / "demo-models"
     root.mkdir(parents=True, exist_ok=True)
@@ -58,14 +58,14 @@ def ensure_models(show: Show = print) -> DemoModels:
     if not folder.is_dir():
         with _acquired(FileLock(root / "train.lock"), show):
             if not folder.is_dir():
-                _build(folder, show)
+                train_models(folder, show)
                 _remove_unused(root, keep=folder)
     os.utime(folder)
     return DemoModels(folder)
 
 
 def sources_digest(repository: Path) -> str:
-    """Sixteen hex digits that change when anything does that the models depend on."""
+    """Return sixteen hex digits that change if a file does that the models depend on."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(repository.glob(pattern)):
@@ -82,7 +82,12 @@ def _acquired(lock: BaseFileLock, show: Show) -> AbstractContextManager[object]:
         return lock.acquire()
 
 
-def _build(folder: Path, show: Show) -> None:
+def train_models(folder: Path, show: Show) -> None:
+    """Train, measure and check the models; the folder appears under its name when all of it is there.
+
+    Raises:
+        TrainingError: the trained models do not fit the demo.
+    """
     # torch and open_clip take seconds to import, which only training needs.
     from cetacean_tools.demo_models.checks import check  # noqa: PLC0415
     from cetacean_tools.demo_models.making import make_models  # noqa: PLC0415

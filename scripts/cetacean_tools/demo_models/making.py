@@ -33,9 +33,9 @@ def make_models(
 
     Args:
         folder: where to.
-        pictures: what they learn from.
+        pictures: the training set.
         trained_at: ISO 8601.
-        show: told of the progress.
+        show: called with lines about the progress.
         gate_schedule: how the gate is trained.
         versions: how the identification models are.
     """

@@ -1,7 +1,7 @@
-"""A real Kubernetes to try things on, behind one face.
+"""A real Kubernetes cluster for tests and demonstrations; README.md describes it.
 
-The first that is there: the user's own cluster, only when its context is named; kind where Docker runs; otherwise one
-built from Go modules and run as processes in namespaces of their own.
+`choose` takes the user's own cluster if its context is named, else kind if Docker runs, else a cluster built from Go
+modules and run as processes in namespaces of their own.
 """
 
 from __future__ import annotations

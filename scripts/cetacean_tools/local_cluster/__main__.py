@@ -1,15 +1,15 @@
-"""`python -m cetacean_tools.local_cluster`: a Kubernetes to try things on.
+"""`python -m cetacean_tools.local_cluster`: start, use and end a Kubernetes cluster.
 
-up            start it (or find it up) and print how to reach it
-down          end it and remove all that it had set up
-status        what runs
+up            start it unless it is up, and print how to reach it
+down          end it and remove everything that it has set up
+status        print the state of each component
 load-image    make an image archive available to pods
 load-program  the same for a program that only tests run (prometheus, metrics-server); prints the image's name
-programs      build those programs, and fetch what else tests need
-kubectl …     call its kubectl; helm … calls Helm
+programs      build those programs, and download the other files that tests need
+kubectl …     run its kubectl; helm … runs Helm
 kubeconfig    print the path of its kubeconfig
-env           print what a shell evaluates to find it: eval "$(python -m cetacean_tools.local_cluster env)"
-run -- …      start it, run a command against it (KUBECONFIG set), end it
+env           print the variables by which a shell finds it: eval "$(python -m cetacean_tools.local_cluster env)"
+run -- …      start it, run a command with KUBECONFIG set, end it
 """
 
 from __future__ import annotations

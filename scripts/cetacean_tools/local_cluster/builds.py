@@ -1,4 +1,4 @@
-"""Builds the cluster's programs from the Go modules pinned under `modules/`, once for each state of the pins."""
+"""Build the cluster's programs from the Go modules pinned under `modules/`, once for each state of the pins."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Module:
     link: tuple[str, ...] = field(default=())
     target: str = "tool"
     pins: str = ""
-    """The folder under `modules/`, where it is not called like the module."""
+    """The folder under `modules/`, if its name is not the module's."""
 
     @property
     def folder(self) -> Path:
-        """Where its go.mod lies."""
+        """The folder of its go.mod."""
         return MODULES / (self.pins or self.name)
 
     @property
@@ -56,7 +56,7 @@ class Module:
 
     @property
     def digest(self) -> str:
-        """Changes when what is built does."""
+        """Sixteen hex digits that change if the pins or the flags do."""
         digest = hashlib.sha256(repr((self.flags, self.target, self.binaries)).encode())
         for path in sorted(self.folder.iterdir()):
             digest.update(path.read_bytes())
@@ -74,7 +74,7 @@ KUBERNETES = Module(
     ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
     link=_kubernetes_link(),
 )
-# Where the cluster is not made here, its command line alone takes 20 seconds instead of minutes.
+# For clusters that are not made here: its command line alone takes 20 seconds instead of minutes.
 KUBECTL = Module(
     "kubectl", ("kubectl",), link=_kubernetes_link(), target="k8s.io/kubernetes/cmd/kubectl", pins="kubernetes"
 )
@@ -87,11 +87,11 @@ LOCAL = (KUBERNETES, CONTAINERD, HELM, COREDNS)
 PROMETHEUS = Module("prometheus", ("prometheus", "promtool"), tags="remove_all_sd,enable_kubernetes_sd")
 METRICS_SERVER = Module("metrics-server", ("metrics-server",))
 TESTING = (PROMETHEUS, METRICS_SERVER)
-"""What only tests run, in the cluster or beside it."""
+"""Programs that only tests run, in the cluster or beside it."""
 
 
 def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
-    """Build what is not built yet, with progress.
+    """Build the programs that are missing or outdated, with progress.
 
     Raises:
         MissingError: Go is missing or too old.
@@ -99,7 +99,7 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
     """
     modules = tuple(modules)
     if all(_is_built(module, layout) for module in modules):
-        # Not behind another's build, which lasts for minutes.
+        # Do not wait for another process's build, which takes minutes.
         return
     layout.bin.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.bin / ".lock"):
@@ -113,7 +113,7 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
                 for built in [pool.submit(builder.build, module) for module in wanted]:
                     built.result()
             except BaseException:
-                # The pool waits for its threads, and those for Go: whoever interrupts must not wait for minutes.
+                # The pool waits for its threads, and those for Go: an interruption must not wait for minutes.
                 pool.shutdown(wait=False, cancel_futures=True)
                 builder.stop()
                 raise
@@ -209,7 +209,7 @@ def _emptied(folder: Path) -> Path:
 
 
 def _install(module: Module, output: Path, layout: Layout) -> None:
-    """Move what was built to its place, and note of what state of the pins it is."""
+    """Move the built programs to their place, and record the state of the pins they come from."""
     if missing := [name for name in module.binaries if not (output / name).exists()]:
         # etcd's main package is called `server`; a module's own main package by the last part of its name.
         made = [path for path in output.iterdir() if path.name not in module.binaries]
@@ -225,7 +225,7 @@ def _install(module: Module, output: Path, layout: Layout) -> None:
 
 
 def last_lines(path: Path, count: int = 15) -> str:
-    """The end of a log."""
+    """Return the end of a log."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

@@ -7,21 +7,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_ROOT = Path("/sys/fs/cgroup")
+ROOT = Path("/sys/fs/cgroup")
 
 
 def hierarchies() -> Iterator[Path]:
-    """The mounted cgroup hierarchies: one of version 2, or one for each controller."""
-    if (_ROOT / "cgroup.controllers").exists():
-        yield _ROOT
+    """Yield the mounted cgroup hierarchies: one of version 2, or one for each controller."""
+    if (ROOT / "cgroup.controllers").exists():
+        yield ROOT
         return
-    for path in sorted(_ROOT.iterdir()):
+    for path in sorted(ROOT.iterdir()):
         if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists():
             yield path
 
 
 def create_cgroups(name: str) -> None:
-    """Make the subtree that the kubelet is given as its root."""
+    """Make the subtree that is the kubelet's root."""
     for hierarchy in hierarchies():
         subtree = hierarchy / name
         subtree.mkdir(exist_ok=True)
@@ -32,7 +32,7 @@ def create_cgroups(name: str) -> None:
 
 
 def remove_cgroups(name: str) -> list[Path]:
-    """Remove the subtree from every hierarchy; return what could not be removed, since processes are in it."""
+    """Remove the subtree from every hierarchy; return the folders that still hold processes."""
     left: list[Path] = []
     for hierarchy in hierarchies():
         subtree = hierarchy / name

@@ -1,4 +1,4 @@
-"""Which cluster is used."""
+"""Choose the cluster to use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTEXT_VARIABLE = "KUBE_CONTEXT"
 
 
 def choose(environment: Mapping[str, str] = os.environ, *, docker: Callable[[], bool] = docker_answers) -> Cluster:
-    """The named context, else kind where Docker answers, else the cluster made of processes.
+    """Return the named context's cluster, else kind if Docker responds, else the cluster made of processes.
 
     A kubeconfig alone is never enough: a cluster that was not named is not touched.
     """

@@ -1,4 +1,4 @@
-"""The cluster where Docker runs: kind, built from its Go module like everything else."""
+"""The cluster of machines with Docker: kind, built from its Go module like everything else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KindCluster:
     context: str | None = f"kind-{NAME}"
 
     def __init__(self, layout: Layout | None = None) -> None:
-        """Take the folder that programs and the kubeconfig lie in."""
+        """Take the folder of programs and kubeconfig."""
         self.layout = layout or Layout.default()
         # A file of its own: the user's kubeconfig is not touched.
         self.kubeconfig = self.layout.root / "kind.kubeconfig"

@@ -1,4 +1,4 @@
-"""Where the local cluster keeps things: everything under one folder of the cache."""
+"""Paths of the local cluster: everything is under one folder of the cache."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Layout:
         # Held while the cluster is started or ended, and by a run that wants the cluster for itself.
         self.lock = root / "change.lock"
         self.use_lock = root / "use.lock"
-        # All that ends with the cluster.
+        # Removed at the cluster's end.
         self.state = root / "state"
         self.pki = self.state / "pki"
         self.config = self.state / "config"

@@ -1,4 +1,4 @@
-"""The cluster made of processes: started in namespaces of their own, waited for, ended, cleaned up after."""
+"""The cluster made of processes: start them in namespaces of their own, wait for them, end them, clean up."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class LocalCluster:
         self._owner: int | None = None
 
     def is_up(self) -> bool:
-        """Whether its processes run and its node has been ready."""
+        """Return true if its processes run and its node has been ready."""
         return self._pid() is not None and self.layout.kubeconfig.exists()
 
     def up(self, *, owned: bool = False) -> None:
@@ -94,7 +94,7 @@ class LocalCluster:
             self._end()
 
     def status(self) -> list[tuple[str, str]]:
-        """Name and state of each component."""
+        """Return name and state of each component."""
         if self._pid() is None:
             return [("cluster", "not running")]
         found = []
@@ -105,7 +105,7 @@ class LocalCluster:
         return found
 
     def load_image(self, reference: str, archive: Path | None) -> None:
-        """Import a docker-archive into containerd, unless the very image is there."""
+        """Import a docker-archive into containerd, unless it has that image."""
         if archive is None:
             raise ClusterError(f"{reference}: expected an archive, as this cluster has no Docker store to read from")
         present = self._ctr("images", "list", "-q").split()
@@ -118,7 +118,7 @@ class LocalCluster:
             self._ctr("images", "remove", *outdated)
 
     def signal_component(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a component; the supervisor starts it again when it ends. For tests of faults.
+        """Send a signal to a component, for tests of faults; the supervisor restarts it if it ends.
 
         Raises:
             ClusterError: there is no such component running.
@@ -166,7 +166,7 @@ class LocalCluster:
         self._clean()
 
     def _clean(self) -> None:
-        """Remove what a cluster leaves, also one that was killed."""
+        """Remove the leftovers of a cluster, also of one that was killed."""
         network.disconnect(self.layout.name)
         deadline = time.monotonic() + 10
         # The kernel needs a moment to end the processes of a namespace.
@@ -178,7 +178,7 @@ class LocalCluster:
             shutil.rmtree(self.layout.state)
 
     def _pid(self) -> int | None:
-        """The supervisor's process number, None when it does not run."""
+        """Return the supervisor's process id, None if it does not run."""
         try:
             pid = int((self.layout.state / "pid").read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -194,7 +194,7 @@ class LocalCluster:
         return report
 
     def _wait_for_components(self, *names: str) -> None:
-        """Wait until the named components are ready, all of them when none is named."""
+        """Wait until the named components are ready, all of them if none is named."""
         deadline = time.monotonic() + READY_WITHIN
         while True:
             parts = self._report().get("components", {})

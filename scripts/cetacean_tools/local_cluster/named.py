@@ -1,4 +1,4 @@
-"""The user's own cluster, by the name of its context; it is used, never started or ended."""
+"""The user's own cluster, named by its context: used, never started or ended."""
 
 from __future__ import annotations
 

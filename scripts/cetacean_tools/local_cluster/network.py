@@ -14,7 +14,7 @@ _CANDIDATES = ipaddress.ip_network("10.201.0.0/16")
 
 
 def free_link() -> Link:
-    """Two addresses of a small network that no route of this machine leads to."""
+    """Return two addresses of a small network that no route of this machine covers."""
     taken = list(_routed())
     for network in _CANDIDATES.subnets(new_prefix=30):
         if not any(network.overlaps(route) for route in taken):
@@ -24,7 +24,7 @@ def free_link() -> Link:
 
 
 def connect(name: str, link: Link, pid: int) -> None:
-    """Lay the link from the machine to the network namespace of process `pid`."""
+    """Create the link from the machine to the network namespace of process `pid`."""
     subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
     for command in (
         ["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid)],
@@ -37,7 +37,7 @@ def connect(name: str, link: Link, pid: int) -> None:
 
 
 def disconnect(name: str) -> None:
-    """Remove the link; it is gone already where the namespace is."""
+    """Remove the link; the kernel has removed it already if the namespace has ended."""
     subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
 
 

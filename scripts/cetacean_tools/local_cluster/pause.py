@@ -14,10 +14,10 @@ from cetacean_tools.local_cluster.sources import module_folder
 
 
 def ensure_pause_image(layout: Layout) -> Path:
-    """A docker-archive of it, built once.
+    """Return a docker-archive of it, built once.
 
     Raises:
-        ClusterError: the compiler refused it.
+        ClusterError: it does not compile.
     """
     archive = layout.bin / f"pause-{VERSION}.tar"
     if archive.exists():

@@ -13,7 +13,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a client certificate speaks for."""
+    """The user and groups of a client certificate."""
 
     name: str
     user: str
@@ -21,12 +21,12 @@ class Identity:
 
     @property
     def subject(self) -> str:
-        """As openssl writes it."""
+        """The subject as openssl takes it."""
         return "".join(f"/O={group}" for group in self.groups) + f"/CN={self.user}"
 
 
 def clients(node: str) -> tuple[Identity, ...]:
-    """Everyone who speaks to the API server, and the API server as it speaks to the kubelet."""
+    """Return all clients of the API server, and the API server as a client of the kubelet."""
     return (
         Identity("admin", "admin", ("system:masters",)),
         Identity("kube-controller-manager", "system:kube-controller-manager"),
@@ -43,13 +43,13 @@ def create(folder: Path, *, node: str, names: list[str], addresses: list[str]) -
     """Write ca, apiserver, client and service-account files into `folder`.
 
     Args:
-        folder: made when missing, readable by its owner only.
+        folder: made if it is missing, readable by its owner only.
         node: the node's name.
         names: DNS names of the API server.
         addresses: IP addresses of the API server.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Python 3.13 takes no authority without it.
+    # Python 3.13 rejects an authority without it.
     usage = ("-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign")
     _openssl("req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca"))
     alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)])

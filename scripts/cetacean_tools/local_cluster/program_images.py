@@ -1,4 +1,4 @@
-"""An image that holds one static program and nothing else: a docker-archive, written here without any builder."""
+"""Write the image of one static program as a docker-archive, without any builder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ NOBODY = "65532:65532"
 
 
 def ensure_program_image(name: str, layout: Layout | None = None) -> BuiltImage:
-    """The image of a program that only tests run in the cluster, built once for each state of the pins.
+    """Return the image of a program that only tests run in the cluster, built once for each state of the pins.
 
-    It runs as nobody, has a read-only root's worth of files (one) and its program as its entry point. Mount what it
-    writes to.
+    It runs as an unprivileged user; the program is its only file and its entry point. Mount the folders it writes to.
 
     Args:
         name: of the program, such as `prometheus`.
-        layout: where programs and images lie; the user's cache by default.
+        layout: of programs and images; the user's cache by default.
 
     Raises:
         ClusterError: no module makes such a program, or its build failed.

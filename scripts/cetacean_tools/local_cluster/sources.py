@@ -1,4 +1,4 @@
-"""Files that Go modules bring beside their code: a C program, the definitions of custom resources."""
+"""Files that Go modules have beside their code: a C program, the definitions of custom resources."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PROMETHEUS_OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/pr
 
 
 def module_folder(pins: str, module: str) -> Path:
-    """Where a pinned module lies, downloaded when it is not there.
+    """Return the folder of a pinned module, downloaded if it is missing.
 
     Args:
         pins: the folder under `modules/` whose go.mod names its version, and go.sum its checksum.
         module: its path.
 
     Raises:
-        ClusterError: it cannot be had.
+        ClusterError: it cannot be downloaded.
     """
     done = subprocess.run(
         ["go", "mod", "download", "-json", module],
@@ -34,12 +34,12 @@ def module_folder(pins: str, module: str) -> Path:
     )
     found = json.loads(done.stdout or "{}")
     if done.returncode != 0 or "Dir" not in found:
-        raise ClusterError(f"{module}: cannot be had: {found.get('Error') or done.stderr.strip()}")
+        raise ClusterError(f"{module}: cannot be downloaded: {found.get('Error') or done.stderr.strip()}")
     return Path(found["Dir"])
 
 
 def monitoring_kinds() -> list[Path]:
-    """The Prometheus Operator's own definitions of ServiceMonitor, PodMonitor and PrometheusRule."""
+    """Return the Prometheus Operator's definitions of ServiceMonitor, PodMonitor and PrometheusRule."""
     folder = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
     kinds = ("servicemonitors", "podmonitors", "prometheusrules")
     return [folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds]

@@ -1,4 +1,4 @@
-"""The first process of the cluster's namespaces: starts the components, reaps what they leave, ends with everything.
+"""The first process of the cluster's namespaces: start the components, reap orphans, end everything.
 
 It is process 1 of a process namespace, so when it ends, however it ends, the kernel ends every component and container
 with it; mounts, links and packet filters go with their namespaces. Only cgroups and files remain to be removed.
@@ -47,18 +47,18 @@ class Supervisor:
     """Keeps the components running and reports on them in `status.json`."""
 
     def __init__(self, layout: Layout, link: Link, *, owned: bool, host_pid: int) -> None:
-        """Prepare; `owned` ends everything when standard input is closed."""
+        """Take the components; `owned` ends everything when standard input is closed."""
         self._layout = layout
         self._owned = owned
         self._host_pid = host_pid
         self._parts = {part.name: _Running(part) for part in components(layout, link)}
         self._stopping = False
         self._reported = ""
-        # The probes speak to this namespace's loopback, to certificates that components sign for themselves.
+        # The probes connect to this namespace's loopback, to components with self-signed certificates.
         self._tls = ssl._create_unverified_context()  # noqa: S323, SLF001 -- see above
 
     def run(self) -> None:
-        """Start, watch, and end everything on SIGTERM or when the owner has gone."""
+        """Start and watch the components; end everything on SIGTERM, or when the owner has ended."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -88,7 +88,7 @@ class Supervisor:
             if all(self._parts[name].state == "ready" for name in part.component.after):
                 self._start(part)
         elif part.state == "failed":
-            # As an init system would. Whoever waits for readiness sees the failure in between.
+            # Restart as an init system would. A client that waits for readiness sees the failure in between.
             if now - part.ended_at > _RESTART_AFTER:
                 part.restarts += 1
                 self._start(part)
@@ -153,7 +153,7 @@ class Supervisor:
             self._reported = text
 
     def _end(self) -> None:
-        """Give containerd time to finish its writes: what it keeps is used again. Nobody else has anything to lose."""
+        """End everything; containerd alone gets time to finish its writes, as its images are used again."""
         keeper = self._parts["containerd"]
         for part in self._parts.values():
             if part.pid:
@@ -185,7 +185,7 @@ def _ended() -> Iterator[tuple[int, int]]:
 
 
 def _prepare(layout: Layout, link: Link) -> None:
-    """Make the namespaces a place where containers can run."""
+    """Prepare the namespaces for containers: mounts, loopback, forwarding, the network link."""
 
     def run(*command: str) -> None:
         subprocess.run(command, check=True, capture_output=True, text=True)
@@ -193,7 +193,7 @@ def _prepare(layout: Layout, link: Link) -> None:
     # Volumes of pods are mounted by the kubelet and must reach containers: shared, but only within this namespace.
     run("mount", "--make-rshared", "/")
     run("mount", "-t", "proc", "proc", "/proc")
-    # What components insist on writing outside of their folders goes nowhere, or where it ends with the cluster.
+    # Components write outside of their folders, too: to places that end with the cluster.
     for folder in ("/run", "/var/log"):
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     upper, work = layout.state / "var-lib", layout.state / "var-lib.work"
@@ -215,7 +215,7 @@ def _prepare(layout: Layout, link: Link) -> None:
 
 
 def main() -> int:
-    """Run until told to stop."""
+    """Run until SIGTERM, or until the owner has ended."""
     parser = argparse.ArgumentParser(prog="cetacean_tools.local_cluster.supervisor")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--host", required=True)

@@ -1,4 +1,4 @@
-"""One run at a time has the cluster for itself."""
+"""Exclusive use of the cluster: one run at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def exclusive_use(cluster: Cluster, *, keep: bool = False) -> Iterator[bool]:
 
 
 def alone(layout: Layout) -> FileLock:
-    """Take the lock of those who want the cluster for themselves; use it in a `with` statement."""
+    """Take the lock of exclusive use; use it in a `with` statement."""
     lock = FileLock(layout.use_lock)
     try:
         lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""Prints docs/command-line.md: every command's own help text."""
+"""Print docs/command-line.md: the help text of every command."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Errors are one line on standard error; wrong usage is explained.
 
 
 def document() -> str:
-    """The file's content."""
+    """Return the content of the page."""
     sections = "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in _pages(program, ("cetacean",)))
     return HEAD + sections
 

@@ -1,4 +1,4 @@
-"""Tables of Markdown, for the pages that are written from code."""
+"""Markdown for the pages that are written from code."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table, with its last newline; a `|` in a cell is escaped."""
+    """Return a table, with its last newline; a `|` in a cell is escaped."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n" for cells in lines)
 
 
 def code(text: object) -> str:
-    """Text as code; nothing where there is none."""
+    """Return text as code; an empty text stays empty."""
     return f"`{text}`" if str(text) else ""

@@ -1,4 +1,4 @@
-"""Prints docs/metrics.md: every metric that operator and inference service export, asked of their own registries."""
+"""Print docs/metrics.md: every metric of the operator and the inference service, read from their registries."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ OPERATOR: Final = """\
 `namespace` and `name`. The series of a resource that is gone disappear.
 """
 PROCESS: Final = ("process_", "python_")
-"""Names that prometheus-client gives to what it measures of any process."""
+"""Prefixes of prometheus-client's own metrics of the process."""
 MODEL_INFO: Final = ("name", "version", "sha256", "engine", "threshold")
-"""Labels of `cetacean_inference_model_info`, which there is only while a model serves."""
+"""Labels of `cetacean_inference_model_info`, which exists only while a model serves."""
 
 
 def document() -> str:
-    """The file's content."""
+    """Return the content of the page."""
     drift = DriftMonitor(model="", settings=DriftSettings(), monitoring=Monitoring())
     inference = InferenceMetrics(drift=drift, info=lambda: dict.fromkeys(MODEL_INFO, ""))
     sections = (
@@ -59,11 +59,11 @@ def _rows(registry: CollectorRegistry) -> Iterator[tuple[str, ...]]:
         if not metric.name.startswith(PROCESS):
             labels = declared.get(metric.name, _shown(metric))
             yield code(_exported(metric)), metric.type, ", ".join(code(label) for label in labels), metric.documentation
-    yield code("process_…") + ", " + code("python_…"), "", "", "What prometheus-client tells of any process."
+    yield code("process_…") + ", " + code("python_…"), "", "", "Measured by prometheus-client in any process."
 
 
 def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
-    """Labels by metric, as they are declared: a metric without samples shows none."""
+    """Return the declared labels by metric: a metric without samples shows none."""
     collectors: Any = registry._collector_to_names  # noqa: SLF001 -- the registry has no public list of collectors
     return {
         metric.name: _labels(collector if isinstance(collector, MetricWrapperBase) else metric)
@@ -74,7 +74,7 @@ def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
 
 
 def _labels(declared: Any) -> tuple[str, ...]:
-    """The label names of a collector, or of one family of a collector that has several."""
+    """Return the label names of a collector, or of one family of a collector that has several."""
     return tuple(declared._labelnames)  # noqa: SLF001 -- neither has a public list of them
 
 
@@ -83,7 +83,7 @@ def _shown(metric: Metric) -> tuple[str, ...]:
 
 
 def _exported(metric: Metric) -> str:
-    """The name that a query uses; prometheus-client's own leaves out the ending."""
+    """Return the name that a query uses; prometheus-client leaves out the ending."""
     return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
 
 

@@ -1,4 +1,4 @@
-"""Prints charts/cetacean-model/values.schema.json: the CRD's schema of `spec` as JSON Schema, closed against typos."""
+"""Print charts/cetacean-model/values.schema.json: the CRD's schema of `spec` as JSON Schema without unknown fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STRINGS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
 def schema() -> dict[str, Any]:
-    """The schema of the chart's values."""
+    """Return the schema of the chart's values."""
     described = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -36,10 +36,10 @@ def schema() -> dict[str, Any]:
 
 
 def converted(node: Schema) -> dict[str, Any]:
-    """A structural schema as JSON Schema.
+    """Return a structural schema as JSON Schema.
 
-    What the API server would prune is refused, as it is a typo. Rules of CEL that look at one string alone become
-    patterns; the API server judges by the others.
+    Unknown fields, which the API server would prune, are errors: they are typos. CEL rules about one string become
+    patterns; the API server checks the others.
     """
     kept = {key: value for key, value in node.items() if not key.startswith("x-kubernetes-") and key != "format"}
     if kept.pop("nullable", False):

@@ -1,4 +1,4 @@
-"""Prints docs/reference.md: every field of the CetaceanModel, from the CustomResourceDefinition."""
+"""Print docs/reference.md: every field of the CetaceanModel, from the CustomResourceDefinition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIELDS: Final = ("Field", "Type", "Default", "Bounds", "Meaning")
 
 
 def document() -> str:
-    """The file's content."""
+    """Return the content of the page."""
     found = crd()["spec"]
     version, names = found["versions"][0], found["names"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]
@@ -44,7 +44,7 @@ def document() -> str:
 
 
 def _sections(path: str, schema: Schema) -> Iterator[str]:
-    """One section for each field: spec has nothing but objects."""
+    """Yield one section for each field of spec: all of them are objects."""
     for name, child in schema["properties"].items():
         yield _section(f"{path}.{name}", child, required=name in schema.get("required", ()))
 
@@ -98,10 +98,10 @@ def _bounds(schema: Schema) -> str:
         ("≤", schema.get("maxProperties"), " keys"),
         ("≤", schema.get("maxLength") if "enum" not in schema else None, " characters"),
     ]
-    told = [f"{sign} {_number(value)}{unit}" for sign, value, unit in found if value is not None]
+    found_bounds = [f"{sign} {_number(value)}{unit}" for sign, value, unit in found if value is not None]
     if "type" in schema and "pattern" in schema:
-        told.append(code(schema["pattern"]))
-    return ", ".join([*(code(value) for value in schema.get("enum", ())), *told])
+        found_bounds.append(code(schema["pattern"]))
+    return ", ".join([*(code(value) for value in schema.get("enum", ())), *found_bounds])
 
 
 def _number(value: float) -> str:
@@ -109,7 +109,7 @@ def _number(value: float) -> str:
 
 
 def _rules(schema: Schema, path: str) -> Iterator[str]:
-    """What CEL judges, in the words of its messages."""
+    """Yield the messages of the CEL rules."""
     for rule in schema.get(RULES, ()):
         yield f"{code(path + rule.get('fieldPath', ''))}: {rule['message']}"
     for name, child in schema.get("properties", {}).items():

@@ -1,4 +1,4 @@
-"""Prints docs/settings.md: every setting, with its variable, default and bounds, from the classes that read them."""
+"""Print docs/settings.md: every setting with its variable, default and bounds, read from the classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def document() -> str:
-    """The file's content."""
+    """Return the content of the page."""
     sections: list[tuple[str, type[BaseSettings]]] = [
         ("Inference service", InferenceSettings),
         ("Operator", OperatorSettings),

@@ -1,4 +1,4 @@
-"""A small repository to build from, and commands that are only noted down."""
+"""A small repository to build from, and commands that are only recorded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Commands:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """What would have been run."""
+    """The commands that would have been run."""
     noted = Commands()
     monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
     monkeypatch.setattr(subprocess, "run", noted)

@@ -1,4 +1,4 @@
-"""Which builder is taken, and that an image is built once."""
+"""The choice of the builder; an image is built once."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def has_docker(monkeypatch: pytest.MonkeyPatch, *, client: bool) -> None:
     )
 
 
-def test_a_daemon_that_answers_is_docker(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_daemon_that_responds_is_used(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     has_docker(monkeypatch, client=True)
     assert docker_answers()
     assert commands.run == [["docker", "info"]]
 
 
-def test_a_client_alone_is_not(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_client_without_a_daemon_is_not_used(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     has_docker(monkeypatch, client=True)
     commands.answer = lambda _command: 1
     assert not docker_answers()
 
 
-def test_without_a_client_nothing_is_asked(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_docker_client_nothing_is_run(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     has_docker(monkeypatch, client=False)
     assert not docker_answers()
     assert commands.run == []
@@ -138,7 +138,7 @@ def test_a_named_base_is_used_instead_of_one_made_here(image: Image, commands: C
     assert "--build-arg=BASE_IMAGE=registry/debian:13" in building
 
 
-def test_a_base_is_made_where_there_is_none(image: Image, commands: Commands, buildah: Path) -> None:
+def test_a_base_image_is_made_if_there_is_none(image: Image, commands: Commands, buildah: Path) -> None:
     working = commands.answer
     commands.answer = lambda command: int("inspect" in command) or working(command)
     build(image)
@@ -158,7 +158,7 @@ def test_an_image_is_pushed_to_the_registry_that_is_named(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_an_image_that_was_written_is_taken_from_its_archive(
+def test_an_image_written_without_a_builder_is_pushed_from_its_archive(
     commands: Commands, buildah: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
 ) -> None:
     commands.answer = lambda command: int("inspect" in command and not known)

@@ -21,7 +21,7 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 @pytest.mark.parametrize("page", [reference, metrics], ids=lambda page: str(page.__name__))
-def test_it_is_not_stale(page: Any) -> None:
+def test_the_page_is_not_stale(page: Any) -> None:
     name = page.__name__.rpartition(".")[2]
     assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == page.document(), f"run `make {name}`"
 
@@ -53,7 +53,7 @@ def test_every_series_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_links_lead_somewhere(name: str) -> None:
+def test_every_link_leads_to_a_file(name: str) -> None:
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if not target.startswith("https://"):
@@ -64,7 +64,7 @@ def test_links_lead_somewhere(name: str) -> None:
         assert (REPOSITORY / path).exists(), path
 
 
-def test_what_getting_started_does_not_run_says_why_and_is_a_command() -> None:
+def test_each_skipped_block_of_getting_started_has_a_reason_and_is_a_command() -> None:
     found = list(blocks((DOCS / "getting-started.md").read_text(encoding="utf-8")))
     skipped = [block for block in found if block.not_run]
     assert len(skipped) < len(found) / 3

@@ -1,4 +1,4 @@
-"""What people look at: the report and the pictures."""
+"""The report and the pictures of an evaluation."""
 
 from __future__ import annotations
 

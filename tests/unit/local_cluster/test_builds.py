@@ -1,4 +1,4 @@
-"""Programs are built once for each state of their pins, and say what is missing where they cannot be."""
+"""Programs are built once for each state of their pins; a missing tool is named."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _runs(log: Path) -> int:
     return len(log.read_text().split()) if log.exists() else 0
 
 
-def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_once(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     ensure_built([module], layout)
     assert (layout.bin / "one").read_text() == "program one\n"
@@ -63,21 +63,21 @@ def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
     assert not list(layout.bin.rglob("go-build*"))
 
 
-def test_what_is_built_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
+def test_a_built_module_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     with FileLock(layout.bin / ".lock"), ThreadPoolExecutor(1) as pool:
         pool.submit(ensure_built, [module], layout).result(10)
     assert _runs(log) == 1
 
 
-def test_builds_again_when_the_pins_change(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_again_when_its_pins_change(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     (module.folder / "go.mod").write_text("module tools\n\nrequire x v1.0.0\n")
     ensure_built([module], layout)
     assert _runs(log) == 2
 
 
-def test_builds_again_when_a_program_is_gone(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_again_when_a_program_is_missing(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     (layout.bin / "two").unlink()
     ensure_built([module], layout)
@@ -93,7 +93,7 @@ def test_a_main_package_of_another_name_becomes_the_missing_program(
     assert (layout.bin / "two").read_text() == "program server\n"
 
 
-def test_a_program_that_was_not_made_is_an_error(
+def test_a_program_that_go_did_not_make_is_an_error(
     module: Module, layout: Layout, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MADE", "one")

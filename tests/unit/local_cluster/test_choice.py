@@ -20,11 +20,11 @@ def _no_docker() -> bool:
     return False
 
 
-def test_kind_where_docker_runs() -> None:
+def test_a_machine_with_docker_gets_kind() -> None:
     assert isinstance(choose({}, docker=_docker), KindCluster)
 
 
-def test_local_processes_where_it_does_not() -> None:
+def test_a_machine_without_docker_gets_the_cluster_of_processes() -> None:
     assert isinstance(choose({}, docker=_no_docker), LocalCluster)
 
 

@@ -1,4 +1,4 @@
-"""docs/command-line.md says what the program says."""
+"""docs/command-line.md matches the program's help."""
 
 from __future__ import annotations
 

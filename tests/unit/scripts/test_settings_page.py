@@ -1,4 +1,4 @@
-"""docs/settings.md says what the classes say."""
+"""docs/settings.md matches the classes."""
 
 from __future__ import annotations
 
