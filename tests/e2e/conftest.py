@@ -10,7 +10,7 @@ import pytest
 from support.shared_cache import shared_cache
 
 from cetacean_tools.demo import installation, metrics_server, prometheus
-from cetacean_tools.demo.environment import Installed, Stage, installed
+from cetacean_tools.demo.environment import Environment, Installed, installed
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import ensure_models
 from cetacean_tools.local_cluster import choose
@@ -37,22 +37,22 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
 
 
 @pytest.fixture(scope="session")
-def main_stage(operator: Installed) -> Stage:
+def main_environment(operator: Installed) -> Environment:
     """The namespace of the main job, as the demo has it: each pod converts the networks for itself."""
-    return operator.stage(NAMESPACE)
+    return operator.environment(NAMESPACE)
 
 
 @pytest.fixture(scope="session")
-def stage(main_stage: Stage) -> Iterator[Stage]:
+def environment(main_environment: Environment) -> Iterator[Environment]:
     """The same namespace, with a volume for all pods where this cluster has one: what one converted, others find."""
-    with shared_cache(main_stage.kubectl, choose()) as claim:
-        yield replace(main_stage, cache=claim)
+    with shared_cache(main_environment.kubectl, choose()) as claim:
+        yield replace(main_environment, cache=claim)
 
 
 @pytest.fixture(scope="session")
-def metrics(main_stage: Stage) -> Iterator[None]:
+def metrics(main_environment: Environment) -> Iterator[None]:
     """The metrics API: what autoscalers and `kubectl top` know of pods."""
     image = ensure_program_image(metrics_server.NAME)
     choose().load_image(image.reference, image.archive)
-    with metrics_server.served(main_stage.kubectl, image.reference):
+    with metrics_server.served(main_environment.kubectl, image.reference):
         yield

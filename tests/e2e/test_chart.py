@@ -17,7 +17,7 @@ from support.documented import Shell
 from support.plugin import install
 
 from cetacean_tools.demo import installation
-from cetacean_tools.demo.environment import Installed, Stage
+from cetacean_tools.demo.environment import Environment, Installed
 from cetacean_tools.demo.kubectl import CommandError, Kubectl
 from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
@@ -86,56 +86,56 @@ def released(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> O
 
 
 @pytest.fixture(scope="module")
-def values(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def values(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model's."""
     file = tmp_path_factory.mktemp("model") / "values.yaml"
-    file.write_text(json.dumps({"spec": stage.manifest(NAME, active="demo_v1", replicas=1)["spec"]}))
+    file.write_text(json.dumps({"spec": environment.manifest(NAME, active="demo_v1", replicas=1)["spec"]}))
     return file
 
 
 @pytest.fixture(scope="module")
-def model(operator: Installed, stage: Stage, values: Path) -> Iterator[dict[str, Any]]:
+def model(operator: Installed, environment: Environment, values: Path) -> Iterator[dict[str, Any]]:
     """A model installed by its chart, as its resource was when Helm came back."""
     assert operator
-    stage.kubectl.run_helm("install", NAME, str(MODEL_CHART), "--values", str(values), *WAITING)
-    yield stage.resource(NAME)
-    stage.kubectl.run_helm("uninstall", NAME)
+    environment.kubectl.run_helm("install", NAME, str(MODEL_CHART), "--values", str(values), *WAITING)
+    yield environment.resource(NAME)
+    environment.kubectl.run_helm("uninstall", NAME)
 
 
-def standing(stage: Stage) -> dict[str, tuple[str, list[int]]]:
+def standing(environment: Environment) -> dict[str, tuple[str, list[int]]]:
     """What of the model's pods no operator's coming and going may change: template and restarts, by uid."""
     return {
         pod["metadata"]["uid"]: (
             pod["metadata"]["labels"]["pod-template-hash"],
             [container["restartCount"] for container in pod["status"]["containerStatuses"]],
         )
-        for pod in stage.pods(NAME)
+        for pod in environment.pods(NAME)
     }
 
 
 @pytest.fixture(scope="module")
-def traffic(stage: Stage, model: dict[str, Any]) -> Iterator[BackgroundTraffic]:
+def traffic(environment: Environment, model: dict[str, Any]) -> Iterator[BackgroundTraffic]:
     """Somebody who goes on asking the model."""
     assert model
-    with BackgroundTraffic(stage.service(NAME), stage.models.cetaceans[:4], interval=0.5) as asking:
+    with BackgroundTraffic(environment.service(NAME), environment.models.cetaceans[:4], interval=0.5) as asking:
         yield asking
 
 
 # In this order: each begins where the one before it ended.
 
 
-def test_helm_came_back_when_the_model_served_and_not_before(stage: Stage, model: dict[str, Any]) -> None:
+def test_helm_came_back_when_the_model_served_and_not_before(environment: Environment, model: dict[str, Any]) -> None:
     conditions = {item["type"]: item for item in model["status"]["conditions"]}
     assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("True", "Serving")
     assert conditions["Ready"]["observedGeneration"] == model["metadata"]["generation"]
-    (pod,) = stage.pods(NAME)
-    told = stage.pod_answer(pod, "/v1/identity")
+    (pod,) = environment.pods(NAME)
+    told = environment.pod_answer(pod, "/v1/identity")
     assert told["ready"]
-    assert told["weights"]["sha256"] == stage.registry.model("demo_v1").sha256
+    assert told["weights"]["sha256"] == environment.registry.model("demo_v1").sha256
 
 
 def test_a_refused_candidate_ends_the_wait_with_its_own_message(
-    stage: Stage, model: dict[str, Any], values: Path
+    environment: Environment, model: dict[str, Any], values: Path
 ) -> None:
     assert model
     change = ("--values", str(values), "--set", "spec.registry.active=demo_v3")
@@ -143,25 +143,25 @@ def test_a_refused_candidate_ends_the_wait_with_its_own_message(
     with pytest.raises(
         CommandError, match=rf"CetaceanModel/.*/{NAME} not ready. status: Failed, message: .*demo_v3"
     ) as stopped:
-        stage.kubectl.run_helm("upgrade", NAME, str(MODEL_CHART), *change, *WAITING)
+        environment.kubectl.run_helm("upgrade", NAME, str(MODEL_CHART), *change, *WAITING)
     assert "deadline" not in str(stopped.value)
 
 
-def test_the_notes_say_what_works(stage: Stage, model: dict[str, Any], tmp_path: Path) -> None:
+def test_the_notes_say_what_works(environment: Environment, model: dict[str, Any], tmp_path: Path) -> None:
     assert model
     found = install(tmp_path)
-    for program in (stage.kubectl.kubectl, stage.kubectl.helm):
+    for program in (environment.kubectl.kubectl, environment.kubectl.helm):
         (tmp_path / program.name).symlink_to(program)
-    shell = Shell(tmp_path, {**found, "KUBECONFIG": str(stage.kubectl.kubeconfig)})
-    notes = stage.kubectl.run_helm("get", "notes", NAME)
+    shell = Shell(tmp_path, {**found, "KUBECONFIG": str(environment.kubectl.kubeconfig)})
+    notes = environment.kubectl.run_helm("get", "notes", NAME)
     commands = [line.strip() for line in notes.splitlines() if line.startswith("  ")]
     assert {line.split()[0] for line in commands} == {"kubectl", "cetacean", "helm"}
     # The way back first, as the candidate was refused.
     for command in sorted(commands, key=lambda line: not line.startswith("helm")):
         done = shell.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
-    assert stage.condition(NAME, "Ready")["status"] == "True"
-    assert stage.resource(NAME)["spec"]["registry"]["active"] == "demo_v1"
+    assert environment.condition(NAME, "Ready")["status"] == "True"
+    assert environment.resource(NAME)["spec"]["registry"]["active"] == "demo_v1"
 
 
 def test_the_operators_namespace_enforces_the_restricted_standard(released: Operator) -> None:
@@ -180,38 +180,38 @@ def test_helm_test_passes(released: Operator) -> None:
 
 
 def test_uninstalling_leaves_the_model_serving_and_nothing_else(
-    released: Operator, stage: Stage, traffic: BackgroundTraffic
+    released: Operator, environment: Environment, traffic: BackgroundTraffic
 ) -> None:
-    before, uid = standing(stage), stage.resource(NAME)["metadata"]["uid"]
+    before, uid = standing(environment), environment.resource(NAME)["metadata"]["uid"]
     released.helm("uninstall", *WAITING)
     selector = "app.kubernetes.io/instance=cetacean-operator"
     until("all that is the operator's to be gone", lambda: not released.kubectl("get", "all,cm,lease", "-l", selector))
     until("its Lease to go", lambda: not released.kubectl("get", "leases", "-o", "name"))
-    assert stage.resource(NAME)["metadata"]["uid"] == uid
-    assert standing(stage) == before
+    assert environment.resource(NAME)["metadata"]["uid"] == uid
+    assert standing(environment) == before
     asked = sum(traffic.versions.values())
     until("further answers", lambda: sum(traffic.versions.values()) > asked)
 
 
-def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator, stage: Stage) -> None:
-    before = standing(stage)
+def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator, environment: Environment) -> None:
+    before = standing(environment)
     change = ("--values", str(released.values), "--set", "settings.logLevel=DEBUG")
     # Neither --take-ownership nor --force-conflicts: the CRD that was kept is this release's own.
     released.helm("install", str(released.previous), *change, *WAITING)
     pods = released.runs(PREVIOUS)
     until("it to lead", lambda: released.leads(pods))
-    stage.kubectl("delete", "service", NAME)
-    until("it to act on the model", lambda: stage.kubectl("get", "service", NAME, "--ignore-not-found"))
-    assert standing(stage) == before
+    environment.kubectl("delete", "service", NAME)
+    until("it to act on the model", lambda: environment.kubectl("get", "service", NAME, "--ignore-not-found"))
+    assert standing(environment) == before
 
 
-def test_an_upgrade_replaces_the_operator_and_no_model(released: Operator, stage: Stage) -> None:
-    before, old = standing(stage), released.pods()
+def test_an_upgrade_replaces_the_operator_and_no_model(released: Operator, environment: Environment) -> None:
+    before, old = standing(environment), released.pods()
     released.helm("upgrade", str(installation.CHART), "--values", str(released.values), *WAITING)
     pods = released.runs(CURRENT)
     assert not old.keys() & pods.keys()
     until("the new one to lead", lambda: released.leads(pods))
-    assert standing(stage) == before
+    assert standing(environment) == before
 
 
 def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on(released: Operator) -> None:
@@ -227,20 +227,22 @@ def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on
     assert released.leads(good)
 
 
-def test_a_rollback_brings_the_version_before_back(released: Operator, stage: Stage) -> None:
-    before, old = standing(stage), released.pods()
+def test_a_rollback_brings_the_version_before_back(released: Operator, environment: Environment) -> None:
+    before, old = standing(environment), released.pods()
     released.helm("rollback", "1", *WAITING)
     pods = released.runs(PREVIOUS)
     assert not old.keys() & pods.keys()
     until("it to lead", lambda: released.leads(pods))
-    assert standing(stage) == before
+    assert standing(environment) == before
 
 
-def test_nobody_who_asked_the_model_has_noticed(released: Operator, stage: Stage, traffic: BackgroundTraffic) -> None:
+def test_nobody_who_asked_the_model_has_noticed(
+    released: Operator, environment: Environment, traffic: BackgroundTraffic
+) -> None:
     # What the other tests stand on.
     released.helm("upgrade", str(installation.CHART), "--values", str(released.values), *WAITING)
     pods = released.runs(CURRENT)
     until("it to lead", lambda: released.leads(pods))
     assert traffic.failures == []
-    assert set(traffic.versions) == {stage.registry.model("demo_v1").version}
-    assert stage.condition(NAME, "Ready")["status"] == "True"
+    assert set(traffic.versions) == {environment.registry.model("demo_v1").version}
+    assert environment.condition(NAME, "Ready")["status"] == "True"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cetacean_registry import ModelEntry
-from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.waiting import until
 
 GOOD = "demo_v1"
@@ -71,44 +71,44 @@ CASES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def failing(stage: Stage) -> Iterator[None]:
+def failing(environment: Environment) -> Iterator[None]:
     """All of them at once."""
-    manifests = [_manifest(stage, name, case) for name, case in CASES.items()]
-    stage.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+    manifests = [_manifest(environment, name, case) for name, case in CASES.items()]
+    environment.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     yield
-    stage.kubectl("delete", "cetaceanmodel", *map(_name, CASES), "--wait=false")
+    environment.kubectl("delete", "cetaceanmodel", *map(_name, CASES), "--wait=false")
     for name in CASES:  # what comes next has the node for itself
-        until(f"the pods of {name} to go", lambda name=name: not stage.pods(_name(name)))  # type: ignore[misc]
+        until(f"the pods of {name} to go", lambda name=name: not environment.pods(_name(name)))  # type: ignore[misc]
 
 
 def _name(case: str) -> str:
     return f"failing-{case}"
 
 
-def _manifest(stage: Stage, name: str, case: Case) -> dict[str, Any]:
+def _manifest(environment: Environment, name: str, case: Case) -> dict[str, Any]:
     added: list[ModelEntry] = []
     if case.entry:
-        changes = {key: str(value).format(store=stage.store) for key, value in case.entry.items()}
-        added.append(stage.copy_of(GOOD, name=name, version="9.0.0", **changes))
+        changes = {key: str(value).format(store=environment.store) for key, value in case.entry.items()}
+        added.append(environment.copy_of(GOOD, name=name, version="9.0.0", **changes))
     active = name if added else GOOD
-    return stage.manifest(_name(name), active=active, added=added, replicas=1, serving=case.serving)
+    return environment.manifest(_name(name), active=active, added=added, replicas=1, serving=case.serving)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_reason_is_told(stage: Stage, name: str) -> None:
+def test_the_reason_is_told(environment: Environment, name: str) -> None:
     case = CASES[name]
 
     def told() -> bool:
-        return stage.condition(_name(name), "Ready").get("reason") == case.reason
+        return environment.condition(_name(name), "Ready").get("reason") == case.reason
 
     try:
         until(f"{name} to be told {case.reason}", told, within=90)
     finally:
-        ready = stage.condition(_name(name), "Ready")
+        ready = environment.condition(_name(name), "Ready")
         print(ready)
     assert ready["status"] == "False"
     for part in (*case.told, f"pod {_name(name)}-"):
         assert part in ready["message"]
-    assert stage.condition(_name(name), "Stalled")["status"] == str(case.final)
-    assert stage.condition(_name(name), "Available")["status"] == "False"
-    assert "serving" not in stage.resource(_name(name))["status"]
+    assert environment.condition(_name(name), "Stalled")["status"] == str(case.final)
+    assert environment.condition(_name(name), "Available")["status"] == "False"
+    assert "serving" not in environment.resource(_name(name))["status"]

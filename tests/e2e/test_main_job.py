@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.steps import Demo
 
@@ -15,8 +15,8 @@ STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "dr
 
 
 @pytest.fixture(scope="module")
-def demo(main_stage: Stage) -> Demo:
-    return Demo(main_stage, Report(Console(file=io.StringIO(), width=200)))
+def demo(main_environment: Environment) -> Demo:
+    return Demo(main_environment, Report(Console(file=io.StringIO(), width=200)))
 
 
 # In this order: each step begins where the one before it ended, as a night on call does.

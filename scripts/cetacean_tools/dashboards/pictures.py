@@ -20,7 +20,7 @@ from cetacean_tools.dashboards.boards import BOARDS, written
 from cetacean_tools.dashboards.drawing import Series, draw
 from cetacean_tools.dashboards.queries import Query
 from cetacean_tools.demo import installation, prometheus
-from cetacean_tools.demo.environment import Stage, installed
+from cetacean_tools.demo.environment import Environment, installed
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.prometheus import Prometheus
 from cetacean_tools.demo.traffic import BackgroundTraffic
@@ -63,48 +63,50 @@ def _live(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
     cluster.load_image(image.reference, image.archive)
     kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, cluster.context)
     with prometheus.kinds(kubectl), installed(cluster, models, references, *WATCHED) as there:
-        stage = there.stage(NAMESPACE)
+        environment = there.environment(NAMESPACE)
         try:
             begun = time.monotonic()
-            watching = _watched(stage, image.reference, show)
-            whales, others = stage.models.cetaceans, stage.models.others
-            _ask(stage, whales, 60, show, "whales")
-            _switch(stage, "demo_v2", [*whales, *others], show)
-            _ask(stage, [*whales[:40], *others[:10]], 60, show, "some of them no whales")
-            _ask(stage, stage.models.drifted, 60, show, "fog and night")
-            _switch(stage, "demo_v1", whales, show)
-            _ask(stage, whales, 45, show, "whales")
+            watching = _watched(environment, image.reference, show)
+            whales, others = environment.models.cetaceans, environment.models.others
+            _ask(environment, whales, 60, show, "whales")
+            _switch(environment, "demo_v2", [*whales, *others], show)
+            _ask(environment, [*whales[:40], *others[:10]], 60, show, "some of them no whales")
+            _ask(environment, environment.models.drifted, 60, show, "fog and night")
+            _switch(environment, "demo_v1", whales, show)
+            _ask(environment, whales, 45, show, "whales")
             _draw(watching, folder, seconds=time.monotonic() - begun, show=show)
         finally:
             installation.remove(there.kubectl, NAMESPACE, installation.OPERATOR_NAMESPACE, wait=False)
 
 
-def _manifest(stage: Stage, active: str) -> dict[str, object]:
+def _manifest(environment: Environment, active: str) -> dict[str, object]:
     serving = {"serviceMonitor": {"enabled": True, "interval": INTERVAL}}
-    return stage.manifest(NAME, active=active, replicas=2, serving=serving)
+    return environment.manifest(NAME, active=active, replicas=2, serving=serving)
 
 
-def _watched(stage: Stage, image: str, show: Callable[[str], None]) -> Prometheus:
+def _watched(environment: Environment, image: str, show: Callable[[str], None]) -> Prometheus:
     show("rolling out the first model")
-    stage.kubectl.apply(_manifest(stage, "demo_v1"))
-    until("the model's ServiceMonitor", lambda: stage.kubectl.get(prometheus.MONITORS)["items"])
-    prometheus.deploy(stage.kubectl, image, interval=INTERVAL)
-    stage.wait_for_condition(NAME, "Ready", "True")
-    return Prometheus.of(stage.client, stage.proxy, NAMESPACE)
+    environment.kubectl.apply(_manifest(environment, "demo_v1"))
+    until("the model's ServiceMonitor", lambda: environment.kubectl.get(prometheus.MONITORS)["items"])
+    prometheus.deploy(environment.kubectl, image, interval=INTERVAL)
+    environment.wait_for_condition(NAME, "Ready", "True")
+    return Prometheus.of(environment.client, environment.proxy, NAMESPACE)
 
 
-def _ask(stage: Stage, pictures: Sequence[Path], seconds: float, show: Callable[[str], None], what: str) -> None:
+def _ask(
+    environment: Environment, pictures: Sequence[Path], seconds: float, show: Callable[[str], None], what: str
+) -> None:
     show(f"{seconds:.0f} s of pictures: {what}")
-    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
+    with BackgroundTraffic(environment.service(NAME), _mixed(pictures)):
         end = time.monotonic() + seconds
         until(what, lambda: time.monotonic() > end, within=2 * seconds)
 
 
-def _switch(stage: Stage, active: str, pictures: Sequence[Path], show: Callable[[str], None]) -> None:
+def _switch(environment: Environment, active: str, pictures: Sequence[Path], show: Callable[[str], None]) -> None:
     show(f"active: {active}")
-    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
-        stage.kubectl.apply(_manifest(stage, active))
-        stage.wait_for_condition(NAME, "Ready", "True", mentions=active)
+    with BackgroundTraffic(environment.service(NAME), _mixed(pictures)):
+        environment.kubectl.apply(_manifest(environment, active))
+        environment.wait_for_condition(NAME, "Ready", "True", mentions=active)
 
 
 def _mixed(pictures: Sequence[Path]) -> list[Path]:

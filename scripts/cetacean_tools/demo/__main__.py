@@ -42,7 +42,7 @@ def _run(report: Report, *, keep: bool, prepare: bool) -> int:
         references = installation.load_images(cluster, images)
         with installed(cluster, models, references, show=report.show) as there:
             try:
-                fulfilled = _show(Demo(there.stage(NAMESPACE), report), report)
+                fulfilled = _show(Demo(there.environment(NAMESPACE), report), report)
             finally:
                 if found_up and not keep:
                     report.show("removing what the demo has installed; the cluster stays, as it was up before")

@@ -25,7 +25,7 @@ DRIFT: Mapping[str, Any] = {"window": 100, "minSamples": 50, "scrapeIntervalSeco
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Environment:
     """One namespace of the cluster with a store of weights, and the ways to reach its pods and objects."""
 
     kubectl: Kubectl
@@ -156,16 +156,18 @@ class Installed:
     images: LoadedImages
     client: httpx.Client
     proxy: str
-    _stages: dict[str, Stage] = field(default_factory=dict)
+    _environments: dict[str, Environment] = field(default_factory=dict)
 
-    def stage(self, namespace: str) -> Stage:
+    def environment(self, namespace: str) -> Environment:
         """Set up a namespace with a store of weights."""
-        if namespace not in self._stages:
+        if namespace not in self._environments:
             installation.create_namespace(self.kubectl, namespace)
             kubectl = replace(self.kubectl, namespace=namespace)
             store = installation.deploy_store(kubectl, self.images.store)
-            self._stages[namespace] = Stage(kubectl, self.models, self.images, store, self.client, self.proxy)
-        return self._stages[namespace]
+            self._environments[namespace] = Environment(
+                kubectl, self.models, self.images, store, self.client, self.proxy
+            )
+        return self._environments[namespace]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cetacean_registry import ModelEntry
-from cetacean_tools.demo.environment import Stage
+from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
@@ -26,7 +26,7 @@ _CLEAR = 80
 class Demo:
     """The main job, step by step."""
 
-    stage: Stage
+    environment: Environment
     report: Report
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -43,15 +43,15 @@ class Demo:
         self._apply(GOOD)
         self._rolled_out()
         self._serves(GOOD)
-        picture = self.stage.models.cetaceans[0]
-        detection = self.stage.service(NAME).predict(picture)
+        picture = self.environment.models.cetaceans[0]
+        detection = self.environment.service(NAME).predict(picture)
         self.report.show(f"  {picture.name} → {_short(detection)}")
         self.report.expect(
             "a Detection of an individual whale",
             f"{detection['class_animal']} ({detection['id_animal']}), cetacean_score {detection['cetacean_score']}",
             fulfilled=bool(detection["is_cetacean"] and detection["class_animal"] and not detection["rejected"]),
         )
-        other = self.stage.service(NAME).predict(self.stage.models.others[0])
+        other = self.environment.service(NAME).predict(self.environment.models.others[0])
         self.report.expect(
             "a picture without a whale is rejected",
             f"{other['rejection_reason']}, cetacean_score {other['cetacean_score']}",
@@ -82,7 +82,7 @@ class Demo:
         """Offer a candidate below the gate's bounds: no pod starts, the condition names the figures."""
         before = self._pod_uids()
         self._apply(REGRESSED)
-        refused = self.stage.wait_for_condition(NAME, "GatePassed", "False")
+        refused = self.environment.wait_for_condition(NAME, "GatePassed", "False")
         self.report.expect("the gate names figure and bound", refused["message"], fulfilled="TPR" in refused["message"])
         self.report.expect(
             "no pod started for it", f"{len(self._pod_uids() - before)} new pods", fulfilled=self._pod_uids() == before
@@ -92,17 +92,17 @@ class Demo:
     def wrong_digest(self) -> None:
         """Name a digest that the weights do not have: the old pods go on, the status has both digests."""
         before = self._pod_uids()
-        broken = self.stage.copy_of(BETTER, name=BROKEN, version="1.3.0", sha256=WRONG_DIGEST)
+        broken = self.environment.copy_of(BETTER, name=BROKEN, version="1.3.0", sha256=WRONG_DIGEST)
         with self._traffic() as traffic:
             self._apply(BROKEN, broken)
-            found = self.stage.wait_for_condition(NAME, "WeightsVerified", "False", mentions="expected sha256:")
-            came = self.stage.registry.model(BETTER).sha256 or "?"
+            found = self.environment.wait_for_condition(NAME, "WeightsVerified", "False", mentions="expected sha256:")
+            came = self.environment.registry.model(BETTER).sha256 or "?"
             self.report.expect(
                 "the status says what was expected and what came",
                 found["message"],
                 fulfilled=WRONG_DIGEST in found["message"] and came in found["message"],
             )
-            answering = {pod["metadata"]["uid"] for pod in self.stage.pods(NAME) if _is_ready(pod)}
+            answering = {pod["metadata"]["uid"] for pod in self.environment.pods(NAME) if _is_ready(pod)}
             self.report.expect(
                 "only the old pods answer", f"{len(answering & before)} ready", fulfilled=answering == before
             )
@@ -116,25 +116,25 @@ class Demo:
 
     def drift(self) -> None:
         """Send pictures in fog, at night and out of focus: the mean score drops, and the operator reports it."""
-        service = self.stage.service(NAME)
-        pictures = list(islice(cycle(self.stage.models.drifted), _DRIFTED))
+        service = self.environment.service(NAME)
+        pictures = list(islice(cycle(self.environment.models.drifted), _DRIFTED))
         self.report.show(f"  sending {len(pictures)} pictures in fog, at night and out of focus")
         service.send(pictures)
-        found = self.stage.wait_for_condition(NAME, "Drifting", "True", within=60)
+        found = self.environment.wait_for_condition(NAME, "Drifting", "True", within=60)
         self.report.show(f"  Drifting: {found['message']}")
-        stats = [self.stage.pod_answer(pod, "/v1/drift-stats") for pod in self.stage.pods(NAME)]
+        stats = [self.environment.pod_answer(pod, "/v1/drift-stats") for pod in self.environment.pods(NAME)]
         pooled = sum(s["n"] * s["score_mean"] for s in stats) / sum(s["n"] for s in stats)
         alarms = sum(s["alarms_total"] for s in stats)
         self.report.show(f"  pods say: {[(s['n'], round(s['score_mean'], 4), s['alarms_total']) for s in stats]}")
         drift = until("the pods' figures in the status", lambda: self._drift_as(pooled, alarms))
-        baseline = self.stage.models.snapshots()[BETTER].cetacean_score_mean
+        baseline = self.environment.models.snapshots()[BETTER].cetacean_score_mean
         self.report.expect(
             "status.drift has the pods' figures",
             ", ".join(f"{key} {drift[key]}" for key in ("samples", "mean", "baseline", "drop", "alarms")),
             fulfilled=abs(drift["mean"] - pooled) < 0.01 and abs(drift["baseline"] - (baseline or 0)) < 0.001,
         )
         self.report.expect("an alarm was raised", alarms, fulfilled=alarms >= 1)
-        annotations = self.stage.resource(NAME)["metadata"].get("annotations", {})
+        annotations = self.environment.resource(NAME)["metadata"].get("annotations", {})
         shown = {key.partition("/")[2]: value for key, value in sorted(annotations.items()) if "/drift-" in key}
         self.report.expect(
             "the annotations have them too",
@@ -158,41 +158,41 @@ class Demo:
         )
         self._no_failures(traffic)
         self.report.show(f"  sending {_CLEAR} clear pictures: fewer samples would be no ground to judge on")
-        self.stage.service(NAME).send(list(islice(cycle(self.stage.models.cetaceans), _CLEAR)))
-        clear = self.stage.wait_for_condition(NAME, "Drifting", "False", within=60)
+        self.environment.service(NAME).send(list(islice(cycle(self.environment.models.cetaceans), _CLEAR)))
+        clear = self.environment.wait_for_condition(NAME, "Drifting", "False", within=60)
         self.report.expect("the alarm is over", clear["message"], fulfilled=True)
-        self.stage.kubectl("get", "cetaceanmodel", NAME)
-        self.stage.kubectl("rollout", "history", f"deployment/{NAME}")
+        self.environment.kubectl("get", "cetaceanmodel", NAME)
+        self.environment.kubectl("rollout", "history", f"deployment/{NAME}")
 
     def _apply(self, active: str, *added: ModelEntry) -> None:
         self.report.show(f"  registry: active = {active}")
-        self.stage.kubectl.apply(self.stage.manifest(NAME, active=active, added=added))
+        self.environment.kubectl.apply(self.environment.manifest(NAME, active=active, added=added))
 
     def _rolled_out(self) -> None:
         # The Deployment follows the resource in its own time: ask for it once the operator has seen the change.
         until("the operator to see the change", self._is_observed)
-        said = self.stage.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=240s", timeout=300)
+        said = self.environment.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=240s", timeout=300)
         self.report.expect("`kubectl rollout status` returns", said.strip().splitlines()[-1], fulfilled=True)
 
     def _is_observed(self) -> bool:
-        resource = self.stage.resource(NAME)
+        resource = self.environment.resource(NAME)
         return bool(resource.get("status", {}).get("observedGeneration") == resource["metadata"]["generation"])
 
     def _serves(self, model: str) -> None:
-        ready = self.stage.wait_for_condition(NAME, "Ready", "True")
+        ready = self.environment.wait_for_condition(NAME, "Ready", "True")
         status = self._status()
         serving = status["serving"]
         self.report.expect(
             f"Ready, and the pods report {model}'s digest",
             f"{ready['message']}: {serving['name']} {serving['version']} sha256:{(serving.get('digest') or '')[:12]}…",
-            fulfilled=serving["name"] == model and serving["digest"] == self.stage.registry.model(model).sha256,
+            fulfilled=serving["name"] == model and serving["digest"] == self.environment.registry.model(model).sha256,
         )
         self._answers(model)
 
     def _answers(self, model: str) -> None:
-        wanted = self.stage.registry.model(model).version
-        service = self.stage.service(NAME)
-        answers = service.send(self.stage.models.cetaceans[:8])
+        wanted = self.environment.registry.model(model).version
+        service = self.environment.service(NAME)
+        answers = service.send(self.environment.models.cetaceans[:8])
         versions = Counter(answer["model_version"] for answer in answers)
         self.report.expect(f"answers carry model_version {wanted}", dict(versions), fulfilled=set(versions) == {wanted})
 
@@ -210,15 +210,15 @@ class Demo:
         return drift if same else {}
 
     def _traffic(self) -> BackgroundTraffic:
-        pictures: Sequence[Path] = self.stage.models.cetaceans[:12]
-        return BackgroundTraffic(self.stage.service(NAME), pictures)
+        pictures: Sequence[Path] = self.environment.models.cetaceans[:12]
+        return BackgroundTraffic(self.environment.service(NAME), pictures)
 
     def _status(self) -> dict[str, Any]:
-        status: dict[str, Any] = self.stage.resource(NAME).get("status", {})
+        status: dict[str, Any] = self.environment.resource(NAME).get("status", {})
         return status
 
     def _pod_uids(self) -> set[str]:
-        return {pod["metadata"]["uid"] for pod in self.stage.pods(NAME)}
+        return {pod["metadata"]["uid"] for pod in self.environment.pods(NAME)}
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
