@@ -1,6 +1,6 @@
 """Real, small models for demonstrations and end-to-end tests: trained here, on pictures drawn by program.
 
-Nothing is downloaded. The checkpoints, the gate and the snapshots have exactly the formats of production models, so
+Nothing is downloaded. The checkpoints, the gate and the snapshots have exactly the formats of those in the field, so
 the service and the operator treat them as any others.
 """
 

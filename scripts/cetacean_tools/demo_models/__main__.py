@@ -1,4 +1,4 @@
-"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are cached, and print their figures."""
+"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are there, and show what they can do."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cetacean_tools.demo_models import DemoModels, ensure_models
-from cetacean_tools.workspace import run_tool
+from cetacean_inference.errors import CannotGoOn
+from cetacean_tools.demo_models import DemoModels, TrainingError, ensure_models
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print where the models are and their figures; 1 if training failed."""
+    """Print where the models are and their figures; 1 when training went wrong."""
     parser = argparse.ArgumentParser(prog="demo_models", description="Train the demo's models unless they are cached.")
     parser.parse_args(arguments)
-    return run_tool(_train)
-
-
-def _train() -> int:
-    models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
+    except (TrainingError, CannotGoOn, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing is kept of what was begun", file=sys.stderr)
+        return 130
     Console().print(_table(models))
     print(f"threshold {models.threshold:.2f}, {len(models.drifted)} drifted pictures, {models.folder}")
     return 0

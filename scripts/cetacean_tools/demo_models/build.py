@@ -1,4 +1,4 @@
-"""Train the models that the cache does not hold, measure them, and keep them only if they fit the demo.
+"""Train what is not in the cache, measure it, and hand it on only if it behaves as the demo needs it to.
 
 A folder of trained models is named after the digest of the sources it comes from, and appears under that name at once
 and whole.
@@ -34,23 +34,23 @@ SOURCES: Final = (
     "inference/cetacean_inference/models/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
 )
-"""Files that the models and their figures depend on."""
+"""What the models and their figures depend on."""
 KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0
-"""Models of other sources are removed when they have not been used for so long."""
+"""Models of other sources are removed when nobody has asked for them for so long."""
 
 
 class TrainingError(ToolError):
-    """The trained models do not fit the demo; the message is one line."""
+    """The trained models are not what the demo needs; one line."""
 
 
 def ensure_models(show: Show = print) -> DemoModels:
-    """Return the demo's models, trained on the first call: about two minutes on two cores.
+    """The demo's models, trained on the first call: about two minutes on two cores.
 
     Args:
-        show: called with lines about the progress.
+        show: told of the progress, a line at a time.
 
     Raises:
-        TrainingError: the trained models do not fit the demo.
+        TrainingError: the models turned out wrong.
     """
     root = cache_root() / "demo-models"
     root.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def ensure_models(show: Show = print) -> DemoModels:
 
 
 def sources_digest(repository: Path) -> str:
-    """Return sixteen hex digits that change if a file does that the models depend on."""
+    """Sixteen hex digits that change when anything does that the models depend on."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(repository.glob(pattern)):

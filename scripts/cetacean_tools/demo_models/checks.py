@@ -1,4 +1,4 @@
-"""Check after each training that the measured figures fit the demo."""
+"""What the demo shows only if the models are so: held against the measured figures after each training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from cetacean_tools.demo_models.models import DemoModels
 from cetacean_tools.demo_models.recipe import MIN_RATE
 
 LEAST_DROP = 0.15
-"""How far the drifted pictures' mean score must lie below the clear ones': well beyond the alarm's 0.10."""
+"""By how much the drifted pictures' mean score lies lower: well beyond the alarm's 0.10."""
 
 
 def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
-    """Return the faults of the models, one phrase each; empty if there are none.
+    """What is wrong with the models, one phrase for each finding; empty when nothing is.
 
     Args:
         models: with their snapshots.

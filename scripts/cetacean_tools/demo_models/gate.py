@@ -1,4 +1,4 @@
-"""Train the anti-fraud gate: a small open_clip model that classifies drawings by the service's prompts."""
+"""Train the anti-fraud gate: a small open_clip model that tells drawings by the service's own prompts."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def train_gate(
 
     Args:
         images: uint8 (N, S, S, 3).
-        sorts: of each picture, indices into `captions.SORTS`, (N,).
+        sorts: what each shows, indices into `captions.SORTS`, (N,).
         prompts: the service's.
         schedule: how long and how fast.
-        show: called with lines about the progress.
+        show: told of the progress.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.SEED)
@@ -47,7 +47,7 @@ def train_gate(
     with torch.no_grad():
         model.logit_scale.fill_(math.log(LOGIT_SCALE))
     model.logit_scale.requires_grad_(requires_grad=False)
-    # Random vectors separate words as well as trained ones, and training 49,408 of them would take most of the time.
+    # Random vectors tell words apart as well as trained ones, and 49,408 of them would be most of the work.
     model.token_embedding.weight.requires_grad_(requires_grad=False)
     tokens = SimpleTokenizer(context_length=model.context_length)(list(prompts.all))
     wanted = torch.from_numpy(targets(prompts)).float()

@@ -1,4 +1,4 @@
-"""Train the identification model with ArcFace, and write it in the format of production checkpoints."""
+"""Train the identification model with ArcFace, and write it as checkpoints of the field are."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def train_identification(
 
     Args:
         images: uint8 (N, S, S, 3).
-        individuals: the row of the head for each picture, (N,).
-        version: schedule, margin and smoothing.
-        start: parameters to continue from; random ones if None.
-        show: called with lines about the progress.
+        individuals: which row of the head each shows, (N,).
+        version: how.
+        start: parameters to continue from; random ones when None.
+        show: told of the progress.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.SEED)
@@ -59,7 +59,7 @@ def train_identification(
 
 
 def with_margin(cosine: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Return the cosines with each picture turned away from its own row by `margin` radians, which is harder to learn.
+    """Make it harder: turn each picture away from its own row by `margin` radians.
 
     Deng et al., ArcFace (2019), equation 3; beyond π, where the cosine would rise again, its slope goes on.
 

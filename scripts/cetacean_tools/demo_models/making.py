@@ -33,9 +33,9 @@ def make_models(
 
     Args:
         folder: where to.
-        pictures: the training set.
+        pictures: what they learn from.
         trained_at: ISO 8601.
-        show: called with lines about the progress.
+        show: told of the progress.
         gate_schedule: how the gate is trained.
         versions: how the identification models are.
     """

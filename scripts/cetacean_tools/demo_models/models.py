@@ -1,4 +1,4 @@
-"""The trained models in a folder.
+"""The trained models as they lie in a folder.
 
 weights/<name>/<name>.ckpt, encoder_classes.npy, species_map.csv
 gate/config.json, gate.safetensors
@@ -29,7 +29,7 @@ class DemoModels:
     folder: Path
 
     def registry(self, base_url: str) -> Registry:
-        """Return the registry, with the weights at `<base_url>/weights/…`."""
+        """The registry, with the weights at `<base_url>/weights/…`."""
         stored = Registry.load(self.folder / "registry.json")
         placed = (
             entry.model_copy(update={"weights_url": f"{base_url.rstrip('/')}/{entry.weights_path}"})
@@ -38,11 +38,11 @@ class DemoModels:
         return stored.model_copy(update={"models": tuple(placed)})
 
     def snapshots(self) -> dict[str, MetricsSnapshot]:
-        """Return the metrics snapshots by model name."""
+        """Metrics snapshots by model name."""
         return load_snapshots(Registry.load(self.folder / "registry.json"), self.folder)
 
     def gate(self, base_url: str) -> dict[str, str]:
-        """Return `spec.antiFraud.model`, with the files at `<base_url>/gate/…`."""
+        """`spec.antiFraud.model`, with the files at `<base_url>/gate/…`."""
         base = base_url.rstrip("/")
         return {
             "architecture": GATE_ARCHITECTURE,
@@ -52,7 +52,7 @@ class DemoModels:
         }
 
     def anti_fraud(self, base_url: str) -> dict[str, Any]:
-        """Return `spec.antiFraud`: the gate's own model, at its calibrated threshold."""
+        """`spec.antiFraud`: the gate's own model, at its calibrated threshold."""
         return {"threshold": self.threshold, "calibratedAt": self.calibrated_at, "model": self.gate(base_url)}
 
     @property
@@ -77,7 +77,7 @@ class DemoModels:
 
     @property
     def drifted(self) -> Sequence[Path]:
-        """Some of `cetaceans` in fog, at night and out of focus."""
+        """Some of `cetaceans` in fog, at night and out of focus: what a camera network drifts into."""
         return sorted((self.folder / "pictures/drifted").glob("*.jpg"))
 
     @property

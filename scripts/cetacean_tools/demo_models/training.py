@@ -1,4 +1,4 @@
-"""The training loop of both models, and the augmentation of pictures."""
+"""The loop that both models are trained by, and what is done to pictures meanwhile."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def train(
     Args:
         images: uint8 (N, S, S, 3).
         loss_of: from a batch of varied pictures (B, S, S, 3), 0..255, and their indices (B,), to a loss.
-        parameters: to fit.
+        parameters: what is fitted.
         schedule: how long and how fast.
         generator: draws the order and the variations.
-        show: called with one line for each pass.
+        show: told of each pass in one line.
     """
     parameters = list(parameters)
     batches = len(images) // schedule.batch

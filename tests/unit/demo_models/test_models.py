@@ -1,4 +1,4 @@
-"""The trained models as the operator and the demo use them."""
+"""What the trained models give to the operator and to the demo."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: Demo
         assert (path.with_name("species_map.csv")).is_file()
 
 
-def test_the_registry_can_be_written_and_read(tiny: DemoModels) -> None:
+def test_the_registry_survives_being_written_and_read(tiny: DemoModels) -> None:
     registry = tiny.registry(STORE)
     assert Registry.parse(registry.to_json()) == registry
 
 
-def test_the_versions_have_different_weights(tiny: DemoModels) -> None:
+def test_each_version_is_another_model(tiny: DemoModels) -> None:
     assert len({entry.sha256 for entry in tiny.registry(STORE).models}) == 3
 
 
-def test_a_checkpoint_has_the_format_of_production(tiny: DemoModels) -> None:
+def test_a_checkpoint_has_the_fields_format(tiny: DemoModels) -> None:
     path = tiny.folder / "weights/demo_v1/demo_v1.ckpt"
     content = torch.load(path, weights_only=True)
     assert set(content) == {"state_dict"}
@@ -92,7 +92,7 @@ def test_snapshots_are_measured_on_one_evaluation_set(tiny: DemoModels) -> None:
         assert snapshot.performance.latency_p50_ms
 
 
-def test_the_service_reads_the_calibrated_threshold_file(tiny: DemoModels) -> None:
+def test_the_threshold_file_is_one_that_the_service_reads(tiny: DemoModels) -> None:
     assert 0.3 <= tiny.threshold <= 0.8
     assert tiny.calibrated_at == "2026-11-24T12:00:00+00:00"
     model = {"name": "m", "version": "1.0.0", "weights_url": f"{STORE}/a.ckpt"}
@@ -111,7 +111,7 @@ def test_pictures_are_held_out_and_of_their_kind(tiny: DemoModels) -> None:
         assert "calibration" not in path.parts
 
 
-def test_the_operator_accepts_a_resource_made_of_them(tiny: DemoModels) -> None:
+def test_what_they_give_makes_a_resource_that_the_operator_takes(tiny: DemoModels) -> None:
     manifest = to_manifest(
         tiny.registry(STORE),
         tiny.snapshots(),

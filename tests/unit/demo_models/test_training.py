@@ -41,7 +41,7 @@ def test_a_varied_picture_is_moved_by_a_few_pixels_and_not_turned() -> None:
     assert abs(column - 16) <= SHIFT
 
 
-def test_training_lowers_the_loss_and_prints_each_pass() -> None:
+def test_training_learns_what_can_be_learnt_and_tells_of_each_pass() -> None:
     images = torch.zeros(64, 4, 4, 3, dtype=torch.uint8)
     images[::2] = 200
     bright = torch.arange(64) % 2 == 0
@@ -84,7 +84,9 @@ def test_the_margin_turns_a_picture_away_from_its_own_row_only() -> None:
 
 @settings(deadline=None)
 @given(cosine=st.floats(-1, 1), nearer=st.floats(0.001, 0.5), margin=st.floats(0, 0.5))
-def test_the_margin_never_raises_a_cosine_nor_changes_the_order(cosine: float, nearer: float, margin: float) -> None:
+def test_the_margin_never_makes_it_easier_nor_changes_who_is_nearer(
+    cosine: float, nearer: float, margin: float
+) -> None:
     labels = torch.tensor([0, 0])
     pair = torch.tensor([[cosine], [min(1.0, cosine + nearer)]])
     turned = with_margin(pair, labels, margin).flatten()
