@@ -13,15 +13,15 @@ import os
 import select
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+
+import httpx
 
 from cetacean_tools.local_cluster.cgroups import remove_cgroups
 from cetacean_tools.local_cluster.components import Component, components
@@ -55,7 +55,7 @@ class Supervisor:
         self._stopping = False
         self._reported = ""
         # The probes connect to this namespace's loopback, to components with self-signed certificates.
-        self._tls = ssl._create_unverified_context()  # noqa: S323, SLF001 -- see above
+        self._probes = httpx.Client(verify=False, trust_env=False, timeout=1)  # noqa: S501
 
     def run(self) -> None:
         """Start and watch the components; end everything on SIGTERM, or when the owner has ended."""
@@ -122,9 +122,8 @@ class Supervisor:
         if component.ready.startswith("/"):
             return Path(component.ready).exists()
         try:
-            with urllib.request.urlopen(component.ready, timeout=1, context=self._tls) as answer:  # noqa: S310 -- our own URLs
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            return self._probes.get(component.ready).status_code == HTTPStatus.OK
+        except httpx.HTTPError:
             return False
 
     def _reap(self) -> None:

@@ -11,6 +11,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n" for cells in lines)
 
 
+def number(value: float) -> str:
+    """Return a number without trailing zeros."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def code(text: object) -> str:
     """Return text as code; an empty text stays empty."""
     return f"`{text}`" if str(text) else ""

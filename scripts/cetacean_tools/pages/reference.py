@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cetacean_operator.api.crd import COLUMNS, crd
-from cetacean_tools.pages.markdown import code, table
+from cetacean_tools.pages.markdown import code, number, table
 
 Schema = Mapping[str, Any]
 RULES: Final = "x-kubernetes-validations"
@@ -98,14 +98,10 @@ def _bounds(schema: Schema) -> str:
         ("≤", schema.get("maxProperties"), " keys"),
         ("≤", schema.get("maxLength") if "enum" not in schema else None, " characters"),
     ]
-    found_bounds = [f"{sign} {_number(value)}{unit}" for sign, value, unit in found if value is not None]
+    found_bounds = [f"{sign} {number(value)}{unit}" for sign, value, unit in found if value is not None]
     if "type" in schema and "pattern" in schema:
         found_bounds.append(code(schema["pattern"]))
     return ", ".join([*(code(value) for value in schema.get("enum", ())), *found_bounds])
-
-
-def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _rules(schema: Schema, path: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 from cetacean_inference.settings import SETTINGS_FILE, THRESHOLD_FILE
 from cetacean_inference.settings import Settings as InferenceSettings
 from cetacean_operator.settings import Settings as OperatorSettings
-from cetacean_tools.pages.markdown import table
+from cetacean_tools.pages.markdown import number, table
 
 HEAD: Final = f"""\
 # Settings
@@ -61,23 +61,15 @@ def _default(field: FieldInfo) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    choices = _choices(field.annotation)
-    bounds = [f"{SIGNS[key]} {_number(value)}" for note in field.metadata for key, value in _limits(note)]
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    bounds = [f"{SIGNS[key]} {number(value)}" for note in field.metadata for key, value in _limits(note)]
     return ", ".join([*(f"`{choice}`" for choice in choices), *bounds])
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _limits(note: object) -> Iterator[tuple[str, float]]:
     for key in SIGNS:
         if (value := getattr(note, key, None)) is not None:
             yield key, value
-
-
-def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

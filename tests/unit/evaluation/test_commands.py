@@ -257,10 +257,20 @@ def test_the_scripts_have_a_help_text(name: str) -> None:
     assert "--manifest" in done.stdout
 
 
-def test_a_python_that_lacks_packages_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_the_regression_gate_runs_from_any_folder() -> None:
+    command = [sys.executable, str(REPOSITORY / "scripts/check_regression.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={})
+    assert done.returncode == 0, done.stderr
+    assert "passes" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "code"), [("compute_metrics", 1), ("check_regression", 2)])
+def test_a_python_that_lacks_packages_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, name: str, code: int
+) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setitem(sys.modules, "cetacean_evaluation.commands.compute_metrics", None)
-    assert launch("compute_metrics", []) == 1
+    monkeypatch.setitem(sys.modules, f"cetacean_evaluation.commands.{name}", None)
+    assert launch(name, [], missing_package=code) == code
     assert "use the Python of `make venv`" in capsys.readouterr().err
 
 
