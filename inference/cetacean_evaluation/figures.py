@@ -135,8 +135,8 @@ def per_species(scored: Sequence[Scored], *, threshold: float) -> tuple[SpeciesF
 
 def _anti_fraud(scored: Sequence[Scored], threshold: float) -> dict[str, Any]:
     truth = [one.picture.cetacean for one in scored]
-    said = [accepted(one, threshold) for one in scored]
-    pairs = list(zip(truth, said, strict=True))
+    predicted = [accepted(one, threshold) for one in scored]
+    pairs = list(zip(truth, predicted, strict=True))
     tp, fn, fp, tn = (pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False)))
     both = tp + fn > 0 and fp + tn > 0
     return {

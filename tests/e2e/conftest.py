@@ -18,14 +18,14 @@ from cetacean_tools.local_cluster.program_images import ensure_program_image
 
 PARTS = ("serviceMonitor", "models.podMonitor", "prometheusRule", "dashboards")
 DROPPED = "metrics.models.podMonitor.metricRelabelings[0]"
-# Its targets are looked at; their series come by the models' own ServiceMonitors, once.
+# Only its targets are checked: the series come through the models' own ServiceMonitors, once.
 WATCHED = (*(f"metrics.{part}.enabled=true" for part in PARTS), f"{DROPPED}.action=drop", f"{DROPPED}.regex=.*")
 NAMESPACE = f"main-job-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")
 def operator(kubectl: Kubectl) -> Iterator[Installed]:
-    """The cluster with the operator in it, and all that the chart has for watching it."""
+    """The cluster with the operator in it, and all monitors, rules and dashboards of the chart."""
     cluster = choose()
     assert cluster.kubeconfig == kubectl.kubeconfig, "the tests speak to the cluster that was started for them"
     models = ensure_models(show=print)
@@ -44,14 +44,14 @@ def main_environment(operator: Installed) -> Environment:
 
 @pytest.fixture(scope="session")
 def environment(main_environment: Environment) -> Iterator[Environment]:
-    """The same namespace, with a volume for all pods where this cluster has one: what one converted, others find."""
+    """The same namespace; all pods share a volume if the cluster has one, so that each network is converted once."""
     with shared_cache(main_environment.kubectl, choose()) as claim:
         yield replace(main_environment, cache=claim)
 
 
 @pytest.fixture(scope="session")
 def metrics(main_environment: Environment) -> Iterator[None]:
-    """The metrics API: what autoscalers and `kubectl top` know of pods."""
+    """The metrics API, which autoscalers and `kubectl top` read."""
     image = ensure_program_image(metrics_server.NAME)
     choose().load_image(image.reference, image.archive)
     with metrics_server.served(main_environment.kubectl, image.reference):

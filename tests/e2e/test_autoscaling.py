@@ -1,4 +1,4 @@
-"""A HorizontalPodAutoscaler adds pods under traffic, and nobody fights with it over their number."""
+"""A HorizontalPodAutoscaler adds pods under traffic, and the operator leaves their number to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
 
 NAME = "autoscaled"
-# The field's are 3 and 10, which this node has no room for.
+# The defaults are 3 and 10, for which this node is too small.
 SCALING = {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 70}
 
 
@@ -38,7 +38,7 @@ def _wanted(environment: Environment) -> int:
 
 
 def _scaled_by(environment: Environment) -> set[str]:
-    """Who owns the Deployment's number of replicas."""
+    """Return the field managers that own the Deployment's number of replicas."""
     deployment: dict[str, Any] = environment.kubectl.get("deployment", NAME, "--show-managed-fields")
     return {
         entry["manager"]
@@ -47,14 +47,14 @@ def _scaled_by(environment: Environment) -> set[str]:
     }
 
 
-def _told(environment: Environment, reason: str) -> list[str]:
-    """What the autoscaler's Events of one kind say."""
+def _event_messages(environment: Environment, reason: str) -> list[str]:
+    """Return the messages of the autoscaler's Events with one reason."""
     chosen = f"involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={NAME},reason={reason}"
     return [event["message"] for event in environment.kubectl.get("events", "--field-selector", chosen)["items"]]
 
 
 @pytest.mark.usefixtures("scaled")
-def test_traffic_adds_a_pod_and_nobody_takes_it_away(environment: Environment) -> None:
+def test_traffic_adds_a_pod_and_the_operator_keeps_it(environment: Environment) -> None:
     assert _counts(environment) == (1, 1, 1)
     assert "cetacean-operator" not in _scaled_by(environment)
 
@@ -64,14 +64,14 @@ def test_traffic_adds_a_pod_and_nobody_takes_it_away(environment: Environment) -
     assert traffic.failures == []
     environment.wait_for_condition(NAME, "Ready", "True", mentions="2 of 2 wanted replicas")
     environment.wait_for_condition(NAME, "AutoscalingInactive", "False", mentions="between 1 and 2 pods at 70 %")
-    (why,) = _told(environment, "SuccessfulRescale")
-    assert why == "New size: 2; reason: cpu resource utilization (percentage of request) above target"
+    (message,) = _event_messages(environment, "SuccessfulRescale")
+    assert message == "New size: 2; reason: cpu resource utilization (percentage of request) above target"
     assert "serve" in environment.kubectl("top", "pods", "-l", f"ecomarineai.org/cetaceanmodel={NAME}", "--containers")
     assert "cetacean-operator" not in _scaled_by(environment)
 
 
 @pytest.mark.usefixtures("scaled")
-def test_what_people_scale_is_the_autoscalers(environment: Environment) -> None:
+def test_the_autoscaler_overrides_a_scale_by_hand(environment: Environment) -> None:
     assert _wanted(environment) == 2
     # At the resource: noted for later, and of no effect now.
     environment.kubectl("scale", f"cetaceanmodel/{NAME}", "--replicas=1")
@@ -87,7 +87,7 @@ def test_what_people_scale_is_the_autoscalers(environment: Environment) -> None:
 
 
 @pytest.mark.usefixtures("scaled")
-def test_without_an_autoscaler_the_resource_says_how_many(environment: Environment) -> None:
+def test_without_an_autoscaler_the_resource_sets_the_number_of_pods(environment: Environment) -> None:
     environment.kubectl(
         "patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec": {"serving": {"autoscaling": null}}}'
     )

@@ -1,6 +1,6 @@
 """Both charts through their lives by Helm 4 with --wait: installed, upgraded, rolled back, uninstalled, installed again.
 
-A model is a release of its own. Whatever is done to the operator's, that model's pods stay the same and go on answering.
+A model is a release of its own. Whatever happens to the operator's release, the model's pods stay the same and go on serving.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WAITING = ("--wait", "--timeout", "2m")
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The release of the operator and what there is of it in the cluster."""
+    """The release of the operator and its objects in the cluster."""
 
     kubectl: Kubectl
     """In its namespace."""
@@ -46,17 +46,17 @@ class Operator:
         return self.kubectl.run_helm(command, installation.RELEASE, *arguments)
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """The pods that are not on their way out, by uid."""
+        """Return the pods that are not being deleted, by uid."""
         found = self.kubectl.get("pods", "-l", "app.kubernetes.io/name=cetacean-operator")["items"]
         return {pod["metadata"]["uid"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     def leads(self, pods: dict[str, dict[str, Any]]) -> bool:
-        """Whether one of these pods holds the Lease."""
+        """Return true if one of these pods holds the Lease."""
         holder = self.kubectl.get("lease", installation.RELEASE)["spec"].get("holderIdentity")
         return holder in {pod["metadata"]["name"] for pod in pods.values()}
 
     def runs(self, version: str) -> dict[str, dict[str, Any]]:
-        """Hold it to be all there as this version of the chart has it, now and not in a moment; returns its pods."""
+        """Check that all of it runs now as this version of the chart has it; return its pods."""
         deployment = self.kubectl.get("deployment", installation.RELEASE)
         assert deployment["metadata"]["labels"]["helm.sh/chart"] == f"cetacean-operator-{version}"
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
@@ -87,7 +87,7 @@ def released(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> O
 
 @pytest.fixture(scope="module")
 def values(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model's."""
+    """The values of the model's release."""
     file = tmp_path_factory.mktemp("model") / "values.yaml"
     file.write_text(json.dumps({"spec": environment.manifest(NAME, active="demo_v1", replicas=1)["spec"]}))
     return file
@@ -95,7 +95,7 @@ def values(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def model(operator: Installed, environment: Environment, values: Path) -> Iterator[dict[str, Any]]:
-    """A model installed by its chart, as its resource was when Helm came back."""
+    """A model installed by its chart: its resource at the moment when Helm returned."""
     assert operator
     environment.kubectl.run_helm("install", NAME, str(MODEL_CHART), "--values", str(values), *WAITING)
     yield environment.resource(NAME)
@@ -103,7 +103,7 @@ def model(operator: Installed, environment: Environment, values: Path) -> Iterat
 
 
 def standing(environment: Environment) -> dict[str, tuple[str, list[int]]]:
-    """What of the model's pods no operator's coming and going may change: template and restarts, by uid."""
+    """Return template and restarts of the model's pods, by uid: a change of the operator must not change them."""
     return {
         pod["metadata"]["uid"]: (
             pod["metadata"]["labels"]["pod-template-hash"],
@@ -115,23 +115,23 @@ def standing(environment: Environment) -> dict[str, tuple[str, list[int]]]:
 
 @pytest.fixture(scope="module")
 def traffic(environment: Environment, model: dict[str, Any]) -> Iterator[BackgroundTraffic]:
-    """Somebody who goes on asking the model."""
+    """A client that sends requests to the model all the time."""
     assert model
-    with BackgroundTraffic(environment.service(NAME), environment.models.cetaceans[:4], interval=0.5) as asking:
-        yield asking
+    with BackgroundTraffic(environment.service(NAME), environment.models.cetaceans[:4], interval=0.5) as client:
+        yield client
 
 
 # In this order: each begins where the one before it ended.
 
 
-def test_helm_came_back_when_the_model_served_and_not_before(environment: Environment, model: dict[str, Any]) -> None:
+def test_helm_returns_once_the_model_serves(environment: Environment, model: dict[str, Any]) -> None:
     conditions = {item["type"]: item for item in model["status"]["conditions"]}
     assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("True", "Serving")
     assert conditions["Ready"]["observedGeneration"] == model["metadata"]["generation"]
     (pod,) = environment.pods(NAME)
-    told = environment.pod_answer(pod, "/v1/identity")
-    assert told["ready"]
-    assert told["weights"]["sha256"] == environment.registry.model("demo_v1").sha256
+    identity = environment.pod_answer(pod, "/v1/identity")
+    assert identity["ready"]
+    assert identity["weights"]["sha256"] == environment.registry.model("demo_v1").sha256
 
 
 def test_a_refused_candidate_ends_the_wait_with_its_own_message(
@@ -147,7 +147,7 @@ def test_a_refused_candidate_ends_the_wait_with_its_own_message(
     assert "deadline" not in str(stopped.value)
 
 
-def test_the_notes_say_what_works(environment: Environment, model: dict[str, Any], tmp_path: Path) -> None:
+def test_the_commands_of_the_notes_work(environment: Environment, model: dict[str, Any], tmp_path: Path) -> None:
     assert model
     found = install(tmp_path)
     for program in (environment.kubectl.kubectl, environment.kubectl.helm):
@@ -179,7 +179,7 @@ def test_helm_test_passes(released: Operator) -> None:
     assert "helm-test" not in released.kubectl("get", "cetaceanmodels", "-o", "name")
 
 
-def test_uninstalling_leaves_the_model_serving_and_nothing_else(
+def test_uninstalling_the_operator_leaves_only_the_model_which_serves(
     released: Operator, environment: Environment, traffic: BackgroundTraffic
 ) -> None:
     before, uid = standing(environment), environment.resource(NAME)["metadata"]["uid"]
@@ -193,7 +193,7 @@ def test_uninstalling_leaves_the_model_serving_and_nothing_else(
     until("further answers", lambda: sum(traffic.versions.values()) > asked)
 
 
-def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator, environment: Environment) -> None:
+def test_a_reinstalled_operator_does_not_change_the_model(released: Operator, environment: Environment) -> None:
     before = standing(environment)
     change = ("--values", str(released.values), "--set", "settings.logLevel=DEBUG")
     # Neither --take-ownership nor --force-conflicts: the CRD that was kept is this release's own.
@@ -205,7 +205,7 @@ def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator
     assert standing(environment) == before
 
 
-def test_an_upgrade_replaces_the_operator_and_no_model(released: Operator, environment: Environment) -> None:
+def test_an_upgrade_replaces_the_operators_pods_only(released: Operator, environment: Environment) -> None:
     before, old = standing(environment), released.pods()
     released.helm("upgrade", str(installation.CHART), "--values", str(released.values), *WAITING)
     pods = released.runs(CURRENT)
@@ -227,7 +227,7 @@ def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on
     assert released.leads(good)
 
 
-def test_a_rollback_brings_the_version_before_back(released: Operator, environment: Environment) -> None:
+def test_a_rollback_restores_the_previous_version(released: Operator, environment: Environment) -> None:
     before, old = standing(environment), released.pods()
     released.helm("rollback", "1", *WAITING)
     pods = released.runs(PREVIOUS)
@@ -236,7 +236,7 @@ def test_a_rollback_brings_the_version_before_back(released: Operator, environme
     assert standing(environment) == before
 
 
-def test_nobody_who_asked_the_model_has_noticed(
+def test_no_request_to_the_model_has_failed(
     released: Operator, environment: Environment, traffic: BackgroundTraffic
 ) -> None:
     # What the other tests stand on.

@@ -1,4 +1,4 @@
-"""Every command of docs/getting-started.md, typed in its order in a checkout of the repository."""
+"""Every command of docs/getting-started.md, run in its order in a checkout of the repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMESPACE = "whales"
 
 @pytest.fixture(scope="module")
 def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A newcomer's, in a folder that holds what the repository's does."""
+    """The shell of a newcomer, in a copy of the repository."""
     checkout, programs = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("programs")
     for entry in REPOSITORY.iterdir():
         if entry.name != "sample":

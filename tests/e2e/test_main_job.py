@@ -1,4 +1,4 @@
-"""The demo's steps, each held to all that it expects."""
+"""The demo's steps: all expectations of each must hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real pods and the operator: every panel shows something, every alert can be judged."""
+"""A real Prometheus scrapes real pods and the operator: every panel shows data, every alert can be evaluated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL = [(name, query) for name in BOARDS for query in queries(written(name))]
 
 @pytest.fixture(scope="module")
 def watching(environment: Environment) -> Iterator[Prometheus]:
-    """Prometheus, after a model has been rolled out, asked for pictures of all kinds, and has drifted."""
+    """Prometheus, after a model has been rolled out, got pictures of all kinds, and has drifted."""
     cluster = choose()
     image = ensure_program_image("prometheus")
     cluster.load_image(image.reference, image.archive)
@@ -65,7 +65,7 @@ def _up(there: Prometheus) -> set[str]:
 
 
 def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
-    """Namespace, service and pod of the model's targets that a kind of monitor has found, and that answer."""
+    """Return namespace, service and pod of the model's healthy targets that a kind of monitor has found."""
     return {
         tuple(target["labels"][name] for name in ("namespace", "service", "pod"))
         for target in there.targets()
@@ -80,7 +80,7 @@ def _asked(environment: Environment, query: Query) -> str:
 
 
 def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
-    """The series that have a value which can be drawn."""
+    """Return the series that have a value which can be drawn."""
     if query.instant:
         found = [(series, [series["value"]]) for series in there.series(expr)]
     else:
@@ -89,7 +89,7 @@ def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "query"), ALL, ids=[f"{name}: {query.panel}: {query.legend}" for name, query in ALL])
-def test_a_panel_shows_something(watching: Prometheus, environment: Environment, name: str, query: Query) -> None:
+def test_a_panel_shows_data(watching: Prometheus, environment: Environment, name: str, query: Query) -> None:
     expr = _asked(environment, query)
     if query.legend.partition(":")[0] in RARE:
         _data(watching, query, expr)  # valid, or Prometheus refuses it
@@ -98,26 +98,26 @@ def test_a_panel_shows_something(watching: Prometheus, environment: Environment,
     until(f"data for {expr}", lambda: _data(watching, query, expr), within=30)
 
 
-def test_the_models_pod_monitor_finds_what_a_service_monitor_finds(watching: Prometheus) -> None:
+def test_pod_monitor_and_service_monitor_find_the_same_pods(watching: Prometheus) -> None:
     assert len(_pods(watching, "ServiceMonitor")) == 1
     until("the same pods", lambda: _pods(watching, "PodMonitor") == _pods(watching, "ServiceMonitor"), within=30)
 
 
-def test_the_chart_has_brought_these_dashboards(environment: Environment, watching: Prometheus) -> None:
+def test_the_chart_installs_these_dashboards(environment: Environment, watching: Prometheus) -> None:
     inside = replace(environment.kubectl, namespace=installation.OPERATOR_NAMESPACE)
     held = inside.get("configmaps", "-l", "grafana_dashboard=1")["items"]
     texts = {name: text for item in held for name, text in item["data"].items()}
     assert texts == {f"{name}.json": written(name) for name in BOARDS}
 
 
-def test_every_alert_can_be_judged(watching: Prometheus) -> None:
+def test_every_alert_can_be_evaluated(watching: Prometheus) -> None:
     until("all rules to be evaluated", lambda: all(rule["health"] != "unknown" for rule in watching.rules()))
     rules = {rule["name"]: rule for rule in watching.rules()}
     assert len(rules) > 10
     assert {name: rule["lastError"] for name, rule in rules.items() if rule["health"] != "ok"} == {}
 
 
-def test_drift_is_alerted(watching: Prometheus, environment: Environment) -> None:
+def test_drift_fires_an_alert(watching: Prometheus, environment: Environment) -> None:
     labels = until("the alert", lambda: watching.firing().get("CetaceanModelDrifting"), within=30)
     assert labels is not None
     assert labels["namespace"] == environment.kubectl.namespace

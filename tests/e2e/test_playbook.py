@@ -1,4 +1,4 @@
-"""What the runbook leaves to the operator: drift rolls a model back, once."""
+"""Automatic rollback: drift rolls a model back, once."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[s
 
 
 def test_drift_rolls_back_once(environment: Environment, name: str) -> None:
-    def asks_for(model: str, **drift: Any) -> int:
-        """Mirror the registry; returns the generation."""
+    def mirror(model: str, **drift: Any) -> int:
+        """Mirror the registry with an active model; return the generation."""
         environment.kubectl.apply(environment.manifest(name, active=model, replicas=1, drift={**ROLLBACK, **drift}))
         generation: int = environment.resource(name)["metadata"]["generation"]
         return generation
 
-    asks_for("demo_v1")
+    mirror("demo_v1")
     environment.wait_for_condition(name, "Ready", "True")
-    promoted = asks_for("demo_v2")
+    promoted = mirror("demo_v2")
     environment.wait_for_condition(name, "Ready", "True", mentions="demo_v2")
 
     # Fog, night, blur and other subjects, as they come.
@@ -60,25 +60,25 @@ def test_drift_rolls_back_once(environment: Environment, name: str) -> None:
     assert status["history"][0]["why"] == status["rollback"]["why"]
     assert "demo_v2 1.1.0 drifted to a mean score of" in status["rollback"]["why"]
     assert environment.condition(name, "Stalled")["reason"] == "RolledBack"
-    assert told(environment, name, "DriftRollback") == [status["rollback"]["why"]]
+    assert event_messages(environment, name, "DriftRollback") == [status["rollback"]["why"]]
 
-    # The next mirroring of the registry: nothing new, or something that is not about the model. Neither brings it back.
-    assert asks_for("demo_v2") == promoted
-    generation = asks_for("demo_v2", alarmDrop=0.11)
+    # The registry is mirrored again, unchanged or with a change of another field: the rejected model stays rejected.
+    assert mirror("demo_v2") == promoted
+    generation = mirror("demo_v2", alarmDrop=0.11)
     still = environment.wait_for_condition(name, "RegistryDiverged", "True")
     assert still["observedGeneration"] == generation > promoted
     assert environment.resource(name)["status"]["rollback"] == status["rollback"]
     answers = [environment.pod_answer(pod, "/v1/identity") for pod in environment.pods(name)]
     assert [answer["model"]["name"] for answer in answers] == ["demo_v1"]
 
-    asks_for("demo_v1")
+    mirror("demo_v1")
     environment.wait_for_condition(name, "RegistryDiverged", "False")
     environment.wait_for_condition(name, "Stalled", "False")
     assert "rollback" not in environment.resource(name)["status"]
 
 
-def told(environment: Environment, name: str, reason: str) -> list[str]:
-    """Events about a resource."""
+def event_messages(environment: Environment, name: str, reason: str) -> list[str]:
+    """Return the messages of Events about a resource."""
     events = environment.kubectl.get("events", "--field-selector", f"involvedObject.name={name},reason={reason}")[
         "items"
     ]

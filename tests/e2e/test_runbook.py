@@ -1,4 +1,4 @@
-"""Every command of docs/runbook.md, typed in its order on a cluster in which the incidents have just happened."""
+"""Every command of docs/runbook.md, run in its order on a cluster in which the incidents have just happened."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ PYTHON_FOLDER = str(Path(sys.executable).parent)
 
 
 def drifted(environment: Environment) -> None:
-    """Some of the pictures come in fog, at night and out of focus."""
+    """Send pictures of which some are in fog, at night or out of focus."""
     models = environment.models
     environment.service(NAME).send([*islice(cycle(models.drifted), 24), *islice(cycle(models.cetaceans), 40)])
 
 
 def overload(environment: Environment) -> None:
-    """More is sent at once than the pod can decode in the time that an answer may take."""
+    """Send more pictures at once than the pod can decode within its timeout."""
     service = environment.service(NAME)
     service.send(list(islice(cycle(environment.models.cetaceans), 24)))
     large = io.BytesIO()
@@ -64,7 +64,7 @@ def overload(environment: Environment) -> None:
 
 
 def autoscaled(environment: Environment) -> None:
-    """The number of pods is handed to an autoscaler, which for now has no choice."""
+    """Hand the number of pods to an autoscaler with equal bounds."""
     scaling = {"spec": {"serving": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}}}
     environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(scaling))
 
@@ -72,8 +72,8 @@ def autoscaled(environment: Environment) -> None:
         found = environment.kubectl.get("horizontalpodautoscalers", "--field-selector", f"metadata.name={NAME}")[
             "items"
         ]
-        told = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
-        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in told)
+        conditions = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
+        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in conditions)
 
     until("the autoscaler to have figures of the pods", has_figures)
 
@@ -88,7 +88,7 @@ def something_else_is_sent(environment: Environment) -> None:
 
 
 def asked_for(environment: Environment, active: str, *added: ModelEntry) -> None:
-    """Apply the registry with another active model; everything else stays as on-call has left it."""
+    """Apply the registry with another active model; leave everything else as it is."""
     manifest = environment.manifest(NAME, active=active, added=added)
     manifest["spec"] = environment.resource(NAME)["spec"] | {"registry": manifest["spec"]["registry"]}
     environment.kubectl.apply(manifest)
@@ -147,24 +147,24 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
 
 @dataclass(slots=True)
 class OnCall:
-    """Somebody with a shell in a checkout of the repository."""
+    """An engineer on call, with a shell in a checkout of the repository."""
 
     environment: Environment
     shell: Shell
     _happened: set[str] = field(default_factory=set)
 
     def comes_to(self, section: str) -> None:
-        """Let happen what the section is about."""
+        """Cause the incident that the section is about."""
         if section in INCIDENTS and section not in self._happened:
             self._happened.add(section)
             INCIDENTS[section](self.environment)
 
 
 def checkout(folder: Path, environment: Environment) -> None:
-    """A repository whose registry knows the first model, with the scripts and some of the drawn pictures."""
+    """Make a repository whose registry has the first model, with the scripts and some of the drawn pictures."""
     for part in ("models", "reports", "configs", "data"):
         (folder / part).mkdir(parents=True)
-    # Scripts find the repository by where they lie.
+    # Scripts find the repository by their own location.
     shutil.copytree(REPOSITORY / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "inference").symlink_to(REPOSITORY / "inference")
     pictures, split = environment.models.folder / "pictures", folder / "data/test_split"
@@ -189,14 +189,14 @@ def checkout(folder: Path, environment: Environment) -> None:
 
 
 def the_gates_model(environment: Environment, cache: Path) -> dict[str, str]:
-    """Settings by which the scripts find the gate's own model, and a cache that holds nothing yet."""
+    """Return the settings of the gate's own model, and of an empty cache."""
     gate = environment.models.gate(environment.models.folder.as_uri())
     names = {"architecture": "ARCHITECTURE", "configURL": "CONFIG_URL", "weightsURL": "WEIGHTS_URL", "sha256": "SHA256"}
     return {f"CETACEAN_GATE__{name}": gate[key] for key, name in names.items()} | {"CETACEAN_CACHE": str(cache)}
 
 
 def placeholders(environment: Environment) -> dict[str, str]:
-    """What the runbook leaves to whoever reads it."""
+    """Return values for the runbook's placeholders."""
     candidate = environment.registry.model(SECOND)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -263,6 +263,6 @@ def test_block(on_call: OnCall, block: Block) -> None:
         WORKED[block.title](on_call.environment)
 
 
-def test_every_incident_and_every_look_has_its_place() -> None:
+def test_every_incident_and_every_check_belongs_to_a_block() -> None:
     assert set(INCIDENTS) <= {block.section for block in BLOCKS}
     assert set(WORKED) <= {block.title for block in BLOCKS}

@@ -1,4 +1,4 @@
-"""What people do to a model's children by hand, and what comes of it."""
+"""Changes by hand to a model's children, and the operator's reaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_pods_satisfy_the_restricted_standard(environment: Environment) -> N
     assert pod["spec"].get("automountServiceAccountToken") is False
 
 
-def test_a_deleted_service_comes_back(environment: Environment) -> None:
+def test_a_deleted_service_is_created_again(environment: Environment) -> None:
     uid = environment.kubectl.get("service", NAME)["metadata"]["uid"]
     environment.kubectl("delete", "service", NAME, "--wait=true")
     found = until(
@@ -43,7 +43,7 @@ def test_a_deleted_service_comes_back(environment: Environment) -> None:
     assert found[0]["metadata"]["uid"] != uid
 
 
-def test_an_edited_deployment_is_set_right(environment: Environment) -> None:
+def test_an_edit_of_a_deployment_is_reverted(environment: Environment) -> None:
     image = _deployment(environment)["spec"]["template"]["spec"]["containers"][0]["image"]
     environment.kubectl("set", "image", f"deployment/{NAME}", "serve=localhost/other:1")
     until(

@@ -96,11 +96,11 @@ class Demo:
         with self._traffic() as traffic:
             self._apply(BROKEN, broken)
             found = self.environment.wait_for_condition(NAME, "WeightsVerified", "False", mentions="expected sha256:")
-            came = self.environment.registry.model(BETTER).sha256 or "?"
+            actual = self.environment.registry.model(BETTER).sha256 or "?"
             self.report.expect(
-                "the status says what was expected and what came",
+                "the status has the expected and the actual digest",
                 found["message"],
-                fulfilled=WRONG_DIGEST in found["message"] and came in found["message"],
+                fulfilled=WRONG_DIGEST in found["message"] and actual in found["message"],
             )
             answering = {pod["metadata"]["uid"] for pod in self.environment.pods(NAME) if _is_ready(pod)}
             self.report.expect(
@@ -171,8 +171,8 @@ class Demo:
     def _rolled_out(self) -> None:
         # The Deployment follows the resource in its own time: ask for it once the operator has seen the change.
         until("the operator to see the change", self._is_observed)
-        said = self.environment.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=240s", timeout=300)
-        self.report.expect("`kubectl rollout status` returns", said.strip().splitlines()[-1], fulfilled=True)
+        output = self.environment.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=240s", timeout=300)
+        self.report.expect("`kubectl rollout status` returns", output.strip().splitlines()[-1], fulfilled=True)
 
     def _is_observed(self) -> bool:
         resource = self.environment.resource(NAME)

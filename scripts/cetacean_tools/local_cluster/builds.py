@@ -124,10 +124,10 @@ def check_go() -> None:
     needed = ".".join(map(str, GO_NEEDED))
     if shutil.which("go") is None:
         raise MissingError(f"missing: Go {needed} or later, on the PATH")
-    said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.match(r"go(\d+)\.(\d+)", said)
+    version = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"go(\d+)\.(\d+)", version)
     if found is None or (int(found[1]), int(found[2])) < GO_NEEDED:
-        raise MissingError(f"missing: Go {needed} or later, found {said or 'one that does not say its version'}")
+        raise MissingError(f"missing: Go {needed} or later, found {version or 'one that does not print its version'}")
 
 
 def _stamp(module: Module, layout: Layout) -> Path:

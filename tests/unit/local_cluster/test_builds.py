@@ -113,7 +113,7 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
     assert not list(layout.bin.rglob("go-build*"))
 
 
-@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not say its version")])
+@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not print its version")])
 def test_a_go_that_is_too_old_is_named(program: Program, said: str, found: str) -> None:
     program("go", f"echo {said}")
     with pytest.raises(MissingError, match=f"missing: Go 1.26 or later, found {found}"):
