@@ -1,6 +1,6 @@
 """`python -m benchmarks.operator`: our operator beside Argo Rollouts and Kubernetes' own Deployments, in one run.
 
-Each gets an empty control plane of its own, one after the other on the same machine: it is the ratios that count.
+Each gets an empty control plane of its own, one after the other on the same machine: only the ratios count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cetacean_tools.workspace import REPOSITORY, MissingError, end_like_ctrl_c
 
 
 def main() -> int:
-    """Measure, and write the figures down."""
+    """Measure, and write the figures."""
     known = {contestant.name: contestant for contestant in contestants()}
     parser = argparse.ArgumentParser(prog="benchmarks.operator", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000], help="(default: %(default)s)")
