@@ -70,7 +70,7 @@ class Ours:
     user = USER
 
     def install(self, here: World) -> None:
-        """Install the CRD."""
+        """The CRD."""
         here.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
         here.serves("cetaceanmodels.ecomarineai.org")
 

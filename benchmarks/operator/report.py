@@ -90,7 +90,7 @@ def results(measured: Mapping[str, Mapping[int, Measured]]) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """Return the documentation's tables, one for each size."""
+    """The documentation's tables, one for each size."""
     names = [name for name in NAMES if name in found]
     machine = (
         f"{found['cpus']} processors ({found['cpu']}) for the control plane, the programs and the client together; "

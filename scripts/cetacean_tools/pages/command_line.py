@@ -46,7 +46,7 @@ Errors are one line on standard error; wrong usage is explained.
 
 
 def document() -> str:
-    """Return the content of the page."""
+    """The file's content."""
     sections = "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in _pages(program, ("cetacean",)))
     return HEAD + sections
 
