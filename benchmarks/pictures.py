@@ -1,7 +1,7 @@
-"""Pictures of the measurements, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
+"""Pictures of what was measured, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
 
-A benchmark draws its own when it writes its figures. Each picture holds a digest of its figures, so that a test
-finds a stale one without drawing, whichever fonts and matplotlib a machine has.
+A benchmark draws its own when it writes its figures. Each picture holds a digest of what it shows, so that a test can
+tell a stale one without drawing, whichever fonts and matplotlib a machine has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cetacean_tools.workspace import REPOSITORY
 
 RESULTS: Final = REPOSITORY / "benchmarks/results"
 IMAGES: Final = REPOSITORY / "docs/images"
-# Colours that people with any colour vision can distinguish (Okabe and Ito), ours the strongest.
+# Colours that people with any colour vision tell apart (Okabe and Ito), ours the strongest.
 _COLOURS: Final = {"ours": "#0072B2", "Argo Rollouts": "#E69F00", "Argo Rollouts, limits lifted": "#F4D38B"}
 _OTHERS: Final = "#B8B8B8"
 _PANEL: Final = (3.4, 3.0)
@@ -32,7 +32,7 @@ _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Bars side by side: one group for each kind of request, with one bar for each program."""
+    """Bars side by side: one group for each kind of question, in it one bar for each program."""
 
     title: str
     groups: tuple[str, ...]
@@ -44,7 +44,7 @@ def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
     """Write the picture of one benchmark.
 
     Args:
-        name: of the benchmark: that of its file in `benchmarks/results`.
+        name: of the benchmark, as its file in `benchmarks/results` has it.
         found: its figures.
         folder: where to.
 
@@ -65,12 +65,12 @@ def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
 
 
 def digest(panels: tuple[Panel, ...]) -> str:
-    """Return the digest of a picture's figures."""
+    """Of what a picture shows."""
     return hashlib.sha256(repr(panels).encode()).hexdigest()
 
 
 def shown(path: Path) -> str | None:
-    """Return the digest that a picture holds, None if it holds none."""
+    """The digest that a picture holds, None where it holds none."""
     found = _DIGEST.search(path.read_text(encoding="utf-8"))
     return found[1] if found else None
 
@@ -122,19 +122,19 @@ def _bars(axes: Axes, panel: Panel) -> None:
         places = [group + (index - (many - 1) / 2) * width for group in range(len(values))]
         heights = [0.0 if value is None else value for value in values]
         drawn = axes.bar(places, heights, width * 0.92, color=_COLOURS.get(label, _OTHERS))
-        axes.bar_label(drawn, ["" if value is None else _shown(value) for value in values], padding=1, fontsize=7)
+        axes.bar_label(drawn, ["" if value is None else _told(value) for value in values], padding=1, fontsize=7)
     axes.set_title(panel.title, loc="left", fontsize=8)
     axes.set_xticks(range(len(panel.groups)), panel.groups)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
 
 
-def _shown(value: float) -> str:
+def _told(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main() -> None:
-    """Draw all results."""
+    """Draw all that was measured."""
     for path in sorted(RESULTS.glob("*.json")):
         print(draw(path.stem, json.loads(path.read_text(encoding="utf-8"))))
 
