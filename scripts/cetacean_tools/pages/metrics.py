@@ -23,17 +23,18 @@ HEAD: Final = """\
 
 Written by `make metrics` from the registries of both programs; do not edit.
 
-Prometheus scrapes them at `/metrics`: of the inference service at port 8080 of each pod, of the operator at the
-chart's metrics Service. A histogram has the series `_bucket`, `_sum` and `_count`. [Dashboards and
-alerts](dashboards.md) are made of these; what is not known is NaN, which Prometheus leaves out of sums and graphs.
+This page lists every metric of the inference service and of the operator. Prometheus scrapes `/metrics`: of the
+inference service at port 8080 of each pod, of the operator at the chart's metrics Service. A histogram has the series
+`_bucket`, `_sum` and `_count`. [Dashboards and alerts](dashboards.md) use these metrics. An unknown value is NaN, which
+graphs leave out.
 """
 INFERENCE: Final = """\
-Only requests for predictions count: probes and scrapes count nowhere. The nine without a prefix are those of the
-service that this one replaces, exactly as they were.
+Only requests for predictions are counted, not probes and scrapes. The nine metrics without a prefix have the names and
+meanings of the service that this one replaces.
 """
 OPERATOR: Final = """\
-`cetacean_operator_` is about the process, `cetacean_model_` about each resource, with the resource's own
-`namespace` and `name`. The series of a resource that is gone disappear.
+Metrics that begin with `cetacean_operator_` describe the process. Those that begin with `cetacean_model_` describe one
+resource, with its `namespace` and `name` as labels; they disappear when the resource is deleted.
 """
 PROCESS: Final = ("process_", "python_")
 """Prefixes of prometheus-client's own metrics of the process."""

@@ -17,11 +17,11 @@ HEAD: Final = """\
 Written by `make reference` from the CRD, which is written from the Python types; do not edit.
 
 `apiVersion: {group}/{version}`, `kind: {kind}`; `kubectl get {plural}`, `{short}` or `all`.
-`kubectl explain {singular}.spec --recursive` shows the same in a terminal. [The resource](custom-resource.md) says
-what the operator makes of it, `examples/` holds whole manifests.
+This page lists every field; `kubectl explain {singular}.spec --recursive` shows the same in a terminal.
+[The resource](custom-resource.md) explains the operator's behaviour, and `examples/` contains complete manifests.
 
-Fields in bold are required. What breaks a bound or a rule is refused by the API server as it is applied, with a
-message that names the field. *Null* means that the field may be written as null, which is as good as leaving it out.
+Fields in bold are required. The API server rejects a manifest that breaks a bound or a rule, with a message that names
+the field. *Null* means that the field may be null, which is equal to leaving it out.
 """
 FIELDS: Final = ("Field", "Type", "Default", "Bounds", "Meaning")
 

@@ -20,9 +20,10 @@ HEAD: Final = f"""\
 
 Written by `make settings` from the classes that read them; do not edit.
 
-The inference service reads environment variables first, then `{THRESHOLD_FILE}` (the gate's threshold) and
-`{SETTINGS_FILE}` in its configuration directory, where `CETACEAN_HTTP__PORT` is `port` under `http`. A name that it
-does not know in a section or in a file is an error. The operator reads environment variables.
+This page lists every setting of the inference service and of the operator. The inference service reads environment
+variables first, then `{THRESHOLD_FILE}` (the gate's threshold) and `{SETTINGS_FILE}` in its configuration directory. In
+these files, `CETACEAN_HTTP__PORT` is `port` under `http`. An unknown name in a section or in a file is an error. The
+operator reads only environment variables.
 """
 COLUMNS: Final = ("Variable", "Default", "Bounds", "Meaning")
 SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
