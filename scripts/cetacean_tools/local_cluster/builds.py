@@ -192,6 +192,8 @@ class Builder:
             ) as process,
         ):
             self._running.add(process)
+            if self._stopped:  # after the check above, and before `stop` could see this process
+                process.send_signal(signal.SIGINT)
             for line in process.stdout or ():
                 output.write(line)
                 if not line.startswith("go: "):  # a download
