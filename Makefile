@@ -12,17 +12,17 @@ BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CETACEAN_CACHE)/venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
-PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference models/cetacean_registry
-SCRIPTS := $(wildcard scripts/*.py scripts/*/__init__.py)
+PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference inference/cetacean_evaluation \
+	models/cetacean_registry
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 ##@ The two commands
 .PHONY: demo test
 demo: venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
-	@$(PYTHON) -m demo $(if $(KEEP),--keep)
+	@$(PYTHON) -m cetacean_tools.demo $(if $(KEEP),--keep)
 
 test: test-unit _prepare  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
-	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api _test-e2e
+	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
 .PHONY: check check-metrics compute-metrics test-unit test-api test-e2e
@@ -50,17 +50,17 @@ test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit -n auto --dist worksteal
 
 test-api: venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
-	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-api
+	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api
 
 test-e2e: _prepare  ## real pods on a real node, installed by Helm
-	@$(PYTHON) -m local_cluster run -- $(MAKE) _test-e2e
+	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
 
 # Outside of the tests, whose time is bounded, and with progress.
 _prepare: venv _programs
-	@$(PYTHON) -m demo --prepare
+	@$(PYTHON) -m cetacean_tools.demo --prepare
 
 _programs: venv
-	@$(PYTHON) -m local_cluster programs
+	@$(PYTHON) -m cetacean_tools.local_cluster programs
 
 # Its tests wait most of the time: for a lease to run out, for a watch to fall silent. Each file has its own namespaces.
 _test-api:
@@ -82,7 +82,7 @@ bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/
 	@$(PYTHON) -m benchmarks.pictures
 
 dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
-	@$(PYTHON) -m dashboards.pictures
+	@$(PYTHON) -m cetacean_tools.dashboards.pictures
 
 ##@ Build
 .PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
@@ -103,38 +103,38 @@ $(STAMP): requirements.lock
 	 && "$(VENV)/bin/uv" pip sync --quiet --compile-bytecode --python "$(PYTHON)" --require-hashes requirements.lock && touch "$@"
 
 images: venv  ## build the operator's and the inference service's images
-	@$(PYTHON) -m container_images
+	@$(PYTHON) -m cetacean_tools.container_images
 
 models: venv  ## train the demo's models
-	@$(PYTHON) -m demo_models
+	@$(PYTHON) -m cetacean_tools.demo_models
 
 cluster: venv  ## start the local cluster and leave it up
-	@$(PYTHON) -m local_cluster up
+	@$(PYTHON) -m cetacean_tools.local_cluster up
 
 cluster-env: venv  ## what a shell evaluates to reach it: eval "$(make cluster-env)"
-	@$(PYTHON) -m local_cluster env
+	@$(PYTHON) -m cetacean_tools.local_cluster env
 
 sample: venv  ## what docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
-	@$(PYTHON) -m demo.sample sample
+	@$(PYTHON) -m cetacean_tools.demo.sample sample
 
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
-	@$(PYTHON) -m local_cluster down
+	@$(PYTHON) -m cetacean_tools.local_cluster down
 
 CRD := crds/ecomarineai.org_cetaceanmodels.yaml
 VALUES := charts/cetacean-model/values.schema.json
 crd: venv  ## write the CRD from the Python types, and what the charts have of it
 	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD) charts/cetacean-operator/files/
-	@$(PYTHON) -m model_chart_schema > $(VALUES).new && mv $(VALUES).new $(VALUES) || { rm -f $(VALUES).new; exit 1; }
+	@$(PYTHON) -m cetacean_tools.pages.model_chart_schema > $(VALUES).new && mv $(VALUES).new $(VALUES) || { rm -f $(VALUES).new; exit 1; }
 
 dashboards: venv  ## write Grafana's dashboards into the chart
-	@$(PYTHON) -m dashboards
+	@$(PYTHON) -m cetacean_tools.dashboards
 
 # Pages that are written from code, by the module that prints them.
-settings: WRITTEN_BY := settings_table
-command-line: WRITTEN_BY := command_line_page
-reference: WRITTEN_BY := reference_page
-metrics: WRITTEN_BY := metrics_page
+settings: WRITTEN_BY := cetacean_tools.pages.settings
+command-line: WRITTEN_BY := cetacean_tools.pages.command_line
+reference: WRITTEN_BY := cetacean_tools.pages.reference
+metrics: WRITTEN_BY := cetacean_tools.pages.metrics
 settings: venv  ## write the table of all settings from the classes that read them
 command-line: venv  ## write the page of the command line from its help texts
 reference: venv  ## write the reference of the resource from the CRD

@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on, and what its processes take of it."""
+"""The machine that a benchmark runs on, and the memory and CPU time of its processes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MEGABYTE: Final = 1e6
 
 
 class BenchmarkError(RuntimeError):
-    """A program that did not do what it is measured at; the message is one line."""
+    """A measured program failed; the message is one line."""
 
 
 def processor() -> str:
-    """What the processors call themselves."""
+    """Return the processors' model name."""
     found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else "unknown"
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """A process's resident set now and at its highest, in MB.
+    """Return a process's resident set now and at its highest, in MB.
 
     Raises:
         BenchmarkError: it has none, as it has ended.
@@ -35,7 +35,7 @@ def memory(pid: int) -> tuple[float, float]:
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

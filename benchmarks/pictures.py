@@ -18,7 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workspace import REPOSITORY
+from cetacean_tools.workspace import REPOSITORY
 
 RESULTS: Final = REPOSITORY / "benchmarks/results"
 IMAGES: Final = REPOSITORY / "docs/images"

@@ -1,4 +1,4 @@
-"""Where a benchmark's figures are kept: as JSON, as a table in the documentation, and as a picture."""
+"""Write a benchmark's figures: as JSON, as a table in the documentation, and as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def publish(found: Mapping[str, Any], table: str, *, between: tuple[str, str], j
     """Write the figures, put their table between two lines of the document, and draw them.
 
     Raises:
-        ValueError: when the document has no place for the table.
+        ValueError: the document has no place for the table.
     """
     json_file.parent.mkdir(parents=True, exist_ok=True)
     json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.launch import launch
+from cetacean_tools.launch import launch
 
 if __name__ == "__main__":
     raise SystemExit(launch("calibrate_clip_threshold"))

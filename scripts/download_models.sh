@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The models of models/registry.json, on this disk: needs bash, curl, python3 and sha256sum, nothing of the project's.
+# Download the models of models/registry.json: needs bash, curl, python3 and sha256sum, none of the project's packages.
 set -euo pipefail
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,25 +11,25 @@ usage() {
   cat <<EOF
 Usage: scripts/download_models.sh [OPTIONS] [MODEL...]
 
-Downloads the weights of the models of the registry, and beside them ${COMPANIONS[0]} and ${COMPANIONS[1]}.
-Without MODEL: all that are not deprecated. What is there and whole is not downloaded again; what was begun goes on where
-it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1.
+Downloads the weights of the registry's models, and beside them ${COMPANIONS[0]} and ${COMPANIONS[1]}.
+Without MODEL: of all models that are not deprecated. A complete file is not downloaded again; an interrupted download
+goes on where it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1.
 
 Options:
   --registry FILE  the registry; paths in it begin at its folder's parent  [default: models/registry.json]
-  --out DIR        where models go that name no weights_path, each into a folder of its name  [default: models/weights]
+  --out DIR        for models without a weights_path, each in a folder of its name  [default: models/weights]
   --active         only the active model
   --weights-only   without the files beside the checkpoint
-  --force          download anew what is there
-  --list           only say what would be downloaded
+  --force          download complete files again
+  --list           only list the files that would be downloaded
   --pause SECONDS  between two of the five tries that a file gets  [default: 2]
   -q, --quiet      no progress
   -h, --help       this text
 
-A model whose sha256 is null cannot be verified: the digest that came is told. hf://… is read from \$HF_ENDPOINT
-(https://huggingface.co by default), with the token \$HF_TOKEN where it is set.
+A model whose sha256 is null cannot be verified: the digest of its file is printed. hf://… is read from \$HF_ENDPOINT
+(https://huggingface.co by default), with the token \$HF_TOKEN if it is set.
 
-Exit codes: 0 all there; 1 something could not be downloaded or is not what the registry says; 2 wrong usage or bad input.
+Exit codes: 0 all files are complete; 1 a file is missing or has another sha256; 2 wrong usage or bad input.
 EOF
 }
 
@@ -144,9 +144,9 @@ request() {
   # The token goes through standard input: command lines can be read by others.
   local token=""
   [[ ${HF_TOKEN:-} && $url == "$HF_ENDPOINT"/* ]] && token="header = \"Authorization: Bearer $HF_TOKEN\""
-  local status=0 told
-  told=$(curl "${options[@]}" --config - "$url" <<<"$token") || status=$?
-  code=${told%% *} failure=${told#* }
+  local status=0 printed
+  printed=$(curl "${options[@]}" --config - "$url" <<<"$token") || status=$?
+  code=${printed%% *} failure=${printed#* }
   [[ -s $part.new-etag ]] && mv -f "$part.new-etag" "$part.etag"
   rm -f "$part.new-etag"
   return $status
@@ -155,7 +155,7 @@ request() {
 # download URL PART SHA256: until all bytes are there.
 download() {
   local url=$1 part=$2 sha256=$3 attempt status resume=""
-  # Without a digest or an ETag nobody could tell that what goes on is another file than what was begun.
+  # Without a digest or an ETag the rest could belong to another file than the beginning.
   [[ -s $part && ($sha256 != - || -s $part.etag) ]] && resume=1
   resumed=$resume
   for attempt in 1 2 3 4 5; do
@@ -163,7 +163,7 @@ download() {
     request "$url" "$part" "$resume" || status=$?
     case $status in
       0) return 0 ;;
-      33) resume="" resumed="" ;;  # the server begins anew, or has another file by now
+      33) resume="" resumed="" ;;  # the server starts from the first byte, or has another file by now
       22)
         if [[ $code == 416 ]]; then
           resume="" resumed=""
@@ -185,7 +185,7 @@ fetch() {
   if [[ -f $path && ! $force ]]; then
     [[ $sha256 == - ]] && { say "  $path: there already"; return 0; }
     [[ $(digest "$path") == "$sha256" ]] && { say "  $path: there already, sha256 as expected"; return 0; }
-    say "  $path: its sha256 is not the registry's, downloading it anew"
+    say "  $path: its sha256 is not the registry's, downloading it again"
   fi
   mkdir -p "$(dirname "$path")" || return 1
   [[ $force ]] && rm -f "$part" "$part.etag"
@@ -202,7 +202,7 @@ fetch() {
       say "error: $url: expected sha256 $sha256, got $found"
       return 1
     fi
-    say "  what was begun earlier does not fit: from the first byte"
+    say "  the earlier part does not fit: starting from the first byte"
   done
   mv -f "$part" "$path" || return 1
   rm -f "$part.etag"

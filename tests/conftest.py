@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 # Time is no property of what is tested: where the machine is busy, drawing an example may take long.
 settings.register_profile("cetacean", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +36,7 @@ def _needed(variable: str) -> Path:
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
-    """The cluster that `python -m local_cluster run` has started."""
+    """The cluster that `python -m cetacean_tools.local_cluster run` has started."""
     return _needed("KUBECONFIG")
 
 

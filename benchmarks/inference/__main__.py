@@ -25,7 +25,7 @@ from benchmarks.machine import free_port
 
 from cetacean_inference.settings import load_settings
 from cetacean_inference.weights.fetch import fetch_all
-from workspace import REPOSITORY, cache_root
+from cetacean_tools.workspace import REPOSITORY, cache_root
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """`python -m benchmarks.operator`: our operator beside Argo Rollouts and Kubernetes' own Deployments, in one run.
 
-Each gets an empty control plane of its own, one after the other on the same machine: it is the ratios that count.
+Each gets an empty control plane of its own, one after the other on the same machine: only the ratios count.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from benchmarks.operator.measure import Course, Measured, measure
 from benchmarks.operator.report import figures, results, table, write
 from benchmarks.operator.world import build, world
 
-from demo.kubectl import CommandError
-from demo.waiting import NotSoError
-from local_cluster.face import ClusterError
-from workspace import REPOSITORY, MissingError, end_like_ctrl_c
+from cetacean_tools.demo.kubectl import CommandError
+from cetacean_tools.demo.waiting import NotSoError
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import REPOSITORY, MissingError, end_like_ctrl_c
 
 
 def main() -> int:
-    """Measure, and write the figures down."""
+    """Measure, and write the figures."""
     known = {contestant.name: contestant for contestant in contestants()}
     parser = argparse.ArgumentParser(prog="benchmarks.operator", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000], help="(default: %(default)s)")

@@ -1,4 +1,4 @@
-"""The client, the same for all: it sends applies and patches side by side, and watches what comes of them."""
+"""The client, the same for all: it sends applies and patches in parallel, and watches their results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cetacean_operator.kube.resources import ResourceType
 
 ABREAST: Final = 100
 """Requests under way at the same time."""
-# Metadata is all that is looked at: parsing whole objects would make the client the bottleneck.
+# Only metadata is read: parsing whole objects would make the client the bottleneck.
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MadeOf = Callable[[Mapping[str, Any]], tuple[str, str] | None]
 
 
 class Watched:
-    """How many versions of each resource's workload have been seen, and when something last moved."""
+    """The number of versions seen of each resource's workload, and the time of the last change."""
 
     def __init__(self, made_of: MadeOf) -> None:
         """Take the function that reads a resource's name and a version out of a workload's metadata."""
@@ -41,7 +41,7 @@ class Watched:
         self.moved_at = time.monotonic()
 
     def expect_one_more(self, names: Iterable[str]) -> None:
-        """Wait from now on for one more version of each of these."""
+        """Expect one more version of each of these from now on."""
         self._missing = {name: len(self._versions.get(name, ())) + 1 for name in names}
         self._done.clear()
 
@@ -66,11 +66,11 @@ class Watched:
                 await asyncio.sleep(left)
 
     def moved(self) -> None:
-        """Take note that something happened."""
+        """Record the time of a change."""
         self.moved_at = time.monotonic()
 
     def workload(self, metadata: Mapping[str, Any]) -> None:
-        """Take in a workload."""
+        """Record a version of a workload."""
         self.moved()
         if (found := self._made_of(metadata)) is None:
             return
@@ -85,10 +85,10 @@ class Watched:
 
 
 class Client:
-    """The administrator, who is not subject to priority and fairness."""
+    """The administrator's client, which is not subject to priority and fairness."""
 
     def __init__(self, kube: ApiClient, resource: ResourceType, watched: Watched) -> None:
-        """Take the connection, the kind of resource, and what watches."""
+        """Take the connection, the kind of resource, and the watched workloads."""
         self._kube, self._resource = kube, resource
         self.watched = watched
 

@@ -1,7 +1,7 @@
-"""Who is compared: our operator, Argo Rollouts, and Kubernetes' own Deployment controller as the floor.
+"""The compared programs: our operator, Argo Rollouts, and Kubernetes' own Deployment controller as the floor.
 
-Each gets N resources whose pods have the very same template, with one replica. What counts as done is the object that
-the program under test makes of a resource: the Deployment of ours, the ReplicaSet of a Rollout or of a Deployment.
+Each gets N resources whose pods have the very same template, with one replica. A resource is done when its workload
+is there: the Deployment of ours, the ReplicaSet of a Rollout or of a Deployment.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.kube.resources import CHILDREN, MODELS, ResourceType
-from demo.waiting import until
-from workspace import REPOSITORY
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.workspace import REPOSITORY
 
 DEPLOYMENTS: Final = CHILDREN[0]
 REPLICA_SETS: Final = ResourceType("apps", "v1", "replicasets", "ReplicaSet")
@@ -35,7 +35,7 @@ Patch = tuple[str, Any]
 
 
 class Contestant(Protocol):
-    """One of those that are compared."""
+    """One of the compared programs."""
 
     name: str
     resource: ResourceType
@@ -46,20 +46,20 @@ class Contestant(Protocol):
     """Whose requests the audit log is asked for."""
 
     def install(self, here: World) -> None:
-        """Install what the program needs."""
+        """Install the objects that the program needs."""
 
     @contextmanager
     def run(self, here: World) -> Iterator[Program | None]:
-        """The program from the moment that it works; None where it is a part of the control plane."""
+        """Run the program, ready at the start of the block; None if it is a part of the control plane."""
 
     def manifest(self, name: str) -> Object:
-        """A resource."""
+        """Return a resource."""
 
     def switch(self, times: int) -> Patch:
-        """The change of a resource that has been changed so many times before."""
+        """Return the next change of a resource that has been changed so many times before."""
 
     def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The resource's name and a version that no earlier state of it had, from an object's metadata."""
+        """Return the resource's name, and a version that no earlier state of it had, from an object's metadata."""
 
 
 class Ours:
@@ -80,7 +80,7 @@ class Ours:
 
     @contextmanager
     def run(self, here: World) -> Iterator[Program | None]:
-        """A process like the one in the image."""
+        """Run a process like the one in the image."""
         ports = free_port(), free_port()
         environment = {
             "KUBECONFIG": str(here.controller),
@@ -97,15 +97,15 @@ class Ours:
             yield program
 
     def manifest(self, name: str) -> Object:
-        """A CetaceanModel with two entries that both pass the gate."""
+        """Return a CetaceanModel with two entries that both pass the gate."""
         return _model(name)
 
     def switch(self, times: int) -> Patch:
-        """The other model."""
+        """Change to the other model."""
         return "application/merge-patch+json", {"spec": {"registry": {"active": _MODELS[(times + 1) % 2]}}}
 
     def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
-        """A Deployment bears the resource's name, and counts the changes of its spec."""
+        """Read a Deployment: it has the resource's name, and its generation counts the changes of its spec."""
         return workload["name"], str(workload["generation"])
 
 
@@ -116,12 +116,12 @@ class _TemplateOwner:
     hash_label: str
 
     def switch(self, times: int) -> Patch:
-        """Another image."""
+        """Change to another image."""
         change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": f"inference:{times + 2}"}
         return "application/json-patch+json", [change]
 
     def made_of(self, workload: Mapping[str, Any]) -> tuple[str, str] | None:
-        """A ReplicaSet names its owner, and has a hash of its template."""
+        """Read a ReplicaSet: it names its owner, and has a hash of its template."""
         owners: Sequence[Mapping[str, Any]] = workload.get("ownerReferences") or ()
         version = (workload.get("labels") or {}).get(self.hash_label)
         return (owners[0]["name"], version) if owners and version else None
@@ -137,7 +137,7 @@ class Argo(_TemplateOwner):
     limits: Sequence[str] = ()
 
     def install(self, here: World) -> None:
-        """Its CRDs, and the namespace of its Lease."""
+        """Install its CRDs, and the namespace of its Lease."""
         folder = module_files(ROLLOUTS, "github.com/argoproj/argo-rollouts") / "manifests/crds"
         for path in sorted(folder.glob("*-crd.yaml")):
             here.kubectl("apply", "--server-side", "-f", str(path))
@@ -146,7 +146,7 @@ class Argo(_TemplateOwner):
 
     @contextmanager
     def run(self, here: World) -> Iterator[Program | None]:
-        """The controller; only its ports are other ones."""
+        """Run the controller on other ports."""
         ports = free_port(), free_port()
         command = [
             str(here.cluster.layout.bin / "rollouts-controller"),
@@ -161,7 +161,7 @@ class Argo(_TemplateOwner):
             yield program
 
     def manifest(self, name: str) -> Object:
-        """A Rollout without steps: a change goes to all pods at once."""
+        """Return a Rollout without steps: a change goes to all pods at once."""
         spec = _template_owner_spec(name)
         return {"metadata": _meta(name), "spec": {**spec, "strategy": {"canary": {}}}}
 
@@ -174,7 +174,7 @@ class ArgoUnlimited(Argo):
 
 
 class Floor(_TemplateOwner):
-    """Deployments, and what Kubernetes itself makes of them."""
+    """Deployments, which Kubernetes itself rolls out."""
 
     name = "floor"
     resource = DEPLOYMENTS
@@ -182,21 +182,21 @@ class Floor(_TemplateOwner):
     hash_label = "pod-template-hash"
 
     def install(self, here: World) -> None:
-        """It is there."""
+        """Install nothing: Kubernetes has it."""
 
     @contextmanager
     def run(self, _here: World) -> Iterator[Program | None]:
-        """It runs already, in one process with other controllers."""
+        """Run nothing: it runs in one process with other controllers."""
         yield None
 
     def manifest(self, name: str) -> Object:
-        """A Deployment."""
+        """Return a Deployment."""
         strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
         return {"metadata": _meta(name), "spec": {**_template_owner_spec(name), "strategy": strategy}}
 
 
 def contestants() -> tuple[Contestant, ...]:
-    """All, those first that the ratio is about."""
+    """Return all of them; the first two make the ratio."""
     return Argo(), Ours(), Floor(), ArgoUnlimited()
 
 
@@ -234,7 +234,7 @@ def _model(name: str) -> Object:
 
 
 def _template_owner_spec(name: str) -> Object:
-    """The spec of the Deployment that the operator would make, less what is said by each kind in its own way."""
+    """Return the spec of the Deployment that the operator would make, without the fields that differ by kind."""
     spec = parse_spec(_model(name)["spec"])
     resource = CetaceanModel(NAMESPACE, name, "", 1, "", {}, {}, {})
     rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)

@@ -15,23 +15,23 @@ from benchmarks.operator.processes import Program, idle_share
 from benchmarks.operator.world import World
 
 _QUIET: Final = 3.0
-"""Seconds without any change, after which nobody has anything left to do."""
+"""Seconds without any change, after which all work is done."""
 _QUIET_BETWEEN_SINGLES: Final = 0.3
 _WITHIN: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Something done to all resources at once."""
+    """One change of all resources at once."""
 
     seconds: float
     """From the first request of the client until the last workload was seen."""
     cpu_seconds: float
-    """Of the contestant's process, until nothing moved any more; 0 where it has none of its own."""
+    """Of the contestant's process, until nothing changed any more; 0 if it has no process of its own."""
     requests: Counter[str]
-    """Of the contestant to the API server, until nothing moved any more."""
+    """Of the contestant to the API server, until nothing changed any more."""
     reconciles: float
-    """Looks of the contestant at a resource, until nothing moved any more; 0 where it tells of none."""
+    """Reconciles of the contestant until nothing changed any more; 0 if it exports no such metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How much is measured."""
+    """The amount of measurements."""
 
     switches: int
     singles: int

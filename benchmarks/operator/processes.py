@@ -1,4 +1,4 @@
-"""Programs under test: started, weighed, ended."""
+"""Start a program under test, measure its memory and CPU time, and end it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Program:
             raise BenchmarkError(f"{error}: see {self.log}") from error
 
     def reconciles(self) -> float:
-        """How often it has looked at a resource so far, by its own metrics."""
+        """The number of its reconciles so far, by its own metrics."""
         text = httpx.get(self.reconciles_url, trust_env=False, timeout=30).text
         lines = (line for line in text.splitlines() if line.startswith(self.reconciles_series))
         return sum(float(line.rpartition(" ")[2]) for line in lines)
@@ -50,7 +50,7 @@ class Program:
 def running(
     command: Sequence[str], environment: Mapping[str, str], *, log: Path, reconciles: tuple[str, str] = ("", "")
 ) -> Iterator[Program]:
-    """A program from its start to its end; `reconciles` is where its metrics are and which of them counts its looks.
+    """Run a program within the `with` block; `reconciles` is the URL of its metrics and the metric of its reconciles.
 
     Raises:
         BenchmarkError: it ended before the block did.
@@ -73,7 +73,7 @@ def running(
 
 
 def idle_share(program: Program, seconds: float) -> float:
-    """The share of one processor that a program uses while nobody asks anything of it."""
+    """Return the share of one processor that a program uses while it has no work."""
     before, begun = program.cpu(), time.monotonic()
     time.sleep(seconds)
     return (program.cpu() - before) / (time.monotonic() - begun)

@@ -1,4 +1,4 @@
-"""What was measured, as JSON and as the tables in the documentation."""
+"""The measurements as JSON and as the tables in the documentation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ROWS: Final = {
 
 
 def figures(measured: Measured) -> dict[str, float]:
-    """Rounded, by name; a program that is no process of its own has no memory and no processor time."""
+    """Return rounded figures by name; a program without a process of its own has neither memory nor CPU time."""
     switches = measured.switches
     found = {
         "create_seconds": measured.create.seconds,
@@ -67,7 +67,7 @@ def figures(measured: Measured) -> dict[str, float]:
 
 
 def results(measured: Mapping[str, Mapping[int, Measured]]) -> dict[str, Any]:
-    """Everything by contestant and size; on top what is compared, each figure with its size."""
+    """Return all figures by contestant and size; the compared ones come first, each with its size."""
     by_size = {name: {str(size): figures(one) for size, one in sizes.items()} for name, sizes in measured.items()}
     requests = {
         name: {str(size): dict(sorted(one.switches[0].requests.items())) for size, one in sizes.items()}
@@ -117,10 +117,10 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
-    """Keep the figures.
+    """Write the figures.
 
     Raises:
-        ValueError: when the document has no place for the tables.
+        ValueError: the document has no place for the tables.
     """
     publish(found, table(found), between=(BEGIN, END), json_file=json_file, document=document)
 

@@ -1,4 +1,4 @@
-"""A control plane whose pods are kwok's: they are scheduled and turn ready, and nothing runs in them."""
+"""A control plane whose pods are kwok's: they are scheduled and become ready, but run nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import yaml
 from benchmarks.machine import BenchmarkError
 from benchmarks.operator.processes import running
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
-from local_cluster.builds import LOCAL, Module, ensure_built
-from local_cluster.layout import Layout
-from local_cluster.local import LocalCluster
-from workspace import cache_root
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.builds import LOCAL, Module, ensure_built
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.workspace import cache_root
 
 KWOK: Final = Module("kwok", ("kwok",))
 ROLLOUTS: Final = Module("argo-rollouts", ("rollouts-controller",))
@@ -52,11 +52,11 @@ class World:
     """The kubeconfig of the ServiceAccount that the program under test runs as."""
 
     def apply(self, *manifests: dict[str, Any]) -> None:
-        """Apply some objects."""
+        """Apply objects."""
         self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
 
     def serves(self, crd: str) -> None:
-        """Wait until a custom resource can be asked for."""
+        """Wait until the API server serves a custom resource."""
 
         def established() -> bool:
             found = self.kubectl.get("crd", crd)["status"].get("conditions") or ()
@@ -65,7 +65,7 @@ class World:
         until(f"{crd} to be served", established, within=30)
 
     def requests(self, user: str) -> Counter[str]:
-        """How often a user has asked the API server for what, watches and leases aside: the audit log has it."""
+        """Count a user's requests to the API server by the audit log, without watches and leases."""
         found: Counter[str] = Counter()
         with (self.cluster.layout.logs / "audit.log").open(encoding="utf-8") as lines:
             for line in lines:
@@ -79,12 +79,12 @@ class World:
 
 
 def build() -> None:
-    """Build what only the benchmark needs, and the cluster's own programs."""
+    """Build the benchmark's programs, and the cluster's own."""
     ensure_built((*LOCAL, KWOK, ROLLOUTS), _layout())
 
 
 def module_files(module: Module, path: str) -> Path:
-    """The folder in which Go keeps the source of one of a module's dependencies."""
+    """Return the folder of the source of one of a module's dependencies."""
     done = subprocess.run(
         ["go", "mod", "download", "-json", path],
         cwd=module.folder,
@@ -100,7 +100,7 @@ def module_files(module: Module, path: str) -> Path:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """An empty control plane with kwok's nodes, ended afterwards."""
+    """Start an empty control plane with kwok's nodes; end it afterwards."""
     cluster = LocalCluster(_layout())
     cluster.down()
     cluster.up(owned=True)
@@ -157,9 +157,9 @@ def _node_address(here: World) -> str:
 
 
 def _stages(address: str) -> Iterator[str]:
-    """What kwok does with nodes and pods.
+    """Yield the stages by which kwok plays nodes and pods.
 
-    All pods have the real node's address, where nobody listens: whoever asks one is refused.
+    All pods have the real node's address, where nothing listens: connections are refused.
     """
     folder = module_files(KWOK, "sigs.k8s.io/kwok") / "kustomize/stage"
     for name in _STAGES:
@@ -173,7 +173,7 @@ def _stages(address: str) -> Iterator[str]:
 
 
 def _account(here: World) -> str:
-    """A kubeconfig of a ServiceAccount: unlike the administrator it is subject to priority and fairness."""
+    """Return a kubeconfig of a ServiceAccount: unlike the administrator it is subject to priority and fairness."""
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
     here.apply(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CRD = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"

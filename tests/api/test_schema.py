@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
 
 Manifest = dict[str, Any]
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent.parent / "examples").glob("*.yaml"))

@@ -1,7 +1,7 @@
-"""What goes wrong on a real node is told by its reason and in words that say what to do; nothing of it ever serves.
+"""Failures on a real node: the status has their reason and names a remedy, and no failing pod ever serves.
 
-The failures that the API server or the scheduler tell: tests/api/operator/test_failures.py. A digest that does not match:
-test_main_job.py. A volume or probe that a kubelet speaks of later than a test can wait: tests/api/operator.
+Failures reported by the API server or the scheduler: tests/api/operator/test_failures.py. A digest that does not match:
+test_main_job.py. Volumes and probes that a kubelet reports later than a test can wait: tests/api/operator.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import pytest
 import yaml
 
 from cetacean_registry import ModelEntry
-from demo.stage import Stage
-from demo.waiting import until
+from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.waiting import until
 
 GOOD = "demo_v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is wrong with a resource, and what it says then."""
+    """A fault of a resource, and the reason and message of its condition."""
 
     reason: str
-    told: tuple[str, ...]
+    message_parts: tuple[str, ...]
     final: bool = True
     entry: dict[str, Any] = field(default_factory=dict)
-    """Otherwise in the registry than in the good model's entry."""
+    """Fields of the registry's entry that differ from the good model's."""
     serving: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,10 +36,10 @@ CASES = {
     "absent": Case(
         "WeightsNotFound",
         ("container fetch", "/weights/absent.ckpt", "404"),
-        # Bytes that no volume holds already.
+        # A digest that no volume holds already.
         entry={"weights_url": "{store}/weights/absent.ckpt", "sha256": "0" * 64},
     ),
-    # The bytes are those that the registry names, and another network's.
+    # The digest is right, but the weights are another network's.
     "misfit": Case(
         "CheckpointMismatch",
         ("container serve", f"/{GOOD}.ckpt", "expected the", "parameters of the architecture"),
@@ -60,7 +60,7 @@ CASES = {
         ("container fetch", "http.port"),
         serving={"env": [{"name": "CETACEAN_HTTP__PORT", "value": "-1"}]},
     ),
-    # It listens where the probe does not ask.
+    # It listens on another port than the probe's.
     "probe": Case(
         "ProbeFailing",
         ("container serve was ended with exit code", "its probe failed for too long"),
@@ -71,44 +71,44 @@ CASES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def failing(stage: Stage) -> Iterator[None]:
-    """All of them at once."""
-    manifests = [_manifest(stage, name, case) for name, case in CASES.items()]
-    stage.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+def failing(environment: Environment) -> Iterator[None]:
+    """Apply all of them at once."""
+    manifests = [_manifest(environment, name, case) for name, case in CASES.items()]
+    environment.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     yield
-    stage.kubectl("delete", "cetaceanmodel", *map(_name, CASES), "--wait=false")
-    for name in CASES:  # what comes next has the node for itself
-        until(f"the pods of {name} to go", lambda name=name: not stage.pods(_name(name)))  # type: ignore[misc]
+    environment.kubectl("delete", "cetaceanmodel", *map(_name, CASES), "--wait=false")
+    for name in CASES:  # the next tests need the whole node
+        until(f"the pods of {name} to go", lambda name=name: not environment.pods(_name(name)))  # type: ignore[misc]
 
 
 def _name(case: str) -> str:
     return f"failing-{case}"
 
 
-def _manifest(stage: Stage, name: str, case: Case) -> dict[str, Any]:
+def _manifest(environment: Environment, name: str, case: Case) -> dict[str, Any]:
     added: list[ModelEntry] = []
     if case.entry:
-        changes = {key: str(value).format(store=stage.store) for key, value in case.entry.items()}
-        added.append(stage.copy_of(GOOD, name=name, version="9.0.0", **changes))
+        changes = {key: str(value).format(store=environment.store) for key, value in case.entry.items()}
+        added.append(environment.copy_of(GOOD, name=name, version="9.0.0", **changes))
     active = name if added else GOOD
-    return stage.manifest(_name(name), active=active, added=added, replicas=1, serving=case.serving)
+    return environment.manifest(_name(name), active=active, added=added, replicas=1, serving=case.serving)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_reason_is_told(stage: Stage, name: str) -> None:
+def test_the_status_has_the_reason(environment: Environment, name: str) -> None:
     case = CASES[name]
 
-    def told() -> bool:
-        return stage.condition(_name(name), "Ready").get("reason") == case.reason
+    def has_reason() -> bool:
+        return environment.condition(_name(name), "Ready").get("reason") == case.reason
 
     try:
-        until(f"{name} to be told {case.reason}", told, within=90)
+        until(f"{name} to have the reason {case.reason}", has_reason, within=90)
     finally:
-        ready = stage.condition(_name(name), "Ready")
+        ready = environment.condition(_name(name), "Ready")
         print(ready)
     assert ready["status"] == "False"
-    for part in (*case.told, f"pod {_name(name)}-"):
+    for part in (*case.message_parts, f"pod {_name(name)}-"):
         assert part in ready["message"]
-    assert stage.condition(_name(name), "Stalled")["status"] == str(case.final)
-    assert stage.condition(_name(name), "Available")["status"] == "False"
-    assert "serving" not in stage.resource(_name(name))["status"]
+    assert environment.condition(_name(name), "Stalled")["status"] == str(case.final)
+    assert environment.condition(_name(name), "Available")["status"] == "False"
+    assert "serving" not in environment.resource(_name(name))["status"]

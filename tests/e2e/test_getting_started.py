@@ -1,4 +1,4 @@
-"""Every command of docs/getting-started.md, typed in its order in a checkout of the repository."""
+"""Every command of docs/getting-started.md, run in its order in a checkout of the repository."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from support.documented import Block, Shell, blocks, missing
 from support.plugin import environment as on_path
 from support.plugin import install
 
-from demo import environment
-from demo.kubectl import Kubectl
-from demo.stage import Installed
+from cetacean_tools.demo import installation
+from cetacean_tools.demo.environment import Installed
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.workspace import REPOSITORY
 
-REPOSITORY = environment.REPOSITORY
 PAGE = REPOSITORY / "docs/getting-started.md"
 BLOCKS = [block for block in blocks(PAGE.read_text(encoding="utf-8")) if not block.not_run]
 NAMESPACE = "whales"
@@ -24,7 +24,7 @@ NAMESPACE = "whales"
 
 @pytest.fixture(scope="module")
 def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A newcomer's, in a folder that holds what the repository's does."""
+    """The shell of a newcomer, in a copy of the repository."""
     checkout, programs = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("programs")
     for entry in REPOSITORY.iterdir():
         if entry.name != "sample":
@@ -35,14 +35,14 @@ def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     # What the tests themselves are run by is not the newcomer's.
     given = {name: value for name, value in os.environ.items() if name not in {"KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"}}
     install(programs)
-    release = (environment.RELEASE, "--namespace", environment.OPERATOR_NAMESPACE)
+    release = (installation.RELEASE, "--namespace", installation.OPERATOR_NAMESPACE)
     values = programs / "values.yaml"
     values.write_text(operator.kubectl.run_helm("get", "values", *release, "-o", "yaml"), encoding="utf-8")
     yield Shell(checkout, {**on_path(programs, given), "PORT": str(port)})
     operator.kubectl("delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found")
     # The page ends by uninstalling what the other tests stand on.
     operator.kubectl.run_helm(
-        "upgrade", "--install", *release[:1], str(environment.CHART), *release[1:], "--values", str(values), "--wait"
+        "upgrade", "--install", *release[:1], str(installation.CHART), *release[1:], "--values", str(values), "--wait"
     )
 
 

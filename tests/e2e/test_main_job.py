@@ -1,4 +1,4 @@
-"""The demo's steps, each held to all that it expects."""
+"""The demo's steps: all expectations of each must hold."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import io
 import pytest
 from rich.console import Console
 
-from demo.report import Report
-from demo.stage import Stage
-from demo.steps import Demo
+from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.report import Report
+from cetacean_tools.demo.steps import Demo
 
 STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "drift", "rollback"]
 
 
 @pytest.fixture(scope="module")
-def demo(main_stage: Stage) -> Demo:
-    return Demo(main_stage, Report(Console(file=io.StringIO(), width=200)))
+def demo(main_environment: Environment) -> Demo:
+    return Demo(main_environment, Report(Console(file=io.StringIO(), width=200)))
 
 
 # In this order: each step begins where the one before it ended, as a night on call does.

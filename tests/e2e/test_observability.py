@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real pods and the operator: every panel shows something, every alert can be judged."""
+"""A real Prometheus scrapes real pods and the operator: every panel shows data, every alert can be evaluated."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from support.known_series import series_in
 
-from dashboards import BOARDS, Query, queries, written
-from demo import environment, prometheus
-from demo.kubectl import Kubectl
-from demo.prometheus import Prometheus
-from demo.stage import Stage
-from demo.traffic import BackgroundTraffic
-from demo.waiting import until
-from local_cluster import choose
-from local_cluster.program_images import ensure_program_image
+from cetacean_tools.dashboards import BOARDS, Query, queries, written
+from cetacean_tools.demo import installation, prometheus
+from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.prometheus import Prometheus
+from cetacean_tools.demo.traffic import BackgroundTraffic
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.program_images import ensure_program_image
 
 NAME = "watched"
 INTERVAL = "2s"
@@ -31,28 +31,28 @@ ALL = [(name, query) for name in BOARDS for query in queries(written(name))]
 
 
 @pytest.fixture(scope="module")
-def watching(stage: Stage) -> Iterator[Prometheus]:
-    """Prometheus, after a model has been rolled out, asked for pictures of all kinds, and has drifted."""
+def watching(environment: Environment) -> Iterator[Prometheus]:
+    """Prometheus, after a model has been rolled out, got pictures of all kinds, and has drifted."""
     cluster = choose()
     image = ensure_program_image("prometheus")
     cluster.load_image(image.reference, image.archive)
     serving = {"serviceMonitor": {"enabled": True, "interval": INTERVAL}}
-    stage.kubectl.apply(stage.manifest(NAME, active="demo_v1", replicas=1, serving=serving))
-    until("the model's ServiceMonitor", lambda: _monitors(stage.kubectl))
-    prometheus.deploy(stage.kubectl, image.reference, interval=INTERVAL)
-    there = Prometheus.of(stage.client, stage.proxy, stage.kubectl.namespace)
-    stage.wait_for_condition(NAME, "Ready", "True")
+    environment.kubectl.apply(environment.manifest(NAME, active="demo_v1", replicas=1, serving=serving))
+    until("the model's ServiceMonitor", lambda: _monitors(environment.kubectl))
+    prometheus.deploy(environment.kubectl, image.reference, interval=INTERVAL)
+    there = Prometheus.of(environment.client, environment.proxy, environment.kubectl.namespace)
+    environment.wait_for_condition(NAME, "Ready", "True")
 
-    service = stage.service(NAME)
-    service.send([*stage.models.cetaceans[:8], *stage.models.others[:8]])
-    until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{environment.RELEASE}-metrics"})
-    service.send(list(islice(cycle(stage.models.drifted), 60)))
-    stage.wait_for_condition(NAME, "Drifting", "True", within=60)
+    service = environment.service(NAME)
+    service.send([*environment.models.cetaceans[:8], *environment.models.others[:8]])
+    until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{installation.RELEASE}-metrics"})
+    service.send(list(islice(cycle(environment.models.drifted), 60)))
+    environment.wait_for_condition(NAME, "Drifting", "True", within=60)
     # A series that begins with all of its events has a rate of zero: what is asked of rates needs traffic that goes on.
-    with BackgroundTraffic(service, stage.models.drifted):
+    with BackgroundTraffic(service, environment.models.drifted):
         yield there
-    stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
-    stage.kubectl("delete", "deployment,service", prometheus.NAME, "--wait=false")
+    environment.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
+    environment.kubectl("delete", "deployment,service", prometheus.NAME, "--wait=false")
 
 
 def _monitors(kubectl: Kubectl) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def _up(there: Prometheus) -> set[str]:
 
 
 def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
-    """Namespace, service and pod of the model's targets that a kind of monitor has found, and that answer."""
+    """Return namespace, service and pod of the model's healthy targets that a kind of monitor has found."""
     return {
         tuple(target["labels"][name] for name in ("namespace", "service", "pod"))
         for target in there.targets()
@@ -74,13 +74,13 @@ def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
     }
 
 
-def _asked(stage: Stage, query: Query) -> str:
-    variables = {"namespace": stage.kubectl.namespace, "model": NAME, "__range": "5m", "__rate_interval": "1m"}
+def _asked(environment: Environment, query: Query) -> str:
+    variables = {"namespace": environment.kubectl.namespace, "model": NAME, "__range": "5m", "__rate_interval": "1m"}
     return query.asked(variables)
 
 
 def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
-    """The series that have a value which can be drawn."""
+    """Return the series that have a value which can be drawn."""
     if query.instant:
         found = [(series, [series["value"]]) for series in there.series(expr)]
     else:
@@ -89,8 +89,8 @@ def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "query"), ALL, ids=[f"{name}: {query.panel}: {query.legend}" for name, query in ALL])
-def test_a_panel_shows_something(watching: Prometheus, stage: Stage, name: str, query: Query) -> None:
-    expr = _asked(stage, query)
+def test_a_panel_shows_data(watching: Prometheus, environment: Environment, name: str, query: Query) -> None:
+    expr = _asked(environment, query)
     if query.legend.partition(":")[0] in RARE:
         _data(watching, query, expr)  # valid, or Prometheus refuses it
         assert all(watching.knows(series) for series in series_in(expr))
@@ -98,29 +98,29 @@ def test_a_panel_shows_something(watching: Prometheus, stage: Stage, name: str, 
     until(f"data for {expr}", lambda: _data(watching, query, expr), within=30)
 
 
-def test_the_models_pod_monitor_finds_what_a_service_monitor_finds(watching: Prometheus) -> None:
+def test_pod_monitor_and_service_monitor_find_the_same_pods(watching: Prometheus) -> None:
     assert len(_pods(watching, "ServiceMonitor")) == 1
     until("the same pods", lambda: _pods(watching, "PodMonitor") == _pods(watching, "ServiceMonitor"), within=30)
 
 
-def test_the_chart_has_brought_these_dashboards(stage: Stage, watching: Prometheus) -> None:
-    inside = replace(stage.kubectl, namespace=environment.OPERATOR_NAMESPACE)
+def test_the_chart_installs_these_dashboards(environment: Environment, watching: Prometheus) -> None:
+    inside = replace(environment.kubectl, namespace=installation.OPERATOR_NAMESPACE)
     held = inside.get("configmaps", "-l", "grafana_dashboard=1")["items"]
     texts = {name: text for item in held for name, text in item["data"].items()}
     assert texts == {f"{name}.json": written(name) for name in BOARDS}
 
 
-def test_every_alert_can_be_judged(watching: Prometheus) -> None:
+def test_every_alert_can_be_evaluated(watching: Prometheus) -> None:
     until("all rules to be evaluated", lambda: all(rule["health"] != "unknown" for rule in watching.rules()))
     rules = {rule["name"]: rule for rule in watching.rules()}
     assert len(rules) > 10
     assert {name: rule["lastError"] for name, rule in rules.items() if rule["health"] != "ok"} == {}
 
 
-def test_drift_is_alerted(watching: Prometheus, stage: Stage) -> None:
+def test_drift_fires_an_alert(watching: Prometheus, environment: Environment) -> None:
     labels = until("the alert", lambda: watching.firing().get("CetaceanModelDrifting"), within=30)
     assert labels is not None
-    assert labels["namespace"] == stage.kubectl.namespace
+    assert labels["namespace"] == environment.kubectl.namespace
     assert labels["name"] == NAME
     assert labels["severity"] == "warning"
     # What is well is not alerted.

@@ -1,4 +1,4 @@
-"""What the runbook leaves to the operator: drift rolls a model back, once."""
+"""Automatic rollback: drift rolls a model back, once."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from typing import Any
 
 import pytest
 
-from demo.stage import DRIFT, Stage
-from demo.waiting import until
+from cetacean_tools.demo.environment import DRIFT, Environment
+from cetacean_tools.demo.waiting import until
 
 SAMPLES = 110
 ROLLBACK = {**DRIFT, "onAlarm": "Rollback"}
 
 
 @pytest.fixture
-def name(stage: Stage, request: pytest.FixtureRequest) -> Iterator[str]:
+def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[str]:
     chosen = request.node.name.replace("_", "-").removeprefix("test-")[:40]
     yield chosen
-    stage.kubectl("delete", "cetaceanmodel", chosen, "--ignore-not-found", "--wait=false")
+    environment.kubectl("delete", "cetaceanmodel", chosen, "--ignore-not-found", "--wait=false")
 
 
-def test_drift_rolls_back_once(stage: Stage, name: str) -> None:
-    def asks_for(model: str, **drift: Any) -> int:
-        """Mirror the registry; returns the generation."""
-        stage.kubectl.apply(stage.manifest(name, active=model, replicas=1, drift={**ROLLBACK, **drift}))
-        generation: int = stage.resource(name)["metadata"]["generation"]
+def test_drift_rolls_back_once(environment: Environment, name: str) -> None:
+    def mirror(model: str, **drift: Any) -> int:
+        """Mirror the registry with an active model; return the generation."""
+        environment.kubectl.apply(environment.manifest(name, active=model, replicas=1, drift={**ROLLBACK, **drift}))
+        generation: int = environment.resource(name)["metadata"]["generation"]
         return generation
 
-    asks_for("demo_v1")
-    stage.wait_for_condition(name, "Ready", "True")
-    promoted = asks_for("demo_v2")
-    stage.wait_for_condition(name, "Ready", "True", mentions="demo_v2")
+    mirror("demo_v1")
+    environment.wait_for_condition(name, "Ready", "True")
+    promoted = mirror("demo_v2")
+    environment.wait_for_condition(name, "Ready", "True", mentions="demo_v2")
 
     # Fog, night, blur and other subjects, as they come.
-    pictures = [*islice(cycle(stage.models.drifted), SAMPLES // 2), *islice(cycle(stage.models.others), SAMPLES // 2)]
+    pictures = [
+        *islice(cycle(environment.models.drifted), SAMPLES // 2),
+        *islice(cycle(environment.models.others), SAMPLES // 2),
+    ]
     random.Random(0).shuffle(pictures)
-    stage.service(name).send(pictures)
-    diverged = stage.wait_for_condition(name, "RegistryDiverged", "True")
+    environment.service(name).send(pictures)
+    diverged = environment.wait_for_condition(name, "RegistryDiverged", "True")
     assert "demo_v2" in diverged["message"]
     assert "runbook.md#registry-diverged" in diverged["message"]
     until(
         "the model that served before to serve again",
-        lambda: stage.resource(name)["status"].get("serving", {}).get("name") == "demo_v1",
+        lambda: environment.resource(name)["status"].get("serving", {}).get("name") == "demo_v1",
     )
-    status = stage.resource(name)["status"]
+    status = environment.resource(name)["status"]
     assert status["rollback"]["rejected"]["name"] == "demo_v2"
     assert status["rollback"]["restored"]["name"] == "demo_v1"
     assert [(entry["model"], entry["reason"]) for entry in status["history"]] == [
@@ -56,25 +59,27 @@ def test_drift_rolls_back_once(stage: Stage, name: str) -> None:
     ]
     assert status["history"][0]["why"] == status["rollback"]["why"]
     assert "demo_v2 1.1.0 drifted to a mean score of" in status["rollback"]["why"]
-    assert stage.condition(name, "Stalled")["reason"] == "RolledBack"
-    assert told(stage, name, "DriftRollback") == [status["rollback"]["why"]]
+    assert environment.condition(name, "Stalled")["reason"] == "RolledBack"
+    assert event_messages(environment, name, "DriftRollback") == [status["rollback"]["why"]]
 
-    # The next mirroring of the registry: nothing new, or something that is not about the model. Neither brings it back.
-    assert asks_for("demo_v2") == promoted
-    generation = asks_for("demo_v2", alarmDrop=0.11)
-    still = stage.wait_for_condition(name, "RegistryDiverged", "True")
+    # The registry is mirrored again, unchanged or with a change of another field: the rejected model stays rejected.
+    assert mirror("demo_v2") == promoted
+    generation = mirror("demo_v2", alarmDrop=0.11)
+    still = environment.wait_for_condition(name, "RegistryDiverged", "True")
     assert still["observedGeneration"] == generation > promoted
-    assert stage.resource(name)["status"]["rollback"] == status["rollback"]
-    answers = [stage.pod_answer(pod, "/v1/identity") for pod in stage.pods(name)]
+    assert environment.resource(name)["status"]["rollback"] == status["rollback"]
+    answers = [environment.pod_answer(pod, "/v1/identity") for pod in environment.pods(name)]
     assert [answer["model"]["name"] for answer in answers] == ["demo_v1"]
 
-    asks_for("demo_v1")
-    stage.wait_for_condition(name, "RegistryDiverged", "False")
-    stage.wait_for_condition(name, "Stalled", "False")
-    assert "rollback" not in stage.resource(name)["status"]
+    mirror("demo_v1")
+    environment.wait_for_condition(name, "RegistryDiverged", "False")
+    environment.wait_for_condition(name, "Stalled", "False")
+    assert "rollback" not in environment.resource(name)["status"]
 
 
-def told(stage: Stage, name: str, reason: str) -> list[str]:
-    """Events about a resource."""
-    events = stage.kubectl.get("events", "--field-selector", f"involvedObject.name={name},reason={reason}")["items"]
+def event_messages(environment: Environment, name: str, reason: str) -> list[str]:
+    """Return the messages of Events about a resource."""
+    events = environment.kubectl.get("events", "--field-selector", f"involvedObject.name={name},reason={reason}")[
+        "items"
+    ]
     return [event["message"] for event in events]

@@ -1,4 +1,4 @@
-"""Every command of docs/runbook.md, typed in its order on a cluster in which the incidents have just happened."""
+"""Every command of docs/runbook.md, run in its order on a cluster in which the incidents have just happened."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from PIL import Image
 from support.documented import Block, Shell, blocks, missing
 from support.plugin import install
 
+from cetacean_evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 from cetacean_registry import ModelEntry
-from demo import environment
-from demo.stage import Stage
-from demo.waiting import until
-from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
+from cetacean_tools.demo import installation
+from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.workspace import REPOSITORY
 
-REPOSITORY = environment.REPOSITORY
 NAME, FIRST, SECOND, REGRESSED = "on-call", "demo_v1", "demo_v2", "demo_v3"
 BLOCKS = list(blocks((REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")))
 # Pods that can be overloaded in two seconds, and a service level that they do not keep then.
@@ -46,84 +46,88 @@ PYTHON_FOLDER = str(Path(sys.executable).parent)
 """`python3` is the one of `make venv`."""
 
 
-def drifted(stage: Stage) -> None:
-    """Some of the pictures come in fog, at night and out of focus."""
-    models = stage.models
-    stage.service(NAME).send([*islice(cycle(models.drifted), 24), *islice(cycle(models.cetaceans), 40)])
+def drifted(environment: Environment) -> None:
+    """Send pictures of which some are in fog, at night or out of focus."""
+    models = environment.models
+    environment.service(NAME).send([*islice(cycle(models.drifted), 24), *islice(cycle(models.cetaceans), 40)])
 
 
-def overload(stage: Stage) -> None:
-    """More is sent at once than the pod can decode in the time that an answer may take."""
-    service = stage.service(NAME)
-    service.send(list(islice(cycle(stage.models.cetaceans), 24)))
+def overload(environment: Environment) -> None:
+    """Send more pictures at once than the pod can decode within its timeout."""
+    service = environment.service(NAME)
+    service.send(list(islice(cycle(environment.models.cetaceans), 24)))
     large = io.BytesIO()
-    with Image.open(stage.models.cetaceans[0]) as picture:
+    with Image.open(environment.models.cetaceans[0]) as picture:
         picture.resize(LARGE).save(large, "JPEG")
     answers = service.send_at_once(large.getvalue(), AT_ONCE)
     assert answers.keys() == {200, 504}, "some were in time"
 
 
-def autoscaled(stage: Stage) -> None:
-    """The number of pods is handed to an autoscaler, which for now has no choice."""
+def autoscaled(environment: Environment) -> None:
+    """Hand the number of pods to an autoscaler with equal bounds."""
     scaling = {"spec": {"serving": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}}}
-    stage.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(scaling))
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(scaling))
 
     def has_figures() -> bool:
-        found = stage.kubectl.get("horizontalpodautoscalers", "--field-selector", f"metadata.name={NAME}")["items"]
-        told = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
-        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in told)
+        found = environment.kubectl.get("horizontalpodautoscalers", "--field-selector", f"metadata.name={NAME}")[
+            "items"
+        ]
+        conditions = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
+        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in conditions)
 
     until("the autoscaler to have figures of the pods", has_figures)
 
 
-def something_else_is_sent(stage: Stage) -> None:
-    stage.service(NAME).send(list(islice(cycle(stage.models.others), 60)))
+def something_else_is_sent(environment: Environment) -> None:
+    environment.service(NAME).send(list(islice(cycle(environment.models.others), 60)))
 
     def systemic() -> bool:
-        return float(stage.resource(NAME)["status"]["drift"].get("rejectionRate") or 0.0) > 0.5
+        return float(environment.resource(NAME)["status"]["drift"].get("rejectionRate") or 0.0) > 0.5
 
     until("the operator to see the rejections", systemic)
 
 
-def asked_for(stage: Stage, active: str, *added: ModelEntry) -> None:
-    """Apply the registry with another active model; everything else stays as on-call has left it."""
-    manifest = stage.manifest(NAME, active=active, added=added)
-    manifest["spec"] = stage.resource(NAME)["spec"] | {"registry": manifest["spec"]["registry"]}
-    stage.kubectl.apply(manifest)
+def asked_for(environment: Environment, active: str, *added: ModelEntry) -> None:
+    """Apply the registry with another active model; leave everything else as it is."""
+    manifest = environment.manifest(NAME, active=active, added=added)
+    manifest["spec"] = environment.resource(NAME)["spec"] | {"registry": manifest["spec"]["registry"]}
+    environment.kubectl.apply(manifest)
 
 
-def wrong_bytes(stage: Stage) -> None:
-    broken = stage.copy_of(SECOND, name="demo_broken", version="1.3.0", sha256="0" * 64)
-    asked_for(stage, broken.name, broken)
+def wrong_bytes(environment: Environment) -> None:
+    broken = environment.copy_of(SECOND, name="demo_broken", version="1.3.0", sha256="0" * 64)
+    asked_for(environment, broken.name, broken)
 
 
-def regressed(stage: Stage) -> None:
-    asked_for(stage, REGRESSED)
+def regressed(environment: Environment) -> None:
+    asked_for(environment, REGRESSED)
 
 
-def rejects_a_boat(stage: Stage) -> bool:
-    return bool(stage.service(NAME).predict(stage.models.others[0])["rejection_reason"] == "not_a_marine_mammal")
+def rejects_a_boat(environment: Environment) -> bool:
+    return bool(
+        environment.service(NAME).predict(environment.models.others[0])["rejection_reason"] == "not_a_marine_mammal"
+    )
 
 
-def the_gate_is_open(stage: Stage) -> None:
-    assert not rejects_a_boat(stage)
-    answers = [stage.pod_answer(pod, "/v1/identity") for pod in stage.pods(NAME)]
+def the_gate_is_open(environment: Environment) -> None:
+    assert not rejects_a_boat(environment)
+    answers = [environment.pod_answer(pod, "/v1/identity") for pod in environment.pods(NAME)]
     assert {answer["gate"]["enabled"] for answer in answers} == {False}
 
 
-def the_gate_is_closed(stage: Stage) -> None:
-    assert rejects_a_boat(stage)
-    assert stage.condition(NAME, "AntiFraudDisabled")["status"] == "False"
+def the_gate_is_closed(environment: Environment) -> None:
+    assert rejects_a_boat(environment)
+    assert environment.condition(NAME, "AntiFraudDisabled")["status"] == "False"
 
 
-def the_first_serves(stage: Stage) -> None:
-    assert stage.resource(NAME)["status"]["serving"]["name"] == FIRST
-    assert {answer["model_version"] for answer in stage.service(NAME).send(stage.models.cetaceans[:2])} == {
-        stage.registry.model(FIRST).version
+def the_first_serves(environment: Environment) -> None:
+    assert environment.resource(NAME)["status"]["serving"]["name"] == FIRST
+    assert {answer["model_version"] for answer in environment.service(NAME).send(environment.models.cetaceans[:2])} == {
+        environment.registry.model(FIRST).version
     }
 
 
-INCIDENTS: Mapping[str, Callable[[Stage], None]] = {
+INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Drift": drifted,
     "Systemic rejection": something_else_is_sent,
     "Availability": overload,
@@ -134,7 +138,7 @@ INCIDENTS: Mapping[str, Callable[[Stage], None]] = {
 
 
 # What clients see when it has worked; the runbook's own text says what on-call sees.
-WORKED: Mapping[str, Callable[[Stage], None]] = {
+WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Demoting 1": the_first_serves,
     "Gate disabled 1": the_gate_is_open,
     "Gate disabled 2": the_gate_is_closed,
@@ -143,27 +147,27 @@ WORKED: Mapping[str, Callable[[Stage], None]] = {
 
 @dataclass(slots=True)
 class OnCall:
-    """Somebody with a shell in a checkout of the repository."""
+    """An engineer on call, with a shell in a checkout of the repository."""
 
-    stage: Stage
+    environment: Environment
     shell: Shell
     _happened: set[str] = field(default_factory=set)
 
     def comes_to(self, section: str) -> None:
-        """Let happen what the section is about."""
+        """Cause the incident that the section is about."""
         if section in INCIDENTS and section not in self._happened:
             self._happened.add(section)
-            INCIDENTS[section](self.stage)
+            INCIDENTS[section](self.environment)
 
 
-def checkout(folder: Path, stage: Stage) -> None:
-    """A repository whose registry knows the first model, with the scripts and some of the drawn pictures."""
+def checkout(folder: Path, environment: Environment) -> None:
+    """Make a repository whose registry has the first model, with the scripts and some of the drawn pictures."""
     for part in ("models", "reports", "configs", "data"):
         (folder / part).mkdir(parents=True)
-    # Scripts find the repository by where they lie.
+    # Scripts find the repository by their own location.
     shutil.copytree(REPOSITORY / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "inference").symlink_to(REPOSITORY / "inference")
-    pictures, split = stage.models.folder / "pictures", folder / "data/test_split"
+    pictures, split = environment.models.folder / "pictures", folder / "data/test_split"
     split.mkdir()
     (split / "test").symlink_to(pictures / "test")
     with (pictures / "manifest.csv").open(encoding="utf-8", newline="") as stream:
@@ -172,65 +176,65 @@ def checkout(folder: Path, stage: Stage) -> None:
         split / "manifest.csv",
         [row for label in (CETACEAN, NON_CETACEAN) for row in rows if row["label"] == label][::EVERY],
     )
-    registry = json.loads((stage.models.folder / "registry.json").read_text(encoding="utf-8"))
+    registry = json.loads((environment.models.folder / "registry.json").read_text(encoding="utf-8"))
     registry["models"] = [model for model in registry["models"] if model["name"] == FIRST]
     for model in registry["models"]:
-        model["weights_url"] = stage.registry.model(FIRST).weights_url
+        model["weights_url"] = environment.registry.model(FIRST).weights_url
     registry["active"] = FIRST
     (folder / "models/registry.json").write_text(json.dumps(registry, indent=2) + "\n", encoding="utf-8")
-    shutil.copy(stage.models.folder / "anti_fraud_threshold.yaml", folder / "configs")
-    manifest = stage.manifest(NAME, active=FIRST, replicas=1, serving=SERVING)
+    shutil.copy(environment.models.folder / "anti_fraud_threshold.yaml", folder / "configs")
+    manifest = environment.manifest(NAME, active=FIRST, replicas=1, serving=SERVING)
     manifest["spec"]["serviceLevel"] = SERVICE_LEVEL
     (folder / f"{NAME}.yaml").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def the_gates_model(stage: Stage, cache: Path) -> dict[str, str]:
-    """Settings by which the scripts find the gate's own model, and a cache that holds nothing yet."""
-    gate = stage.models.gate(stage.models.folder.as_uri())
+def the_gates_model(environment: Environment, cache: Path) -> dict[str, str]:
+    """Return the settings of the gate's own model, and of an empty cache."""
+    gate = environment.models.gate(environment.models.folder.as_uri())
     names = {"architecture": "ARCHITECTURE", "configURL": "CONFIG_URL", "weightsURL": "WEIGHTS_URL", "sha256": "SHA256"}
     return {f"CETACEAN_GATE__{name}": gate[key] for key, name in names.items()} | {"CETACEAN_CACHE": str(cache)}
 
 
-def placeholders(stage: Stage) -> dict[str, str]:
-    """What the runbook leaves to whoever reads it."""
-    candidate = stage.registry.model(SECOND)
+def placeholders(environment: Environment) -> dict[str, str]:
+    """Return values for the runbook's placeholders."""
+    candidate = environment.registry.model(SECOND)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     return {
         "NAME": NAME,
-        "NAMESPACE": stage.kubectl.namespace,
-        "OPERATOR_NAMESPACE": environment.OPERATOR_NAMESPACE,
+        "NAMESPACE": environment.kubectl.namespace,
+        "OPERATOR_NAMESPACE": installation.OPERATOR_NAMESPACE,
         "CANDIDATE": SECOND,
         "VERSION": candidate.version,
-        "CHECKPOINT": str(stage.models.folder / str(candidate.weights_path)),
+        "CHECKPOINT": str(environment.models.folder / str(candidate.weights_path)),
         "WEIGHTS_URL": candidate.weights_url,
         "SNAPSHOT": f"reports/{SECOND}.json",
         "LIKE": FIRST,
-        "PICTURE": str(stage.models.cetaceans[0]),
+        "PICTURE": str(environment.models.cetaceans[0]),
         "PORT": str(port),
         "REPLICAS": "2",
     }
 
 
 @pytest.fixture(scope="module")
-def on_call(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCall]:
+def on_call(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCall]:
     folder, programs = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("programs")
-    checkout(folder, stage)
+    checkout(folder, environment)
     found = install(programs)
-    (programs / "kubectl").symlink_to(stage.kubectl.kubectl)
-    variables = {**found, **placeholders(stage), "KUBECONFIG": str(stage.kubectl.kubeconfig)}
-    variables |= the_gates_model(stage, tmp_path_factory.mktemp("cache"))
+    (programs / "kubectl").symlink_to(environment.kubectl.kubectl)
+    variables = {**found, **placeholders(environment), "KUBECONFIG": str(environment.kubectl.kubeconfig)}
+    variables |= the_gates_model(environment, tmp_path_factory.mktemp("cache"))
     variables["PATH"] = os.pathsep.join([str(programs), PYTHON_FOLDER, os.environ["PATH"]])
     variables |= {f"GIT_{who}_{what}": "on-call" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     variables |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     # Small networks: two threads would only wait for each other.
     variables["OMP_NUM_THREADS"] = "1"
-    weights = str(stage.models.folder / str(stage.registry.model(FIRST).weights_path))
+    weights = str(environment.models.folder / str(environment.registry.model(FIRST).weights_path))
     measuring = ("scripts/compute_metrics.py", "--weights", weights, "--out", f"reports/{FIRST}.json")
     with subprocess.Popen(["python3", *measuring], cwd=folder, env=variables) as measured:
-        stage.kubectl.apply(json.loads((folder / f"{NAME}.yaml").read_text(encoding="utf-8")))
-        stage.wait_for_condition(NAME, "Ready", "True")
+        environment.kubectl.apply(json.loads((folder / f"{NAME}.yaml").read_text(encoding="utf-8")))
+        environment.wait_for_condition(NAME, "Ready", "True")
     assert measured.returncode == 0
     origin = tmp_path_factory.mktemp("origin")
     for arguments in (
@@ -242,8 +246,8 @@ def on_call(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         ("push", "-qu", "origin", "main"),
     ):
         subprocess.run(["git", *arguments], cwd=folder, env=variables, check=True)
-    yield OnCall(stage, Shell(folder, variables))
-    stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
+    yield OnCall(environment, Shell(folder, variables))
+    environment.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
 
 
 # In their order: each begins where the one before it ended.
@@ -256,9 +260,9 @@ def test_block(on_call: OnCall, block: Block) -> None:
     absent = missing(block.expected, done.stdout)
     assert absent is None, f"expected to see {absent!r} after\n{block.commands}\ngot:\n{done.stdout}"
     if block.title in WORKED:
-        WORKED[block.title](on_call.stage)
+        WORKED[block.title](on_call.environment)
 
 
-def test_every_incident_and_every_look_has_its_place() -> None:
+def test_every_incident_and_every_check_belongs_to_a_block() -> None:
     assert set(INCIDENTS) <= {block.section for block in BLOCKS}
     assert set(WORKED) <= {block.title for block in BLOCKS}

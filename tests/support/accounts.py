@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 CHART = Path(__file__).resolve().parents[2] / "charts/cetacean-operator"
 

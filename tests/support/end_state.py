@@ -7,8 +7,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from demo.kubectl import Kubectl
-from demo.waiting import NotSoError, until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import NotSoError, until
 
 _CHILDREN = "deployments,replicasets,services,configmaps,poddisruptionbudgets"
 # Of what the API server and its controllers choose, or what hangs on the resource's uid.

@@ -20,7 +20,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 from support.accounts import Account
 from support.virtual_time import settle
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from demo.kubectl import CommandError, Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.waiting import until
 from support.accounts import Account
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cetacean_evaluation.figures import Scored
+from cetacean_evaluation.manifest import Picture
 from cetacean_inference.types import Candidate, Scores
-from evaluation.figures import Scored
-from evaluation.manifest import Picture
 
 SURE = (("a", "orca", 0.9), ("b", "orca", 0.06), ("c", "beluga", 0.04))
 UNSURE = (("a", "orca", 0.04), ("b", "beluga", 0.03))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from demo.kubectl import Kubectl
-from local_cluster import Cluster
-from local_cluster.layout import NODE
-from local_cluster.local import LocalCluster
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.local_cluster import Cluster
+from cetacean_tools.local_cluster.layout import NODE
+from cetacean_tools.local_cluster.local import LocalCluster
 
 CLAIM = "weights"
 

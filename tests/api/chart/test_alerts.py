@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from local_cluster.builds import PROMETHEUS, ensure_built
-from local_cluster.layout import Layout
+from cetacean_tools.local_cluster.builds import PROMETHEUS, ensure_built
+from cetacean_tools.local_cluster.layout import Layout
 
 from .conftest import CHART, Render
 

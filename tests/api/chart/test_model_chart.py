@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 from .conftest import MODEL_CHART, REPOSITORY, RefusedError, Render
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from demo import prometheus
-from demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo import prometheus
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
 
 from .conftest import CHART, EVERYTHING, Render
 

@@ -12,9 +12,9 @@ from support.accounts import Account
 from support.forged_pods import forged_node
 from support.live_operator import OperatorProcess, running
 
-from demo.kubectl import Kubectl
-from local_cluster import choose
-from local_cluster.local import LocalCluster
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.local import LocalCluster
 
 
 @pytest.fixture(scope="module")

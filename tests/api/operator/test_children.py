@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.live_operator import NOWHERE, OperatorProcess, condition, find, model, settled
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 EVERYTHING: dict[str, Any] = {
     **NOWHERE,

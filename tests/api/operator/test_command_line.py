@@ -13,8 +13,8 @@ import pytest
 from support.live_operator import OperatorProcess, condition, model, settled
 from support.plugin import install
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 Plugin = Callable[..., subprocess.CompletedProcess[str]]
 

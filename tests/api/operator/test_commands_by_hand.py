@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.live_operator import NOWHERE, OperatorProcess, model, settled
 
-from demo.kubectl import CommandError, Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.waiting import until
 
 SERVING: dict[str, Any] = {**NOWHERE, "replicas": 2}
 RESTARTED = "kubectl.kubernetes.io/restartedAt"

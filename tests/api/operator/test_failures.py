@@ -11,8 +11,8 @@ import pytest
 import yaml
 from support.live_operator import NOWHERE, REPOSITORY, OperatorProcess, condition, model, ready_because, settled
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 QUOTA = {
     "apiVersion": "v1",

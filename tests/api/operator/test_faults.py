@@ -12,9 +12,9 @@ from support.accounts import Account
 from support.end_state import events
 from support.live_operator import OperatorProcess, model, ready_because, running, settled
 
-from demo.kubectl import CommandError, Kubectl
-from demo.waiting import until
-from local_cluster.local import LocalCluster
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.local import LocalCluster
 
 pytestmark = pytest.mark.alone  # the API server is everyone's
 

@@ -18,8 +18,8 @@ from support.end_state import end_state, ends_as, events
 from support.faulty_api import Call, Fault, FaultyApi, Reaction, faulty, no_fault
 from support.live_operator import REPOSITORY, OperatorProcess, find, model, ready_because, running, settled
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 
 def some(share: float, *reactions: Reaction, which: Callable[[Call], bool] = lambda _: True) -> Fault:

@@ -16,8 +16,8 @@ from support.end_state import end_state, ends_as
 from support.faulty_api import Call, FaultyApi, Reaction, faulty
 from support.live_operator import OperatorProcess, condition, model
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 FEWEST = 6
 """What a rollout and a promotion write at least: three children and one, and a status after each."""

@@ -15,8 +15,8 @@ import yaml
 from support.forged_pods import bound, forge, on
 from support.live_operator import OperatorProcess, condition, model, ready_because
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 AGO = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 WEIGHTS = "https://example.org/first.ckpt"

@@ -16,8 +16,8 @@ from support.end_state import end_state, ends_as
 from support.faulty_api import Call, FaultyApi, Reaction, faulty, no_fault
 from support.live_operator import OperatorProcess, find, model, ready_because, running, settled
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 LEASE: dict[str, Any] = {"lease_duration": 6, "lease_renew_deadline": 4, "lease_retry_period": 0.5}
 Pair = tuple[OperatorProcess, OperatorProcess]

@@ -11,9 +11,9 @@ import pytest
 from support.accounts import Account
 from support.live_operator import OperatorProcess, model, ready_because
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
-from local_cluster.local import LocalCluster
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.local import LocalCluster
 
 QUIET = timedelta(minutes=1)
 

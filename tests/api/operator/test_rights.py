@@ -12,8 +12,8 @@ import yaml
 from support.accounts import CHART, Account
 from support.live_operator import NOWHERE, OperatorProcess, find, model, settled
 
-from demo.kubectl import CommandError, Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
+from cetacean_tools.demo.waiting import until
 
 pytestmark = pytest.mark.alone  # one of its operators serves every namespace
 

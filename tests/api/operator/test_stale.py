@@ -15,8 +15,8 @@ from support.faulty_api import FaultyApi, faulty, no_fault
 from support.forged_pods import answering, bound, forge, hanging, on, running_at
 from support.live_operator import OperatorProcess, condition, find, model, ready_because, running, settled
 
-from demo.kubectl import Kubectl
-from demo.waiting import until
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.waiting import until
 
 OK = (200, "ok")
 

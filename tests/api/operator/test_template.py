@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.live_operator import NOWHERE, OperatorProcess, model, settled
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What is made of the operator's measurements."""
+"""The tables made of the operator's measurements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_figures_of_one() -> None:
     assert (found["rss_mb"], found["peak_rss_mb"], found["idle_cpu_percent"]) == (101.0, 110.0, 0.4)
 
 
-def test_what_was_not_measured_is_not_told() -> None:
+def test_a_missing_measurement_has_no_figure() -> None:
     assert figures(measured(10, 5.0, singles=0)).keys() == {
         "create_seconds",
         "switch_seconds",
@@ -45,7 +45,7 @@ def test_what_was_not_measured_is_not_told() -> None:
     }
 
 
-def test_ours_is_held_against_argo_at_each_size() -> None:
+def test_ours_is_compared_with_argo_at_each_size() -> None:
     found = results(
         {
             "argo": {100: measured(100, 10.0, memory=MEMORY), 1000: measured(1000, 50.0, memory=MEMORY)},
@@ -60,7 +60,7 @@ def test_ours_is_held_against_argo_at_each_size() -> None:
     assert "| create all, s | 50 | 15 | 0.30 |" in lines
 
 
-def test_what_has_no_process_of_its_own_has_no_memory() -> None:
+def test_a_contestant_without_a_process_has_no_memory() -> None:
     found = results({"floor": {10: measured(10, 1.0)}, "ours": {10: measured(10, 2.0, memory=MEMORY)}})
     assert "create_ratio_vs_argo_10" not in found
     assert "| resident memory at the end, MB | - | 101 | - |" in table(found).splitlines()
@@ -80,7 +80,7 @@ def test_figures_are_written_between_the_marks(tmp_path: Path) -> None:
         write(found, json_file=data, document=document)
 
 
-async def test_done_is_when_all_have_one_version_more() -> None:
+async def test_a_switch_is_done_when_all_have_one_more_version() -> None:
     watched = Watched(Ours().made_of)
     watched.workload({"name": "a", "generation": 1})
     watched.expect_one_more(["a", "b"])
@@ -99,7 +99,7 @@ def test_a_replica_set_counts_for_its_owner_by_its_template() -> None:
     assert Floor().made_of({"labels": {"pod-template-hash": "y"}}) is None
 
 
-def test_all_are_given_the_same_pods() -> None:
+def test_all_contestants_get_the_same_pods() -> None:
     floor, argo = (made.manifest("whales")["spec"] for made in (Floor(), Argo()))
     assert floor["template"] == argo["template"]
     assert floor["replicas"] == argo["replicas"] == Ours().manifest("whales")["spec"]["serving"]["replicas"]

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import pictures
 from benchmarks.inference import report
 
-from workspace import REPOSITORY
+from cetacean_tools.workspace import REPOSITORY
 
 RESULTS = sorted(pictures.RESULTS.glob("*.json"))
 PAGE = REPOSITORY / "docs/benchmarks.md"
@@ -23,7 +23,7 @@ def measured(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: str(path.stem))
-def test_it_is_not_stale(path: Path) -> None:
+def test_the_page_is_not_stale(path: Path) -> None:
     picture = pictures.IMAGES / f"benchmark-{path.stem}.svg"
     panels = tuple(pictures.PANELS[path.stem](measured(path)))
     assert pictures.shown(picture) == pictures.digest(panels), "run `make bench-pictures`"
@@ -31,7 +31,7 @@ def test_it_is_not_stale(path: Path) -> None:
     assert picture.stat().st_size < 60_000
 
 
-def test_something_was_measured() -> None:
+def test_the_results_hold_figures() -> None:
     assert [path.stem for path in RESULTS if path.stem not in pictures.PANELS] == []
     assert RESULTS
 
@@ -66,7 +66,7 @@ def test_a_benchmark_that_keeps_its_figures_draws_them(tmp_path: Path) -> None:
     assert drawn == pictures.digest(tuple(pictures.PANELS["inference"](again)))
 
 
-def test_what_was_not_measured_has_no_bar(tmp_path: Path) -> None:
+def test_a_missing_measurement_has_no_bar(tmp_path: Path) -> None:
     one = {"create_seconds": 3.0, "switch_seconds": 2.0}
     mine = {**one, "single_switch_p95_ms": 247.0, "rss_mb": 4321.0}
     drawn = pictures.draw("operator", {"floor": {"10": one}, "ours": {"10": one, "200": mine}}, folder=tmp_path)

@@ -34,6 +34,6 @@ def schema(chart: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def rules(chart: Path) -> list[dict[str, list[str]]]:
-    """What the operator may do where it serves models."""
+    """The rules of the operator's Role in namespaces of models."""
     loaded: list[dict[str, list[str]]] = yaml.safe_load((chart / "files/operator-rules.yaml").read_text())
     return loaded

@@ -82,7 +82,7 @@ class Objects:
         self.deleted.append(name)
 
 
-async def test_an_api_that_refuses_what_is_wrong_passes(check: ModuleType) -> None:
+async def test_an_api_that_rejects_invalid_objects_passes(check: ModuleType) -> None:
     objects = Objects()
     assert await check.served(objects) == "ecomarineai.org/v1alpha1 is served"
     assert await check.validated(objects, "served") == "a wrong resource is refused"
@@ -117,12 +117,12 @@ async def test_a_crd_without_its_subresources_fails(check: ModuleType) -> None:
         await check.served(Objects(served=("cetaceanmodels",)))
 
 
-async def test_an_api_that_refuses_nothing_fails(check: ModuleType) -> None:
+async def test_an_api_that_rejects_nothing_fails(check: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected the API server to refuse"):
         await check.validated(Objects(refusal=None), "served")
 
 
-async def test_a_refusal_for_another_reason_fails(check: ModuleType) -> None:
+async def test_a_rejection_for_another_reason_fails(check: ModuleType) -> None:
     with pytest.raises(ApiException, match="403"):
         await check.validated(Objects(refusal=403), "served")
 
@@ -156,7 +156,9 @@ def core(*pods: tuple[str, str | None]) -> Any:
     return SimpleNamespace(list_namespaced_pod=pods_of)
 
 
-async def test_every_pod_that_stays_is_asked(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_pod_that_is_not_being_deleted_is_probed(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with probes(200) as port:
         monkeypatch.setattr(check, "PROBES_PORT", port)
         lines = await check.ready(core(("a", None), ("b", None), ("old", "now")), "system", "app=x")

@@ -1,4 +1,4 @@
-"""What the chart repeats from elsewhere in the repository is the same there."""
+"""Parts of the chart that are copies are equal to their originals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
-def test_an_alert_speaks_of_series_that_exist(alert: dict[str, Any]) -> None:
+def test_an_alert_uses_series_that_exist(alert: dict[str, Any]) -> None:
     used = series_in(alert["expr"])
     assert used
     assert used <= known_series()
@@ -45,7 +45,7 @@ def test_an_alert_speaks_of_series_that_exist(alert: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
-def test_an_alert_says_what_is_wrong_and_how_bad(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_summary_and_a_severity(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("warning", "critical")
     assert alert["annotations"]["summary"]
     assert alert["annotations"]["description"]

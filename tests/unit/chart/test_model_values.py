@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from model_chart_schema import converted, schema
+from cetacean_tools.pages.model_chart_schema import converted, schema
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts/cetacean-model"
@@ -53,11 +53,11 @@ def test_the_schema_is_not_stale() -> None:
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: str(file.stem))
-def test_every_example_is_taken(validator: Draft202012Validator, file: Path) -> None:
+def test_every_example_is_accepted(validator: Draft202012Validator, file: Path) -> None:
     validator.validate(example(file.stem))
 
 
-def test_a_typo_is_refused_at_any_depth(validator: Draft202012Validator) -> None:
+def test_a_typo_is_rejected_at_any_depth(validator: Draft202012Validator) -> None:
     values = {"labels": {}, "annotations": {}, **example("full")}
     found = [path for path in places(values) if path not in (("labels",), ("annotations",))]
     assert len(found) > 15
@@ -85,7 +85,7 @@ def test_a_typo_is_refused_at_any_depth(validator: Draft202012Validator) -> None
     ],
     ids=str,
 )
-def test_a_wrong_value_is_refused(validator: Draft202012Validator, change: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_rejected(validator: Draft202012Validator, change: dict[str, Any], message: str) -> None:
     values = example("full")
     for part, inner in change.items():
         values["spec"][part] |= inner
@@ -99,7 +99,7 @@ def test_a_model_is_required(validator: Draft202012Validator) -> None:
         validator.validate(defaults)
 
 
-def test_what_may_be_null_in_the_resource_may_be_here(validator: Draft202012Validator) -> None:
+def test_a_nullable_field_of_the_resource_is_nullable_here(validator: Draft202012Validator) -> None:
     values = example("full")
     values["spec"]["registry"]["models"][0]["sha256"] = None
     values["spec"]["serving"]["podDisruptionBudget"]["minAvailable"] = None
@@ -134,7 +134,7 @@ def test_what_may_be_null_in_the_resource_may_be_here(validator: Draft202012Vali
     ],
     ids=["nullable", "enum", "bound", "pattern", "int-or-string", "free", "items"],
 )
-def test_the_two_dialects(structural: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_openapi_keywords_become_json_schema(structural: dict[str, Any], expected: dict[str, Any]) -> None:
     assert converted(structural) == expected
 
 

@@ -62,12 +62,12 @@ def test_the_rules_are_what_the_code_uses(rules: Rules) -> None:
     assert granted(rules) == expected
 
 
-def test_the_lease_and_its_owner_are_all_that_the_document_adds() -> None:
+def test_the_document_adds_only_the_lease_and_its_owner() -> None:
     expected: Rights = {key(LEASES): {"get", "create", "update"}, ("apps", "deployments"): {"get"}}
     assert documented(tables()[1]) == expected
 
 
-def test_nothing_is_granted_wholesale(rules: Rules) -> None:
+def test_no_right_has_a_wildcard(rules: Rules) -> None:
     for rule in rules:
         assert set(rule) == {"apiGroups", "resources", "verbs"}
         assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}

@@ -1,8 +1,7 @@
-"""A small repository to build from, and commands that are only noted down."""
+"""A small repository to build from, and commands that are only recorded."""
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,8 @@ from typing import Any
 
 import pytest
 
-from container_images import Image
-from container_images.images import images
-
-# Not its attribute of the package, which is the function of that name.
-BUILD = importlib.import_module("container_images.build")
+from cetacean_tools.container_images import Image
+from cetacean_tools.container_images.images import images
 
 
 @pytest.fixture
@@ -50,8 +46,8 @@ class Commands:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """What would have been run."""
+    """The commands that would have been run."""
     noted = Commands()
     monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
-    monkeypatch.setattr(BUILD.subprocess, "run", noted)
+    monkeypatch.setattr(subprocess, "run", noted)
     return noted

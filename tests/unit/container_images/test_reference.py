@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from container_images import IMAGES, NAMED_IMAGES, Image
+from cetacean_tools.container_images import IMAGES, NAMED_IMAGES, Image
 
 BASE = "debian:trixie-slim"
 
@@ -45,7 +45,7 @@ def remove(root: Path) -> None:
     ],
     ids=["dockerfile", "lock", "content", "new file", "shared package", "renamed", "removed"],
 )
-def test_what_goes_into_the_image_changes_the_tag(image: Image, change: Callable[[Path], None]) -> None:
+def test_a_file_of_the_image_changes_the_tag(image: Image, change: Callable[[Path], None]) -> None:
     before = image.reference(BASE)
     change(image.context)
     assert image.reference(BASE) != before
@@ -63,13 +63,13 @@ def test_what_goes_into_the_image_changes_the_tag(image: Image, change: Callable
     ],
     ids=["readme", "beside the package", "the other image", "bytecode", "written again", "touched"],
 )
-def test_what_does_not_go_into_it_leaves_the_tag(image: Image, change: Callable[[Path], None]) -> None:
+def test_a_file_outside_of_the_image_does_not_change_the_tag(image: Image, change: Callable[[Path], None]) -> None:
     before = image.reference(BASE)
     change(image.context)
     assert image.reference(BASE) == before
 
 
-def test_content_cannot_move_between_files_unseen(image: Image) -> None:
+def test_content_moved_between_files_changes_the_tag(image: Image) -> None:
     package = image.context / "operator/cetacean_operator"
     (package / "a").write_text("xy")
     (package / "b").write_text("z")
@@ -79,7 +79,7 @@ def test_content_cannot_move_between_files_unseen(image: Image) -> None:
     assert image.reference(BASE) != before
 
 
-def test_base_and_arguments_count(image: Image) -> None:
+def test_base_image_and_build_arguments_change_the_tag(image: Image) -> None:
     references = {
         image.reference(BASE),
         image.reference("debian:sid"),
@@ -89,7 +89,7 @@ def test_base_and_arguments_count(image: Image) -> None:
     assert len(references) == 4
 
 
-def test_the_folder_it_lies_in_does_not(image: Image, tmp_path: Path) -> None:
+def test_the_repositorys_folder_does_not_change_the_tag(image: Image, tmp_path: Path) -> None:
     before = image.reference(BASE)
     image.context.rename(tmp_path / "elsewhere")
     moved = tmp_path / "elsewhere"
@@ -98,19 +98,19 @@ def test_the_folder_it_lies_in_does_not(image: Image, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["operator", "inference", "inference-mask"])
-def test_a_reference_names_this_machine(name: str) -> None:
+def test_a_reference_without_a_registry_is_localhosts(name: str) -> None:
     assert re.fullmatch(rf"localhost/cetacean-{name}:[0-9a-f]{{12}}", NAMED_IMAGES[name].reference(BASE))
     assert all(source.exists() for source in NAMED_IMAGES[name].sources)
 
 
-def test_what_makes_masks_is_in_an_image_of_its_own() -> None:
+def test_masks_are_in_an_image_of_their_own() -> None:
     assert "inference-mask" not in IMAGES
     usual, larger = ({path.name for path in NAMED_IMAGES[name].sources} for name in ("inference", "inference-mask"))
     assert usual ^ larger == {"requirements.lock", "requirements-mask.lock"}
     assert NAMED_IMAGES["inference-mask"].build_args == (("EXTRAS", "mask"),)
 
 
-def test_what_makes_masks_changes_nothing_else_of_the_image() -> None:
+def test_masks_change_nothing_else_of_the_image() -> None:
     folder = IMAGES["inference"].context / "inference"
     usual, larger = (
         dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (folder / name).read_text(), flags=re.MULTILINE))

@@ -12,8 +12,8 @@ import yaml
 from support.known_series import known_series, series_in
 
 from cetacean_operator.api import names
-from dashboards import BOARDS, Query, queries, written
-from dashboards.boards import FOLDER
+from cetacean_tools.dashboards import BOARDS, Query, queries, written
+from cetacean_tools.dashboards.boards import FOLDER
 
 RULES = FOLDER.parent / "rules"
 ALL = [(name, query) for name in BOARDS for query in queries(written(name))]
@@ -122,7 +122,7 @@ def test_variables_are_put_in_their_places() -> None:
 
 
 def test_written_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboards.__main__ import main  # noqa: PLC0415 -- a command, not a library
+    from cetacean_tools.dashboards.__main__ import main  # noqa: PLC0415 -- a command, not a library
 
     (tmp_path / "old.json").write_text("{}")
     monkeypatch.setattr("sys.argv", ["dashboards", str(tmp_path)])

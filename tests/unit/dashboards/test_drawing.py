@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from dashboards import BOARDS, Query, written
-from dashboards.drawing import Series, draw
+from cetacean_tools.dashboards import BOARDS, Query, written
+from cetacean_tools.dashboards.drawing import Series, draw
 
 END = 1_000_000.0
 MOMENTS = [END - 60, END - 30, END]

@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl
 
 
 @dataclass(slots=True)
 class Machine:
-    """kubectl and helm as shell scripts, and what was shown of their calls."""
+    """kubectl and helm as shell scripts, and the lines shown of their calls."""
 
     folder: Path
     shown: list[str] = field(default_factory=list)
 
     def program(self, name: str, script: str) -> Path:
-        """Write a program that notes its arguments down, one a line, before it does what `script` says."""
+        """Write a program that records its arguments, one a line, and then runs `script`."""
         path = self.folder / name
         path.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{self.folder / name}.arguments\n{script}\n")
         path.chmod(0o755)
         return path
 
     def arguments(self, name: str) -> list[str]:
-        """What the program was called with last."""
+        """Return the arguments of the last call."""
         return (self.folder / f"{name}.arguments").read_text().splitlines()
 
     def kubectl(self, script: str, *, context: str | None = None, helm: str = "true") -> Kubectl:
-        """kubectl and helm that do what the scripts say."""
+        """Return kubectl and helm that run the scripts."""
         return Kubectl(
             self.program("kubectl", script),
             self.program("helm", helm),

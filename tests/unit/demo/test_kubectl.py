@@ -1,4 +1,4 @@
-"""kubectl and helm: bound to one cluster and namespace, each call shown, each failure told."""
+"""kubectl and helm: bound to one cluster and namespace, each call shown, each failure an error."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import stat
 
 import pytest
 
-from demo.kubectl import CommandError
+from cetacean_tools.demo.kubectl import CommandError
 
 from .conftest import Machine
 
 
-def test_a_call_is_bound_shown_and_answered(machine: Machine) -> None:
+def test_a_call_is_bound_to_its_cluster_and_shown_with_its_output(machine: Machine) -> None:
     kubectl = machine.kubectl("echo one; echo two")
     assert kubectl("rollout", "status", "deployment/a") == "one\ntwo\n"
     kubeconfig = str(machine.folder / "kubeconfig")
@@ -33,14 +33,14 @@ def test_a_context_is_passed_by_the_name_each_program_has_for_it(machine: Machin
     assert machine.shown == ["$ kubectl -n sea version", "$ helm -n sea list"]
 
 
-def test_a_failure_tells_the_command_and_what_it_printed(machine: Machine) -> None:
+def test_a_failure_names_the_command_and_its_output(machine: Machine) -> None:
     kubectl = machine.kubectl("echo out; echo wrong >&2; exit 3")
     with pytest.raises(CommandError) as failed:
         kubectl("get", "pods")
     assert str(failed.value) == "`kubectl -n sea get pods` exited 3: wrong"
 
 
-def test_a_failure_that_is_silent_on_standard_error_tells_the_output(machine: Machine) -> None:
+def test_a_failure_without_standard_error_has_the_standard_output(machine: Machine) -> None:
     with pytest.raises(CommandError, match=r"exited 1: said here$"):
         machine.kubectl("echo said here; exit 1")("get", "pods")
 
@@ -65,7 +65,7 @@ def test_apply_sends_one_object(machine: Machine) -> None:
     assert machine.arguments("kubectl")[4:] == ["apply", "-f", "-"]
 
 
-def test_json_that_a_person_would_not_read_is_not_shown(machine: Machine) -> None:
+def test_json_output_is_not_shown(machine: Machine) -> None:
     kubectl = machine.kubectl("echo '{}'")
     kubectl("get", "pods", "-o", "json")
     kubectl("get", "pods")

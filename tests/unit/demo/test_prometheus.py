@@ -1,4 +1,4 @@
-"""What is made of monitors, and how Prometheus' answers are read."""
+"""Scrape configs made of monitors, and Prometheus' responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
+from cetacean_tools.demo.prometheus import NAME, Prometheus, QueryError, scrape_configs
 
 MONITOR = {
     "kind": "ServiceMonitor",
@@ -21,7 +21,7 @@ MONITOR = {
 }
 
 
-def test_a_monitor_becomes_a_scrape_of_its_services_pods() -> None:
+def test_a_service_monitor_becomes_a_scrape_config_of_its_services_pods() -> None:
     (config,) = scrape_configs([MONITOR])
     assert config["job_name"] == "ServiceMonitor/sea/whales/0"
     assert config["honor_labels"] is True
@@ -36,13 +36,13 @@ def test_a_monitor_becomes_a_scrape_of_its_services_pods() -> None:
     assert given == {"namespace", "service", "pod", "container", "job", "endpoint"}
 
 
-def test_the_interval_can_be_another() -> None:
+def test_the_interval_can_be_overridden() -> None:
     (config,) = scrape_configs([MONITOR], interval="2s")
     assert (config["scrape_interval"], config["scrape_timeout"]) == ("2s", "2s")
 
 
 def pod_monitor(**spec: Any) -> dict[str, Any]:
-    """One for all models, with what is particular about it."""
+    """One monitor for all models, with changes."""
     endpoint = {
         "port": "http",
         "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_label_a"], "targetLabel": "service"}],
@@ -66,7 +66,7 @@ def pod_monitor(**spec: Any) -> dict[str, Any]:
     ],
     ids=["own", "any", "named"],
 )
-def test_a_pod_monitor_becomes_a_scrape_of_pods(selector: dict[str, Any], names: list[str]) -> None:
+def test_a_pod_monitor_becomes_a_scrape_config_of_pods(selector: dict[str, Any], names: list[str]) -> None:
     (config,) = scrape_configs([pod_monitor(**selector)], namespaces={"system", "sea"})
     assert config["job_name"] == "PodMonitor/system/models/0"
     assert config["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": names}}]
@@ -83,7 +83,7 @@ def test_a_pod_monitor_becomes_a_scrape_of_pods(selector: dict[str, Any], names:
     assert config["metric_relabel_configs"] == [{"action": "labeldrop", "regex": "uid"}]
 
 
-def test_a_selector_that_is_not_understood_is_an_error() -> None:
+def test_an_unknown_selector_operator_is_an_error() -> None:
     selector = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
     with pytest.raises(ValueError, match="expected the operator Exists, got In"):
         scrape_configs([pod_monitor(selector=selector)])
@@ -94,7 +94,7 @@ Serve = Callable[[dict[str, Any]], Prometheus]
 
 @pytest.fixture
 def serve() -> Serve:
-    """A Prometheus that answers each call with what is given for its name."""
+    """A Prometheus that responds to each call with the data given for its name."""
 
     def run(answers: dict[str, Any]) -> Prometheus:
         def answer(request: httpx.Request) -> httpx.Response:
@@ -110,7 +110,7 @@ def serve() -> Serve:
     return run
 
 
-def test_a_wrong_query_is_named_with_what_prometheus_says(serve: Serve) -> None:
+def test_a_wrong_query_is_named_with_the_response_of_prometheus(serve: Serve) -> None:
     with pytest.raises(QueryError, match=r"sum\(: parse error"):
         serve({}).series("sum(")
 
@@ -126,7 +126,7 @@ def test_history_ends_now_by_prometheus_own_clock(serve: Serve) -> None:
     assert there.history("up", seconds=10, step=5) == series
 
 
-def test_only_what_fires_is_told(serve: Serve) -> None:
+def test_only_firing_alerts_are_returned(serve: Serve) -> None:
     def alert(name: str, state: str) -> dict[str, Any]:
         return {"labels": {"alertname": name, "severity": "warning"}, "state": state}
 

@@ -1,4 +1,4 @@
-"""What the demo expected and saw, on a console and in a table."""
+"""The demo's findings, on a console and in a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from demo.report import Report
+from cetacean_tools.demo.report import Report
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def printed(report: Report) -> str:
     return file.getvalue()
 
 
-def test_nothing_seen_is_not_fulfilled(report: Report) -> None:
+def test_a_report_without_findings_is_not_fulfilled(report: Report) -> None:
     assert not report.fulfilled
 
 
-def test_it_is_fulfilled_when_everything_was(report: Report) -> None:
+def test_a_report_is_fulfilled_if_every_finding_is(report: Report) -> None:
     report.step("1. First")
     report.expect("two pods", 2, fulfilled=True)
     assert report.fulfilled
@@ -44,7 +44,7 @@ def test_each_finding_is_shown_as_it_comes(report: Report) -> None:
     assert lines[2:] == ["  as expected: two pods — saw 2", "  NOT as expected: no failures — saw 1"]
 
 
-def test_what_came_from_the_cluster_is_no_markup(report: Report) -> None:
+def test_messages_of_the_cluster_are_not_read_as_markup(report: Report) -> None:
     report.show("[red]x[/red] [/nothing]")
     report.expect("[a]", "[/b]", fulfilled=True)
     assert printed(report).splitlines() == ["[red]x[/red] [/nothing]", "  as expected: [a] — saw [/b]"]

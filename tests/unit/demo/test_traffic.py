@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.traffic import BackgroundTraffic, ModelService, api_proxy
+from cetacean_tools.demo.traffic import BackgroundTraffic, ModelService, api_proxy
 
 from .conftest import Machine
 
@@ -53,7 +53,7 @@ def test_a_picture_is_posted_to_the_service(picture: Callable[[str], Path]) -> N
     assert service(handle).predict(picture("a.jpg")) == {"class_animal": "moby"}
 
 
-def test_answers_come_in_the_pictures_order(picture: Callable[[str], Path]) -> None:
+def test_detections_come_in_the_pictures_order(picture: Callable[[str], Path]) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         name = next(name for name in ("a.jpg", "b.jpg") if f'filename="{name}"'.encode() in request.content)
         return httpx.Response(200, json={"image_ind": name})
@@ -62,12 +62,12 @@ def test_answers_come_in_the_pictures_order(picture: Callable[[str], Path]) -> N
     assert [answer["image_ind"] for answer in answers] == ["b.jpg", "a.jpg", "b.jpg"]
 
 
-def test_a_refusal_is_an_error(picture: Callable[[str], Path]) -> None:
+def test_a_rejected_request_is_an_error(picture: Callable[[str], Path]) -> None:
     with pytest.raises(httpx.HTTPStatusError, match="503"):
         service(lambda _request: httpx.Response(503)).predict(picture("a.jpg"))
 
 
-def test_many_at_once_wait_for_no_other() -> None:
+def test_many_clients_send_at_the_same_time() -> None:
     all_there = threading.Barrier(8, timeout=10)
 
     def handle(_request: httpx.Request) -> httpx.Response:
@@ -83,7 +83,7 @@ def replies() -> Iterator[httpx.Response]:
     yield httpx.Response(200, json={"model_version": "1.1.0"})
 
 
-def test_background_traffic_counts_answers_and_failures(picture: Callable[[str], Path]) -> None:
+def test_background_traffic_counts_responses_and_failures(picture: Callable[[str], Path]) -> None:
     prepared, all_given = replies(), threading.Event()
 
     def handle(_request: httpx.Request) -> httpx.Response:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.waiting import NotSoError, until
+from cetacean_tools.demo.waiting import NotSoError, until
 
 
 @pytest.fixture
@@ -24,18 +24,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_what_is_so_is_returned_without_waiting(clock: list[float]) -> None:
+def test_a_true_value_is_returned_without_waiting(clock: list[float]) -> None:
     assert until("it", lambda: "here") == "here"
     assert clock == [0.0]
 
 
-def test_what_becomes_so_is_returned(clock: list[float]) -> None:
+def test_a_value_that_becomes_true_is_returned(clock: list[float]) -> None:
     answers: Iterator[object] = itertools.chain([None, {}, 0], itertools.repeat("here"))
     assert until("it", lambda: next(answers)) == "here"
     assert 0 < clock[0] < 2
 
 
-def test_what_does_not_come_tells_what_was_seen_last(clock: list[float]) -> None:
+def test_a_timeout_names_the_last_value(clock: list[float]) -> None:
     with pytest.raises(NotSoError, match=r"^waited 5 s for the pods to go, last seen: \[\]$"):
         until("the pods to go", list, within=5)
     assert 5 < clock[0] < 6

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from demo_models import DemoModels, recipe
-from demo_models.making import make_models
-from demo_models.measuring import measure
-from demo_models.pictures import draw_training_set, write_held_out
-from demo_models.recipe import Counts, Schedule
+from cetacean_tools.demo_models import DemoModels, recipe
+from cetacean_tools.demo_models.making import make_models
+from cetacean_tools.demo_models.measuring import measure
+from cetacean_tools.demo_models.pictures import draw_training_set, write_held_out
+from cetacean_tools.demo_models.recipe import Counts, Schedule
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

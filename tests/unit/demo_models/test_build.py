@@ -1,4 +1,4 @@
-"""Training happens once for the same sources, and never leaves half a folder under a good name."""
+"""Models are trained once for the same sources; a failed training leaves no folder under the final name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from demo_models import TrainingError, build, ensure_models
-from workspace import REPOSITORY
+from cetacean_tools.demo_models import TrainingError, build, ensure_models
+from cetacean_tools.workspace import REPOSITORY
 
 Trainer = Callable[[Path, Callable[[str], None]], None]
 
@@ -33,12 +33,16 @@ class Trainings:
 def trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
     made = Trainings()
     monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
-    monkeypatch.setattr(build, "_build", made)
+    monkeypatch.setattr(build, "train_models", made)
     return made
 
 
 def sources(repository: Path) -> None:
-    for pattern in ("scripts/demo_models", "scripts/evaluation", "inference/cetacean_inference"):
+    for pattern in (
+        "scripts/cetacean_tools/demo_models",
+        "inference/cetacean_evaluation",
+        "inference/cetacean_inference",
+    ):
         shutil.copytree(REPOSITORY / pattern, repository / pattern)
 
 
@@ -49,18 +53,18 @@ def test_models_are_trained_once(trainings: Trainings, tmp_path: Path) -> None:
     assert first.folder.parent == tmp_path / "demo-models"
 
 
-def test_the_digest_follows_what_models_depend_on_and_nothing_else(tmp_path: Path) -> None:
+def test_the_digest_changes_only_with_files_that_models_depend_on(tmp_path: Path) -> None:
     sources(tmp_path)
     before = build.sources_digest(tmp_path)
     assert before == build.sources_digest(REPOSITORY)
-    for path in ("scripts/evaluation/report.py", "inference/cetacean_inference/settings.py"):
+    for path in ("inference/cetacean_evaluation/report.py", "inference/cetacean_inference/settings.py"):
         (tmp_path / path).write_text("# changed")
     assert build.sources_digest(tmp_path) == before
     seen = {before}
     for path in (
-        "scripts/demo_models/recipe.py",
-        "scripts/demo_models/drawing/canvas.py",
-        "scripts/evaluation/figures.py",
+        "scripts/cetacean_tools/demo_models/recipe.py",
+        "scripts/cetacean_tools/demo_models/drawing/canvas.py",
+        "inference/cetacean_evaluation/figures.py",
         "inference/cetacean_inference/models/prompts.txt",
     ):
         (tmp_path / path).write_text("# changed")
@@ -72,7 +76,7 @@ def test_every_pattern_of_sources_matches_something() -> None:
     assert all(list(REPOSITORY.glob(pattern)) for pattern in build.SOURCES)
 
 
-def test_whoever_comes_second_waits_and_finds_the_models(trainings: Trainings, tmp_path: Path) -> None:
+def test_a_second_process_waits_and_finds_the_models(trainings: Trainings, tmp_path: Path) -> None:
     said = threading.Event()
     found: list[Path] = []
     root = tmp_path / "demo-models"
@@ -91,20 +95,20 @@ def test_whoever_comes_second_waits_and_finds_the_models(trainings: Trainings, t
     assert trainings.folders == []
 
 
-def test_models_that_are_not_good_enough_are_not_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_models_that_are_not_good_enough_are_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
 
     def failing(folder: Path, _: Callable[[str], None]) -> None:
         folder.with_suffix(".partial").mkdir()
         raise TrainingError("expected better")
 
-    monkeypatch.setattr(build, "_build", failing)
+    monkeypatch.setattr(build, "train_models", failing)
     with pytest.raises(TrainingError, match="expected better"):
         ensure_models(lambda _: None)
     assert not (tmp_path / "demo-models" / build.sources_digest(REPOSITORY)).exists()
 
 
-def test_models_of_other_sources_go_once_nobody_asks_for_them(trainings: Trainings, tmp_path: Path) -> None:
+def test_models_of_other_sources_are_removed_when_unused(trainings: Trainings, tmp_path: Path) -> None:
     root = tmp_path / "demo-models"
     long_ago, lately = root / "0000000000000000", root / "1111111111111111"
     for folder in (long_ago, lately):

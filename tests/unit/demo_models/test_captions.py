@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from cetacean_inference.models.prompts import default_prompts
-from demo_models.captions import SORTS, captions, targets
-from demo_models.drawing import OTHERS, SPECIES
+from cetacean_tools.demo_models.captions import SORTS, captions, targets
+from cetacean_tools.demo_models.drawing import OTHERS, SPECIES
 
 PROMPTS = default_prompts()
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cetacean_registry import MetricsSnapshot, Registry
-from demo_models import DemoModels, recipe
-from demo_models.checks import check
+from cetacean_tools.demo_models import DemoModels, recipe
+from cetacean_tools.demo_models.checks import check
 
 Figures = dict[str, dict[str, float]]
 GOOD: Figures = {

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from demo_models.drawing import (
+from cetacean_tools.demo_models.drawing import (
     OTHERS,
     SIZE,
     SPECIES,

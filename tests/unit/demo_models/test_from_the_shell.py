@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cetacean_evaluation.commands import calibrate_clip_threshold, compute_metrics
 from cetacean_registry import MetricsSnapshot
-from demo_models import DemoModels, TrainingError, __main__
-from evaluation.commands import calibrate_clip_threshold, compute_metrics
+from cetacean_tools.demo_models import DemoModels, TrainingError, __main__
 
 
 def gate(models: DemoModels, cache: Path) -> list[str]:

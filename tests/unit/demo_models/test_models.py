@@ -14,8 +14,8 @@ from cetacean_inference.models.identification import CetaceanIdentificationModel
 from cetacean_inference.settings import load_settings
 from cetacean_operator.api.spec import Spec
 from cetacean_registry import Registry, file_sha256, to_manifest
-from demo_models import DemoModels, recipe
-from demo_models.pictures import known
+from cetacean_tools.demo_models import DemoModels, recipe
+from cetacean_tools.demo_models.pictures import known
 
 STORE = "http://model-store.demo.svc:8000"
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from demo_models import DemoModels, recipe
-from demo_models.drawing import OTHERS, SPECIES, WEATHERS
-from demo_models.pictures import Drawing, draw_training_set, drawings, known
-from demo_models.recipe import Counts
-from demo_models.workers import Mapping
-from evaluation.manifest import read_manifest
+from cetacean_evaluation.manifest import read_manifest
+from cetacean_tools.demo_models import DemoModels, recipe
+from cetacean_tools.demo_models.drawing import OTHERS, SPECIES, WEATHERS
+from cetacean_tools.demo_models.pictures import Drawing, draw_training_set, drawings, known
+from cetacean_tools.demo_models.recipe import Counts
+from cetacean_tools.demo_models.workers import Mapping
 
 HELD_OUT = dict(recipe.HELD_OUT)
 

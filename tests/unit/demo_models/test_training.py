@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from demo_models.identification import with_margin
-from demo_models.recipe import Schedule
-from demo_models.training import SHIFT, train, varied
+from cetacean_tools.demo_models.identification import with_margin
+from cetacean_tools.demo_models.recipe import Schedule
+from cetacean_tools.demo_models.training import SHIFT, train, varied
 
 
 def generator(seed: int = 3) -> torch.Generator:

@@ -7,7 +7,7 @@ import multiprocessing
 
 import pytest
 
-from demo_models.workers import Workers, cores
+from cetacean_tools.demo_models.workers import Workers, cores
 
 
 def test_results_come_in_order_and_the_processes_end() -> None:

@@ -67,7 +67,7 @@ def life() -> Iterator[dict[str, Any]]:
         yield copy.deepcopy(world.obj)
 
 
-def test_a_life_as_both_see_it() -> None:
+def test_argo_and_flux_agree_over_the_life_of_a_resource() -> None:
     seen = [(kstatus(obj), argo(obj)[0], flux(obj)) for obj in life()]
     assert {status for status, _, _ in seen} == set(HEALTH)
     assert seen == [(status, HEALTH[status], status) for status, _, _ in seen]
@@ -97,7 +97,7 @@ def test_a_resource_without_any_status_is_in_progress() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Drifting", "AntiFraudDisabled"])
-def test_what_flux_is_told_to_count_as_failed_too(kind: str) -> None:
+def test_flux_counts_these_conditions_as_failed(kind: str) -> None:
     *_, obj = life()
     for condition in obj["status"]["conditions"]:
         if condition["type"] == kind:
@@ -111,7 +111,7 @@ def test_every_manifest_is_yaml() -> None:
     assert all(isinstance(yaml.safe_load(text), dict) for text in texts)
 
 
-def test_the_commands_keep_a_manifest_what_the_registry_says(tmp_path: Path) -> None:
+def test_the_commands_keep_a_manifest_equal_to_the_registry(tmp_path: Path) -> None:
     for part in ("models", "reports", "configs"):
         shutil.copytree(
             REPOSITORY / part, tmp_path / part, ignore=shutil.ignore_patterns("cetacean_registry", "weights")

@@ -12,18 +12,17 @@ import pytest
 from support.documented import anchors, blocks
 from support.known_series import known_series
 
-import metrics_page
-import reference_page
 from cetacean_operator.api.crd import crd
+from cetacean_tools.pages import metrics, reference
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DOCS = REPOSITORY / "docs"
 OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
-@pytest.mark.parametrize("page", [reference_page, metrics_page], ids=lambda page: str(page.__name__))
-def test_it_is_not_stale(page: Any) -> None:
-    name = page.__name__.removesuffix("_page")
+@pytest.mark.parametrize("page", [reference, metrics], ids=lambda page: str(page.__name__))
+def test_the_page_is_not_stale(page: Any) -> None:
+    name = page.__name__.rpartition(".")[2]
     assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == page.document(), f"run `make {name}`"
 
 
@@ -37,7 +36,7 @@ def fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, A
 
 def test_every_field_of_spec_is_there_and_explained() -> None:
     spec = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    text = reference_page.document()
+    text = reference.document()
     for part, schema in spec["properties"].items():
         section = text.split(f"## spec.{part}\n")[1].split("\n## ")[0]
         for path, child in fields(schema, ""):
@@ -46,7 +45,7 @@ def test_every_field_of_spec_is_there_and_explained() -> None:
 
 
 def test_every_series_is_there() -> None:
-    text = metrics_page.document()
+    text = metrics.document()
     for series in known_series():
         base = re.sub(r"_(bucket|sum|count|created)$", "", series)
         if not series.startswith(("process_", "python_")):
@@ -54,7 +53,7 @@ def test_every_series_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_links_lead_somewhere(name: str) -> None:
+def test_every_link_leads_to_a_file(name: str) -> None:
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if not target.startswith("https://"):
@@ -65,7 +64,7 @@ def test_links_lead_somewhere(name: str) -> None:
         assert (REPOSITORY / path).exists(), path
 
 
-def test_what_getting_started_does_not_run_says_why_and_is_a_command() -> None:
+def test_each_skipped_block_of_getting_started_has_a_reason_and_is_a_command() -> None:
     found = list(blocks((DOCS / "getting-started.md").read_text(encoding="utf-8")))
     skipped = [block for block in found if block.not_run]
     assert len(skipped) < len(found) / 3

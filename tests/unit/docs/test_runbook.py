@@ -1,4 +1,4 @@
-"""What the end-to-end test makes of docs/runbook.md, and that nothing in it escapes."""
+"""The end-to-end test runs every command of docs/runbook.md."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def test_every_section_that_is_linked_has_commands(section: str) -> None:
 
 
 @pytest.mark.parametrize("section", ["Availability", "Drift", "Latency", "Systemic rejection"])
-def test_an_alarm_is_seen_with_its_next_step_and_its_link(section: str) -> None:
+def test_an_alarm_is_shown_with_its_next_step_and_its_link(section: str) -> None:
     seen = [line for block in BLOCKS if block.section == section for line in block.expected]
     anchor = section.lower().replace(" ", "-")
     assert any(line.endswith(f"Next: … runbook: …#{anchor}") for line in seen)
 
 
-def test_what_is_run_says_what_is_seen() -> None:
+def test_every_block_that_is_run_names_its_output() -> None:
     silent = [block.title for block in BLOCKS if not block.expected]
     assert silent == ["Runbook 1"], "only the set-up has nothing to show"
 
 
 def links() -> set[str]:
-    """What alerts and the runbook itself link to."""
+    """The links of alerts and of the runbook itself."""
     rules = sorted((REPOSITORY / "charts/cetacean-operator/rules").glob("*.yaml"))
     alerts = "".join(file.read_text(encoding="utf-8") for file in rules)
     return {*re.findall(r"docs/runbook\.md#([\w-]+)", alerts), *re.findall(r"\(#([\w-]+)\)", RUNBOOK)}
 
 
-def test_what_is_linked_is_there() -> None:
+def test_every_link_leads_to_a_section() -> None:
     assert len(links()) > 10
     assert links() - anchors(RUNBOOK) == set()
 
@@ -79,7 +79,7 @@ def test_output_is_compared_loosely_and_in_order(expected: tuple[str, ...], abse
     assert missing(expected, "NAME     READY\nwhales   True \n") == absent
 
 
-def test_a_shell_remembers_and_stops_at_the_first_failure(tmp_path: Path) -> None:
+def test_a_shell_keeps_variables_and_stops_at_the_first_failure(tmp_path: Path) -> None:
     shell = Shell(tmp_path, {"PATH": os.environ["PATH"]})
     assert shell.run('export MODEL="${MODEL:-a b}"; hello() { echo "hello $1"; }').returncode == 0
     assert shell.run('hello "$MODEL"').stdout == "hello a b\n"

@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cetacean_evaluation import commandline, scoring
+from cetacean_evaluation.commands import calibrate_clip_threshold, compute_metrics
+from cetacean_evaluation.manifest import COLUMNS, Picture, write_manifest
 from cetacean_inference.errors import WeightsUnreachable
 from cetacean_inference.settings import GateSettings, ModelSettings
 from cetacean_inference.types import Candidate, Scores
 from cetacean_registry import MetricsSnapshot
-from evaluation import commandline, launch, scoring
-from evaluation.commands import calibrate_clip_threshold, compute_metrics
-from evaluation.manifest import COLUMNS, Picture, write_manifest
-from workspace import REPOSITORY
+from cetacean_tools.launch import launch
+from cetacean_tools.workspace import REPOSITORY
 
 
 class GreyPipeline:
-    """Takes bright pictures for cetaceans."""
+    """Scores bright pictures as cetaceans."""
 
     identity = SimpleNamespace(weights_sha256="ab" * 32)
-    lanes = 1
 
     def prepare(self, image: Image.Image) -> Image.Image:
         return image
@@ -67,7 +67,7 @@ def split(tmp_path: Path) -> Split:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ModelSettings, GateSettings]]:
-    """What the stand-in was opened with."""
+    """The settings that the stand-in was opened with."""
     seen: list[tuple[ModelSettings, GateSettings]] = []
 
     @contextmanager
@@ -109,7 +109,7 @@ def test_a_good_model_ends_with_0_and_everything_is_written(
     assert gate.architecture == "ViT-B-32"
 
 
-def test_a_bad_model_ends_with_3_and_its_figures_are_written_all_the_same(
+def test_a_bad_model_ends_with_3_and_its_figures_are_written_too(
     split: Split, asked: Asked, tmp_path: Path, capsys: Captured
 ) -> None:
     split.add("cetacean", 250, 10).add("non_cetacean", 10)
@@ -119,9 +119,7 @@ def test_a_bad_model_ends_with_3_and_its_figures_are_written_all_the_same(
     assert MetricsSnapshot.load(out).metrics.tpr == 0.5
 
 
-def test_a_baseline_is_held_against_the_same_split_only(
-    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
-) -> None:
+def test_a_baseline_of_another_split_is_refused(split: Split, asked: Asked, tmp_path: Path, capsys: Captured) -> None:
     split.add("cetacean", *[250] * 9, 10).add("non_cetacean", 10)
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     arguments = ["--manifest", str(split.manifest), "--evaluation-set", "grey"]
@@ -133,7 +131,7 @@ def test_a_baseline_is_held_against_the_same_split_only(
     assert "evaluation set grey (11 pictures) is not" in capsys.readouterr().out
 
 
-def test_weights_in_no_registry_are_not_held_against_the_entrys_digest_nor_called_by_its_name(
+def test_weights_in_no_registry_have_neither_the_entrys_digest_nor_its_name(
     split: Split, asked: Asked, tmp_path: Path, capsys: Captured
 ) -> None:
     split.add("cetacean", 250).add("non_cetacean", 10)
@@ -177,7 +175,7 @@ def test_the_newest_is_the_last_that_is_not_deprecated(
         (["--weights", "ftp://example.org/a.ckpt"], "expected http://, https://, hf:// or file://"),
     ],
 )
-def test_what_it_cannot_go_on_without_is_one_line_and_1(
+def test_an_error_is_one_line_and_1(
     split: Split, asked: Asked, capsys: Captured, arguments: list[str], said: str
 ) -> None:
     split.add("cetacean", 250)
@@ -201,7 +199,7 @@ def test_a_threshold_file_without_a_threshold_is_named(
 
 
 @pytest.mark.parametrize("threshold", ["2", "-0.1", "x", "nan"])
-def test_a_threshold_beyond_0_to_1_is_wrong_usage(threshold: str, capsys: Captured) -> None:
+def test_a_threshold_outside_0_to_1_is_wrong_usage(threshold: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:
         compute_metrics.main(["--threshold", threshold])
     assert ended.value.code == 2
@@ -216,9 +214,7 @@ def test_a_damaged_picture_is_named(split: Split, asked: Asked, tmp_path: Path, 
     assert not (tmp_path / "o.json").exists()
 
 
-def test_weights_that_cannot_be_had_are_one_line(
-    split: Split, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
+def test_unreachable_weights_are_one_line(split: Split, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     def unreachable(**_: Any) -> None:
         raise WeightsUnreachable("https://example.org/a.ckpt: connection refused")
 
@@ -253,7 +249,7 @@ def test_calibration_that_keeps_no_bounds_writes_no_threshold(
 
 
 @pytest.mark.parametrize("name", ["compute_metrics", "calibrate_clip_threshold"])
-def test_the_scripts_explain_themselves(name: str) -> None:
+def test_the_scripts_have_a_help_text(name: str) -> None:
     command = [sys.executable, str(REPOSITORY / f"scripts/{name}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={"COLUMNS": "100"})
     assert done.returncode == 0, done.stderr
@@ -261,15 +257,25 @@ def test_the_scripts_explain_themselves(name: str) -> None:
     assert "--manifest" in done.stdout
 
 
-def test_a_python_that_lacks_packages_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_the_regression_gate_runs_from_any_folder() -> None:
+    command = [sys.executable, str(REPOSITORY / "scripts/check_regression.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={})
+    assert done.returncode == 0, done.stderr
+    assert "passes" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "code"), [("compute_metrics", 1), ("check_regression", 2)])
+def test_a_python_that_lacks_packages_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, name: str, code: int
+) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setitem(sys.modules, "evaluation.commands.compute_metrics", None)
-    assert launch.launch("compute_metrics", []) == 1
+    monkeypatch.setitem(sys.modules, f"cetacean_evaluation.commands.{name}", None)
+    assert launch(name, [], missing_package=code) == code
     assert "use the Python of `make venv`" in capsys.readouterr().err
 
 
 def test_paths_in_the_repository_are_shown_relative_to_it(tmp_path: Path) -> None:
-    assert commandline.shown_path(REPOSITORY / "data/m.csv") == "data/m.csv"
-    assert commandline.shown_path(tmp_path / "m.csv") == (tmp_path / "m.csv").as_posix()
+    assert commandline.shown_path(REPOSITORY / "data/m.csv", REPOSITORY) == "data/m.csv"
+    assert commandline.shown_path(tmp_path / "m.csv", REPOSITORY) == (tmp_path / "m.csv").as_posix()
     assert commandline.as_url("hf://a/b/c.ckpt") == "hf://a/b/c.ckpt"
     assert commandline.as_url(str(tmp_path / "a b.ckpt")) == (tmp_path / "a b.ckpt").as_uri()

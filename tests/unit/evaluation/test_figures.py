@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scored import UNSURE, scored
 
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.figures import Scored, accepted, compute_snapshot, per_species
 from cetacean_registry import MetricsSnapshot
-from evaluation.errors import EvaluationError
-from evaluation.figures import Scored, accepted, compute_snapshot, per_species
 
 SPLIT = (
     scored(0.9, "orca", "a", latency_ms=10),
@@ -40,7 +40,9 @@ def snapshot(split: Sequence[Scored] = SPLIT, threshold: float = 0.5) -> Metrics
     ("score", "probability", "expected"),
     [(0.5, 0.05, True), (0.4999, 0.9, False), (0.9, 0.0499, False), (0.5, 0.9, True)],
 )
-def test_accepted_is_what_the_service_accepts(score: float, probability: float, expected: bool) -> None:
+def test_a_picture_is_accepted_exactly_if_the_service_accepts_it(
+    score: float, probability: float, expected: bool
+) -> None:
     assert accepted(scored(score, ranking=(("a", "orca", probability),)), 0.5) is expected
 
 
@@ -57,7 +59,7 @@ def test_the_gates_figures() -> None:
     assert gate.roc_auc == round(11 / 15, 4)
 
 
-def test_identification_counts_every_cetacean_whatever_the_gate_said() -> None:
+def test_identification_counts_every_cetacean_also_one_that_the_gate_rejects() -> None:
     found = snapshot().identification
     assert found
     assert found.n_samples == 5
@@ -86,7 +88,7 @@ def test_latency_percentiles() -> None:
     assert (speed.latency_p95_ms, speed.latency_p99_ms) == (76.5, 79.3)
 
 
-def test_what_cannot_be_measured_is_null() -> None:
+def test_a_figure_without_pictures_is_null() -> None:
     made = snapshot([scored(0.9), scored(0.2)])
     assert made.anti_fraud
     assert (made.anti_fraud.tpr, made.anti_fraud.roc_auc, made.anti_fraud.tnr) == (None, None, 0.5)
@@ -132,7 +134,7 @@ def test_a_split_and_weights_can_be_named() -> None:
     assert json.loads(made.to_json())["weights_sha256"] == "0" * 64
 
 
-def test_species_are_told_apart() -> None:
+def test_each_species_has_its_own_figures() -> None:
     beluga, orca = per_species(SPLIT, threshold=0.5)
     assert (beluga.species, beluga.n_samples, beluga.tpr) == ("beluga", 3, 0.3333)
     assert (beluga.top1_accuracy, beluga.species_accuracy) == (0.0, 0.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.errors import EvaluationError
-from evaluation.manifest import COLUMNS, Picture, read_manifest, write_manifest
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.manifest import COLUMNS, Picture, read_manifest, write_manifest
 
 HEAD = ",".join(COLUMNS)
 
@@ -40,7 +40,7 @@ def test_rows_of_the_split_are_read_in_order(folder: Path) -> None:
     assert len(read_manifest(path)) == 3
 
 
-def test_what_is_written_is_read_again(folder: Path) -> None:
+def test_a_written_manifest_can_be_read(folder: Path) -> None:
     row = dict(zip(COLUMNS, ("a.jpg", "cetacean", "1a2b", "beluga", "drawn", "Apache-2.0", "test"), strict=True))
     write_manifest(folder / "m.csv", [row])
     (picture,) = read_manifest(folder / "m.csv")
@@ -73,7 +73,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_manifest(tmp_path / "nothing.csv")
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00\x01\xff")
     with pytest.raises(EvaluationError, match=r"m\.csv: cannot be read"):
         read_manifest(tmp_path / "m.csv")

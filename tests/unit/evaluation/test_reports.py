@@ -1,4 +1,4 @@
-"""What people look at: the report and the pictures."""
+"""The report and the pictures of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from support.scored import scored
 
+from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
+from cetacean_evaluation.plots import plot_roc, plot_scores, plot_sweep
+from cetacean_evaluation.report import to_markdown
+from cetacean_evaluation.thresholds import calibrate, sweep
 from cetacean_registry import GatePolicy, judge
-from evaluation.figures import Scored, compute_snapshot, per_species
-from evaluation.plots import plot_roc, plot_scores, plot_sweep
-from evaluation.report import to_markdown
-from evaluation.thresholds import calibrate, sweep
 
 SPLIT = [scored(0.9, "orca", "a"), scored(0.4, "beluga", "b"), scored(0.2), scored(0.6)]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.thresholds import THRESHOLDS, calibrate, sweep, threshold_file, wilson
 from cetacean_inference.settings import load_settings
-from evaluation.errors import EvaluationError
-from evaluation.thresholds import THRESHOLDS, calibrate, sweep, threshold_file, wilson
 
 SCORES = st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=40)
 
@@ -43,7 +43,7 @@ def test_the_smallest_threshold_that_keeps_both_bounds_is_taken() -> None:
     assert (chosen.chosen.tpr.value, chosen.chosen.tnr.value) == (0.85, 1.0)
 
 
-def test_where_none_keeps_them_the_best_tnr_is_named() -> None:
+def test_if_no_threshold_keeps_them_the_best_tnr_is_named() -> None:
     positives, negatives = [0.5] * 10, [0.1] * 5 + [0.6] * 5
     chosen = calibrate(sweep(positives, negatives))
     assert not chosen.meets
@@ -51,7 +51,7 @@ def test_where_none_keeps_them_the_best_tnr_is_named() -> None:
     assert (chosen.chosen.threshold, chosen.chosen.tnr.value, chosen.chosen.tpr.value) == (0.61, 1.0, 0.0)
 
 
-def test_of_equal_tnr_the_better_tpr_is_named() -> None:
+def test_between_equal_tnrs_the_better_tpr_decides() -> None:
     chosen = calibrate(sweep([0.4, 0.7], [0.9]))
     assert not chosen.meets
     assert (chosen.chosen.threshold, chosen.chosen.tpr.value) == (0.3, 1.0)
@@ -59,7 +59,7 @@ def test_of_equal_tnr_the_better_tpr_is_named() -> None:
 
 @settings(deadline=None)
 @given(positives=SCORES, negatives=SCORES)
-def test_what_is_chosen_keeps_the_bounds_and_nothing_smaller_does(
+def test_the_chosen_threshold_keeps_the_bounds_and_no_smaller_one_does(
     positives: list[float], negatives: list[float]
 ) -> None:
     points = sweep(positives, negatives)
@@ -85,7 +85,7 @@ def test_wilsons_interval(hits: int, total: int, low: float, high: float) -> Non
     assert wilson(hits, total) == pytest.approx((low, high), abs=1e-3)
 
 
-def test_the_file_is_one_that_the_service_reads(tmp_path: Path) -> None:
+def test_the_service_reads_the_threshold_file(tmp_path: Path) -> None:
     calibration = calibrate(sweep([0.9] * 20, [0.1] * 18 + [0.445] * 2), min_tnr=0.95)
     content = threshold_file(calibration, calibrated_at="2026-11-24T12:00:00+00:00")
     (tmp_path / "anti_fraud_threshold.yaml").write_text(content)

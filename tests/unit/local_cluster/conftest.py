@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster.layout import Layout
+from cetacean_tools.local_cluster.layout import Layout
 
 
 @pytest.fixture

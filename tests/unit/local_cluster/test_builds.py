@@ -1,9 +1,8 @@
-"""Programs are built once for each state of their pins, and say what is missing where they cannot be."""
+"""Programs are built once for each state of their pins; a missing tool is named."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from local_cluster import builds
-from local_cluster.builds import Module, check_go, ensure_built
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout
-from local_cluster.progress import Bars, console
-from workspace import MissingError
+from cetacean_tools.local_cluster import builds
+from cetacean_tools.local_cluster.builds import Builder, Module, check_go, ensure_built
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import MissingError
 
 Program = Callable[[str, str], None]
 
@@ -56,7 +54,7 @@ def _runs(log: Path) -> int:
     return len(log.read_text().split()) if log.exists() else 0
 
 
-def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_once(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     ensure_built([module], layout)
     assert (layout.bin / "one").read_text() == "program one\n"
@@ -65,21 +63,21 @@ def test_builds_once(module: Module, layout: Layout, log: Path) -> None:
     assert not list(layout.bin.rglob("go-build*"))
 
 
-def test_what_is_built_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
+def test_a_built_module_does_not_wait_for_another_build(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     with FileLock(layout.bin / ".lock"), ThreadPoolExecutor(1) as pool:
         pool.submit(ensure_built, [module], layout).result(10)
     assert _runs(log) == 1
 
 
-def test_builds_again_when_the_pins_change(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_again_when_its_pins_change(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     (module.folder / "go.mod").write_text("module tools\n\nrequire x v1.0.0\n")
     ensure_built([module], layout)
     assert _runs(log) == 2
 
 
-def test_builds_again_when_a_program_is_gone(module: Module, layout: Layout, log: Path) -> None:
+def test_a_module_is_built_again_when_a_program_is_missing(module: Module, layout: Layout, log: Path) -> None:
     ensure_built([module], layout)
     (layout.bin / "two").unlink()
     ensure_built([module], layout)
@@ -95,7 +93,7 @@ def test_a_main_package_of_another_name_becomes_the_missing_program(
     assert (layout.bin / "two").read_text() == "program server\n"
 
 
-def test_a_program_that_was_not_made_is_an_error(
+def test_a_program_that_go_did_not_make_is_an_error(
     module: Module, layout: Layout, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MADE", "one")
@@ -115,7 +113,7 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
     assert not list(layout.bin.rglob("go-build*"))
 
 
-@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not say its version")])
+@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not print its version")])
 def test_a_go_that_is_too_old_is_named(program: Program, said: str, found: str) -> None:
     program("go", f"echo {said}")
     with pytest.raises(MissingError, match=f"missing: Go 1.26 or later, found {found}"):
@@ -140,22 +138,16 @@ def test_a_build_that_is_stopped_does_not_wait_for_go(
     module: Module, layout: Layout, program: Program, tmp_path: Path
 ) -> None:
     fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)  # nobody ever writes to it
+    os.mkfifo(fifo)  # nothing is ever written to it
     program("go", f'case "$1" in list) echo a ;; build) echo a; exec cat {fifo} ;; esac')
-    compiling = threading.Event()
-
-    class Told(Bars):
-        def advance(self, name: str, done: int, total: int) -> None:
-            compiling.set()
-
-    builder = builds._Builder(layout, Told(console()))
+    builder = Builder(layout)
     layout.bin.mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         building = pool.submit(builder.build, module)
-        assert compiling.wait(30)
-        builder.stop()
-        with pytest.raises(ClusterError, match="building tools failed"):
-            building.result(30)
+        with fifo.open("w"):  # once it is read, Go compiles
+            builder.stop()
+            with pytest.raises(ClusterError, match="building tools failed"):
+                building.result(30)
     with pytest.raises(ClusterError, match="building tools: stopped"):
         builder.build(module)
     assert not (layout.bin / "one").exists()

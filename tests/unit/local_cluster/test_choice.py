@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import ClusterError, choose
-from local_cluster.kind import KindCluster
-from local_cluster.local import LocalCluster
-from local_cluster.named import NamedCluster
+from cetacean_tools.local_cluster import ClusterError, choose
+from cetacean_tools.local_cluster.kind import KindCluster
+from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.local_cluster.named import NamedCluster
 
 
 def _docker() -> bool:
@@ -20,11 +20,11 @@ def _no_docker() -> bool:
     return False
 
 
-def test_kind_where_docker_runs() -> None:
+def test_a_machine_with_docker_gets_kind() -> None:
     assert isinstance(choose({}, docker=_docker), KindCluster)
 
 
-def test_local_processes_where_it_does_not() -> None:
+def test_a_machine_without_docker_gets_the_cluster_of_processes() -> None:
     assert isinstance(choose({}, docker=_no_docker), LocalCluster)
 
 
@@ -43,8 +43,8 @@ def test_a_kubeconfig_alone_is_not_enough(environment: dict[str, str]) -> None:
 
 def test_the_named_cluster_is_never_ended_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr("local_cluster.named.ensure_built", lambda *_: None)
-    monkeypatch.setattr("local_cluster.named.shutil.which", lambda _: "/bin/false")
+    monkeypatch.setattr("cetacean_tools.local_cluster.named.ensure_built", lambda *_: None)
+    monkeypatch.setattr("cetacean_tools.local_cluster.named.shutil.which", lambda _: "/bin/false")
     monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
     cluster = choose({"KUBE_CONTEXT": "production"}, docker=_no_docker)
     with pytest.raises(ClusterError, match=r"context production of .*none: its API server does not answer"):

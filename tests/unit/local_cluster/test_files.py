@@ -1,4 +1,4 @@
-"""What is written for the components, and what is removed afterwards."""
+"""Configuration files, networks and cgroups of the local cluster."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_cluster import cgroups, configs, network
-from local_cluster.components import components
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster import cgroups, configs, network
+from cetacean_tools.local_cluster.components import components
+from cetacean_tools.local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 LINK = Link("10.201.0.1", "10.201.0.2")
 
@@ -38,7 +38,7 @@ def test_everything_stands_under_one_folder(written: Layout) -> None:
         assert Path(component.command[0]).parent == written.bin
 
 
-def test_the_kubelet_takes_nobody_at_his_word(written: Layout) -> None:
+def test_the_kubelet_authenticates_and_authorizes_its_clients(written: Layout) -> None:
     kubelet = yaml.safe_load((written.config / "kubelet.yaml").read_text())
     assert kubelet["authentication"]["anonymous"] == {"enabled": False}
     assert kubelet["authorization"] == {"mode": "Webhook"}
@@ -51,12 +51,12 @@ def test_the_node_has_cgroups_of_its_own(written: Layout) -> None:
 
 
 def test_a_kubeconfig_holds_all_it_needs(written: Layout) -> None:
-    content = configs.kubeconfig(written, LINK, "admin")
+    content = yaml.safe_load(configs.kubeconfig(written, LINK, "admin"))
     assert content["clusters"][0]["cluster"]["server"] == "https://10.201.0.2:6443"
     assert all(key.endswith("-data") for key in content["users"][0]["user"])
 
 
-def test_components_start_after_what_they_need(layout: Layout) -> None:
+def test_components_start_after_those_they_need(layout: Layout) -> None:
     seen: set[str] = set()
     for component in components(layout, LINK):
         assert seen >= set(component.after)
@@ -75,15 +75,15 @@ def test_the_link_avoids_what_is_routed(program: Callable[[str, str], None]) -> 
     assert network.free_link() == Link("10.201.0.9", "10.201.0.10")
 
 
-def test_no_free_network_is_said(program: Callable[[str, str], None]) -> None:
+def test_a_machine_without_a_free_network_is_an_error(program: Callable[[str, str], None]) -> None:
     program("ip", """echo '[{"dst": "10.0.0.0/8"}]'""")
     with pytest.raises(ClusterError, match="no free network"):
         network.free_link()
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_cgroups_are_removed_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
-    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+def test_all_cgroups_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     hierarchies = [tmp_path / "cpuset", tmp_path / "memory"] if version == 1 else [tmp_path]
     for hierarchy in hierarchies:
         hierarchy.mkdir(exist_ok=True)
@@ -99,8 +99,8 @@ def test_cgroups_are_removed_to_the_last(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.rglob("ours"))
 
 
-def test_cgroups_in_use_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+def test_cgroups_in_use_are_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     (tmp_path / "cgroup.controllers").touch()
     busy = tmp_path / "ours"
     busy.mkdir()

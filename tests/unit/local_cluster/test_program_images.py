@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from local_cluster import builds, program_images
-from local_cluster.builds import Module
-from local_cluster.face import ClusterError
-from local_cluster.layout import Layout
-from local_cluster.program_images import ensure_program_image, write_image
+from cetacean_tools.local_cluster import builds, program_images
+from cetacean_tools.local_cluster.builds import Module
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.program_images import ensure_program_image, write_image
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 def _member(archive: Path, name: str) -> bytes:
@@ -65,7 +65,7 @@ def test_the_archive_holds_the_program_and_says_how_to_run_it(tmp_path: Path) ->
     assert list(tmp_path.glob("*.partial")) == []
 
 
-def test_written_once_for_each_state_of_the_pins(layout: Layout, module: Module) -> None:
+def test_an_image_is_written_once_for_each_state_of_the_pins(layout: Layout, module: Module) -> None:
     first = ensure_program_image("one", layout)
     assert first.reference == f"localhost/one:{module.digest}"
     assert first.archive is not None
@@ -81,7 +81,7 @@ def test_written_once_for_each_state_of_the_pins(layout: Layout, module: Module)
     assert _json(second.archive, "manifest.json")[0]["RepoTags"] == [second.reference]
 
 
-def test_named_for_the_registry_that_nodes_pull_from(
+def test_an_image_is_named_for_the_registry_that_nodes_pull_from(
     layout: Layout, module: Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = ensure_program_image("one", layout)

@@ -1,4 +1,4 @@
-"""`run`: whatever happens, a cluster that was not up before is not up afterwards."""
+"""The commands; `run` always ends a cluster that was not up before."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from container_images import BuiltImage
-from local_cluster import __main__ as cli
-from local_cluster.face import ClusterError
+from cetacean_tools.image_store import BuiltImage
+from cetacean_tools.local_cluster import __main__ as cli
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 @dataclass
@@ -54,44 +54,41 @@ def _python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_starts_runs_and_ends() -> None:
+def test_run_starts_the_cluster_runs_the_command_and_ends_the_cluster() -> None:
     cluster = FakeCluster()
     code = "import os, sys; sys.exit(0 if os.environ['KUBECONFIG'] == '/nowhere/kubeconfig' else 1)"
     assert cli.run_against(cluster, _python(code)) == 0
     assert cluster.calls == ["up owned=True", "down"]
 
 
-def test_passes_the_exit_code_on() -> None:
+def test_run_returns_the_commands_exit_code() -> None:
     cluster = FakeCluster()
     assert cli.run_against(cluster, _python("raise SystemExit(7)")) == 7
     assert not cluster.running
 
 
-def test_leaves_a_cluster_up_that_was_up() -> None:
+def test_run_leaves_a_cluster_up_that_was_up() -> None:
     cluster = FakeCluster(running=True)
     assert cli.run_against(cluster, _python("pass")) == 0
     assert "down" not in cluster.calls
 
 
-def test_ends_what_did_not_start() -> None:
+def test_run_ends_a_cluster_that_did_not_start() -> None:
     cluster = FakeCluster(broken=True)
     with pytest.raises(ClusterError, match="kubelet"):
         cli.run_against(cluster, _python("pass"))
     assert cluster.calls[-1] == "down"
 
 
-def test_ends_it_after_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> int:
-        raise KeyboardInterrupt
-
+def test_an_interruption_ends_the_command_and_the_cluster() -> None:
     cluster = FakeCluster()
-    monkeypatch.setattr(cli, "_child", interrupted)
+    code = "import os, signal; os.kill(os.getppid(), signal.SIGINT); signal.pause()"
     with pytest.raises(KeyboardInterrupt):
-        cli.run_against(cluster, ["true"])
+        cli.run_against(cluster, _python(code))
     assert cluster.calls[-1] == "down"
 
 
-def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_calls_the_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cluster = FakeCluster()
     monkeypatch.setattr(cli, "choose", lambda: cluster)
     assert cli.main(["status"]) == 3
@@ -141,7 +138,7 @@ def test_a_shell_that_evaluates_env_finds_the_cluster(
     )
     assert cli.main(["env"]) == 0
     seen = 'echo "$KUBECONFIG|${PATH%%:*}|${NO_PROXY##*,}"'
-    told = subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", f"{capsys.readouterr().out}{seen}"], capture_output=True, text=True, check=True
     )
-    assert told.stdout == "/no where/config|/the bin|10.0.0.0/8\n"
+    assert done.stdout == "/no where/config|/the bin|10.0.0.0/8\n"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import sources
-from local_cluster.builds import MODULES
-from local_cluster.face import ClusterError
-from local_cluster.sources import PROMETHEUS_OPERATOR, module_folder, monitoring_kinds
+from cetacean_tools.local_cluster import sources
+from cetacean_tools.local_cluster.builds import MODULES
+from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.sources import PROMETHEUS_OPERATOR, module_folder, monitoring_kinds
 
 Program = Callable[[str, str], None]
 
 
-def test_the_folder_is_the_one_go_names(program: Program, tmp_path: Path) -> None:
+def test_a_modules_folder_is_the_one_that_go_names(program: Program, tmp_path: Path) -> None:
     program("go", f"""test "$*" = "mod download -json a.org/b" && echo '{json.dumps({"Dir": str(tmp_path)})}'""")
     assert module_folder("kubernetes", "a.org/b") == tmp_path
 
@@ -25,9 +25,9 @@ def test_the_folder_is_the_one_go_names(program: Program, tmp_path: Path) -> Non
     ("script", "said"),
     [("""echo '{"Error": "checksum mismatch"}'; exit 1""", "checksum mismatch"), ("echo no go >&2; exit 1", "no go")],
 )
-def test_what_cannot_be_had_is_named(program: Program, script: str, said: str) -> None:
+def test_a_module_that_cannot_be_downloaded_is_named(program: Program, script: str, said: str) -> None:
     program("go", script)
-    with pytest.raises(ClusterError, match=f"a.org/b: cannot be had: {said}"):
+    with pytest.raises(ClusterError, match=f"a.org/b: cannot be downloaded: {said}"):
         module_folder("kubernetes", "a.org/b")
 
 

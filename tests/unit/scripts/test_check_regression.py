@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from check_regression import main
+from cetacean_evaluation.commands.check_regression import main
 
 Json = dict[str, Any]
 
@@ -76,7 +76,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_the_projects_own_registry_passes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_repositorys_own_registry_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([], {}) == 0
     assert "effb4_15k 1.0.0 against the baseline 1.0.0: passes" in capsys.readouterr().out
 
@@ -97,7 +97,7 @@ def test_every_figure_is_printed_with_its_bound(project: Project, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("figures", "told"),
+    ("figures", "message"),
     [
         (snapshot(tnr=0.89), "FAIL  TNR 0.8900 is below 0.9000 (minTNR)"),
         (snapshot(tpr=0.92), "FAIL  TPR 0.9200 is more than 0.0200 below the baseline 1.0.0's 0.9500 (maxRegression)"),
@@ -108,25 +108,25 @@ def test_every_figure_is_printed_with_its_bound(project: Project, capsys: pytest
     ],
     ids=["threshold", "regression", "roc auc", "missing figure", "another set", "no snapshot"],
 )
-def test_one_bad_model_is_enough(
-    project: Project, capsys: pytest.CaptureFixture[str], figures: Json | None, told: str
+def test_one_bad_model_fails_the_gate(
+    project: Project, capsys: pytest.CaptureFixture[str], figures: Json | None, message: str
 ) -> None:
     project.model("bad", "1.1.0", figures)
     project.model("good", "1.2.0", snapshot())
     assert project.check() == 1
     printed = capsys.readouterr().out
     assert "bad 1.1.0 against the baseline 1.0.0: REFUSED" in printed
-    assert told in printed
+    assert message in printed
     assert "good 1.2.0 against the baseline 1.0.0: passes" in printed
 
 
-def test_what_is_deprecated_is_not_to_be_promoted(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deprecated_models_are_not_judged(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.model("bad", "0.9.0", snapshot(tnr=0.5), deprecated=True)
     assert project.check() == 0
     assert "bad" not in capsys.readouterr().out
 
 
-def test_a_named_candidate_is_judged_alone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_named_candidate_is_judged(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.model("bad", "1.1.0", snapshot(tnr=0.5))
     good = project.model("good", "1.2.0", snapshot())
     stray = project.write("elsewhere.json", snapshot(tpr=0.5))
@@ -152,21 +152,21 @@ def test_bounds_can_be_set(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("reports/metrics_baseline.json", "{", "metrics_baseline.json:1:2: expected JSON"),
         ("reports/old.json", '{"cetacean_score_mean": 2}', "old.json: cetacean_score_mean: Input should be less than"),
         ("models/registry.json", '{"active": "x", "models": []}', "registry.json: active: 'x' is none of the models"),
     ],
 )
-def test_bad_input_is_told_in_one_line(
-    project: Project, capsys: pytest.CaptureFixture[str], name: str, content: str, told: str
+def test_bad_input_is_one_line_and_2(
+    project: Project, capsys: pytest.CaptureFixture[str], name: str, content: str, message: str
 ) -> None:
     project.write(name, content)
     assert project.check() == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
-    assert told in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == "", "nothing is judged on bad input"
 
@@ -176,7 +176,7 @@ def test_a_missing_file_is_bad_input(project: Project, capsys: pytest.CaptureFix
     assert "absent.json: cannot be read" in capsys.readouterr().err
 
 
-def test_a_bound_that_is_none_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bound_outside_its_range_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.check("--min-tnr", 1.5) == 2
     assert capsys.readouterr().err == "error: min_tnr: Input should be less than or equal to 1, got 1.5\n"
     with pytest.raises(SystemExit) as ended:
@@ -184,21 +184,21 @@ def test_a_bound_that_is_none_is_bad_input(project: Project, capsys: pytest.Capt
     assert ended.value.code == 2
 
 
-def test_nothing_to_judge_is_no_success(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_registry_without_a_model_to_judge_fails(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.models[0]["deprecated"] = True
     project.model("also", "1.1.0", None, deprecated=True)
     assert project.check() == 2
     assert "no model to judge" in capsys.readouterr().err
 
 
-def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     assert "0 all may be promoted, 1 a regression" in capsys.readouterr().out
 
 
-def test_the_summary_is_a_table_added_to_what_is_there(project: Project) -> None:
+def test_the_summary_is_a_table_appended_to_the_file(project: Project) -> None:
     summary = project.write("summary.md", "before\n")
     bad = project.write("odd|name.json", snapshot(tnr=0.5))
     assert project.check("--candidate", bad, GITHUB_STEP_SUMMARY=str(summary)) == 1
@@ -210,7 +210,7 @@ def test_the_summary_is_a_table_added_to_what_is_there(project: Project) -> None
     assert lines[6].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
 
 
-def test_no_summary_is_written_where_none_is_asked_for(project: Project) -> None:
+def test_without_the_variable_no_summary_is_written(project: Project) -> None:
     before = sorted(project.root.rglob("*"))
     assert project.check() == 0
     assert sorted(project.root.rglob("*")) == before

@@ -1,10 +1,10 @@
-"""docs/command-line.md says what the program says."""
+"""docs/command-line.md matches the program's help."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from command_line_page import document
+from cetacean_tools.pages.command_line import document
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "command-line.md"
 

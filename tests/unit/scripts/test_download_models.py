@@ -1,4 +1,4 @@
-"""scripts/download_models.sh against a server on loopback: whole and verified, or not there and a non-zero exit."""
+"""scripts/download_models.sh against a server on loopback: a complete and verified file, or none and a non-zero exit."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         yield Project(tmp_path, server)
 
 
-def test_all_models_with_what_lies_beside_them(project: Project) -> None:
+def test_all_models_are_downloaded_with_their_companion_files(project: Project) -> None:
     first = project.add("first")
     second = project.add("second", weights_path="elsewhere/b.ckpt")
     old = project.add("old", deprecated=True)
@@ -81,7 +81,7 @@ def test_all_models_with_what_lies_beside_them(project: Project) -> None:
     assert f"{first}: sha256 as expected" in done.stderr
 
 
-def test_one_model_and_the_weights_only(project: Project) -> None:
+def test_one_model_can_be_downloaded_without_companion_files(project: Project) -> None:
     project.add("first")
     second = project.add("second")
     assert project.run("second", "--weights-only").returncode == 0
@@ -91,7 +91,7 @@ def test_one_model_and_the_weights_only(project: Project) -> None:
     assert sorted(project.server.requests) == ["first/a.ckpt", "second/a.ckpt"]
 
 
-def test_another_sha256_is_an_error_and_leaves_nothing(project: Project) -> None:
+def test_a_file_with_another_sha256_is_an_error_and_is_removed(project: Project) -> None:
     wrong = project.add("wrong", b"something else")
     good = project.add("good")
     done = project.run("--weights-only")
@@ -103,7 +103,7 @@ def test_another_sha256_is_an_error_and_leaves_nothing(project: Project) -> None
     assert good.read_bytes() == CONTENT, "one bad model does not keep the others from being there"
 
 
-def test_on_a_terminal_it_shows_how_far_it_is(project: Project) -> None:
+def test_progress_is_shown_on_a_terminal(project: Project) -> None:
     project.add("first")
     terminal, its_end = pty.openpty()
     command = [str(SCRIPT), "--registry", str(project.root / "models/registry.json"), "--weights-only"]
@@ -114,7 +114,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(project: Project) -> None:
     assert b"100.0%" in shown
 
 
-def test_what_is_whole_is_not_asked_for_again(project: Project) -> None:
+def test_a_complete_file_is_not_requested_again(project: Project) -> None:
     path = project.add("first")
     assert project.run("--weights-only").returncode == 0
     assert project.run("--weights-only").returncode == 0
@@ -127,7 +127,7 @@ def test_what_is_whole_is_not_asked_for_again(project: Project) -> None:
     assert project.server.requests["first/a.ckpt"] == 3
 
 
-def test_a_broken_connection_goes_on_where_it_ended(project: Project) -> None:
+def test_a_broken_download_resumes_where_it_ended(project: Project) -> None:
     path = project.add("first")
     project.server.cut_after = [70_000, 60_000]
     done = project.run("--weights-only")
@@ -136,7 +136,7 @@ def test_a_broken_connection_goes_on_where_it_ended(project: Project) -> None:
     assert project.server.ranges == [None, "bytes=70000-", "bytes=130000-"]
 
 
-def test_the_next_run_goes_on_where_the_last_one_ended(project: Project) -> None:
+def test_the_next_run_resumes_where_the_last_one_ended(project: Project) -> None:
     path = project.add("first")
     project.server.cut_after = [70_000, *[0] * 4]
     assert project.run("--weights-only").returncode == 1
@@ -147,7 +147,7 @@ def test_the_next_run_goes_on_where_the_last_one_ended(project: Project) -> None
     assert path.read_bytes() == CONTENT
 
 
-def test_a_file_that_was_replaced_meanwhile_is_begun_anew(project: Project) -> None:
+def test_a_file_replaced_between_two_runs_is_downloaded_from_the_first_byte(project: Project) -> None:
     path = project.add("first")
     served = project.server.directory / "first/a.ckpt"
     served.write_bytes(b"old" * 50_000)
@@ -160,7 +160,7 @@ def test_a_file_that_was_replaced_meanwhile_is_begun_anew(project: Project) -> N
 
 
 @pytest.mark.parametrize("strong", [True, False])
-def test_a_beginning_that_does_not_fit_is_thrown_away(project: Project, strong: bool) -> None:
+def test_a_partial_file_of_another_version_is_thrown_away(project: Project, strong: bool) -> None:
     path = project.add("first")
     project.server.strong_etag = strong
     path.parent.mkdir(parents=True)
@@ -171,18 +171,18 @@ def test_a_beginning_that_does_not_fit_is_thrown_away(project: Project, strong: 
     assert done.returncode == 0, done.stderr
     assert path.read_bytes() == CONTENT
     if strong:
-        assert "what was begun earlier does not fit" in done.stderr
+        assert "the earlier part does not fit" in done.stderr
         assert project.server.ranges == ["bytes=1000-", None]
 
 
-def test_a_passing_fault_of_the_server_is_tried_again(project: Project) -> None:
+def test_a_transient_server_error_is_retried(project: Project) -> None:
     path = project.add("first")
     project.server.statuses = [503, 429]
     assert project.run("--weights-only").returncode == 0
     assert path.read_bytes() == CONTENT
 
 
-def test_a_file_that_is_not_there_is_named(project: Project) -> None:
+def test_a_missing_file_is_named_and_not_retried(project: Project) -> None:
     project.add("first")
     (project.server.directory / "first/species_map.csv").unlink()
     done = project.run()
@@ -191,21 +191,21 @@ def test_a_file_that_is_not_there_is_named(project: Project) -> None:
     assert project.server.requests["first/species_map.csv"] == 1, "a 404 is not tried again"
 
 
-def test_nobody_answers(project: Project) -> None:
+def test_a_server_that_does_not_respond_is_named(project: Project) -> None:
     project.add("first", weights_url="http://127.0.0.1:1/a.ckpt")
     done = project.run("--weights-only")
     assert done.returncode == 1
     assert "error: http://127.0.0.1:1/a.ckpt: Failed to connect" in done.stderr
 
 
-def test_without_a_digest_it_says_what_came(project: Project) -> None:
+def test_without_a_digest_it_prints_the_digest_of_the_file(project: Project) -> None:
     project.add("first", sha256=None)
     done = project.run("--weights-only")
     assert done.returncode == 0
     assert f"sha256 {DIGEST} (the registry names none: not verified)" in done.stderr
 
 
-def test_the_hub_gets_its_token_and_others_do_not(project: Project) -> None:
+def test_only_the_hub_gets_the_token(project: Project) -> None:
     project.add("first", weights_url="hf://sea/whales/first/a.ckpt@v1")
     project.add("second")
     hub = project.server.directory / "sea/whales/resolve/v1/first"
@@ -220,7 +220,7 @@ def test_the_hub_gets_its_token_and_others_do_not(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--nope"], "--nope: no such option"),
         (["--out"], "--out: expected a value"),
@@ -229,17 +229,17 @@ def test_the_hub_gets_its_token_and_others_do_not(project: Project) -> None:
         (["--registry", "/nowhere.json"], "No such file"),
     ],
 )
-def test_wrong_usage_is_2_and_one_line(project: Project, arguments: list[str], told: str) -> None:
+def test_wrong_usage_ends_with_2_and_one_line(project: Project, arguments: list[str], message: str) -> None:
     project.add("first")
     done = project.run(*arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not project.server.requests
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"sha256": "abc"}, "expected 64 hex digits as sha256, got 'abc'"),
         ({"weights_url": "ftp://example.org/a"}, "expected http://, https:// or hf://"),
@@ -247,17 +247,17 @@ def test_wrong_usage_is_2_and_one_line(project: Project, arguments: list[str], t
         ({"more": {"name": "../a"}}, "expected letters, digits"),
     ],
 )
-def test_a_bad_registry_is_2_and_nothing_is_asked_for(project: Project, changes: dict[str, Any], told: str) -> None:
+def test_a_bad_registry_ends_with_2_and_no_request(project: Project, changes: dict[str, Any], message: str) -> None:
     project.add("first", **changes)
     done = project.run()
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert not project.server.requests
 
 
-def test_list_and_help_ask_nobody(project: Project) -> None:
+def test_list_and_help_send_no_request(project: Project) -> None:
     path = project.add("first")
     done = project.run("--list")
     assert done.stdout.splitlines()[0].split("\t") == ["first", f"{project.server.url}/first/a.ckpt", DIGEST, str(path)]
-    assert "Exit codes: 0 all there" in project.run("--help").stdout
+    assert "Exit codes: 0 all files are complete" in project.run("--help").stdout
     assert not project.server.requests

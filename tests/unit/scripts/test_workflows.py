@@ -36,13 +36,13 @@ def test_each_target_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
-def test_jobs_have_few_rights_and_an_end(path: Path) -> None:
+def test_jobs_may_only_read_and_have_a_timeout(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert all(int(job["timeout-minutes"]) > 0 for job in workflow["jobs"].values())
 
 
-def test_ci_is_the_two_commands() -> None:
+def test_ci_runs_make_check_and_make_test() -> None:
     assert sorted(commands(REPOSITORY / ".github/workflows/ci.yml")) == ["make check", "make test"]
 
 
@@ -56,7 +56,7 @@ def test_paths_that_start_the_regression_gate_exist() -> None:
     [("check-metrics", "check_regression.py"), ("compute-metrics", "compute_metrics.py --newest")],
 )
 def test_the_regression_gate_is_computed_against_the_baseline_before(target: str, computes: str) -> None:
-    """The old one never really computed anything."""
+    """The workflow that this one replaced computed nothing."""
     (called,) = (run for run in commands(REPOSITORY / ".github/workflows/metrics.yml") if f"make {target} " in run)
     assert 'BASELINE="$RUNNER_TEMP/metrics_baseline.json"' in called
     make = ["make", "--dry-run", target, "BASELINE=before.json"]
@@ -64,7 +64,7 @@ def test_the_regression_gate_is_computed_against_the_baseline_before(target: str
     assert re.search(rf'scripts/{computes} --baseline "before\.json"', printed)
 
 
-def test_bills_of_materials_and_the_audit_are_of_every_lock_of_an_image() -> None:
+def test_bills_of_materials_and_the_audit_cover_every_lock_of_an_image() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     locks = re.findall(r"^LOCKS := (.*)$", makefile, flags=re.MULTILINE)[0].split()
     assert sorted(locks) == sorted(

@@ -1,0 +1,5 @@
+"""Evaluate a model on a labelled split of pictures, through the pipeline that serves.
+
+`manifest` reads the split, `scoring` runs the pipeline over it (it alone needs torch), `figures` and `thresholds` are
+pure arithmetic on the scores, `report` and `plots` show them, `commands` are the command lines.
+"""

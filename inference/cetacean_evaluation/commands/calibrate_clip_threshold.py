@@ -1,0 +1,76 @@
+"""Find the anti-fraud gate's threshold on a labelled split.
+
+Sweeps 0.30 to 0.80 by 0.01 and takes the smallest threshold with TNR ≥ 0.90 and TPR ≥ 0.85. If there is none, it
+names the one of the best TNR, writes no threshold file and ends with code 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cetacean_evaluation import commandline as cli
+from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
+
+
+def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
+    """Run the command in a checkout; the exit codes are in its help."""
+    return cli.run(_calibrate, _parser(root).parse_args(arguments))
+
+
+def _parser(root: Path) -> argparse.ArgumentParser:
+    parser = cli.parser("calibrate_clip_threshold", str(__doc__).splitlines()[0], root)
+    parser.add_argument("--out", type=Path, metavar="YAML", help=f"threshold file to write, e.g. {cli.THRESHOLD_FILE}")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="picture of the sweep to write")
+    return parser
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
+    entry = cli.registry_entry(options.root / cli.REGISTRY, None)
+    _, gate = cli.settings_of(options, entry, None)
+    from cetacean_evaluation.scoring import score_gate  # noqa: PLC0415 - torch takes seconds, errors above take none
+
+    with cli.progress_bar("scoring with the gate") as progress:
+        scores = score_gate(gate, pictures, cache=options.cache, progress=progress)
+    pairs = list(zip(pictures, scores, strict=True))
+    calibration = calibrate(
+        sweep(
+            [score for picture, score in pairs if picture.cetacean],
+            [score for picture, score in pairs if not picture.cetacean],
+        )
+    )
+    content = threshold_file(calibration, calibrated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    print(content, end="")
+    if options.figure:
+        from cetacean_evaluation.plots import plot_sweep  # noqa: PLC0415 - matplotlib, not needed for errors
+
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        plot_sweep(options.figure, calibration)
+        print(f"wrote {options.figure}", file=sys.stderr)
+    if not calibration.meets:
+        print(f"error: {_shortfall(calibration)}", file=sys.stderr)
+        return cli.BELOW
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(content, encoding="utf-8")
+        print(f"wrote {options.out}", file=sys.stderr)
+    return cli.OK
+
+
+def _shortfall(calibration: Calibration) -> str:
+    chosen = calibration.chosen
+    return (
+        f"no threshold from {calibration.points[0].threshold:.2f} to {calibration.points[-1].threshold:.2f} keeps "
+        f"TNR ≥ {calibration.min_tnr:.2f} and TPR ≥ {calibration.min_tpr:.2f}; best TNR at {chosen.threshold:.2f}: "
+        f"TNR {_show(chosen.tnr)}, TPR {_show(chosen.tpr)}; no threshold file is written"
+    )
+
+
+def _show(rate: Rate) -> str:
+    low, high = rate.interval
+    return f"{rate.value:.4f} ({low:.4f} to {high:.4f})"

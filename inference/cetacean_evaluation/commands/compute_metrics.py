@@ -1,0 +1,150 @@
+"""Compute a metrics snapshot of a model on a labelled split, through the pipeline that serves.
+
+It measures the registry's active model, or with `--weights` a checkpoint that is in no registry yet. It writes the
+snapshot (JSON, for `metrics_snapshot` of a registry entry), a report (Markdown) and pictures; its exit code is the
+verdict of the gate before promotion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import yaml
+
+from cetacean_evaluation import commandline as cli
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
+from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.report import to_markdown
+from cetacean_evaluation.thresholds import sweep
+from cetacean_registry import GatePolicy, GateVerdict, MetricsSnapshot, judge
+
+
+def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
+    """Run the command in a checkout; the exit codes are in its help."""
+    return cli.run(_compute, _parser(root).parse_args(arguments))
+
+
+def _parser(root: Path) -> argparse.ArgumentParser:
+    parser = cli.parser("compute_metrics", str(__doc__).splitlines()[0], root)
+    model = parser.add_argument_group("model")
+    model.add_argument("--registry", type=Path, default=root / cli.REGISTRY, metavar="JSON")
+    which = model.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="NAME", help="entry of the registry; default: the active one")
+    which.add_argument(
+        "--newest", action="store_true", help="the last entry that is not deprecated: models are appended"
+    )
+    model.add_argument(
+        "--weights", metavar="FILE", help="path or URL of another checkpoint of the entry's architecture"
+    )
+    model.add_argument("--model-version", metavar="VERSION", help="version of the checkpoint of --weights")
+    threshold = parser.add_mutually_exclusive_group()
+    threshold.add_argument("--threshold", type=_fraction, help="the gate's; default: that of --threshold-file")
+    threshold.add_argument("--threshold-file", type=Path, default=root / cli.THRESHOLD_FILE, metavar="YAML")
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="JSON",
+        help="snapshot that no figure may lie far below, e.g. the active model's",
+    )
+    parser.add_argument("--evaluation-set", metavar="NAME", help="names the split; default: the manifest's path")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reports/metrics_latest.json"),
+        metavar="JSON",
+        help="the snapshot; report and pictures are written beside it; default: %(default)s",
+    )
+    return parser
+
+
+def _compute(options: argparse.Namespace) -> int:
+    entry = (
+        cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
+    )
+    threshold = _threshold(options)
+    baseline = MetricsSnapshot.load(options.baseline) if options.baseline else None
+    pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
+    model, gate = cli.settings_of(options, entry, options.weights)
+    name = PurePath(options.weights).stem if options.weights else entry.name
+    from cetacean_evaluation.scoring import open_pipeline, score  # noqa: PLC0415 - torch takes seconds, errors above take none
+
+    with open_pipeline(model=model, gate=gate, cache=options.cache) as pipeline:
+        with cli.progress_bar(f"scoring with {name}") as progress:
+            scored = score(pipeline, pictures, progress=progress)
+        digest = pipeline.identity.weights_sha256
+    snapshot = compute_snapshot(
+        scored,
+        threshold=threshold,
+        model_version=options.model_version or entry.version,
+        manifest_path=cli.shown_path(options.manifest, options.root),
+        generated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        evaluation_set=options.evaluation_set,
+        weights_sha256=digest,
+    )
+    verdict = judge(
+        candidate=name,
+        metrics=snapshot.metrics,
+        policy=GatePolicy(),
+        serving=f"the baseline {baseline.model_version}" if baseline else None,
+        serving_metrics=baseline.metrics if baseline else None,
+    )
+    for path in _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold):
+        print(f"wrote {path}", file=sys.stderr)
+    print(verdict.message)
+    return cli.OK if verdict.passed else cli.BELOW
+
+
+def _write(
+    out: Path, snapshot: MetricsSnapshot, scored: list[Scored], verdict: GateVerdict, *, model: str, threshold: float
+) -> list[Path]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    positives = [one.cetacean_score for one in scored if one.picture.cetacean]
+    negatives = [one.cetacean_score for one in scored if not one.picture.cetacean]
+    figures: list[Path] = []
+    if positives and negatives:
+        from cetacean_evaluation.plots import plot_roc, plot_scores  # noqa: PLC0415 - matplotlib, not needed for errors
+
+        figures = [out.with_name(f"{out.stem}_{name}.png") for name in ("roc", "scores")]
+        (at,) = sweep(positives, negatives, [threshold])
+        plot_roc(figures[0], positives, negatives, at=at)
+        plot_scores(figures[1], positives, negatives, threshold=threshold)
+    report = out.with_suffix(".md")
+    report.write_text(
+        to_markdown(
+            snapshot,
+            per_species(scored, threshold=threshold),
+            verdict=verdict,
+            model=model,
+            threshold=threshold,
+            pictures=[Path(figure.name) for figure in figures],
+        ),
+        encoding="utf-8",
+    )
+    out.write_text(snapshot.to_json(), encoding="utf-8")
+    return [out, report, *figures]
+
+
+def _threshold(options: argparse.Namespace) -> float:
+    if options.threshold is not None:
+        return float(options.threshold)
+    path: Path = options.threshold_file
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
+    value = content.get("threshold") if isinstance(content, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise EvaluationError(f"{path}: threshold: expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value

@@ -1,0 +1,183 @@
+"""From scores to a metrics snapshot: pure arithmetic, no model, no files.
+
+A picture counts as positive if the service accepts it: the gate lets it pass and the likeliest individual is not
+rejected as `low_confidence`. ROC AUC is over the gate's score alone, which has no threshold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.manifest import Picture
+from cetacean_inference.decision import decide
+from cetacean_inference.types import Candidate, Scores
+from cetacean_registry import MetricsSnapshot
+
+DIGITS: Final = 4
+"""Rates are rounded as the contract's snapshots have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One picture and its scores."""
+
+    picture: Picture
+    scores: Scores
+    latency_ms: float
+    """From the file's bytes to the scores."""
+
+    @property
+    def cetacean_score(self) -> float:
+        """The gate's, 0..1."""
+        return self.scores.cetacean_score
+
+    @property
+    def best(self) -> Candidate:
+        """The likeliest individual."""
+        return self.scores.ranking[0]
+
+    def names(self, ranks: int) -> bool:
+        """Return true if the right individual is among the first `ranks`."""
+        return any(candidate.class_animal == self.picture.individual_id for candidate in self.scores.ranking[:ranks])
+
+
+@dataclass(frozen=True, slots=True)
+class SpeciesFigures:
+    """Figures of the pictures of one species."""
+
+    species: str
+    n_samples: int
+    tpr: float
+    """Share that the service accepts."""
+    top1_accuracy: float
+    species_accuracy: float
+    """Share whose likeliest individual is of the right species."""
+    cetacean_score_mean: float
+
+
+def accepted(one: Scored, threshold: float) -> bool:
+    """Return true if the service would respond with an individual."""
+    answer = decide(one.scores, threshold=threshold, image_ind=one.picture.path.name, size=(0, 0), model_version="")
+    return not answer.rejected
+
+
+def compute_snapshot(
+    scored: Sequence[Scored],
+    *,
+    threshold: float,
+    model_version: str,
+    manifest_path: str,
+    generated_at: str,
+    evaluation_set: str | None = None,
+    weights_sha256: str | None = None,
+) -> MetricsSnapshot:
+    """Compute a snapshot in the contract's keys.
+
+    Args:
+        scored: every picture of the split.
+        threshold: the gate's.
+        model_version: version of the registry entry that was evaluated.
+        manifest_path: the split's manifest.
+        generated_at: ISO 8601.
+        evaluation_set: names the split, if the manifest's path is not enough.
+        weights_sha256: digest of the checkpoint that was evaluated.
+
+    Raises:
+        EvaluationError: there is nothing to compute.
+    """
+    if not scored:
+        raise EvaluationError(f"{manifest_path}: expected at least one picture, got none")
+    positives = [one for one in scored if one.picture.cetacean]
+    scores = np.array([one.cetacean_score for one in positives])
+    content: dict[str, Any] = {
+        "generated_at": generated_at,
+        "manifest_path": manifest_path,
+        "sample_size": len(scored),
+        "model_version": model_version,
+        "threshold": threshold,
+        "cetacean_score_mean": _rounded(scores.mean()) if positives else None,
+        "cetacean_score_std": _rounded(scores.std()) if positives else None,
+        "anti_fraud": _anti_fraud(scored, threshold),
+        "identification": _identification(positives),
+        "clarity": None,
+        "performance": _performance([one.latency_ms for one in scored]),
+    }
+    named = {"evaluation_set": evaluation_set, "weights_sha256": weights_sha256}
+    content |= {key: value for key, value in named.items() if value is not None}
+    return MetricsSnapshot.model_validate(content)
+
+
+def per_species(scored: Sequence[Scored], *, threshold: float) -> tuple[SpeciesFigures, ...]:
+    """Return the figures of each species among the cetacean pictures, by name; pictures without one are left out."""
+    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    for one in scored:
+        if one.picture.cetacean and one.picture.species:
+            groups[one.picture.species].append(one)
+    return tuple(
+        SpeciesFigures(
+            species=species,
+            n_samples=len(group),
+            tpr=_rounded(np.mean([accepted(one, threshold) for one in group])),
+            top1_accuracy=_rounded(np.mean([one.names(1) for one in group])),
+            species_accuracy=_rounded(np.mean([one.best.id_animal == species for one in group])),
+            cetacean_score_mean=_rounded(np.mean([one.cetacean_score for one in group])),
+        )
+        for species, group in sorted(groups.items())
+    )
+
+
+def _anti_fraud(scored: Sequence[Scored], threshold: float) -> dict[str, Any]:
+    truth = [one.picture.cetacean for one in scored]
+    predicted = [accepted(one, threshold) for one in scored]
+    pairs = list(zip(truth, predicted, strict=True))
+    tp, fn, fp, tn = (pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False)))
+    both = tp + fn > 0 and fp + tn > 0
+    return {
+        "n_positive": tp + fn,
+        "n_negative": fp + tn,
+        "tp": tp,
+        "fp": fp,
+        "tn": tn,
+        "fn": fn,
+        "tpr": _share(tp, tp + fn),
+        "tnr": _share(tn, tn + fp),
+        "precision": _share(tp, tp + fp),
+        "f1": _share(2 * tp, 2 * tp + fp + fn),
+        "roc_auc": _rounded(roc_auc_score(truth, [one.cetacean_score for one in scored])) if both else None,
+    }
+
+
+def _identification(positives: Sequence[Scored]) -> dict[str, Any]:
+    named = [one for one in positives if one.picture.individual_id]
+    return {
+        "n_samples": len(named),
+        "top1_accuracy": _share(sum(one.names(1) for one in named), len(named)),
+        "top5_accuracy": _share(sum(one.names(5) for one in named), len(named)),
+        "n_unique_individuals": len({one.picture.individual_id for one in named}),
+    }
+
+
+def _performance(latencies: Sequence[float]) -> dict[str, Any]:
+    p50, p95, p99 = np.percentile(latencies, (50, 95, 99))
+    return {
+        "n_samples": len(latencies),
+        "latency_p50_ms": round(float(p50), 2),
+        "latency_p95_ms": round(float(p95), 2),
+        "latency_p99_ms": round(float(p99), 2),
+        "latency_mean_ms": round(float(np.mean(latencies)), 2),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), DIGITS)

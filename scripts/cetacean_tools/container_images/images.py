@@ -1,0 +1,74 @@
+"""The images, the files that each is built from, and the tag that follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cetacean_tools.image_store import registry
+from cetacean_tools.workspace import REPOSITORY
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image: its Dockerfile and everything that the build reads, relative to the build's context."""
+
+    name: str
+    dockerfile: Path
+    context: Path
+    sources: tuple[Path, ...]
+    build_args: tuple[tuple[str, str], ...] = field(default=())
+
+    def reference(self, base: str) -> str:
+        """Return the full name; its tag changes exactly if a file or argument of the build does."""
+        digest = hashlib.sha256(repr((base, self.build_args)).encode())
+        digest.update(self.dockerfile.read_bytes())
+        for path in sorted(self._source_files()):
+            digest.update(f"{path.relative_to(self.context)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return f"{registry() or 'localhost'}/{self.name}:{digest.hexdigest()[:12]}"
+
+    def _source_files(self) -> Iterator[Path]:
+        for source in self.sources:
+            if source.is_file():
+                yield source
+            for path in source.rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    yield path
+
+
+def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: str | None = None) -> Image:
+    return Image(
+        name=name,
+        dockerfile=root / folder / "Dockerfile",
+        context=root,
+        sources=(
+            root / folder / (f"requirements-{extras}.lock" if extras else "requirements.lock"),
+            root / "models/cetacean_registry",
+            root / folder / package,
+        ),
+        build_args=(("EXTRAS", extras),) if extras else (),
+    )
+
+
+def images(root: Path) -> dict[str, Image]:
+    """Return the images built from the repository at `root`, by short name."""
+    return {
+        "operator": _of_repository("cetacean-operator", root, "operator", "cetacean_operator"),
+        "inference": _of_repository("cetacean-inference", root, "inference", "cetacean_inference"),
+    }
+
+
+def images_with_extras(root: Path) -> dict[str, Image]:
+    """Return those with optional packages: built only if they are named."""
+    return {
+        "inference-mask": _of_repository(
+            "cetacean-inference-mask", root, "inference", "cetacean_inference", extras="mask"
+        )
+    }
+
+
+IMAGES = images(REPOSITORY)
+NAMED_IMAGES = IMAGES | images_with_extras(REPOSITORY)

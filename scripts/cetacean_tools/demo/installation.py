@@ -1,0 +1,128 @@
+"""Install the things that a first model needs: the operator, a store of weights, a namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cetacean_tools.container_images import IMAGES, Image, build
+from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo_models import DemoModels
+from cetacean_tools.image_store import BuiltImage
+from cetacean_tools.local_cluster import Cluster
+from cetacean_tools.workspace import REPOSITORY
+
+CHART = REPOSITORY / "charts/cetacean-operator"
+OPERATOR_NAMESPACE = "cetacean-system"
+RELEASE = "cetacean-operator"
+STORE = "model-store"
+STORE_PORT = 8000
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImages:
+    """References of the images that the cluster's nodes hold."""
+
+    operator: str
+    inference: str
+    store: str
+
+
+def build_images(models: DemoModels) -> tuple[BuiltImage, BuiltImage, BuiltImage]:
+    """Build the images of the operator, the inference service and the store of weights, unless they exist."""
+    operator = build(IMAGES["operator"])
+    inference = build(IMAGES["inference"])
+    store = Image(
+        name="cetacean-model-store",
+        dockerfile=Path(__file__).with_name("Dockerfile"),
+        context=models.folder,
+        sources=(models.folder / "weights", models.folder / "gate"),
+    )
+    return operator, inference, build(store, base_image=operator.reference)
+
+
+def load_images(cluster: Cluster, images: tuple[BuiltImage, BuiltImage, BuiltImage]) -> LoadedImages:
+    """Load them into the cluster."""
+    for image in images:
+        cluster.load_image(image.reference, image.archive)
+    return LoadedImages(*(image.reference for image in images))
+
+
+def create_namespace(kubectl: Kubectl, name: str) -> None:
+    """Create a namespace that enforces the `restricted` Pod Security Standard."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
+    """Run `helm upgrade --install` of the chart with the operator's image; return when its pods are ready."""
+    repository, _, tag = image.rpartition(":")
+    create_namespace(kubectl, OPERATOR_NAMESPACE)
+    # The CRD may be there without Helm, or be kept from another release.
+    ownership = ("--take-ownership", "--force-conflicts")
+    kubectl.run_helm(
+        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE),
+        *("--set", f"image.repository={repository},image.tag={tag}", "--wait", "--timeout", "3m", *ownership),
+        *(flag for setting in settings for flag in ("--set", setting)),
+    )
+
+
+def run_server(kubectl: Kubectl, name: str, *, port: int, container: dict[str, Any], pod: dict[str, Any]) -> None:
+    """Run one restricted pod that serves HTTP, with a Service of the same name; return when it is ready.
+
+    Args:
+        kubectl: bound to the namespace.
+        name: of the Deployment and the Service.
+        port: of both.
+        container: its image, arguments, probe, resources.
+        pod: more of the pod's spec.
+    """
+    labels = {"app.kubernetes.io/name": name}
+    whole = {
+        "name": name,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": "http", "containerPort": port}],
+        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
+        **container,
+    }
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [whole], **pod}}
+    kubectl.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        }
+    )
+    ports = [{"name": "http", "port": port, "targetPort": "http"}]
+    spec = {"selector": labels, "ports": ports}
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+    kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+
+
+def deploy_store(kubectl: Kubectl, image: str) -> str:
+    """Deploy an HTTP server of the demo's weights; return the base URL by which pods reach it."""
+    container = {
+        "name": "http",
+        "image": image,
+        "readinessProbe": {"httpGet": {"path": "/gate/config.json", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
+    run_server(kubectl, STORE, port=STORE_PORT, container=container, pod={"automountServiceAccountToken": False})
+    return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
+
+
+def remove(kubectl: Kubectl, *namespaces: str, wait: bool = True) -> None:
+    """Uninstall the operator and delete namespaces; the CRD stays, as the chart keeps it."""
+    kubectl.run_helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found")
+    flags = (f"--wait={str(wait).lower()}", "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", *namespaces, *flags, timeout=150)

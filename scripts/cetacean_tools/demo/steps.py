@@ -1,0 +1,231 @@
+"""The steps of the demo: each is printed and checked as it happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from cetacean_registry import ModelEntry
+from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.report import Report
+from cetacean_tools.demo.traffic import BackgroundTraffic
+from cetacean_tools.demo.waiting import until
+
+NAME = "whales"
+GOOD, BETTER, REGRESSED, BROKEN = "demo_v1", "demo_v2", "demo_v3", "demo_v2_broken"
+WRONG_DIGEST = "0" * 64
+_DRIFTED = 220
+_CLEAR = 80
+
+
+@dataclass(slots=True)
+class Demo:
+    """The main job, step by step."""
+
+    environment: Environment
+    report: Report
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """Yield title and action of each step, in their order."""
+        yield "1. A CetaceanModel mirrors the registry: first rollout", self.first_rollout
+        yield "2. Promotion: `active` goes to the better model", self.promotion
+        yield "3. A regressed candidate is refused", self.refused_regression
+        yield "4. A model with a wrong sha256 never serves", self.wrong_digest
+        yield "5. Drift: the pictures change", self.drift
+        yield "6. Rollback: `active` goes back to the first model", self.rollback
+
+    def first_rollout(self) -> None:
+        """Apply the mirrored registry; pods fetch, verify, load and answer."""
+        self._apply(GOOD)
+        self._rolled_out()
+        self._serves(GOOD)
+        picture = self.environment.models.cetaceans[0]
+        detection = self.environment.service(NAME).predict(picture)
+        self.report.show(f"  {picture.name} → {_short(detection)}")
+        self.report.expect(
+            "a Detection of an individual whale",
+            f"{detection['class_animal']} ({detection['id_animal']}), cetacean_score {detection['cetacean_score']}",
+            fulfilled=bool(detection["is_cetacean"] and detection["class_animal"] and not detection["rejected"]),
+        )
+        other = self.environment.service(NAME).predict(self.environment.models.others[0])
+        self.report.expect(
+            "a picture without a whale is rejected",
+            f"{other['rejection_reason']}, cetacean_score {other['cetacean_score']}",
+            fulfilled=other["rejected"] and other["rejection_reason"] == "not_a_marine_mammal",
+        )
+
+    def promotion(self) -> None:
+        """Change `active`; pods are replaced without a failed request."""
+        before = self._pod_uids()
+        with self._traffic() as traffic:
+            self._apply(BETTER)
+            self._rolled_out()
+            self._serves(BETTER)
+        self.report.expect(
+            "every pod replaced",
+            f"{len(before & self._pod_uids())} of {len(before)} old pods left",
+            fulfilled=bool(before) and not before & self._pod_uids(),
+        )
+        self._no_failures(traffic)
+        history = self._status()["history"]
+        self.report.expect(
+            "the promotion in the history",
+            " ← ".join(entry["model"] for entry in history),
+            fulfilled=[entry["model"] for entry in history[:2]] == [BETTER, GOOD],
+        )
+
+    def refused_regression(self) -> None:
+        """Offer a candidate below the gate's bounds: no pod starts, the condition names the figures."""
+        before = self._pod_uids()
+        self._apply(REGRESSED)
+        refused = self.environment.wait_for_condition(NAME, "GatePassed", "False")
+        self.report.expect("the gate names figure and bound", refused["message"], fulfilled="TPR" in refused["message"])
+        self.report.expect(
+            "no pod started for it", f"{len(self._pod_uids() - before)} new pods", fulfilled=self._pod_uids() == before
+        )
+        self._answers(BETTER)
+
+    def wrong_digest(self) -> None:
+        """Name a digest that the weights do not have: the old pods go on, the status has both digests."""
+        before = self._pod_uids()
+        broken = self.environment.copy_of(BETTER, name=BROKEN, version="1.3.0", sha256=WRONG_DIGEST)
+        with self._traffic() as traffic:
+            self._apply(BROKEN, broken)
+            found = self.environment.wait_for_condition(NAME, "WeightsVerified", "False", mentions="expected sha256:")
+            actual = self.environment.registry.model(BETTER).sha256 or "?"
+            self.report.expect(
+                "the status has the expected and the actual digest",
+                found["message"],
+                fulfilled=WRONG_DIGEST in found["message"] and actual in found["message"],
+            )
+            answering = {pod["metadata"]["uid"] for pod in self.environment.pods(NAME) if _is_ready(pod)}
+            self.report.expect(
+                "only the old pods answer", f"{len(answering & before)} ready", fulfilled=answering == before
+            )
+            self._apply(BETTER, broken)
+            until("the broken pods to go", lambda: self._pod_uids() == before)
+            self._serves(BETTER)
+        self._no_failures(traffic)
+        self.report.expect(
+            "only the good version answered", dict(traffic.versions), fulfilled=len(traffic.versions) == 1
+        )
+
+    def drift(self) -> None:
+        """Send pictures in fog, at night and out of focus: the mean score drops, and the operator reports it."""
+        service = self.environment.service(NAME)
+        pictures = list(islice(cycle(self.environment.models.drifted), _DRIFTED))
+        self.report.show(f"  sending {len(pictures)} pictures in fog, at night and out of focus")
+        service.send(pictures)
+        found = self.environment.wait_for_condition(NAME, "Drifting", "True", within=60)
+        self.report.show(f"  Drifting: {found['message']}")
+        stats = [self.environment.pod_answer(pod, "/v1/drift-stats") for pod in self.environment.pods(NAME)]
+        pooled = sum(s["n"] * s["score_mean"] for s in stats) / sum(s["n"] for s in stats)
+        alarms = sum(s["alarms_total"] for s in stats)
+        self.report.show(f"  pods say: {[(s['n'], round(s['score_mean'], 4), s['alarms_total']) for s in stats]}")
+        drift = until("the pods' figures in the status", lambda: self._drift_as(pooled, alarms))
+        baseline = self.environment.models.snapshots()[BETTER].cetacean_score_mean
+        self.report.expect(
+            "status.drift has the pods' figures",
+            ", ".join(f"{key} {drift[key]}" for key in ("samples", "mean", "baseline", "drop", "alarms")),
+            fulfilled=abs(drift["mean"] - pooled) < 0.01 and abs(drift["baseline"] - (baseline or 0)) < 0.001,
+        )
+        self.report.expect("an alarm was raised", alarms, fulfilled=alarms >= 1)
+        annotations = self.environment.resource(NAME)["metadata"].get("annotations", {})
+        shown = {key.partition("/")[2]: value for key, value in sorted(annotations.items()) if "/drift-" in key}
+        self.report.expect(
+            "the annotations have them too",
+            shown,
+            fulfilled=abs(float(shown.get("drift-score-mean", -1)) - pooled) < 0.01
+            and float(shown.get("drift-alarms-total", -1)) == alarms
+            and float(shown.get("drift-score-avg", -1)) > 0,
+        )
+
+    def rollback(self) -> None:
+        """Change `active` back: pods are replaced again, without a gate."""
+        before = self._pod_uids()
+        with self._traffic() as traffic:
+            self._apply(GOOD)
+            self._rolled_out()
+            self._serves(GOOD)
+        self.report.expect(
+            "every pod replaced",
+            f"{len(before & self._pod_uids())} of {len(before)} old pods left",
+            fulfilled=bool(before) and not before & self._pod_uids(),
+        )
+        self._no_failures(traffic)
+        self.report.show(f"  sending {_CLEAR} clear pictures: fewer samples would be no ground to judge on")
+        self.environment.service(NAME).send(list(islice(cycle(self.environment.models.cetaceans), _CLEAR)))
+        clear = self.environment.wait_for_condition(NAME, "Drifting", "False", within=60)
+        self.report.expect("the alarm is over", clear["message"], fulfilled=True)
+        self.environment.kubectl("get", "cetaceanmodel", NAME)
+        self.environment.kubectl("rollout", "history", f"deployment/{NAME}")
+
+    def _apply(self, active: str, *added: ModelEntry) -> None:
+        self.report.show(f"  registry: active = {active}")
+        self.environment.kubectl.apply(self.environment.manifest(NAME, active=active, added=added))
+
+    def _rolled_out(self) -> None:
+        # The Deployment follows the resource in its own time: ask for it once the operator has seen the change.
+        until("the operator to see the change", self._is_observed)
+        output = self.environment.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=240s", timeout=300)
+        self.report.expect("`kubectl rollout status` returns", output.strip().splitlines()[-1], fulfilled=True)
+
+    def _is_observed(self) -> bool:
+        resource = self.environment.resource(NAME)
+        return bool(resource.get("status", {}).get("observedGeneration") == resource["metadata"]["generation"])
+
+    def _serves(self, model: str) -> None:
+        ready = self.environment.wait_for_condition(NAME, "Ready", "True")
+        status = self._status()
+        serving = status["serving"]
+        self.report.expect(
+            f"Ready, and the pods report {model}'s digest",
+            f"{ready['message']}: {serving['name']} {serving['version']} sha256:{(serving.get('digest') or '')[:12]}…",
+            fulfilled=serving["name"] == model and serving["digest"] == self.environment.registry.model(model).sha256,
+        )
+        self._answers(model)
+
+    def _answers(self, model: str) -> None:
+        wanted = self.environment.registry.model(model).version
+        service = self.environment.service(NAME)
+        answers = service.send(self.environment.models.cetaceans[:8])
+        versions = Counter(answer["model_version"] for answer in answers)
+        self.report.expect(f"answers carry model_version {wanted}", dict(versions), fulfilled=set(versions) == {wanted})
+
+    def _no_failures(self, traffic: BackgroundTraffic) -> None:
+        total = sum(traffic.versions.values())
+        self.report.show(f"  requests meanwhile, by model_version: {dict(traffic.versions)}")
+        shown = f"{len(traffic.failures)} of {total + len(traffic.failures)} failed" + "".join(
+            f"; {failure}" for failure in traffic.failures[:1]
+        )
+        self.report.expect("no request failed meanwhile", shown, fulfilled=total > 0 and not traffic.failures)
+
+    def _drift_as(self, mean: float, alarms: int) -> dict[str, Any]:
+        drift: dict[str, Any] = self._status().get("drift") or {}
+        same = abs((drift.get("mean") or 0) - mean) < 0.01 and drift.get("alarms") == alarms
+        return drift if same else {}
+
+    def _traffic(self) -> BackgroundTraffic:
+        pictures: Sequence[Path] = self.environment.models.cetaceans[:12]
+        return BackgroundTraffic(self.environment.service(NAME), pictures)
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.environment.resource(NAME).get("status", {})
+        return status
+
+    def _pod_uids(self) -> set[str]:
+        return {pod["metadata"]["uid"] for pod in self.environment.pods(NAME)}
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _short(detection: dict[str, Any]) -> str:
+    keys = ("class_animal", "id_animal", "probability", "is_cetacean", "cetacean_score", "model_version")
+    return ", ".join(f"{key}={detection[key]}" for key in keys)

@@ -1,0 +1,91 @@
+"""The trained models as they lie in a folder.
+
+weights/<name>/<name>.ckpt, encoder_classes.npy, species_map.csv
+gate/config.json, gate.safetensors
+registry.json
+reports/<name>.json
+anti_fraud_threshold.yaml
+pictures/…
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cetacean_evaluation.manifest import read_manifest
+from cetacean_registry import MetricsSnapshot, Registry, file_sha256, load_snapshots
+from cetacean_tools.demo_models.recipe import GATE_ARCHITECTURE
+
+
+@dataclass(frozen=True, slots=True)
+class DemoModels:
+    """The demo's models, their snapshots, and pictures that none of them has been trained on."""
+
+    folder: Path
+
+    def registry(self, base_url: str) -> Registry:
+        """The registry, with the weights at `<base_url>/weights/…`."""
+        stored = Registry.load(self.folder / "registry.json")
+        placed = (
+            entry.model_copy(update={"weights_url": f"{base_url.rstrip('/')}/{entry.weights_path}"})
+            for entry in stored.models
+        )
+        return stored.model_copy(update={"models": tuple(placed)})
+
+    def snapshots(self) -> dict[str, MetricsSnapshot]:
+        """Metrics snapshots by model name."""
+        return load_snapshots(Registry.load(self.folder / "registry.json"), self.folder)
+
+    def gate(self, base_url: str) -> dict[str, str]:
+        """`spec.antiFraud.model`, with the files at `<base_url>/gate/…`."""
+        base = base_url.rstrip("/")
+        return {
+            "architecture": GATE_ARCHITECTURE,
+            "configURL": f"{base}/gate/config.json",
+            "weightsURL": f"{base}/gate/gate.safetensors",
+            "sha256": file_sha256(self.folder / "gate/gate.safetensors"),
+        }
+
+    def anti_fraud(self, base_url: str) -> dict[str, Any]:
+        """`spec.antiFraud`: the gate's own model, at its calibrated threshold."""
+        return {"threshold": self.threshold, "calibratedAt": self.calibrated_at, "model": self.gate(base_url)}
+
+    @property
+    def threshold(self) -> float:
+        """The gate's, calibrated on the calibration split."""
+        return float(self._calibration()["threshold"])
+
+    @property
+    def calibrated_at(self) -> str:
+        """ISO 8601."""
+        return str(self._calibration()["calibrated_at"])
+
+    @property
+    def cetaceans(self) -> Sequence[Path]:
+        """Pictures of the test split that show a known individual."""
+        return [picture.path for picture in read_manifest(self._manifest, split="test") if picture.cetacean]
+
+    @property
+    def others(self) -> Sequence[Path]:
+        """Pictures of the test split that show no cetacean."""
+        return [picture.path for picture in read_manifest(self._manifest, split="test") if not picture.cetacean]
+
+    @property
+    def drifted(self) -> Sequence[Path]:
+        """Some of `cetaceans` in fog, at night and out of focus: what a camera network drifts into."""
+        return sorted((self.folder / "pictures/drifted").glob("*.jpg"))
+
+    @property
+    def _manifest(self) -> Path:
+        return self.folder / "pictures/manifest.csv"
+
+    def _calibration(self) -> dict[str, Any]:
+        content: dict[str, Any] = yaml.safe_load(
+            (self.folder / "anti_fraud_threshold.yaml").read_text(encoding="utf-8")
+        )
+        return content

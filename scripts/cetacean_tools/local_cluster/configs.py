@@ -1,0 +1,54 @@
+"""The components' configuration files: templates under `files/`, with the cluster's paths and addresses filled in."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from string import Template
+
+from cetacean_tools.local_cluster import layout as fixed
+from cetacean_tools.local_cluster.layout import Layout, Link
+
+PAUSE_IMAGE = "localhost/pause:1"
+FILES = Path(__file__).with_name("files")
+WRITTEN = (
+    *("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "cni/10-local.conflist", "Corefile"),
+    *("audit-policy.yaml", "coredns-rbac.yaml"),
+)
+CLIENTS = ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns")
+"""Those of `pki.clients` that get a kubeconfig."""
+
+
+def write_all(layout: Layout, link: Link) -> None:
+    """Write every file; `pki.create` must have run."""
+    (layout.config / "cni").mkdir(parents=True, exist_ok=True)
+    (layout.config / "resolv.conf").touch()
+    for name in WRITTEN:
+        (layout.config / name).write_text(filled(name, layout, link), encoding="utf-8")
+    for client in CLIENTS:
+        (layout.config / f"{client}.kubeconfig").write_text(kubeconfig(layout, link, client), encoding="utf-8")
+
+
+def kubeconfig(layout: Layout, link: Link, client: str) -> str:
+    """Return a kubeconfig that holds all it needs, for one of `pki.clients`."""
+    files = {"authority": "ca.crt", "certificate": f"{client}.crt", "key": f"{client}.key"}
+    data = {name: base64.b64encode((layout.pki / file).read_bytes()).decode() for name, file in files.items()}
+    return filled("kubeconfig.yaml", layout, link, client=client, **data)
+
+
+def filled(name: str, layout: Layout, link: Link, **more: str) -> str:
+    """Return a template with the cluster's paths and addresses in the places of its variables."""
+    return Template((FILES / name).read_text(encoding="utf-8")).substitute(
+        vars(layout),
+        api=link.api,
+        api_port=fixed.API_PORT,
+        cni_plugins=fixed.CNI_PLUGINS,
+        containerd_socket=fixed.CONTAINERD_SOCKET,
+        node=fixed.NODE,
+        node_address=link.node,
+        pause_image=PAUSE_IMAGE,
+        pod_cidr=fixed.POD_CIDR,
+        runc=fixed.RUNC,
+        service_cidr=fixed.SERVICE_CIDR,
+        **more,
+    )

@@ -1,0 +1,66 @@
+"""The cluster of machines with Docker: kind, built from its Go module like everything else."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from cetacean_tools.local_cluster.builds import HELM, KIND, KUBECTL, ensure_built
+from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.protocol import ClusterError
+
+NAME = "cetacean"
+
+
+class KindCluster:
+    """Implements `protocol.Cluster`; the node's image is kind's own for its release."""
+
+    kind = "kind"
+    context: str | None = f"kind-{NAME}"
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        """Take the folder of programs and kubeconfig."""
+        self.layout = layout or Layout.default()
+        # A file of its own: the user's kubeconfig is not touched.
+        self.kubeconfig = self.layout.root / "kind.kubeconfig"
+        self.kubectl = self.layout.kubectl
+        self.helm = self.layout.helm
+
+    def is_up(self) -> bool:
+        """Return true if kind knows the cluster."""
+        program = self.layout.bin / "kind"
+        return program.exists() and NAME in self._kind("get", "clusters").split()
+
+    def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- its containers outlive any process; `down` ends them
+        """Create it and wait for its node."""
+        self.layout.root.mkdir(parents=True, exist_ok=True)
+        ensure_built((KIND, HELM, KUBECTL), self.layout)
+        if not self.is_up():
+            self._kind("create", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig), "--wait", "180s")
+
+    def down(self) -> None:
+        """Delete it."""
+        if self.is_up():
+            self._kind("delete", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig))
+
+    def status(self) -> list[tuple[str, str]]:
+        """Return the nodes, as kind lists them."""
+        if not self.is_up():
+            return [("cluster", "not running")]
+        return [
+            (node, f"of Kubernetes {VERSION}'s kind") for node in self._kind("get", "nodes", "--name", NAME).split()
+        ]
+
+    def load_image(self, reference: str, archive: Path | None) -> None:
+        """Copy an image from Docker's store, or from an archive, to the node."""
+        if archive is None:
+            self._kind("load", "docker-image", reference, "--name", NAME)
+        else:
+            self._kind("load", "image-archive", str(archive), "--name", NAME)
+
+    def _kind(self, *arguments: str) -> str:
+        command = [str(self.layout.bin / "kind"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(f"`kind {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout

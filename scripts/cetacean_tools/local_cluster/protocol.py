@@ -1,0 +1,58 @@
+"""The operations that every kind of cluster has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from cetacean_tools.workspace import ToolError
+
+
+class ClusterError(ToolError):
+    """The cluster cannot be started or used; the message says which part failed, and shows its last lines."""
+
+
+class Cluster(Protocol):
+    """A cluster that scripts and tests use without knowing its kind."""
+
+    kind: str
+    """`context`, `kind` or `local`."""
+    kubeconfig: Path
+    context: str | None
+    """The context of the kubeconfig; None takes the current one."""
+    kubectl: Path
+    """A kubectl of the cluster's version."""
+    helm: Path
+
+    def is_up(self) -> bool:
+        """Return true if it can be used now."""
+        ...
+
+    def up(self, *, owned: bool = False) -> None:
+        """Start it, and wait until its node is ready; nothing happens if it is up.
+
+        Args:
+            owned: end it with this process, however that ends.
+
+        Raises:
+            ClusterError: it did not start.
+            MissingError: the machine lacks something.
+        """
+        ...
+
+    def down(self) -> None:
+        """End it and remove what it left; nothing happens if it is not there."""
+        ...
+
+    def status(self) -> list[tuple[str, str]]:
+        """Return name and state of each part."""
+        ...
+
+    def load_image(self, reference: str, archive: Path | None) -> None:
+        """Make an image available to pods.
+
+        Args:
+            reference: the image's name.
+            archive: a docker-archive; None if Docker's own store holds it.
+        """
+        ...

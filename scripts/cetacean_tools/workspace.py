@@ -1,0 +1,87 @@
+"""Shared by all tools: the repository, the cache's folder, Debian packages, errors and exit codes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class ToolError(RuntimeError):
+    """A tool cannot go on; the message is printed without a traceback."""
+
+
+class MissingError(ToolError):
+    """Something the machine lacks; the message is one line that says what, and how to get it."""
+
+
+def run_tool(work: Callable[[], int]) -> int:
+    """Run a tool and return its exit code: 1 after a ToolError or a failed command, 130 after an interruption.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, so that it removes what it has set up.
+    """
+    end_like_ctrl_c()
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ToolError, subprocess.CalledProcessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def end_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def cache_root() -> Path:
+    """Return the folder of everything built: `$CETACEAN_CACHE`, else `cetacean` in the user's cache folder."""
+    if named := os.environ.get("CETACEAN_CACHE"):
+        return Path(named).expanduser().resolve()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "cetacean"
+
+
+def ensure_commands(packages: Mapping[str, str]) -> None:
+    """Install the Debian packages of the commands or files that are missing.
+
+    Args:
+        packages: the Debian package by the command's name, or by the absolute path of a file.
+
+    Raises:
+        MissingError: they cannot be installed.
+    """
+    missing = sorted({package for name, package in packages.items() if not _is_there(name)})
+    if not missing:
+        return
+    wanted = " ".join(missing)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise MissingError(f"missing Debian packages: {wanted} (install them with: apt-get install {wanted})")
+    print(f"installing Debian packages: {wanted}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
+        done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise MissingError(f"apt-get {command[0]} failed while installing {wanted}: {' '.join(last)}")
+
+
+def _is_there(name: str) -> bool:
+    return Path(name).exists() if name.startswith("/") else shutil.which(name, path=_search_path()) is not None
+
+
+def _search_path() -> str:
+    # A user's PATH often leaves out the folders of administration commands, where nft and conntrack live.
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])

@@ -1,4 +1,0 @@
-"""The main job, shown step by step on a real cluster: `python -m demo`.
-
-`environment` is also what the end-to-end tests install and talk to.
-"""
