@@ -25,6 +25,7 @@ from cetacean_operator.kube.connection import load_configuration
 from cetacean_operator.kube.event_recorder import EventRecorder
 from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.informers import Informers
+from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
 from cetacean_operator.kube.resources import MODELS, SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
@@ -108,7 +109,7 @@ class Operator:
             runbook_url=settings.runbook_url,
             record=self.recorder.record,
         )
-        self.cache = CacheUpdater(self.store, self.queue, metrics)
+        self.cache = CacheUpdater(self.store, self.queue, metrics, record=self.recorder.record)
         self.liveness = WatchLiveness(metrics)
         self.informers = Informers(self._informer, self.liveness, settings.namespaces)
         self.resync = Resync(
@@ -235,6 +236,9 @@ class _Listed:
 
     def store_event(self, resource: ResourceType, event: Object) -> None:
         self._cache.store_event(resource, event)
+
+    def report_unreadable(self, resource: ResourceType, found: UnreadableObject) -> None:
+        self._cache.report_unreadable(resource, found)
 
     def replace(self, resource: ResourceType, namespace: str | None, names: set[tuple[str, str]], version: str) -> None:
         self._cache.replace(resource, namespace, names, version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -185,8 +185,20 @@ class Spec(ApiModel):
     service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=_filled(ServiceLevel()))
 
 
+DEEPEST: Final = 64
+"""Levels of nesting in a spec. The API server takes 10,000 in fields without a schema, clients parse far fewer."""
+
+
 class InvalidResourceError(ValueError):
     """A spec that cannot be read; the message names each faulty field."""
+
+
+def _is_deeper_than(value: object, levels: int) -> bool:
+    """Return true if objects and lists are nested deeper; no children can then be derived that clients can parse."""
+    if not isinstance(value, Mapping | list):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper_than(one, levels - 1) for one in inner)
 
 
 def parse_spec(spec: Mapping[str, Any] | None) -> Spec:
@@ -195,6 +207,8 @@ def parse_spec(spec: Mapping[str, Any] | None) -> Spec:
     Raises:
         InvalidResourceError: naming each faulty field, in one line.
     """
+    if _is_deeper_than(spec, DEEPEST):
+        raise InvalidResourceError(f"spec: expected at most {DEEPEST} levels of nesting, got more")
     try:
         return Spec.model_validate(spec or {}, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -7,9 +7,11 @@ from typing import Any
 import kopf
 
 from cetacean_operator.handlers.context import Context
+from cetacean_operator.handlers.watch_middleware import TolerantResponse
 
 
 @kopf.on.login()
 async def login(memo: Context, **_: Any) -> kopf.AiohttpSession:
     """Return a session with fresh credentials, the operator's TLS and proxy, and the watch middleware."""
-    return kopf.AiohttpSession(server=memo.kube.configuration.host, aiohttp_session=memo.kube.session(memo.middleware))
+    session = memo.kube.session(memo.middleware, response_class=TolerantResponse)
+    return kopf.AiohttpSession(server=memo.kube.configuration.host, aiohttp_session=session)

@@ -19,6 +19,7 @@ from typing import Any, cast
 import aiohttp
 
 from cetacean_operator.kube.informer import EventSink
+from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.watch_stream import Body, WatchFaultError, error_of, parse_event, read_lines
 from cetacean_operator.metrics.collectors import Metrics
@@ -99,15 +100,23 @@ class WatchMiddleware:
 
     async def _note_list(self, state: WatchState, response: aiohttp.ClientResponse, *, first: bool) -> None:
         """Collect the names in a list, page by page; after the last one the sink forgets all others."""
-        page = await response.json()  # kept by the response: kopf reads the same
+        try:
+            page = parse_list(await response.read())  # kept by the response: kopf reads the same
+        except UnreadableError as error:
+            await self._sleep(state.failed("Unreadable", str(error)))
+            raise aiohttp.ClientConnectionError(str(error)) from error
         names = self._listed.setdefault(state.path, set())
         if first:
             names.clear()
-        names.update((item["metadata"]["namespace"], item["metadata"]["name"]) for item in page["items"])
+        names.update((item["metadata"]["namespace"], item["metadata"]["name"]) for item in page.items)
+        for unreadable in page.unreadable:
+            names.add((unreadable.namespace, unreadable.name))
+            self._sink.report_unreadable(state.resource, unreadable)
         state.progressed()
-        if not page["metadata"].get("continue"):
+        if not page.continue_token:
             del self._listed[state.path]
-            self._sink.replace(state.resource, state.namespace, names, page["metadata"]["resourceVersion"])
+            if ("", "") not in names:  # an object without a name may be any: then nothing is known to be gone
+                self._sink.replace(state.resource, state.namespace, names, page.version)
 
     async def _lines_of(self, state: WatchState, body: Body) -> AsyncIterator[bytes]:
         """Yield the lines of one watch that kopf can read, as they are; end at the first fault."""
@@ -116,7 +125,11 @@ class WatchMiddleware:
             async for lines in read_lines(body, silence=self._silence):
                 state.touch()
                 for line in lines:
-                    fault = error_of(parse_event(line))
+                    event = parse_event(line)
+                    if isinstance(event, UnreadableObject):
+                        self._sink.report_unreadable(state.resource, event)
+                        continue  # kopf could not parse it either, and would end the process
+                    fault = error_of(event)
                     if fault is None:
                         brought = True
                         state.progressed()
@@ -131,6 +144,27 @@ class WatchMiddleware:
         else:
             if not brought and state.clock() - began < _SHORTEST_WATCH:
                 await self._sleep(state.failed("Cut", "the API server ended it at once"))
+
+
+class TolerantResponse(aiohttp.ClientResponse):
+    """A response whose lists leave out objects that cannot be parsed: kopf would end the process."""
+
+    async def json(self, **_: Any) -> Any:
+        """Read the body as JSON.
+
+        Raises:
+            aiohttp.ClientPayloadError: it is no JSON object, and no list of objects.
+        """
+        raw = await self.read()
+        try:
+            return parse_object(raw)
+        except UnreadableError as error:
+            try:
+                page = parse_list(raw)
+            except UnreadableError:
+                raise aiohttp.ClientPayloadError(str(error)) from error
+        metadata = {"resourceVersion": page.version, "continue": page.continue_token}
+        return {"metadata": metadata, "items": page.items}
 
 
 class _Whole:

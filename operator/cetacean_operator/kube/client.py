@@ -278,12 +278,18 @@ class ApiClient:
             raise ApiError("discover", path, 0, UNREADABLE, "expected a list of resources")
         return any(isinstance(found, dict) and found.get("name") == resource.plural for found in served)
 
-    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+    def session(
+        self,
+        *middlewares: aiohttp.ClientMiddlewareType,
+        response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    ) -> aiohttp.ClientSession:
         """Return a session to the same server whose requests get fresh credentials.
 
         Each watch holds a connection for minutes, so the number of connections is not bounded.
         """
-        return self._connection.session(limit=0, middlewares=(self._connection.authorize, *middlewares))
+        return self._connection.session(
+            limit=0, middlewares=(self._connection.authorize, *middlewares), response_class=response_class
+        )
 
 
 def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes) -> ApiError:

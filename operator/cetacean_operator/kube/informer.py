@@ -13,6 +13,7 @@ from typing import Protocol
 
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import ApiError, Page
+from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.resources import ResourceType
 from cetacean_operator.kube.watch_liveness import WatchState
 from cetacean_operator.kube.watch_stream import CHANGES, Body, WatchFaultError, error_of, parse_event, read_lines
@@ -36,6 +37,9 @@ class ListWatch(Protocol):
 
 class EventSink(Protocol):
     """Takes the objects of a kind; raises nothing."""
+
+    def report_unreadable(self, resource: ResourceType, found: UnreadableObject) -> None:
+        """Report an object that cannot be parsed; its last readable state stays."""
 
     def store_event(self, resource: ResourceType, event: Object) -> None:
         """Store the object of a watch event, or forget it."""
@@ -96,12 +100,18 @@ class Informer:
         """
         resource, namespace, version = self._state.resource, self._state.namespace, ""
         names: set[tuple[str, str]] = set()
+        all_named = True
         async for page in self._api.list(resource, namespace, label_selector=self._selector):
             version = page.version
             for obj in page.items:
                 names.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
                 self._sink.store_event(resource, {"type": None, "object": obj})
-        self._sink.replace(resource, namespace, names, version)
+            for unreadable in page.unreadable:
+                names.add((unreadable.namespace, unreadable.name))
+                all_named = all_named and bool(unreadable.name)
+                self._sink.report_unreadable(resource, unreadable)
+        if all_named:  # an object without a name may be any: then nothing is known to be gone
+            self._sink.replace(resource, namespace, names, version)
         self._version = version
         self._state.touch()
         self._state.progressed()
@@ -142,6 +152,10 @@ class Informer:
                 self._state.touch()
                 for line in lines:
                     event = parse_event(line)
+                    if isinstance(event, UnreadableObject):
+                        self._sink.report_unreadable(resource, event)
+                        self._version = event.version
+                        continue
                     if (fault := error_of(event)) is not None:
                         raise fault
                     if event["type"] in CHANGES:

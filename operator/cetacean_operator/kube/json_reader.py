@@ -72,18 +72,21 @@ def parse_list(raw: bytes) -> ListAnswer:
         if "items" not in members:
             raise
         meta = parse_object(members.get("metadata", b""))
-        read = [parse_item(element) for element in _elements(members["items"])]
-        items = [item for item in read if not isinstance(item, UnreadableObject)]
-        unreadable = [item for item in read if isinstance(item, UnreadableObject)]
+        read: list[object] = [parse_item(element) for element in _elements(members["items"])]
     else:
-        unreadable = []
         if "items" not in answer:
             raise UnreadableError(f"expected a list with items, got {_excerpt(raw)}")
         # An empty list is `[]`, or `null` from old API servers.
         meta = answer.get("metadata") or {}
-        items = [] if answer["items"] is None else answer["items"]
-        if not isinstance(meta, dict) or not isinstance(items, list):
+        read = [] if answer["items"] is None else answer["items"]
+        if not isinstance(meta, dict) or not isinstance(read, list):
             raise UnreadableError(f"expected a list with metadata and items, got {_excerpt(raw)}")
+    items = [item for item in read if isinstance(item, dict) and _has_name(item)]
+    unreadable = [
+        item if isinstance(item, UnreadableObject) else UnreadableObject("", "", "", "", "it has no metadata")
+        for item in read
+        if not (isinstance(item, dict) and _has_name(item))
+    ]
     return ListAnswer(items, unreadable, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or ""))
 
 
@@ -110,6 +113,11 @@ def parse_item(raw: bytes) -> Object | UnreadableObject:
         return parse_object(raw)
     except UnreadableError as error:
         return name_of(raw, str(error))
+
+
+def _has_name(item: Object) -> bool:
+    meta = item.get("metadata")
+    return isinstance(meta, dict) and all(isinstance(meta.get(key), str) for key in ("namespace", "name", "uid"))
 
 
 def _members(raw: bytes) -> dict[str, bytes]:

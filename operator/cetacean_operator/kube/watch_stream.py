@@ -7,9 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 import aiohttp
-from pydantic_core import from_json
 
 from cetacean_operator.api.observed import Object
+from cetacean_operator.kube.json_reader import (
+    UnreadableError,
+    UnreadableObject,
+    name_of,
+    object_of_event,
+    parse_object,
+)
 
 CHANGES = frozenset({"ADDED", "MODIFIED", "DELETED"})
 CHUNK_BYTES = 1 << 20
@@ -60,17 +66,24 @@ async def _next_chunk(chunks: AsyncIterator[bytes], silence: float) -> bytes:
         return await anext(chunks, b"")
 
 
-def parse_event(line: bytes) -> Object:
+def parse_event(line: bytes) -> Object | UnreadableObject:
     """Read an event; one that is not an ERROR has an object with a resourceVersion.
+
+    Returns:
+        The event, or the name of its object if that cannot be parsed.
 
     Raises:
         WatchFaultError: TornEvent.
     """
     try:
-        event: Object = from_json(line)
+        event = parse_object(line)
         if event["type"] == "ERROR" or isinstance(event["object"]["metadata"]["resourceVersion"], str):
             return event
-    except (ValueError, TypeError, KeyError):
+    except UnreadableError as error:
+        unreadable = name_of(object_of_event(line), str(error))
+        if unreadable.name and unreadable.version:
+            return unreadable
+    except (TypeError, KeyError):
         pass
     raise WatchFaultError("TornEvent", f"expected an event, got {line[:80]!r}")
 

@@ -67,6 +67,9 @@ class Metrics:
             ["resource"],
             registry=r,
         )
+        self.unreadable_objects = Counter(
+            f"{_PREFIX}_unreadable_objects_total", "Objects that could not be parsed.", ["resource"], registry=r
+        )
         self.api_requests = Counter(
             f"{_PREFIX}_api_requests_total", "Requests to the API server.", ["verb", "code"], registry=r
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from cetacean_operator.api.observed import Object
+from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.resources import MODELS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.reconcile.queue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
+_MOST_UNREADABLE = 1000
 CHILD_EVENT_DEBOUNCE_SECONDS: Final = 0.1
 """Between an event of a child or a pod and the reconcile: one change brings several events with it."""
 
@@ -20,17 +23,57 @@ CHILD_EVENT_DEBOUNCE_SECONDS: Final = 0.1
 class CacheUpdater:
     """Stores what lists and watches bring, and queues the resources that it concerns."""
 
-    def __init__(self, store: Store, queue: WorkQueue[Key], metrics: Metrics) -> None:
-        """Take the cache, the queue, and the metrics that count lists and repairs."""
-        self._store, self._queue, self._metrics = store, queue, metrics
+    def __init__(
+        self,
+        store: Store,
+        queue: WorkQueue[Key],
+        metrics: Metrics,
+        *,
+        record: Callable[[CetaceanModel, Iterable[EventSpec]], None] = lambda _resource, _events: None,
+    ) -> None:
+        """Take the cache, the queue, and the metrics that count lists and repairs; `record` records Events."""
+        self._store, self._queue, self._metrics, self._record = store, queue, metrics, record
+        self._unreadable: dict[str, str] = {}
+        """The last version of each unreadable object by its uid: each version is reported once."""
 
     def store_event(self, resource: ResourceType, event: Mapping[str, Any]) -> None:
         """Store the object of a watch event, or forget it; an object that cannot be read is logged and left out."""
         try:
             self._store_event(resource, event)
         except (KeyError, TypeError, ValueError) as error:
-            extra = {"resource": resource.plural, "reason": "BadObject"}
-            _LOG.error("watch of %s: unreadable object: %r", resource.plural, error, extra=extra)
+            self._metrics.unreadable_objects.labels(resource.plural).inc()
+            extra = {"resource": resource.plural, "reason": "UnreadableObject"}
+            _LOG.error("%s: an object without the fields of every object: %r", resource.plural, error, extra=extra)
+
+    def report_unreadable(self, resource: ResourceType, found: UnreadableObject) -> None:
+        """Log, count and record an Event for an object that cannot be parsed; its last readable state stays stored.
+
+        Args:
+            resource: its kind.
+            found: its name, as far as that can be read.
+        """
+        if self._unreadable.get(found.uid) == found.version and found.uid:
+            return
+        if len(self._unreadable) >= _MOST_UNREADABLE:
+            self._unreadable.clear()
+        self._unreadable[found.uid] = found.version
+        self._metrics.unreadable_objects.labels(resource.plural).inc()
+        name = f"{found.namespace}/{found.name}" if found.name else "an object without a readable name"
+        message = f"{resource.kind} {name} cannot be read and is left out: {found.error}"
+        _LOG.error("%s", message, extra={"resource": resource.plural, "reason": "UnreadableObject"})
+        if resource is MODELS and found.name:
+            about = CetaceanModel(
+                namespace=found.namespace,
+                name=found.name,
+                uid=found.uid,
+                generation=0,
+                resource_version=found.version,
+                spec={},
+                status={},
+                annotations={},
+            )
+            text = f"the resource cannot be read, what was rolled out last goes on: {found.error}; simplify spec"
+            self._record(about, [EventSpec("Warning", "UnreadableObject", text)])
 
     def _store_event(self, resource: ResourceType, event: Mapping[str, Any]) -> None:
         obj: Object = {"apiVersion": resource.api_version, "kind": resource.kind, **event["object"]}

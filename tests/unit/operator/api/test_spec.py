@@ -80,3 +80,17 @@ def test_only_the_damaged_fields_of_a_status_are_left_out() -> None:
     status = parse_status({"observedGeneration": 3, "history": "none", "drift": {"samples": "many"}, "replicas": 2})
     assert (status.observed_generation, status.replicas, status.history, status.drift) == (3, 2, (), None)
     assert parse_status(None).conditions == ()
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize("levels", [40, 5000])
+def test_a_spec_that_is_nested_too_deep_is_invalid(levels: int) -> None:
+    """A child with it could not be parsed any more."""
+    with pytest.raises(InvalidResourceError, match="expected at most 64 levels of nesting"):
+        parse_spec(manifest()["spec"] | {"serving": {"image": "i", "affinity": nested(levels)}})

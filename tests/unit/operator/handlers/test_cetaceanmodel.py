@@ -60,7 +60,7 @@ async def test_an_object_that_cannot_be_read_is_logged_and_stops_nothing(
     for meta in ({}, {"resourceVersion": "x"}, {"resourceVersion": "1"}):
         await handle(operator, {"type": "ADDED", "object": {"metadata": meta}})
         await handle(operator, {"type": "DELETED", "object": {"metadata": meta}})
-    assert {record.__dict__["reason"] for record in caplog.records} == {"BadObject"}
+    assert {record.__dict__["reason"] for record in caplog.records} == {"UnreadableObject"}
     assert len(operator.store) == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -118,8 +118,18 @@ async def test_deleting_what_is_gone_or_another_is_no_error(server: Server, kube
 
 async def test_a_list_goes_through_all_pages_and_adds_the_kind_of_its_items(server: Server, kube: ApiClient) -> None:
     server.answers = [
-        answer({"metadata": {"continue": "next", "resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}]}),
-        answer({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "b"}}]}),
+        answer(
+            {
+                "metadata": {"continue": "next", "resourceVersion": "7"},
+                "items": [{"metadata": {"namespace": "sea", "name": "a", "uid": "a"}}],
+            }
+        ),
+        answer(
+            {
+                "metadata": {"resourceVersion": "7"},
+                "items": [{"metadata": {"namespace": "sea", "name": "b", "uid": "b"}}],
+            }
+        ),
     ]
     pages = [page async for page in kube.list(PODS, None, label_selector="x=y")]
     assert [page.version for page in pages] == ["7", "7"]
@@ -129,6 +139,34 @@ async def test_a_list_goes_through_all_pages_and_adds_the_kind_of_its_items(serv
         ("Pod", "v1", "b"),
     ]
     assert server.requests[1][2] == {"limit": "500", "labelSelector": "x=y", "continue": "next"}
+
+
+@pytest.mark.parametrize("body", [b"<html>login</html>", b"[]", b"", b"null"])
+async def test_an_answer_that_is_no_object_is_an_error_for_each_verb(
+    server: Server, kube: ApiClient, body: bytes
+) -> None:
+    """A proxy's login page has status 200: read as an empty list it would say that nothing exists."""
+    pod = {"metadata": {"namespace": "sea", "name": "p", "resourceVersion": "1"}}
+
+    async def listed() -> None:
+        async for _ in kube.list(PODS, None):
+            pass
+
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        listed,
+        lambda: kube.get(PODS, "sea", "p"),
+        lambda: kube.apply(PODS, pod),
+        lambda: kube.create(PODS, pod),
+        lambda: kube.replace(PODS, pod),
+        lambda: kube.set_managers(PODS, pod, []),
+        lambda: kube.delete(PODS, "sea", "p", uid="u"),
+        lambda: kube.serves(PODS),
+    ]
+    for call in calls:
+        server.answers = [web.Response(body=body)]
+        with pytest.raises(ApiError, match="expected a JSON object, got") as error:
+            await call()
+        assert (error.value.code, error.value.reason) == (0, "Unreadable")
 
 
 async def test_a_watch_begins_at_a_version_and_yields_the_body(server: Server, kube: ApiClient) -> None:

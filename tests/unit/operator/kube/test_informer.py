@@ -13,6 +13,7 @@ from support.virtual_time import VirtualClock, settle
 
 from cetacean_operator.kube.client import ApiError, Page
 from cetacean_operator.kube.informer import Informer
+from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.resources import PODS, ResourceType
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.kube.watch_stream import Body
@@ -56,6 +57,7 @@ class World:
         self.slept: list[float] = []
         self.stored: list[tuple[str | None, str]] = []
         self.replaced: list[tuple[set[tuple[str, str]], str]] = []
+        self.unreadable: list[str] = []
         self.lasting = 60.0
         """Seconds that each watch takes."""
         self.state = WatchLiveness(self.metrics, self.clock.time).expect(PODS, namespace)
@@ -94,6 +96,9 @@ class World:
 
     def store_event(self, _resource: ResourceType, event: dict[str, Any]) -> None:
         self.stored.append((event["type"], event["object"]["metadata"]["name"]))
+
+    def report_unreadable(self, _resource: ResourceType, found: UnreadableObject) -> None:
+        self.unreadable.append(found.name)
 
     def replace(
         self, _resource: ResourceType, _namespace: str | None, names: set[tuple[str, str]], version: str
@@ -205,6 +210,30 @@ async def test_a_named_namespace_that_refuses_does_not_hold_up_the_others(
     await settle()
     assert waiting.done() is synced
     waiting.cancel()
+
+
+DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
+
+
+async def test_an_event_that_cannot_be_parsed_hides_no_later_one() -> None:
+    meta = json.dumps(pod("deep", 8)["metadata"]).encode()
+    deep = b'{"type":"ADDED","object":{"metadata":' + meta + b',"spec":' + DEEP + b"}}\n"
+    world = World([PAGES], [[deep, event("ADDED", "c", 9)], [deep.replace(b'"8"', b'"10"')]])
+    await world.run()
+    assert world.unreadable == ["deep", "deep"]
+    assert world.stored[-1] == ("ADDED", "c")
+    assert world.asked[-1] == "watch 10", "it is not asked for again"
+    assert world.fault("TornEvent") is None
+
+
+@pytest.mark.parametrize(("name", "replaced"), [("deep", [({("sea", "a"), ("sea", "deep")}, "7")]), ("", [])])
+async def test_an_object_that_cannot_be_parsed_is_not_taken_for_gone(name: str, replaced: list[Any]) -> None:
+    """An object without a readable name may be any: then no object is removed from the cache."""
+    unreadable = UnreadableObject("sea" if name else "", name, "u", "5", "too deep")
+    world = World([[Page([pod("a", 3)], "7", [unreadable])]], [])
+    await world.run()
+    assert world.unreadable == [name]
+    assert world.replaced == replaced
 
 
 async def test_events_show_that_the_watch_is_alive() -> None:

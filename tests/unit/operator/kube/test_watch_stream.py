@@ -102,7 +102,9 @@ def test_a_line_that_is_no_event_is_a_torn_event(line: bytes) -> None:
     ],
 )
 def test_an_error_event_is_a_fault_with_the_reason_of_its_status(status: Any, reason: str) -> None:
-    fault = error_of(parse_event(json.dumps({"type": "ERROR", "object": status}).encode()))
+    event = parse_event(json.dumps({"type": "ERROR", "object": status}).encode())
+    assert isinstance(event, dict)
+    fault = error_of(event)
     assert fault is not None
     assert fault.reason == reason
     if status and "message" in status:
@@ -112,4 +114,5 @@ def test_an_error_event_is_a_fault_with_the_reason_of_its_status(status: Any, re
 def test_an_object_that_contains_the_word_error_is_an_event() -> None:
     meta = {"resourceVersion": "8", "annotations": {"x": '"type":"ERROR"'}}
     event = parse_event(json.dumps({"type": "MODIFIED", "object": {"metadata": meta}}).encode())
+    assert isinstance(event, dict)
     assert error_of(event) is None

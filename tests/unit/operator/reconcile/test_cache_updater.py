@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from support.virtual_time import VirtualClock
 
+from cetacean_operator.api.observed import CetaceanModel
+from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.resources import MODELS, PODS
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
@@ -19,7 +23,11 @@ class World:
     def __init__(self) -> None:
         self.clock, self.store, self.metrics = VirtualClock(), Store(owner_of), Metrics()
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
-        self.cache = CacheUpdater(self.store, self.queue, self.metrics)
+        self.events: list[tuple[str, EventSpec]] = []
+        self.cache = CacheUpdater(self.store, self.queue, self.metrics, record=self.record)
+
+    def record(self, resource: CetaceanModel, events: Iterable[EventSpec]) -> None:
+        self.events += [(f"{resource.namespace}/{resource.name} {resource.uid}", event) for event in events]
 
     async def due(self) -> list[Key]:
         """All that is due in a moment."""
@@ -93,7 +101,7 @@ async def test_objects_without_our_label_queue_nothing(world: World) -> None:
 def test_an_object_that_cannot_be_read_is_logged_and_left_out(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.cache.store_event(PODS, {"type": "ADDED", "object": {"metadata": {"name": "p"}}})
     (record,) = caplog.records
-    assert record.__dict__["reason"] == "BadObject"
+    assert record.__dict__["reason"] == "UnreadableObject"
     assert len(world.store) == 0
 
 
@@ -126,3 +134,35 @@ def test_a_list_of_one_namespace_says_nothing_about_others(world: World) -> None
     world.cache.store_event(PODS, event("ADDED"))
     world.cache.replace(PODS, "land", set(), "9")
     assert world.store.keys("Pod") == [("sea", "p")]
+
+
+def unreadable(name: str, version: str = "5") -> UnreadableObject:
+    return UnreadableObject("sea" if name else "", name, "u" if name else "", version, "nested too deep")
+
+
+def test_an_unreadable_resource_is_named_in_log_metric_and_event_once_for_each_version(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in ("5", "5", "6"):
+        world.cache.report_unreadable(MODELS, unreadable("whales", version))
+    assert [record.getMessage() for record in caplog.records] == [
+        "CetaceanModel sea/whales cannot be read and is left out: nested too deep"
+    ] * 2
+    labels = {"resource": "cetaceanmodels"}
+    assert world.metrics.registry.get_sample_value("cetacean_operator_unreadable_objects_total", labels) == 2
+    assert [about for about, _ in world.events] == ["sea/whales u"] * 2
+    assert {(event.type, event.reason) for _, event in world.events} == {("Warning", "UnreadableObject")}
+
+
+async def test_an_unreadable_resource_keeps_its_last_readable_state(world: World) -> None:
+    world.cache.store_event(MODELS, event("ADDED", name="whales"))
+    await world.due()
+    world.cache.report_unreadable(MODELS, unreadable("whales"))
+    assert world.store.keys("CetaceanModel") == [("sea", "whales")]
+    assert await world.due() == []
+
+
+def test_an_object_without_a_readable_name_is_counted_and_has_no_event(world: World) -> None:
+    world.cache.report_unreadable(MODELS, unreadable(""))
+    world.cache.report_unreadable(PODS, unreadable("p"))
+    assert world.events == []
