@@ -236,12 +236,19 @@ class ApiClient:
 
     @contextlib.asynccontextmanager
     async def watch(
-        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+        self,
+        resource: ResourceType,
+        namespace: str | None,
+        *,
+        version: str,
+        label_selector: str = "",
+        seconds: int,
+        answer_within: float,
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """Watch a kind from a version on; yield the body of the answer, which ends after `seconds` at the latest.
 
         Raises:
-            ApiError: the API server refused, or did not answer in time.
+            ApiError: the API server refused, or did not answer within `answer_within` seconds.
         """
         path = resource.path(namespace)
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
@@ -252,7 +259,7 @@ class ApiClient:
         code = 0
         async with contextlib.AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(self._bound.total):
+                async with asyncio.timeout(answer_within):
                     request = self._watches.get(url, timeout=aiohttp.ClientTimeout(total=None))
                     response = await stack.enter_async_context(request)
                 code = response.status

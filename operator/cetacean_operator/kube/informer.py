@@ -30,7 +30,14 @@ class ListWatch(Protocol):
         """Yield all objects of a kind, page by page."""
 
     def watch(
-        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+        self,
+        resource: ResourceType,
+        namespace: str | None,
+        *,
+        version: str,
+        label_selector: str = "",
+        seconds: int,
+        answer_within: float,
     ) -> AbstractAsyncContextManager[Body]:
         """Watch a kind from a version on."""
 
@@ -69,7 +76,7 @@ class Informer:
             watch: kind and namespace; records that the API server answers, and what fails.
             sink: takes the objects.
             label_selector: of the objects; empty for all of the kind.
-            silence: seconds after which a watch that carries nothing is opened again.
+            silence: seconds after which a watch that is not answered, or carries nothing, is opened again.
             server_timeout: seconds after which the API server ends a watch.
             sleep: waits for so many seconds.
         """
@@ -145,7 +152,12 @@ class Informer:
         """
         resource, namespace = self._state.resource, self._state.namespace
         async with self._api.watch(
-            resource, namespace, version=self._version, label_selector=self._selector, seconds=self._server_timeout
+            resource,
+            namespace,
+            version=self._version,
+            label_selector=self._selector,
+            seconds=self._server_timeout,
+            answer_within=self._silence,
         ) as body:
             self._state.touch()
             async for lines in read_lines(body, silence=self._silence):

@@ -34,7 +34,14 @@ class Api(FakeApi):
 
     @asynccontextmanager
     async def watch(
-        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+        self,
+        resource: ResourceType,
+        namespace: str | None,
+        *,
+        version: str,
+        label_selector: str = "",
+        seconds: int,
+        answer_within: float,
     ) -> AsyncIterator[Body]:
         self.calls.append(("watch", f"{resource.kind}/{label_selector}"))
         await asyncio.Event().wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -20,10 +21,15 @@ class Server:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.answers: list[web.Response] = []
         self.url = ""
+        self.delay: asyncio.Event | None = None
+        """While it is not set, nothing is answered."""
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
         self.requests.append((request.method, request.path, dict(request.query), body))
+        if self.delay is not None:
+            await self.delay.wait()
+            return web.Response()
         self.headers = dict(request.headers)
         return self.answers.pop(0)
 
@@ -171,7 +177,7 @@ async def test_an_answer_that_is_no_object_is_an_error_for_each_verb(
 
 async def test_a_watch_begins_at_a_version_and_yields_the_body(server: Server, kube: ApiClient) -> None:
     server.answers = [web.Response(body=b"line\n")]
-    async with kube.watch(PODS, "sea", version="7", label_selector="x=y", seconds=60) as body:
+    async with kube.watch(PODS, "sea", version="7", label_selector="x=y", seconds=60, answer_within=5.0) as body:
         assert await body.read() == b"line\n"
     ((_, path, query, _),) = server.requests
     assert path == "/api/v1/namespaces/sea/pods"
@@ -189,9 +195,18 @@ async def test_a_watch_begins_at_a_version_and_yields_the_body(server: Server, k
 async def test_a_refused_watch_carries_the_status(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"reason": "Expired", "message": "too old"}, 410, **{"Retry-After": "3"})]
     with pytest.raises(ApiError) as error:
-        async with kube.watch(PODS, None, version="7", seconds=60):
+        async with kube.watch(PODS, None, version="7", seconds=60, answer_within=5.0):
             pass
     assert (error.value.code, error.value.reason, error.value.retry_after) == (410, "Expired", 3.0)
+
+
+async def test_a_watch_without_an_answer_is_bounded(server: Server, kube: ApiClient) -> None:
+    server.delay = asyncio.Event()
+    with pytest.raises(ApiError) as error:
+        async with kube.watch(PODS, None, version="7", seconds=60, answer_within=0.01):
+            pass
+    assert (error.value.code, error.value.reason) == (0, "TimeoutError")
+    server.delay.set()
 
 
 async def test_what_is_served(server: Server, kube: ApiClient) -> None:

@@ -80,10 +80,17 @@ class World:
 
     @asynccontextmanager
     async def watch(
-        self, resource: ResourceType, namespace: str | None, *, version: str, label_selector: str = "", seconds: int
+        self,
+        resource: ResourceType,
+        namespace: str | None,
+        *,
+        version: str,
+        label_selector: str = "",
+        seconds: int,
+        answer_within: float,
     ) -> AsyncIterator[Body]:
         self.asked.append(f"watch {version}")
-        assert (resource, label_selector, seconds) == (PODS, "x", 180)
+        assert (resource, label_selector, seconds, answer_within) == (PODS, "x", 180, 60.0)
         if not self.watches:
             await asyncio.Event().wait()
         step = self.watches.pop(0)
