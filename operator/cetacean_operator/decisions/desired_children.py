@@ -57,8 +57,14 @@ def desired_children(assessment: Assessment, target: Model | None, next_status: 
         rollout=rollout,
         manifests=manifests,
         differences={ref: paths for ref, paths in found.items() if paths},
-        stale=_stale_children(assessment.children, manifests),
+        stale=_stale_children(assessment.children, {} if _must_withdraw(assessment) else manifests),
     )
+
+
+def _must_withdraw(assessment: Assessment) -> bool:
+    """Return true if a resource whose name is taken has never served: then nothing of it is left beside that object."""
+    never_served = not assessment.history.served and not assessment.current_state.ready
+    return assessment.observed.name_conflict is not None and never_served
 
 
 def _stale_children(live: Mapping[Ref, Object], manifests: Mapping[Ref, Object]) -> tuple[ChildRef, ...]:

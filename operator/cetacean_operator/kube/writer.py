@@ -68,8 +68,8 @@ class Writer:
         self._kube, self._store, self._leadership = kube, store, leadership
         self._instance, self._clock = instance, clock
 
-    async def create(self, resource: CetaceanModel, manifest: Object) -> ChildRef | None:
-        """Create one child of a resource; return its reference, None if the resource had it already.
+    async def create(self, resource: CetaceanModel, manifest: Object) -> None:
+        """Create one child of a resource, or apply it if the resource has it already.
 
         Raises:
             NameConflictError: an object of someone else has that name.
@@ -77,15 +77,12 @@ class Writer:
         kind, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
         only_new = {**manifest, "metadata": {**meta, "resourceVersion": _VERSION_OF_NO_OBJECT}}
         try:
-            answer = await self._led(lambda: self._kube.apply(kind, only_new))
+            self._put(await self._led(lambda: self._kube.apply(kind, only_new)))
         except ApiError as error:
             if error.code != 409:
                 raise
             await self.require_free(resource, manifest)
             self._put(await self._led(lambda: self._kube.apply(kind, manifest)))
-            return None
-        self._put(answer)
-        return ChildRef(kind.kind, meta["name"], answer["metadata"]["uid"])
 
     async def require_free(self, resource: CetaceanModel, manifest: Object) -> None:
         """Check that a child's name is free, or that the object belongs to the resource.

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from cetacean_operator.api import names
+from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
 from cetacean_operator.decisions.children import Ref
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.ownership import is_owned_by
-from cetacean_operator.decisions.plan import ChildRef, EventSpec, Plan, status_as_applied
+from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.lease import Leadership, NotLeadingError
 from cetacean_operator.kube.store import Key, Store
@@ -26,7 +27,7 @@ from cetacean_operator.kube.writer import NameConflictError, Writer
 from cetacean_operator.metrics import status_series
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.scrape import Target
-from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, apply_order
+from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, WORKLOAD_KINDS, apply_order
 from cetacean_operator.reconcile.observe import Observer
 
 _LOG = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ class PodScraperProtocol(Protocol):
 
     def forget(self, key: Key) -> None:
         """Ask no pod of this resource any longer."""
+
+
+class _WorkloadApplied(Exception):  # noqa: N818 -- it ends a reconcile, and is no error
+    """A workload has a new manifest."""
 
 
 class Reconciler:
@@ -87,7 +92,9 @@ class Reconciler:
         """Bring one resource to the state that its spec asks for.
 
         Returns:
-            The seconds after which time alone may have changed something, None if it cannot.
+            The seconds after which time alone may have changed something, None if it cannot; 0.0 after a Deployment was
+            applied: Services, status and the rest follow in a reconcile of their own. The queue hands it out after the
+            resources whose pods nobody has started yet.
 
         Raises:
             ApiError: the API server refused or did not answer; try again.
@@ -113,7 +120,10 @@ class Reconciler:
                 key, window=drift.window, answers=level.window, name_conflict=conflict, refused=refused
             )
 
-        observed, plan, refusal = await self._apply_until_settled(resource, observe)
+        try:
+            observed, plan, refusal = await self._apply_until_settled(resource, observe)
+        except _WorkloadApplied:
+            return 0.0
         if refusal is None:
             self._forbidden_since.pop(key, None)
         self._metrics.models.set(*key, status_series.of(plan.status))
@@ -131,6 +141,7 @@ class Reconciler:
 
         Raises:
             ApiError: a failure that the resource's owner need not know of.
+            _WorkloadApplied: the rest comes with the next reconcile.
         """
         observed = observe(None, None)
         plan = self._decide(resource, observed)
@@ -151,6 +162,8 @@ class Reconciler:
             refused = None if refusal is None else f"the API server refused a child: {refusal.message or refusal}"
             observed = observe(conflict, refused)
             plan = self._decide(resource, observed)
+            if conflict:
+                await self._delete(resource, plan)
             if conflict or refusal:
                 return observed, plan, refusal
         return observed, plan, None
@@ -164,40 +177,38 @@ class Reconciler:
         Optional kinds may fail if the resource has its Deployment already: the way back to another model stays open.
 
         Raises:
-            NameConflictError: an object of someone else has a child's name. What this call created is deleted again,
-                unless the kind is optional.
+            NameConflictError: an object of someone else has a child's name.
             ApiError: the API server refused a child.
+            _WorkloadApplied: pods are on their way; the rest comes with the next reconcile.
         """
         deployment = _own_child(resource, observed, ("Deployment", resource.name))
         optional = OPTIONAL_KINDS if deployment is not None else frozenset()
-        created: list[ChildRef] = []
         faults: list[ApiError | NameConflictError] = []
         children = plan.apply
         if _has_name_conflict(resource):
             children = await self._without_conflicts(resource, children, optional, faults)
-        try:
-            for group in apply_order(children):
-                results = await asyncio.gather(
-                    *(self._apply(resource, observed, plan, child) for child in group), return_exceptions=True
-                )
-                created += [result for result in results if isinstance(result, ChildRef)]
-                fatal: list[BaseException] = []
-                for child, result in zip(group, results, strict=True):
-                    if isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
-                        faults.append(result)
-                    elif isinstance(result, BaseException):
-                        fatal.append(result)
-                if fatal:
-                    raise _most_relevant(fatal)
-        except NameConflictError:
-            for child_ref in created:
-                await self._writer.delete(resource.namespace, child_ref)
-            raise
+        for group in apply_order(children):
+            results = await asyncio.gather(
+                *(self._apply(resource, observed, plan, child) for child in group), return_exceptions=True
+            )
+            fatal: list[BaseException] = []
+            for child, result in zip(group, results, strict=True):
+                if isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
+                    faults.append(result)
+                elif isinstance(result, BaseException):
+                    fatal.append(result)
+            if fatal:
+                raise _most_relevant(fatal)
+            if any(_is_new_workload(child, _own_child(resource, observed, _ref(child))) for child in group):
+                raise _WorkloadApplied
+        await self._delete(resource, plan)
+        if faults:
+            raise _most_relevant(faults)
+
+    async def _delete(self, resource: CetaceanModel, plan: Plan) -> None:
         for child_ref in plan.delete:
             await self._writer.delete(resource.namespace, child_ref)
             self._log(resource, "Deleted", f"{child_ref.kind}/{child_ref.name}")
-        if faults:
-            raise _most_relevant(faults)
 
     async def _without_conflicts(
         self,
@@ -223,16 +234,13 @@ class Reconciler:
                 free.append(child)
         return tuple(free)
 
-    async def _apply(self, resource: CetaceanModel, observed: Observed, plan: Plan, child: Object) -> ChildRef | None:
-        """Apply one child; return its reference if it was created."""
-        ref = (child["kind"], str(child["metadata"]["name"]))
-        created = None
+    async def _apply(self, resource: CetaceanModel, observed: Observed, plan: Plan, child: Object) -> None:
+        ref = _ref(child)
         if (live := _own_child(resource, observed, ref)) is None:
-            created = await self._writer.create(resource, child)
+            await self._writer.create(resource, child)
         else:
             await self._writer.child(child, live)
         self._log(resource, "Applied", f"{'/'.join(ref)}: {_reasons(plan, observed, ref)}")
-        return created
 
     async def _report(self, resource: CetaceanModel, plan: Plan) -> None:
         """Write annotations and status, and record Events, if they have changed."""
@@ -268,6 +276,18 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == names.KIND:
         return str(meta["name"])
     return (meta.get("labels") or {}).get(names.LABEL_MODEL)
+
+
+def _ref(child: Object) -> Ref:
+    return child["kind"], str(child["metadata"]["name"])
+
+
+def _is_new_workload(child: Object, live: Object | None) -> bool:
+    """Return true for a manifest that was never applied before; one that others have edited was."""
+    if child["kind"] not in WORKLOAD_KINDS:
+        return False
+    applied = annotations_of(child).get(names.ANNOTATION_APPLIED)
+    return live is None or annotations_of(live).get(names.ANNOTATION_APPLIED) != applied
 
 
 def _own_child(resource: CetaceanModel, observed: Observed, ref: Ref) -> Object | None:

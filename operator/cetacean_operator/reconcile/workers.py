@@ -46,7 +46,9 @@ async def work(queue: WorkQueue[Key], reconciler: Reconciler, metrics: Metrics, 
         else:
             result = "ok"
             queue.succeeded(key)
-            if after is not None:
+            if after == 0.0:
+                queue.add(key)
+            elif after is not None:
                 queue.add_after(key, after + 1.0)
         finally:
             queue.done(key)
