@@ -12,7 +12,7 @@ BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CETACEAN_CACHE)/venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
-PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference models/cetacean_registry
+PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference models/cetacean_logging models/cetacean_registry
 SCRIPTS := $(wildcard scripts/*.py scripts/*/__init__.py)
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.imaging.preprocessing import Pixels, crop_centre, squash
 from demo_models import recipe
 from demo_models.captions import SORTS
 from demo_models.drawing import (

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cetacean_inference.errors import CannotGoOn, ConfigInvalid
+from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.settings import GateSettings, ModelSettings, load_settings
 from cetacean_registry import ModelEntry, Registry, RegistryError
 from evaluation.errors import EvaluationError
@@ -129,7 +129,7 @@ def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespac
     """Run a command; what it cannot go on without becomes one line on standard error."""
     try:
         return command(options)
-    except CannotGoOn as error:
+    except FatalError as error:
         print(f"error: {error.line}", file=sys.stderr)
     except (EvaluationError, RegistryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
