@@ -105,7 +105,9 @@ class FetchSettings(Section):
         description="A fetch that would exceed this size evicts the files that were not used for the longest time.",
     )
     keep_unused_seconds: float = Field(
-        600.0, ge=0, description="Files used more recently are never evicted; the age from which `prune` removes."
+        600.0,
+        ge=0,
+        description="A fetch never evicts files used more recently; `prune` removes all older ones.",
     )
     attempts: int = Field(6, ge=1, description="Tries per file before giving up.")
     backoff_initial_seconds: float = Field(0.5, ge=0, description="First pause between tries; doubles each time.")

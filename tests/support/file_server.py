@@ -6,7 +6,7 @@ import email.utils
 import hashlib
 import http.server
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,16 @@ def serving(directory: Path) -> Iterator[FileServer]:
     with listening(Answering) as port:
         state.url = f"http://127.0.0.1:{port}"
         yield state
+
+
+@contextmanager
+def serving_links(paths: Iterable[Path], directory: Path) -> Iterator[FileServer]:
+    """Serve links to files from a new directory, so that a test can replace one of them."""
+    directory.mkdir()
+    for path in paths:
+        (directory / path.name).symlink_to(path)
+    with serving(directory) as server:
+        yield server
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:

@@ -1,11 +1,9 @@
-"""An inference service without weights: settings, a fake pipeline, and pictures whose colour encodes the scores."""
+"""An inference service without weights: settings, and a pipeline that reads scores from a picture's colour."""
 
 from __future__ import annotations
 
-import io
 import threading
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +32,6 @@ def make_settings(directory: Path, **sections: Any) -> Settings:
     for name, values in sections.items():
         given[name] = {**given[name], **values} if isinstance(given.get(name), dict) else values
     return load_settings(**given)
-
-
-def picture(
-    *, score: float = 0.9, probability: float = 0.8, size: tuple[int, int] = (40, 30), kind: str = "PNG", **options: Any
-) -> bytes:
-    """Return a picture of one colour, from which `FakePipeline` reads a score and a probability, each to 1/255."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size, (round(score * 255), round(probability * 255), 0)).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def archive(entries: Iterable[tuple[str, bytes]], *, method: int = zipfile.ZIP_STORED) -> bytes:
-    """Return a zip archive."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as stream:
-        for name, content in entries:
-            stream.writestr(name, content)
-    return buffer.getvalue()
 
 
 class FakePipeline:

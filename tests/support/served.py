@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from support import serve_fake
-from support.inference_world import picture
+from support.pictures import picture
 from support.waiting import wait_until
 
 

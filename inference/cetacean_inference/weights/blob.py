@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
-
-CHUNK: Final = 2**20
-"""Bytes that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +17,6 @@ class Blob:
     path: Path
 
 
-def digest_of(stream: IO[bytes]) -> str:
+def digest_of(stream: BufferedReader) -> str:
     """Return the SHA-256 of the rest of a stream, as 64 hex digits."""
-    digest = hashlib.sha256()
-    while chunk := stream.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.file_digest(stream, "sha256").hexdigest()

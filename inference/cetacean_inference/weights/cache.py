@@ -26,8 +26,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from filelock import FileLock, Timeout
 
@@ -161,7 +162,7 @@ class WeightsCache:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def open_locked(self, sha256: str) -> IO[bytes]:
+    def open_locked(self, sha256: str) -> BufferedReader:
         """Open a blob for reading; it is not evicted as long as the file is open.
 
         Raises:
@@ -171,14 +172,14 @@ class WeightsCache:
         self._used_here.add(sha256)
         return stream
 
-    def lock_derived(self, name: str) -> IO[bytes] | None:
+    def lock_derived(self, name: str) -> BufferedReader | None:
         """Keep a derived directory from being evicted as long as the returned file is open; None if there is none."""
         try:
             return _open_locked(self.derived / name / RECORD_FILE)
         except OSError:
             return None
 
-    def is_current(self, stream: IO[bytes], sha256: str) -> bool:
+    def is_current(self, stream: BufferedReader, sha256: str) -> bool:
         """True if an open blob still has its name in the cache and is locked: no other pod can evict it now."""
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -264,7 +265,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _open_locked(path: Path) -> IO[bytes]:
+def _open_locked(path: Path) -> BufferedReader:
     """Open a file with a shared lock and set its time of use to now."""
     stream = path.open("rb")
     # Some network volumes have no locks, and a read-only mount keeps no times. Either protects the file.

@@ -20,12 +20,13 @@ from cetacean_inference.errors import CacheFull, WeightsNotFound, WeightsTooLarg
 from cetacean_inference.http_headers import decimal_header
 from cetacean_inference.messages import one_line
 from cetacean_inference.settings import MIB, FetchSettings
-from cetacean_inference.weights.blob import CHUNK
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
 
 logger = logging.getLogger(__name__)
 
+CHUNK: Final = 2**20
+"""Bytes of a local file that are copied at once."""
 PERMANENT_STATUSES: Final = frozenset({400, 401, 403, 404, 410, 451})
 """Statuses after which a retry is useless."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from cetacean_inference.errors import DigestMismatch, WeightsNotFound
 from cetacean_inference.weights.blob import Blob, digest_of
@@ -18,7 +19,7 @@ class VerifiedFiles:
 
     def __init__(self, cache: WeightsCache) -> None:
         self.cache = cache
-        self._streams: dict[str, IO[bytes]] = {}
+        self._streams: dict[str, BufferedReader] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -26,7 +27,7 @@ class VerifiedFiles:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
 
-    def open(self, blob: Blob) -> IO[bytes]:
+    def open(self, blob: Blob) -> BufferedReader:
         """Return the blob, positioned at its first byte; the caller must not close it.
 
         Reading returns the bytes that were hashed, even if the name is replaced meanwhile.
@@ -48,7 +49,7 @@ class VerifiedFiles:
         self._streams.clear()
 
 
-def _open_verified(blob: Blob, cache: WeightsCache) -> IO[bytes]:
+def _open_verified(blob: Blob, cache: WeightsCache) -> BufferedReader:
     try:
         stream = cache.open_locked(blob.sha256)
     except FileNotFoundError as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.file_server import FileServer, serving
-from support.inference_world import archive, client_of, make_settings
+from support.file_server import FileServer, serving_links
+from support.inference_world import client_of, make_settings
+from support.pictures import archive
 from support.tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
@@ -35,12 +37,7 @@ SettingsOf = Callable[..., Settings]
 
 @pytest.fixture
 def server(weights: Path, tmp_path: Path) -> Iterator[FileServer]:
-    """Serves links to the files, so that a test can replace one of them."""
-    directory = tmp_path / "served"
-    directory.mkdir()
-    for path in weights.iterdir():
-        (directory / path.name).symlink_to(path)
-    with serving(directory) as server:
+    with serving_links(weights.iterdir(), tmp_path / "served") as server:
         yield server
 
 
@@ -162,7 +159,7 @@ def test_each_file_is_hashed_once_when_it_is_loaded(
     fetch_all(settings)
     hashed: list[str] = []
 
-    def recording(stream: IO[bytes]) -> str:
+    def recording(stream: BufferedReader) -> str:
         hashed.append(digest_of(stream))
         return hashed[-1]
 

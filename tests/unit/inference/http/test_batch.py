@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.inference_world import DIGEST, FakePipeline, archive, client_of, picture
+from support.inference_world import DIGEST, FakePipeline, client_of
+from support.pictures import archive, picture
 from support.waiting import until
 
 PATH = "/v1/predict-batch"

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp
-from support.inference_world import FakePipeline, archive, client_of, picture
+from support.inference_world import FakePipeline, client_of
+from support.pictures import archive, picture
 from support.waiting import until
 
 from cetacean_inference.http.app import create_app

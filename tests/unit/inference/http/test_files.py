@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import struct
 import zipfile
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from support.inference_world import archive, client_of, picture
+from support.inference_world import client_of
+from support.pictures import announced_png, archive, encoded, picture, turned
 from support.served import serving_process
 
-
-def png_head(width: int, height: int) -> bytes:
-    """Return a PNG file that announces a size and has almost no data."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def turned(kind: str) -> bytes:
-    """Return a picture that its EXIF data turns by 90 degrees."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(Image.new("RGB", (60, 40), (230, 200, 0)), kind, exif=exif)
+LANDSCAPE = Image.new("RGB", (60, 40), (230, 200, 0))
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +49,10 @@ async def batch(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
         pytest.param(picture(kind="JPEG", quality=95), (40, 30), id="JPEG"),
         pytest.param(picture(kind="PNG"), (40, 30), id="PNG"),
         pytest.param(picture(kind="WEBP", lossless=True), (40, 30), id="WebP"),
-        pytest.param(turned("JPEG"), (40, 60), id="turned JPEG"),
-        pytest.param(turned("PNG"), (40, 60), id="turned PNG"),
-        pytest.param(turned("WEBP"), (40, 60), id="turned WebP"),
-        pytest.param(saved(Image.new("CMYK", (40, 30), (0, 30, 255, 20)), "JPEG"), (40, 30), id="CMYK"),
+        pytest.param(turned(LANDSCAPE, "JPEG"), (40, 60), id="turned JPEG"),
+        pytest.param(turned(LANDSCAPE, "PNG"), (40, 60), id="turned PNG"),
+        pytest.param(turned(LANDSCAPE, "WEBP"), (40, 60), id="turned WebP"),
+        pytest.param(encoded(Image.new("CMYK", (40, 30), (0, 30, 255, 20)), "JPEG"), (40, 30), id="CMYK"),
         pytest.param(picture(size=(1, 1)), (1, 1), id="1x1"),
     ],
 )
@@ -89,7 +67,7 @@ async def test_a_picture_is_answered_alone_and_in_an_archive(
     assert together.json() == [alone.json()]
 
 
-BOMB = png_head(30_000, 30_000)
+BOMB = announced_png(30_000, 30_000)
 WHOLE = picture(kind="JPEG", size=(300, 200))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, picture
+from support.inference_world import DIGEST, FakePipeline, client_of, make_settings
+from support.pictures import picture
 
 from cetacean_inference.decision import Detection
 from cetacean_inference.serving.service import Service

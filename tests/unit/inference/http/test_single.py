@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from support.inference_world import DIGEST, FakePipeline, client_of, picture
+from support.inference_world import DIGEST, FakePipeline, client_of
+from support.pictures import picture, turned
 from support.waiting import until
 
+from cetacean_inference.decision import Detection
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
-
-FIELDS = [
-    "image_ind", "bbox", "class_animal", "id_animal", "probability", "mask", "is_cetacean", "cetacean_score", "rejected",
-    "rejection_reason", "model_version", "candidates",
-]  # fmt: skip
 
 
 async def send(
@@ -44,7 +40,7 @@ async def test_a_picture_is_answered_with_a_detection(client: httpx.AsyncClient,
     answer = await send(client, picture(score=0.8, probability=0.6, size=(50, 20)), path=path)
     assert answer.status_code == 200
     found = answer.json()
-    assert list(found) == FIELDS
+    assert list(found) == list(Detection.model_fields)
     assert found["image_ind"] == "whale.png"
     assert found["bbox"] == [0, 0, 50, 20]
     assert (found["class_animal"], found["id_animal"], found["probability"]) == ("id1", "species0", 0.6)
@@ -238,8 +234,5 @@ async def test_a_threshold_of_zero_accepts_every_picture(service_of: Any) -> Non
 
 
 async def test_the_bounding_box_is_that_of_the_turned_picture(client: httpx.AsyncClient) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    buffer = io.BytesIO()
-    Image.new("RGB", (60, 40), (230, 200, 0)).save(buffer, "JPEG", exif=exif)
-    assert (await send(client, buffer.getvalue(), kind="image/jpeg")).json()["bbox"] == [0, 0, 40, 60]
+    data = turned(Image.new("RGB", (60, 40), (230, 200, 0)), "JPEG")
+    assert (await send(client, data, kind="image/jpeg")).json()["bbox"] == [0, 0, 40, 60]

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.inference_world import archive, picture
+from support.pictures import archive, picture
 
 from cetacean_inference.imaging.archives import Archive, clean_name
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage

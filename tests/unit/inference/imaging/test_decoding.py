@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import queue
-import struct
 import threading
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -15,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
-from support.inference_world import picture
+from support.pictures import announced_png, encoded, picture, turned
 
 from cetacean_inference.imaging import decoding
 from cetacean_inference.imaging.decoding import FORMATS, decode, has_image_signature
@@ -25,25 +22,9 @@ from cetacean_inference.settings import ImageSettings
 BOUNDS = ImageSettings(max_bytes=2_000_000, max_pixels=1_000_000)
 
 
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 def noise(width: int = 120, height: int = 80) -> Image.Image:
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
-
-
-def png_head(width: int, height: int) -> bytes:
-    """Return a PNG file that announces a size and has almost no data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
 
 
 def outcome(data: bytes) -> str | int:
@@ -101,7 +82,7 @@ def test_sixteen_bit_values_in_a_32_bit_image_are_scaled() -> None:
         (np.array([[0.3, 1.0]], np.float32), "expected values of 0 to 255, got fractions of 1"),
     ],
 )
-def test_values_that_would_be_clipped_are_rejection(values: Any, detail: str) -> None:
+def test_values_out_of_range_are_rejected(values: Any, detail: str) -> None:
     refusal = rejection(encoded(Image.fromarray(values), "TIFF"))
     assert (refusal.status, refusal.detail, refusal.size) == (415, detail, (2, 1))
 
@@ -137,9 +118,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
 def test_the_exif_orientation_is_applied(orientation: int, size: tuple[int, int]) -> None:
     image = Image.new("RGB", (60, 40), (0, 0, 255))
     image.paste((255, 0, 0), (0, 0, 30, 20))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    found = decode(encoded(image, "PNG", exif=exif), BOUNDS)
+    found = decode(turned(image, "PNG", orientation=orientation), BOUNDS)
     assert found.size == size
     red = {1: (5, 5), 3: (55, 35), 6: (35, 5), 8: (5, 55)}[orientation]
     assert found.getpixel(red) == (255, 0, 0)
@@ -190,7 +169,7 @@ def test_the_rejection_of_a_truncated_picture_has_its_size() -> None:
 
 
 def test_a_decompression_bomb_is_rejected_by_its_header() -> None:
-    refusal = rejection(png_head(50_000, 50_000))
+    refusal = rejection(announced_png(50_000, 50_000))
     assert refusal.status == 413
     assert "50000x50000" in refusal.detail
     assert "1000000" in refusal.detail

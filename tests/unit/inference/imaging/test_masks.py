@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from support.file_server import FileServer, serving
-from support.inference_world import FakePipeline, archive, client_of, make_settings, picture
+from support.file_server import FileServer, serving_links
+from support.inference_world import FakePipeline, client_of, make_settings
+from support.pictures import archive, encoded, picture
 from support.tiny_weights import sections, sha256
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid, DigestMismatch, WeightsNotFound
@@ -51,11 +52,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(network: Path, weights: Path, tmp_path: Path) -> Iterator[FileServer]:
-    directory = tmp_path / "served"
-    directory.mkdir()
-    for path in (network, *weights.iterdir()):
-        (directory / path.name).symlink_to(path)
-    with serving(directory) as server:
+    with serving_links((network, *weights.iterdir()), tmp_path / "served") as server:
         yield server
 
 
@@ -79,9 +76,7 @@ def with_square() -> bytes:
     """Return a picture with a white square, which the fake pipeline identifies."""
     image = Image.new("RGB", (90, 60), (180, 120, 0))
     image.paste((255, 255, 255), (30, 15, 60, 45))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(image, "PNG")
 
 
 async def single(client: httpx.AsyncClient, data: bytes) -> dict[str, Any]:

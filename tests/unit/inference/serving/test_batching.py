@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 from PIL import Image
-from support.inference_world import FakePipeline, picture
+from support.inference_world import FakePipeline
+from support.pictures import picture
 from support.waiting import until
 
 from cetacean_inference.monitoring.drift import DriftMonitor

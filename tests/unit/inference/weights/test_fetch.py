@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import IO
+from io import BufferedReader
 
 import open_clip
 import pytest
@@ -217,7 +217,7 @@ def test_the_hubs_token_is_sent_to_the_hub_only(
 def while_hashed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Call `happens` while a cached file is verified."""
 
-    def slow(stream: IO[bytes]) -> str:
+    def slow(stream: BufferedReader) -> str:
         found = digest_of(stream)
         happens()
         return found
