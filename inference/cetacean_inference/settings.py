@@ -138,7 +138,7 @@ class HttpSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     grace_period_seconds: int = Field(
-        20, ge=1, description="Time to answer what is under way after SIGTERM, then the process ends."
+        20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
     max_upload_bytes: int = Field(

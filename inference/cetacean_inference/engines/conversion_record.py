@@ -1,7 +1,7 @@
 """The record of a conversion: digests of the files, eager torch's outputs, and everything that the result depends on.
 
 Eager torch's outputs for given weights are measured once, during conversion. At every start they are compared with the
-outputs of an engine on the processor at hand.
+outputs of an engine on this processor.
 """
 
 from __future__ import annotations

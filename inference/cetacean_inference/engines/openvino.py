@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: compiles a converted network for the processor at hand.
+"""OpenVINO on the CPU: compiles a converted network for this processor.
 
 The trunk is compiled for one picture: a fixed shape takes a fraction of the memory of a dynamic batch. Up to four
 processors share a picture; more compute several pictures. The head computes the whole batch, always in float32:

@@ -92,7 +92,7 @@ def _predict_batch(service: Service) -> Callable[[UploadFile, Response], Awaitab
     async def predict_batch(
         archive: Annotated[UploadFile, File(description="A zip archive of pictures.")], response: Response
     ) -> list[Detection]:
-        """One Detection for each picture of an archive, in its order; what is no picture is skipped and counted."""
+        """One Detection for each picture of an archive, in its order; other entries are skipped and counted."""
         _require_zip(archive, await archive.read(4))
         predictor = service.predictor
         predictor.batcher.check_admission()

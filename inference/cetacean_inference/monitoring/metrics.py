@@ -1,4 +1,4 @@
-"""Prometheus metrics of one app: the previous service's names unchanged, and histograms and gauges of ours.
+"""Prometheus metrics of one app: the previous service's names unchanged, and further histograms and gauges.
 
 Every app has its own registry. Only requests for predictions count, not probes and scrapes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -20,11 +20,10 @@ from prometheus_client.registry import Collector
 
 from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.recent_requests import RECENT, RecentRequests
 from cetacean_inference.types import RejectedEngine
 
 MaskOutcome = Literal["made", "full", "late", "failed", "large"]
-RECENT: Final = 1000
-"""Number of requests over which availability and average latency are computed."""
 PREFIX: Final = "cetacean_inference_"
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -65,16 +64,15 @@ class Metrics:
         self._lock = threading.Lock()
         self._requests = self._errors = self._predictions = 0
         self._rejections: Counter[RejectionReason] = Counter(dict.fromkeys(RejectionReason, 0))
-        self._recent: deque[tuple[bool, int]] = deque()
-        self._recent_failed = self._recent_microseconds = 0
+        self._recent = RecentRequests()
         self.in_flight: Final = Gauge(
-            f"{PREFIX}requests_in_flight", "Requests for predictions under way.", registry=self.registry
+            f"{PREFIX}requests_in_flight", "Requests for predictions in progress.", registry=self.registry
         )
         self.queue_depth: Final = Gauge(
-            f"{PREFIX}queue_depth", "Pictures admitted and not yet answered.", registry=self.registry
+            f"{PREFIX}queue_depth", "Pictures that are admitted and not yet answered.", registry=self.registry
         )
         self.upload_bytes: Final = Gauge(
-            f"{PREFIX}upload_bytes", "Bytes of the bodies that are here or on their way.", registry=self.registry
+            f"{PREFIX}upload_bytes", "Bytes of request bodies held or announced.", registry=self.registry
         )
         self._duration = Histogram(
             f"{PREFIX}request_duration_seconds",
@@ -85,26 +83,26 @@ class Metrics:
         )
         self._stages = Histogram(
             f"{PREFIX}stage_duration_seconds",
-            "Where the time of a picture goes.",
+            "Time of each stage of a picture.",
             ("stage",),
             buckets=SECONDS,
             registry=self.registry,
         )
         self._batches = Histogram(
             f"{PREFIX}batch_size",
-            "Pictures computed at once.",
+            "Pictures in a batch.",
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
         self._masks = Counted(
             f"{PREFIX}masks",
-            "Masks asked for: made, or null because too many were waiting, it came late, failed, or was too large.",
+            "Masks by outcome: made, or null because the queue was full, or the mask was late, failed or too large.",
             ("outcome",),
             registry=self.registry,
         )
         self._rejected_engine = Gauge(
             f"{PREFIX}engine_passed_over",
-            "1 for a faster engine that does not compute: absent, failed, or disagrees with torch-eager.",
+            "1 for a faster engine that is not used: absent, failed, or disagrees with torch-eager.",
             ("engine", "network", "reason"),
             registry=self.registry,
         )
@@ -118,18 +116,12 @@ class Metrics:
 
     def observe_request(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request for predictions; `endpoint` becomes a label and must be one of a few."""
-        failed, microseconds = status >= 500, round(seconds * 1e6)
+        failed = status >= 500
         self._duration.labels(endpoint, str(status)).observe(seconds)
         with self._lock:
             self._requests += 1
             self._errors += failed
-            self._recent.append((failed, microseconds))
-            self._recent_failed += failed
-            self._recent_microseconds += microseconds
-            if len(self._recent) > RECENT:
-                old_failed, old_microseconds = self._recent.popleft()
-                self._recent_failed -= old_failed
-                self._recent_microseconds -= old_microseconds
+            self._recent.add(failed=failed, seconds=seconds)
 
     def count_detection(self, detection: Detection) -> None:
         """Count the answer for one picture, by its rejection reason."""
@@ -158,14 +150,14 @@ class Metrics:
         """Yield the previous service's metrics, then the model's and the drift window's."""
         with self._lock:
             requests, errors, predictions = self._requests, self._errors, self._predictions
-            rejections, recent = dict(self._rejections), len(self._recent)
-            failed, microseconds = self._recent_failed, self._recent_microseconds
+            rejections = dict(self._rejections)
+            availability, latency = self._recent.availability_percent, self._recent.mean_milliseconds
         drift = self.drift.stats
         yield _gauge("uptime_seconds", "Time since the process began to serve.", self.clock() - self.begun)
         yield _gauge(
             "availability_percent",
             f"Share of the last {RECENT} requests that were not answered with 5xx.",
-            100 * (recent - failed) / recent if recent else 100.0,
+            availability,
         )
         yield CounterMetricFamily("requests_total", "Requests for predictions.", value=requests)
         yield CounterMetricFamily("errors_total", "Requests for predictions answered with 5xx.", value=errors)
@@ -181,7 +173,7 @@ class Metrics:
         yield _gauge(
             "latency_avg_ms",
             f"Mean time to answer, over the last {RECENT} requests.",
-            microseconds / 1000 / recent if recent else math.nan,
+            latency,
         )
         yield _gauge(
             "cetacean_score_avg",
@@ -197,14 +189,14 @@ class Metrics:
             "Mean cetacean score of all predictions since the process started.",
             drift.lifetime_score_mean,
         )
-        yield _gauge(f"{PREFIX}drift_baseline", "Mean cetacean score that is expected.", drift.baseline)
+        yield _gauge(f"{PREFIX}drift_baseline", "Expected mean cetacean score.", drift.baseline)
         yield _gauge(f"{PREFIX}drift_active", "1 while the mean is too far below the baseline.", float(drift.drifting))
         yield CounterMetricFamily(
             f"{PREFIX}drift_alarms_total", "Episodes of drift since the process started.", value=drift.alarms_total
         )
         yield CounterMetricFamily(
             f"{PREFIX}drift_adwin_changes_total",
-            "Changes of the scores that ADWIN saw.",
+            "Changes of the scores that ADWIN detected.",
             value=drift.adwin.changes_total,
         )
 

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.monitoring.drift import DriftMonitor
-from cetacean_inference.monitoring.metrics import RECENT, Metrics, StageTimes
+from cetacean_inference.monitoring.metrics import Metrics, StageTimes
 from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.monitoring.recent_requests import RECENT
 from cetacean_inference.settings import DriftSettings
 
 OLD_NAMES = {

@@ -15,8 +15,9 @@ from support.reconciler_bench import Bench
 
 from cetacean_inference.http.middleware import BATCH, SINGLE
 from cetacean_inference.monitoring.drift import DriftMonitor
-from cetacean_inference.monitoring.metrics import RECENT, Metrics
+from cetacean_inference.monitoring.metrics import Metrics
 from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.monitoring.recent_requests import RECENT
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Pod
