@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +17,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from support.inference_world import make_settings
 from support.served import Served, serving_process
 from support.waiting import wait_until
 
 from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.http.serve import exit_on_signals, listen, run
+from cetacean_inference.http.serve import listen, run
 from cetacean_inference.system.priority import NICENESS, lower_thread_priority
 
 
@@ -72,10 +72,23 @@ def test_a_process_loads_serves_drains_and_exits(serve: Callable[..., Served]) -
 
 
 def test_a_signal_before_the_server_starts_ends_it() -> None:
-    server = uvicorn.Server(uvicorn.Config("none:app"))
-    with exit_on_signals(server):
-        signal.raise_signal(signal.SIGTERM)
-    assert server.should_exit
+    program = (
+        "import signal, uvicorn\n"
+        "from cetacean_inference.http.serve import exit_on_signals\n"
+        "server = uvicorn.Server(uvicorn.Config('none:app'))\n"
+        "with exit_on_signals(server):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "print(server.should_exit)\n"
+    )
+    # In a process of its own: other tests of this process may have left a loop's handling of signals behind.
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_weights_that_cannot_be_loaded_end_the_process_with_the_reason(serve: Callable[..., Served]) -> None:
