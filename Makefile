@@ -13,7 +13,7 @@ VENV := $(CETACEAN_CACHE)/venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
 PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference inference/cetacean_evaluation \
-	models/cetacean_registry
+	models/cetacean_logging models/cetacean_registry
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 ##@ The two commands

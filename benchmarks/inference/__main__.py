@@ -1,6 +1,6 @@
-"""`python -m benchmarks.inference`: our service beside the old way, in one run and in turns.
+"""Compares our service with a plain server, in turns in one run: `python -m benchmarks.inference`.
 
-Other work on the machine slows both alike, so it is the ratios that count.
+Other work on the machine slows both, so only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -29,19 +29,21 @@ from cetacean_tools.workspace import REPOSITORY, cache_root
 
 
 def main() -> int:
-    """Measure, and write the figures down."""
+    """Measure both servers and write the results."""
     parser = argparse.ArgumentParser(prog="benchmarks.inference", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each server's turn (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each at each number (default: %(default)s)")
-    parser.add_argument("--engine", default="auto", help="ours (default: %(default)s)")
-    parser.add_argument("--dry", action="store_true", help="print the figures and write nothing")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of a turn (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="turns of each server for each number of clients (default: %(default)s)"
+    )
+    parser.add_argument("--engine", default="auto", help="engine of our service (default: %(default)s)")
+    parser.add_argument("--dry", action="store_true", help="print the results and write nothing")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers too
     directory = cache_root() / "benchmarks" / "inference"
     write_weights(directory)
     given = environment(directory)
     os.environ.update(given)
-    # As the first pod with these weights starts; the next ones find what it converted.
+    # Measures the start of the first pod with these weights; later pods find the converted networks.
     shutil.rmtree(directory / "cache" / "derived", ignore_errors=True)
     fetch_all(load_settings())
     pictures = jpegs()
@@ -56,7 +58,7 @@ def main() -> int:
         seen = {clients: asyncio.run(turns.take(clients)) for clients in CLIENTS}
         memory = [server.memory() for server in servers]
         probed = asyncio.run(_probed(servers[1], pictures, seconds=options.rounds * options.seconds))
-    # What is rejected need not be identified: told apart from the rest, where every picture is.
+    # Rejected pictures are not identified, so this is measured separately.
     with _both(directory, {**given, "CETACEAN_GATE__THRESHOLD": str(median)}, options.engine) as servers:
         turns = Turns(servers, pictures, seconds=options.seconds, rounds=options.rounds)
         half_rejected = asyncio.run(turns.take(CLIENTS[-1]))
@@ -77,7 +79,7 @@ def main() -> int:
 
 @contextmanager
 def _both(directory: Path, given: Mapping[str, str], engine: str) -> Iterator[tuple[Server, Server]]:
-    """Plain and ours, started one after the other, so that neither slows the other's start."""
+    """Start both servers one after the other, so that neither slows the other's start."""
     port = free_port()
     with (
         serving(
@@ -97,9 +99,9 @@ def _ours(directory: Path, given: Mapping[str, str], engine: str, *, log: str) -
 
 
 async def _probed(server: Server, pictures: Sequence[bytes], *, seconds: float) -> Probed:
-    """Ask for health and metrics, by a process of its own, while the most clients keep the server busy.
+    """Request health and metrics from a separate process while the largest number of clients keeps the server busy.
 
-    Not while throughput is measured: those who ask share the processors, and nobody asks the plain server.
+    Not while throughput is measured: the probes share the processors, and the plain server gets none.
     """
     busy = asyncio.create_task(ask(server.url, pictures, clients=CLIENTS[-1], seconds=seconds, seen=Seen()))
     process = await asyncio.create_subprocess_exec(

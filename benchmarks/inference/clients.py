@@ -1,4 +1,4 @@
-"""Clients that each send one picture after another, and what they see of it."""
+"""Clients that each send one picture after another and measure the latency."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from benchmarks.inference.servers import Server
 
 @dataclass(slots=True)
 class Seen:
-    """What clients saw of one server, over several rounds."""
+    """Measurements of one server over several rounds."""
 
     latencies: list[float] = field(default_factory=list)
-    """Seconds of each answer."""
+    """Latency of each answer in seconds."""
     seconds: float = 0.0
 
     @property
     def throughput(self) -> float:
-        """Pictures a second."""
+        """Pictures per second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Latency in milliseconds."""
+        """Return a percentile of the latency in milliseconds."""
         return float(np.percentile(self.latencies, share)) * 1000
 
 
 async def ask(url: str, pictures: Sequence[bytes], *, clients: int, seconds: float, seen: Seen) -> None:
-    """Have `clients` ask for `seconds`; what is under way then is awaited and counts, as does its time.
+    """Run `clients` clients for `seconds`; requests in progress at the end are awaited and count, with their time.
 
     Raises:
-        httpx.HTTPStatusError: when a picture is not answered with 200.
+        httpx.HTTPStatusError: a picture is not answered with 200.
     """
-    # Made once: the clients share the processors with the servers, and are not what is measured.
+    # Encoded once: the clients share the processors with the servers.
     forms = itertools.cycle([_form(url, picture) for picture in pictures])
     begun = time.perf_counter()
 
@@ -57,13 +57,13 @@ async def ask(url: str, pictures: Sequence[bytes], *, clients: int, seconds: flo
 
 
 class Turns:
-    """Servers that are asked one after the other, round by round: what else the machine does slows all of them.
+    """Runs clients against one server after the other, round by round: other work on the machine slows both.
 
     Args:
-        servers: two of them.
-        pictures: files that are sent.
-        seconds: of each turn.
-        rounds: turns of each.
+        servers: both.
+        pictures: files to send.
+        seconds: length of a turn.
+        rounds: turns of each server.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Turns:
         self._rounds = rounds
 
     async def take(self, clients: int) -> tuple[Seen, Seen]:
-        """What so many clients see of each server."""
+        """Measure each server with that many clients."""
         seen = Seen(), Seen()
         for _ in range(self._rounds):
             for server, one in zip(self._servers, seen, strict=True):
@@ -85,7 +85,7 @@ class Turns:
 
 
 async def median_score(url: str, pictures: Sequence[bytes]) -> float:
-    """A cetacean score that half of the pictures reach."""
+    """Return the median cetacean score of the pictures."""
     async with httpx.AsyncClient(timeout=120) as client:
         scores = []
         for body, kind in (_form(url, picture) for picture in pictures):
@@ -95,6 +95,6 @@ async def median_score(url: str, pictures: Sequence[bytes]) -> float:
 
 
 def _form(url: str, picture: bytes) -> tuple[bytes, str]:
-    """A multipart body with one picture, and its content type."""
+    """Return a multipart body with one picture, and its content type."""
     request = httpx.Request("POST", url, files={"file": ("picture.jpg", picture, "image/jpeg")})
     return request.read(), request.headers["Content-Type"]

@@ -1,4 +1,4 @@
-"""What is served and what is asked: weights of the full size, random and kept in the cache, and JPEG files."""
+"""The input of the benchmark: random weights of full size, stored in the cache, and JPEG files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PICTURE_SIZE: Final = (1600, 1200)
 
 
 def write_weights(directory: Path) -> None:
-    """The files of one model under `directory`, unless they are there."""
+    """Write the files of one model into `directory`, unless they exist."""
     done = directory / "complete"
     if done.exists():
         return
@@ -40,7 +40,7 @@ def write_weights(directory: Path) -> None:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The settings that serve these weights, as the operator would give them to a pod."""
+    """Return the environment variables for these weights, as the operator sets them for a pod."""
     settings = {
         "CONFIG_DIR": str(directory),
         "WEIGHTS_CACHE": str(directory / "cache"),
@@ -62,7 +62,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def jpegs() -> list[bytes]:
-    """Photograph-like files: detail at every scale, as a camera's picture of the sea has it."""
+    """Return files that compress like photographs: with detail at every scale."""
     random = np.random.default_rng(7)
     return [_jpeg(random) for _ in range(PICTURES)]
 

@@ -1,7 +1,7 @@
-"""The old way, for comparison: eager float32, one picture at a time, in the event loop, on the same HTTP framework.
+"""The plain server for comparison: eager float32, one picture at a time, in the event loop, with FastAPI.
 
-It computes with the same weights and the same resizing as ours and identifies nothing that the gate rejects either, so
-what differs is the engine, batching and threads.
+It has the same weights and resizing as our service, and does not identify pictures that the gate rejects either. The
+differences are the engine, batching and threads.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import uvicorn
 from fastapi import FastAPI, File, UploadFile
 
 from cetacean_inference.decision import decide
-from cetacean_inference.images import decode
+from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.pipeline import load_pipeline
 from cetacean_inference.settings import EngineSettings, load_settings
 
 
 def create_app() -> FastAPI:
-    """The application, with its model loaded."""
+    """Create the application with its model loaded."""
     settings = load_settings(engine=EngineSettings(name="torch-eager", device="cpu"))
     pipeline = load_pipeline(settings)
     app = FastAPI()

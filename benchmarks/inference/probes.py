@@ -1,7 +1,7 @@
-"""Asks for health and metrics while clients keep the service busy: `python -m benchmarks.inference.probes URL SECONDS`.
+"""Requests health and metrics from a busy service: `python -m benchmarks.inference.probes URL SECONDS`.
 
-A process of its own, as the kubelet and Prometheus are: the clients' event loop would add its own delays. Prints the
-latencies in seconds, by path, as JSON.
+A separate process, like the kubelet and Prometheus: the clients' event loop would add delays. Prints the latencies in
+seconds, by path, as JSON.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import httpx
 
 PATHS: Final = ("/health", "/metrics")
 PAUSE: Final = 0.02
-"""Seconds between two questions."""
+"""Seconds between two requests."""
 
 
 def main(url: str, seconds: float) -> None:
-    """Ask in turns for that long."""
+    """Request both paths in turns for that long."""
     seen: dict[str, list[float]] = {path: [] for path in PATHS}
     begun = time.perf_counter()
     with httpx.Client(base_url=url, timeout=60) as client:
-        client.get(PATHS[0]).raise_for_status()  # connected, as kept-alive connections are
+        client.get(PATHS[0]).raise_for_status()  # connects, because only requests on open connections are measured
         while time.perf_counter() - begun < seconds:
             for path, latencies in seen.items():
                 sent = time.perf_counter()

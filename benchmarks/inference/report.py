@@ -1,4 +1,4 @@
-"""What was measured, as JSON and as the table in the documentation."""
+"""The results, as JSON and as the table in the documentation."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ PROBES: Final = ("health", "metrics")
 BEGIN, END = "<!-- inference: written by make bench-inference -->", "<!-- inference: end -->"
 
 Probed = dict[str, list[float]]
-"""Seconds that health and metrics took to answer while the most clients kept the service busy, by name."""
+"""Latencies in seconds of health and metrics while the largest number of clients kept the service busy, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One server."""
+    """Measurements of one server."""
 
     seen: Mapping[int, Seen]
     """By number of clients."""
     half_rejected: Seen
-    """By the most clients, where the gate rejects half of the pictures."""
+    """With the largest number of clients, if the gate rejects half of the pictures."""
     ready_seconds: float
     rss_mb: float
     peak_mb: float
 
     def figures(self) -> dict[str, float]:
-        """Rounded, by name."""
+        """Return rounded values by name."""
         by_clients = {f"throughput_img_s_http_{clients}": self.seen[clients].throughput for clients in CLIENTS}
         figures = {
             "p50_ms_single": self.seen[1].percentile(50),
@@ -51,7 +51,7 @@ class Measured:
 
 
 def results(*, plain: Measured, ours: Measured, probed: Probed, first: Server, engine: str) -> dict[str, Any]:
-    """Everything, ours at the top level."""
+    """Return all results; those of our service are on the top level."""
     ratios = {
         f"throughput_ratio_http_{clients}": round(ours.seen[clients].throughput / plain.seen[clients].throughput, 2)
         for clients in CLIENTS
@@ -74,7 +74,7 @@ def results(*, plain: Measured, ours: Measured, probed: Probed, first: Server, e
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The documentation's table."""
+    """Return the table for the documentation."""
     rows = {
         "one client: latency p50, ms": "p50_ms_single",
         "one client: latency p95, ms": "p95_ms_single",
@@ -105,9 +105,9 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def write(found: Mapping[str, Any], *, json_file: Path, document: Path) -> None:
-    """Keep the figures, and draw them.
+    """Write the JSON file, the pictures and the table.
 
     Raises:
-        ValueError: when the document has no place for the table.
+        ValueError: the document has no markers for the table.
     """
     publish(found, table(found), between=(BEGIN, END), json_file=json_file, document=document)

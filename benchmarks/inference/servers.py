@@ -1,4 +1,4 @@
-"""Server processes: started, awaited, weighed, ended."""
+"""Server processes: starting, waiting, memory, and ending."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from typing import Final
 import httpx
 from benchmarks.machine import BenchmarkError, memory
 
-PATIENCE: Final = 300.0
-"""Seconds in which a server must be ready."""
+READY_TIMEOUT: Final = 300.0
+"""Seconds in which a server must become ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One that is ready."""
+    """A server that is ready."""
 
     url: str
     pid: int
     ready_seconds: float
     starting_mb: float
-    """The most that it and the processes it started held at once before it was ready."""
+    """Highest memory of it and its child processes together before it was ready."""
 
     def memory(self) -> tuple[float, float]:
-        """Resident set now and at its highest, in MB."""
+        """Return the resident set now and at its highest, in MB."""
         return memory(self.pid)
 
 
 @contextlib.contextmanager
 def serving(command: Sequence[str], environment: Mapping[str, str], *, port: int, log: Path) -> Iterator[Server]:
-    """A server from the moment that it is ready.
+    """Start a server and yield it when it is ready; ends it afterwards.
 
     Raises:
-        RuntimeError: when it ends, or is not ready in time.
+        RuntimeError: it ended, or was not ready in time.
     """
     begun = time.monotonic()
     url = f"http://127.0.0.1:{port}"
@@ -50,8 +50,8 @@ def serving(command: Sequence[str], environment: Mapping[str, str], *, port: int
     starting_mb = 0.0
     try:
         while not _ready(url):
-            if process.poll() is not None or time.monotonic() - begun > PATIENCE:
-                raise RuntimeError(f"expected {command[0]} to become ready within {PATIENCE:g} s, see {log}")
+            if process.poll() is not None or time.monotonic() - begun > READY_TIMEOUT:
+                raise RuntimeError(f"expected {command[0]} to become ready within {READY_TIMEOUT:g} s, see {log}")
             starting_mb = max(starting_mb, sum(map(_resident, _with_children(process.pid))))
             time.sleep(0.1)
         yield Server(url, process.pid, time.monotonic() - begun, starting_mb)
@@ -68,7 +68,7 @@ def _with_children(pid: int) -> Iterator[int]:
 
 
 def _resident(pid: int) -> float:
-    """In MB; nothing for a process that ended meanwhile."""
+    """Return the resident set in MB; 0 if the process has ended."""
     try:
         return memory(pid)[0]
     except (BenchmarkError, OSError):

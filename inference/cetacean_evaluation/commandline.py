@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.settings import model_settings
-from cetacean_inference.errors import CannotGoOn, ConfigInvalid
+from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.settings import GateSettings, ModelSettings, load_settings
 from cetacean_registry import ModelEntry, Registry, RegistryError
 
@@ -146,7 +146,7 @@ def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespac
     """Run a command; print an error that it foresees as one line on standard error."""
     try:
         return command(options)
-    except CannotGoOn as error:
+    except FatalError as error:
         print(f"error: {error.line}", file=sys.stderr)
     except (EvaluationError, RegistryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,12 +15,12 @@ from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.figures import Scored
 from cetacean_evaluation.manifest import Picture
 from cetacean_inference.engines.eager import EagerEngine, choose_device
-from cetacean_inference.images import decode
+from cetacean_inference.imaging.decoding import decode
+from cetacean_inference.imaging.preprocessing import crop_centre
 from cetacean_inference.models.gate import load_gate
-from cetacean_inference.models.preprocessing import crop_centre
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
-from cetacean_inference.refusals import UnusableImage
+from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import (
     EngineSettings,
     FetchSettings,
@@ -43,7 +43,7 @@ def open_pipeline(*, model: ModelSettings, gate: GateSettings, cache: Path) -> I
     """Fetch the weights into a cache, verify and load them as a pod does.
 
     Raises:
-        cetacean_inference.errors.CannotGoOn: with the reason.
+        cetacean_inference.errors.FatalError: with the reason.
     """
     settings = Settings(model=model, gate=gate, weights_cache=cache, engine=EngineSettings(name="torch-eager"))
     fetch_all(settings)
@@ -76,17 +76,17 @@ def score_gate(
     """Return the gate's scores of pictures in their order, without the identification model.
 
     Raises:
-        cetacean_inference.errors.CannotGoOn: with the reason.
+        cetacean_inference.errors.FatalError: with the reason.
         EvaluationError: a picture cannot be decoded.
     """
     options = FetchSettings()
-    store = WeightsCache(cache, limit_bytes=options.cache_limit_bytes, keep_seconds=options.keep_unused_seconds)
+    store = WeightsCache(cache, limit_bytes=options.cache_limit_bytes, keep_unused_seconds=options.keep_unused_seconds)
     store.prepare()
     weights = fetch(gate_url(gate), sha256=gate.sha256, cache=store, settings=options)
     config = None
     if gate.config_url:
         config = fetch(gate.config_url, sha256=None, cache=store, settings=options).path.read_text(encoding="utf-8")
-    with store.hold(weights.sha256) as stream:
+    with store.open_locked(weights.sha256) as stream:
         network, side = load_gate(
             stream,
             weights,

@@ -1,4 +1,4 @@
-"""The container's commands: `fetch` (init container), `serve`, `replay`."""
+"""The container's commands: `fetch` (init container), `serve`, `replay`, `prune`."""
 
 from __future__ import annotations
 

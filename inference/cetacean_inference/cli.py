@@ -1,6 +1,6 @@
-"""Command line: what to do, and how a failure leaves the container.
+"""Command line of the inference service: fetch, serve, replay and prune.
 
-Heavy modules are imported by the command that needs them, so that `fetch` starts without torch and `--help` at once.
+Heavy modules are imported by the command that needs them: `fetch` starts without torch, and `--help` is immediate.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cetacean_inference.errors import CannotGoOn
-from cetacean_inference.settings import Settings, load_settings
+from cetacean_inference.errors import FatalError
+from cetacean_inference.settings import MIB, Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
 TERMINATION_MESSAGE_LIMIT: Final = 4096
-"""Kubernetes keeps no more bytes than this."""
+"""Bytes that Kubernetes keeps."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 1 when the container cannot go on. `replay` says what else it returns."""
+    """Run one command; returns 0 on success, 1 after a fatal error. `replay` has more statuses."""
     options = _parser().parse_args(arguments)
-    with _ended_by_sigterm():
+    with _exit_on_sigterm():
         return _run(options)
 
 
@@ -37,28 +37,28 @@ def _run(options: argparse.Namespace) -> int:
         settings = load_settings()
         termination_message_file = settings.termination_message_file
         result: int = options.run(settings, options)
-    except CannotGoOn as error:
+    except FatalError as error:
         print(error.line, file=sys.stderr, flush=True)
-        report(error, termination_message_file)
+        write_termination_message(error, termination_message_file)
         return 1
     return result
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM end us at once until a command knows better: as a container's first process it would be ignored."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Exit on SIGTERM unless a command handles it: the kernel ignores it for a container's first process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
-def report(error: CannotGoOn, path: Path) -> None:
-    """Write `Reason: message` where the kubelet reads it; outside a container there is no such file."""
+def write_termination_message(error: FatalError, path: Path) -> None:
+    """Write `Reason: message` to the file that the kubelet reads; does nothing if there is no such file."""
     if not path.exists():
         return
     line = error.line.encode()[:TERMINATION_MESSAGE_LIMIT].decode(errors="ignore")
@@ -80,21 +80,46 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="compute the answer for a picture again, from the cache")
     replay.add_argument("picture", type=Path, help="the picture's file")
     replay.add_argument(
-        "--recorded", type=Path, metavar="FILE", help="Detection in JSON to compare with; 1 when it differs"
+        "--recorded", type=Path, metavar="FILE", help="compare with this Detection in JSON; exit with 1 if it differs"
     )
     replay.add_argument(
-        "--tolerance", type=float, default=1e-4, metavar="X", help="difference of figures that is none (%(default)s)"
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="X",
+        help="largest difference of numbers that counts as equal (default: %(default)s)",
     )
     replay.set_defaults(run=_replay)
+    prune = commands.add_parser("prune", help="remove files from the cache that no pod uses")
+    prune.add_argument(
+        "--unused-for",
+        type=float,
+        metavar="SECONDS",
+        help="only files that were not used for so long (default: CETACEAN_FETCH__KEEP_UNUSED_SECONDS)",
+    )
+    prune.set_defaults(run=_prune)
     return parser
 
 
 def _fetch(settings: Settings, _: argparse.Namespace) -> int:
-    from cetacean_inference.weights.fetch import fetch_all  # noqa: PLC0415 - see above
+    from cetacean_inference.engines.conversion_cache import make_room_for_conversion  # noqa: PLC0415 - see above
+    from cetacean_inference.weights.fetch import fetch_all, open_cache  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    fetch_all(settings)
+    _log_to_stderr()
+    files = fetch_all(settings)
+    make_room_for_conversion(settings, files=files, cache=open_cache(settings))
+    return 0
+
+
+def _prune(settings: Settings, options: argparse.Namespace) -> int:
+    from cetacean_inference.weights.fetch import open_cache  # noqa: PLC0415 - see above
+
+    _log_to_stderr()
+    unused_for = settings.fetch.keep_unused_seconds if options.unused_for is None else options.unused_for
+    cache = open_cache(settings)
+    cache.prepare()
+    pruned = cache.prune(unused_seconds=unused_for)
+    print(f"removed {pruned.files} files or directories, {pruned.bytes / MIB:.1f} MiB, from {cache.root}")
     return 0
 
 
@@ -108,3 +133,8 @@ def _serve(settings: Settings, _: argparse.Namespace) -> int:
     from cetacean_inference.http.serve import run  # noqa: PLC0415 - see above
 
     return run(settings)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

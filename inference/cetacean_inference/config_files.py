@@ -1,4 +1,4 @@
-"""The YAML files in the configuration directory."""
+"""Reads the YAML files of the configuration directory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cetacean_inference.errors import ConfigInvalid
 
 
 def read_threshold(path: Path) -> dict[str, Any]:
-    """Take what the service needs from the old service's calibration file; the rest is the calibration report.
+    """Read the gate's settings from the calibration file; its other keys are the calibration report.
 
     Raises:
-        ConfigInvalid: when it names no threshold.
+        ConfigInvalid: it has no threshold.
     """
     content = read_mapping(path)
     if content and "threshold" not in content:
@@ -24,10 +24,10 @@ def read_threshold(path: Path) -> dict[str, Any]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A file's content; none when there is no such file.
+    """Read a file's mapping; empty if there is no such file.
 
     Raises:
-        ConfigInvalid: when it cannot be read, or is no mapping.
+        ConfigInvalid: it cannot be read, or is not a mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""From scores to the answer that clients read: pure, so that `serve`, `replay` and evaluation decide alike."""
+"""Turns scores into the answer that clients read; pure, so that `serve`, `replay` and the evaluation decide alike."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cetacean_inference.types import Candidate, Scores
 
 DIGITS: Final = 4
 LOW_CONFIDENCE: Final = 0.05
-"""A likeliest individual that is less probable than this is no identification."""
+"""If the likeliest individual is less probable, the picture is rejected."""
 UNKNOWN_SPECIES: Final = "unknown"
 
 
 class RejectionReason(StrEnum):
-    """Why a picture is not identified."""
+    """The reason why a picture is not identified."""
 
     NOT_A_MARINE_MAMMAL = "not_a_marine_mammal"
     LOW_CONFIDENCE = "low_confidence"
@@ -25,7 +25,7 @@ class RejectionReason(StrEnum):
 
 
 class Alternative(BaseModel):
-    """A less likely individual."""
+    """An individual of rank 2 to 5."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,20 +66,20 @@ class Detection(BaseModel):
     bbox: tuple[int, int, int, int] = Field(description="The whole picture: 0, 0, width, height, in pixels.")
     class_animal: str = Field(description="Id of the likeliest individual; empty when the gate rejects the picture.")
     id_animal: str = Field(description="Species of that individual, or `unknown`.")
-    probability: float = Field(description="Of that individual, 0 to 1, rounded to 4 decimals.")
+    probability: float = Field(description="Probability of that individual, 0 to 1, rounded to 4 decimals.")
     mask: str | None = Field(
-        None, description="Where masks are made: the picture without its background, a PNG in base64. Else null."
+        None, description="If masks are enabled: the picture without its background, a PNG in base64. Else null."
     )
-    is_cetacean: bool = Field(description="Whether the gate takes the picture for one of a marine mammal.")
+    is_cetacean: bool = Field(description="True if the gate accepts the picture as one of a marine mammal.")
     cetacean_score: float = Field(description="The gate's score, 0 to 1, rounded to 4 decimals.")
-    rejected: bool = Field(description="Whether the picture is not identified.")
-    rejection_reason: RejectionReason | None = Field(None, description="Why it is not.")
+    rejected: bool = Field(description="True if the picture is not identified.")
+    rejection_reason: RejectionReason | None = Field(None, description="Why the picture is not identified.")
     model_version: str = Field(description="Version of the model that answered.")
     candidates: tuple[Alternative, ...] = Field((), description="Ranks 2 to 5.")
 
 
 def accepts(cetacean_score: float, threshold: float) -> bool:
-    """Whether the gate lets a picture through, by figures that are not rounded; 0.0 lets every picture through."""
+    """Compare a score that is not rounded with the gate's threshold; 0.0 accepts every picture."""
     return cetacean_score >= threshold
 
 
@@ -87,14 +87,14 @@ def decide(scores: Scores, *, threshold: float, image_ind: str, size: tuple[int,
     """Apply the gate's threshold and the rule on low confidence.
 
     Args:
-        scores: what the models say.
+        scores: outputs of the models.
         threshold: smallest cetacean score that is accepted, 0..1.
         image_ind: the file's name.
         size: width and height in pixels.
-        model_version: of the model that scored.
+        model_version: version of the model that scored.
 
     Raises:
-        ValueError: when a score is no number, which no threshold can judge.
+        ValueError: a score is not finite.
     """
     ranking = scores.ranking
     if not all(math.isfinite(value) for value in (scores.cetacean_score, *(one.probability for one in ranking))):
@@ -127,12 +127,12 @@ def decide(scores: Scores, *, threshold: float, image_ind: str, size: tuple[int,
 
 
 def corrupted(*, image_ind: str, size: tuple[int, int], model_version: str) -> Detection:
-    """The answer for a picture of an archive that cannot be read.
+    """Return the answer for a picture of an archive that cannot be decoded.
 
     Args:
         image_ind: the file's name.
-        size: width and height in pixels as far as the file's head tells them, else 0.
-        model_version: of the model that would have scored.
+        size: width and height in pixels as far as the file's header has them, else 0.
+        model_version: version of the served model.
     """
     return Detection(
         image_ind=image_ind,

@@ -1,14 +1,14 @@
-"""What keeps a container from going on, each with the reason it is reported under.
+"""Errors that end `fetch` or `serve`; each class name is the reason that the operator reads.
 
-The reasons are the class names. They end up as `Reason: message` in the container's termination message, from where the
-operator reads them, so messages stay on one line and name the URL, what was expected and what came.
+The reason and the message end up as `Reason: message` in the container's termination message. Messages are one line
+that names the URL, the expected value and the value found.
 """
 
 from __future__ import annotations
 
 
-class CannotGoOn(Exception):  # noqa: N818 - the subclasses' names are the reasons on the wire, and those carry no suffix
-    """Base of everything that ends `fetch` or `serve`; `str()` is the message, `reason` its machine-readable name."""
+class FatalError(Exception):
+    """Base of everything that ends a command; `str()` is the message, `reason` its machine-readable name."""
 
     @property
     def reason(self) -> str:
@@ -21,41 +21,44 @@ class CannotGoOn(Exception):  # noqa: N818 - the subclasses' names are the reaso
         return f"{self.reason}: {' '.join(str(self).split())}"
 
 
-class DigestMismatch(CannotGoOn):
-    """Bytes came whole but are not those that were named."""
+# The subclasses' names are the reasons on the wire, and those have no suffix.
 
 
-class WeightsNotFound(CannotGoOn):
-    """The server says that there is no such file, or that we may not have it."""
+class DigestMismatch(FatalError):  # noqa: N818
+    """The bytes are complete but have another digest than expected."""
 
 
-class WeightsUnreachable(CannotGoOn):
+class WeightsNotFound(FatalError):  # noqa: N818
+    """The server says that the file does not exist, or denies access to it."""
+
+
+class WeightsUnreachable(FatalError):  # noqa: N818
     """The server could not be reached or kept failing."""
 
 
-class WeightsTruncated(CannotGoOn):
-    """Fewer bytes came than were announced, however often it was asked."""
+class WeightsTruncated(FatalError):  # noqa: N818
+    """Every attempt received fewer bytes than the server announced."""
 
 
-class WeightsTooLarge(CannotGoOn):
+class WeightsTooLarge(FatalError):  # noqa: N818
     """The file is larger than the configured bound."""
 
 
-class CacheFull(CannotGoOn):
+class CacheFull(FatalError):  # noqa: N818
     """The file does not fit into the cache's volume, even after eviction."""
 
 
-class CheckpointMismatch(CannotGoOn):
+class CheckpointMismatch(FatalError):  # noqa: N818
     """The checkpoint cannot be read safely, or its parameters are not the architecture's."""
 
 
-class ClassesMismatch(CannotGoOn):
+class ClassesMismatch(FatalError):  # noqa: N818
     """`encoder_classes.npy` or `species_map.csv` do not fit the model."""
 
 
-class GateUnavailable(CannotGoOn):
+class GateUnavailable(FatalError):  # noqa: N818
     """The anti-fraud model is missing or unusable; the service never answers without it."""
 
 
-class ConfigInvalid(CannotGoOn):
+class ConfigInvalid(FatalError):  # noqa: N818
     """A setting is missing or wrong."""

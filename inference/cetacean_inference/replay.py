@@ -1,4 +1,4 @@
-"""Compute a recorded answer again: the picture, the model's version and the threshold are all it depends on."""
+"""Computes a recorded answer again; it depends only on the picture, the model's version and the gate's threshold."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
-from cetacean_inference.images import decode
-from cetacean_inference.refusals import UnusableImage
+from cetacean_inference.imaging.decoding import decode
+from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Pipeline
+from cetacean_registry.errors import describe
 
-SAME, DIFFERS, UNUSABLE = 0, 1, 2
+EXIT_SAME, EXIT_DIFFERENT, EXIT_UNUSABLE = 0, 1, 2
 TOLERANCE: Final = 1e-4
-"""One unit of the last digit that is shown: another processor or batch size may round the other way."""
-SLACK: Final = 1e-9
-"""What binary fractions make of a difference of exactly that."""
+"""One unit of the last digit of an answer: another processor or batch size may round differently."""
+BINARY_FRACTION: Final = 1e-9
+"""Added to the tolerance, because a difference of exactly the tolerance is not exact in binary."""
 NOT_COMPARED: Final = frozenset({"image_ind", "mask"})
-"""The file may have been renamed since; a mask is made beside the answer, when there is time."""
+"""The file may have another name now; a mask may be missing for lack of time."""
 
 
 def replay(
@@ -36,59 +37,52 @@ def replay(
         pipeline: computes.
         picture: the file.
         recorded: JSON of one Detection, as the service answered it.
-        tolerance: largest difference of figures that is none.
+        tolerance: largest difference of numbers that counts as equal.
 
     Returns:
-        0, 1 when the two differ, 2 when a file cannot be used.
+        0 if they are equal or nothing is compared, 1 if they differ, 2 if a file cannot be used.
     """
     try:
         expected = Detection.model_validate_json(recorded.read_bytes()) if recorded else None
-        detection = _detect(settings, pipeline, picture, as_entry=expected is not None and _is_corrupted(expected))
+        from_archive = expected is not None and expected.rejection_reason is RejectionReason.CORRUPTED_IMAGE
+        detection = _detect(settings, pipeline, picture, from_archive=from_archive)
     except UnusableImage as error:
-        return _unusable(f"{picture}: {error}")
+        return _report_unusable(f"{picture}: {error}")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return _unusable(f"{recorded}: expected the JSON of one Detection, got: {where}: {first['msg']}")
+        return _report_unusable(f"{recorded}: expected the JSON of one Detection, got: {describe(error)}")
     except OSError as error:
-        return _unusable(f"{error.filename}: {error.strerror}")
+        return _report_unusable(f"{error.filename}: {error.strerror}")
     print(detection.model_dump_json(indent=2))
     if expected is None:
-        return SAME
+        return EXIT_SAME
     differences = list(
         _differences(expected.model_dump(mode="json"), detection.model_dump(mode="json"), tolerance=tolerance)
     )
     for line in differences:
         print(line, file=sys.stderr)
-    return DIFFERS if differences else SAME
+    return EXIT_DIFFERENT if differences else EXIT_SAME
 
 
-def _detect(settings: Settings, pipeline: Pipeline[Any], picture: Path, *, as_entry: bool) -> Detection:
-    """The answer for a picture; as an archive's entry even one that cannot be read has one."""
-    version = pipeline.identity.version
+def _detect(settings: Settings, pipeline: Pipeline[Any], picture: Path, *, from_archive: bool) -> Detection:
+    """Answer for a picture; only a picture of an archive has an answer if it cannot be decoded."""
+    version, threshold = settings.model.version, settings.gate.threshold
     try:
         image = decode(picture.read_bytes(), settings.images)
-    except UnusableImage as refusal:
-        if not as_entry:
+    except UnusableImage as error:
+        if not from_archive:
             raise
-        return corrupted(image_ind=picture.name, size=refusal.size, model_version=version)
-    (scores,) = pipeline.predict([pipeline.prepare(image)], threshold=settings.gate.threshold)
-    return decide(
-        scores, threshold=settings.gate.threshold, image_ind=picture.name, size=image.size, model_version=version
-    )
-
-
-def _is_corrupted(detection: Detection) -> bool:
-    return detection.rejection_reason is RejectionReason.CORRUPTED_IMAGE
+        return corrupted(image_ind=picture.name, size=error.size, model_version=version)
+    (scores,) = pipeline.predict([pipeline.prepare(image)], threshold=threshold)
+    return decide(scores, threshold=threshold, image_ind=picture.name, size=image.size, model_version=version)
 
 
 def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: float) -> int:
-    """The command: `replay` with the weights that the settings name.
+    """Run `replay` with the weights of the settings; returns its exit status.
 
     Raises:
-        errors.CannotGoOn: when they cannot be loaded.
+        errors.FatalError: the weights cannot be loaded.
     """
-    from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - imports torch
+    from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - may import torch
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     with closing(load_pipeline(settings)) as pipeline:
@@ -105,12 +99,12 @@ def _differences(expected: Any, found: Any, *, tolerance: float, path: str = "")
         for index, pair in enumerate(zip(expected, found, strict=True)):
             yield from _differences(*pair, tolerance=tolerance, path=f"{path}[{index}]")
     elif isinstance(expected, float) and isinstance(found, float):
-        if abs(expected - found) > tolerance + SLACK:
+        if abs(expected - found) > tolerance + BINARY_FRACTION:
             yield f"{path}: recorded {expected}, now {found}"
     elif expected != found:
         yield f"{path}: recorded {expected!r}, now {found!r}"
 
 
-def _unusable(message: str) -> int:
+def _report_unusable(message: str) -> int:
     print(message, file=sys.stderr)
-    return UNUSABLE
+    return EXIT_UNUSABLE

@@ -1,8 +1,8 @@
-"""Every setting of the inference service, in one place.
+"""All settings of the inference service.
 
-Sources, the first one wins: arguments, environment (`CETACEAN_`, nested by `__`), `anti_fraud_threshold.yaml` and
+Sources in order of precedence: arguments, environment (`CETACEAN_`, nested by `__`), `anti_fraud_threshold.yaml` and
 `inference.yaml` in the configuration directory (`CETACEAN_CONFIG_DIR`, `configs` by default), the defaults below.
-Fields on the top level have names that no Kubernetes service link (`CETACEAN_PORT`, `CETACEAN_SERVICE_HOST`) can hit.
+No field on the top level has the name of a Kubernetes service link (`CETACEAN_PORT`, `CETACEAN_SERVICE_HOST`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,6 +23,7 @@ from pydantic_settings import (
 
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_registry.errors import describe
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
@@ -34,13 +34,13 @@ U2NET_SHA256 = "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491
 
 
 def _iso(value: object) -> object:
-    # YAML reads an unquoted 2025-12-15 as a date.
+    # YAML parses an unquoted 2025-12-15 as a date.
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
 def _known_scheme(url: str) -> str:
     if not url.startswith(("http://", "https://", "hf://", "file://")):
-        raise ValueError(f"expected http://, https://, hf:// or file://, got {url!r}")
+        raise ValueError("expected http://, https://, hf:// or file://")
     return url
 
 
@@ -51,7 +51,7 @@ Url = Annotated[str, AfterValidator(_known_scheme)]
 
 
 class Section(BaseModel):
-    """A group of settings; unknown names are errors, so that a misspelt one is not silently a default."""
+    """A group of settings; an unknown name is an error, so that a misspelt setting does not keep its default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,8 +62,10 @@ class ModelSettings(Section):
     name: str = Field(min_length=1, description="Name of the registry entry.")
     version: str = Field(min_length=1, description="Version of the registry entry; `model_version` in answers.")
     architecture: str = Field("CetaceanIdentificationModel", description="Which model class reads the checkpoint.")
-    weights_url: Url = Field(description="Checkpoint; the class and species files are fetched from beside it.")
-    sha256: Sha256 | None = Field(None, description="Digest of the checkpoint; unverified when absent.")
+    weights_url: Url = Field(description="Checkpoint; the class and species files are fetched from the same folder.")
+    sha256: Sha256 | None = Field(
+        None, description="Digest of the checkpoint; without it the weights are not verified."
+    )
     backbone: str = Field("efficientnet_b4", description="timm name of the backbone.")
     input_size: int = Field(512, ge=16, le=2048, description="Side of the square input, in pixels.")
     embedding_size: int = Field(512, ge=1, description="Length of the embedding that is compared.")
@@ -87,9 +89,9 @@ class GateSettings(Section):
     sha256: Sha256 | None = Field(None, description="Digest of the gate's weights.")
 
     @model_validator(mode="after")
-    def _custom_gate_is_whole(self) -> Self:
+    def _custom_gate_is_complete(self) -> Self:
         if self.weights_url is None and (self.config_url or self.sha256):
-            raise ValueError("config_url and sha256 describe a custom gate: expected weights_url beside them")
+            raise ValueError("config_url and sha256 describe a custom gate: expected weights_url too")
         return self
 
 
@@ -97,8 +99,16 @@ class FetchSettings(Section):
     """Downloading weights into the cache."""
 
     max_bytes: int = Field(8 * GIB, ge=1, description="Largest file that is downloaded.")
-    cache_limit_bytes: int = Field(20 * GIB, ge=1, description="Beyond this size what is unused longest is evicted.")
-    keep_unused_seconds: float = Field(600.0, ge=0, description="What was used more recently is never evicted.")
+    cache_limit_bytes: int = Field(
+        20 * GIB,
+        ge=1,
+        description="A fetch that would exceed this size evicts the files that were not used for the longest time.",
+    )
+    keep_unused_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="A fetch never evicts files used more recently; `prune` removes all older ones.",
+    )
     attempts: int = Field(6, ge=1, description="Tries per file before giving up.")
     backoff_initial_seconds: float = Field(0.5, ge=0, description="First pause between tries; doubles each time.")
     backoff_max_seconds: float = Field(30.0, ge=0, description="Longest pause between tries.")
@@ -110,21 +120,16 @@ class FetchSettings(Section):
 
 
 class EngineSettings(Section):
-    """What computes the models."""
+    """The engine that computes the networks."""
 
     name: Literal["auto", "torch-eager", "openvino"] = Field(
         "auto",
-        description="`auto` is the fastest that is there and agrees with `torch-eager`; one that is named is never "
-        "replaced.",
+        description="`auto` is the fastest engine that is available and agrees with `torch-eager`; a named engine is "
+        "never replaced.",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when there.")
-    threads: int | None = Field(
-        None, ge=1, description="Threads that compute; by default as many as the CPU quota allows."
-    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` is CUDA if there is a device.")
+    threads: int | None = Field(None, ge=1, description="Threads that compute; by default the CPU quota.")
     max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
-
-
-# --- The HTTP side ---------------------------------------------------------------------------------------------------
 
 
 class HttpSettings(Section):
@@ -133,20 +138,20 @@ class HttpSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     grace_period_seconds: int = Field(
-        20, ge=1, description="Time to answer what is under way after SIGTERM, then the process ends."
+        20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
     max_upload_bytes: int = Field(
-        GIB, ge=1, description="Most bytes of bodies that are here or on their way at once; beyond it 429."
+        GIB, ge=1, description="Most bytes of request bodies held or announced at once; beyond it 429."
     )
     timeout_seconds: float = Field(30.0, gt=0, description="Time to answer one picture; then 504.")
     archive_timeout_seconds: float = Field(600.0, gt=0, description="Time to answer an archive; then 504.")
-    retry_after_seconds: int = Field(1, ge=0, description="What 429 and 503 tell clients to wait.")
+    retry_after_seconds: int = Field(1, ge=0, description="`Retry-After` of 429 and 503.")
     keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
 
 
 class ImageSettings(Section):
-    """Which pictures are taken."""
+    """Bounds of pictures."""
 
     max_bytes: int = Field(25 * MIB, ge=1, description="Largest file.")
     max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; checked before decoding.")
@@ -154,16 +159,16 @@ class ImageSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """Which archives are taken."""
+    """Bounds of archives."""
 
     max_bytes: int = Field(256 * MIB, ge=1, description="Largest archive.")
-    max_entries: int = Field(1000, ge=1, description="Most entries, of whatever kind.")
+    max_entries: int = Field(1000, ge=1, description="Most entries of any kind.")
     max_unpacked_bytes: int = Field(GIB, ge=1, description="Most unpacked bytes of all entries together.")
     max_ratio: float = Field(200.0, ge=1, description="Unpacked by packed size of one entry larger than 1 MiB.")
 
 
 class BatchingSettings(Section):
-    """How pictures are gathered for the model."""
+    """Batching of pictures for the model."""
 
     max_size: int = Field(4, ge=1, description="Most pictures computed at once.")
     max_wait_seconds: float = Field(0.0, ge=0, description="How long a batch waits for more pictures.")
@@ -172,45 +177,46 @@ class BatchingSettings(Section):
 
 
 class DriftSettings(Section):
-    """What watches the scores; window, bounds and baselines stand in the monitoring file."""
+    """Drift detection; window, bounds and baselines are in the monitoring file."""
 
     recovery: float = Field(
-        0.8, gt=0, le=1, description="An alarm ends when the drop is below this part of alarm_drop."
+        0.8, gt=0, le=1, description="An alarm ends if the drop is below this fraction of alarm_drop."
     )
     adwin_delta: float = Field(0.002, gt=0, lt=1, description="ADWIN's confidence; smaller is less sensitive.")
-    poll_seconds: float = Field(5.0, gt=0, description="How often the monitoring file is looked at.")
+    poll_seconds: float = Field(5.0, gt=0, description="How often the monitoring file is checked.")
 
 
 class MaskSettings(Section):
-    """Pictures without their background, by rembg; the extra `cetacean[mask]`, which the usual image has not."""
+    """Pictures without their background, by rembg; needs the extra `cetacean[mask]`, which the default image lacks."""
 
-    enabled: bool = Field(False, description="Whether answers to single pictures hold a mask; needs `cetacean[mask]`.")
-    weights_url: Url = Field(U2NET_URL, description="U2-Net in ONNX, or one of its kin: u2netp, silueta.")
-    sha256: Sha256 = Field(U2NET_SHA256, description="Its digest; another URL needs another.")
-    timeout_seconds: float = Field(5.0, gt=0, description="Time for a mask, waiting included; then it is null.")
-    queue_size: int = Field(4, ge=1, description="Most masks under way or waiting; beyond it they are null.")
+    enabled: bool = Field(
+        False, description="If true, answers to single pictures contain a mask; needs `cetacean[mask]`."
+    )
+    weights_url: Url = Field(U2NET_URL, description="U2-Net in ONNX, or a variant: u2netp, silueta.")
+    sha256: Sha256 = Field(U2NET_SHA256, description="Digest of these weights; another URL needs another digest.")
+    timeout_seconds: float = Field(5.0, gt=0, description="Time for a mask, including waiting; then it is null.")
+    queue_size: int = Field(4, ge=1, description="Most masks in progress or waiting; beyond it they are null.")
     max_pixels: int = Field(16_000_000, ge=1, description="Largest width x height that gets a mask.")
     threads: int = Field(1, ge=1, description="Threads that compute masks.")
 
     @model_validator(mode="after")
-    def _the_digest_is_the_urls(self) -> Self:
+    def _digest_belongs_to_url(self) -> Self:
         if self.weights_url != U2NET_URL and self.sha256 == U2NET_SHA256:
-            raise ValueError(f"expected the sha256 of {self.weights_url} beside weights_url, got the default's")
+            raise ValueError(f"expected the sha256 of {self.weights_url}, got the default's")
         return self
 
 
 class LogSettings(Section):
     """Log lines, on standard error."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
     format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
 
-# --- All of them -----------------------------------------------------------------------------------------------------
-
-
 class Settings(BaseSettings):
-    """All settings; build it with `load_settings`, whose errors are one line."""
+    """All settings; `load_settings` builds them with one-line errors."""
 
     model_config = SettingsConfigDict(
         env_prefix="CETACEAN_",
@@ -238,7 +244,7 @@ class Settings(BaseSettings):
         Path("/etc/cetacean/monitoring/monitoring.json"), description="Drift settings and baselines; re-read on change."
     )
     termination_message_file: Path = Field(
-        Path("/dev/termination-log"), description="Where the reason for giving up is written, if the file is there."
+        Path("/dev/termination-log"), description="Where the reason of a fatal error is written, if the file exists."
     )
     config_dir: Path = Field(DEFAULT_CONFIG_DIR, description="Directory of the YAML files.")
     config_digest: str | None = Field(
@@ -255,7 +261,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources; the configuration directory itself comes from an argument or the environment."""
+        """Order the sources; the configuration directory comes from an argument or the environment."""
         given = init_settings().get("config_dir") or os.environ.get("CETACEAN_CONFIG_DIR")
         directory = Path(given) if given else DEFAULT_CONFIG_DIR
         return (
@@ -270,18 +276,11 @@ def load_settings(**overrides: Any) -> Settings:
     """Read all sources.
 
     Raises:
-        ConfigInvalid: naming each wrong or missing setting, in one line.
+        ConfigInvalid: one line that names each wrong or missing setting.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}{_got(e)}" for e in error.errors(include_url=False))
-        raise ConfigInvalid("; ".join(problems)) from error
+        raise ConfigInvalid(describe(error)) from error
     except SettingsError as error:
         raise ConfigInvalid(f"{error}: {error.__cause__}") from error
-
-
-def _got(error: ErrorDetails) -> str:
-    """What came, where pydantic's message does not say it."""
-    plain = isinstance(error["input"], str | int | float) and error["type"] != "value_error"
-    return f", got {error['input']!r}" if plain else ""

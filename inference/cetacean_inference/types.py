@@ -1,4 +1,4 @@
-"""What the service's parts hand to each other."""
+"""Data types that the packages exchange; imports nothing of the service and no torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from PIL import Image
 
 PreparedT = TypeVar("PreparedT")
+NetworkName = Literal["gate", "identification"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,69 +26,57 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the models say of one picture."""
+    """Outputs of both models for one picture."""
 
     cetacean_score: float
     """Sum of the gate's softmax over its positive prompts, 0..1, not rounded."""
     ranking: tuple[Candidate, ...]
-    """The five likeliest individuals (fewer when fewer are known), likeliest first; none where the gate let nothing
-    through."""
+    """The five likeliest individuals (fewer if fewer are known), likeliest first; empty if the gate rejects."""
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOver:
-    """An engine that would be faster, and why it does not compute."""
+class RejectedEngine:
+    """A faster engine that is not used, and why."""
 
     engine: str
-    network: str
-    """`gate` or `identification`."""
+    network: NetworkName
     reason: Literal["absent", "failed", "disagrees"]
     detail: str
-    """What was expected and what came."""
+    """One line: expected and found."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedIdentity:
-    """Which weights a loaded pipeline computes with; digests are 64 hex digits of the bytes that were read."""
+    """The weights and the engine of a loaded pipeline; digests are 64 hex digits of the bytes that were read."""
 
-    name: str
-    version: str
-    architecture: str
     weights_sha256: str
-    expected_sha256: str | None
-    gate_architecture: str
-    gate_pretrained: str | None
-    gate_sha256: str | None
+    gate_sha256: str
     engine: str
-    passed_over: tuple[PassedOver, ...] = ()
+    rejected_engines: tuple[RejectedEngine, ...] = ()
 
 
 class Pipeline(Protocol, Generic[PreparedT]):
-    """Pictures in, scores out; knows nothing of HTTP or queues."""
+    """Turns pictures into scores; knows nothing of HTTP or queues."""
 
     @property
     def identity(self) -> ServedIdentity:
-        """Which weights it computes with."""
+        """The weights and the engine it computes with."""
         ...
 
     @property
-    def lanes(self) -> int:
-        """How many threads may call `predict` at once, so that processors do not wait for a batch's last picture."""
+    def num_workers(self) -> int:
+        """Number of threads that may call `predict` at once."""
         ...
 
     def prepare(self, image: Image.Image) -> PreparedT:
-        """Resize and normalise one RGB picture for both models; thread safe, releases the GIL where it can."""
+        """Resize one RGB picture for both models; thread safe, releases the GIL if it can."""
         ...
 
     def predict(self, batch: Sequence[PreparedT], *, threshold: float = 0.0) -> list[Scores]:
-        """Score a batch, in its order; called by as many threads at once as there are lanes.
+        """Score a batch, in its order; called by at most `num_workers` threads at once.
 
         Args:
-            batch: of pictures.
-            threshold: smallest cetacean score, 0..1, of what is identified; 0.0 identifies every picture.
+            batch: prepared pictures.
+            threshold: smallest cetacean score, 0..1, that is identified; 0.0 identifies every picture.
         """
-        ...
-
-    def touch(self) -> None:
-        """Note that what it computes with is in use, so that no other pod evicts it."""
         ...

@@ -6,15 +6,18 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import uvloop
 from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
 
-from cetacean_operator import logs
+from cetacean_logging import configure_logging
 from cetacean_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+QUIET_LOGGERS: Final = ("aiohttp.access", "asyncio", "kopf.objects")
+"""Only their warnings are logged: metrics count requests, and kopf repeats every event."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = "".join(f"CETACEAN_OPERATOR_{str(part).upper()}: " for part in fault["loc"])
             print(f"cetacean-operator: {name}{fault['msg']}", file=sys.stderr)
         return 2
-    logs.configure(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, quiet_loggers=QUIET_LOGGERS)
     return _run(settings)
 
 

@@ -1,4 +1,4 @@
-"""A server of files on loopback that can be made to misbehave."""
+"""A file server on loopback that can be made to fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import email.utils
 import hashlib
 import http.server
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,27 +16,27 @@ from support.loopback import Quiet, listening
 
 @dataclass(slots=True)
 class FileServer:
-    """What it serves, how, and what it was asked."""
+    """The server's files, its faults, and the requests it received."""
 
     directory: Path
     url: str = ""
     requests: Counter[str] = field(default_factory=Counter)
     ranges: list[str | None] = field(default_factory=list)
-    """The Range header of each request, in their order."""
+    """The Range header of each request, in order."""
     headers: list[dict[str, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    """Answered one after the other instead of the file."""
+    """Statuses of the next answers, instead of the file."""
     retry_after: str | None = None
-    """What those of `statuses` say in that header."""
+    """The Retry-After header of the answers of `statuses`."""
     cut_after: list[int] = field(default_factory=list)
-    """Bytes after which the connection is closed, for one answer after the other."""
+    """Bytes after which the connection is closed, for each of the next answers."""
     strong_etag: bool = True
     ranges_work: bool = True
 
 
 @contextmanager
 def serving(directory: Path) -> Iterator[FileServer]:
-    """Serve a directory's files."""
+    """Serve the files of a directory."""
     state = FileServer(directory)
 
     class Answering(Quiet, http.server.BaseHTTPRequestHandler):
@@ -48,6 +48,16 @@ def serving(directory: Path) -> Iterator[FileServer]:
     with listening(Answering) as port:
         state.url = f"http://127.0.0.1:{port}"
         yield state
+
+
+@contextmanager
+def serving_links(paths: Iterable[Path], directory: Path) -> Iterator[FileServer]:
+    """Serve links to files from a new directory, so that a test can replace one of them."""
+    directory.mkdir()
+    for path in paths:
+        (directory / path.name).symlink_to(path)
+    with serving(directory) as server:
+        yield server
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:
@@ -88,7 +98,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
 
 
 def _offset(handler: http.server.BaseHTTPRequestHandler, etag: str) -> int:
-    """Where the answer begins: anew when the file is another one than the client has begun."""
+    """Return the first byte to send: 0 if the file is not the one of which the client has a part."""
     given = handler.headers.get("Range", "")
     if not given.startswith("bytes=") or handler.headers.get("If-Range") not in (etag, _date()):
         return 0

@@ -7,9 +7,9 @@ from functools import cache
 
 from prometheus_client.registry import CollectorRegistry
 
-from cetacean_inference.drift import DriftMonitor
-from cetacean_inference.metrics import Metrics as InferenceMetrics
-from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.metrics import Metrics as InferenceMetrics
+from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.metrics.collectors import Metrics as OperatorMetrics
 

@@ -1,4 +1,4 @@
-"""Scored pictures made by hand."""
+"""Scored pictures with given scores."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def scored(
     ranking: tuple[tuple[str, str, float], ...] = SURE,
     latency_ms: float = 10.0,
 ) -> Scored:
-    """A picture with the gate's `score`; it shows a cetacean when it has a species."""
+    """Return a picture with the gate's `score`; it shows a cetacean if it has a species."""
     picture = Picture(Path("a.jpg"), cetacean=species is not None, individual_id=individual, species=species)
     return Scored(picture, Scores(score, tuple(Candidate(*one) for one in ranking)), latency_ms)

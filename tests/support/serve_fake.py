@@ -1,22 +1,22 @@
-"""A real process that serves the fake pipeline: `python serve_fake.py DIRECTORY`, steered by files in the directory."""
+"""A process that serves the fake pipeline: `python serve_fake.py DIRECTORY`, controlled by files in the directory."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cetacean_inference.cli import report
-from cetacean_inference.errors import CannotGoOn, DigestMismatch
+from cetacean_inference.cli import write_termination_message
+from cetacean_inference.errors import DigestMismatch, FatalError
 from cetacean_inference.http.serve import run
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import Scores
 from support.inference_world import Colour, FakePipeline, make_settings
+from support.waiting import wait_until
 
 
-class SteeredPipeline(FakePipeline):
-    """Computes once the file `compute` is there, and says by the file `computing` that it waits for it."""
+class ControlledPipeline(FakePipeline):
+    """Creates the file `computing` when a batch begins, and computes when the file `compute` exists."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -24,33 +24,31 @@ class SteeredPipeline(FakePipeline):
 
     def predict(self, batch: Sequence[Colour], *, threshold: float = 0.0) -> list[Scores]:
         (self._directory / "computing").touch()
-        wait_for(self._directory / "compute")
+        _wait_for(self._directory / "compute")
         return super().predict(batch, threshold=threshold)
 
 
-def wait_for(path: Path) -> None:
-    """Until the file is there; the process is ended from outside if it never comes."""
-    while not path.exists():
-        time.sleep(0.005)
-
-
 def main(directory: Path) -> int:
-    """Serve on the port that is in the file `port`."""
+    """Serve on the port in the file `port`."""
 
-    def load(_: Settings) -> SteeredPipeline:
-        wait_for(directory / "load")
+    def load(_: Settings) -> ControlledPipeline:
+        _wait_for(directory / "load")
         if message := (directory / "load").read_text(encoding="utf-8"):
             raise DigestMismatch(message)
-        return SteeredPipeline(directory)
+        return ControlledPipeline(directory)
 
     grace = int((directory / "grace").read_text(encoding="utf-8"))
     port = int((directory / "port").read_text(encoding="utf-8"))
     settings = make_settings(directory, http={"port": port, "grace_period_seconds": grace})
     try:
         return run(settings, load=load)
-    except CannotGoOn as error:
-        report(error, settings.termination_message_file)
+    except FatalError as error:
+        write_termination_message(error, settings.termination_message_file)
         return 1
+
+
+def _wait_for(path: Path) -> None:
+    wait_until(path.exists, within=float("inf"))  # the test kills the process if the file never comes
 
 
 if __name__ == "__main__":

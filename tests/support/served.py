@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import httpx
 
 from support import serve_fake
-from support.inference_world import picture
+from support.pictures import picture
+from support.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +33,30 @@ class Served:
         (self.directory / "loading").write_text(failure, encoding="utf-8")
         (self.directory / "loading").rename(self.directory / "load")
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for it, while the process lives."""
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come true"
-            time.sleep(0.005)
-
     def status(self, path: str) -> int | None:
-        """The answer's status, None while nobody answers."""
+        """Return the answer's status; None if the process does not answer."""
         try:
             return self.client.get(path).status_code
         except httpx.TransportError:
             return None
 
+    def wait_for_status(self, path: str, status: int) -> None:
+        """Wait until the path is answered with that status."""
+        wait_until(lambda: self.status(path) == status)
+
     def predict(self) -> httpx.Response:
-        """One picture."""
+        """Send one picture."""
         return self.client.post("/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
 
-    def in_background(self, found: list[httpx.Response]) -> threading.Thread:
-        """One picture, which the pipeline is now waiting to compute."""
+    def predict_in_background(self, found: list[httpx.Response]) -> threading.Thread:
+        """Send one picture, and wait until the pipeline has begun with it; `found` gets the answer."""
         thread = threading.Thread(target=lambda: found.append(self.predict()))
         thread.start()
-        self.until((self.directory / "computing").exists)
+        wait_until((self.directory / "computing").exists)
         return thread
 
-    def ended(self) -> tuple[int, list[dict[str, Any]]]:
-        """Its exit status and what it logged."""
+    def wait_for_exit(self) -> tuple[int, list[dict[str, Any]]]:
+        """Return the exit status and the log records."""
         status = self.process.wait(timeout=30)
         lines = (self.directory / "log").read_text(encoding="utf-8").splitlines()
         return status, [json.loads(line) for line in lines]
@@ -67,18 +64,18 @@ class Served:
 
 @contextmanager
 def serving_process(directory: Path, *, grace: int = 20) -> Iterator[Served]:
-    """Run `serve_fake` with its files in `directory`; it answers, and its weights are not loaded yet."""
+    """Run `serve_fake` with its files in `directory`; it answers, but its weights are not loaded yet."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (directory / "port").write_text(str(port), encoding="utf-8")
     (directory / "grace").write_text(str(grace), encoding="utf-8")
     command = [sys.executable, serve_fake.__file__, str(directory)]
-    # Not into a pipe: one that nobody reads would stop the process when it is full.
+    # Not into a pipe: a full pipe that nobody reads would stop the process.
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, env={"PYTHONPATH": ":".join(sys.path)})
     served = Served(process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), directory)
     try:
-        served.until(lambda: served.status("/health") == 200)
+        served.wait_for_status("/health", 200)
         yield served
     finally:
         served.client.close()

@@ -16,9 +16,9 @@ CLAIM = "weights"
 
 @contextmanager
 def shared_cache(kubectl: Kubectl, cluster: Cluster) -> Iterator[str]:
-    """A PersistentVolumeClaim in kubectl's namespace, as long as it lasts; its name.
+    """Create a PersistentVolumeClaim in kubectl's namespace and yield its name; removes it at the end.
 
-    Empty where nobody can promise that pods of all nodes can mount it: only the local cluster's one node is known.
+    The name is empty on other clusters than the local one: pods of several nodes may not be able to mount the volume.
     """
     if not isinstance(cluster, LocalCluster):
         yield ""

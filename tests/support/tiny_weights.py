@@ -1,4 +1,4 @@
-"""Real weights of tiny networks, random and so of no use but to be loaded."""
+"""Weights of tiny networks with random parameters, for tests that load them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATE: Final = {
 
 
 def write_weights(directory: Path) -> None:
-    """All five files of a model, as a server would have them."""
+    """Write all five files of a model, as on a server."""
     torch.manual_seed(0)
     trained = CetaceanIdentificationModel(backbone=BACKBONE, embedding_size=EMBEDDING, classes=CLASSES)
     torch.save({"state_dict": trained.state_dict(), "epoch": 3}, directory / "tiny.ckpt")
@@ -42,12 +42,12 @@ def _gate() -> torch.nn.Module:
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file."""
+    """Return a file's digest."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def sections(url: str, **model: Any) -> dict[str, Any]:
-    """The settings that name these weights under `url`."""
+    """Return the settings for these weights at `url`."""
     return {
         "model": {
             "weights_url": f"{url}/tiny.ckpt",

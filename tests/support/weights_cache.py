@@ -1,4 +1,4 @@
-"""A small cache of weights, and what lies in it."""
+"""A small cache of weights, and its content."""
 
 from __future__ import annotations
 
@@ -9,35 +9,45 @@ from pathlib import Path
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 
 
-def opened(root: Path, *, limit: int = 1000, keep_seconds: float = 0.0) -> WeightsCache:
-    """A cache as another pod would open it."""
-    cache = WeightsCache(root, limit_bytes=limit, keep_seconds=keep_seconds)
+def open_cache(root: Path, *, limit: int = 1000, keep_unused_seconds: float = 0.0) -> WeightsCache:
+    """Open a cache as another pod would."""
+    cache = WeightsCache(root, limit_bytes=limit, keep_unused_seconds=keep_unused_seconds)
     cache.prepare()
     return cache
 
 
-def adopt(cache: WeightsCache, content: bytes, *, age: float = 1000.0) -> str:
-    """A blob that was last used `age` seconds ago."""
+def add_blob(cache: WeightsCache, content: bytes, *, age: float = 1000.0) -> str:
+    """Add a blob that was last used `age` seconds ago; returns its digest."""
     digest = hashlib.sha256(content).hexdigest()
     partial = cache.partial(digest)
     partial.write_bytes(content)
-    path = cache.adopt(partial, digest)
-    when = path.stat().st_mtime - age
-    os.utime(path, (when, when))
+    _make_older(cache.commit(partial, digest), age)
     return digest
 
 
-def blobs(root: Path) -> set[str]:
-    """Digests of what is there."""
-    return {path.name for path in (root / "blobs" / "sha256").iterdir()}
-
-
-def derive(cache: WeightsCache, name: str, *, age: float = 1000.0) -> Path:
-    """A derived directory of 300 bytes that was last used `age` seconds ago."""
-    with cache.staged(name) as staging:
+def add_derived(cache: WeightsCache, name: str, *, age: float = 1000.0) -> Path:
+    """Add a derived directory of 300 bytes that was last used `age` seconds ago."""
+    with cache.staging_directory(name) as staging:
         (staging / "big").write_bytes(b"x" * 298)
         (staging / RECORD_FILE).write_bytes(b"{}")
     record = cache.derived / name / RECORD_FILE
-    when = record.stat().st_mtime - age
-    os.utime(record, (when, when))
+    _make_older(record, age)
     return record.parent
+
+
+def add_incomplete(cache: WeightsCache, key: str, *, age: float = 1000.0) -> Path:
+    """Add 300 bytes of an interrupted download that was last written `age` seconds ago."""
+    partial = cache.partial(key)
+    partial.write_bytes(b"x" * 300)
+    _make_older(partial, age)
+    return partial
+
+
+def blobs(root: Path) -> set[str]:
+    """Return the digests in the cache."""
+    return {path.name for path in (root / "blobs" / "sha256").iterdir()}
+
+
+def _make_older(path: Path, age: float) -> None:
+    when = path.stat().st_mtime - age
+    os.utime(path, (when, when))

@@ -1,1 +1,1 @@
-"""What computes the networks; torch in eager mode is the reference that the others are held against."""
+"""Engines that compute the networks; eager torch on the processor is the reference for all others."""

@@ -1,6 +1,6 @@
-"""Whether an engine computes what eager torch computes, on pictures drawn here and on the very weights that will serve.
+"""Compares an engine with eager torch, on generated pictures and with the weights that will serve.
 
-What compiles a network may also lose precision or be plainly wrong on some processor: nothing is taken on trust.
+A compiled network may lose precision or be wrong on some processor, so every engine is checked at every start.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cetacean_inference.engines.base import NetworkName, Runner, Scored
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.engines.base import Outputs, Runner
+from cetacean_inference.imaging.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.types import NetworkName
 
 BATCHES: Final = (1, 3, 8)
-"""Sizes of the batches that are compared: alone, odd, and full."""
+"""Sizes of the batches that are compared: one, odd, and full."""
 PICTURES: Final = sum(BATCHES)
 SIZE: Final = (320, 240)
 
 
-def pictures_of(network: NetworkName, side: int) -> Pixels:
-    """The same pictures each time, as a network takes them: (N, side, side, 3)."""
-    cut = crop_centre if network == "gate" else squash
-    return np.stack([cut(picture, side) for picture in draw()])
+def comparison_inputs(network: NetworkName, side: int) -> Pixels:
+    """Return the same pictures each time, resized for a network: (N, side, side, 3)."""
+    resize = crop_centre if network == "gate" else squash
+    return np.stack([resize(picture, side) for picture in draw_pictures()])
 
 
-def draw() -> Iterator[Image.Image]:
-    """Noise, gradients, and shapes on them, each different; RGB."""
+def draw_pictures() -> Iterator[Image.Image]:
+    """Draw noise, gradients and shapes on gradients, each different; RGB."""
     random = np.random.default_rng(20_240_511)
     for number in range(PICTURES):
         kind = number % 3
         if kind == 0:
             noise = Image.fromarray(random.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8))
-            # From sharp to soft: untrained and trained networks alike tell these apart.
+            # From sharp to soft: both untrained and trained networks score these differently.
             yield noise.filter(ImageFilter.GaussianBlur(number))
             continue
         corners = random.integers(0, 256, (2, 2, 3), dtype=np.uint8)
@@ -47,13 +48,13 @@ def draw() -> Iterator[Image.Image]:
         yield picture
 
 
-def in_batches(run: Runner, pictures: Pixels) -> Scored:
-    """What an engine says of all pictures, computed in batches of several sizes."""
+def run_in_batches(run: Runner, pictures: Pixels) -> Outputs:
+    """Compute all pictures in batches of several sizes."""
     return np.concatenate([run(batch) for batch in np.split(pictures, np.cumsum(BATCHES)[:-1])])
 
 
-def gate_disagreement(found: Scored, reference: Scored, *, allowed: float) -> str | None:
-    """What keeps an engine from computing the gate, in words; None when nothing does.
+def gate_disagreement(found: Outputs, reference: Outputs, *, allowed: float) -> str | None:
+    """Return why an engine must not compute the gate; None if it agrees.
 
     Args:
         found: the engine's cetacean scores, (N,).
@@ -61,21 +62,21 @@ def gate_disagreement(found: Scored, reference: Scored, *, allowed: float) -> st
         allowed: largest difference of a score.
     """
     deviation = float(np.abs(found - reference).max())
-    # Not `>`: NaN must not pass.
+    # Written so that NaN does not pass.
     if not deviation <= allowed:
         return f"cetacean_score: expected within {allowed:g} of torch-eager's, got {deviation:.4g} away"
     return None
 
 
-def identification_disagreement(found: Scored, reference: Scored) -> str | None:
-    """The same for the identification.
+def identification_disagreement(found: Outputs, reference: Outputs) -> str | None:
+    """Return why an engine must not compute the identification; None if it agrees.
 
     Args:
         found: the engine's probabilities, (N, K).
-        reference: the rows that are likeliest by eager torch, (N,).
+        reference: the likeliest row for each picture by eager torch, (N,).
     """
     if not np.isfinite(found).all():
-        return "probability: expected finite figures, got others"
+        return "probability: expected finite values, got others"
     different = int((found.argmax(axis=1) != reference).sum())
     if different:
         return f"likeliest individual: expected torch-eager's, got another for {different} of {len(found)} pictures"

@@ -1,59 +1,59 @@
-"""The face of every engine; imports no torch, which a process that computes with something else never loads."""
+"""The interface of every engine; imports no torch, which a process with another engine never loads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cetacean_inference.models.preprocessing import Pixels
+from cetacean_inference.imaging.preprocessing import Pixels
+from cetacean_inference.types import NetworkName
 
-Scored = npt.NDArray[np.float32]
-Runner = Callable[[Pixels], Scored]
+Outputs = npt.NDArray[np.float32]
+Runner = Callable[[Pixels], Outputs]
 """uint8 (N, S, S, 3) → float32 (N,) or (N, K); OpenVINO's may be called by several threads at once."""
-NetworkName = Literal["gate", "identification"]
 
 
-class EngineAbsent(Exception):  # noqa: N818 - no error where another engine will do
-    """The engine's package, or the device it needs, is not there; the message says what was expected."""
+class EngineAbsent(Exception):  # noqa: N818 - not an error if another engine is available
+    """The engine's package or device is missing; the message says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """A network in OpenVINO's form, and what eager torch answers with it."""
+class ConvertedNetwork:
+    """A network in OpenVINO's format, and the outputs of eager torch for the comparison pictures."""
 
     name: NetworkName
     trunk: Path
-    """The `.xml`; its weights lie beside it in a `.bin`."""
+    """The `.xml` file; its weights are in a `.bin` file of the same name."""
     head: Path
-    """Likewise."""
+    """The same for the head."""
     side: int
-    """Of the square input, in pixels."""
-    answers: Scored
-    """For the pictures of `agreement`: cetacean scores (N,), or the row of the likeliest individual (N,)."""
+    """Side of the square input, in pixels."""
+    reference: Outputs
+    """Eager torch for `agreement.comparison_inputs`: cetacean scores (N,), or the likeliest individuals' rows (N,)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """A network as it is computed."""
+class CompiledNetwork:
+    """A network that can be called."""
 
     run: Runner
     side: int
-    """Of its square input, in pixels."""
+    """Side of the square input, in pixels."""
 
 
 class Engine(Protocol):
-    """Turns a converted network into something that can be called with a batch of any size."""
+    """Compiles a converted network into a function of a batch of any size."""
 
     @property
     def name(self) -> str:
-        """As reported in /v1/identity."""
+        """The name reported in /v1/identity."""
         ...
 
-    def compile(self, network: Converted) -> Runner:
-        """Prepare a network whose input is (N, side, side, 3) in bytes."""
+    def compile(self, network: ConvertedNetwork) -> Runner:
+        """Compile a network whose input is uint8 (N, side, side, 3)."""
         ...

@@ -1,7 +1,7 @@
-"""Converts both networks for OpenVINO and notes what eager torch answers with them: the work of a process of its own.
+"""Converts both networks for OpenVINO and records eager torch's outputs; runs as a process of its own.
 
-`python -m cetacean_inference.engines.conversion DIRECTORY` reads the settings as JSON from standard input; the last
-line that it prints says, as `Reason: message`, what it failed of.
+`python -m cetacean_inference.engines.conversion DIRECTORY` reads the settings as JSON from standard input. If it fails,
+the last line on standard output is `Reason: message`.
 """
 
 from __future__ import annotations
@@ -19,67 +19,68 @@ import numpy as np
 import torch
 from torch import nn
 
-from cetacean_inference.engines.agreement import in_batches, pictures_of
-from cetacean_inference.engines.base import NetworkName
+from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
+from cetacean_inference.engines.conversion_record import ConversionRecord, NetworkRecord, origin, parts
 from cetacean_inference.engines.eager import EagerEngine
-from cetacean_inference.engines.memory import release_memory
 from cetacean_inference.engines.openvino import openvino
-from cetacean_inference.engines.record import Record, Recorded, origin, parts
-from cetacean_inference.errors import CannotGoOn, CheckpointMismatch, GateUnavailable
-from cetacean_inference.logs import configure
+from cetacean_inference.errors import CheckpointMismatch, FatalError, GateUnavailable
+from cetacean_inference.log_setup import configure
+from cetacean_inference.messages import with_type
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.models.network import Network
 from cetacean_inference.settings import Settings, load_settings
+from cetacean_inference.system.memory import release_memory
+from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import locate_all, open_cache
-from cetacean_inference.weights.verified import Verified
+from cetacean_inference.weights.verified import VerifiedFiles
 
-CANNOT_GO_ON: Final = 3
-"""Exit status when the weights cannot be used at all, by whatever engine."""
-DIE_WITH_PARENT: Final = 1
-"""prctl's PR_SET_PDEATHSIG."""
+EXIT_FATAL: Final = 3
+"""Exit status if no engine can use the weights."""
+PR_SET_PDEATHSIG: Final = 1
+"""prctl's option for the signal that a process gets when its parent ends."""
 
 
 def convert(settings: Settings, directory: Path) -> None:
-    """Write both networks and their record into `directory`, one after the other: one at a time is in memory.
+    """Write both networks and their record into `directory`; only one network at a time is in memory.
 
     Raises:
-        errors.CannotGoOn: with the reason.
-        EngineAbsent: when OpenVINO is not there.
+        errors.FatalError: with the reason.
+        EngineAbsent: OpenVINO is not available.
     """
     files = locate_all(settings)
-    recorded: dict[NetworkName, Recorded] = {}
-    with Verified(open_cache(settings)) as verified:
+    recorded: dict[NetworkName, NetworkRecord] = {}
+    with VerifiedFiles(open_cache(settings)) as verified:
         for name in get_args(NetworkName):
             network, side = load_network(name, settings, files=files, verified=verified)
-            answers = eager_answers(name, network, side=side)
+            answers = reference_outputs(name, network, side=side)
             save(network, *parts(directory, name), side=side)
-            recorded[name] = Recorded.of(name, directory, side=side, answers=answers)
+            recorded[name] = NetworkRecord.of(name, directory, side=side, answers=answers)
             del network
             release_memory()
-    Record(made_from=origin(settings, files), networks=recorded).write(directory)
+    ConversionRecord(made_from=origin(settings, files), networks=recorded).write(directory)
 
 
-def eager_answers(name: NetworkName, network: nn.Module, *, side: int) -> list[float]:
-    """What eager torch says of the pictures that engines are compared on, as `base.Converted.answers` has it.
+def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> list[float]:
+    """Compute the comparison pictures with eager torch, as in `base.ConvertedNetwork.reference`.
 
     Raises:
-        GateUnavailable, CheckpointMismatch: when it says no figures.
+        GateUnavailable, CheckpointMismatch: an output is not finite.
     """
-    found = in_batches(EagerEngine(torch.device("cpu")).compile(network), pictures_of(name, side))
+    found = run_in_batches(EagerEngine(torch.device("cpu")).compile(network), comparison_inputs(name, side))
     if not np.isfinite(found).all():
         failure = GateUnavailable if name == "gate" else CheckpointMismatch
-        raise failure(f"{name}: expected finite figures of drawn pictures, got others")
-    answers: list[float] = (found if name == "gate" else found.argmax(axis=1)).tolist()
-    return answers
+        raise failure(f"{name}: expected finite outputs for generated pictures, got others")
+    outputs: list[float] = (found if name == "gate" else found.argmax(axis=1)).tolist()
+    return outputs
 
 
 def save(network: Network, trunk: Path, head: Path, *, side: int) -> None:
-    """Trace both parts of a network and write them as OpenVINO reads them, in full precision.
+    """Trace both parts of a network and write them in OpenVINO's format, in full precision.
 
     The trunk is written for one picture at a time, the head for any number.
 
     Raises:
-        EngineAbsent: when OpenVINO is not there.
+        EngineAbsent: OpenVINO is not available.
     """
     picture = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     with torch.no_grad():
@@ -91,28 +92,28 @@ def save(network: Network, trunk: Path, head: Path, *, side: int) -> None:
 def _save_part(part: nn.Module, file: Path, *, example: torch.Tensor, shape: Sequence[int]) -> None:
     package = openvino()
     with warnings.catch_warnings(), torch.no_grad():
-        # Newer torch would have us export, which takes several times as long; OpenVINO traces by itself.
+        # torch recommends exporting, which takes several times as long; OpenVINO traces the module itself.
         warnings.simplefilter("ignore")
         converted = package.convert_model(part, example_input=example, input=[package.PartialShape(list(shape))])
     package.save_model(converted, file, compress_to_fp16=False)
 
 
 def main() -> int:
-    """Settings on standard input, the directory as the argument."""
+    """Convert into the directory of the first argument; the settings come from standard input."""
     settings = load_settings(**json.load(sys.stdin))
     configure(settings.log)
     try:
         convert(settings, Path(sys.argv[1]))
-    except CannotGoOn as error:
+    except FatalError as error:
         print(error.line)
-        return CANNOT_GO_ON
-    except Exception as error:  # noqa: BLE001 - told to the one who waits
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return EXIT_FATAL
+    except Exception as error:  # noqa: BLE001 - reported to the parent process
+        print(with_type(error))
         return 1
     return 0
 
 
 if __name__ == "__main__":
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     sys.exit(main())

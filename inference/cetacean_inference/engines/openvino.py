@@ -1,10 +1,10 @@
-"""OpenVINO on the CPU: a converted network, compiled for this very processor.
+"""OpenVINO on the CPU: compiles a converted network for this processor.
 
-The trunk is compiled for one picture at a time: a fixed shape takes a fraction of the memory that batches of any size
-do. Up to four processors share a picture; more compute several. The head is computed for the whole batch and always in
-float32: bfloat16 has eight bits for a cosine that is scaled by a hundred.
+The trunk is compiled for one picture: a fixed shape takes a fraction of the memory of a dynamic batch. Up to four
+processors share a picture; more compute several pictures. The head computes the whole batch, always in float32:
+bfloat16 has eight bits for a cosine that is scaled by a hundred.
 
-An optional extra: where the package is missing the module still imports, and the engine says that it is absent.
+The package is an optional extra: without it this module still imports, and the engine raises `EngineAbsent`.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from cetacean_inference.engines.base import Converted, EngineAbsent, Runner, Scored
-from cetacean_inference.models.preprocessing import Pixels
+from cetacean_inference.engines.base import ConvertedNetwork, EngineAbsent, Outputs, Runner
+from cetacean_inference.imaging.preprocessing import Pixels
 
 Precision = Literal["bf16", "fp32"]
 HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
 DEVICE: Final = "CPU"
-SHARING: Final = 4
-"""Processors that compute one picture: with more of them, more and more wait for each other between two layers."""
-MOST_STREAMS: Final = 4
-"""Pictures of one network that are computed at once; each has memory of its own."""
+THREADS_PER_PICTURE: Final = 4
+"""With more threads on one picture, they wait for each other between layers."""
+MAX_STREAMS: Final = 4
+"""Pictures of one network that are computed at once; each needs its own memory."""
 
 
 @cache
 def openvino() -> Any:
-    """The package, without the one that reports over the network that it is used.
+    """Import the package without its telemetry, which would report usage over the network.
 
     Raises:
-        EngineAbsent: when it is not installed, or does not load here.
+        EngineAbsent: it is not installed, or cannot be loaded.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # what makes importing it fail
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # makes its import fail
     try:
         return importlib.import_module("openvino")
     except (ImportError, OSError) as error:
@@ -48,8 +48,8 @@ class OpenVinoEngine:
     """Runs networks on the CPU.
 
     Args:
-        precision: of what is computed in the trunk.
-        threads: how many compute.
+        precision: of the trunk.
+        threads: number of threads that compute.
     """
 
     def __init__(self, precision: Precision, *, threads: int) -> None:
@@ -61,18 +61,18 @@ class OpenVinoEngine:
         """`openvino-bf16` or `openvino-fp32`."""
         return f"openvino-{self._precision}"
 
-    def compile(self, network: Converted) -> Runner:
-        """Read and compile; the weights' files are mapped and may be removed afterwards.
+    def compile(self, network: ConvertedNetwork) -> Runner:
+        """Read and compile; the files are memory-mapped and may be removed afterwards.
 
         Raises:
-            EngineAbsent: when OpenVINO is not there, or the processor does not compute in this precision.
+            EngineAbsent: OpenVINO is not available, or the processor does not support the precision.
         """
         package = openvino()
         core = package.Core()
-        # OpenVINO would emulate it, at a loss, where the processor has neither AVX512-BF16 nor AMX.
+        # Without AVX512-BF16 or AMX, OpenVINO would emulate it, which is slower.
         if self._precision == "bf16" and "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise EngineAbsent("expected a processor that computes in bfloat16, found none")
-        streams = min(-(-self._threads // SHARING), MOST_STREAMS)
+        streams = min(-(-self._threads // THREADS_PER_PICTURE), MAX_STREAMS)
         shared = {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
         trunk = core.compile_model(
             core.read_model(network.trunk),
@@ -86,14 +86,14 @@ class OpenVinoEngine:
 
 
 def _runner(requests: Callable[[], tuple[Any, Any]]) -> Runner:
-    """Each thread that computes has requests of its own; the streams that serve them are the compiled network's."""
-    own = threading.local()
+    """Give each calling thread its own requests; all share the streams of the compiled network."""
+    local = threading.local()
 
-    def run(images: Pixels) -> Scored:
-        if not hasattr(own, "requests"):
-            own.requests = requests()
-        trunk, head = own.requests
-        features: list[Scored | None] = [None] * len(images)
+    def run(images: Pixels) -> Outputs:
+        if not hasattr(local, "requests"):
+            local.requests = requests()
+        trunk, head = local.requests
+        features: list[Outputs | None] = [None] * len(images)
 
         def keep(request: Any, number: int) -> None:
             features[number] = request.get_output_tensor(0).data.copy()
@@ -106,7 +106,7 @@ def _runner(requests: Callable[[], tuple[Any, Any]]) -> Runner:
         if len(found) != len(images):
             raise RuntimeError(f"OpenVINO: expected {len(images)} results, got {len(found)}")
         head.infer([np.concatenate(found)], share_inputs=True)
-        told: Scored = head.get_output_tensor(0).data.copy()
-        return told
+        outputs: Outputs = head.get_output_tensor(0).data.copy()
+        return outputs
 
     return run

@@ -1,1 +1,1 @@
-"""The HTTP side: endpoints, what surrounds each request, and the process that serves them."""
+"""HTTP: endpoints, middleware for requests, and the process that serves them."""

@@ -1,4 +1,4 @@
-"""The bodies of requests: counted while they stream, bounded one by one and all together."""
+"""Request bodies: counted while they stream, bounded one by one and all together."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ from prometheus_client import Gauge
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from cetacean_inference.refusals import Refused
+from cetacean_inference.rejected_requests import RequestRejected
 
-LINGER_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 5.0
 
 
 class Uploads:
-    """Bounds how many bytes lie here at once: a body is spooled to disk before its picture takes a place in the queue.
+    """Bounds the bytes of all bodies together: a body is stored on disk before its picture enters the queue.
 
     Args:
-        limit: bytes of all bodies together; a single one is always let in.
-        gauge: shows how many they are.
-        retry_after: seconds that a refused client is told to wait.
+        limit: bytes of all bodies; a single body is always admitted.
+        gauge: shows the current bytes.
+        retry_after: seconds of `Retry-After` for rejected clients.
     """
 
     def __init__(self, limit: int, *, gauge: Gauge, retry_after: int) -> None:
         self._limit = limit
         self._gauge = gauge
         self._retry_after = retry_after
-        self._taken = 0
+        self._reserved = 0
 
     @contextlib.contextmanager
-    def admitted(self) -> Iterator[Callable[[int], None]]:
-        """Gives what takes room for a body of so many bytes, or raises `Refused` (429); freed at the end."""
+    def reservation(self) -> Iterator[Callable[[int], None]]:
+        """Yield a function that reserves bytes for one body, or raises `RequestRejected` (429); released at the end."""
         mine = 0
 
-        def admit(announced: int) -> None:
+        def reserve(announced: int) -> None:
             nonlocal mine
-            if self._taken and self._taken + announced > self._limit:
-                raise Refused(
+            if self._reserved and self._reserved + announced > self._limit:
+                raise RequestRejected(
                     429,
-                    f"{self._taken} bytes are being uploaded already, expected at most {self._limit} with yours: "
-                    "ask again later",
+                    f"{self._reserved} bytes are being uploaded already, expected at most {self._limit} with yours: "
+                    "try again later",
                     retry_after=self._retry_after,
                 )
             mine = announced
-            self._change(announced)
+            self._add(announced)
 
         try:
-            yield admit
+            yield reserve
         finally:
-            self._change(-mine)
+            self._add(-mine)
 
-    def _change(self, by: int) -> None:
-        self._taken += by
-        self._gauge.set(self._taken)
+    def _add(self, size: int) -> None:
+        self._reserved += size
+        self._gauge.set(self._reserved)
 
 
 class Body:
-    """One request's body.
+    """The body of one request.
 
     Args:
-        receive: gives its messages.
+        receive: returns its messages.
         limit: most bytes.
-        seconds: in which it must be whole.
+        seconds: time for the whole body.
     """
 
     def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
@@ -75,47 +75,48 @@ class Body:
         self._size = 0
         self._ended = asyncio.Event()
         self.limit = limit
-        self.lingers = True
-        self.torn = False
-        """Whether the client left before it was whole."""
+        self.drainable = True
+        """False if the client sends nothing more although the body is not complete."""
+        self.disconnected = False
+        """True if the client disconnected before the body was complete."""
 
     async def receive(self) -> Message:
-        """The next message.
+        """Return the next message.
 
         Raises:
-            HTTPException: 408 when it takes too long, 413 when it is too much.
+            HTTPException: 408 after too much time, 413 after too many bytes.
         """
         if self._ended.is_set():
-            return await self._receive()  # only the client's leaving can come now
+            return await self._receive()  # only a disconnect can follow
         try:
             async with asyncio.timeout(self._deadline - time.monotonic()):
                 message = await self._next()
         except TimeoutError as error:
-            self.lingers = False
+            self.drainable = False
             raise HTTPException(408, f"expected the whole body within {self._seconds:g} s") from error
         self._size += len(message.get("body", b""))
         if self._size > self.limit:
             raise HTTPException(413, f"expected at most {self.limit} bytes, got more")
         return message
 
-    async def left(self) -> None:
-        """Wait until the client has left; while the body comes, whoever reads it sees that first."""
+    async def wait_for_disconnect(self) -> None:
+        """Wait until the client disconnects; until the body is complete, the reader of the body notices that first."""
         await self._ended.wait()
-        while not self.torn and (await self._receive())["type"] != "http.disconnect":
+        while not self.disconnected and (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def drain(self) -> None:
-        """Take what a refused client still sends, within bounds: closing the connection could cost it our answer."""
+        """Read what a rejected client still sends, within bounds: closing the connection could lose the answer."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while self.lingers and not self._ended.is_set() and self._size <= 2 * self.limit:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self.drainable and not self._ended.is_set() and self._size <= 2 * self.limit:
                     message = await self._next()
                     self._size += len(message.get("body", b""))
 
     async def _next(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            self.torn = True
-        if self.torn or not message.get("more_body", False):
+            self.disconnected = True
+        if self.disconnected or not message.get("more_body", False):
             self._ended.set()
         return message

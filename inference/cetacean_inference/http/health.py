@@ -1,4 +1,4 @@
-"""Health, readiness, identity and metrics: answered from the first moment on, whatever the model is doing."""
+"""Health, readiness, identity and metrics: answered from the start of the process, even while the model computes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 
 from cetacean_inference.http.schemas import NOT_READY, DriftReport, IdentityReport, Problem
-from cetacean_inference.service import Service
+from cetacean_inference.serving.service import Service
 
 
 def health_router(service: Service) -> APIRouter:
-    """The endpoints of probes, scrapers and the operator."""
+    """Return the router of the endpoints for probes, Prometheus and the operator."""
     router = APIRouter()
     model = service.settings.model.name
 
@@ -43,17 +43,17 @@ def health_router(service: Service) -> APIRouter:
     @router.get("/v1/identity", tags=["monitoring"], response_model=IdentityReport)
     async def identity() -> dict[str, Any]:
         """Which weights, gate and configuration are being served."""
-        return service.identity()
+        return service.identity.report(ready=service.ready)
 
     @router.get("/v1/drift-stats", tags=["monitoring"], response_model=DriftReport)
     async def drift_stats() -> dict[str, Any]:
-        """The scores of the last predictions, held against their baseline."""
+        """The scores of the last predictions, compared with their baseline."""
         return asdict(service.drift.stats)
 
     @router.get("/metrics", tags=["monitoring"], response_class=Response)
     async def metrics(request: Request) -> Response:
         """Prometheus exposition."""
-        # In the event loop: two milliseconds there are less than what a thread waits for its turn.
+        # In the event loop: it takes two milliseconds, less than a thread would wait for the GIL.
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})
 

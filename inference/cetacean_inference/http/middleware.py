@@ -1,9 +1,7 @@
-"""What surrounds each request for predictions: its id, its bounds, its place in the metrics.
+"""Middleware for requests for predictions: request id, bounds, metrics, and headers with the lineage.
 
-Every answer, whatever was asked for, says in its headers which weights are served.
-
-Plain ASGI, because all of it must happen before the body is read: a request that will be refused is refused by its
-head, and a body is counted while it streams.
+Every answer of every endpoint has the headers with the lineage. This is plain ASGI, because all of it must happen
+before the body is read: a request is rejected by its headers, and a body is counted while it streams.
 """
 
 from __future__ import annotations
@@ -22,9 +20,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cetacean_inference.http.body import Body, Uploads
-from cetacean_inference.logs import request_id
-from cetacean_inference.refusals import Refused
-from cetacean_inference.service import Service
+from cetacean_inference.http_headers import decimal_header
+from cetacean_inference.log_setup import request_id
+from cetacean_inference.rejected_requests import RequestRejected
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import KIB
 
 logger = logging.getLogger(__name__)
@@ -32,26 +31,26 @@ logger = logging.getLogger(__name__)
 SINGLE: Final = "/v1/predict-single"
 BATCH: Final = "/v1/predict-batch"
 ENDPOINTS: Final = {SINGLE: SINGLE, "/predict-single": SINGLE, BATCH: BATCH, "/predict-batch": BATCH}
-"""Paths and the endpoint that each is counted under."""
+"""Paths, and the endpoint under which metrics count each."""
 FORM_OVERHEAD: Final = 64 * KIB
-"""What multipart boundaries and headers may add to a file."""
+"""Bytes that multipart boundaries and headers may add to a file."""
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-CLIENT_LEFT: Final = 499
-"""nginx's status for a client that closed the connection; never sent."""
+CLIENT_DISCONNECTED: Final = 499
+"""nginx's status for a client that closed the connection; counted, never sent."""
 
 
-def answer_to(refusal: Refused) -> JSONResponse:
-    """What a client reads of a refusal."""
-    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-    return JSONResponse({"detail": refusal.detail}, refusal.status, headers)
+def answer_rejected(error: RequestRejected) -> JSONResponse:
+    """Return the response to a rejected request."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return JSONResponse({"detail": error.detail}, error.status, headers)
 
 
-class PredictionRequests:
-    """Middleware for the endpoints that predict; the answers of all others only get the headers of lineage.
+class PredictionMiddleware:
+    """Handles requests for predictions; adds only the lineage to the answers of other endpoints.
 
     Args:
         app: the application.
-        service: whose readiness, metrics and identity count.
+        service: readiness, metrics and identity.
     """
 
     def __init__(self, app: ASGIApp, *, service: Service) -> None:
@@ -69,30 +68,40 @@ class PredictionRequests:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        endpoint = ENDPOINTS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        """Handle one request or one message of the server's life cycle."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        endpoint = ENDPOINTS.get(scope["path"]) if scope["method"] == "POST" else None
         if endpoint is None:
-            named = _Named(send, self._lineage()) if scope["type"] == "http" else None
-            await self._app(scope, receive, named.send if named else send)
+            await self._app(scope, receive, _with_headers(send, self._service.identity.headers()))
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         token = request_id.set(given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+        try:
+            await self._handle(endpoint, headers, scope, receive, send)
+        finally:
+            request_id.reset(token)
+
+    async def _handle(self, endpoint: str, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for predictions, and count it."""
         begun = time.perf_counter()
         body = Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
-        answer = _Answer(_Named(send, {"X-Request-ID": request_id.get() or "", **self._lineage()}), body)
+        added = {"X-Request-ID": request_id.get() or "", **self._service.identity.headers()}
+        answer = _Answer(_with_headers(send, added), body)
         metrics = self._service.metrics
         metrics.in_flight.inc()
         try:
-            with self._uploads.admitted() as admit:
-                if (refusal := self._refusal(headers, body.limit, admit)) is not None:
-                    # A client that waits for 100 Continue sends nothing until it is told to.
-                    body.lingers = headers.get("expect", "").lower() != "100-continue"
-                    await refusal(scope, receive, answer.send)
+            with self._uploads.reservation() as reserve:
+                if (rejection := self._reject_by_headers(headers, body.limit, reserve)) is not None:
+                    # A client that waits for 100 Continue sends no body before it gets that.
+                    body.drainable = headers.get("expect", "").lower() != "100-continue"
+                    await rejection(scope, receive, answer.send)
                 else:
-                    await self._answered(scope, body, answer)
+                    await self._run_app(scope, body, answer)
         except ClientDisconnect:
-            answer.status = CLIENT_LEFT
+            answer.status = CLIENT_DISCONNECTED
         except Exception:
             logger.exception("%s failed", endpoint)
             if answer.status is not None:
@@ -100,76 +109,60 @@ class PredictionRequests:
                 raise
             await JSONResponse({"detail": "internal error"}, 500)(scope, receive, answer.send)
         finally:
-            seconds, status = time.perf_counter() - begun, answer.status or CLIENT_LEFT
+            seconds, status = time.perf_counter() - begun, answer.status or CLIENT_DISCONNECTED
             metrics.in_flight.dec()
-            metrics.answered(endpoint, status, seconds)
+            metrics.observe_request(endpoint, status, seconds)
             if status >= 400:
-                found = {"endpoint": endpoint, "status": status, "total_ms": round(seconds * 1000, 1)}
-                logger.info("not answered", extra=found)
-            request_id.reset(token)
+                fields = {"endpoint": endpoint, "status": status, "total_ms": round(seconds * 1000, 1)}
+                logger.info("not answered", extra=fields)
 
-    async def _answered(self, scope: Scope, body: Body, answer: _Answer) -> None:
-        """Have the application answer, unless the client leaves before.
+    async def _run_app(self, scope: Scope, body: Body, answer: _Answer) -> None:
+        """Run the application; stop it if the client disconnects before the answer begins.
 
         Raises:
-            ClientDisconnect: when it did; nothing more is computed for it.
+            ClientDisconnect: the client disconnected; nothing more is computed for it.
         """
         answering = asyncio.ensure_future(self._app(scope, body.receive, answer.send))
-        leaving = asyncio.create_task(body.left())
+        disconnect = asyncio.create_task(body.wait_for_disconnect())
         try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if body.torn or not (answering.done() or answer.status):
+            await asyncio.wait({answering, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if body.disconnected or not (answering.done() or answer.status):
                 raise ClientDisconnect
             await answering
         finally:
             answering.cancel()
-            leaving.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
+            disconnect.cancel()
+            await asyncio.gather(answering, disconnect, return_exceptions=True)
 
-    def _refusal(self, headers: Headers, limit: int, admit: Callable[[int], None]) -> ASGIApp | None:
-        """What can be said by the head alone."""
-        length = headers.get("content-length", "")
-        announced = int(length) if length.isdecimal() else limit
+    def _reject_by_headers(self, headers: Headers, limit: int, reserve: Callable[[int], None]) -> ASGIApp | None:
+        """Reject a request before its body is read; None if it is admitted."""
+        announced = decimal_header(headers, "content-length")
         try:
-            self._service.check_admission()
-            if announced > limit:
-                raise Refused(413, f"expected at most {limit} bytes, got {length}")  # noqa: TRY301 - told as the others
-            admit(announced)
-        except Refused as refusal:
-            return answer_to(refusal)
+            self._service.predictor.batcher.check_admission()
+            if announced is not None and announced > limit:
+                raise RequestRejected(413, f"expected at most {limit} bytes, got {announced}")  # noqa: TRY301
+            reserve(limit if announced is None else announced)
+        except RequestRejected as error:
+            return answer_rejected(error)
         return None
 
-    def _lineage(self) -> dict[str, str]:
-        """Where an answer comes from; the digest is that of the weights that are loaded."""
-        identity = self._service.identity()
-        headers = {
-            "X-Model-Name": identity["model"]["name"],
-            "X-Model-Version": identity["model"]["version"],
-            "X-Gate-Threshold": str(identity["gate"]["threshold"]),
-        }
-        if digest := identity["weights"]["sha256"]:
-            headers["X-Weights-SHA256"] = digest
-        return {key: value.encode("ascii", "backslashreplace").decode() for key, value in headers.items()}
 
+def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+    """Add headers to the answer that goes through `send`."""
 
-class _Named:
-    """Adds headers to an answer."""
-
-    def __init__(self, send: Send, headers: dict[str, str]) -> None:
-        self._send = send
-        self._headers = headers
-
-    async def send(self, message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(self._headers)
-        await self._send(message)
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return send_with_headers
 
 
 class _Answer:
-    """Remembers an answer's status, and lets it begin when the client has sent what it sends."""
+    """Records the answer's status, and reads the rest of the body before the answer begins."""
 
-    def __init__(self, named: _Named, body: Body) -> None:
-        self._named = named
+    def __init__(self, send: Send, body: Body) -> None:
+        self._send = send
         self._body = body
         self.status: int | None = None
 
@@ -177,4 +170,4 @@ class _Answer:
         if message["type"] == "http.response.start":
             await self._body.drain()
             self.status = message["status"]
-        await self._named.send(message)
+        await self._send(message)

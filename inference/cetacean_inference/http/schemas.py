@@ -1,4 +1,4 @@
-"""What the endpoints answer besides Detections, as OpenAPI shows it."""
+"""The answers of the endpoints other than Detections, for OpenAPI."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Answer(BaseModel):
-    """Base of what is answered."""
+    """Base of all answers."""
 
     model_config = ConfigDict(protected_namespaces=())
 
 
 class Problem(Answer):
-    """Why a request is not answered."""
+    """The reason why a request is not answered."""
 
-    detail: str = Field(
-        description="What was expected and what came.", examples=["expected a picture, got an empty file"]
-    )
+    detail: str = Field(description="Expected and found.", examples=["expected a picture, got an empty file"])
 
 
 class ModelReport(Answer):
@@ -32,9 +30,9 @@ class ModelReport(Answer):
 class WeightsReport(Answer):
     """The checkpoint."""
 
-    sha256: str | None = Field(description="Of the bytes that were loaded; null until then.")
-    expected_sha256: str | None = Field(description="What the registry says.")
-    verified: bool = Field(description="Whether the two are the same; false when the registry says none.")
+    sha256: str | None = Field(description="Digest of the loaded bytes; null until they are loaded.")
+    expected_sha256: str | None = Field(description="Digest of the registry entry.")
+    verified: bool = Field(description="True if the two are equal; false if the registry entry has none.")
 
 
 class GateReport(Answer):
@@ -48,7 +46,7 @@ class GateReport(Answer):
 
 
 class IdentityReport(Answer):
-    """What is being served."""
+    """The model, weights, gate and configuration that are served."""
 
     model: ModelReport
     weights: WeightsReport
@@ -56,13 +54,13 @@ class IdentityReport(Answer):
     config_digest: str | None
     rollout_id: str | None
     engine: str | None = Field(
-        description="What computes; null until the weights are loaded.", examples=["torch-eager"]
+        description="The engine that computes; null until the weights are loaded.", examples=["torch-eager"]
     )
     ready: bool
 
 
 class AdwinReport(Answer):
-    """ADWIN's view of the scores; a second opinion that raises no alarm."""
+    """ADWIN's view of the scores; it raises no alarm."""
 
     changes_total: int
     width: int = Field(description="Scores since the last change.")
@@ -78,8 +76,10 @@ class DriftReport(Answer):
     score_std: float | None
     probability_mean: float | None = Field(description="Mean of the answers' `probability`.")
     window: int = Field(description="Most predictions the window holds.")
-    baseline: float | None = Field(description="Mean score that is expected of this model; null when none is known.")
-    drop: float | None = Field(description="Baseline less mean.")
+    baseline: float | None = Field(
+        description="Mean score expected of this model; null if the monitoring file has none."
+    )
+    drop: float | None = Field(description="Baseline minus mean.")
     drifting: bool
     adwin: AdwinReport
     lifetime_n: int = Field(description="Predictions since the process started.")
@@ -90,13 +90,13 @@ NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weight
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of an endpoint's refusals."""
+    """Return the OpenAPI entries of an endpoint's error statuses."""
     described = {
         400: "The file is empty, or the archive cannot be read.",
         408: "The body did not arrive in time.",
         413: "A bound is exceeded: bytes, pixels, entries.",
         415: "The file is of another type, or cannot be decoded.",
-        429: "Too many pictures are waiting; Retry-After says when to ask again.",
+        429: "Too many pictures are waiting; Retry-After says when to try again.",
         503: "The weights are not loaded yet.",
         504: "It took too long.",
     }

@@ -1,7 +1,7 @@
-"""The process: listens at once, loads the weights beside, ends in good order.
+"""The serving process: listens at once, loads the weights in a thread, and drains before it ends.
 
-Probes, metrics and the identity answer while the weights load, so that a pod that takes long can be told from one that
-is dead. When they cannot be loaded nothing was ever served, and the process ends with the reason.
+Probes, metrics and the identity answer while the weights load, which distinguishes a slow pod from a dead one. If
+the weights cannot be loaded, the process ends with the reason and has served nothing.
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
-from cetacean_inference.logs import configure
-from cetacean_inference.masks import CutOut
-from cetacean_inference.priority import give_way
-from cetacean_inference.service import Service
+from cetacean_inference.imaging.masks import RemoveBackground
+from cetacean_inference.log_setup import configure
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
+from cetacean_inference.system.priority import lower_thread_priority
 from cetacean_inference.types import Pipeline
 
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL: Final = 0.001
-"""Seconds after which a thread that decodes lets the event loop go on; Python's own is five times that."""
+"""Seconds after which a thread must release the GIL to the event loop; a fifth of Python's default."""
 
 Load = Callable[[Settings], Pipeline[Any]]
 
 
 def run(settings: Settings, *, load: Load | None = None) -> int:
-    """Serve until told to end; 0 when that went in good order.
+    """Serve until a signal; returns 0 if all requests were answered in time, else 1.
 
     Args:
         settings: all of them.
-        load: gives the pipeline; `pipeline.load_pipeline` unless said otherwise.
+        load: loads the pipeline; by default `pipeline.load_pipeline`.
 
     Raises:
-        errors.CannotGoOn: when the weights cannot be loaded, or the port not be had.
+        errors.FatalError: the weights cannot be loaded, or the address cannot be bound.
     """
     configure(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
     listener = listen(settings.http)
     service = Service(settings)
-    server = _Server(_config(service), service)
-    loading = _Loading(service, load or _load_pipeline, server)
+    server = _Server(_uvicorn_config(service), service)
+    loading = _LoadThread(service, load or _load_pipeline, server)
     loading.start()
-    with _signals_end(server):
+    with exit_on_signals(server):
         server.run(sockets=[listener])
     if loading.failure is not None:
         raise loading.failure
     remaining = max(0.0, server.deadline - time.monotonic())
     if loading.is_alive() or not service.close(timeout_seconds=remaining):
-        _end_now(0 if loading.is_alive() else 1)
+        _exit_immediately(0 if loading.is_alive() else 1)
     logger.info("ended")
     return 0
 
 
 def listen(settings: HttpSettings) -> socket.socket:
-    """A listening socket.
+    """Open the listening socket.
 
     Raises:
-        ConfigInvalid: when the address cannot be had.
+        ConfigInvalid: the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     address = (settings.host, settings.port)
@@ -81,27 +81,27 @@ def listen(settings: HttpSettings) -> socket.socket:
         raise ConfigInvalid(
             f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
         ) from error
-    # What is accepted inherits it: asyncio sets it only where the protocol is named, and without it the second part of
-    # an answer waits 40 ms until the client has acknowledged the first.
+    # Accepted sockets inherit it. asyncio sets it only for sockets whose protocol is given, and without it the second
+    # part of an answer waits 40 ms for the client's acknowledgement of the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     logger.info("listening on %s:%d", *listener.getsockname()[:2])
     return listener
 
 
 @contextlib.contextmanager
-def _signals_end(server: uvicorn.Server) -> Iterator[None]:
-    """Take signals that come before uvicorn does, and what it raises again after it has ended in good order."""
+def exit_on_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Handle signals that arrive before uvicorn's handlers are set, and those that uvicorn raises again afterwards."""
     signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, server.handle_exit) for number in signals}
+    previous = {number: signal.signal(number, server.handle_exit) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with readiness taken away before anything else happens."""
+    """A uvicorn server that stops being ready before it does anything else about a signal."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -112,11 +112,11 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             self._service.drain()
             self.deadline = time.monotonic() + self._service.settings.http.grace_period_seconds
-            logger.info("%s: answering what is under way, then ending", signal.Signals(sig).name)
+            logger.info("%s: answering the requests in progress, then ending", signal.Signals(sig).name)
         super().handle_exit(sig, frame)
 
 
-class _Loading(threading.Thread):
+class _LoadThread(threading.Thread):
     """Loads the weights; a daemon, because loading cannot be interrupted and the process must be able to end."""
 
     def __init__(self, service: Service, load: Load, server: uvicorn.Server) -> None:
@@ -127,17 +127,17 @@ class _Loading(threading.Thread):
         self.failure: Exception | None = None
 
     def run(self) -> None:
-        give_way()  # the threads that compute are started from here
+        lower_thread_priority()  # inherited by the threads that compute
         try:
             settings = self._service.settings
-            cut_out = _load_cut_out(settings)  # first: what is missing for it is known at once
-            self._service.begin(self._load(settings), cut_out=cut_out)
+            remove_background = _load_background_remover(settings)  # first: a missing package shows at once
+            self._service.start(self._load(settings), remove_background=remove_background)
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
             self.failure = error
             self._server.should_exit = True
 
 
-def _config(service: Service) -> uvicorn.Config:
+def _uvicorn_config(service: Service) -> uvicorn.Config:
     settings = service.settings.http
     return uvicorn.Config(
         create_app(service),
@@ -153,22 +153,22 @@ def _config(service: Service) -> uvicorn.Config:
 
 
 def _load_pipeline(settings: Settings) -> Pipeline[Any]:
-    from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - torch takes seconds, in which we answer
+    from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - takes seconds; probes are answered meanwhile
 
     return load_pipeline(settings)
 
 
-def _load_cut_out(settings: Settings) -> CutOut | None:
+def _load_background_remover(settings: Settings) -> RemoveBackground | None:
     if not settings.mask.enabled:
         return None
-    from cetacean_inference.remover import load_remover  # noqa: PLC0415 - as above
+    from cetacean_inference.imaging.background_removal import load_background_remover  # noqa: PLC0415 - as above
 
-    return load_remover(settings)
+    return load_background_remover(settings)
 
 
-def _end_now(status: int) -> NoReturn:
-    """End without waiting for threads that cannot be interrupted: the interpreter's own end would abort in them."""
-    logger.warning("ending with work under way: the weights were loading, or the grace period is over")
+def _exit_immediately(status: int) -> NoReturn:
+    """Exit without waiting for threads that cannot be interrupted; a normal shutdown would abort in them."""
+    logger.warning("ending with work in progress: the weights were loading, or the grace period is over")
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

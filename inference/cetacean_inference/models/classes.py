@@ -1,4 +1,4 @@
-"""Who the known individuals are: `encoder_classes.npy` and `species_map.csv`."""
+"""Reads the known individuals and their species: `encoder_classes.npy` and `species_map.csv`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from cetacean_inference.errors import ClassesMismatch
-from cetacean_inference.weights.cache import Blob
+from cetacean_inference.weights.blob import Blob
 
 CONVERT = (
     "convert it once with: import numpy as np; "
@@ -18,10 +18,10 @@ CONVERT = (
 
 
 def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...]:
-    """The ids of the first `known` classes, in the order of the head's rows.
+    """Read the ids of the first `known` classes, in the order of the head's rows.
 
     Raises:
-        ClassesMismatch: when there are fewer, an id stands twice, or the file holds Python objects.
+        ClassesMismatch: there are fewer, an id occurs twice, or the file contains Python objects.
     """
     try:
         array = np.load(stream, allow_pickle=False)
@@ -41,10 +41,10 @@ def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...
 
 
 def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The species of each of `classes`, in their order.
+    """Read the species of each of `classes`, in their order.
 
     Raises:
-        ClassesMismatch: when a class has no species, or two.
+        ClassesMismatch: a class has no species, or two.
     """
     try:
         text = io.StringIO(stream.read().decode("utf-8-sig"), newline="")

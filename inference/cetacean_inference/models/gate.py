@@ -1,7 +1,7 @@
-"""The anti-fraud gate: does the picture show a marine mammal at all?
+"""The anti-fraud gate: scores how likely a picture shows a marine mammal.
 
-An open_clip model compares the picture with fixed prompts. Their embeddings are computed once and kept beside the
-weights; the text tower is then dropped.
+An open_clip model compares the picture with fixed prompts. The prompts are embedded once and stored in the
+cache; the text tower is not kept in memory.
 """
 
 from __future__ import annotations
@@ -15,35 +15,33 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import open_clip
-import torch
 from open_clip.transformer import VisionTransformer
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
 from cetacean_inference.models.network import Network, Normalise
 from cetacean_inference.models.prompts import Prompts
-from cetacean_inference.models.statedict import load_strictly, read_pickled, read_safetensors
-from cetacean_inference.weights.cache import Blob, write_atomically
+from cetacean_inference.models.state_dict import load_strictly, read_pickled, read_safetensors
+from cetacean_inference.models.text_embeddings import TextEmbeddings, embed_texts
+from cetacean_inference.weights.blob import Blob
 
 logger = logging.getLogger(__name__)
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 LOGIT_SCALE: Final = 100.0
-SAFETENSORS_HEAD: Final = 9
-"""Eight bytes of length, then the header's brace."""
+SAFETENSORS_SIGNATURE_BYTES: Final = 9
+"""Eight bytes of length, then the opening brace of the header."""
 
 
 class GateHead(nn.Module):
-    """From what the image tower sees to the cetacean score.
+    """Turns the image tower's features into the cetacean score.
 
     Args:
-        projection: to where the prompts are, (F, D); None when the tower projects.
+        projection: to the space of the prompts, (F, D); None if the tower projects.
         texts: normalised embeddings of the prompts, positive ones first, (P, D).
-        positive: how many prompts are positive.
+        positive: number of positive prompts.
     """
 
     texts: Tensor
@@ -63,12 +61,12 @@ class GateHead(nn.Module):
 
 
 def gate_network(visual: nn.Module, *, texts: Tensor, positive: int) -> Network:
-    """What serves: bytes in, cetacean score out, (N,).
+    """Build the network that serves: uint8 (N, S, S, 3) → cetacean scores (N,).
 
     Args:
-        visual: the image tower; (N, 3, S, S) → (N, D), not normalised. A transformer loses its projection to the head.
+        visual: the image tower; (N, 3, S, S) → (N, D), not normalised. A transformer's projection moves to the head.
         texts: normalised embeddings of the prompts, positive ones first, (P, D).
-        positive: how many prompts are positive.
+        positive: number of positive prompts.
     """
     projection = None
     if isinstance(visual, VisionTransformer):
@@ -80,44 +78,36 @@ def gate_network(visual: nn.Module, *, texts: Tensor, positive: int) -> Network:
 def load_gate(
     stream: IO[bytes], blob: Blob, *, architecture: str, config: str | None, prompts: Prompts, derived: Path
 ) -> tuple[Network, int]:
-    """The gate's network and the side of its input in pixels.
+    """Load the gate; returns its network and the side of its input in pixels.
 
     Args:
         stream: the weights, a `torch.save`d state dict or a safetensors file.
-        blob: what they are.
-        architecture: open_clip's name of the model; only a name when `config` is given.
-        config: open_clip model configuration (JSON) of a model that open_clip does not know.
-        prompts: what pictures are compared with.
-        derived: where the prompts' embeddings are kept.
+        blob: their URL and digest.
+        architecture: open_clip's name of the model; only a label if `config` is given.
+        config: JSON configuration of a model that is not one of open_clip's own.
+        prompts: the texts that pictures are compared with.
+        derived: directory that stores the prompts' embeddings.
 
     Raises:
-        GateUnavailable: when the model cannot be built from what is there.
+        GateUnavailable: the model cannot be built from these files.
     """
     with tempfile.TemporaryDirectory() as directory:
-        name = _described(config, Path(directory)) if config else architecture
+        name = _write_config(config, Path(directory)) if config else architecture
         model = _build(name)
         try:
             load_strictly(model, _read_state(stream, blob), url=blob.url)
         except CheckpointMismatch as error:
             raise GateUnavailable(str(error)) from error
         model.eval()
-        kept = derived / f"text-embeddings-{blob.sha256[:16]}-{prompts.sha256[:16]}.safetensors"
-        texts = _read_texts(kept, blob.sha256, prompts)
-        if texts is None:
+        stored = TextEmbeddings(derived, gate_sha256=blob.sha256, prompts=prompts)
+        if (texts := stored.read()) is None:
             texts = embed_texts(model, _tokenizer(name), prompts)
-            _keep_texts(kept, texts, blob.sha256, prompts)
+            stored.write(texts)
     return gate_network(model.visual, texts=texts, positive=len(prompts.positive)), _side(model)
 
 
-def embed_texts(model: Any, tokenizer: Any, prompts: Prompts) -> Tensor:
-    """Normalised embeddings of the prompts, (P, D)."""
-    with torch.inference_mode():
-        texts: Tensor = model.encode_text(tokenizer(list(prompts.all)), normalize=True)
-    return texts.clone()
-
-
-def _described(config: str, directory: Path) -> str:
-    """Make a custom configuration known to open_clip, by a folder and so without changing its global list."""
+def _write_config(config: str, directory: Path) -> str:
+    """Write a custom configuration into a folder and return its name for open_clip, whose own list stays unchanged."""
     try:
         content = json.loads(config)
         content = content if "model_cfg" in content else {"model_cfg": content}
@@ -131,7 +121,7 @@ def _described(config: str, directory: Path) -> str:
 
 def _build(name: str) -> Any:
     try:
-        with _quiet():
+        with _without_open_clip_logs():
             return open_clip.create_model(name, pretrained=None, load_weights=False, pretrained_text=False)
     except (RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -142,15 +132,15 @@ def _build(name: str) -> Any:
 
 def _tokenizer(name: str) -> Any:
     try:
-        with _quiet():
+        with _without_open_clip_logs():
             return open_clip.get_tokenizer(name)
     except (OSError, ImportError, ValueError) as error:
         raise GateUnavailable(f"gate.architecture: expected a tokenizer that needs no network, got: {error}") from error
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what open_clip logs on the root logger: that weights are random, as they are until we load them."""
+def _without_open_clip_logs() -> Iterator[None]:
+    """Suppress open_clip's records on the root logger, such as the warning that the weights are still random."""
 
     def not_open_clip(record: logging.LogRecord) -> bool:
         return "open_clip" not in record.pathname
@@ -164,7 +154,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _read_state(stream: IO[bytes], blob: Blob) -> dict[str, Tensor]:
-    head = stream.read(SAFETENSORS_HEAD)
+    head = stream.read(SAFETENSORS_SIGNATURE_BYTES)
     stream.seek(0)
     if head[8:] == b"{":
         return read_safetensors(stream, blob)
@@ -181,23 +171,3 @@ def _side(model: Any) -> int:
     if height != width:
         raise GateUnavailable(f"gate.architecture: expected a square input, got {height}x{width}")
     return int(height)
-
-
-def _read_texts(path: Path, gate_sha256: str, prompts: Prompts) -> Tensor | None:
-    try:
-        with safe_open(path, framework="pt") as kept:
-            if kept.metadata() != {"gate": gate_sha256, "prompts": prompts.sha256}:
-                return None
-            texts: Tensor = kept.get_tensor("texts")
-    except (OSError, SafetensorError):
-        return None
-    return texts if texts.shape[0] == len(prompts.all) and torch.isfinite(texts).all() else None
-
-
-def _keep_texts(path: Path, texts: Tensor, gate_sha256: str, prompts: Prompts) -> None:
-    content = save({"texts": texts.contiguous()}, metadata={"gate": gate_sha256, "prompts": prompts.sha256})
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        # A read-only mount: they are computed again at the next start, which costs a moment and nothing else.
-        logger.info("the prompts' embeddings are not kept: %s", error)

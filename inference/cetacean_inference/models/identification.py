@@ -1,7 +1,7 @@
-"""Which individual a picture shows: model classes by architecture name.
+"""Identification of individuals: model classes by architecture name.
 
 `CetaceanIdentificationModel` is a timm backbone, global average pooling, a linear embedding, L2, and the cosine to the
-ArcFace rows of the individuals. Training's margin plays no part here.
+ArcFace rows of the individuals. The margin is used in training only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
 from cetacean_inference.models.network import Network, Normalise
-from cetacean_inference.models.statedict import load_strictly, read_pickled
+from cetacean_inference.models.state_dict import load_strictly, read_pickled
 from cetacean_inference.settings import ModelSettings
-from cetacean_inference.weights.cache import Blob
+from cetacean_inference.weights.blob import Blob
 
 ARCFACE_SCALE: Final = 30.0
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -40,7 +40,7 @@ class CetaceanIdentificationModel(nn.Module):
     """The parameters as the checkpoint names them: `model.*`, `embedding.*`, `arc.weight`.
 
     Args:
-        backbone: timm name; its classifier is left out.
+        backbone: timm name; the model has no classifier.
         embedding_size: length of the embedding.
         classes: rows of the ArcFace head.
     """
@@ -48,7 +48,7 @@ class CetaceanIdentificationModel(nn.Module):
     def __init__(self, *, backbone: str, embedding_size: int, classes: int) -> None:
         super().__init__()
         self.model = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="avg")
-        # What comes out: MobileNetV3 and its kin have one more layer after the pooling than `num_features` tells of.
+        # MobileNetV3 and similar models have another layer after the pooling, which `num_features` does not count.
         features = getattr(self.model, "head_hidden_size", None) or self.model.num_features
         self.embedding = nn.Linear(features, embedding_size)
         self.arc = ArcFaceRows(classes, embedding_size)
@@ -60,11 +60,11 @@ class CetaceanIdentificationModel(nn.Module):
 
 
 class IdentificationHead(nn.Module):
-    """From the pooled features to probabilities of the known individuals; the rows are normalised once.
+    """Turns pooled features into probabilities of the known individuals; the rows are normalised once.
 
     Args:
-        trained: whose embedding and rows.
-        known: how many of the rows, the first ones, stand for individuals that are told.
+        trained: gives the embedding and the rows.
+        known: number of known individuals: the first rows.
     """
 
     rows: Tensor
@@ -83,7 +83,7 @@ class IdentificationHead(nn.Module):
 
 
 def identification_network(trained: CetaceanIdentificationModel, *, known: int) -> Network:
-    """What serves: bytes in, probabilities of the known individuals out, (N, known)."""
+    """Build the network that serves: uint8 (N, S, S, 3) → probabilities of the known individuals (N, known)."""
     trunk = nn.Sequential(Normalise(IMAGENET_MEAN, IMAGENET_STD), trained.model)
     return Network(trunk, IdentificationHead(trained, known=known)).eval()
 
@@ -95,8 +95,8 @@ def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Netw
     """Read a checkpoint `{"state_dict": …}`; other top-level keys (Lightning writes some) are ignored.
 
     Raises:
-        ConfigInvalid: when timm has no such backbone, or more individuals are known than the head has rows.
-        CheckpointMismatch: when the checkpoint is not exactly this architecture's.
+        ConfigInvalid: timm has no such backbone, or more individuals are known than the head has rows.
+        CheckpointMismatch: the parameters are not exactly the architecture's.
     """
     if settings.num_classes_active > settings.num_classes_head:
         raise ConfigInvalid(
@@ -121,11 +121,11 @@ ARCHITECTURES: Final[Mapping[str, Loader]] = MappingProxyType({"CetaceanIdentifi
 
 
 def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Network:
-    """The network of the registry entry's architecture: uint8 (N, S, S, 3) → probabilities (N, known).
+    """Load the network of the registry entry's architecture: uint8 (N, S, S, 3) → probabilities (N, known).
 
     Raises:
-        ConfigInvalid: when no such architecture is known.
-        CheckpointMismatch: when the checkpoint is not this architecture's.
+        ConfigInvalid: no such architecture.
+        CheckpointMismatch: the parameters are not the architecture's.
     """
     if (load := ARCHITECTURES.get(settings.architecture)) is None:
         raise ConfigInvalid(

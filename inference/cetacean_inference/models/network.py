@@ -1,7 +1,7 @@
-"""What both networks are: a trunk, where the work is, and a head, where the decision is.
+"""The structure of both networks: a trunk, which does the work, and a head, which turns features into scores.
 
-The head is a thousandth of the work and the most sensitive part: a hundred times a cosine goes into a softmax. Engines
-may compute the trunk in whatever precision agrees with eager torch, and compute the head in full.
+The head is a thousandth of the work and the most sensitive part: it scales a cosine by a hundred before a softmax.
+Engines may compute the trunk in any precision that agrees with eager torch; they compute the head in float32.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Normalise(nn.Module):
-    """Bytes to what a model was trained on: uint8 (N, H, W, 3), RGB → float32 (N, 3, H, W)."""
+    """Scales bytes as in training: uint8 (N, H, W, 3), RGB → float32 (N, 3, H, W)."""
 
     mean: Tensor
     std: Tensor
@@ -22,17 +22,17 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scale to 0..1, then by mean and deviation."""
+        """Scale to 0..1, subtract the mean, divide by the standard deviation."""
         scaled = images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
         return (scaled - self.mean) / self.std
 
 
 class Network(nn.Module):
-    """What serves.
+    """A network as it serves.
 
     Args:
         trunk: uint8 (N, S, S, 3) → features (N, F).
-        head: features → what is told of each picture, (N,) or (N, K).
+        head: features → scores, (N,) or (N, K).
     """
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
@@ -42,5 +42,5 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (N, S, S, 3) → (N,) or (N, K)."""
-        told: Tensor = self.head(self.trunk(images))
-        return told
+        scores: Tensor = self.head(self.trunk(images))
+        return scores

@@ -1,4 +1,4 @@
-"""The gate's prompts, positive ones first; their wording is part of the gate's calibration."""
+"""The gate's prompts, positive ones first; the gate's threshold was calibrated with their exact wording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """What a picture is compared with."""
+    """The texts that a picture is compared with."""
 
     positive: tuple[str, ...]
     negative: tuple[str, ...]
@@ -22,13 +22,13 @@ class Prompts:
 
     @property
     def sha256(self) -> str:
-        """Digest over the wording, the order and where the negative ones begin."""
+        """Digest of the wording, the order, and the position of the first negative prompt."""
         return hashlib.sha256("\n".join((*self.positive, "", *self.negative)).encode()).hexdigest()
 
 
 @cache
 def default_prompts() -> Prompts:
-    """The prompts that the threshold was calibrated with: 10 positive, 14 negative."""
+    """Read the prompts that the threshold was calibrated with: 10 positive, 14 negative."""
     text = files("cetacean_inference.models").joinpath("prompts.txt").read_text(encoding="utf-8")
     head, _, tail = text.partition("# negative")
     return Prompts(_lines(head), _lines(tail))

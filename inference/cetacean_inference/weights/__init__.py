@@ -1,1 +1,1 @@
-"""Weights on disk: downloaded once, verified, addressed by what they contain."""
+"""Weights on disk: downloaded once, verified, named by their content."""

@@ -1,17 +1,17 @@
 """A content-addressed cache of weights on a volume that several pods may share.
 
-    blobs/sha256/<digest>     complete, verified files; never written again, so they can be read without a lock
-                              (writable all the same: NFS evicts, that is locks, only what can be opened for writing)
-    refs/<sha256 of URL>.json what a URL gave last: its digest and the validators of a conditional request
-    incomplete/<key>.part     a download that is under way or was interrupted
-    locks/<key>.lock          held while a file is fetched, so that of several pods one downloads
-    derived/…                 what is computed from blobs: small files (the gate's text embeddings), and directories
-                              with a `record.json` (converted networks)
+    blobs/sha256/<digest>     complete, verified files; never changed, so they are read without a lock
+                              (writable, because NFS locks exclusively only files opened for writing)
+    refs/<sha256 of URL>.json the last result for a URL: its digest and the validator of a conditional request
+    incomplete/<key>.part     a download in progress or interrupted
+    locks/<key>.lock          held during a fetch, so that only one of several pods downloads
+    derived/…                 computed from blobs: small files (the gate's text embeddings), and directories with a
+                              `record.json` (converted networks)
 
-A process that serves from a blob, or from a directory of what was derived, holds a shared flock on it; eviction takes
-only what it can lock exclusively and what nobody used for a while. Nobody holds the lock between an init container's
-fetch and the start of the server, nor while a server that ended waits for its restart: only the time counts then, and
-so who serves renews it. All that takes room counts against the limit, what was left half done, too.
+Only `fetch` and `prune` evict. A process that serves from a file holds a shared flock on it, and sets the file's time
+once, when it opens it. Eviction takes only files that it can lock exclusively and that nobody used for a while. The
+time protects a file while nobody holds the lock, between an init container's fetch and the start of the server. All
+files count against the limit, incomplete ones too.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
 from cetacean_inference.weights.eviction import Entry, evict
 
-CHUNK: Final = 2**20
 RECORD_FILE: Final = "record.json"
-"""In each directory of what was derived: what it was made from, and whole once it is there."""
-BESIDE: Final = 2**16
-"""Bytes that a volume needs beside a file's own: for notes on its download, its ref, and blocks that are not full."""
+"""Describes a derived directory; written last, so a directory with this file is complete."""
+VOLUME_OVERHEAD: Final = 2**16
+"""Bytes that a download needs in addition to the file: its notes, its ref, and partly filled blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a URL gave when it was fetched last."""
+    """The result of the last fetch of a URL."""
 
     url: str
     sha256: str
@@ -52,37 +52,27 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
-    """A file in the cache and where it came from."""
+class Pruned:
+    """The result of `WeightsCache.prune`."""
 
-    url: str
-    sha256: str
-    path: Path
-
-
-def digest_of(stream: IO[bytes]) -> str:
-    """SHA-256 of what is left in `stream`, as 64 hex digits."""
-    digest = hashlib.sha256()
-    while chunk := stream.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
+    files: int
+    bytes: int
 
 
 class WeightsCache:
-    """The cache under one directory.
+    """The cache in one directory.
 
     Args:
-        root: the directory; made when missing.
-        limit_bytes: size of all files together beyond which those unused longest are evicted.
-        keep_seconds: files used more recently than this are never evicted.
+        root: the directory.
+        limit_bytes: size of all files together; a fetch that would exceed it evicts the files unused longest.
+        keep_unused_seconds: files used more recently than this are not evicted by a fetch.
     """
 
-    def __init__(self, root: Path, *, limit_bytes: int, keep_seconds: float) -> None:
+    def __init__(self, root: Path, *, limit_bytes: int, keep_unused_seconds: float) -> None:
         self.root = root
         self._limit = limit_bytes
-        self._keep_seconds = keep_seconds
-        self._mine: set[str] = set()
-        self._held_open: list[IO[bytes]] = []
+        self._keep_unused_seconds = keep_unused_seconds
+        self._used_here: set[str] = set()
         self._blobs = root / "blobs" / "sha256"
         self._refs = root / "refs"
         self._incomplete = root / "incomplete"
@@ -90,10 +80,10 @@ class WeightsCache:
         self.derived = root / "derived"
 
     def prepare(self) -> None:
-        """Make the directories.
+        """Create the directories.
 
         Raises:
-            CacheFull: when they cannot be made or written.
+            CacheFull: they cannot be created.
         """
         try:
             for directory in (self._blobs, self._refs, self._incomplete, self._locks, self.derived):
@@ -102,31 +92,31 @@ class WeightsCache:
             raise CacheFull(f"{self.root}: expected a writable directory, got: {error}") from error
 
     def find(self, sha256: str) -> Path | None:
-        """The blob's path, if it is there."""
+        """Return a blob's path; None if it is not in the cache."""
         path = self._blobs / sha256
         return path if path.is_file() else None
 
-    def ref(self, url: str) -> Ref | None:
-        """What `url` gave last; None also when that blob is gone."""
+    def read_ref(self, url: str) -> Ref | None:
+        """Return the last result for `url`; None if there is none or its blob is gone."""
         try:
             ref = Ref(**json.loads(self._ref_path(url).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return ref if self.find(ref.sha256) else None
 
-    def remember(self, ref: Ref) -> None:
-        """Record what a URL gave."""
+    def write_ref(self, ref: Ref) -> None:
+        """Store the result of a fetch."""
         write_atomically(self._ref_path(ref.url), json.dumps(asdict(ref)).encode())
 
     @contextlib.contextmanager
     def lock(self, key: str, *, timeout_seconds: float) -> Iterator[None]:
-        """Let one process at a time fetch `key` (a digest or a URL).
+        """Hold the lock of `key` (a digest, a URL or a derived name): one process at a time fetches or computes it.
 
         Raises:
-            WeightsUnreachable: when another process keeps the lock for longer than that.
+            WeightsUnreachable: another process held the lock for longer than `timeout_seconds`.
         """
         try:
-            with FileLock(self._locks / f"{_name(key)}.lock", timeout=timeout_seconds):
+            with FileLock(self._locks / f"{_file_name(key)}.lock", timeout=timeout_seconds):
                 yield
         except Timeout as error:
             raise WeightsUnreachable(
@@ -134,34 +124,33 @@ class WeightsCache:
             ) from error
 
     def partial(self, key: str) -> Path:
-        """Where the download of `key` gathers its bytes."""
-        return self._incomplete / f"{_name(key)}.part"
+        """Return the file for a download of `key`."""
+        return self._incomplete / f"{_file_name(key)}.part"
 
-    def adopt(self, partial: Path, sha256: str) -> Path:
-        """Rename a complete, verified file to its name by content."""
-        target = self._blobs / sha256
+    def commit(self, partial: Path, sha256: str) -> Path:
+        """Rename a complete, verified file to its digest; returns its new path."""
         partial.chmod(0o644)
-        partial.replace(target)
-        return self.use(sha256)
+        partial.replace(self._blobs / sha256)
+        return self.mark_used(sha256)
 
-    def discard(self, sha256: str) -> None:
-        """Remove a blob that turned out damaged."""
+    def remove(self, sha256: str) -> None:
+        """Remove a damaged blob."""
         (self._blobs / sha256).unlink(missing_ok=True)
 
-    def use(self, sha256: str) -> Path:
-        """Note that the blob is used now, and keep this process from evicting it."""
+    def mark_used(self, sha256: str) -> Path:
+        """Set a blob's time of use to now, and keep this process from evicting it; returns its path."""
         path = self._blobs / sha256
-        self._mine.add(sha256)
-        with contextlib.suppress(OSError):  # a read-only mount keeps no times; the flock still protects the blob
+        self._used_here.add(sha256)
+        with contextlib.suppress(OSError):  # a read-only mount; the flock still protects the blob
             os.utime(path)
         return path
 
     @contextlib.contextmanager
-    def staged(self, name: str) -> Iterator[Path]:
-        """An empty directory that becomes `derived/<name>` when all went well; call it with the lock of that name.
+    def staging_directory(self, name: str) -> Iterator[Path]:
+        """Yield an empty directory that becomes `derived/<name>` if no error occurs; hold the lock of `name`.
 
         Raises:
-            OSError: when the cache cannot be written.
+            OSError: the cache is not writable.
         """
         staging, target = self._incomplete / name, self.derived / name
         shutil.rmtree(staging, ignore_errors=True)
@@ -173,90 +162,89 @@ class WeightsCache:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def hold_derived(self, name: str) -> IO[bytes] | None:
-        """Keep a derived directory from being evicted for as long as the returned file is open; None without one."""
+    def open_locked(self, sha256: str) -> BufferedReader:
+        """Open a blob for reading; it is not evicted as long as the file is open.
+
+        Raises:
+            FileNotFoundError: it is not in the cache.
+        """
+        stream = _open_locked(self._blobs / sha256)
+        self._used_here.add(sha256)
+        return stream
+
+    def lock_derived(self, name: str) -> BufferedReader | None:
+        """Keep a derived directory from being evicted as long as the returned file is open; None if there is none."""
         try:
-            return self._held(self.derived / name / RECORD_FILE)
+            return _open_locked(self.derived / name / RECORD_FILE)
         except OSError:
             return None
 
-    def make_room(self, needed: int, *, what: str) -> None:
-        """Evict until `needed` more bytes fit both the limit and the volume.
-
-        Raises:
-            CacheFull: when they do not fit even then.
-        """
-        entries = sorted(filter(None, self._entries()), key=lambda entry: entry.used_at)
-        used = sum(entry.size for entry in entries)
-        for entry in entries:
-            if used + needed <= self._limit and self._free() >= needed + BESIDE:
-                return
-            if self._evict(entry):
-                used -= entry.size
-        if used + needed > self._limit:
-            raise CacheFull(
-                f"{what}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
-                f"got {used} bytes of files that are in use"
-            )
-        if (free := self._free()) < needed + BESIDE:
-            raise CacheFull(f"{what}: needs {needed + BESIDE} bytes, got {free} bytes free in {self.root}")
-
-    def hold(self, sha256: str) -> IO[bytes]:
-        """Open a blob and keep it from being evicted for as long as the returned file is open.
-
-        Raises:
-            FileNotFoundError: when it is not there.
-        """
-        stream = self._held(self._blobs / sha256)
-        self._mine.add(sha256)
-        return stream
-
-    def keeps(self, stream: IO[bytes], sha256: str) -> bool:
-        """Whether the blob that is held is there under its name still; from then on no other pod evicts it."""
+    def is_current(self, stream: BufferedReader, sha256: str) -> bool:
+        """True if an open blob still has its name in the cache and is locked: no other pod can evict it now."""
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False  # it was being evicted when it was opened, and is so still
+            return False  # another pod is evicting it
         except OSError:
-            pass  # no locks here
+            pass  # a volume without locks
         try:
             return os.path.samestat(os.fstat(stream.fileno()), (self._blobs / sha256).stat())
         except OSError:
             return False
 
-    def touch(self) -> None:
-        """Renew the times of all that is held, so that it stays should its holder die and take a while to come back."""
-        for stream in tuple(self._held_open):
-            if stream.closed:
-                self._held_open.remove(stream)
-                continue
-            # A read-only mount keeps no times, and another thread may close it just now (ValueError).
-            with contextlib.suppress(OSError, ValueError):
-                os.utime(stream.fileno())
+    def check_room(self, needed: int, *, purpose: str) -> None:
+        """Check that `needed` more bytes fit, without evicting.
 
-    def _held(self, path: Path) -> IO[bytes]:
-        stream = path.open("rb")
-        # Not every network volume has locks, nor a read-only one times; the other protects what is used there.
-        with contextlib.suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        with contextlib.suppress(OSError):
-            os.utime(stream.fileno())
-        self._held_open.append(stream)
-        return stream
+        Raises:
+            CacheFull: they do not fit.
+        """
+        self._require_room(needed, sum(entry.size for entry in self._entries()), purpose=purpose)
 
-    def _entries(self) -> Iterator[Entry | None]:
-        """All that takes room."""
+    def make_room(self, needed: int, *, purpose: str) -> None:
+        """Evict the files unused longest until `needed` more bytes fit both the limit and the volume.
+
+        Raises:
+            CacheFull: they do not fit even then.
+        """
+        entries = self._entries()
+        used = sum(entry.size for entry in entries)
+        for entry in entries:
+            if used + needed <= self._limit and self._free() >= needed + VOLUME_OVERHEAD:
+                return
+            if self._evict(entry, unused_seconds=self._keep_unused_seconds):
+                used -= entry.size
+        self._require_room(needed, used, purpose=purpose)
+
+    def prune(self, *, unused_seconds: float) -> Pruned:
+        """Remove all files that are not in use and were not used for `unused_seconds`."""
+        removed = [entry for entry in self._entries() if self._evict(entry, unused_seconds=unused_seconds)]
+        return Pruned(len(removed), sum(entry.size for entry in removed))
+
+    def _require_room(self, needed: int, used: int, *, purpose: str) -> None:
+        if used + needed > self._limit:
+            raise CacheFull(
+                f"{purpose}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
+                f"got {used} bytes of files that are in use"
+            )
+        if (free := self._free()) < needed + VOLUME_OVERHEAD:
+            raise CacheFull(f"{purpose}: needs {needed + VOLUME_OVERHEAD} bytes, got {free} bytes free in {self.root}")
+
+    def _entries(self) -> list[Entry]:
+        """List all files and directories that may be evicted, the one unused longest first."""
+        return sorted(filter(None, self._list_entries()), key=lambda entry: entry.used_at)
+
+    def _list_entries(self) -> Iterator[Entry | None]:
         for path in self._blobs.iterdir():
             yield Entry.of(path, lock=path, dated=path)
         for path in self.derived.iterdir():
             record = path / RECORD_FILE if path.is_dir() else path
             yield Entry.of(path, lock=record, dated=record)
         for path in self._incomplete.iterdir():
-            key = _name(path.name) if path.is_dir() else path.stem
-            yield Entry.of(path, lock=self._locks / f"{key}.lock", dated=path, abandoned=True)
+            key = _file_name(path.name) if path.is_dir() else path.stem
+            yield Entry.of(path, lock=self._locks / f"{key}.lock", dated=path, incomplete=True)
 
-    def _evict(self, entry: Entry) -> bool:
-        if entry.path.name in self._mine or time.time() - entry.used_at < self._keep_seconds:
+    def _evict(self, entry: Entry, *, unused_seconds: float) -> bool:
+        if entry.path.name in self._used_here or time.time() - entry.used_at < unused_seconds:
             return False
         return evict(entry)
 
@@ -264,11 +252,11 @@ class WeightsCache:
         return shutil.disk_usage(self.root).free
 
     def _ref_path(self, url: str) -> Path:
-        return self._refs / f"{_name(url)}.json"
+        return self._refs / f"{_file_name(url)}.json"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that no reader sees half of it."""
+    """Write a small file; readers see either the previous content or all of the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
         stream.write(content)
@@ -277,5 +265,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _name(key: str) -> str:
+def _open_locked(path: Path) -> BufferedReader:
+    """Open a file with a shared lock and set its time of use to now."""
+    stream = path.open("rb")
+    # Some network volumes have no locks, and a read-only mount keeps no times. Either protects the file.
+    with contextlib.suppress(OSError):
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with contextlib.suppress(OSError):
+        os.utime(stream.fileno())
+    return stream
+
+
+def _file_name(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

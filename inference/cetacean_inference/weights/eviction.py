@@ -1,7 +1,7 @@
-"""What may go from the cache, and how it goes without being taken from whoever uses it.
+"""Removes files from the cache without taking them from a process that uses them.
 
-Who uses a file holds a shared flock on it and renews its time; who evicts it takes the lock exclusively first, and then
-looks whether it was used since it was chosen.
+A process that uses a file holds a shared flock on it. Eviction takes the lock exclusively first, and then checks that
+the file was not used since it was listed.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from typing import IO
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What may be evicted, and what it looked like when it was listed."""
+    """A file or directory that may be evicted, as it was when it was listed."""
 
     path: Path
     lock: Path
-    """The file whose lock says that it is in use."""
+    """The file that a user of the entry locks."""
     dated: Path
-    """The file or directory whose time tells when it was used last."""
+    """The file or directory whose modification time is the time of the last use."""
     size: int
     used_at: float
-    abandoned: bool
-    """Whether it is half done: the lock is then that of whoever works on it, and stays."""
+    incomplete: bool
+    """True for an unfinished download or conversion: its lock file belongs to the key and is not removed."""
 
     @classmethod
-    def of(cls, path: Path, *, lock: Path, dated: Path, abandoned: bool = False) -> Entry | None:
-        """The entry as it is now; None when another pod has just taken or finished it."""
+    def of(cls, path: Path, *, lock: Path, dated: Path, incomplete: bool = False) -> Entry | None:
+        """Read the entry's size and time; None if another pod has just removed or renamed it."""
         try:
-            return cls(path, lock, dated, _size(path), dated.stat().st_mtime, abandoned)
+            return cls(path, lock, dated, _size(path), dated.stat().st_mtime, incomplete)
         except FileNotFoundError:
             return None
 
 
 def evict(entry: Entry) -> bool:
-    """Remove it unless somebody uses it or did so since it was listed; whether its room is free now."""
+    """Remove an entry unless it is in use or was used since it was listed; True if its space is free now."""
     try:
-        with _lockable(entry) as stream:
+        with _open_lock(entry) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An init container that used it since may be gone already, and with it its lock.
+            # An init container may have used it and ended since then, which released its lock.
             if entry.dated.stat().st_mtime != entry.used_at:
                 return False
-            if not entry.abandoned:
+            if not entry.incomplete:
                 entry.lock.unlink()
             _remove(entry.path)
     except OSError as error:
-        return error.errno == errno.ENOENT  # another pod evicted it; anything else: held, or no locks here
+        return error.errno == errno.ENOENT  # another pod evicted it; any other error: it is locked, or cannot be
     return True
 
 
-def _lockable(entry: Entry) -> IO[bytes]:
-    if entry.abandoned:
+def _open_lock(entry: Entry) -> IO[bytes]:
+    if entry.incomplete:
         return entry.lock.open("ab")
     try:
-        return entry.lock.open("r+b")  # NFS locks exclusively only what is open for writing
+        return entry.lock.open("r+b")  # NFS locks exclusively only files opened for writing
     except PermissionError:
         return entry.lock.open("rb")
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of a directory's files."""
+    """Return the bytes of a file, or of the files of a directory."""
     return sum(inner.stat().st_size for inner in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 

@@ -1,4 +1,4 @@
-"""Where weights come from: http(s)://, file:// and hf://org/repo/path@revision."""
+"""URLs of weights: http(s)://, file:// and hf://org/repo/path@revision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cetacean_inference.errors import ConfigInvalid
 
 
 def sibling(url: str, name: str) -> str:
-    """The URL of the file `name` in the folder of `url`; revision and query stay."""
+    """Return the URL of the file `name` in the folder of `url`; keeps revision and query."""
     if url.startswith("hf://"):
         repository, path, revision = parse_hf(url)
         beside = posixpath.join(posixpath.dirname(path), name)
@@ -24,7 +24,7 @@ def parse_hf(url: str) -> tuple[str, str, str | None]:
     """Split `hf://org/repo/path@revision` into repository, path and revision.
 
     Raises:
-        ConfigInvalid: when a part is missing.
+        ConfigInvalid: a part is missing.
     """
     organisation, _, rest = url.removeprefix("hf://").partition("/")
     repository, _, rest = rest.partition("/")
@@ -35,7 +35,7 @@ def parse_hf(url: str) -> tuple[str, str, str | None]:
 
 
 def resolve(url: str, *, hf_endpoint: str) -> str:
-    """The http(s) or file URL that serves `url`."""
+    """Return the http(s) or file URL that serves `url`."""
     if not url.startswith("hf://"):
         return url
     repository, path, revision = parse_hf(url)

@@ -1,23 +1,25 @@
-"""Opens what is in the cache, and lets nothing through that is not what its name says."""
+"""Opens files of the cache after verifying their digests."""
 
 from __future__ import annotations
 
+from io import BufferedReader
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from cetacean_inference.errors import DigestMismatch, WeightsNotFound
-from cetacean_inference.weights.cache import Blob, WeightsCache, digest_of
+from cetacean_inference.weights.blob import Blob, digest_of
+from cetacean_inference.weights.cache import WeightsCache
 
 
-class Verified:
-    """Files of the cache that this process reads; each is opened and hashed once, however often it is read.
+class VerifiedFiles:
+    """The open files of this process; each is opened and hashed once, even if it is read several times.
 
-    As long as this is open its files are not evicted. A context manager.
+    A context manager. Its files are not evicted until it is closed.
     """
 
     def __init__(self, cache: WeightsCache) -> None:
         self.cache = cache
-        self._streams: dict[str, IO[bytes]] = {}
+        self._streams: dict[str, BufferedReader] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -25,29 +27,31 @@ class Verified:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
 
-    def open(self, blob: Blob) -> IO[bytes]:
-        """The blob at its first byte: the bytes that were hashed are those that are read. Not to be closed.
+    def open(self, blob: Blob) -> BufferedReader:
+        """Return the blob, positioned at its first byte; the caller must not close it.
+
+        Reading returns the bytes that were hashed, even if the name is replaced meanwhile.
 
         Raises:
-            WeightsNotFound: when it was evicted meanwhile.
-            DigestMismatch: when it is damaged.
+            WeightsNotFound: it was evicted since it was fetched.
+            DigestMismatch: it is damaged.
         """
         stream = self._streams.get(blob.sha256)
         if stream is None:
-            stream = self._streams[blob.sha256] = _opened(blob, self.cache)
+            stream = self._streams[blob.sha256] = _open_verified(blob, self.cache)
         stream.seek(0)
         return stream
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Close all files."""
         for stream in self._streams.values():
             stream.close()
         self._streams.clear()
 
 
-def _opened(blob: Blob, cache: WeightsCache) -> IO[bytes]:
+def _open_verified(blob: Blob, cache: WeightsCache) -> BufferedReader:
     try:
-        stream = cache.hold(blob.sha256)
+        stream = cache.open_locked(blob.sha256)
     except FileNotFoundError as error:
         raise WeightsNotFound(f"{blob.url}: evicted from the cache {cache.root} since it was fetched") from error
     if (found := digest_of(stream)) != blob.sha256:

@@ -46,6 +46,7 @@ def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: 
         context=root,
         sources=(
             root / folder / (f"requirements-{extras}.lock" if extras else "requirements.lock"),
+            root / "models/cetacean_logging",
             root / "models/cetacean_registry",
             root / folder / package,
         ),

@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cetacean_inference.errors import CannotGoOn
+from cetacean_inference.errors import FatalError
 from cetacean_tools.demo_models import DemoModels, TrainingError, ensure_models
 
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.parse_args(arguments)
     try:
         models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
-    except (TrainingError, CannotGoOn, OSError) as error:
+    except (TrainingError, FatalError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

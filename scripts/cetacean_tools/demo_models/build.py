@@ -31,7 +31,7 @@ SOURCES: Final = (
     "inference/cetacean_evaluation/thresholds.py",
     "inference/cetacean_inference/decision.py",
     "inference/cetacean_inference/models/identification.py",
-    "inference/cetacean_inference/models/preprocessing.py",
+    "inference/cetacean_inference/imaging/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
 )
 """What the models and their figures depend on."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cetacean_evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.imaging.preprocessing import Pixels, crop_centre, squash
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.captions import SORTS
 from cetacean_tools.demo_models.drawing import (

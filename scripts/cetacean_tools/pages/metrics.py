@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
-from cetacean_inference.drift import DriftMonitor
-from cetacean_inference.metrics import Metrics as InferenceMetrics
-from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.metrics import Metrics as InferenceMetrics
+from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.metrics.collectors import Metrics as OperatorMetrics
 from cetacean_operator.metrics.model_series import ModelSeries

@@ -1,4 +1,4 @@
-"""Fixtures of the inference service's tests: no setting of this machine leaks in."""
+"""Fixtures of the inference service's tests; the environment's CETACEAN_ variables are removed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 from support.inference_world import FakePipeline, client_of, make_settings
 from support.tiny_weights import write_weights
 
-from cetacean_inference.service import Service
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny ones, in files that no test changes."""
+    """Tiny weights, in files that no test changes."""
     directory = tmp_path_factory.mktemp("weights")
     write_weights(directory)
     return directory
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("CETACEAN_")]:
         monkeypatch.delenv(name)
 
@@ -42,11 +42,11 @@ def pipeline() -> FakePipeline:
 
 @pytest.fixture
 def service(settings: Settings, pipeline: FakePipeline) -> Iterator[Service]:
-    """A service that has loaded its fake weights."""
+    """A service with the fake pipeline."""
     service = Service(settings)
-    service.begin(pipeline)
+    service.start(pipeline)
     yield service
-    pipeline.go_on.set()
+    pipeline.release()
     assert service.close(timeout_seconds=10)
 
 
@@ -57,8 +57,8 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    """The server sets up logging for its process, which here is the tests'."""
+def _restored_logging() -> Iterator[None]:
+    """Restores the logging that the server configures for its process, here the process of the tests."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

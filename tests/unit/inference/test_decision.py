@@ -1,4 +1,4 @@
-"""From scores to answers."""
+"""The decision: from scores to the answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ranked(*probabilities: float) -> tuple[Candidate, ...]:
     return tuple(Candidate(f"id{n}", f"species{n}", p) for n, p in enumerate(probabilities, start=1))
 
 
-def test_an_identified_picture() -> None:
+def test_the_answer_for_an_identified_picture() -> None:
     found = answer(0.987654, ranked(0.8, 0.123456, 0.05, 0.02, 0.005, 0.001))
     assert found.model_dump(mode="json") == {
         "image_ind": "a.jpg",
@@ -56,12 +56,12 @@ def test_an_identified_picture() -> None:
     }
 
 
-def test_the_order_of_the_fields_is_the_contracts() -> None:
+def test_the_fields_have_the_order_of_the_contract() -> None:
     assert list(answer(0.9, ranked(0.8)).model_dump()) == FIELDS
     assert list(Detection.model_fields) == FIELDS
 
 
-def test_the_gate_rejects() -> None:
+def test_a_score_below_the_threshold_is_rejected_without_an_individual() -> None:
     found = answer(0.5199, ranked(0.8, 0.1))
     assert (found.class_animal, found.id_animal, found.probability) == ("", "unknown", 0.0)
     assert (found.is_cetacean, found.rejected, found.candidates) == (False, True, ())
@@ -73,12 +73,12 @@ def test_a_score_at_the_threshold_is_accepted() -> None:
     assert answer(0.52, ranked(0.8)).is_cetacean
 
 
-def test_figures_are_compared_before_they_are_rounded() -> None:
+def test_scores_are_compared_before_they_are_rounded() -> None:
     assert not answer(0.519999, ranked(0.8)).is_cetacean
     assert answer(0.9, ranked(0.049999)).rejected
 
 
-def test_low_confidence_keeps_what_was_found() -> None:
+def test_an_answer_of_low_confidence_contains_the_likeliest_individual() -> None:
     found = answer(0.9, ranked(0.0499, 0.04))
     assert found.rejection_reason is RejectionReason.LOW_CONFIDENCE
     assert (found.is_cetacean, found.rejected) == (True, True)
@@ -86,19 +86,19 @@ def test_low_confidence_keeps_what_was_found() -> None:
     assert [one.class_animal for one in found.candidates] == ["id2"]
 
 
-def test_five_in_a_hundred_is_enough() -> None:
+def test_a_probability_of_five_percent_is_not_low_confidence() -> None:
     assert not answer(0.9, ranked(0.05)).rejected
 
 
 @given(unit, rankings)
-def test_a_threshold_of_zero_lets_every_picture_through_the_gate(score: float, ranking: tuple[Candidate, ...]) -> None:
+def test_a_threshold_of_zero_accepts_every_picture(score: float, ranking: tuple[Candidate, ...]) -> None:
     found = answer(score, ranking, threshold=0.0)
     assert found.is_cetacean
     assert found.rejection_reason is not RejectionReason.NOT_A_MARINE_MAMMAL
 
 
 @given(unit, rankings, unit)
-def test_what_holds_for_every_answer(score: float, ranking: tuple[Candidate, ...], threshold: float) -> None:
+def test_invariants_of_every_answer(score: float, ranking: tuple[Candidate, ...], threshold: float) -> None:
     found = answer(score, ranking, threshold=threshold)
     assert found.rejected == (found.rejection_reason is not None)
     assert found.is_cetacean == (score >= threshold)
@@ -112,14 +112,14 @@ def test_what_holds_for_every_answer(score: float, ranking: tuple[Candidate, ...
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_score_that_is_no_number_is_never_answered(bad: float) -> None:
+def test_a_score_that_is_not_finite_is_an_error(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         answer(bad, ranked(0.8), threshold=0.0)
     with pytest.raises(ValueError, match="finite"):
         answer(0.9, ranked(bad))
 
 
-def test_a_corrupted_picture() -> None:
+def test_the_answer_for_a_corrupted_picture() -> None:
     found = corrupted(image_ind="b.jpg", size=(0, 0), model_version="1.0.0")
     assert found.rejected
     assert found.rejection_reason is RejectionReason.CORRUPTED_IMAGE

@@ -1,30 +1,35 @@
-"""Real networks, from a server by way of the cache into a process's answers; and every way in which that fails."""
+"""Tiny networks from a server through the cache to the answers of a process, and every failure on the way."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.file_server import FileServer, serving
-from support.inference_world import archive, client_of, make_settings
+from support.file_server import FileServer, serving_links
+from support.inference_world import client_of, make_settings
+from support.pictures import archive
 from support.tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
-from cetacean_inference.engines import choice
-from cetacean_inference.engines.base import Computed, EngineAbsent, Scored
-from cetacean_inference.errors import CannotGoOn, ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
-from cetacean_inference.models.preprocessing import Pixels
+from cetacean_inference import pipeline as pipelines
+from cetacean_inference.engines import selection
+from cetacean_inference.engines.base import CompiledNetwork, EngineAbsent, Outputs
+from cetacean_inference.engines.selection import SelectedEngines
+from cetacean_inference.errors import ConfigInvalid, DigestMismatch, FatalError, GateUnavailable, WeightsNotFound
+from cetacean_inference.imaging.preprocessing import Pixels
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.replay import replay
-from cetacean_inference.service import Service
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
-from cetacean_inference.weights.cache import digest_of
+from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.fetch import fetch_all, open_cache
 
 SettingsOf = Callable[..., Settings]
@@ -32,12 +37,7 @@ SettingsOf = Callable[..., Settings]
 
 @pytest.fixture
 def server(weights: Path, tmp_path: Path) -> Iterator[FileServer]:
-    """Serves links to the files, so that a test may put another one in a file's place."""
-    directory = tmp_path / "served"
-    directory.mkdir()
-    for path in weights.iterdir():
-        (directory / path.name).symlink_to(path)
-    with serving(directory) as server:
+    with serving_links(weights.iterdir(), tmp_path / "served") as server:
         yield server
 
 
@@ -66,11 +66,11 @@ def loaded(settings: Settings) -> NetworksPipeline:
     return load_pipeline(settings)
 
 
-async def test_from_the_server_to_the_answer(settings_of: SettingsOf, weights: Path, tmp_path: Path) -> None:
+async def test_fetched_weights_answer_an_archive(settings_of: SettingsOf, weights: Path, tmp_path: Path) -> None:
     settings = settings_of(model={"sha256": sha256(weights / "tiny.ckpt")})
     pipeline = loaded(settings)
     service = Service(settings)
-    service.begin(pipeline)
+    service.start(pipeline)
     pictures = [photograph(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)]
     async with client_of(service) as client:
         files = {"archive": ("a.zip", archive([(p.name, p.read_bytes()) for p in pictures]), "application/zip")}
@@ -97,7 +97,7 @@ async def test_from_the_server_to_the_answer(settings_of: SettingsOf, weights: P
     assert identity["engine"] == "torch-eager"
 
 
-def test_a_picture_alone_scores_as_in_a_batch(settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_a_picture_has_the_same_score_alone_and_in_a_batch(settings_of: SettingsOf, tmp_path: Path) -> None:
     pipeline = loaded(settings_of())
     images = [Image.open(photograph(tmp_path / f"{seed}.png", seed=seed)) for seed in range(4)]
     prepared = [pipeline.prepare(image) for image in images]
@@ -110,23 +110,29 @@ def test_a_picture_alone_scores_as_in_a_batch(settings_of: SettingsOf, tmp_path:
     pipeline.close()
 
 
-def test_only_what_passes_the_gate_is_identified(
+def test_only_pictures_that_the_gate_accepts_are_identified(
     settings_of: SettingsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    identified: list[int] = []
+
+    def select_counting(*given: Any, **named: Any) -> SelectedEngines:
+        engines = selection.select_engines(*given, **named)
+        network = engines.identification
+
+        def run(pixels: Pixels) -> Outputs:
+            identified.append(len(pixels))
+            return network.run(pixels)
+
+        return dataclasses.replace(engines, identification=CompiledNetwork(run, network.side))
+
+    monkeypatch.setattr(pipelines, "select_engines", select_counting)
     pipeline = loaded(settings_of())
     prepared = [
         pipeline.prepare(Image.open(photograph(tmp_path / f"{seed}.png", seed=seed))) for seed in (3, 1, 4, 2, 0)
     ]
     everything = pipeline.predict(prepared)
     threshold = sorted(one.cetacean_score for one in everything)[2]
-    identified: list[int] = []
-    whole_network = pipeline._identification
-
-    def run(pixels: Pixels) -> Scored:
-        identified.append(len(pixels))
-        return whole_network.run(pixels)
-
-    monkeypatch.setattr(pipeline, "_identification", Computed(run, whole_network.side))
+    identified.clear()
     found = pipeline.predict(prepared, threshold=threshold)
     assert [one.cetacean_score for one in found] == [one.cetacean_score for one in everything]
     for one, whole in zip(found, everything, strict=True):
@@ -138,7 +144,7 @@ def test_only_what_passes_the_gate_is_identified(
     pipeline.close()
 
 
-def test_serving_needs_no_server(settings_of: SettingsOf, server: FileServer) -> None:
+def test_loading_needs_no_network(settings_of: SettingsOf, server: FileServer) -> None:
     settings = settings_of()
     fetch_all(settings)
     asked = server.requests.total()
@@ -146,24 +152,24 @@ def test_serving_needs_no_server(settings_of: SettingsOf, server: FileServer) ->
     assert server.requests.total() == asked
 
 
-def test_each_file_is_hashed_once_before_it_serves(
+def test_each_file_is_hashed_once_when_it_is_loaded(
     settings_of: SettingsOf, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of()
     fetch_all(settings)
     hashed: list[str] = []
 
-    def noting(stream: IO[bytes]) -> str:
+    def recording(stream: BufferedReader) -> str:
         hashed.append(digest_of(stream))
         return hashed[-1]
 
-    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", noting)
+    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", recording)
     load_pipeline(settings).close()
     assert sorted(hashed) == sorted(sha256(path) for path in weights.iterdir())
 
 
 @pytest.mark.parametrize("name", ["tiny.ckpt", "encoder_classes.npy", "species_map.csv", "gate.pt", "gate.json"])
-def test_what_was_damaged_in_the_cache_is_not_served(settings_of: SettingsOf, weights: Path, name: str) -> None:
+def test_a_file_damaged_in_the_cache_is_not_served(settings_of: SettingsOf, weights: Path, name: str) -> None:
     settings = settings_of()
     fetch_all(settings)
     blob = open_cache(settings).find(sha256(weights / name))
@@ -174,19 +180,19 @@ def test_what_was_damaged_in_the_cache_is_not_served(settings_of: SettingsOf, we
         load_pipeline(settings)
 
 
-def test_weights_that_were_not_fetched(settings_of: SettingsOf) -> None:
+def test_weights_that_were_not_fetched_are_an_error(settings_of: SettingsOf) -> None:
     with pytest.raises(WeightsNotFound, match="run fetch first"):
         load_pipeline(settings_of())
 
 
-def test_a_gate_that_was_not_fetched(settings_of: SettingsOf) -> None:
+def test_a_gate_that_was_not_fetched_is_an_error(settings_of: SettingsOf) -> None:
     fetch_all(settings_of())
     gate = {"weights_url": "https://weights.test/other.pt", "threshold": 0.0}
     with pytest.raises(GateUnavailable, match=r"other\.pt"):
         load_pipeline(settings_of(gate=gate))
 
 
-def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> None:
+def test_an_unknown_engine_is_an_error(settings_of: SettingsOf) -> None:
     with pytest.raises(
         ConfigInvalid,
         match=r"^engine\.name: Input should be 'auto', 'torch-eager' or 'openvino', got 'torch-inductor'$",
@@ -194,7 +200,7 @@ def test_an_engine_that_is_not_there_is_not_replaced(settings_of: SettingsOf) ->
         settings_of(engine={"name": "torch-inductor"})
 
 
-def test_the_fastest_engine_answers_as_the_reference_does(settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_the_fastest_engine_agrees_with_eager_torch(settings_of: SettingsOf, tmp_path: Path) -> None:
     reference = loaded(settings_of())
     fastest = loaded(settings_of(engine={"name": "openvino"}))
     assert fastest.identity.engine.startswith("openvino-")
@@ -207,17 +213,17 @@ def test_the_fastest_engine_answers_as_the_reference_does(settings_of: SettingsO
     fastest.close()
 
 
-async def test_metrics_tell_the_engine_and_which_were_passed_over(
+async def test_metrics_show_the_engine_and_the_rejected_ones(
     settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent() -> None:
         raise EngineAbsent("expected the package openvino")
 
-    monkeypatch.setattr(choice, "openvino", absent)
+    monkeypatch.setattr(selection, "openvino", absent)
     settings = settings_of(engine={"name": "auto", "device": "cpu"})
     pipeline = loaded(settings)
     service = Service(settings)
-    service.begin(pipeline)
+    service.start(pipeline)
     async with client_of(service) as client:
         exposed = (await client.get("/metrics")).text
     assert service.close(timeout_seconds=10)
@@ -228,8 +234,8 @@ async def test_metrics_tell_the_engine_and_which_were_passed_over(
         assert f"cetacean_inference_engine_passed_over{{{labels}}} 1.0" in exposed
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="shows what is said where there is no CUDA device")
-def test_a_device_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+def test_a_requested_device_that_does_not_exist_is_an_error(settings_of: SettingsOf) -> None:
     with pytest.raises(ConfigInvalid, match="expected a CUDA device"):
         load_pipeline(settings_of(engine={"device": "cuda"}))
 
@@ -239,7 +245,7 @@ def test_a_device_that_is_not_there_is_not_replaced(settings_of: SettingsOf) -> 
 
 @pytest.fixture
 def command(settings_of: SettingsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
-    """Runs a command with the settings' file; gives its exit status and its termination message."""
+    """Runs a command with a settings file; returns its exit status and its termination message."""
     message = tmp_path / "termination-log"
 
     def run(*arguments: str, **sections: Any) -> tuple[int, str]:
@@ -256,27 +262,39 @@ def command(settings_of: SettingsOf, tmp_path: Path, monkeypatch: pytest.MonkeyP
 Command = Callable[..., tuple[int, str]]
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("_restored_logging")
 class TestCommands:
-    def test_bytes_of_another_digest(self, command: Command, server: FileServer, weights: Path) -> None:
+    def test_prune_removes_files_that_were_not_used_for_the_given_time(
+        self, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command("fetch")[0] == 0
+        blobs = tmp_path / "cache" / "blobs" / "sha256"
+        assert command("prune") == (0, "")
+        assert len(list(blobs.iterdir())) == 5, "used a moment ago"
+        capsys.readouterr()
+        assert command("prune", "--unused-for", "0") == (0, "")
+        assert list(blobs.iterdir()) == []
+        assert capsys.readouterr().out.startswith("removed 5 files or directories, ")
+
+    def test_weights_with_another_digest_end_fetch(self, command: Command, server: FileServer, weights: Path) -> None:
         status, message = command("fetch", model={"sha256": "ab" * 32})
         assert status == 1
         came = sha256(weights / "tiny.ckpt")
         assert message == (f"DigestMismatch: {server.url}/tiny.ckpt: expected sha256:{'ab' * 32}, got sha256:{came}")
 
-    def test_no_such_file(self, command: Command, server: FileServer) -> None:
+    def test_missing_weights_end_fetch(self, command: Command, server: FileServer) -> None:
         (server.directory / "tiny.ckpt").unlink()
         status, message = command("fetch")
         assert status == 1
         assert message == f"WeightsNotFound: {server.url}/tiny.ckpt: expected 200, got 404 Not Found"
 
-    def test_no_gate(self, command: Command, server: FileServer) -> None:
+    def test_a_missing_gate_ends_fetch(self, command: Command, server: FileServer) -> None:
         (server.directory / "gate.pt").unlink()
         status, message = command("fetch")
         assert status == 1
         assert message.startswith(f"GateUnavailable: {server.url}/gate.pt")
 
-    def test_a_checkpoint_of_another_architecture(self, command: Command, server: FileServer) -> None:
+    def test_a_checkpoint_of_another_architecture_ends_serve(self, command: Command, server: FileServer) -> None:
         status, message = command("fetch", model={"embedding_size": 9})
         assert (status, message) == (0, "")
         status, message = command("serve", model={"embedding_size": 9})
@@ -284,7 +302,9 @@ class TestCommands:
         assert message.startswith(f"CheckpointMismatch: {server.url}/tiny.ckpt: ")
         assert "expected 9" in message
 
-    def test_a_checkpoint_that_would_run_code(self, command: Command, server: FileServer, tmp_path: Path) -> None:
+    def test_a_checkpoint_that_would_run_code_ends_serve(
+        self, command: Command, server: FileServer, tmp_path: Path
+    ) -> None:
         torch.save({"state_dict": {"a": tmp_path}}, tmp_path / "bad.ckpt")
         replace(server, "tiny.ckpt", (tmp_path / "bad.ckpt").read_bytes())
         assert command("fetch")[0] == 0
@@ -293,7 +313,7 @@ class TestCommands:
         assert message.startswith("CheckpointMismatch")
         assert "weights_only" in message
 
-    def test_too_few_classes(self, command: Command, server: FileServer, tmp_path: Path) -> None:
+    def test_too_few_classes_end_serve(self, command: Command, server: FileServer, tmp_path: Path) -> None:
         np.save(tmp_path / "few.npy", np.array(["id0", "id1"]))
         replace(server, "encoder_classes.npy", (tmp_path / "few.npy").read_bytes())
         assert command("fetch")[0] == 0
@@ -302,7 +322,7 @@ class TestCommands:
         assert message.startswith("ClassesMismatch")
         assert "at least 5 classes, got 2" in message
 
-    def test_a_wrong_setting(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_a_wrong_setting_ends_the_command(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         message = tmp_path / "termination-log"
         message.touch()
         monkeypatch.setattr(Settings.model_fields["termination_message_file"], "default", message)
@@ -312,7 +332,7 @@ class TestCommands:
         assert message.read_text(encoding="utf-8").startswith("ConfigInvalid: ")
         assert "gate.threshold" in message.read_text(encoding="utf-8")
 
-    def test_a_recorded_answer_again(
+    def test_replay_compares_with_a_recorded_answer(
         self, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert command("fetch")[0] == 0
@@ -321,23 +341,23 @@ class TestCommands:
         answer = json.loads(capsys.readouterr().out)
         assert answer["image_ind"] == "whale.png"
         recorded = tmp_path / "recorded.json"
-        recorded.write_text(json.dumps({**answer, "image_ind": "as it was called.png"}), encoding="utf-8")
+        recorded.write_text(json.dumps({**answer, "image_ind": "original name.png"}), encoding="utf-8")
         assert command("replay", str(picture), "--recorded", str(recorded))[0] == 0
         capsys.readouterr()
         recorded.write_text(json.dumps({**answer, "class_animal": "another", "cetacean_score": 2.0}), encoding="utf-8")
         assert command("replay", str(picture), "--recorded", str(recorded))[0] == 1
-        told = capsys.readouterr().err
-        assert "class_animal: recorded 'another'" in told
-        assert "cetacean_score: recorded 2.0" in told
+        differences = capsys.readouterr().err
+        assert "class_animal: recorded 'another'" in differences
+        assert "cetacean_score: recorded 2.0" in differences
 
 
-async def test_what_the_service_answered_is_computed_again(
+async def test_replay_reproduces_an_answer_of_the_service(
     settings_of: SettingsOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of()
     pipeline = loaded(settings)
     service = Service(settings)
-    service.begin(pipeline, cut_out=lambda image: image.convert("RGBA"))
+    service.start(pipeline, remove_background=lambda image: image.convert("RGBA"))
     shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
     async with client_of(service) as client:
         answer = await client.post("/v1/predict-single", files={"file": ("a.png", shown.read_bytes(), "image/png")})
@@ -351,13 +371,13 @@ async def test_what_the_service_answered_is_computed_again(
     pipeline.close()
 
 
-async def test_a_corrupted_entry_is_judged_again_too(
+async def test_replay_reproduces_the_answer_for_a_corrupted_entry(
     settings_of: SettingsOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of()
     pipeline = loaded(settings)
     service = Service(settings)
-    service.begin(pipeline)
+    service.start(pipeline)
     shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
     whole = shown.read_bytes()
     shown.write_bytes(whole[:-40])
@@ -367,7 +387,7 @@ async def test_a_corrupted_entry_is_judged_again_too(
     assert service.close(timeout_seconds=10)
     recorded.write_text(json.dumps(answer), encoding="utf-8")
     assert replay(settings, pipeline, picture=shown, recorded=recorded) == 0
-    assert replay(settings, pipeline, picture=shown, recorded=None) == 2, "alone it was never answered"
+    assert replay(settings, pipeline, picture=shown, recorded=None) == 2, "a single corrupted picture has no answer"
     capsys.readouterr()
     shown.write_bytes(whole)
     assert replay(settings, pipeline, picture=shown, recorded=recorded) == 1
@@ -375,14 +395,14 @@ async def test_a_corrupted_entry_is_judged_again_too(
     pipeline.close()
 
 
-def test_a_long_reason_is_cut_to_what_the_kubelet_keeps(tmp_path: Path) -> None:
+def test_a_long_termination_message_is_cut_to_the_kubelets_limit(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     path.touch()
-    cli.report(CannotGoOn("é" * 5000), path)
+    cli.write_termination_message(FatalError("é" * 5000), path)
     assert len(path.read_bytes()) <= 4096
-    assert path.read_text(encoding="utf-8").startswith("CannotGoOn: éé")
+    assert path.read_text(encoding="utf-8").startswith("FatalError: éé")
 
 
-def test_without_a_termination_file_none_is_made(tmp_path: Path) -> None:
-    cli.report(CannotGoOn("reason"), tmp_path / "termination-log")
+def test_a_missing_termination_file_is_not_created(tmp_path: Path) -> None:
+    cli.write_termination_message(FatalError("reason"), tmp_path / "termination-log")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said of wrong ones."""
+"""Sources of settings, and the messages about wrong ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load(directory: Path, **given: Any) -> Any:
     return load_settings(model=MODEL, config_dir=directory, **given)
 
 
-def test_the_defaults_are_the_contracts(tmp_path: Path) -> None:
+def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.gate.threshold == 0.52
     assert (settings.gate.architecture, settings.gate.pretrained) == ("ViT-B-32", "laion2b_s34b_b79k")
@@ -27,7 +27,7 @@ def test_the_defaults_are_the_contracts(tmp_path: Path) -> None:
     assert settings.batching.max_wait_seconds == 0
 
 
-def test_the_operators_variables_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_environment_variables_are_sufficient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "MODEL__NAME": "effb4_15k",
         "MODEL__VERSION": "1.0.0",
@@ -51,13 +51,13 @@ def test_the_operators_variables_are_enough(tmp_path: Path, monkeypatch: pytest.
     assert (settings.config_digest, settings.rollout_id) == ("c1", "r1")
 
 
-def test_service_links_of_a_namespace_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_links_of_a_namespace_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_80_TCP_ADDR"):
         monkeypatch.setenv(f"CETACEAN_{name}", "tcp://10.0.0.1:80")
     assert load(tmp_path).http.port == 8080
 
 
-def test_arguments_before_environment_before_files_before_defaults(
+def test_arguments_override_environment_files_and_defaults_in_this_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inference.yaml").write_text(
@@ -71,13 +71,13 @@ def test_arguments_before_environment_before_files_before_defaults(
     assert (settings.http.port, settings.http.retry_after_seconds, settings.log.level) == (2, 7, "WARNING")
 
 
-def test_the_emergency(tmp_path: Path) -> None:
+def test_the_calibration_file_can_disable_the_gate(tmp_path: Path) -> None:
     (tmp_path / "anti_fraud_threshold.yaml").write_text("threshold: 0.0\ncalibrated_at: 2025-12-15\n", encoding="utf-8")
     settings = load(tmp_path)
     assert (settings.gate.threshold, settings.gate.calibrated_at) == (0.0, "2025-12-15")
 
 
-def test_the_repositorys_own_files_say_what_the_defaults_are(tmp_path: Path) -> None:
+def test_the_repositorys_configuration_files_contain_the_defaults(tmp_path: Path) -> None:
     directory = Path(__file__).parents[3] / "configs"
     assert load(directory).model_dump(exclude={"config_dir"}) == load(tmp_path).model_dump(exclude={"config_dir"})
 
@@ -102,7 +102,7 @@ def test_a_wrong_setting_is_named_in_one_line(given: dict[str, Any], named: str,
     assert "\n" not in caught.value.line
 
 
-def test_missing_settings_are_all_named(tmp_path: Path) -> None:
+def test_all_missing_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"model\.name.*model\.weights_url"):
         load_settings(config_dir=tmp_path, model={"version": "1"})
 
@@ -123,6 +123,6 @@ def test_a_wrong_file_is_named(name: str, content: str, named: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "/a/b", "s3://a/b"])
-def test_a_url_of_another_kind(url: str, tmp_path: Path) -> None:
+def test_a_url_of_another_scheme_is_an_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"weights_url.*expected http://"):
         load_settings(model={**MODEL, "weights_url": url}, config_dir=tmp_path)

@@ -1,4 +1,4 @@
-"""Services with other settings."""
+"""Services with given settings."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from support.inference_world import FakePipeline, make_settings
 
-from cetacean_inference.service import Service
+from cetacean_inference.serving.service import Service
 
 
 @pytest.fixture
 def service_of(tmp_path: Path, pipeline: FakePipeline) -> Iterator[Callable[..., Service]]:
-    """Makes services that have loaded the fake weights, with the sections that are given."""
+    """Makes services with the fake pipeline and the given sections of settings."""
     made: list[Service] = []
 
     def make(**sections: Any) -> Service:
         service = Service(make_settings(tmp_path, **sections))
-        service.begin(pipeline)
+        service.start(pipeline)
         made.append(service)
         return service
 
     yield make
-    pipeline.go_on.set()
+    pipeline.release()
     for service in made:
         assert service.close(timeout_seconds=10)

@@ -1,54 +1,32 @@
-"""Every kind of file that the contract names, sent to a running process: what is answered, and with which words."""
+"""Every kind of file in the contract, sent to a running process: statuses and messages."""
 
 from __future__ import annotations
 
-import io
-import struct
 import zipfile
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from support.inference_world import archive, client_of, picture
+from support.inference_world import client_of
+from support.pictures import announced_png, archive, encoded, picture, turned
 from support.served import serving_process
 
-
-def png_head(width: int, height: int) -> bytes:
-    """A PNG file that says it is that large, and is not."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def turned(kind: str) -> bytes:
-    """A picture that its EXIF data turns by a quarter."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(Image.new("RGB", (60, 40), (230, 200, 0)), kind, exif=exif)
+LANDSCAPE = Image.new("RGB", (60, 40), (230, 200, 0))
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a process that serves; in the end it ends in good order."""
+    """The URL of a process that serves; it must exit with 0 at the end."""
     directory = tmp_path_factory.mktemp("served")
     with serving_process(directory) as served:
         served.load()
         (directory / "compute").touch()
-        served.until(lambda: served.status("/v2/health/ready") == 200)
+        served.wait_for_status("/v2/health/ready", 200)
         yield str(served.client.base_url)
         served.process.terminate()
-        assert served.ended()[0] == 0
+        assert served.wait_for_exit()[0] == 0
 
 
 @pytest.fixture
@@ -71,10 +49,10 @@ async def batch(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
         pytest.param(picture(kind="JPEG", quality=95), (40, 30), id="JPEG"),
         pytest.param(picture(kind="PNG"), (40, 30), id="PNG"),
         pytest.param(picture(kind="WEBP", lossless=True), (40, 30), id="WebP"),
-        pytest.param(turned("JPEG"), (40, 60), id="turned JPEG"),
-        pytest.param(turned("PNG"), (40, 60), id="turned PNG"),
-        pytest.param(turned("WEBP"), (40, 60), id="turned WebP"),
-        pytest.param(saved(Image.new("CMYK", (40, 30), (0, 30, 255, 20)), "JPEG"), (40, 30), id="CMYK"),
+        pytest.param(turned(LANDSCAPE, "JPEG"), (40, 60), id="turned JPEG"),
+        pytest.param(turned(LANDSCAPE, "PNG"), (40, 60), id="turned PNG"),
+        pytest.param(turned(LANDSCAPE, "WEBP"), (40, 60), id="turned WebP"),
+        pytest.param(encoded(Image.new("CMYK", (40, 30), (0, 30, 255, 20)), "JPEG"), (40, 30), id="CMYK"),
         pytest.param(picture(size=(1, 1)), (1, 1), id="1x1"),
     ],
 )
@@ -89,25 +67,25 @@ async def test_a_picture_is_answered_alone_and_in_an_archive(
     assert together.json() == [alone.json()]
 
 
-BOMB = png_head(30_000, 30_000)
+BOMB = announced_png(30_000, 30_000)
 WHOLE = picture(kind="JPEG", size=(300, 200))
 
 
 @pytest.mark.parametrize(
-    ("data", "status", "told", "size"),
+    ("data", "status", "message", "size"),
     [
         pytest.param(WHOLE[: len(WHOLE) // 2], 415, "truncated", [0, 0, 300, 200], id="truncated"),
         pytest.param(BOMB, 413, "at most 64000000 pixels, got 30000x30000", [0, 0, 30_000, 30_000], id="bomb"),
-        pytest.param(b"words that are called .jpg\n", 415, "no such format", [0, 0, 0, 0], id="text"),
+        pytest.param(b"words in a .jpg file\n", 415, "no such format", [0, 0, 0, 0], id="text"),
         pytest.param(b"", 400, "empty", [0, 0, 0, 0], id="empty"),
     ],
 )
-async def test_what_is_no_usable_picture_is_refused_alone_and_corrupted_in_an_archive(
-    client: httpx.AsyncClient, data: bytes, status: int, told: str, size: list[int]
+async def test_an_unusable_picture_is_rejected_alone_and_corrupted_in_an_archive(
+    client: httpx.AsyncClient, data: bytes, status: int, message: str, size: list[int]
 ) -> None:
     alone = await single(client, data)
     assert alone.status_code == status
-    assert told in alone.json()["detail"]
+    assert message in alone.json()["detail"]
     together = await batch(client, archive([("a.jpg", data), ("b.png", picture())]))
     assert together.status_code == 200
     found, other = together.json()
@@ -116,7 +94,7 @@ async def test_what_is_no_usable_picture_is_refused_alone_and_corrupted_in_an_ar
     assert not other["rejected"]
 
 
-async def test_a_file_that_is_too_large_is_refused_and_the_connection_goes_on(client: httpx.AsyncClient) -> None:
+async def test_after_a_file_that_is_too_large_the_connection_can_be_used(client: httpx.AsyncClient) -> None:
     answer = await single(client, bytes(26 * 2**20 + 1))
     assert answer.status_code == 413
     assert "expected at most" in answer.json()["detail"]
@@ -130,14 +108,14 @@ async def test_directories_and_nested_archives_are_skipped_and_counted(client: h
     assert answer.headers["X-Skipped-Entries"] == "3"
 
 
-async def test_an_archive_that_unpacks_to_far_more(client: httpx.AsyncClient) -> None:
+async def test_413_if_an_entry_unpacks_to_far_more(client: httpx.AsyncClient) -> None:
     answer = await batch(client, archive([("a.bmp", bytes(5_000_000))], method=zipfile.ZIP_DEFLATED))
     assert answer.status_code == 413
     assert "a.bmp: expected to unpack to at most 200 times its size" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd.png", "/etc/passwd.png", "..\\..\\etc\\passwd.png"])
-async def test_a_name_that_leads_out_of_the_archive(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_name_outside_of_the_archive_is_made_safe(client: httpx.AsyncClient, name: str) -> None:
     answer = await batch(client, archive([(name, picture())]))
     assert [one["image_ind"] for one in answer.json()] == ["etc/passwd.png"]
 
@@ -145,17 +123,17 @@ async def test_a_name_that_leads_out_of_the_archive(client: httpx.AsyncClient, n
 @pytest.mark.parametrize(
     ("raw", "name"),
     [
-        pytest.param("é1.png".encode(), "é1.png", id="UTF-8 that is not said"),
+        pytest.param("é1.png".encode(), "é1.png", id="UTF-8 without the flag"),
         pytest.param(b"\x82x1.png", "éx1.png", id="code page 437"),
     ],
 )
-async def test_a_name_that_is_not_said_to_be_utf8(client: httpx.AsyncClient, raw: bytes, name: str) -> None:
+async def test_a_name_without_the_utf8_flag_is_decoded(client: httpx.AsyncClient, raw: bytes, name: str) -> None:
     answer = await batch(client, archive([("xxx.png", picture())]).replace(b"xxx.png", raw))
     assert answer.status_code == 200
     assert [one["image_ind"] for one in answer.json()] == [name]
 
 
-async def test_a_name_that_is_said_to_be_utf8_and_is_not(client: httpx.AsyncClient) -> None:
+async def test_400_if_a_name_with_the_utf8_flag_is_not_utf8(client: httpx.AsyncClient) -> None:
     answer = await batch(client, archive([("éx.png", picture())]).replace("éx.png".encode(), b"\xff\xffx.png"))
     assert answer.status_code == 400
     assert "readable zip archive" in answer.json()["detail"]
@@ -163,17 +141,17 @@ async def test_a_name_that_is_said_to_be_utf8_and_is_not(client: httpx.AsyncClie
 
 @pytest.fixture(scope="module")
 def very_many() -> bytes:
-    """An archive of 10,000 entries, the last of which is a picture."""
+    """An archive of 10,000 entries; the last one is a picture."""
     return archive([*((f"{number}.txt", b"") for number in range(9_999)), ("a.png", picture())])
 
 
-async def test_ten_thousand_entries(client: httpx.AsyncClient, very_many: bytes) -> None:
+async def test_ten_thousand_entries_are_rejected_by_default(client: httpx.AsyncClient, very_many: bytes) -> None:
     answer = await batch(client, very_many)
     assert answer.status_code == 413
     assert "expected at most 1000 entries" in answer.json()["detail"]
 
 
-async def test_ten_thousand_entries_where_they_are_let_in(service_of: Any, very_many: bytes) -> None:
+async def test_ten_thousand_entries_are_answered_if_the_settings_allow_them(service_of: Any, very_many: bytes) -> None:
     async with client_of(service_of(archives={"max_entries": 10_000})) as client:
         answer = await batch(client, very_many)
     assert [one["image_ind"] for one in answer.json()] == ["a.png"]

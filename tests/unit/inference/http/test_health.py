@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, picture
+from support.inference_world import DIGEST, FakePipeline, client_of, make_settings
+from support.pictures import picture
 
 from cetacean_inference.decision import Detection
-from cetacean_inference.service import Service
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
 
 
@@ -20,7 +21,7 @@ async def predict(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
     return await client.post("/v1/predict-single", files={"file": ("a.png", data, "image/png")})
 
 
-async def test_liveness_from_the_first_moment(settings: Settings) -> None:
+async def test_the_process_is_live_before_the_weights_are_loaded(settings: Settings) -> None:
     async with client_of(Service(settings)) as client:
         answer = await client.get("/health")
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -28,9 +29,7 @@ async def test_liveness_from_the_first_moment(settings: Settings) -> None:
         assert (answer.status_code, answer.json()) == (200, {"live": True})
 
 
-async def test_readiness_comes_with_the_weights_and_goes_with_the_end(
-    settings: Settings, pipeline: FakePipeline
-) -> None:
+async def test_the_service_is_ready_from_loading_until_draining(settings: Settings, pipeline: FakePipeline) -> None:
     service = Service(settings)
     async with client_of(service) as client:
 
@@ -39,17 +38,17 @@ async def test_readiness_comes_with_the_weights_and_goes_with_the_end(
             return [(await client.get(path)).status_code for path in paths]
 
         assert await statuses() == [503, 503]
-        service.begin(pipeline)
+        service.start(pipeline)
         assert await statuses() == [200, 200]
         service.drain()
         assert await statuses() == [503, 503]
         assert (await client.get("/health")).status_code == 200
-        # What comes all the same is answered: not every client has heard of it yet.
+        # Requests that still arrive are answered: not every client knows yet.
         assert (await predict(client, picture())).status_code == 200
     assert service.close(timeout_seconds=10)
 
 
-async def test_there_is_only_the_active_model(client: httpx.AsyncClient) -> None:
+async def test_only_the_active_model_is_known(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v2/models/tiny/ready")).json() == {"name": "tiny", "ready": True}
     answer = await client.get("/v2/models/another/ready")
     assert answer.status_code == 404
@@ -61,7 +60,7 @@ async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: F
     service = Service(settings)
     async with client_of(service) as client:
         before = (await client.get("/v1/identity")).json()
-        service.begin(pipeline)
+        service.start(pipeline)
         after = (await client.get("/v1/identity")).json()
     assert service.close(timeout_seconds=10)
     assert after == {
@@ -92,36 +91,23 @@ async def test_weights_without_an_expected_digest_are_not_verified(client: httpx
 @pytest.mark.parametrize(
     "path", ["/health", "/metrics", "/v1/identity", "/v1/drift-stats", "/v2/health/ready", "/nowhere"]
 )
-async def test_every_answer_says_which_weights_are_served(client: httpx.AsyncClient, path: str) -> None:
+async def test_every_answer_has_the_headers_with_the_lineage(client: httpx.AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
     named = {"X-Model-Name": "tiny", "X-Model-Version": "1.2.3", "X-Gate-Threshold": "0.52", "X-Weights-SHA256": DIGEST}
     assert {name: headers.get(name) for name in named} == named
 
 
-async def test_a_gate_that_accepts_all_is_told_in_metrics_and_logs(
+async def test_a_gate_that_accepts_all_is_shown_in_metrics_and_logs(
     tmp_path: Path, pipeline: FakePipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = Service(make_settings(tmp_path, gate={"threshold": 0.0}))
-    service.begin(pipeline)
+    service.start(pipeline)
     async with client_of(service) as client:
         assert 'threshold="0.0"' in (await client.get("/metrics")).text
     assert service.close(timeout_seconds=10)
     assert [record.message for record in caplog.records if "threshold is 0.0" in record.message] == [
-        "the gate's threshold is 0.0: every picture is taken for one of a marine mammal"
+        "the gate's threshold is 0.0: every picture is accepted as one of a marine mammal"
     ]
-
-
-def test_the_cache_is_told_now_and_then_that_the_weights_are_in_use(tmp_path: Path, pipeline: FakePipeline) -> None:
-    now = 0.0
-    service = Service(make_settings(tmp_path), clock=lambda: now)
-    touches = []
-    for now in (100.0, 200.0, 205.0, 255.0, 265.0):
-        if now == 200.0:
-            service.begin(pipeline)
-        service.keep_weights()
-        touches.append(pipeline.touches)
-    assert service.close(timeout_seconds=10)
-    assert touches == [0, 1, 1, 1, 2]
 
 
 async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None:
@@ -141,10 +127,12 @@ async def test_drift_stats_of_an_empty_window(client: httpx.AsyncClient) -> None
     assert (found["lifetime_n"], found["lifetime_score_mean"]) == (0, None)
 
 
-async def test_drift_is_seen_by_the_baseline_of_the_monitoring_file(tmp_path: Path, pipeline: FakePipeline) -> None:
+async def test_drift_is_measured_from_the_baseline_of_the_monitoring_file(
+    tmp_path: Path, pipeline: FakePipeline
+) -> None:
     settings = make_settings(tmp_path)
     service = Service(settings)
-    service.begin(pipeline)
+    service.start(pipeline)
     async with client_of(service) as client:
         for _ in range(3):
             await predict(client, picture(score=0.6, probability=0.4))
@@ -162,7 +150,7 @@ async def test_drift_is_seen_by_the_baseline_of_the_monitoring_file(tmp_path: Pa
     assert (found["drifting"], found["alarms_total"]) == (True, 1)
 
 
-async def test_rejected_pictures_are_in_the_window_too(client: httpx.AsyncClient) -> None:
+async def test_rejected_pictures_are_in_the_drift_window(client: httpx.AsyncClient) -> None:
     await predict(client, picture(score=0.2, probability=0.8))
     found = (await client.get("/v1/drift-stats")).json()
     assert (found["n"], found["score_mean"], found["probability_mean"]) == (1, 0.2, 0.0)
@@ -192,14 +180,14 @@ async def test_metrics_count_predictions_and_nothing_else(client: httpx.AsyncCli
     assert f'sha256="{DIGEST}"' in answer.text
 
 
-async def test_an_alias_counts_under_the_same_name(client: httpx.AsyncClient) -> None:
+async def test_an_alias_is_counted_under_its_endpoint(client: httpx.AsyncClient) -> None:
     await client.post("/predict-single", files={"file": ("a.png", picture(), "image/png")})
     text = (await client.get("/metrics")).text
     assert 'cetacean_inference_request_duration_seconds_count{endpoint="/v1/predict-single",status="200"} 1.0' in text
     assert '"/predict-single"' not in text
 
 
-async def test_refusals_while_loading_are_errors(settings: Settings) -> None:
+async def test_a_503_while_loading_counts_as_an_error(settings: Settings) -> None:
     async with client_of(Service(settings)) as client:
         await predict(client, picture())
         text = (await client.get("/metrics")).text
@@ -207,7 +195,7 @@ async def test_refusals_while_loading_are_errors(settings: Settings) -> None:
     assert "availability_percent 0.0" in text.splitlines()
 
 
-async def test_metrics_as_open_metrics(client: httpx.AsyncClient) -> None:
+async def test_metrics_are_available_as_openmetrics(client: httpx.AsyncClient) -> None:
     await predict(client, picture())
     answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
@@ -216,7 +204,7 @@ async def test_metrics_as_open_metrics(client: httpx.AsyncClient) -> None:
     assert {"requests_total", "rejections_by_reason", "cetacean_score_avg"} <= names
 
 
-async def test_the_api_is_described_with_examples(client: httpx.AsyncClient) -> None:
+async def test_openapi_describes_every_endpoint_with_examples(client: httpx.AsyncClient) -> None:
     described: dict[str, Any] = (await client.get("/openapi.json")).json()
     assert {
         "/v1/predict-single", "/predict-single", "/v1/predict-batch", "/predict-batch", "/v1/drift-stats", "/health",

@@ -1,4 +1,4 @@
-"""The process as a container runs it: real sockets, real signals."""
+"""The process as in a container: with sockets and signals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from support.inference_world import make_settings
 from support.served import Served, serving_process
+from support.waiting import wait_until
 
 from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.http.serve import _signals_end, listen, run
-from cetacean_inference.priority import NICENESS, give_way
+from cetacean_inference.http.serve import listen, run
+from cetacean_inference.system.priority import NICENESS, lower_thread_priority
 
 
 @pytest.fixture
@@ -36,29 +37,29 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         yield start
 
 
-def test_from_loading_to_the_end(serve: Callable[..., Served]) -> None:
+def test_a_process_loads_serves_drains_and_exits(serve: Callable[..., Served]) -> None:
     served = serve()
     assert served.status("/v2/health/ready") == 503
     assert served.client.get("/v1/identity").json()["weights"]["sha256"] is None
     assert "requests_total 0.0" in served.client.get("/metrics").text
     assert served.predict().status_code == 503
     served.load()
-    served.until(lambda: served.status("/v2/health/ready") == 200)
+    served.wait_for_status("/v2/health/ready", 200)
 
     found: list[httpx.Response] = []
-    thread = served.in_background(found)
-    # The model is busy: whoever else asks is answered all the same.
+    thread = served.predict_in_background(found)
+    # The model is busy: other requests are answered.
     assert served.status("/health") == 200
     assert "cetacean_inference_requests_in_flight 1.0" in served.client.get("/metrics").text
     served.process.send_signal(signal.SIGTERM)
-    served.until(lambda: served.status("/v2/health/ready") != 200)
+    wait_until(lambda: served.status("/v2/health/ready") != 200)
     assert served.process.poll() is None
     (served.directory / "compute").touch()
     thread.join()
     assert found[0].status_code == 200
     assert found[0].json()["class_animal"] == "id1"
 
-    status, lines = served.ended()
+    status, lines = served.wait_for_exit()
     assert status == 0
     (prediction,) = [line for line in lines if line["logger"].endswith(".predictions")]
     assert prediction["request_id"] == found[0].headers["X-Request-ID"]
@@ -70,36 +71,49 @@ def test_from_loading_to_the_end(serve: Callable[..., Served]) -> None:
     assert lines[-1]["message"] == "ended"
 
 
-def test_a_signal_that_comes_before_the_server_ends_it() -> None:
-    server = uvicorn.Server(uvicorn.Config("none:app"))
-    with _signals_end(server):
-        signal.raise_signal(signal.SIGTERM)
-    assert server.should_exit
+def test_a_signal_before_the_server_starts_ends_it() -> None:
+    program = (
+        "import signal, uvicorn\n"
+        "from cetacean_inference.http.serve import exit_on_signals\n"
+        "server = uvicorn.Server(uvicorn.Config('none:app'))\n"
+        "with exit_on_signals(server):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "print(server.should_exit)\n"
+    )
+    # In a process of its own: other tests of this process may have left a loop's handling of signals behind.
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
-def test_weights_that_cannot_be_loaded_end_it(serve: Callable[..., Served]) -> None:
+def test_weights_that_cannot_be_loaded_end_the_process_with_the_reason(serve: Callable[..., Served]) -> None:
     served = serve()
     (served.directory / "termination-log").touch()
     served.load(failure="https://weights.test/tiny.ckpt: expected sha256:aa, got sha256:bb")
-    status, _ = served.ended()
+    status, _ = served.wait_for_exit()
     assert status == 1
     assert (served.directory / "termination-log").read_text(encoding="utf-8") == (
         "DigestMismatch: https://weights.test/tiny.ckpt: expected sha256:aa, got sha256:bb"
     )
 
 
-def test_it_ends_while_the_weights_load(serve: Callable[..., Served]) -> None:
+def test_sigterm_while_the_weights_load_ends_the_process(serve: Callable[..., Served]) -> None:
     served = serve()
     served.process.send_signal(signal.SIGTERM)
-    status, lines = served.ended()
+    status, lines = served.wait_for_exit()
     assert status == 0
     assert not any(line["level"] == "ERROR" for line in lines)
 
 
-def test_it_ends_when_the_grace_period_is_over(serve: Callable[..., Served]) -> None:
+def test_the_process_ends_when_the_grace_period_is_over(serve: Callable[..., Served]) -> None:
     served = serve(grace=1)
     served.load()
-    served.until(lambda: served.status("/v2/health/ready") == 200)
+    served.wait_for_status("/v2/health/ready", 200)
     errors: list[Exception] = []
 
     def ask() -> None:
@@ -110,14 +124,14 @@ def test_it_ends_when_the_grace_period_is_over(serve: Callable[..., Served]) -> 
 
     thread = threading.Thread(target=ask)
     thread.start()
-    served.until((served.directory / "computing").exists)
+    wait_until((served.directory / "computing").exists)
     served.process.send_signal(signal.SIGTERM)
-    status, _ = served.ended()
+    status, _ = served.wait_for_exit()
     thread.join()
     assert status == 1
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = make_settings(tmp_path, http={"port": other.getsockname()[1]})
         with pytest.raises(ConfigInvalid, match=r"cannot listen on 127\.0\.0\.1"):
@@ -125,7 +139,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::", "0.0.0.0"])
-def test_addresses(host: str, tmp_path: Path) -> None:
+def test_the_process_listens_on_ipv4_and_ipv6_addresses(host: str, tmp_path: Path) -> None:
     settings = make_settings(tmp_path, http={"host": host})
     with listen(settings.http) as listener:
         port = listener.getsockname()[1]
@@ -133,7 +147,7 @@ def test_addresses(host: str, tmp_path: Path) -> None:
             pass
 
 
-def test_no_answer_waits_for_an_acknowledgement(tmp_path: Path) -> None:
+def test_accepted_sockets_send_without_waiting_for_an_acknowledgement(tmp_path: Path) -> None:
     with (
         listen(make_settings(tmp_path).http) as listener,
         socket.create_connection(listener.getsockname()[:2]),
@@ -142,15 +156,15 @@ def test_no_answer_waits_for_an_acknowledgement(tmp_path: Path) -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities of their own")
-def test_what_computes_gives_way_to_what_answers() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
+def test_a_lowered_priority_is_inherited_by_started_threads_only() -> None:
     here = os.getpriority(os.PRIO_PROCESS, 0)
 
     def priority() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     def started_from_there() -> int:
-        give_way()
+        lower_thread_priority()
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(priority).result()
 
@@ -159,10 +173,10 @@ def test_what_computes_gives_way_to_what_answers() -> None:
     assert priority() == here
 
 
-@pytest.mark.usefixtures("_logging_as_before")
-def test_a_fault_while_loading_is_not_swallowed(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_restored_logging")
+def test_an_unexpected_error_while_loading_is_raised(tmp_path: Path) -> None:
     def load(_: object) -> Any:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a fault of ours"):
+    with pytest.raises(RuntimeError, match="a bug"):
         run(make_settings(tmp_path), load=load)

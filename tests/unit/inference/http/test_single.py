@@ -1,23 +1,20 @@
-"""POST /v1/predict-single, line by line of the contract."""
+"""POST /v1/predict-single: the contract, line by line."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from support.inference_world import DIGEST, FakePipeline, client_of, picture
+from support.inference_world import DIGEST, FakePipeline, client_of
+from support.pictures import picture, turned
+from support.waiting import until
 
-from cetacean_inference.service import Service
+from cetacean_inference.decision import Detection
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
-
-FIELDS = [
-    "image_ind", "bbox", "class_animal", "id_animal", "probability", "mask", "is_cetacean", "cetacean_score", "rejected",
-    "rejection_reason", "model_version", "candidates",
-]  # fmt: skip
 
 
 async def send(
@@ -39,11 +36,11 @@ def detail(answer: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize("path", ["/v1/predict-single", "/predict-single"])
-async def test_a_detection(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_picture_is_answered_with_a_detection(client: httpx.AsyncClient, path: str) -> None:
     answer = await send(client, picture(score=0.8, probability=0.6, size=(50, 20)), path=path)
     assert answer.status_code == 200
     found = answer.json()
-    assert list(found) == FIELDS
+    assert list(found) == list(Detection.model_fields)
     assert found["image_ind"] == "whale.png"
     assert found["bbox"] == [0, 0, 50, 20]
     assert (found["class_animal"], found["id_animal"], found["probability"]) == ("id1", "species0", 0.6)
@@ -52,7 +49,7 @@ async def test_a_detection(client: httpx.AsyncClient, path: str) -> None:
     assert [one["class_animal"] for one in found["candidates"]] == ["id2", "id3", "id4", "id5"]
 
 
-async def test_a_rejection_is_an_answer_too(client: httpx.AsyncClient) -> None:
+async def test_a_rejected_picture_is_answered_with_200(client: httpx.AsyncClient) -> None:
     answer = await send(client, picture(score=0.2))
     assert answer.status_code == 200
     found = answer.json()
@@ -60,13 +57,13 @@ async def test_a_rejection_is_an_answer_too(client: httpx.AsyncClient) -> None:
     assert (found["class_animal"], found["id_animal"], found["probability"]) == ("", "unknown", 0.0)
 
 
-async def test_low_confidence(client: httpx.AsyncClient) -> None:
+async def test_an_answer_of_low_confidence_is_rejected_with_candidates(client: httpx.AsyncClient) -> None:
     found = (await send(client, picture(score=0.8, probability=0.04))).json()
     assert (found["rejected"], found["rejection_reason"], found["class_animal"]) == (True, "low_confidence", "id1")
     assert len(found["candidates"]) == 4
 
 
-async def test_the_answer_says_which_weights_it_comes_from(client: httpx.AsyncClient) -> None:
+async def test_every_answer_has_the_headers_with_the_lineage(client: httpx.AsyncClient) -> None:
     for data in (picture(), b"words"):
         headers = (await send(client, data)).headers
         assert headers["X-Model-Name"] == "tiny"
@@ -75,7 +72,7 @@ async def test_the_answer_says_which_weights_it_comes_from(client: httpx.AsyncCl
         assert headers["X-Gate-Threshold"] == "0.52"
 
 
-async def test_a_request_keeps_its_id_or_gets_one(client: httpx.AsyncClient) -> None:
+async def test_a_request_keeps_its_valid_id_or_gets_a_new_one(client: httpx.AsyncClient) -> None:
     assert (await send(client, picture(), headers={"X-Request-ID": "abc-1"})).headers["X-Request-ID"] == "abc-1"
     fresh = {
         (await send(client, picture(), headers=h)).headers["X-Request-ID"] for h in (None, {"X-Request-ID": "a b"})
@@ -85,26 +82,26 @@ async def test_a_request_keeps_its_id_or_gets_one(client: httpx.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/pdf", "application/octet-stream", "video/mp4"])
-async def test_415_when_the_type_is_no_pictures(client: httpx.AsyncClient, kind: str) -> None:
+async def test_415_if_the_media_type_is_not_a_pictures(client: httpx.AsyncClient, kind: str) -> None:
     answer = await send(client, picture(), kind=kind)
     assert answer.status_code == 415
     assert kind in detail(answer)
 
 
 @pytest.mark.parametrize("data", [b"words that are called .jpg", b"\0" * 500, b"GIF89a"])
-async def test_415_when_the_bytes_cannot_be_decoded(client: httpx.AsyncClient, data: bytes) -> None:
+async def test_415_if_the_bytes_cannot_be_decoded(client: httpx.AsyncClient, data: bytes) -> None:
     answer = await send(client, data, name="a.jpg", kind="image/jpeg")
     assert answer.status_code == 415
     assert "expected a" in detail(answer)
 
 
-async def test_400_when_empty(client: httpx.AsyncClient) -> None:
+async def test_400_if_the_file_is_empty(client: httpx.AsyncClient) -> None:
     answer = await send(client, b"")
     assert answer.status_code == 400
     assert "empty" in detail(answer)
 
 
-async def test_422_when_the_field_is_missing(client: httpx.AsyncClient) -> None:
+async def test_422_if_the_field_is_missing(client: httpx.AsyncClient) -> None:
     for answer in (
         await client.post("/v1/predict-single", files={"picture": ("a.png", picture(), "image/png")}),
         await client.post("/v1/predict-single", data={"file": "words"}),
@@ -114,32 +111,32 @@ async def test_422_when_the_field_is_missing(client: httpx.AsyncClient) -> None:
         assert answer.json()["detail"][0]["loc"] == ["body", "file"]
 
 
-async def test_a_truncated_file_is_the_clients(client: httpx.AsyncClient) -> None:
+async def test_415_if_the_file_is_truncated(client: httpx.AsyncClient) -> None:
     whole = picture(kind="JPEG", size=(300, 200))
     answer = await send(client, whole[: len(whole) // 2], name="a.jpg", kind="image/jpeg")
     assert answer.status_code == 415
     assert "truncated" in detail(answer)
 
 
-async def test_a_bomb_is_the_clients(service_of: Any) -> None:
+async def test_413_if_the_picture_has_too_many_pixels(service_of: Any) -> None:
     async with client_of(service_of(images={"max_pixels": 100})) as client:
         answer = await send(client, picture(size=(20, 20)))
     assert answer.status_code == 413
     assert "at most 100 pixels" in detail(answer)
 
 
-async def test_a_multipart_body_that_is_broken(client: httpx.AsyncClient) -> None:
+async def test_4xx_if_the_multipart_body_is_broken(client: httpx.AsyncClient) -> None:
     answer = await client.post(
         "/v1/predict-single", content=b"--x\r\nbroken", headers={"Content-Type": "multipart/form-data; boundary=x"}
     )
     assert 400 <= answer.status_code < 500
 
 
-async def test_a_name_is_harmless(client: httpx.AsyncClient) -> None:
+async def test_the_files_name_is_made_safe_as_a_path(client: httpx.AsyncClient) -> None:
     assert (await send(client, picture(), name="../../etc/a.png")).json()["image_ind"] == "etc/a.png"
 
 
-async def test_413_by_the_length_that_is_announced(service_of: Any, pipeline: FakePipeline) -> None:
+async def test_413_by_the_announced_length(service_of: Any, pipeline: FakePipeline) -> None:
     async with client_of(service_of(images={"max_bytes": 1000})) as client:
         answer = await send(client, b"x" * 100_000)
     assert answer.status_code == 413
@@ -147,7 +144,7 @@ async def test_413_by_the_length_that_is_announced(service_of: Any, pipeline: Fa
     assert pipeline.batches == []
 
 
-async def test_413_while_it_streams(service_of: Any) -> None:
+async def test_413_while_the_body_streams(service_of: Any) -> None:
     sent = 0
 
     async def endless() -> Any:
@@ -165,14 +162,14 @@ async def test_413_while_it_streams(service_of: Any) -> None:
     assert sent < 300_000
 
 
-async def test_413_for_a_file_within_a_form_that_is_not_too_large(service_of: Any) -> None:
+async def test_413_if_the_file_but_not_the_form_is_too_large(service_of: Any) -> None:
     async with client_of(service_of(images={"max_bytes": 1000})) as client:
         answer = await send(client, b"x" * 1001)
     assert answer.status_code == 413
     assert detail(answer) == "expected at most 1000 bytes, got 1001"
 
 
-async def test_503_before_the_weights_are_loaded(settings: Settings) -> None:
+async def test_503_until_the_weights_are_loaded(settings: Settings) -> None:
     async with client_of(Service(settings)) as client:
         answer = await send(client, picture())
     assert answer.status_code == 503
@@ -181,25 +178,23 @@ async def test_503_before_the_weights_are_loaded(settings: Settings) -> None:
     assert "tiny 1.2.3" in detail(answer)
 
 
-async def test_429_when_too_much_is_waiting(service_of: Any, pipeline: FakePipeline) -> None:
+async def test_429_if_too_many_pictures_are_waiting(service_of: Any, pipeline: FakePipeline) -> None:
     pipeline.hold()
     async with client_of(service_of(batching={"queue_size": 1}, http={"retry_after_seconds": 7})) as client:
         admitted = asyncio.create_task(send(client, picture()))
-        async with asyncio.timeout(10):
-            while not pipeline.started.is_set():  # noqa: ASYNC110 -- a thread's progress sets no event
-                await asyncio.sleep(0)
+        await until(pipeline.started.is_set)
         for path in ("/v1/predict-single", "/v1/predict-batch"):
             answer = await send(client, picture(), path=path)
             assert answer.status_code == 429
             assert answer.headers["Retry-After"] == "7"
-        pipeline.go_on.set()
+        pipeline.release()
         assert (await admitted).status_code == 200
         metrics = (await client.get("/metrics")).text.splitlines()
     assert "requests_total 3.0" in metrics
     assert "errors_total 0.0" in metrics
 
 
-async def test_408_when_the_body_does_not_come(service_of: Any) -> None:
+async def test_408_if_the_body_does_not_arrive(service_of: Any) -> None:
     never = asyncio.Event()
 
     async def stalled() -> Any:
@@ -214,7 +209,7 @@ async def test_408_when_the_body_does_not_come(service_of: Any) -> None:
     assert "0.01 s" in detail(answer)
 
 
-async def test_504_when_it_takes_too_long(service_of: Any, pipeline: FakePipeline) -> None:
+async def test_504_if_it_takes_too_long(service_of: Any, pipeline: FakePipeline) -> None:
     pipeline.hold()
     async with client_of(service_of(http={"timeout_seconds": 0.01})) as client:
         answer = await send(client, picture())
@@ -222,7 +217,7 @@ async def test_504_when_it_takes_too_long(service_of: Any, pipeline: FakePipelin
     assert "0.01 s" in detail(answer)
 
 
-async def test_500_says_nothing_of_the_inside(client: httpx.AsyncClient, pipeline: FakePipeline) -> None:
+async def test_500_has_no_details(client: httpx.AsyncClient, pipeline: FakePipeline) -> None:
     pipeline.fails_on = lambda _: True
     answer = await send(client, picture())
     assert answer.status_code == 500
@@ -230,7 +225,7 @@ async def test_500_says_nothing_of_the_inside(client: httpx.AsyncClient, pipelin
     assert answer.headers["X-Weights-SHA256"] == DIGEST
 
 
-async def test_the_emergency_lets_everything_through(service_of: Any) -> None:
+async def test_a_threshold_of_zero_accepts_every_picture(service_of: Any) -> None:
     async with client_of(service_of(gate={"threshold": 0.0})) as client:
         found = (await send(client, picture(score=0.0))).json()
         identity = (await client.get("/v1/identity")).json()
@@ -238,9 +233,6 @@ async def test_the_emergency_lets_everything_through(service_of: Any) -> None:
     assert (identity["gate"]["threshold"], identity["gate"]["enabled"]) == (0.0, False)
 
 
-async def test_a_photograph_of_a_camera_held_upright(client: httpx.AsyncClient) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    buffer = io.BytesIO()
-    Image.new("RGB", (60, 40), (230, 200, 0)).save(buffer, "JPEG", exif=exif)
-    assert (await send(client, buffer.getvalue(), kind="image/jpeg")).json()["bbox"] == [0, 0, 40, 60]
+async def test_the_bounding_box_is_that_of_the_turned_picture(client: httpx.AsyncClient) -> None:
+    data = turned(Image.new("RGB", (60, 40), (230, 200, 0)), "JPEG")
+    assert (await send(client, data, kind="image/jpeg")).json()["bbox"] == [0, 0, 40, 60]

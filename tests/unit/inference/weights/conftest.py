@@ -1,4 +1,4 @@
-"""A server of files on loopback, and a cache."""
+"""A file server on loopback, and a cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTENT = os.urandom(300_000)
 
 @pytest.fixture
 def content() -> bytes:
-    """What the server has under `a.ckpt`."""
+    """The server's file `a.ckpt`."""
     return CONTENT
 
 
@@ -43,6 +43,6 @@ def options() -> FetchSettings:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> WeightsCache:
-    cache = WeightsCache(tmp_path / "cache", limit_bytes=10_000_000, keep_seconds=0)
+    cache = WeightsCache(tmp_path / "cache", limit_bytes=10_000_000, keep_unused_seconds=0)
     cache.prepare()
     return cache

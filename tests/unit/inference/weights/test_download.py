@@ -1,4 +1,4 @@
-"""One file: resumed, retried, bounded."""
+"""Downloading one file: resuming, retrying, and bounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.file_server import FileServer
 
 from cetacean_inference.errors import (
     CacheFull,
-    CannotGoOn,
+    FatalError,
     WeightsNotFound,
     WeightsTooLarge,
     WeightsTruncated,
@@ -47,7 +47,9 @@ def download(server: FileServer, options: FetchSettings, partial: Path, reserved
     return make
 
 
-def test_a_whole_file(download: Make, partial: Path, content: bytes, digest: str, reserved: list[int]) -> None:
+def test_a_complete_file_is_stored_and_hashed(
+    download: Make, partial: Path, content: bytes, digest: str, reserved: list[int]
+) -> None:
     found = download().run()
     assert (found.sha256, found.resumed) == (digest, False)
     assert found.etag
@@ -55,7 +57,7 @@ def test_a_whole_file(download: Make, partial: Path, content: bytes, digest: str
     assert reserved == [len(content)]
 
 
-def test_a_connection_that_breaks_is_continued_where_it_broke(
+def test_a_broken_download_is_resumed(
     download: Make, server: FileServer, partial: Path, content: bytes, digest: str, reserved: list[int]
 ) -> None:
     server.cut_after = [100_000, 50_000]
@@ -66,7 +68,7 @@ def test_a_connection_that_breaks_is_continued_where_it_broke(
     assert reserved == [300_000, 200_000, 150_000]
 
 
-def test_what_an_earlier_process_left_is_continued(
+def test_a_download_of_an_earlier_process_is_resumed(
     download: Make, server: FileServer, options: FetchSettings, digest: str
 ) -> None:
     server.cut_after = [100_000]
@@ -77,7 +79,7 @@ def test_what_an_earlier_process_left_is_continued(
     assert server.ranges == [None, "bytes=100000-"]
 
 
-def test_another_file_under_the_same_url_begins_anew(
+def test_a_download_starts_over_if_the_file_at_the_url_changed(
     download: Make, server: FileServer, options: FetchSettings, partial: Path
 ) -> None:
     server.cut_after = [100_000]
@@ -88,19 +90,21 @@ def test_another_file_under_the_same_url_begins_anew(
     assert partial.read_bytes() == b"another file"
 
 
-def test_a_server_that_knows_no_ranges(download: Make, server: FileServer, partial: Path, content: bytes) -> None:
+def test_a_download_starts_over_if_the_server_has_no_ranges(
+    download: Make, server: FileServer, partial: Path, content: bytes
+) -> None:
     server.ranges_work = False
     server.cut_after = [100_000]
     assert not download().run().resumed
     assert partial.read_bytes() == content
 
 
-def test_progress_is_no_failure(download: Make, server: FileServer, digest: str) -> None:
+def test_an_attempt_with_progress_does_not_count_as_a_failure(download: Make, server: FileServer, digest: str) -> None:
     server.cut_after = [20_000] * 10
     assert download().run().sha256 == digest
 
 
-def test_truncated_each_time(download: Make, server: FileServer) -> None:
+def test_a_file_truncated_at_each_attempt_is_an_error(download: Make, server: FileServer) -> None:
     server.cut_after = [0] * 10
     with pytest.raises(WeightsTruncated, match=r"got 0 bytes.*gave up after 3 tries"):
         download().run()
@@ -108,12 +112,12 @@ def test_truncated_each_time(download: Make, server: FileServer) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_server_that_fails_now_and_then(download: Make, server: FileServer, digest: str, status: int) -> None:
+def test_a_temporary_error_status_is_retried(download: Make, server: FileServer, digest: str, status: int) -> None:
     server.statuses = [status, status]
     assert download().run().sha256 == digest
 
 
-def test_a_server_that_keeps_failing(download: Make, server: FileServer) -> None:
+def test_a_server_that_keeps_failing_is_an_error(download: Make, server: FileServer) -> None:
     server.statuses = [503] * 10
     with pytest.raises(WeightsUnreachable, match="expected 200, got 503 Service Unavailable; gave up after 3 tries"):
         download().run()
@@ -122,7 +126,7 @@ def test_a_server_that_keeps_failing(download: Make, server: FileServer) -> None
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between tries, which nobody waits for."""
+    """The pauses between attempts; the test does not wait for them."""
     pauses: list[float] = []
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=pauses.append))
     return pauses
@@ -131,17 +135,15 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 BACKING_OFF = FetchSettings(attempts=6, backoff_initial_seconds=1, backoff_max_seconds=6)
 
 
-def test_pauses_double_up_to_a_bound(download: Make, server: FileServer, slept: list[float]) -> None:
+def test_pauses_double_up_to_the_maximum(download: Make, server: FileServer, slept: list[float]) -> None:
     server.statuses = [503] * 5
     download(settings=BACKING_OFF).run()
     assert len(slept) == 5
     for pause, least in zip(slept, (1, 2, 4, 6, 6), strict=True):
-        assert least <= pause <= least + 1  # a little at random, so that many pods do not come back at once
+        assert least <= pause <= least + 1  # jitter
 
 
-def test_a_server_may_ask_for_a_longer_pause_and_not_for_a_very_long_one(
-    download: Make, server: FileServer, slept: list[float]
-) -> None:
+def test_retry_after_is_obeyed_up_to_the_maximum(download: Make, server: FileServer, slept: list[float]) -> None:
     server.statuses, server.retry_after = [429], "5"
     download(settings=BACKING_OFF).run()
     server.statuses, server.retry_after = [503], "3600"
@@ -149,39 +151,45 @@ def test_a_server_may_ask_for_a_longer_pause_and_not_for_a_very_long_one(
     assert slept == [5, 6]
 
 
-def test_progress_is_told(download: Make, server: FileServer, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged(
+    download: Make, server: FileServer, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     every_time = FetchSettings(progress_interval_seconds=0)
     with caplog.at_level(logging.INFO):
         download(settings=every_time).run()
-    *on_the_way, last = [record.message for record in caplog.records if record.name.endswith("download")]
-    assert on_the_way
-    for line in on_the_way:
+    *intermediate, last = [record.message for record in caplog.records if record.name.endswith("progress")]
+    assert intermediate
+    for line in intermediate:
         assert re.fullmatch(rf"{server.url}/a\.ckpt: 0\.\d of 0\.3 MiB \(\d+ %\), [\d.]+ MiB/s", line)
     assert re.fullmatch(rf"{server.url}/a\.ckpt: complete, 0\.3 MiB, [\d.]+ MiB/s", last)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_refusal_is_not_repeated(download: Make, server: FileServer, status: int) -> None:
+def test_a_permanent_error_status_is_not_retried(download: Make, server: FileServer, status: int) -> None:
     server.statuses = [status]
     with pytest.raises(WeightsNotFound, match=f"a.ckpt: expected 200, got {status}"):
         download().run()
     assert server.requests["a.ckpt"] == 1
 
 
-def test_nobody_there(download: Make, options: FetchSettings) -> None:
+def test_a_closed_port_is_an_error(download: Make, options: FetchSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(WeightsUnreachable, match="gave up after 3 tries"):
         download(url=f"http://127.0.0.1:{port}/a.ckpt").run()
 
 
-def test_larger_than_it_may_be(download: Make, options: FetchSettings, partial: Path, content: bytes) -> None:
+def test_a_file_larger_than_the_bound_is_an_error(
+    download: Make, options: FetchSettings, partial: Path, content: bytes
+) -> None:
     with pytest.raises(WeightsTooLarge, match="expected at most 1000 bytes, got 300000"):
         download(settings=options.model_copy(update={"max_bytes": 1000})).run()
     assert not partial.exists()
 
 
-def test_no_room_is_told_before_a_byte_is_written(server: FileServer, options: FetchSettings, partial: Path) -> None:
+def test_a_missing_reservation_stops_before_the_first_byte(
+    server: FileServer, options: FetchSettings, partial: Path
+) -> None:
     def full(needed: int) -> None:
         raise CacheFull(f"needs {needed}")
 
@@ -191,7 +199,7 @@ def test_no_room_is_told_before_a_byte_is_written(server: FileServer, options: F
     assert not partial.exists()
 
 
-def test_a_full_volume_takes_nothing_before_room_is_made(
+def test_nothing_is_written_before_room_is_made(
     server: FileServer, options: FetchSettings, partial: Path, digest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room: list[int] = []
@@ -209,7 +217,7 @@ def test_a_full_volume_takes_nothing_before_room_is_made(
     assert room == [300_000]
 
 
-def test_notes_that_cannot_be_written_end_in_one_line(
+def test_notes_that_cannot_be_written_are_reported_in_one_line(
     download: Make, server: FileServer, partial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> int:
@@ -221,26 +229,26 @@ def test_notes_that_cannot_be_written_end_in_one_line(
     assert server.requests["a.ckpt"] == 1
 
 
-def test_what_is_still_current_is_not_sent_again(download: Make) -> None:
+def test_a_current_file_is_not_sent_again(download: Make) -> None:
     etag = download().run().etag
     with pytest.raises(NotModified):
         download().run(if_none_match=etag)
 
 
-def test_a_file_of_this_machine(download: Make, tmp_path: Path, partial: Path) -> None:
+def test_a_local_file_is_copied(download: Make, tmp_path: Path, partial: Path) -> None:
     (tmp_path / "with space.ckpt").write_bytes(b"weights")
     assert len(download(url=f"file://{tmp_path}/with%20space.ckpt").run().sha256) == 64
     assert partial.read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize("name", ["missing.ckpt", ""])
-def test_no_such_file_on_this_machine(download: Make, tmp_path: Path, name: str) -> None:
+def test_a_missing_local_file_is_an_error(download: Make, tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsNotFound):
         download(url=f"file://{tmp_path}/{name}").run()
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1/a.ckpt"])
-def test_an_address_that_is_none_ends_in_one_line(download: Make, url: str) -> None:
-    with pytest.raises(CannotGoOn) as caught:
+def test_an_invalid_url_is_reported_in_one_line(download: Make, url: str) -> None:
+    with pytest.raises(FatalError) as caught:
         download(url=url).run()
     assert "\n" not in caught.value.line

@@ -1,4 +1,4 @@
-"""What is in use stays, whatever the volume, and however little time there is between two pods."""
+"""Eviction: files in use stay, on NFS too; `prune` removes all others."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import IO
 import pytest
 from support.inference_world import make_settings
 from support.tiny_weights import sections
-from support.weights_cache import adopt, blobs, derive, opened
+from support.weights_cache import add_blob, add_derived, add_incomplete, blobs, open_cache
 
 from cetacean_inference.errors import CacheFull
 from cetacean_inference.pipeline import load_pipeline
-from cetacean_inference.weights.cache import BESIDE, RECORD_FILE
+from cetacean_inference.weights.cache import VOLUME_OVERHEAD, Pruned
 from cetacean_inference.weights.fetch import fetch_all
 
 flock = fcntl.flock
@@ -36,26 +36,26 @@ def _nfs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_nfs")
-def test_nfs_locks_exclusively_what_is_open_for_writing(tmp_path: Path) -> None:
-    filled = opened(tmp_path)
-    adopt(filled, b"x" * 300)
-    derived = derive(filled, "networks-a")
+def test_unused_files_are_evicted_from_nfs(tmp_path: Path) -> None:
+    filled = open_cache(tmp_path)
+    add_blob(filled, b"x" * 300)
+    derived = add_derived(filled, "networks-a")
     abandoned = filled.partial("https://weights.test/a")
     abandoned.write_bytes(b"x" * 300)
-    opened(tmp_path).make_room(1000, what="new")
+    open_cache(tmp_path).make_room(1000, purpose="new")
     assert (blobs(tmp_path), derived.exists(), abandoned.exists()) == (set(), False, False)
 
 
 @pytest.mark.usefixtures("_nfs")
-def test_what_is_served_from_nfs_stays(tmp_path: Path) -> None:
-    digest = adopt(opened(tmp_path), b"x" * 300)
-    with opened(tmp_path).hold(digest), pytest.raises(CacheFull):
-        opened(tmp_path).make_room(900, what="new")
+def test_a_file_in_use_on_nfs_is_not_evicted(tmp_path: Path) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300)
+    with open_cache(tmp_path).open_locked(digest), pytest.raises(CacheFull):
+        open_cache(tmp_path).make_room(900, purpose="new")
     assert blobs(tmp_path) == {digest}
 
 
-def test_what_may_not_be_written_is_evicted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    adopt(opened(tmp_path), b"x" * 300)
+def test_a_file_without_write_permission_is_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_blob(open_cache(tmp_path), b"x" * 300)
     plainly = Path.open
 
     def refusing(path: Path, mode: str = "r") -> object:
@@ -63,13 +63,13 @@ def test_what_may_not_be_written_is_evicted_all_the_same(tmp_path: Path, monkeyp
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return plainly(path, mode)
 
-    monkeypatch.setattr(Path, "open", refusing)  # root, as which tests may run, writes whatever its mode
-    opened(tmp_path).make_room(1000, what="new")
+    monkeypatch.setattr(Path, "open", refusing)  # root may run the tests, and ignores modes
+    open_cache(tmp_path).make_room(1000, purpose="new")
     assert blobs(tmp_path) == set()
 
 
 def before_it_is_locked(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have something happen between the listing of what is there and the lock of what is chosen."""
+    """Call `happens` after the files were listed and before one is locked for eviction."""
 
     def late(stream: IO[bytes] | int, operation: int) -> None:
         if operation & fcntl.LOCK_EX:
@@ -79,73 +79,95 @@ def before_it_is_locked(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], o
     monkeypatch.setattr(fcntl, "flock", late)
 
 
-def test_what_was_used_since_it_was_listed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = adopt(opened(tmp_path), b"x" * 300)
-    user = opened(tmp_path)
-    before_it_is_locked(monkeypatch, lambda: user.use(digest))
+def test_a_blob_used_since_it_was_listed_is_not_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300)
+    user = open_cache(tmp_path)
+    before_it_is_locked(monkeypatch, lambda: user.mark_used(digest))
     with pytest.raises(CacheFull):
-        opened(tmp_path).make_room(900, what="new")
+        open_cache(tmp_path).make_room(900, purpose="new")
     assert blobs(tmp_path) == {digest}
 
 
-def test_what_another_pod_has_just_evicted_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = adopt(opened(tmp_path), b"x" * 300)
-    other = opened(tmp_path)
-    before_it_is_locked(monkeypatch, lambda: other.discard(digest))
-    opened(tmp_path).make_room(900, what="new")
+def test_the_space_of_a_blob_that_another_pod_evicted_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300)
+    other = open_cache(tmp_path)
+    before_it_is_locked(monkeypatch, lambda: other.remove(digest))
+    open_cache(tmp_path).make_room(900, purpose="new")
 
 
-def test_room_is_made_for_what_a_download_writes_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    adopt(opened(tmp_path), b"x" * 300)
+def test_room_is_made_for_the_overhead_of_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_blob(open_cache(tmp_path), b"x" * 300)
 
     def disk_usage(_: Path) -> SimpleNamespace:
-        return SimpleNamespace(free=BESIDE + (499 if blobs(tmp_path) else 799))
+        return SimpleNamespace(free=VOLUME_OVERHEAD + (499 if blobs(tmp_path) else 799))
 
     monkeypatch.setattr("shutil.disk_usage", disk_usage)
-    opened(tmp_path).make_room(500, what="new")
+    open_cache(tmp_path).make_room(500, purpose="new")
     assert blobs(tmp_path) == set()
 
 
-def test_what_is_held_can_be_renewed(tmp_path: Path) -> None:
-    cache = opened(tmp_path)
-    digest, other, derived = adopt(cache, b"held"), adopt(cache, b"closed"), derive(cache, "networks-a")
-    files = [tmp_path / "blobs" / "sha256" / name for name in (digest, other)] + [derived / RECORD_FILE]
-    held_derived = cache.hold_derived("networks-a")
-    assert held_derived is not None
-    with cache.hold(digest), held_derived:
-        cache.hold(other).close()
-        for _ in range(2):
-            for file in files:
-                os.utime(file, (0, 0))
-            cache.touch()
-            assert [file.stat().st_mtime > 0 for file in files] == [True, False, True]
-    for file in files:
-        os.utime(file, (0, 0))
-    cache.touch()
-    assert [file.stat().st_mtime for file in files] == [0, 0, 0]
+def test_opening_a_blob_marks_it_as_used(tmp_path: Path) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300)
+    with open_cache(tmp_path).open_locked(digest):
+        pass
+    with pytest.raises(CacheFull):
+        open_cache(tmp_path, keep_unused_seconds=600).make_room(900, purpose="new")
+    assert blobs(tmp_path) == {digest}
 
 
-def test_a_volume_that_keeps_no_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = opened(tmp_path)
-    digest = adopt(cache, b"weights")
+def test_a_blob_on_a_read_only_volume_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = add_blob(open_cache(tmp_path), b"weights")
 
     def read_only(_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(os, "utime", read_only)
-    with cache.hold(digest):
-        cache.touch()
+    with open_cache(tmp_path).open_locked(digest) as stream:
+        assert stream.read() == b"weights"
 
 
-def test_a_pipeline_renews_what_it_was_loaded_from(tmp_path: Path, weights: Path) -> None:
-    given = sections(f"file://{weights}")
-    settings = make_settings(tmp_path, engine={"name": "torch-eager"}, **given)
+def test_loading_a_pipeline_marks_its_files_as_used(tmp_path: Path, weights: Path) -> None:
+    settings = make_settings(tmp_path, engine={"name": "torch-eager"}, **sections(f"file://{weights}"))
     fetch_all(settings)
-    pipeline = load_pipeline(settings)
     files = [path for path in (settings.weights_cache / "blobs" / "sha256").iterdir() if path.is_file()]
     for file in files:
         os.utime(file, (0, 0))
-    pipeline.touch()
+    load_pipeline(settings).close()
     assert len(files) == 5
     assert all(file.stat().st_mtime > 0 for file in files)
-    pipeline.close()
+
+
+# --- prune -----------------------------------------------------------------------------------------------------------
+
+
+def test_prune_removes_what_was_not_used_for_so_long(tmp_path: Path) -> None:
+    filled = open_cache(tmp_path)
+    add_blob(filled, b"x" * 300, age=900)
+    young = add_blob(filled, b"y" * 300, age=100)
+    derived, incomplete = add_derived(filled, "networks-a"), add_incomplete(filled, "https://weights.test/a")
+    assert open_cache(tmp_path).prune(unused_seconds=600) == Pruned(3, 900)
+    assert (blobs(tmp_path), derived.exists(), incomplete.exists()) == ({young}, False, False)
+    assert open_cache(tmp_path).prune(unused_seconds=600) == Pruned(0, 0)
+
+
+def test_prune_keeps_what_another_process_serves_from(tmp_path: Path) -> None:
+    filled = open_cache(tmp_path)
+    served, unused = add_blob(filled, b"served"), add_blob(filled, b"unused")
+    derived = add_derived(filled, "networks-a")
+    locked = filled.lock_derived("networks-a")
+    assert locked is not None
+    with open_cache(tmp_path).open_locked(served), locked:
+        assert open_cache(tmp_path).prune(unused_seconds=0) == Pruned(1, len(b"unused"))
+    assert (blobs(tmp_path), derived.exists()) == ({served}, True)
+    assert unused not in blobs(tmp_path)
+
+
+# --- outside of a fetch ----------------------------------------------------------------------------------------------
+
+
+def test_checking_for_room_evicts_nothing(tmp_path: Path) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300)
+    open_cache(tmp_path).check_room(700, purpose="new")
+    with pytest.raises(CacheFull, match="needs 701 bytes, expected at most 1000"):
+        open_cache(tmp_path).check_room(701, purpose="new")
+    assert blobs(tmp_path) == {digest}

@@ -1,4 +1,4 @@
-"""From a URL to a verified blob."""
+"""Fetching: from a URL to a verified blob."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import IO
+from io import BufferedReader
 
 import open_clip
 import pytest
@@ -19,7 +19,8 @@ from support.file_server import FileServer
 from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings, GateSettings
 from cetacean_inference.weights import fetch as fetching
-from cetacean_inference.weights.cache import WeightsCache, digest_of
+from cetacean_inference.weights.blob import digest_of
+from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch, gate_url
 from cetacean_inference.weights.urls import resolve, sibling
 
@@ -33,7 +34,7 @@ def leftovers(cache: WeightsCache) -> list[str]:
     return [path.name for path in (cache.root / "incomplete").iterdir()]
 
 
-def test_verified_bytes_are_kept(
+def test_a_file_with_the_expected_digest_is_stored(
     cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str
 ) -> None:
     blob = fetch(url, sha256=digest, cache=cache, settings=options)
@@ -42,7 +43,9 @@ def test_verified_bytes_are_kept(
     assert leftovers(cache) == []
 
 
-def test_other_bytes_are_not(cache: WeightsCache, options: FetchSettings, url: str, digest: str) -> None:
+def test_a_file_with_another_digest_is_not_stored(
+    cache: WeightsCache, options: FetchSettings, url: str, digest: str
+) -> None:
     with pytest.raises(DigestMismatch) as caught:
         fetch(url, sha256="ab" * 32, cache=cache, settings=options)
     assert str(caught.value) == f"{url}: expected sha256:{'ab' * 32}, got sha256:{digest}"
@@ -51,7 +54,7 @@ def test_other_bytes_are_not(cache: WeightsCache, options: FetchSettings, url: s
     assert leftovers(cache) == []
 
 
-def test_what_is_there_is_not_asked_for_again(
+def test_a_cached_file_is_not_requested_again(
     cache: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
 ) -> None:
     for _ in range(3):
@@ -76,7 +79,7 @@ def test_a_damaged_blob_is_fetched_again(
     assert server.requests["a.ckpt"] == 2
 
 
-def test_a_part_that_was_damaged_is_not_built_upon(
+def test_a_damaged_partial_file_is_downloaded_from_the_start(
     cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str, server: FileServer
 ) -> None:
     server.cut_after = [100_000]
@@ -88,7 +91,7 @@ def test_a_part_that_was_damaged_is_not_built_upon(
     assert server.ranges == [None, "bytes=100000-", None]
 
 
-def test_without_a_digest_the_server_says_whether_it_is_current(
+def test_without_a_digest_a_conditional_request_checks_the_cached_file(
     cache: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
 ) -> None:
     assert fetch(url, sha256=None, cache=cache, settings=options).sha256 == digest
@@ -99,7 +102,7 @@ def test_without_a_digest_the_server_says_whether_it_is_current(
     assert found.sha256 == hashlib.sha256(b"new weights").hexdigest()
 
 
-def test_without_a_digest_and_without_the_server_what_is_there_serves(
+def test_without_a_digest_the_cached_file_is_used_if_the_server_is_unreachable(
     cache: WeightsCache,
     options: FetchSettings,
     url: str,
@@ -111,16 +114,18 @@ def test_without_a_digest_and_without_the_server_what_is_there_serves(
     server.statuses = [503] * 10
     with caplog.at_level(logging.WARNING):
         assert fetch(url, sha256=None, cache=cache, settings=options).sha256 == digest
-    assert "going on with what was fetched before" in caplog.text
+    assert "using the cached file" in caplog.text
 
 
-def test_nothing_there_and_no_server(cache: WeightsCache, options: FetchSettings, url: str, server: FileServer) -> None:
+def test_an_unreachable_server_is_an_error_if_nothing_is_cached(
+    cache: WeightsCache, options: FetchSettings, url: str, server: FileServer
+) -> None:
     server.statuses = [503] * 10
     with pytest.raises(WeightsUnreachable):
         fetch(url, sha256=None, cache=cache, settings=options)
 
 
-def test_what_was_taken_away_is_not_served_from_the_cache(
+def test_a_file_that_the_server_removed_is_not_used_from_the_cache(
     cache: WeightsCache, options: FetchSettings, url: str, server: FileServer
 ) -> None:
     fetch(url, sha256=None, cache=cache, settings=options)
@@ -129,7 +134,7 @@ def test_what_was_taken_away_is_not_served_from_the_cache(
         fetch(url, sha256=None, cache=cache, settings=options)
 
 
-def test_of_several_pods_one_downloads(
+def test_only_one_of_several_pods_downloads(
     cache: WeightsCache, url: str, digest: str, server: FileServer, content: bytes
 ) -> None:
     pod = (
@@ -137,7 +142,7 @@ def test_of_several_pods_one_downloads(
         "from cetacean_inference.settings import FetchSettings;"
         "from cetacean_inference.weights.cache import WeightsCache;"
         "from cetacean_inference.weights.fetch import fetch;"
-        "cache = WeightsCache(Path(sys.argv[1]), limit_bytes=10**9, keep_seconds=600); cache.prepare();"
+        "cache = WeightsCache(Path(sys.argv[1]), limit_bytes=10**9, keep_unused_seconds=600); cache.prepare();"
         "print('ready', flush=True); sys.stdin.readline();"
         "print(fetch(sys.argv[2], sha256=sys.argv[3], cache=cache, settings=FetchSettings()).sha256)"
     )
@@ -158,7 +163,7 @@ def test_of_several_pods_one_downloads(
     assert path.read_bytes() == content
 
 
-def test_files_beside_a_url() -> None:
+def test_urls_of_files_in_the_same_folder() -> None:
     for url, beside in {
         "https://host.test/m/resolve/main/a.ckpt": "https://host.test/m/resolve/main/s.csv",
         "https://host.test/m/a.ckpt?token=1#x": "https://host.test/m/s.csv?token=1",
@@ -169,24 +174,24 @@ def test_files_beside_a_url() -> None:
         assert sibling(url, "s.csv") == beside
 
 
-def test_an_address_of_the_hub() -> None:
+def test_a_hub_url_is_resolved_to_https() -> None:
     assert (
         resolve("hf://o/r/deep/a.ckpt@v1", hf_endpoint="https://hub.test/")
         == "https://hub.test/o/r/resolve/v1/deep/a.ckpt"
     )
 
 
-def test_the_gates_weights() -> None:
+def test_the_url_of_the_gates_weights() -> None:
     assert gate_url(GateSettings()).startswith("hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/")
-    assert (GateSettings().architecture, GateSettings().pretrained) == fetching.USUAL_GATE
-    known = open_clip.get_pretrained_cfg(*fetching.USUAL_GATE)
-    assert f"hf://{known['hf_hub']}{open_clip.pretrained.HF_SAFE_WEIGHTS_NAME}" == fetching.USUAL_GATE_URL
+    assert (GateSettings().architecture, GateSettings().pretrained) == fetching.DEFAULT_GATE
+    known = open_clip.get_pretrained_cfg(*fetching.DEFAULT_GATE)
+    assert f"hf://{known['hf_hub']}{open_clip.pretrained.HF_SAFE_WEIGHTS_NAME}" == fetching.DEFAULT_GATE_URL
     assert gate_url(GateSettings(weights_url="https://weights.test/gate.pt")) == "https://weights.test/gate.pt"
     with pytest.raises(GateUnavailable, match="expected a pretrained tag of ViT-B-32, got 'no_such_tag'"):
         gate_url(GateSettings(pretrained="no_such_tag"))
 
 
-def test_a_token_is_the_hubs_and_nobody_elses(
+def test_the_hubs_token_is_sent_to_the_hub_only(
     cache: WeightsCache,
     options: FetchSettings,
     url: str,
@@ -206,13 +211,13 @@ def test_a_token_is_the_hubs_and_nobody_elses(
     assert server.headers[1]["Authorization"] == "Bearer hf_secret"
 
 
-# --- beside other pods -----------------------------------------------------------------------------------------------
+# --- with other pods -------------------------------------------------------------------------------------------------
 
 
 def while_hashed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have something happen while what is in the cache is verified."""
+    """Call `happens` while a cached file is verified."""
 
-    def slow(stream: IO[bytes]) -> str:
+    def slow(stream: BufferedReader) -> str:
         found = digest_of(stream)
         happens()
         return found
@@ -220,7 +225,7 @@ def while_hashed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object])
     monkeypatch.setattr(fetching, "digest_of", slow)
 
 
-def test_what_is_being_verified_is_not_evicted(
+def test_a_file_being_verified_is_not_evicted(
     cache: WeightsCache,
     options: FetchSettings,
     url: str,
@@ -230,11 +235,11 @@ def test_what_is_being_verified_is_not_evicted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     os.utime(fetch(url, sha256=digest, cache=cache, settings=options).path, (0, 0))
-    first, other = (WeightsCache(cache.root, limit_bytes=500_000, keep_seconds=0) for _ in range(2))
+    first, other = (WeightsCache(cache.root, limit_bytes=500_000, keep_unused_seconds=0) for _ in range(2))
 
     def needs_room() -> None:
         with pytest.raises(CacheFull):
-            other.make_room(300_000, what="another model")
+            other.make_room(300_000, purpose="another model")
 
     while_hashed(monkeypatch, needs_room)
     assert fetch(url, sha256=digest, cache=first, settings=options).path.read_bytes() == content
@@ -242,7 +247,7 @@ def test_what_is_being_verified_is_not_evicted(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_was_evicted_while_it_was_verified_is_fetched_again(
+def test_a_file_evicted_while_it_was_verified_is_fetched_again(
     cache: WeightsCache,
     options: FetchSettings,
     url: str,
@@ -255,13 +260,13 @@ def test_what_was_evicted_while_it_was_verified_is_fetched_again(
 ) -> None:
     sha256 = digest if known else None
     fetch(url, sha256=sha256, cache=cache, settings=options)
-    while_hashed(monkeypatch, lambda: cache.discard(digest))  # as on a volume without locks
+    while_hashed(monkeypatch, lambda: cache.remove(digest))  # as on a volume without locks
     assert fetch(url, sha256=sha256, cache=cache, settings=options).path.read_bytes() == content
     assert server.requests["a.ckpt"] == 2
     assert "If-None-Match" not in server.headers[1]
 
 
-def test_what_is_being_evicted_when_it_is_verified_is_fetched_again(
+def test_a_file_being_evicted_when_it_is_verified_is_fetched_again(
     cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str, server: FileServer
 ) -> None:
     path = fetch(url, sha256=digest, cache=cache, settings=options).path
@@ -271,7 +276,7 @@ def test_what_is_being_evicted_when_it_is_verified_is_fetched_again(
     assert server.requests["a.ckpt"] == 2
 
 
-def test_on_a_volume_without_locks_what_is_there_is_used(
+def test_on_a_volume_without_locks_the_cached_file_is_used(
     cache: WeightsCache,
     options: FetchSettings,
     url: str,
@@ -293,26 +298,26 @@ def test_on_a_volume_without_locks_what_is_there_is_used(
 # --- volumes that fail -----------------------------------------------------------------------------------------------
 
 
-def fails(*_: object, **__: object) -> None:
+def disk_full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("step", ["remember", "adopt", "use", "lock"])
-def test_a_volume_that_fails_ends_in_one_line(
+@pytest.mark.parametrize("step", ["write_ref", "commit", "mark_used", "lock"])
+def test_an_error_of_the_volume_is_reported_in_one_line(
     cache: WeightsCache, options: FetchSettings, url: str, digest: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(cache, step, fails)
+    monkeypatch.setattr(cache, step, disk_full)
     with pytest.raises(CacheFull) as caught:
         fetch(url, sha256=digest, cache=cache, settings=options)
     assert caught.value.line == f"CacheFull: {url}: cannot write in {cache.root}: No space left on device"
     assert isinstance(caught.value.__cause__, OSError)
 
 
-def test_who_waits_too_long_for_another_is_not_told_of_a_full_volume(
+def test_waiting_too_long_for_another_pod_is_not_reported_as_a_full_volume(
     cache: WeightsCache, options: FetchSettings, url: str, digest: str
 ) -> None:
     impatient = options.model_copy(update={"lock_timeout_seconds": 0.01})
-    other = WeightsCache(cache.root, limit_bytes=1, keep_seconds=0)
+    other = WeightsCache(cache.root, limit_bytes=1, keep_unused_seconds=0)
     with (
         other.lock(digest, timeout_seconds=1),
         pytest.raises(WeightsUnreachable, match="another process fetched it"),

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from support.reconciler_bench import Bench
 
-from cetacean_inference.drift import DriftMonitor
 from cetacean_inference.http.middleware import BATCH, SINGLE
-from cetacean_inference.metrics import RECENT, Metrics
-from cetacean_inference.monitoring import Monitoring
+from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.metrics import Metrics
+from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.monitoring.recent_requests import RECENT
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Pod
@@ -86,7 +87,7 @@ def test_the_service_says_it_as_the_operator_reads_it() -> None:
     drift = DriftMonitor(model="tiny", settings=DriftSettings(), monitoring=Monitoring())
     service = Metrics(drift=drift, info=lambda: None)
     for endpoint, status, seconds in ((SINGLE, 200, 0.3), (SINGLE, 200, 1.8), (SINGLE, 503, 0.001), (BATCH, 200, 40.0)):
-        service.answered(endpoint, status, seconds)
+        service.observe_request(endpoint, status, seconds)
     figures = parse_metrics(generate_latest(service.registry))
     assert figures.plain["requests_total"] == 4.0
     assert figures.plain["availability_percent"] == 75.0

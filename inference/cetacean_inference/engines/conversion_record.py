@@ -1,0 +1,125 @@
+"""The record of a conversion: digests of the files, eager torch's outputs, and everything that the result depends on.
+
+Eager torch's outputs for given weights are measured once, during conversion. At every start they are compared with the
+outputs of an engine on this processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cetacean_inference.engines.base import ConvertedNetwork
+from cetacean_inference.models.prompts import default_prompts
+from cetacean_inference.settings import Settings
+from cetacean_inference.types import NetworkName
+from cetacean_inference.weights.cache import RECORD_FILE
+from cetacean_inference.weights.fetch import WeightFiles
+from cetacean_registry import file_sha256
+
+PACKAGES: Final = ("openvino", "torch", "timm", "open_clip_torch")
+CODE: Final = ("models", "engines", "imaging")
+"""The packages whose code determines the outputs of a network."""
+MODEL_SETTINGS: Final = frozenset(
+    {"architecture", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active"}
+)
+
+Origin = Mapping[str, str | int | None]
+
+
+class NetworkRecord(BaseModel):
+    """One network's part of the record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    side: int
+    answers: list[float]
+    """Eager torch's outputs; see `base.ConvertedNetwork.reference`."""
+    sha256: dict[str, str]
+    """Digests of the network's files, by file name."""
+
+    @classmethod
+    def of(cls, name: NetworkName, directory: Path, *, side: int, answers: list[float]) -> Self:
+        """Describe the network of that name in `directory`."""
+        files = [file for one in parts(directory, name) for file in (one, one.with_suffix(".bin"))]
+        return cls(side=side, answers=answers, sha256={one.name: file_sha256(one) for one in files})
+
+
+class ConversionRecord(BaseModel):
+    """The record of both networks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    made_from: dict[str, str | int | None]
+    networks: dict[NetworkName, NetworkRecord]
+
+    def write(self, directory: Path) -> None:
+        """Write it into the directory of the networks."""
+        (directory / RECORD_FILE).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+
+def origin(settings: Settings, files: WeightFiles) -> dict[str, str | int | None]:
+    """Return everything that the converted networks depend on: weights, settings, packages and code."""
+    return {
+        "checkpoint": files.checkpoint.sha256,
+        "gate": files.gate_weights.sha256,
+        "gate_config": files.gate_config.sha256 if files.gate_config else None,
+        "gate_architecture": settings.gate.architecture,
+        "prompts": default_prompts().sha256,
+        **settings.model.model_dump(include=set(MODEL_SETTINGS)),
+        **{name: _version(name) for name in PACKAGES},
+        "code": _code_digest(),
+    }
+
+
+def directory_name(made_from: Origin) -> str:
+    """Return the name of the directory in the cache."""
+    return f"networks-{hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]}"
+
+
+def read(directory: Path, *, made_from: Origin) -> dict[NetworkName, ConvertedNetwork] | None:
+    """Read the networks in `directory`; None if they are missing, damaged, or made from something else."""
+    try:
+        record = ConversionRecord.model_validate_json((directory / RECORD_FILE).read_bytes())
+        intact = record.made_from == made_from and all(
+            file_sha256(directory / name) == sha256
+            for one in record.networks.values()
+            for name, sha256 in one.sha256.items()
+        )
+    except (OSError, ValidationError):
+        return None
+    if not intact:
+        return None
+    return {
+        name: ConvertedNetwork(name, *parts(directory, name), one.side, np.array(one.answers, dtype=np.float32))
+        for name, one in record.networks.items()
+    }
+
+
+def parts(directory: Path, name: NetworkName) -> tuple[Path, Path]:
+    """Return the `.xml` files of a network's trunk and head; their weights are in `.bin` files of the same names."""
+    return directory / f"{name}.xml", directory / f"{name}-head.xml"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _code_digest() -> str:
+    digest = hashlib.sha256()
+    for name in CODE:
+        folder = package_files(f"cetacean_inference.{name}")
+        for file in sorted((one for one in folder.iterdir() if one.name.endswith(".py")), key=lambda one: one.name):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Pictures: archives, decoding, resizing for the networks, and masks."""

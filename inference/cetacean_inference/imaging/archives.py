@@ -1,0 +1,180 @@
+"""Reads the pictures of untrusted zip archives; bounds are checked before anything is unpacked.
+
+Nothing is written to disk. Names are still cleaned, because clients use them as file names.
+"""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, Any, Final
+
+from cetacean_inference.imaging.decoding import EXTENSIONS, SIGNATURE_BYTES, has_image_signature
+from cetacean_inference.messages import one_line
+from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
+from cetacean_inference.settings import KIB, MIB, ArchiveSettings, ImageSettings
+
+SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Other methods unpack an unbounded amount at once, and cameras and file managers do not write them."""
+UTF8_FLAG: Final = 0x800
+ENCRYPTED_FLAG: Final = 0x1
+RATIO_CHECKED_FROM: Final = MIB
+DIRECTORY_BYTES_PER_ENTRY: Final = KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture in an archive."""
+
+    name: str
+    info: zipfile.ZipInfo
+
+
+class Archive:
+    """An open archive: `entries` are its pictures, `skipped` counts all others.
+
+    A context manager; use it outside the event loop.
+
+    Args:
+        stream: the bytes, seekable; the archive does not close it.
+        settings: bounds of the archive.
+        images: bounds of each picture.
+
+    Raises:
+        RequestRejected: 400 unreadable, 413 beyond a bound.
+    """
+
+    def __init__(self, stream: IO[bytes], *, settings: ArchiveSettings, images: ImageSettings) -> None:
+        self._settings = settings
+        self._images = images
+        self._lock = threading.Lock()
+        directory_limit = 64 * KIB + settings.max_entries * DIRECTORY_BYTES_PER_ENTRY
+        guarded = _DirectoryGuard(stream, directory_limit)
+        try:
+            self._zip = zipfile.ZipFile(guarded)
+        except _DirectoryTooLargeError as error:
+            raise RequestRejected(
+                413, f"expected at most {settings.max_entries} entries, got an archive of many more"
+            ) from error
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as error:
+            # UnicodeDecodeError is a ValueError: a name with the UTF-8 flag that is not UTF-8.
+            raise RequestRejected(400, f"expected a readable zip archive, got: {one_line(error)}") from error
+        guarded.limit = None
+        infos = self._zip.infolist()
+        self._check(infos)
+        self.entries: Final = tuple(self._select_pictures(infos))
+        self.skipped: Final = len(infos) - len(self.entries)
+
+    def __enter__(self) -> Archive:  # noqa: PYI034 - not meant to be subclassed
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def read(self, entry: Entry) -> bytes:
+        """Unpack one entry; thread safe.
+
+        Raises:
+            UnusableImage: 413 too many bytes, 415 damaged.
+        """
+        if entry.info.file_size > self._images.max_bytes:
+            raise UnusableImage(413, f"expected at most {self._images.max_bytes} bytes, got {entry.info.file_size}")
+        try:
+            with self._lock, self._zip.open(entry.info) as stream:
+                return stream.read(self._images.max_bytes + 1)
+        except Exception as error:
+            raise UnusableImage(415, f"expected a whole entry, got a damaged one: {one_line(error)}") from error
+
+    def _check(self, infos: list[zipfile.ZipInfo]) -> None:
+        """Check the sizes that the directory announces; `read` never unpacks more than that."""
+        bounds = self._settings
+        if len(infos) > bounds.max_entries:
+            raise RequestRejected(413, f"expected at most {bounds.max_entries} entries, got {len(infos)}")
+        unpacked = sum(info.file_size for info in infos)
+        if unpacked > bounds.max_unpacked_bytes:
+            raise RequestRejected(413, f"expected at most {bounds.max_unpacked_bytes} unpacked bytes, got {unpacked}")
+        for info in infos:
+            name = clean_name(_decode_name(info))
+            if info.file_size > RATIO_CHECKED_FROM and info.file_size > bounds.max_ratio * info.compress_size:
+                raise RequestRejected(
+                    413,
+                    f"{name}: expected to unpack to at most {bounds.max_ratio:g} times its size, "
+                    f"got {info.file_size} bytes from {info.compress_size}",
+                )
+            if info.flag_bits & ENCRYPTED_FLAG:
+                raise RequestRejected(400, f"{name}: expected an archive without a password, got an encrypted entry")
+            if info.compress_type not in METHODS and not _is_directory(info):
+                raise RequestRejected(
+                    400, f"{name}: expected a stored or deflated entry, got method {info.compress_type}"
+                )
+
+    def _select_pictures(self, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+        for info in infos:
+            name = clean_name(_decode_name(info))
+            path = PurePosixPath(name)
+            # macOS adds a `._name` file with the same extension for each file.
+            if _is_directory(info) or "__MACOSX" in path.parts or path.name.startswith("._"):
+                continue
+            # A file with a picture's extension that is not a picture is answered as corrupted, not skipped.
+            if path.suffix.lower() in EXTENSIONS or has_image_signature(self._first_bytes(info)):
+                yield Entry(name, info)
+
+    def _first_bytes(self, info: zipfile.ZipInfo) -> bytes:
+        try:
+            with self._zip.open(info) as stream:
+                return stream.read(SIGNATURE_BYTES)
+        except Exception:  # noqa: BLE001 - zipfile raises many types; an unreadable entry is not known to be a picture
+            return b""
+
+
+def _is_directory(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith("/")  # ZipInfo.is_dir fails on an empty name in some versions of Python
+
+
+class _DirectoryTooLargeError(Exception):
+    pass
+
+
+class _DirectoryGuard:
+    """Bounds a single read while zipfile reads the directory: an entry needs ten times its bytes in memory."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self.limit: int | None = limit
+        self.seek = stream.seek
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.limit is not None and size > self.limit:
+            raise _DirectoryTooLargeError
+        return self._stream.read(size)
+
+
+def has_zip_signature(head: bytes) -> bool:
+    """True if the bytes begin like a zip archive."""
+    return head.startswith(SIGNATURES)
+
+
+def clean_name(name: str) -> str:
+    """Make a name safe as a path: no root, no drive, no parent folder, no control characters."""
+    printable = "".join(character for character in name.replace("\\", "/") if character.isprintable())
+    parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
+    if parts and len(parts[0]) == 2 and parts[0][1] == ":":
+        del parts[0]
+    return "/".join(parts)
+
+
+def _decode_name(info: zipfile.ZipInfo) -> str:
+    """The entry's name. Many programs write UTF-8 without setting the flag; zipfile reads that as code page 437."""
+    if info.flag_bits & UTF8_FLAG:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename

@@ -1,0 +1,76 @@
+"""Reads the monitoring file: settings that change without a restart.
+
+The operator writes it to a ConfigMap; the kubelet replaces the mounted file by swapping a symlink.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cetacean_registry.errors import describe
+
+logger = logging.getLogger(__name__)
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Monitoring(BaseModel):
+    """Content of the monitoring file; unknown fields come from a newer operator and are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    window: int = Field(1000, ge=1, le=1_000_000)
+    """Number of predictions in the drift window."""
+    min_samples: int = Field(50, ge=1)
+    """With fewer predictions there is no alarm."""
+    alarm_drop: float = Field(0.1, gt=0, le=1)
+    """The alarm begins if the mean score is this far below the baseline."""
+    baselines: dict[str, Fraction] = Field(default_factory=dict)
+    """Mean cetacean score of each model on its evaluation set, by the model's name."""
+
+    @model_validator(mode="after")
+    def _min_samples_fit_the_window(self) -> Self:
+        if self.min_samples > self.window:
+            raise ValueError(f"expected min_samples of at most window ({self.window}), got {self.min_samples}")
+        return self
+
+
+class MonitoringFile:
+    """Reads the file again after it has changed; keeps the previous content if the new one cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._signature: tuple[int, ...] | None = None
+        self._was_read = False
+
+    def read_if_changed(self) -> Monitoring | None:
+        """Return the content; None if it has not changed since the last call or cannot be read."""
+        signature = self._current_signature()
+        if self._was_read and signature == self._signature:
+            return None
+        self._was_read, self._signature = True, signature
+        if signature is None:
+            logger.warning("%s: there is no such file; without a baseline no drift alarm is raised", self._path)
+            return None
+        try:
+            monitoring = Monitoring.model_validate_json(self._path.read_bytes())
+        except OSError as error:
+            logger.warning("%s: %s; the previous content stays in force", self._path, error.strerror)
+            return None
+        except ValidationError as error:
+            logger.warning("%s: %s; the previous content stays in force", self._path, describe(error))
+            return None
+        logger.info("%s: window %d, baselines of %s", self._path, monitoring.window, sorted(monitoring.baselines))
+        return monitoring
+
+    def _current_signature(self) -> tuple[int, ...] | None:
+        # stat() follows symlinks: a ConfigMap's new content is another file under the same name, often of equal size.
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)

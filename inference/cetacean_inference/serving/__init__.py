@@ -1,0 +1,1 @@
+"""Answering pictures: batches, decisions, identity and the prediction log; knows nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""Processors, memory and thread priorities of the container."""

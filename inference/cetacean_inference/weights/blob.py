@@ -1,0 +1,22 @@
+"""A file of the cache, named by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file in the cache and the URL it came from."""
+
+    url: str
+    sha256: str
+    path: Path
+
+
+def digest_of(stream: BufferedReader) -> str:
+    """Return the SHA-256 of the rest of a stream, as 64 hex digits."""
+    return hashlib.file_digest(stream, "sha256").hexdigest()

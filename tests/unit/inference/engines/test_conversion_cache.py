@@ -1,0 +1,240 @@
+"""Converted networks: made once by another process, and verified against their record."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.inference_world import make_settings
+from support.tiny_weights import sections
+from support.weights_cache import add_blob
+
+from cetacean_inference.engines import conversion, conversion_cache, conversion_record
+from cetacean_inference.engines.base import ConvertedNetwork
+from cetacean_inference.errors import CheckpointMismatch
+from cetacean_inference.settings import Settings
+from cetacean_inference.types import NetworkName
+from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
+from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
+
+
+def of_weights(weights: Path, directory: Path) -> Settings:
+    settings = make_settings(directory, engine={"name": "openvino", "threads": 1}, **sections(weights.as_uri()))
+    fetch_all(settings)
+    return settings
+
+
+@pytest.fixture
+def settings(weights: Path, tmp_path: Path) -> Settings:
+    """Settings whose weights are in the cache."""
+    return of_weights(weights, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def converted_before(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the converted networks, for tests to copy."""
+    settings = of_weights(weights, tmp_path_factory.mktemp("before"))
+    with pytest.MonkeyPatch.context() as patch:
+        convert_here(patch)
+        with prepared(settings):
+            return settings.weights_cache
+
+
+@pytest.fixture
+def converted(settings: Settings, converted_before: Path) -> Settings:
+    """The same settings, with converted networks in the cache."""
+    shutil.copytree(converted_before, settings.weights_cache, dirs_exist_ok=True)
+    return settings
+
+
+Runs = list[Path]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """The directories of all conversions."""
+    return convert_here(monkeypatch)
+
+
+def convert_here(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Convert in this process instead of another one; returns the directories of all conversions."""
+    into: Runs = []
+
+    def run(command: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:  # noqa: A002
+        into.append(Path(command[-1]))
+        monkeypatch.setattr(sys, "argv", command[-2:])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        printed = io.StringIO()
+        with monkeypatch.context() as inside:
+            inside.setattr(sys, "stdout", printed)
+            inside.setattr(conversion, "configure", lambda _: None)
+            status = conversion.main()
+        return subprocess.CompletedProcess(command, status, printed.getvalue())
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return into
+
+
+@contextmanager
+def prepared(settings: Settings) -> Iterator[Mapping[NetworkName, ConvertedNetwork]]:
+    with ExitStack() as until_compiled, ExitStack() as while_serving:
+        yield conversion_cache.converted_networks(
+            settings,
+            files=locate_all(settings),
+            cache=open_cache(settings),
+            until_compiled=until_compiled,
+            while_serving=while_serving,
+        )
+
+
+def test_the_process_that_serves_loads_no_torch(settings: Settings, tmp_path: Path) -> None:
+    program = (
+        "import json, sys\n"
+        "from cetacean_inference.pipeline import load_pipeline\n"
+        "from cetacean_inference.settings import load_settings\n"
+        "pipeline = load_pipeline(load_settings(**json.load(sys.stdin)))\n"
+        "print(pipeline.identity.engine, 'torch' in sys.modules)\n"
+        "pipeline.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=settings.model_dump_json(),
+        env={"PYTHONPATH": ":".join(sys.path), "TMPDIR": str(tmp_path)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    engine, with_torch = done.stdout.rsplit(maxsplit=1)
+    assert engine.startswith("openvino-")
+    assert with_torch == "False"
+
+
+def test_networks_are_converted_once(settings: Settings, runs: Runs) -> None:
+    with prepared(settings) as first:
+        assert {file.exists() for one in first.values() for file in (one.trunk, one.head)} == {True}
+    with prepared(settings) as again:
+        assert again["gate"].trunk == first["gate"].trunk
+        np.testing.assert_array_equal(again["gate"].reference, first["gate"].reference)
+        assert (again["gate"].side, again["identification"].side) == (32, 64)
+    assert len(runs) == 1
+    written = json.loads(first["gate"].trunk.with_name(RECORD_FILE).read_text(encoding="utf-8"))
+    assert written["made_from"]["checkpoint"] == locate_all(settings).checkpoint.sha256
+    assert set(written["networks"]["gate"]["sha256"]) == {
+        f"gate{part}.{kind}" for part in ("", "-head") for kind in ("xml", "bin")
+    }
+
+
+def test_networks_are_converted_again_if_and_only_if_their_origin_changes(
+    converted: Settings, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = converted.model_copy(update={"gate": converted.gate.model_copy(update={"threshold": 0.7})})
+    with prepared(others):
+        pass
+    assert runs == [], "networks do not depend on the threshold"
+    monkeypatch.setattr(conversion_record, "PACKAGES", ("openvino",))
+    with prepared(converted):
+        pass
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("name", ["gate.bin", "identification-head.xml", RECORD_FILE])
+def test_damaged_files_are_converted_again(converted: Settings, runs: Runs, name: str) -> None:
+    with prepared(converted) as networks:
+        damaged = networks["gate"].trunk.with_name(name)
+    assert runs == []
+    content = damaged.read_bytes()
+    bad = content[:-1] + bytes([content[-1] ^ 1])
+    damaged.write_bytes(bad)
+    with prepared(converted):
+        assert damaged.read_bytes() != bad
+    with prepared(converted):
+        pass
+    assert len(runs) == 1
+
+
+def test_with_a_read_only_cache_networks_are_converted_for_this_start_only(
+    settings: Settings, runs: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    @contextmanager
+    def read_only(_: WeightsCache, name: str) -> Iterator[Path]:
+        raise OSError(30, "Read-only file system")
+        yield
+
+    monkeypatch.setattr(WeightsCache, "staging_directory", read_only)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with prepared(settings) as networks:
+        assert networks["gate"].trunk.exists()
+        assert networks["gate"].trunk.is_relative_to(tmp_path)
+    assert not networks["gate"].trunk.exists(), "files that cannot be stored are removed"
+    assert "are not stored: [Errno 30] Read-only file system" in caplog.text
+
+
+def test_with_a_full_cache_networks_are_converted_for_this_start_only(
+    settings: Settings, runs: Runs, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = settings.model_copy(update={"fetch": settings.fetch.model_copy(update={"cache_limit_bytes": 1})})
+    with prepared(full) as networks:
+        assert networks["gate"].trunk.exists()
+    assert "are not stored" in caplog.text
+
+
+def test_unusable_weights_are_a_fatal_error(settings: Settings, runs: Runs) -> None:
+    other = settings.model_copy(update={"model": settings.model.model_copy(update={"embedding_size": 9})})
+    with pytest.raises(CheckpointMismatch, match=r"tiny\.ckpt: expected the .*expected 9"), prepared(other):
+        pass
+    assert list(open_cache(settings).derived.glob("networks-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "printed", "message"),
+    [
+        (-9, "", "status -9: no message"),
+        (1, "noise\nOSError: No space left\n", "status 1: OSError: No space left"),
+    ],
+)
+def test_an_error_names_the_status_and_the_last_line_of_a_failed_conversion(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, status: int, printed: str, message: str
+) -> None:
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, status, printed)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(RuntimeError, match=message), prepared(settings):
+        pass
+
+
+def test_fetch_makes_room_for_the_conversion_and_serving_evicts_nothing(settings: Settings, runs: Runs) -> None:
+    files, unused = locate_all(settings), b"x" * 100_000
+    needed = sum(blob.path.stat().st_size for blob in (files.checkpoint, files.gate_weights))
+    used = sum(path.stat().st_size for path in settings.weights_cache.glob("blobs/sha256/*"))
+    limit = used + needed + len(unused) // 2
+    digest = add_blob(open_cache(settings), unused)
+    small = settings.model_copy(
+        update={"fetch": settings.fetch.model_copy(update={"cache_limit_bytes": limit, "keep_unused_seconds": 600.0})}
+    )
+    with prepared(small):
+        assert list(open_cache(small).derived.glob("networks-*")) == []
+    assert open_cache(small).find(digest) is not None
+    conversion_cache.make_room_for_conversion(small, files=files, cache=open_cache(small))
+    assert open_cache(small).find(digest) is None
+    with prepared(small):
+        assert len(list(open_cache(small).derived.glob("networks-*"))) == 1
+    assert len(runs) == 2
+
+
+def test_no_room_is_made_for_networks_that_are_already_converted(converted: Settings) -> None:
+    digest = add_blob(open_cache(converted), b"x" * 300)
+    full = converted.model_copy(update={"fetch": converted.fetch.model_copy(update={"cache_limit_bytes": 1})})
+    conversion_cache.make_room_for_conversion(full, files=locate_all(full), cache=open_cache(full))
+    assert open_cache(full).find(digest) is not None

@@ -1,0 +1,195 @@
+"""Reading of untrusted zip archives."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.pictures import archive, picture
+
+from cetacean_inference.imaging.archives import Archive, clean_name
+from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
+from cetacean_inference.settings import ArchiveSettings, ImageSettings
+
+BOUNDS = ArchiveSettings(max_entries=20, max_unpacked_bytes=5_000_000, max_ratio=50)
+IMAGES = ImageSettings(max_bytes=2_000_000)
+
+
+def opened(data: bytes, bounds: ArchiveSettings = BOUNDS) -> Archive:
+    return Archive(io.BytesIO(data), settings=bounds, images=IMAGES)
+
+
+def rejection(data: bytes, bounds: ArchiveSettings = BOUNDS) -> RequestRejected:
+    with pytest.raises(RequestRejected) as caught:
+        opened(data, bounds)
+    return caught.value
+
+
+def names(data: bytes) -> list[str]:
+    with opened(data) as found:
+        return [entry.name for entry in found.entries]
+
+
+def test_pictures_keep_the_order_of_the_archive() -> None:
+    contents = [("b.jpg", picture(score=0.1)), ("a.PNG", picture(score=0.2)), ("deep/c.webp", picture(score=0.3))]
+    with opened(archive(contents, method=zipfile.ZIP_DEFLATED)) as found:
+        assert [(entry.name, found.read(entry)) for entry in found.entries] == contents
+        assert found.skipped == 0
+
+
+def test_an_empty_archive_has_no_entries() -> None:
+    with opened(archive([])) as found:
+        assert (found.entries, found.skipped) == ((), 0)
+
+
+def test_entries_that_are_no_pictures_are_skipped_and_counted() -> None:
+    inner = archive([("inside.jpg", picture())])
+    data = archive(
+        [
+            ("folder/", b""),
+            ("folder/a.jpg", picture()),
+            ("notes.txt", b"words"),
+            ("nested.zip", inner),
+            ("__MACOSX/folder/._a.jpg", b"fork"),
+            ("folder/._a.jpg", b"fork"),
+            ("drawing.svg", b"<svg/>"),
+        ]
+    )
+    with opened(data) as found:
+        assert [entry.name for entry in found.entries] == ["folder/a.jpg"]
+        assert found.skipped == 6
+
+
+def test_a_picture_without_an_extension_is_recognised_by_its_signature() -> None:
+    assert names(archive([("IMG_0001", picture(kind="JPEG")), ("README", b"words")])) == ["IMG_0001"]
+
+
+def test_an_entry_with_a_pictures_extension_is_not_skipped() -> None:
+    assert names(archive([("a.jpg", b"words")])) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("../../etc/cron.d/a.jpg", "etc/cron.d/a.jpg"),
+        ("/root/a.jpg", "root/a.jpg"),
+        ("C:\\photos\\..\\a.jpg", "photos/a.jpg"),
+        ("./a/./b.jpg", "a/b.jpg"),
+        ("a\nb\x1b.jpg", "ab.jpg"),
+        ("кит.jpg", "кит.jpg"),
+    ],
+)
+def test_names_are_made_safe_as_paths(name: str, clean: str) -> None:
+    assert clean_name(name) == clean
+
+
+@given(st.text(alphabet=st.sampled_from("a./\\:C\n\0é ")))
+def test_a_clean_name_has_no_parent_folder_and_no_root(name: str) -> None:
+    cleaned = clean_name(name)
+    parts = cleaned.split("/")
+    assert not cleaned.startswith("/")
+    assert ".." not in parts
+    assert cleaned.isprintable()
+    assert clean_name(cleaned) == cleaned or cleaned[:2].endswith(":")
+
+
+def test_a_utf8_name_without_the_flag_is_decoded() -> None:
+    data = archive([("xxx.jpg", picture())]).replace(b"xxx.jpg", "é1.jpg".encode().ljust(7)[:7])
+    assert names(data) == ["é1.jpg"]
+
+
+def test_a_name_in_code_page_437_is_decoded() -> None:
+    data = archive([("xxx.jpg", picture())]).replace(b"xxx.jpg", b"\x82\xff1.jpg"[:7])
+    assert names(data) == ["é\xa01.jpg".replace("\xa0", "")]
+
+
+def test_a_name_with_the_utf8_flag_that_is_not_utf8_is_rejected() -> None:
+    data = archive([("éx.jpg", picture())]).replace("éx.jpg".encode(), b"\xff\xffx.jpg")
+    assert rejection(data).status == 400
+
+
+def test_an_entry_without_a_name_is_skipped() -> None:
+    data = archive([("no name", b"words"), ("a.png", picture())]).replace(b"no name", b"\0\0\0\0\0\0\0")
+    with opened(data) as found:
+        assert ([one.name for one in found.entries], found.skipped) == (["a.png"], 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive at all", b"PK\x03\x04" + b"\0" * 60])
+def test_an_unreadable_archive_is_rejected_with_400(data: bytes) -> None:
+    rejected = rejection(data)
+    assert rejected.status == 400
+    assert "zip" in rejected.detail
+
+
+def test_a_truncated_archive_is_rejected_with_400() -> None:
+    data = archive([("a.jpg", picture()), ("b.jpg", picture())])
+    assert rejection(data[: len(data) // 2]).status == 400
+
+
+def test_a_damaged_entry_is_an_unusable_image() -> None:
+    content = picture(kind="BMP")
+    data = archive([("a.bmp", content), ("b.bmp", content)])
+    at = data.index(content) + 60
+    with opened(data[:at] + b"\x01\x02\x03" + data[at + 3 :]) as found:
+        first, second = found.entries
+        with pytest.raises(UnusableImage, match="damaged"):
+            found.read(first)
+        assert found.read(second) == content
+
+
+def test_too_many_entries_are_rejected_with_413() -> None:
+    rejected = rejection(archive([(f"{number}.txt", b"") for number in range(21)]))
+    assert rejected.status == 413
+    assert "at most 20 entries, got 21" in rejected.detail
+
+
+def test_a_directory_that_is_too_large_is_not_read() -> None:
+    rejected = rejection(archive([(f"{number:0200}.txt", b"") for number in range(2000)]))
+    assert rejected.status == 413
+    assert "many more" in rejected.detail
+
+
+def test_too_many_unpacked_bytes_are_rejected_with_413() -> None:
+    rejected = rejection(archive([(f"{number}.bmp", bytes(1_000_000)) for number in range(6)]))
+    assert rejected.status == 413
+    assert "unpacked bytes, got 6000000" in rejected.detail
+
+
+def test_an_entry_that_unpacks_to_far_more_is_rejected_with_413() -> None:
+    rejected = rejection(archive([("a.bmp", bytes(2_000_000))], method=zipfile.ZIP_DEFLATED))
+    assert rejected.status == 413
+    assert "at most 50 times" in rejected.detail
+
+
+def test_a_picture_of_too_many_bytes_is_rejected_with_413() -> None:
+    with opened(archive([("a.bmp", bytes(2_000_001))])) as found, pytest.raises(UnusableImage) as caught:
+        found.read(found.entries[0])
+    assert caught.value.status == 413
+
+
+def test_an_entry_is_never_unpacked_beyond_its_announced_size() -> None:
+    content = picture(kind="BMP")
+    data = bytearray(archive([("a.bmp", content)], method=zipfile.ZIP_DEFLATED))
+    directory = data.index(b"PK\x01\x02")
+    struct.pack_into("<I", data, directory + 24, 10)
+    with opened(bytes(data)) as found, pytest.raises(UnusableImage):
+        found.read(found.entries[0])
+
+
+def test_an_encrypted_entry_is_rejected_with_400() -> None:
+    data = bytearray(archive([("a.jpg", picture())]))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    rejected = rejection(bytes(data))
+    assert rejected.status == 400
+    assert "password" in rejected.detail
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_unpack_without_bound_are_rejected(method: int) -> None:
+    rejected = rejection(archive([("a.bmp", bytes(1000))], method=method))
+    assert rejected.status == 400
+    assert f"method {method}" in rejected.detail

@@ -1,0 +1,90 @@
+"""The known individuals: each has one species, in the order of the head's rows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cetacean_inference.errors import ClassesMismatch
+from cetacean_inference.models.classes import read_classes, read_species
+from cetacean_inference.weights.blob import Blob
+
+CLASSES = Blob("https://weights.test/encoder_classes.npy", "ab" * 32, Path("a"))
+SPECIES = Blob("https://weights.test/species_map.csv", "cd" * 32, Path("b"))
+
+
+def npy(value: Any, **options: Any) -> io.BytesIO:
+    stream = io.BytesIO()
+    np.save(stream, value, **options)
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("stored", "ids"),
+    [
+        (np.array(["b", "a", "c"]), ("b", "a")),
+        (np.array([b"b", b"a", b"c"]), ("b", "a")),
+        (np.array([7, 5, 6]), ("7", "5")),
+    ],
+    ids=["text", "bytes", "numbers"],
+)
+def test_the_first_classes_are_read_in_the_order_of_the_rows(stored: Any, ids: tuple[str, ...]) -> None:
+    assert read_classes(npy(stored), CLASSES, known=2) == ids
+
+
+@pytest.mark.parametrize(
+    ("stream", "message"),
+    [
+        (npy(np.array(["a"])), "at least 2 classes, got 1"),
+        (npy(np.array(["a", "a", "b"])), "each id once, got 'a' several times"),
+        (npy(np.array([["a", "b"], ["c", "d"]])), "one-dimensional array of strings, got <U1"),
+        (npy(np.array([0.5, 1.5])), "array of strings, got float64"),
+        (npy(np.array(["a", None], dtype=object), allow_pickle=True), "allow_pickle.*convert it once with"),
+        (io.BytesIO(b"words"), "a .npy array of strings"),
+        (io.BytesIO(b""), "a .npy array of strings"),
+    ],
+    ids=["too few", "twice", "two dimensions", "fractions", "Python objects", "words", "empty"],
+)
+def test_an_invalid_list_of_classes_is_an_error(stream: io.BytesIO, message: str) -> None:
+    with pytest.raises(ClassesMismatch, match=rf"^https://weights\.test/encoder_classes\.npy: expected .*{message}"):
+        read_classes(stream, CLASSES, known=2)
+
+
+def species(text: str | bytes) -> tuple[str, ...]:
+    content = text.encode() if isinstance(text, str) else text
+    return read_species(io.BytesIO(content), SPECIES, classes=("b", "a"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "individual_id,species\na,orca\nb,beluga\nz,fin_whale\n",
+        "\N{BYTE ORDER MARK}individual_id,species\r\na,orca\r\nb,beluga\r\n",
+        'species,individual_id,note\norca,a,"two\nlines"\nbeluga,b,\norca,a,again\n',
+    ],
+    ids=["plain", "of a spreadsheet", "other columns"],
+)
+def test_the_species_are_read_in_the_order_of_the_classes(text: str) -> None:
+    assert species(text) == ("beluga", "orca")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("individual_id,species\na,orca\n", "a species for each class, got none for 1: b"),
+        ("individual_id,species\na,orca\nb,\n", "got none for 1: b"),
+        ("individual_id,species\na,orca\na,beluga\nb,orca\n", "one species for a, got orca, beluga"),
+        ("id,species\na,orca\n", r"columns individual_id, species, got \['id', 'species'\]"),
+        (b"individual_id,species\na,\xff\n", "CSV in UTF-8"),
+        ("", "columns individual_id, species, got None"),
+    ],
+    ids=["missing", "empty", "two", "columns", "not UTF-8", "nothing"],
+)
+def test_an_invalid_map_of_species_is_an_error(text: str | bytes, message: str) -> None:
+    with pytest.raises(ClassesMismatch, match=rf"^https://weights\.test/species_map\.csv: expected .*{message}"):
+        species(text)

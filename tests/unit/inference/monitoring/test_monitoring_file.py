@@ -1,0 +1,90 @@
+"""The monitoring file, which changes while the process runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from cetacean_inference.monitoring.monitoring_file import MonitoringFile
+
+CONTENT = {"window": 500, "min_samples": 20, "alarm_drop": 0.2, "baselines": {"tiny": 0.93}}
+
+
+def mounted(root: Path, version: str, content: str) -> Path:
+    """Mount a file like the kubelet mounts a ConfigMap: a link through `..data`, which is replaced atomically."""
+    folder = root / f"..{version}"
+    folder.mkdir()
+    (folder / "monitoring.json").write_text(content, encoding="utf-8")
+    # Two versions of a ConfigMap can be written within one tick of the clock.
+    os.utime(folder / "monitoring.json", ns=(10**18, 10**18))
+    (root / "..new").symlink_to(folder.name)
+    (root / "..new").rename(root / "..data")
+    path = root / "monitoring.json"
+    if not path.is_symlink():
+        path.symlink_to("..data/monitoring.json")
+    return path
+
+
+def test_the_file_is_read_once_and_again_after_it_has_changed(tmp_path: Path) -> None:
+    path = mounted(tmp_path, "1", json.dumps(CONTENT))
+    file = MonitoringFile(path)
+    first = file.read_if_changed()
+    assert first is not None
+    assert first.model_dump() == CONTENT
+    assert file.read_if_changed() is None
+    mounted(tmp_path, "2", json.dumps({**CONTENT, "baselines": {"tiny": 0.94}}))
+    second = file.read_if_changed()
+    assert second is not None
+    assert second.baselines == {"tiny": 0.94}
+
+
+def test_a_missing_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = MonitoringFile(tmp_path / "missing.json")
+    assert file.read_if_changed() is None
+    assert file.read_if_changed() is None
+    assert len(caplog.records) == 1
+    assert "missing.json" in caplog.text
+    (tmp_path / "missing.json").write_text("{}", encoding="utf-8")
+    found = file.read_if_changed()
+    assert found is not None
+    assert (found.window, found.min_samples, found.alarm_drop, found.baselines) == (1000, 50, 0.1, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("{", "JSON"),
+        ("[]", "object"),
+        ('{"window": 0}', "window"),
+        ('{"window": 10}', "at most window"),
+        ('{"min_samples": "many"}', "min_samples"),
+        ('{"alarm_drop": 2}', "alarm_drop"),
+        ('{"baselines": {"tiny": 93}}', "baselines.tiny"),
+        ('{"baselines": {"tiny": NaN}}', "baselines.tiny"),
+        ("\udcff", "JSON"),
+    ],
+)
+def test_an_invalid_file_is_logged_once_and_ignored(
+    content: str, named: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "monitoring.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    file = MonitoringFile(path)
+    with caplog.at_level(logging.WARNING):
+        assert file.read_if_changed() is None
+        assert file.read_if_changed() is None
+    (record,) = caplog.records
+    assert named in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_unknown_fields_of_a_newer_operator_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "monitoring.json"
+    path.write_text(json.dumps({**CONTENT, "invented_later": 1}), encoding="utf-8")
+    found = MonitoringFile(path).read_if_changed()
+    assert found is not None
+    assert found.window == 500

@@ -1,0 +1,203 @@
+"""The batcher: batches, admission, failures, and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+from support.inference_world import FakePipeline
+from support.pictures import picture
+from support.waiting import until
+
+from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.metrics import Metrics
+from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.rejected_requests import RequestRejected
+from cetacean_inference.serving.batching import Batcher, ScoredPicture
+from cetacean_inference.settings import BatchingSettings, DriftSettings
+
+Load = Callable[[], tuple[Image.Image, str]]
+
+
+def metrics() -> Metrics:
+    return Metrics(
+        drift=DriftMonitor(model="tiny", settings=DriftSettings(), monitoring=Monitoring()), info=lambda: None
+    )
+
+
+@contextmanager
+def batcher_of(
+    pipeline: FakePipeline, *, max_size: int = 4, queue_size: int = 16, max_wait_seconds: float = 0.0
+) -> Iterator[Batcher[tuple[int, int, int]]]:
+    settings = BatchingSettings(
+        max_size=max_size, queue_size=queue_size, max_wait_seconds=max_wait_seconds, prepare_threads=2
+    )
+    batcher = Batcher(pipeline, threshold=0.25, settings=settings, metrics=metrics(), retry_after=3)
+    yield batcher
+    pipeline.release()
+    assert batcher.close(timeout_seconds=10)
+
+
+def load(score: float = 0.9) -> Load:
+    data = picture(score=score)
+    return lambda: (Image.open(io.BytesIO(data)).convert("RGB"), f"note {score}")
+
+
+async def all_of(*waiting: Awaitable[ScoredPicture[str]]) -> list[ScoredPicture[str] | BaseException]:
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_each_picture_gets_its_own_scores(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        shades = [number / 255 for number in range(0, 250, 25)]
+        found = await asyncio.gather(*(batcher.score(load(shade)) for shade in shades))
+    assert [one.scores.cetacean_score for one in found] == pytest.approx(shades)
+    assert [one.note for one in found] == [f"note {shade}" for shade in shades]
+    assert {one.size for one in found} == {(40, 30)}
+
+
+async def test_queued_pictures_are_computed_together_up_to_the_maximum(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=4) as batcher:
+        first = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        rest = [asyncio.create_task(batcher.score(load())) for _ in range(6)]
+        await until(lambda: batcher.num_queued == 6)
+        pipeline.release()
+        found = await asyncio.gather(first, *rest)
+    assert pipeline.batches == [1, 4, 2]
+    # Two threads prepare, in any order.
+    assert sorted(one.stages.batch_size for one in found) == [1, 2, 2, 4, 4, 4, 4]
+
+
+async def test_a_batch_waits_for_more_pictures_if_the_settings_say_so(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline, max_size=3, max_wait_seconds=20) as batcher:
+        await asyncio.gather(*(batcher.score(load()) for _ in range(3)))
+    assert pipeline.batches == [3]
+
+
+async def test_the_event_loops_thread_neither_decodes_nor_computes(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        await asyncio.gather(*(batcher.score(load()) for _ in range(8)))
+    assert threading.current_thread().name not in pipeline.threads
+    assert sum(name == "model" for name in pipeline.threads) == 1
+    assert 1 <= sum(name.startswith("prepare") for name in pipeline.threads) <= 2
+
+
+async def test_the_event_loop_runs_while_the_model_computes(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        waiting = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        turns = 0
+        for turns in range(100):  # noqa: B007 - counted below
+            await asyncio.sleep(0)
+        assert turns == 99
+        assert not waiting.done()
+        pipeline.release()
+        await waiting
+
+
+async def test_a_picture_beyond_the_queues_size_is_rejected_at_once(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, queue_size=3) as batcher:
+        admitted = [asyncio.create_task(batcher.score(load())) for _ in range(3)]
+        await until(pipeline.started.is_set)
+        with pytest.raises(RequestRejected) as caught:
+            await batcher.score(load())
+        assert (caught.value.status, caught.value.retry_after) == (429, 3)
+        with pytest.raises(RequestRejected):
+            batcher.check_admission()
+        pipeline.release()
+        await asyncio.gather(*admitted)
+        batcher.check_admission()
+        await batcher.score(load())
+
+
+async def test_a_picture_of_an_admitted_request_waits_for_admission(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, queue_size=2) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load(), wait_for_admission=True)) for _ in range(10)]
+        await until(pipeline.started.is_set)
+        pipeline.release()
+        assert len(await asyncio.gather(*waiting)) == 10
+
+
+async def test_a_cancelled_picture_is_not_computed(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        first = asyncio.create_task(batcher.score(load()))
+        await until(pipeline.started.is_set)
+        cancelled, other = (asyncio.create_task(batcher.score(load())) for _ in range(2))
+        await until(lambda: batcher.num_queued == 2)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        pipeline.release()
+        await asyncio.gather(first, other)
+        batcher.check_admission()
+    assert pipeline.batches == [1, 1]
+
+
+async def test_if_a_batch_fails_only_the_picture_at_fault_fails(pipeline: FakePipeline) -> None:
+    pipeline.fails_on = lambda batch: any(red == 255 for red, _, _ in batch)
+    pipeline.hold()
+    with batcher_of(pipeline) as batcher:
+        first = asyncio.create_task(batcher.score(load(0.0)))
+        await until(pipeline.started.is_set)
+        rest = [asyncio.create_task(batcher.score(load(shade))) for shade in (0.2, 1.0, 0.4)]
+        await until(lambda: batcher.num_queued == 3)
+        pipeline.release()
+        found = await all_of(first, *rest)
+        assert [type(one).__name__ for one in found] == [
+            "ScoredPicture",
+            "ScoredPicture",
+            "RuntimeError",
+            "ScoredPicture",
+        ]
+        assert (await batcher.score(load(0.2))).scores.cetacean_score == pytest.approx(0.2)
+
+
+async def test_the_caller_gets_the_loaders_error(pipeline: FakePipeline) -> None:
+    def broken() -> tuple[Image.Image, str]:
+        raise RequestRejected(415, "no picture")
+
+    with batcher_of(pipeline, queue_size=1) as batcher:
+        with pytest.raises(RequestRejected, match="no picture"):
+            await batcher.score(broken)
+        await batcher.score(load())
+
+
+async def test_closing_computes_the_queued_pictures(pipeline: FakePipeline) -> None:
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=1) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load())) for _ in range(5)]
+        await until(pipeline.started.is_set)
+        await until(lambda: batcher.num_queued == 4)
+        assert not batcher.close(timeout_seconds=0)
+        pipeline.release()
+        assert len(await asyncio.gather(*waiting)) == 5
+
+
+async def test_a_picture_that_the_gate_rejects_is_not_identified(pipeline: FakePipeline) -> None:
+    with batcher_of(pipeline) as batcher:
+        rejected, accepted = [(await batcher.score(load(score))).scores.ranking for score in (0.2, 0.3)]
+    assert pipeline.thresholds == {0.25}
+    assert (len(rejected), len(accepted)) == (0, 5)
+
+
+async def test_two_workers_compute_two_batches_at_once() -> None:
+    pipeline = FakePipeline(num_workers=2)
+    pipeline.hold()
+    with batcher_of(pipeline, max_size=1) as batcher:
+        waiting = [asyncio.create_task(batcher.score(load(score))) for score in (0.1, 0.5, 0.9)]
+        await until(lambda: pipeline.num_in_progress == 2)
+        await until(lambda: batcher.num_queued == 1)
+        assert not batcher.close(timeout_seconds=0)
+        pipeline.release()
+        scores = [one.scores.cetacean_score for one in await asyncio.gather(*waiting)]
+    assert scores == pytest.approx([0.1, 0.5, 0.9], abs=0.01)
