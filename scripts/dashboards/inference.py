@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import common, dashboard, heatmap, piechart, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import dashboard, heatmap, piechart, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models import heatmap as h
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import piechart as pie
 from grafana_foundation_sdk.models import prometheus as p
 
 from dashboards import parts
-from dashboards.parts import RED, SOURCE, line_style, lines, query, stacked
+from dashboards.parts import SOURCE, lines, panel, query, stacked
 
 AVAILABILITY: Final = 95.0
 """Percent; below it the alert CetaceanServiceAvailability begins to count."""
@@ -29,38 +29,39 @@ SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-b
 DURATION: Final = "cetacean_inference_request_duration_seconds"
 
 
-def _with_variables(board: dashboard.Dashboard) -> dashboard.Dashboard:
-    """The namespace and the model that all queries are about."""
-    # A series that pods have before they have loaded anything.
-    present = "cetacean_inference_drift_samples"
-    return board.with_variable(parts.variable("namespace", "Namespace", present, "namespace")).with_variable(
-        parts.variable("model", "Model", f'{present}{{namespace="$namespace"}}', "service")
-    )
-
-
 def build() -> dashboard.Dashboard:
-    """Build it anew."""
+    """Build a new one."""
     board = parts.board(
         "Cetacean / Inference service",
         "cetacean-inference",
         "One model: availability, throughput, latency, rejections, drift, errors, and what its pods serve.",
     )
-    board = _with_variables(board).annotation(Promotions())
-    for panel in (_availability(), _throughput(), _latency(), _durations(), _rejections(), _drift(), _errors()):
-        board = board.with_panel(panel)
+    # A series that pods have before they have loaded anything.
+    present = "cetacean_inference_drift_samples"
+    board = board.with_variable(_variable("namespace", "Namespace", f"label_values({present}, namespace)"))
+    models = f'label_values({present}{{namespace="$namespace"}}, service)'
+    board = board.with_variable(_variable("model", "Model", models)).annotation(Promotions())
+    for one in (_availability(), _throughput(), _latency(), _durations(), _rejections(), _drift(), _errors()):
+        board = board.with_panel(one)
     board = board.with_row(dashboard.Row("Rollout"))
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 
 
+def _variable(name: str, label: str, values: str) -> dashboard.QueryVariable:
+    """A choice of the reader, which all queries are about."""
+    made = dashboard.QueryVariable(name).label(label).datasource(SOURCE).query(values)
+    return made.refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(d.VariableSort.ALPHABETICAL_ASC)
+
+
 def _availability() -> timeseries.Panel:
-    panel = lines(
+    made = lines(
         "Availability",
         "Share of each pod's last 1000 requests that were not answered with 5xx, over seven days.",
         "percent",
         query(f"avg(availability_percent{{{PODS}}})", "mean of the pods"),
         query(f"min(availability_percent{{{PODS}}})", "worst pod"),
     )
-    return parts.limit(panel, bad_below=AVAILABILITY).time_from("7d").max(100)
+    return parts.limit(made, bad_below=AVAILABILITY).time_from("7d").max(100)
 
 
 def _throughput() -> timeseries.Panel:
@@ -79,7 +80,7 @@ def _latency() -> timeseries.Panel:
     def quantile(of: float) -> str:
         return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{PODS},{SINGLE}}}[5m])))"
 
-    panel = lines(
+    made = lines(
         "Latency",
         "Average over each pod's last 1000 requests, and quantiles of the single pictures of the last five minutes.",
         "ms",
@@ -88,34 +89,38 @@ def _latency() -> timeseries.Panel:
         query(quantile(0.95), "p95"),
         query(quantile(0.99), "p99"),
     )
-    return parts.limit(panel, bad_above=SLOW_MS)
+    return parts.limit(made, bad_above=SLOW_MS)
 
 
 def _durations() -> heatmap.Panel:
-    panel = heatmap.Panel().title("Request durations").datasource(SOURCE).span(12).height(8)
-    panel = panel.description("How many requests took how long.")
-    panel = panel.y_axis(heatmap.YAxisConfig().unit("s")).hide_legend().calculate(False)
-    panel = panel.color(heatmap.HeatmapColorOptions().mode(h.HeatmapColorMode.SCHEME).scheme("Blues"))
     increase = f"sum by (le) (increase({DURATION}_bucket{{{PODS}}}[$__rate_interval]))"
-    return panel.targets([*parts.lettered([query(increase, "{{le}}", form=p.PromQueryFormat.HEATMAP)])])
+    counted = query(increase, "{{le}}", form=p.PromQueryFormat.HEATMAP)
+    made = panel(heatmap.Panel(), "Request durations", "How many requests took how long.", counted)
+    blues = heatmap.HeatmapColorOptions().mode(h.HeatmapColorMode.SCHEME).scheme("Blues")
+    return made.y_axis(heatmap.YAxisConfig().unit("s")).hide_legend().calculate(False).color(blues)
 
 
 def _rejections() -> piechart.Panel:
-    panel = piechart.Panel().title("Rejections by reason").datasource(SOURCE).span(8).height(8)
-    panel = panel.description("Over the time shown. Mostly not_a_marine_mammal: see the runbook, systemic rejections.")
-    panel = panel.pie_type(pie.PieChartType.DONUT).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    legend = piechart.PieChartLegendOptions().placement(c.LegendPlacement.RIGHT).show_legend(True)
-    panel = panel.legend(legend.values([pie.PieChartLegendValues.VALUE, pie.PieChartLegendValues.PERCENT]))
     # A gauge by type, and only ever growing.
     counted = f"sum by (reason) (increase(rejections_by_reason{{{PODS}}}[$__range]))"
-    return panel.targets([*parts.lettered([query(counted, "{{reason}}", instant=True)])]).unit("short").decimals(0)
+    made = panel(
+        piechart.Panel(),
+        "Rejections by reason",
+        "Over the time shown. Mostly not_a_marine_mammal: see the runbook, systemic rejections.",
+        query(counted, "{{reason}}", instant=True),
+        span=8,
+    )
+    legend = piechart.PieChartLegendOptions().placement(c.LegendPlacement.RIGHT).show_legend(True)
+    legend = legend.values([pie.PieChartLegendValues.VALUE, pie.PieChartLegendValues.PERCENT])
+    made = made.pie_type(pie.PieChartType.DONUT).reduce_options(parts.LATEST).legend(legend)
+    return made.unit("short").decimals(0)
 
 
 def _drift() -> timeseries.Panel:
     # A pod without samples has no mean: it must not make that of the others unknown.
     samples = f"(cetacean_inference_drift_samples{{{PODS}}} > 0)"
     pooled = f"sum(cetacean_score_avg{{{PODS}}} * {samples}) / sum({samples})"
-    panel = lines(
+    made = lines(
         "Drift",
         "Mean cetacean score over the drift window, and the mean that the model's evaluation lets expect.",
         "percentunit",
@@ -124,12 +129,16 @@ def _drift() -> timeseries.Panel:
         query(f"max(cetacean_inference_drift_baseline{{{PODS}}})", "baseline"),
         span=8,
     )
-    return line_style(panel, "C", RED, dashed=True).max(1)
+    baseline = [
+        d.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": parts.RED}),
+        d.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]}),
+    ]
+    return made.override_by_query("C", baseline).max(1)
 
 
 def _errors() -> timeseries.Panel:
     requests = f"sum(rate(requests_total{{{PODS}}}[5m]))"
-    panel = lines(
+    made = lines(
         "Errors",
         "Answers with 5xx a second, and their share of all answers; the line is where the alert begins.",
         "percentunit",
@@ -141,7 +150,7 @@ def _errors() -> timeseries.Panel:
         d.DynamicConfigValue(id_val="unit", value="reqps"),
         d.DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
     ]
-    return parts.limit(panel, bad_above=ERRORS).override_by_query("A", per_second)
+    return parts.limit(made, bad_above=ERRORS).override_by_query("A", per_second)
 
 
 def _served() -> timeseries.Panel:
@@ -159,32 +168,31 @@ def _served() -> timeseries.Panel:
 
 
 def _pods() -> table.Panel:
-    panel = table.Panel().title("What each pod serves").datasource(SOURCE).span(12).height(8)
-    panel = panel.description(
-        "As the pod itself says: model, version, digest of the weights, engine, gate's threshold."
+    made = panel(
+        table.Panel(),
+        "What each pod serves",
+        "As the pod itself says: model, version, digest of the weights, engine, gate's threshold.",
+        query(f"cetacean_inference_model_info{{{PODS}}}", instant=True, form=p.PromQueryFormat.TABLE),
     )
     shown = ("pod", "name", "version", "sha256", "engine", "threshold")
     hidden = ("Time", "Value", "__name__", "container", "endpoint", "instance", "job", "namespace", "service")
-    order = d.DataTransformerConfig(
-        id_val="organize",
-        options={
-            "excludeByName": dict.fromkeys(hidden, True),
-            "indexByName": {name: index for index, name in enumerate(shown)},
-        },
-    )
-    info = query(f"cetacean_inference_model_info{{{PODS}}}", instant=True, form=p.PromQueryFormat.TABLE)
-    return panel.targets([*parts.lettered([info])]).with_transformation(order)
+    order = {
+        "excludeByName": dict.fromkeys(hidden, True),
+        "indexByName": {name: index for index, name in enumerate(shown)},
+    }
+    return made.with_transformation(d.DataTransformerConfig(id_val="organize", options=order))
 
 
 def _conditions() -> statetimeline.Panel:
-    return parts.states(
+    made = panel(
+        statetimeline.Panel(),
         "Conditions of the resource",
         "As the operator sees the model; `kubectl describe cetaceanmodel` has the reasons.",
         query(f"max by (type) (cetacean_model_condition{{{RESOURCE}}})", "{{type}}"),
-        {"0": ("False", parts.BLUE), "1": ("True", parts.GREEN), "-1": ("Unknown", parts.YELLOW)},
         span=24,
         height=9,
     )
+    return parts.states(made, {"0": ("False", parts.BLUE), "1": ("True", parts.GREEN), "-1": ("Unknown", parts.YELLOW)})
 
 
 class _Marked(d.AnnotationQuery):

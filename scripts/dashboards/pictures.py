@@ -1,7 +1,7 @@
 """`python -m dashboards.pictures`: pictures of the dashboards over some minutes of a real model's life, for docs/.
 
-A cluster, the operator and Prometheus as the end-to-end tests have them; a model is rolled out, asked, promoted, fed
-with other pictures than whales, then with drifted ones, and rolled back.
+A cluster, the operator and Prometheus run as in the end-to-end tests. A model is rolled out, gets requests, is promoted, gets
+pictures without whales, then drifted ones, and is rolled back.
 """
 
 from __future__ import annotations
@@ -30,34 +30,32 @@ from local_cluster import Cluster, choose
 from local_cluster.__main__ import alone
 from local_cluster.layout import Layout
 from local_cluster.program_images import ensure_program_image
-from workspace import end_like_ctrl_c
+from workspace import REPOSITORY, end_like_ctrl_c
 
 NAMESPACE: Final = "dashboards"
 NAME: Final = "whales"
 INTERVAL: Final = "5s"
-FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/images"
 WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule"))
 
 
 def main() -> None:
-    """Live through it and draw."""
+    """Run the model and draw the dashboards."""
     parser = argparse.ArgumentParser(prog="dashboards.pictures", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY / "docs/images")
     folder: Path = parser.parse_args().folder
     end_like_ctrl_c()
-    console = Console(file=sys.stderr)
     cluster = choose()
     with alone(Layout.default()):
         found_up = cluster.is_up()
         cluster.up(owned=True)
         try:
-            _live(cluster, folder, console.print)
+            _run(cluster, folder, Console(file=sys.stderr).print)
         finally:
             if not found_up:
                 cluster.down()
 
 
-def _live(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
+def _run(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
     models = ensure_models(show=show)
     references = environment.load_images(cluster, environment.build_images(models))
     image = ensure_program_image("prometheus")
@@ -67,62 +65,48 @@ def _live(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
         stage = there.stage(NAMESPACE)
         try:
             begun = time.monotonic()
-            watching = _watched(stage, image.reference, show)
-            whales, others = stage.models.cetaceans, stage.models.others
-            _ask(stage, whales, 60, show, "whales")
-            _switch(stage, "demo_v2", [*whales, *others], show)
-            _ask(stage, [*whales[:40], *others[:10]], 60, show, "some of them no whales")
-            _ask(stage, stage.models.drifted, 60, show, "fog and night")
-            _switch(stage, "demo_v1", whales, show)
-            _ask(stage, whales, 45, show, "whales")
+            show("rolling out the first model")
+            _apply(stage, "demo_v1")
+            until("the model's ServiceMonitor", lambda: stage.kubectl.get(prometheus.MONITORS)["items"])
+            prometheus.deploy(stage.kubectl, image.reference, interval=INTERVAL)
+            stage.wait_for_condition(NAME, "Ready", "True")
+            _send(stage, models.cetaceans, 60, show)
+            _apply(stage, "demo_v2")
+            _send(stage, [*models.cetaceans[:40], *models.others], 90, show)
+            _send(stage, models.drifted, 60, show)
+            _apply(stage, "demo_v1")
+            _send(stage, models.cetaceans, 75, show)
+            watching = Prometheus.of(stage.client, stage.proxy, NAMESPACE)
             _draw(watching, folder, seconds=time.monotonic() - begun, show=show)
         finally:
             environment.remove(there.kubectl, NAMESPACE, environment.OPERATOR_NAMESPACE, wait=False)
 
 
-def _manifest(stage: Stage, active: str) -> dict[str, object]:
+def _apply(stage: Stage, active: str) -> None:
     serving = {"serviceMonitor": {"enabled": True, "interval": INTERVAL}}
-    return stage.manifest(NAME, active=active, replicas=2, serving=serving)
+    stage.kubectl.apply(stage.manifest(NAME, active=active, replicas=2, serving=serving))
 
 
-def _watched(stage: Stage, image: str, show: Callable[[str], None]) -> Prometheus:
-    show("rolling out the first model")
-    stage.kubectl.apply(_manifest(stage, "demo_v1"))
-    until("the model's ServiceMonitor", lambda: stage.kubectl.get(prometheus.MONITORS)["items"])
-    prometheus.deploy(stage.kubectl, image, interval=INTERVAL)
-    stage.wait_for_condition(NAME, "Ready", "True")
-    return Prometheus.of(stage.client, stage.proxy, NAMESPACE)
-
-
-def _ask(stage: Stage, pictures: Sequence[Path], seconds: float, show: Callable[[str], None], what: str) -> None:
-    show(f"{seconds:.0f} s of pictures: {what}")
-    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
+def _send(stage: Stage, pictures: Sequence[Path], seconds: float, show: Callable[[str], None]) -> None:
+    show(f"sending pictures for {seconds:.0f} s")
+    mixed = random.Random(0).sample(pictures, len(pictures))
+    with BackgroundTraffic(stage.service(NAME), mixed):
         end = time.monotonic() + seconds
-        until(what, lambda: time.monotonic() > end, within=2 * seconds)
-
-
-def _switch(stage: Stage, active: str, pictures: Sequence[Path], show: Callable[[str], None]) -> None:
-    show(f"active: {active}")
-    with BackgroundTraffic(stage.service(NAME), _mixed(pictures)):
-        stage.kubectl.apply(_manifest(stage, active))
-        stage.wait_for_condition(NAME, "Ready", "True", mentions=active)
-
-
-def _mixed(pictures: Sequence[Path]) -> list[Path]:
-    return random.Random(0).sample(pictures, len(pictures))
+        until("the end of this part", lambda: time.monotonic() > end, within=2 * seconds)
+    stage.wait_for_condition(NAME, "Ready", "True")
 
 
 def _draw(watching: Prometheus, folder: Path, *, seconds: float, show: Callable[[str], None]) -> None:
     variables = {"namespace": NAMESPACE, "model": NAME, "__range": f"{seconds:.0f}s", "__rate_interval": "30s"}
-    # Rates over five minutes would show little of so short a life.
-    folder.mkdir(parents=True, exist_ok=True)
-    # One end for all, so that series of different queries can be stacked.
+    # One end for all, so that the panels show the same minutes.
     end = watching.now()
 
     def ask(query: Query) -> Sequence[Series]:
+        # Rates over five minutes would show little of a run that is not much longer.
         expr = query.asked(variables).replace("[5m]", "[30s]")
         return watching.series(expr) if query.instant else watching.history(expr, seconds=seconds, step=5, end=end)
 
+    folder.mkdir(parents=True, exist_ok=True)
     for name in BOARDS:
         path = folder / f"dashboard-{name}.png"
         draw(path, written(name), ask, end=end)

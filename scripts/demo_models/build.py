@@ -19,7 +19,6 @@ from typing import Final
 from filelock import BaseFileLock, FileLock, Timeout
 
 from demo_models.models import DemoModels
-from demo_models.workers import Workers
 from workspace import REPOSITORY, cache_root
 
 Show = Callable[[str], None]
@@ -94,9 +93,8 @@ def _build(folder: Path, show: Show) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     show("drawing pictures")
-    with Workers() as workers:
-        write_held_out(partial / "pictures", workers)
-        training_set = draw_training_set(workers)
+    write_held_out(partial / "pictures")
+    training_set = draw_training_set()
     many = len(training_set.sorts)
     show(f"  {many} to train on and {len(list(partial.rglob('*.jpg')))} held out, {time.monotonic() - begun:.0f} s")
     today = dt.datetime.now(dt.UTC)

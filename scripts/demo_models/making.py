@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from demo_models.gate import train_gate, write_gate
 from demo_models.identification import State, train_identification, write_checkpoint
 from demo_models.pictures import TrainingSet, known
 from demo_models.recipe import Schedule, Version
-from demo_models.workers import cores
 
 NOWHERE = "http://weights.invalid"
 """Stands in the stored registry; whoever serves the weights says where they are (`DemoModels.registry`)."""
@@ -39,7 +39,7 @@ def make_models(
         gate_schedule: how the gate is trained.
         versions: how the identification models are.
     """
-    torch.set_num_threads(cores())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     show("training the gate")
     state = train_gate(
         torch.from_numpy(pictures.gate_images),

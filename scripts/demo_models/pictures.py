@@ -2,7 +2,7 @@
 
 pictures/manifest.csv            of the splits `calibration` and `test`
 pictures/<split>/<subject>-<number>.jpg
-pictures/drifted/<number>-<subject>-<weather>-<individual>.jpg
+pictures/drifted/<number>-<individual>-<weather>.jpg
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +20,11 @@ from PIL import Image
 from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
 from demo_models import recipe
 from demo_models.captions import SORTS
-from demo_models.drawing import (
-    OTHERS,
-    SPECIES,
-    WEATHERS,
-    Individual,
-    draw_aerial,
-    draw_cetacean,
-    draw_other,
-    individuals,
-    weather,
-)
+from demo_models.drawing import SCENES, WEATHERS, Individual, draw_cetacean, draw_scene, individuals, weather
 from demo_models.recipe import Counts
-from demo_models.workers import Mapping
 from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 
 JPEG_QUALITY: Final = 90
-Kind = Literal["cetacean", "aerial", "other", "drifted"]
 Indices = npt.NDArray[np.int64]
 
 
@@ -45,57 +32,40 @@ Indices = npt.NDArray[np.int64]
 class Drawing:
     """One picture, before it is drawn."""
 
-    kind: Kind
-    subject: int
-    """Which of the known individuals, of `SPECIES` (aerial) or of `OTHERS`."""
+    subject: int | str
+    """Index into the known individuals, or one of `SCENES`."""
     number: int
+    drifted: bool = False
+    """If the picture of an individual is drawn in bad weather."""
 
     @property
-    def individual(self) -> Individual:
-        """Of a `cetacean` or `drifted` picture."""
-        return known()[self.subject]
+    def individual(self) -> Individual | None:
+        """The animal that it shows, None if it shows a scene."""
+        return None if isinstance(self.subject, str) else known()[self.subject]
+
+    @property
+    def sort(self) -> int:
+        """Index into `SORTS`."""
+        return SORTS.index(self.individual.species if self.individual else self.subject)
 
     @property
     def name(self) -> str:
         """Of its file, without suffix."""
-        match self.kind:
-            case "cetacean":
-                return f"{self.individual.identifier}-{self.number}"
-            case "drifted":
-                return f"{self.number}-{self.subject:02}-{self._weather}-{self.individual.identifier}"
-            case "aerial":
-                return f"aerial-{SPECIES[self.subject]}-{self.number}"
-            case "other":
-                return f"{OTHERS[self.subject]}-{self.number}"
+        subject = self.individual.identifier if self.individual else self.subject
+        # The number comes first, so that the first files in alphabetical order show many animals.
+        return f"{self.number}-{subject}-{self._weather}" if self.drifted else f"{subject}-{self.number}"
 
     @property
-    def sort(self) -> int:
-        """Index into `SORTS`; a drifted picture has none."""
-        match self.kind:
-            case "aerial":
-                subject = SPECIES[self.subject]
-            case "other":
-                subject = OTHERS[self.subject]
-            case _:
-                subject = self.individual.species
-        return SORTS.index((self.kind, subject))
-
-    @property
-    def _weather(self) -> Literal["fog", "night", "blur"]:
-        return WEATHERS[(self.number + self.subject) % len(WEATHERS)]
+    def _weather(self) -> str:
+        return WEATHERS[(self.number + int(self.subject)) % len(WEATHERS)]
 
     def draw(self) -> Image.Image:
         """Draw it."""
-        match self.kind:
-            case "cetacean":
-                return draw_cetacean(self.individual, recipe.SEED, self.number)
-            case "drifted":
-                clear = draw_cetacean(self.individual, recipe.SEED, self.number)
-                return weather(self._weather, clear, recipe.SEED, self.subject * 1000 + self.number)
-            case "aerial":
-                return draw_aerial(SPECIES[self.subject], recipe.SEED, self.number)
-            case "other":
-                return draw_other(OTHERS[self.subject], recipe.SEED, self.number)
+        if isinstance(self.subject, str):
+            return draw_scene(self.subject, recipe.SEED, self.number)
+        clear = draw_cetacean(known()[self.subject], recipe.SEED, self.number)
+        rng = np.random.default_rng([recipe.SEED, 4, self.subject, self.number])
+        return weather(self._weather, clear, rng) if self.drifted else clear
 
     def jpeg(self) -> bytes:
         """Draw it and encode it."""
@@ -125,33 +95,36 @@ def known() -> tuple[Individual, ...]:
 
 def drawings(counts: Counts) -> Iterator[Drawing]:
     """All pictures of a split, subject after subject, so that the first few already show all of them."""
-    groups: tuple[tuple[Kind, int, int], ...] = (
-        ("cetacean", len(known()), counts.per_individual),
-        ("aerial", len(SPECIES), counts.per_aerial),
-        ("other", len(OTHERS), counts.per_other),
+    *others, aerial = SCENES
+    groups: tuple[tuple[Sequence[int | str], int], ...] = (
+        (range(len(known())), counts.per_individual),
+        (others, counts.per_other),
+        ([aerial], counts.aerial),
     )
-    for kind, subjects, many in groups:
+    for subjects, many in groups:
         for number in range(counts.first, counts.first + many):
-            for subject in range(subjects):
-                yield Drawing(kind, subject, number)
+            yield from (Drawing(subject, number) for subject in subjects)
 
 
-def draw_training_set(workers: Mapping, counts: Counts = recipe.TRAINING) -> TrainingSet:
+def draw_training_set(counts: Counts = recipe.TRAINING) -> TrainingSet:
     """Draw a training set; every picture goes through JPEG, as those do that the service gets."""
     wanted = list(drawings(counts))
-    pairs = list(workers.map(_prepared, wanted))
-    of_individuals = [index for index, drawing in enumerate(wanted) if drawing.kind == "cetacean"]
+    images = [Image.open(io.BytesIO(drawing.jpeg())) for drawing in wanted]
+    animals = [
+        (squash(image, recipe.INPUT_SIZE), drawing.subject)
+        for image, drawing in zip(images, wanted, strict=True)
+        if drawing.individual
+    ]
     return TrainingSet(
-        gate_images=np.stack([gate for gate, _ in pairs]),
+        gate_images=np.stack([crop_centre(image, recipe.GATE_SIDE) for image in images]),
         sorts=np.array([drawing.sort for drawing in wanted]),
-        individual_images=np.stack([pairs[index][1] for index in of_individuals]),
-        individuals=np.array([wanted[index].subject for index in of_individuals]),
+        individual_images=np.stack([image for image, _ in animals]),
+        individuals=np.array([subject for _, subject in animals]),
     )
 
 
 def write_held_out(
     folder: Path,
-    workers: Mapping,
     *,
     splits: Sequence[tuple[str, Counts]] = recipe.HELD_OUT,
     drifted_per_individual: int = recipe.DRIFTED_PER_INDIVIDUAL,
@@ -160,35 +133,28 @@ def write_held_out(
 
     Args:
         folder: where to.
-        workers: who draws.
         splits: names and sizes; of the last one's cetaceans some are drawn again, drifted.
         drifted_per_individual: how many of each.
     """
     rows = []
     for split, counts in splits:
         wanted = list(drawings(counts))
-        _write(folder / split, wanted, workers)
+        _write(folder / split, wanted)
         rows += [_row(split, drawing) for drawing in wanted]
     write_manifest(folder / "manifest.csv", rows)
     _, last = splits[-1]
-    again = (drawing for drawing in drawings(last) if drawing.kind == "cetacean")
-    many = drifted_per_individual * len(known())
-    _write(folder / "drifted", [replace(drawing, kind="drifted") for drawing in islice(again, many)], workers)
+    again = drawings(Counts(last.first, per_individual=drifted_per_individual, per_other=0))
+    _write(folder / "drifted", [replace(drawing, drifted=True) for drawing in again])
 
 
-def _prepared(drawing: Drawing) -> tuple[Pixels, Pixels]:
-    image = Image.open(io.BytesIO(drawing.jpeg()))
-    return crop_centre(image, recipe.GATE_SIDE), squash(image, recipe.INPUT_SIZE)
-
-
-def _write(folder: Path, wanted: list[Drawing], workers: Mapping) -> None:
+def _write(folder: Path, wanted: Sequence[Drawing]) -> None:
     folder.mkdir(parents=True)
-    for drawing, content in zip(wanted, workers.map(Drawing.jpeg, wanted), strict=True):
-        (folder / f"{drawing.name}.jpg").write_bytes(content)
+    for drawing in wanted:
+        (folder / f"{drawing.name}.jpg").write_bytes(drawing.jpeg())
 
 
 def _row(split: str, drawing: Drawing) -> dict[str, str]:
-    animal = drawing.individual if drawing.kind == "cetacean" else None
+    animal = drawing.individual
     return {
         "relpath": f"{split}/{drawing.name}.jpg",
         "label": CETACEAN if animal else NON_CETACEAN,
