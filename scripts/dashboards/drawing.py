@@ -1,4 +1,4 @@
-"""Plain pictures of dashboards for the documentation: a grid of panels, drawn from the values that Prometheus returns."""
+"""Plain pictures of dashboards for the documentation: a grid of panels with Prometheus' values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _plot(axes: Axes, lines: Sequence[tuple[str, Series]], end: float) -> None:
     for label, series in lines:
         minutes = [(float(at) - end) / 60 for at, _ in series["values"]]
         axes.plot(minutes, [float(value) for _, value in series["values"]], label=label, linewidth=1.2)
-    if lines:
+    if any(label for label, _ in lines):
         axes.legend(fontsize=6, loc="upper left", ncols=2)
 
 

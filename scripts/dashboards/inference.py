@@ -1,4 +1,4 @@
-"""The inference service of one model: the playbook's six panels, and what a rollout does to them."""
+"""The inference service of one model: the playbook's six panels, and the panels that show a rollout."""
 
 from __future__ import annotations
 
@@ -65,15 +65,14 @@ def _availability() -> timeseries.Panel:
 
 
 def _throughput() -> timeseries.Panel:
-    return stacked(
-        lines(
-            "Throughput",
-            "Pictures a second: identified, and rejected for any reason.",
-            "short",
-            query(f"sum(rate(predictions_total{{{PODS}}}[5m]))", "predictions"),
-            query(f"sum(rate(rejections_total{{{PODS}}}[5m]))", "rejections"),
-        )
+    made = lines(
+        "Throughput",
+        "Pictures a second: identified, and rejected for any reason.",
+        "short",
+        query(f"sum(rate(predictions_total{{{PODS}}}[5m]))", "predictions"),
+        query(f"sum(rate(rejections_total{{{PODS}}}[5m]))", "rejections"),
     )
+    return stacked(made)
 
 
 def _latency() -> timeseries.Panel:
@@ -154,17 +153,14 @@ def _errors() -> timeseries.Panel:
 
 
 def _served() -> timeseries.Panel:
-    return stacked(
-        lines(
-            "Pods by model served",
-            "Which weights the pods say they have loaded; promotions and rollbacks are marked.",
-            "short",
-            query(
-                f"count by (name, version, sha256) (cetacean_inference_model_info{{{PODS}}})",
-                "{{name}} {{version}} {{sha256}}",
-            ),
-        )
-    ).decimals(0)
+    loaded = f"count by (name, version, sha256) (cetacean_inference_model_info{{{PODS}}})"
+    made = lines(
+        "Pods by model served",
+        "Which weights the pods say they have loaded; promotions and rollbacks are marked.",
+        "short",
+        query(loaded, "{{name}} {{version}} {{sha256}}"),
+    )
+    return stacked(made).decimals(0)
 
 
 def _pods() -> table.Panel:
@@ -184,15 +180,14 @@ def _pods() -> table.Panel:
 
 
 def _conditions() -> statetimeline.Panel:
-    made = panel(
-        statetimeline.Panel(),
+    return parts.states(
         "Conditions of the resource",
         "As the operator sees the model; `kubectl describe cetaceanmodel` has the reasons.",
         query(f"max by (type) (cetacean_model_condition{{{RESOURCE}}})", "{{type}}"),
+        {"0": ("False", parts.BLUE), "1": ("True", parts.GREEN), "-1": ("Unknown", parts.YELLOW)},
         span=24,
         height=9,
     )
-    return parts.states(made, {"0": ("False", parts.BLUE), "1": ("True", parts.GREEN), "-1": ("Unknown", parts.YELLOW)})
 
 
 class _Marked(d.AnnotationQuery):
@@ -204,10 +199,10 @@ class _Marked(d.AnnotationQuery):
 
 
 class Promotions(dashboard.AnnotationQuery):
-    """A mark wherever pods begin to serve another model."""
+    """A mark at each time at which pods begin to serve another model."""
 
     def __init__(self) -> None:
-        """Take the operator's word for it."""
+        """Read the models that the operator reports as serving."""
         now = f"count by (model, version) (cetacean_model_serving_info{{{RESOURCE}}}"
         self._internal = _Marked(
             name="Promotions and rollbacks",

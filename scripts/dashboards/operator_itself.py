@@ -44,15 +44,12 @@ def _models(kind: str, compared: str = "") -> str:
 
 
 def _ready() -> statetimeline.Panel:
-    ready = 'max by (namespace, name) (cetacean_model_condition{type="Ready"})'
-    panel = parts.panel(
-        statetimeline.Panel(),
+    return parts.states(
         "Ready, by model",
         "All wanted replicas serve the active digest.",
-        query(ready, "{{namespace}}/{{name}}"),
+        query('max by (namespace, name) (cetacean_model_condition{type="Ready"})', "{{namespace}}/{{name}}"),
+        {"0": ("not ready", parts.RED), "1": ("ready", parts.GREEN), "-1": ("unknown", parts.YELLOW)},
     )
-    words = {"0": ("not ready", parts.RED), "1": ("ready", parts.GREEN), "-1": ("unknown", parts.YELLOW)}
-    return parts.states(panel, words)
 
 
 def _graphs() -> tuple[timeseries.Panel, ...]:

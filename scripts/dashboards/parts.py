@@ -71,9 +71,10 @@ def panel(
         span: width, of 24.
         height: in Grafana's units.
     """
-    lettered = [one.ref_id(chr(ord("A") + index)) for index, one in enumerate(queries)]
-    made = empty.title(title).description(description).datasource(SOURCE).targets([*lettered])
-    return made.span(span).height(height)
+    for letter, one in zip("ABCDEFGH", queries, strict=False):
+        one.ref_id(letter)
+    made = empty.title(title).description(description).datasource(SOURCE)
+    return made.targets([*queries]).span(span).height(height)
 
 
 def lines(title: str, description: str, unit: str, *queries: prometheus.Dataquery, span: int = 12) -> timeseries.Panel:
@@ -84,8 +85,11 @@ def lines(title: str, description: str, unit: str, *queries: prometheus.Dataquer
     return made.legend(legend.show_legend(True)).tooltip(common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI))
 
 
-def states(made: statetimeline.Panel, words: Words) -> statetimeline.Panel:
-    """The same panel with bars that have a colour for each value."""
+def states(
+    title: str, description: str, shown: prometheus.Dataquery, words: Words, *, span: int = 12, height: int = 8
+) -> statetimeline.Panel:
+    """A bar over time for each series, with a colour for each value."""
+    made = panel(statetimeline.Panel(), title, description, shown, span=span, height=height)
     return made.mappings(mappings(words)).merge_values(True).show_value(c.VisibilityMode.NEVER)
 
 

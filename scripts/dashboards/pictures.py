@@ -1,12 +1,11 @@
 """`python -m dashboards.pictures`: pictures of the dashboards over some minutes of a real model's life, for docs/.
 
-A cluster, the operator and Prometheus run as in the end-to-end tests. A model is rolled out, gets requests, is promoted, gets
+A cluster, the operator and Prometheus run as in the end-to-end tests. A model is rolled out, asked and promoted, gets
 pictures without whales, then drifted ones, and is rolled back.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
@@ -40,22 +39,19 @@ WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonit
 
 def main() -> None:
     """Run the model and draw the dashboards."""
-    parser = argparse.ArgumentParser(prog="dashboards.pictures", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY / "docs/images")
-    folder: Path = parser.parse_args().folder
     end_like_ctrl_c()
     cluster = choose()
     with alone(Layout.default()):
         found_up = cluster.is_up()
         cluster.up(owned=True)
         try:
-            _run(cluster, folder, Console(file=sys.stderr).print)
+            _run(cluster, Console(file=sys.stderr).print)
         finally:
             if not found_up:
                 cluster.down()
 
 
-def _run(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
+def _run(cluster: Cluster, show: Callable[[str], None]) -> None:
     models = ensure_models(show=show)
     references = environment.load_images(cluster, environment.build_images(models))
     image = ensure_program_image("prometheus")
@@ -77,7 +73,7 @@ def _run(cluster: Cluster, folder: Path, show: Callable[[str], None]) -> None:
             _apply(stage, "demo_v1")
             _send(stage, models.cetaceans, 75, show)
             watching = Prometheus.of(stage.client, stage.proxy, NAMESPACE)
-            _draw(watching, folder, seconds=time.monotonic() - begun, show=show)
+            _draw(watching, seconds=time.monotonic() - begun, show=show)
         finally:
             environment.remove(there.kubectl, NAMESPACE, environment.OPERATOR_NAMESPACE, wait=False)
 
@@ -96,7 +92,7 @@ def _send(stage: Stage, pictures: Sequence[Path], seconds: float, show: Callable
     stage.wait_for_condition(NAME, "Ready", "True")
 
 
-def _draw(watching: Prometheus, folder: Path, *, seconds: float, show: Callable[[str], None]) -> None:
+def _draw(watching: Prometheus, *, seconds: float, show: Callable[[str], None]) -> None:
     variables = {"namespace": NAMESPACE, "model": NAME, "__range": f"{seconds:.0f}s", "__rate_interval": "30s"}
     # One end for all, so that the panels show the same minutes.
     end = watching.now()
@@ -106,9 +102,8 @@ def _draw(watching: Prometheus, folder: Path, *, seconds: float, show: Callable[
         expr = query.asked(variables).replace("[5m]", "[30s]")
         return watching.series(expr) if query.instant else watching.history(expr, seconds=seconds, step=5, end=end)
 
-    folder.mkdir(parents=True, exist_ok=True)
     for name in BOARDS:
-        path = folder / f"dashboard-{name}.png"
+        path = REPOSITORY / f"docs/images/dashboard-{name}.png"
         draw(path, written(name), ask, end=end)
         show(f"wrote {path}")
 

@@ -1,7 +1,7 @@
-"""Train what is not in the cache, measure it, and hand it on only if it behaves as the demo needs it to.
+"""Train the models that are not in the cache, measure them, and return them only if the demo can show what it needs.
 
-A folder of trained models is named after the digest of the sources it comes from, and appears under that name at once
-and whole.
+A folder of trained models is named after the digest of the sources it comes from, and gets that name only
+once it is complete.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SOURCES: Final = (
     "inference/cetacean_inference/models/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
 )
-"""What the models and their figures depend on."""
+"""The files that the models and their figures depend on."""
 KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0
-"""Models of other sources are removed when nobody has asked for them for so long."""
+"""Models of other sources are removed if they have not been used for so long."""
 
 
 class TrainingError(RuntimeError):
@@ -46,10 +46,10 @@ def ensure_models(show: Show = print) -> DemoModels:
     """The demo's models, trained on the first call: about two minutes on two cores.
 
     Args:
-        show: told of the progress, a line at a time.
+        show: called with each line about the progress.
 
     Raises:
-        TrainingError: the models turned out wrong.
+        TrainingError: the models are not good enough.
     """
     root = cache_root() / "demo-models"
     root.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def ensure_models(show: Show = print) -> DemoModels:
 
 
 def sources_digest(repository: Path) -> str:
-    """Sixteen hex digits that change when anything does that the models depend on."""
+    """Sixteen hex digits that change with any of the files that the models depend on."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(repository.glob(pattern)):

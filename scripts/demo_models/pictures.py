@@ -11,21 +11,18 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 
-from cetacean_inference.models.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.models.preprocessing import crop_centre, squash
 from demo_models import recipe
 from demo_models.captions import SORTS
 from demo_models.drawing import SCENES, WEATHERS, Individual, draw_cetacean, draw_scene, individuals, weather
 from demo_models.recipe import Counts
 from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
-
-JPEG_QUALITY: Final = 90
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Drawing:
     def jpeg(self) -> bytes:
         """Draw it and encode it."""
         encoded = io.BytesIO()
-        self.draw().save(encoded, "JPEG", quality=JPEG_QUALITY)
+        self.draw().save(encoded, "JPEG", quality=90)
         return encoded.getvalue()
 
 
@@ -78,13 +75,13 @@ class Drawing:
 class TrainingSet:
     """Pictures as the two networks take them, and what they show."""
 
-    gate_images: Pixels
-    """(N, S, S, 3)."""
-    sorts: Indices
+    gate_images: Tensor
+    """uint8 (N, S, S, 3)."""
+    sorts: Tensor
     """(N,), indices into `SORTS`."""
-    individual_images: Pixels
-    """(M, T, T, 3)."""
-    individuals: Indices
+    individual_images: Tensor
+    """uint8 (M, T, T, 3)."""
+    individuals: Tensor
     """(M,), indices into `known()`."""
 
 
@@ -96,12 +93,8 @@ def known() -> tuple[Individual, ...]:
 def drawings(counts: Counts) -> Iterator[Drawing]:
     """All pictures of a split, subject after subject, so that the first few already show all of them."""
     *others, aerial = SCENES
-    groups: tuple[tuple[Sequence[int | str], int], ...] = (
-        (range(len(known())), counts.per_individual),
-        (others, counts.per_other),
-        ([aerial], counts.aerial),
-    )
-    for subjects, many in groups:
+    animals = range(len(known()))
+    for subjects, many in ((animals, counts.per_individual), (others, counts.per_other), ([aerial], counts.aerial)):
         for number in range(counts.first, counts.first + many):
             yield from (Drawing(subject, number) for subject in subjects)
 
@@ -116,10 +109,10 @@ def draw_training_set(counts: Counts = recipe.TRAINING) -> TrainingSet:
         if drawing.individual
     ]
     return TrainingSet(
-        gate_images=np.stack([crop_centre(image, recipe.GATE_SIDE) for image in images]),
-        sorts=np.array([drawing.sort for drawing in wanted]),
-        individual_images=np.stack([image for image, _ in animals]),
-        individuals=np.array([subject for _, subject in animals]),
+        gate_images=torch.from_numpy(np.stack([crop_centre(image, recipe.GATE_SIDE) for image in images])),
+        sorts=torch.tensor([drawing.sort for drawing in wanted]),
+        individual_images=torch.from_numpy(np.stack([image for image, _ in animals])),
+        individuals=torch.tensor([subject for _, subject in animals]),
     )
 
 
@@ -140,7 +133,18 @@ def write_held_out(
     for split, counts in splits:
         wanted = list(drawings(counts))
         _write(folder / split, wanted)
-        rows += [_row(split, drawing) for drawing in wanted]
+        rows += [
+            {
+                "relpath": f"{split}/{drawing.name}.jpg",
+                "label": CETACEAN if drawing.individual else NON_CETACEAN,
+                "individual_id": drawing.individual.identifier if drawing.individual else "",
+                "species": drawing.individual.species if drawing.individual else "",
+                "source": "drawn by program",
+                "license": "Apache-2.0",
+                "split": split,
+            }
+            for drawing in wanted
+        ]
     write_manifest(folder / "manifest.csv", rows)
     _, last = splits[-1]
     again = drawings(Counts(last.first, per_individual=drifted_per_individual, per_other=0))
@@ -151,16 +155,3 @@ def _write(folder: Path, wanted: Sequence[Drawing]) -> None:
     folder.mkdir(parents=True)
     for drawing in wanted:
         (folder / f"{drawing.name}.jpg").write_bytes(drawing.jpeg())
-
-
-def _row(split: str, drawing: Drawing) -> dict[str, str]:
-    animal = drawing.individual
-    return {
-        "relpath": f"{split}/{drawing.name}.jpg",
-        "label": CETACEAN if animal else NON_CETACEAN,
-        "individual_id": animal.identifier if animal else "",
-        "species": animal.species if animal else "",
-        "source": "drawn by program",
-        "license": "Apache-2.0",
-        "split": split,
-    }

@@ -1,6 +1,6 @@
 """Pictures drawn by program: the demo's whales and dolphins, and scenes without them.
 
-Every picture is a function of integers and names (a seed, the subject, a number), so any of them can be drawn again alone.
+Every picture is a function of integers and names (a seed, the subject, a number), so each can be drawn again alone.
 """
 
 from __future__ import annotations

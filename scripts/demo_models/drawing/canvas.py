@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 FloatArray = npt.NDArray[np.float64]
 Rgb = tuple[int, int, int]
@@ -42,7 +42,8 @@ class Pose:
 def curve(start: tuple[float, float], control: tuple[float, float], end: tuple[float, float]) -> FloatArray:
     """A quadratic Bézier curve, shape (40, 2)."""
     t = np.linspace(0, 1, 40)[:, None]
-    return (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(control) + t**2 * np.array(end)
+    points: FloatArray = (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(control) + t**2 * np.array(end)
+    return points
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> FloatArray:
@@ -89,7 +90,7 @@ def sea(rng: np.random.Generator, *, horizon: float | None = None) -> Image.Imag
 
     Args:
         rng: draws light and swell.
-        horizon: share of the height that is sky; random when None, 0 shows water only.
+        horizon: share of the height that is sky; random if None, 0 shows water only.
     """
     height = CANVAS[1]
     level = height * (rng.choice([0.0, rng.uniform(0.1, 0.45)]) if horizon is None else horizon)
@@ -100,14 +101,6 @@ def sea(rng: np.random.Generator, *, horizon: float | None = None) -> Image.Imag
     # The swell is small at the horizon.
     water = gradient(far, near) + swell * np.linspace(0.3, 1, height)[:, None, None]
     return to_image(np.where(np.arange(height)[:, None, None] < level, sky, water))
-
-
-def foam(rng: np.random.Generator, image: Image.Image, pose: Pose) -> None:
-    """White spots along the water line of a shape."""
-    draw = ImageDraw.Draw(image)
-    for _ in range(40):
-        x, y = pose.x + rng.normal(0, 0.5) * pose.scale, pose.y + rng.normal(4, 4)
-        draw.ellipse((x - 6, y - 2, x + 6, y + 2), fill=jitter(rng, (225, 235, 238), 10))
 
 
 def finish(rng: np.random.Generator, image: Image.Image) -> Image.Image:

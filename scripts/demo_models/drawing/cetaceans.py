@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_models.drawing.canvas import CANVAS, FloatArray, Pose, Rgb, curve, ellipse, finish, foam, jitter, sea
+from demo_models.drawing.canvas import CANVAS, FloatArray, Pose, Rgb, curve, ellipse, finish, jitter, sea
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +116,7 @@ def draw_cetacean(individual: Individual, seed: int, number: int) -> Image.Image
     above_water.polygon(pose.place(individual.outline), fill=255)
     above_water.rectangle((0, pose.y, width, height), fill=0)
     image.paste(body, mask=mask)
-    foam(rng, image, pose)
+    for _ in range(40):
+        x, y = pose.x + rng.normal(0, 0.5) * pose.scale, pose.y + rng.normal(4, 4)
+        ImageDraw.Draw(image).ellipse((x - 6, y - 2, x + 6, y + 2), fill=jitter(rng, (225, 235, 238), 10))
     return finish(rng, image)

@@ -17,7 +17,6 @@ from demo_models.drawing.canvas import (
     choose,
     ellipse,
     finish,
-    foam,
     gradient,
     jitter,
     sea,
@@ -90,12 +89,6 @@ def _under_water(rng: np.random.Generator) -> Image.Image:
     return to_image(water + soft_noise(rng, (14, 2)) * 10)
 
 
-def _on_water(rng: np.random.Generator) -> Image.Image:
-    image = sea(rng, horizon=rng.uniform(0, 0.5))
-    foam(rng, image, Pose(_WIDTH * 0.5, _HEIGHT * 0.65, _WIDTH * 0.3))
-    return image
-
-
 def _page(rng: np.random.Generator) -> Image.Image:
     """Printed text; on half of the pages with a title bar and a chart, as on a screen."""
     image, accent = Image.new("RGB", CANVAS, jitter(rng, (245, 244, 240), 6)), choose(rng, _BRIGHT)
@@ -107,24 +100,6 @@ def _page(rng: np.random.Generator) -> Image.Image:
         draw.rectangle((0, 0, _WIDTH, 26), fill=accent)
         for x in np.linspace(20, _WIDTH - 40, 9):
             draw.rectangle((x, _HEIGHT * rng.uniform(0.6, 0.9), x + 18, _HEIGHT - 12), fill=accent)
-    return image
-
-
-def _town(rng: np.random.Generator) -> Image.Image:
-    """A house with rows of windows, and a car before it."""
-    image = _outdoors(rng)
-    draw, wall, paint = ImageDraw.Draw(image), choose(rng, _FURS, 20), choose(rng, _BRIGHT)
-    left, top, right = _WIDTH * rng.uniform(0, 0.2), _HEIGHT * rng.uniform(0.05, 0.4), _WIDTH * rng.uniform(0.6, 1)
-    draw.rectangle((left, top, right, _HEIGHT * 0.9), fill=wall)
-    step = rng.uniform(24, 36)
-    for x in np.arange(left + 10, right - 20, step):
-        for y in np.arange(top + 12, _HEIGHT * 0.7, step):
-            draw.rectangle((x, y, x + step * 0.5, y + step * 0.6), fill=_GLASS)
-    draw.rectangle((0, _HEIGHT * 0.85, *CANVAS), fill=jitter(rng, (90, 90, 90), 12))
-    pose = Pose(_WIDTH * rng.uniform(0.25, 0.75), _HEIGHT * 0.85, _WIDTH * rng.uniform(0.12, 0.22))
-    draw.polygon(pose.place(_points(-1, 0, -1, -0.3, -0.7, -0.7, 0.3, -0.7, 0.7, -0.3, 1, -0.3, 1, 0)), fill=paint)
-    for x in (-0.6, 0.6):
-        draw.polygon(pose.place(ellipse(x, 0, 0.2, 0.2)), fill=_BLACK)
     return image
 
 
@@ -154,16 +129,13 @@ def _landscape(rng: np.random.Generator) -> Image.Image:
     return image
 
 
-def _blank(rng: np.random.Generator) -> Image.Image:
-    return to_image(np.full((_HEIGHT, _WIDTH, 3), rng.uniform(236, 255)))
-
-
 def _abstract(rng: np.random.Generator) -> Image.Image:
     """Stripes, rings, tiles or noise of two colours."""
     y, x = np.mgrid[0:_HEIGHT, 0:_WIDTH] * rng.uniform(0.05, 0.25)
     stripes, rings, tiles = np.sin(x + y * rng.uniform(-2, 2)), np.sin(np.hypot(x, y)), np.sin(x) * np.sin(y)
     level = (stripes, rings, tiles, rng.normal(size=x.shape))[rng.integers(4)]
-    return to_image(np.where(level[..., None] > 0, *rng.uniform(0, 255, (2, 3))))
+    first, second = rng.uniform(0, 255, (2, 3))
+    return to_image(np.where(level[..., None] > 0, first, second))
 
 
 _SCENES: Final[dict[str, Scene]] = {
@@ -177,7 +149,15 @@ _SCENES: Final[dict[str, Scene]] = {
         (ellipse(0, -0.65, 0.31, 0.38), (70, 50, 40)),
         (ellipse(0, -0.55, 0.25, 0.34), _BEIGE),
     ),
-    "town": _town,
+    "town": _figure(
+        _outdoors,
+        _BRIGHT,
+        (_points(-1, -1.2, 0.7, -1.2, 0.7, 1, -1, 1), (190, 150, 120)),
+        *((ellipse(x, y, 0.12, 0.16), _GLASS) for x in (-0.75, -0.35, 0.05, 0.45) for y in (-0.9, -0.4, 0.1)),
+        (_points(-0.6, 1, -0.6, 0.7, -0.3, 0.7, -0.15, 0.45, 0.6, 0.45, 0.9, 0.7, 1.2, 0.75, 1.2, 1), None),
+        *((ellipse(x, 1, 0.17, 0.17), _BLACK) for x in (-0.2, 0.8)),
+        turn=0.02,
+    ),
     "pet": _figure(
         _room,
         _FURS,
@@ -190,7 +170,7 @@ _SCENES: Final[dict[str, Scene]] = {
     ),
     "food": _food,
     "landscape": _landscape,
-    "blank": _blank,
+    "blank": lambda rng: to_image(np.full((_HEIGHT, _WIDTH, 3), rng.uniform(236, 255))),
     "fish": _figure(
         _under_water,
         (*_BRIGHT, *_SKINS),
@@ -201,7 +181,7 @@ _SCENES: Final[dict[str, Scene]] = {
         (ellipse(0.65, -0.08, 0.07, 0.07), _BLACK),
     ),
     "boat": _figure(
-        _on_water,
+        sea,
         _BRIGHT,
         (_points(-1, 0.1, 1.15, 0, 0.8, 0.45, -0.85, 0.45), None),
         (_points(0.05, -0.05, 0.05, -1.3, 0.85, -0.1), _WHITE),
