@@ -61,7 +61,7 @@ def _availability() -> timeseries.Panel:
         query(f"avg(availability_percent{{{PODS}}})", "mean of the pods"),
         query(f"min(availability_percent{{{PODS}}})", "worst pod"),
     )
-    return parts.limit(made, bad_below=AVAILABILITY).time_from("7d").max(100)
+    return parts.limit(made, AVAILABILITY, bad_below=True).time_from("7d").max(100)
 
 
 def _throughput() -> timeseries.Panel:
@@ -88,7 +88,7 @@ def _latency() -> timeseries.Panel:
         query(quantile(0.95), "p95"),
         query(quantile(0.99), "p99"),
     )
-    return parts.limit(made, bad_above=SLOW_MS)
+    return parts.limit(made, SLOW_MS)
 
 
 def _durations() -> heatmap.Panel:
@@ -136,20 +136,20 @@ def _drift() -> timeseries.Panel:
 
 
 def _errors() -> timeseries.Panel:
-    requests = f"sum(rate(requests_total{{{PODS}}}[5m]))"
+    errors, requests = (f"sum(rate({series}{{{PODS}}}[5m]))" for series in ("errors_total", "requests_total"))
     made = lines(
         "Errors",
         "Answers with 5xx a second, and their share of all answers; the line is where the alert begins.",
         "percentunit",
-        query(f"sum(rate(errors_total{{{PODS}}}[5m]))", "errors a second"),
-        query(f"sum(rate(errors_total{{{PODS}}}[5m])) / ({requests} > 0)", "share of requests"),
+        query(errors, "errors a second"),
+        query(f"{errors} / ({requests} > 0)", "share of requests"),
         span=8,
     )
     per_second = [
         d.DynamicConfigValue(id_val="unit", value="reqps"),
         d.DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
     ]
-    return parts.limit(made, bad_above=ERRORS).override_by_query("A", per_second)
+    return parts.limit(made, ERRORS).override_by_query("A", per_second)
 
 
 def _served() -> timeseries.Panel:

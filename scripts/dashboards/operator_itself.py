@@ -93,7 +93,7 @@ def _graphs() -> tuple[timeseries.Panel, ...]:
             query(f"sum({PREFIX}_queue_depth)", "waiting"),
             query(f"sum(rate({PREFIX}_queue_adds_total[5m]))", "added a second"),
         ),
-        limit(waiting, bad_above=STUCK_SECONDS),
+        limit(waiting, STUCK_SECONDS),
         lines(
             "Requests to the API server",
             "A second, by verb and code.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -71,7 +72,7 @@ def panel(
         span: width, of 24.
         height: in Grafana's units.
     """
-    for letter, one in zip("ABCDEFGH", queries, strict=False):
+    for letter, one in zip(ascii_uppercase, queries, strict=False):
         one.ref_id(letter)
     made = empty.title(title).description(description).datasource(SOURCE)
     return made.targets([*queries]).span(span).height(height)
@@ -108,12 +109,10 @@ def mappings(words: Words) -> list[d.ValueMapping]:
     return [d.ValueMap(options=shown)]
 
 
-def limit(
-    made: timeseries.Panel, *, bad_above: float | None = None, bad_below: float | None = None
-) -> timeseries.Panel:
-    """The same panel with a dashed line at the value from which an alert counts."""
-    below, above = (GREEN, RED) if bad_above is not None else (RED, GREEN)
-    steps = [d.Threshold(value=None, color=below), d.Threshold(value=bad_above or bad_below, color=above)]
+def limit(made: timeseries.Panel, bound: float, *, bad_below: bool = False) -> timeseries.Panel:
+    """The same panel with a dashed line at the value above or below which an alert begins to count."""
+    below, above = (RED, GREEN) if bad_below else (GREEN, RED)
+    steps = [d.Threshold(value=None, color=below), d.Threshold(value=bound, color=above)]
     absolute = dashboard.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(steps)
     style = common.GraphThresholdsStyleConfig().mode(c.GraphThresholdsStyleMode.DASHED)
     return made.thresholds(absolute).thresholds_style(style)

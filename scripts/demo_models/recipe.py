@@ -35,7 +35,6 @@ class Schedule:
     rate: float
     """Highest learning rate."""
     batch: int = 64
-    weight_decay: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)

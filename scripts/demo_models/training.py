@@ -32,7 +32,7 @@ def train(
     batches = len(images) // schedule.batch
     if batches == 0:
         raise ValueError(f"expected at least {schedule.batch} pictures for one batch, got {len(images)}")
-    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.weight_decay)
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=0.05)
     pace = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schedule.rate, total_steps=schedule.epochs * batches, pct_start=0.2
     )
@@ -42,7 +42,9 @@ def train(
         total = 0.0
         order = torch.randperm(len(images), generator=generator)[: batches * schedule.batch]
         for indices in torch.split(order, schedule.batch):
-            loss = loss_of(images[indices].float(), indices)
+            # Move the pictures by some pixels, so that the model does not overfit.
+            shifts = torch.randint(-6, 7, (2,), generator=generator).tolist()
+            loss = loss_of(torch.roll(images[indices], shifts, dims=(1, 2)).float(), indices)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
