@@ -1,7 +1,7 @@
 """Pictures of the measured figures, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
 
-A benchmark draws its own when it writes its figures. Each picture holds a digest of the figures it shows, so that a test
-recognises a stale one without drawing, whichever fonts and matplotlib a machine has.
+A benchmark draws its own when it writes its figures. Each picture holds a digest of the figures it shows: a test
+recognises a stale one by it without drawing, whichever fonts and matplotlib a machine has.
 """
 
 from __future__ import annotations
