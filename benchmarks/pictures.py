@@ -1,7 +1,7 @@
-"""Pictures of what was measured, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
+"""Pictures of the measured figures, for docs/benchmarks.md: `python -m benchmarks.pictures` draws all of them again.
 
-A benchmark draws its own when it writes its figures. Each picture holds a digest of what it shows, so that a test can
-tell a stale one without drawing, whichever fonts and matplotlib a machine has.
+A benchmark draws its own when it writes its figures. Each picture holds a digest of the figures it shows: a test
+recognises a stale one by it without drawing, whichever fonts and matplotlib a machine has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cetacean_tools.workspace import REPOSITORY
 
 RESULTS: Final = REPOSITORY / "benchmarks/results"
 IMAGES: Final = REPOSITORY / "docs/images"
-# Colours that people with any colour vision tell apart (Okabe and Ito), ours the strongest.
+# Colours that people with any colour vision can distinguish (Okabe and Ito), ours the strongest.
 _COLOURS: Final = {"ours": "#0072B2", "Argo Rollouts": "#E69F00", "Argo Rollouts, limits lifted": "#F4D38B"}
 _OTHERS: Final = "#B8B8B8"
 _PANEL: Final = (3.4, 3.0)
@@ -37,16 +37,16 @@ class Panel:
     title: str
     groups: tuple[str, ...]
     bars: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """Program, and its value in each group; None where it was not measured."""
+    """Program, and its value in each group; None if it was not measured."""
 
 
 def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
     """Write the picture of one benchmark.
 
     Args:
-        name: of the benchmark, as its file in `benchmarks/results` has it.
+        name: of the benchmark, as in the name of its file in `benchmarks/results`.
         found: its figures.
-        folder: where to.
+        folder: the picture's folder.
 
     Returns:
         The picture's path.
@@ -65,12 +65,12 @@ def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
 
 
 def digest(panels: tuple[Panel, ...]) -> str:
-    """Of what a picture shows."""
+    """Return the SHA-256 of the figures that a picture shows."""
     return hashlib.sha256(repr(panels).encode()).hexdigest()
 
 
 def shown(path: Path) -> str | None:
-    """The digest that a picture holds, None where it holds none."""
+    """The digest that a picture holds, None if it holds none."""
     found = _DIGEST.search(path.read_text(encoding="utf-8"))
     return found[1] if found else None
 
@@ -112,7 +112,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "inference": _inference,
     "operator": _operator,
 }
-"""What is shown of each benchmark."""
+"""Makes the panels of each benchmark."""
 
 
 def _bars(axes: Axes, panel: Panel) -> None:
@@ -122,19 +122,19 @@ def _bars(axes: Axes, panel: Panel) -> None:
         places = [group + (index - (many - 1) / 2) * width for group in range(len(values))]
         heights = [0.0 if value is None else value for value in values]
         drawn = axes.bar(places, heights, width * 0.92, color=_COLOURS.get(label, _OTHERS))
-        axes.bar_label(drawn, ["" if value is None else _told(value) for value in values], padding=1, fontsize=7)
+        axes.bar_label(drawn, ["" if value is None else _format(value) for value in values], padding=1, fontsize=7)
     axes.set_title(panel.title, loc="left", fontsize=8)
     axes.set_xticks(range(len(panel.groups)), panel.groups)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
 
 
-def _told(value: float) -> str:
+def _format(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main() -> None:
-    """Draw all that was measured."""
+    """Draw the figures of every benchmark."""
     for path in sorted(RESULTS.glob("*.json")):
         print(draw(path.stem, json.loads(path.read_text(encoding="utf-8"))))
 

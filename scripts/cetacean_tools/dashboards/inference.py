@@ -1,10 +1,10 @@
-"""The inference service of one model: the playbook's six panels, and what a rollout does to them."""
+"""The inference service of one model: the playbook's six panels, and the panels that show a rollout."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import common, dashboard, heatmap, piechart, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import dashboard, heatmap, piechart, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models import heatmap as h
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import piechart as pie
 from grafana_foundation_sdk.models import prometheus as p
 
 from cetacean_tools.dashboards import parts
-from cetacean_tools.dashboards.parts import RED, SOURCE, line_style, lines, query, stacked
+from cetacean_tools.dashboards.parts import SOURCE, lines, panel, query, stacked
 
 AVAILABILITY: Final = 95.0
 """Percent; below it the alert CetaceanServiceAvailability begins to count."""
@@ -29,57 +29,57 @@ SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-b
 DURATION: Final = "cetacean_inference_request_duration_seconds"
 
 
-def _with_variables(board: dashboard.Dashboard) -> dashboard.Dashboard:
-    """The namespace and the model that all queries are about."""
-    # A series that pods have before they have loaded anything.
-    present = "cetacean_inference_drift_samples"
-    return board.with_variable(parts.variable("namespace", "Namespace", present, "namespace")).with_variable(
-        parts.variable("model", "Model", f'{present}{{namespace="$namespace"}}', "service")
-    )
-
-
 def build() -> dashboard.Dashboard:
-    """Build it anew."""
+    """Build a new one."""
     board = parts.board(
         "Cetacean / Inference service",
         "cetacean-inference",
         "One model: availability, throughput, latency, rejections, drift, errors, and what its pods serve.",
     )
-    board = _with_variables(board).annotation(Promotions())
-    for panel in (_availability(), _throughput(), _latency(), _durations(), _rejections(), _drift(), _errors()):
-        board = board.with_panel(panel)
+    # A series that pods have before they have loaded anything.
+    present = "cetacean_inference_drift_samples"
+    board = board.with_variable(_variable("namespace", "Namespace", f"label_values({present}, namespace)"))
+    models = f'label_values({present}{{namespace="$namespace"}}, service)'
+    board = board.with_variable(_variable("model", "Model", models)).annotation(Promotions())
+    for one in (_availability(), _throughput(), _latency(), _durations(), _rejections(), _drift(), _errors()):
+        board = board.with_panel(one)
     board = board.with_row(dashboard.Row("Rollout"))
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 
 
+def _variable(name: str, label: str, values: str) -> dashboard.QueryVariable:
+    """A choice of the reader, which all queries are about."""
+    made = dashboard.QueryVariable(name).label(label).datasource(SOURCE).query(values)
+    return made.refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(d.VariableSort.ALPHABETICAL_ASC)
+
+
 def _availability() -> timeseries.Panel:
-    panel = lines(
+    made = lines(
         "Availability",
         "Share of each pod's last 1000 requests that were not answered with 5xx, over seven days.",
         "percent",
         query(f"avg(availability_percent{{{PODS}}})", "mean of the pods"),
         query(f"min(availability_percent{{{PODS}}})", "worst pod"),
     )
-    return parts.limit(panel, bad_below=AVAILABILITY).time_from("7d").max(100)
+    return parts.limit(made, AVAILABILITY, bad_below=True).time_from("7d").max(100)
 
 
 def _throughput() -> timeseries.Panel:
-    return stacked(
-        lines(
-            "Throughput",
-            "Pictures a second: identified, and rejected for any reason.",
-            "short",
-            query(f"sum(rate(predictions_total{{{PODS}}}[5m]))", "predictions"),
-            query(f"sum(rate(rejections_total{{{PODS}}}[5m]))", "rejections"),
-        )
+    made = lines(
+        "Throughput",
+        "Pictures a second: identified, and rejected for any reason.",
+        "short",
+        query(f"sum(rate(predictions_total{{{PODS}}}[5m]))", "predictions"),
+        query(f"sum(rate(rejections_total{{{PODS}}}[5m]))", "rejections"),
     )
+    return stacked(made)
 
 
 def _latency() -> timeseries.Panel:
     def quantile(of: float) -> str:
         return f"1000 * histogram_quantile({of}, sum by (le) (rate({DURATION}_bucket{{{PODS},{SINGLE}}}[5m])))"
 
-    panel = lines(
+    made = lines(
         "Latency",
         "Average over each pod's last 1000 requests, and quantiles of the single pictures of the last five minutes.",
         "ms",
@@ -88,34 +88,38 @@ def _latency() -> timeseries.Panel:
         query(quantile(0.95), "p95"),
         query(quantile(0.99), "p99"),
     )
-    return parts.limit(panel, bad_above=SLOW_MS)
+    return parts.limit(made, SLOW_MS)
 
 
 def _durations() -> heatmap.Panel:
-    panel = heatmap.Panel().title("Request durations").datasource(SOURCE).span(12).height(8)
-    panel = panel.description("How many requests took how long.")
-    panel = panel.y_axis(heatmap.YAxisConfig().unit("s")).hide_legend().calculate(False)
-    panel = panel.color(heatmap.HeatmapColorOptions().mode(h.HeatmapColorMode.SCHEME).scheme("Blues"))
     increase = f"sum by (le) (increase({DURATION}_bucket{{{PODS}}}[$__rate_interval]))"
-    return panel.targets([*parts.lettered([query(increase, "{{le}}", form=p.PromQueryFormat.HEATMAP)])])
+    counted = query(increase, "{{le}}", form=p.PromQueryFormat.HEATMAP)
+    made = panel(heatmap.Panel(), "Request durations", "How many requests took how long.", counted)
+    blues = heatmap.HeatmapColorOptions().mode(h.HeatmapColorMode.SCHEME).scheme("Blues")
+    return made.y_axis(heatmap.YAxisConfig().unit("s")).hide_legend().calculate(False).color(blues)
 
 
 def _rejections() -> piechart.Panel:
-    panel = piechart.Panel().title("Rejections by reason").datasource(SOURCE).span(8).height(8)
-    panel = panel.description("Over the time shown. Mostly not_a_marine_mammal: see the runbook, systemic rejections.")
-    panel = panel.pie_type(pie.PieChartType.DONUT).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    legend = piechart.PieChartLegendOptions().placement(c.LegendPlacement.RIGHT).show_legend(True)
-    panel = panel.legend(legend.values([pie.PieChartLegendValues.VALUE, pie.PieChartLegendValues.PERCENT]))
     # A gauge by type, and only ever growing.
     counted = f"sum by (reason) (increase(rejections_by_reason{{{PODS}}}[$__range]))"
-    return panel.targets([*parts.lettered([query(counted, "{{reason}}", instant=True)])]).unit("short").decimals(0)
+    made = panel(
+        piechart.Panel(),
+        "Rejections by reason",
+        "Over the time shown. Mostly not_a_marine_mammal: see the runbook, systemic rejections.",
+        query(counted, "{{reason}}", instant=True),
+        span=8,
+    )
+    legend = piechart.PieChartLegendOptions().placement(c.LegendPlacement.RIGHT).show_legend(True)
+    legend = legend.values([pie.PieChartLegendValues.VALUE, pie.PieChartLegendValues.PERCENT])
+    made = made.pie_type(pie.PieChartType.DONUT).reduce_options(parts.LATEST).legend(legend)
+    return made.unit("short").decimals(0)
 
 
 def _drift() -> timeseries.Panel:
     # A pod without samples has no mean: it must not make that of the others unknown.
     samples = f"(cetacean_inference_drift_samples{{{PODS}}} > 0)"
     pooled = f"sum(cetacean_score_avg{{{PODS}}} * {samples}) / sum({samples})"
-    panel = lines(
+    made = lines(
         "Drift",
         "Mean cetacean score over the drift window, and the mean that the model's evaluation lets expect.",
         "percentunit",
@@ -124,56 +128,55 @@ def _drift() -> timeseries.Panel:
         query(f"max(cetacean_inference_drift_baseline{{{PODS}}})", "baseline"),
         span=8,
     )
-    return line_style(panel, "C", RED, dashed=True).max(1)
+    baseline = [
+        d.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": parts.RED}),
+        d.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]}),
+    ]
+    return made.override_by_query("C", baseline).max(1)
 
 
 def _errors() -> timeseries.Panel:
-    requests = f"sum(rate(requests_total{{{PODS}}}[5m]))"
-    panel = lines(
+    errors, requests = (f"sum(rate({series}{{{PODS}}}[5m]))" for series in ("errors_total", "requests_total"))
+    made = lines(
         "Errors",
         "Answers with 5xx a second, and their share of all answers; the line is where the alert begins.",
         "percentunit",
-        query(f"sum(rate(errors_total{{{PODS}}}[5m]))", "errors a second"),
-        query(f"sum(rate(errors_total{{{PODS}}}[5m])) / ({requests} > 0)", "share of requests"),
+        query(errors, "errors a second"),
+        query(f"{errors} / ({requests} > 0)", "share of requests"),
         span=8,
     )
     per_second = [
         d.DynamicConfigValue(id_val="unit", value="reqps"),
         d.DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
     ]
-    return parts.limit(panel, bad_above=ERRORS).override_by_query("A", per_second)
+    return parts.limit(made, ERRORS).override_by_query("A", per_second)
 
 
 def _served() -> timeseries.Panel:
-    return stacked(
-        lines(
-            "Pods by model served",
-            "Which weights the pods say they have loaded; promotions and rollbacks are marked.",
-            "short",
-            query(
-                f"count by (name, version, sha256) (cetacean_inference_model_info{{{PODS}}})",
-                "{{name}} {{version}} {{sha256}}",
-            ),
-        )
-    ).decimals(0)
+    loaded = f"count by (name, version, sha256) (cetacean_inference_model_info{{{PODS}}})"
+    made = lines(
+        "Pods by model served",
+        "Which weights the pods say they have loaded; promotions and rollbacks are marked.",
+        "short",
+        query(loaded, "{{name}} {{version}} {{sha256}}"),
+    )
+    return stacked(made).decimals(0)
 
 
 def _pods() -> table.Panel:
-    panel = table.Panel().title("What each pod serves").datasource(SOURCE).span(12).height(8)
-    panel = panel.description(
-        "As the pod itself says: model, version, digest of the weights, engine, gate's threshold."
+    made = panel(
+        table.Panel(),
+        "What each pod serves",
+        "As the pod itself says: model, version, digest of the weights, engine, gate's threshold.",
+        query(f"cetacean_inference_model_info{{{PODS}}}", instant=True, form=p.PromQueryFormat.TABLE),
     )
     shown = ("pod", "name", "version", "sha256", "engine", "threshold")
     hidden = ("Time", "Value", "__name__", "container", "endpoint", "instance", "job", "namespace", "service")
-    order = d.DataTransformerConfig(
-        id_val="organize",
-        options={
-            "excludeByName": dict.fromkeys(hidden, True),
-            "indexByName": {name: index for index, name in enumerate(shown)},
-        },
-    )
-    info = query(f"cetacean_inference_model_info{{{PODS}}}", instant=True, form=p.PromQueryFormat.TABLE)
-    return panel.targets([*parts.lettered([info])]).with_transformation(order)
+    order = {
+        "excludeByName": dict.fromkeys(hidden, True),
+        "indexByName": {name: index for index, name in enumerate(shown)},
+    }
+    return made.with_transformation(d.DataTransformerConfig(id_val="organize", options=order))
 
 
 def _conditions() -> statetimeline.Panel:
@@ -196,10 +199,10 @@ class _Marked(d.AnnotationQuery):
 
 
 class Promotions(dashboard.AnnotationQuery):
-    """A mark wherever pods begin to serve another model."""
+    """A mark at each time at which pods begin to serve another model."""
 
     def __init__(self) -> None:
-        """Take the operator's word for it."""
+        """Read the models that the operator reports as serving."""
         now = f"count by (model, version) (cetacean_model_serving_info{{{RESOURCE}}}"
         self._internal = _Marked(
             name="Promotions and rollbacks",

@@ -1,4 +1,4 @@
-"""The operator itself: whether it leads, keeps up, and gets through to the API server and the pods."""
+"""The operator itself: whether it leads, keeps up, and reaches the API server and the pods."""
 
 from __future__ import annotations
 
@@ -17,32 +17,30 @@ STUCK_SECONDS: Final = 120.0
 
 
 def build() -> dashboard.Dashboard:
-    """Build it anew."""
+    """Build a new one."""
     board = parts.board(
         "Cetacean / Operator",
         "cetacean-operator",
         "The operator: leadership, models, reconciles, queue, API requests, scrapes of pods, memory.",
     )
+    leads = number("Leads", "Whether a replica holds the Lease.", f"max({PREFIX}_leader)")
     for stat in (
-        number("Leads", "Whether a replica holds the Lease.", "short", f"max({PREFIX}_leader)", good="yes", bad="no"),
-        number("Replicas", "Operator pods that answer scrapes.", "short", f"count({PREFIX}_leader)"),
-        number("Models", "Resources the operator serves.", "short", _models("Ready")),
-        number(
-            "Not ready", "Models whose pods do not all serve the active weights.", "short", _models("Ready", "!= 1")
-        ),
-        number("Drifting", "Models whose scores have dropped.", "short", _models("Drifting", "== 1")),
-        number("Stalled", "Models that wait for a person.", "short", _models("Stalled", "== 1")),
+        leads.mappings(parts.mappings({"0": ("no", parts.RED), "1": ("yes", parts.GREEN)})),
+        number("Replicas", "Operator pods that answer scrapes.", f"count({PREFIX}_leader)"),
+        number("Models", "Resources the operator serves.", _models("Ready")),
+        number("Not ready", "Models whose pods do not all serve the active weights.", _models("Ready", " != 1")),
+        number("Drifting", "Models whose scores have dropped.", _models("Drifting", " == 1")),
+        number("Stalled", "Models that wait for a person.", _models("Stalled", " == 1")),
     ):
         board = board.with_panel(stat)
-    for panel in (_ready(), _replicas(), *_reconciles(), *_queue(), *_requests(), *_process()):
+    for panel in (_ready(), *_graphs()):
         board = board.with_panel(panel)
     return board
 
 
 def _models(kind: str, compared: str = "") -> str:
     """How many resources have a condition, with a value that fits the comparison."""
-    state = f'max by (namespace, name) (cetacean_model_condition{{type="{kind}"}})'
-    return f"count({state} {compared}) or vector(0)" if compared else f"count({state}) or vector(0)"
+    return f'count(max by (namespace, name) (cetacean_model_condition{{type="{kind}"}}){compared}) or vector(0)'
 
 
 def _ready() -> statetimeline.Panel:
@@ -54,18 +52,25 @@ def _ready() -> statetimeline.Panel:
     )
 
 
-def _replicas() -> timeseries.Panel:
-    return lines(
-        "Pods of models, by state",
-        "existing: there; ready: answering; active: serving the active digest.",
-        "short",
-        query("sum by (state) (cetacean_model_replicas)", "{{state}}"),
-    )
-
-
-def _reconciles() -> tuple[timeseries.Panel, ...]:
+def _graphs() -> tuple[timeseries.Panel, ...]:
     duration = f"{PREFIX}_reconcile_duration_seconds"
+    bucket = f"sum by (le) (rate({duration}_bucket[5m]))"
+    wait = f"sum by (le) (rate({PREFIX}_queue_wait_seconds_bucket[5m]))"
+    repairs = f"sum by (resource) (increase({PREFIX}_cache_repairs_total[5m]))"
+    waiting = lines(
+        "Wait in the queue",
+        "The line is where the alert begins.",
+        "s",
+        query(f"max({PREFIX}_queue_oldest_seconds)", "longest now"),
+        query(f"histogram_quantile(0.99, {wait})", "p99"),
+    )
     return (
+        lines(
+            "Pods of models, by state",
+            "existing: there; ready: answering; active: serving the active digest.",
+            "short",
+            query("sum by (state) (cetacean_model_replicas)", "{{state}}"),
+        ),
         lines(
             "Reconciles",
             "A second, by what came of them, and repeats after a failure.",
@@ -78,15 +83,9 @@ def _reconciles() -> tuple[timeseries.Panel, ...]:
             "Time of a reconcile",
             "From observing to the last write.",
             "s",
-            query(f"histogram_quantile(0.5, sum by (le) (rate({duration}_bucket[5m])))", "p50"),
-            query(f"histogram_quantile(0.99, sum by (le) (rate({duration}_bucket[5m])))", "p99"),
+            query(f"histogram_quantile(0.5, {bucket})", "p50"),
+            query(f"histogram_quantile(0.99, {bucket})", "p99"),
         ),
-    )
-
-
-def _queue() -> tuple[timeseries.Panel, ...]:
-    wait = f"sum by (le) (rate({PREFIX}_queue_wait_seconds_bucket[5m]))"
-    return (
         lines(
             "Queue",
             "Resources that wait for a worker, and requests to reconcile a second.",
@@ -94,21 +93,7 @@ def _queue() -> tuple[timeseries.Panel, ...]:
             query(f"sum({PREFIX}_queue_depth)", "waiting"),
             query(f"sum(rate({PREFIX}_queue_adds_total[5m]))", "added a second"),
         ),
-        limit(
-            lines(
-                "Wait in the queue",
-                "The line is where the alert begins.",
-                "s",
-                query(f"max({PREFIX}_queue_oldest_seconds)", "longest now"),
-                query(f"histogram_quantile(0.99, {wait})", "p99"),
-            ),
-            bad_above=STUCK_SECONDS,
-        ),
-    )
-
-
-def _requests() -> tuple[timeseries.Panel, ...]:
-    return (
+        limit(waiting, STUCK_SECONDS),
         lines(
             "Requests to the API server",
             "A second, by verb and code.",
@@ -132,16 +117,8 @@ def _requests() -> tuple[timeseries.Panel, ...]:
             "Objects that a full listing had to correct, in five minutes: a watch had lost something.",
             "short",
             query(f"sum by (resource) (increase({PREFIX}_relists_total[5m]))", "Listings: {{resource}}"),
-            query(
-                f"sum by (resource) (increase({PREFIX}_cache_repairs_total[5m]))",
-                "Objects that a listing corrected: {{resource}}",
-            ),
+            query(repairs, "Objects that a listing corrected: {{resource}}"),
         ),
-    )
-
-
-def _process() -> tuple[timeseries.Panel, ...]:
-    return (
         lines("Memory", "Resident, by pod.", "bytes", query(f"process_resident_memory_bytes {OURS}", "{{pod}}")),
         lines(
             "Processor",

@@ -1,18 +1,33 @@
-"""What the panels of all dashboards have in common."""
+"""The parts that the panels of all dashboards have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from string import ascii_uppercase
+from typing import Final, TypeVar
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    heatmap,
+    piechart,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models import prometheus as p
 
+Panel = TypeVar("Panel", heatmap.Panel, piechart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Words = Mapping[str, tuple[str, str]]
+"""The text and colour shown for a value, by the value."""
+
 SOURCE: Final = d.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
-TAGS: Final = ["cetacean", "mlops"]
+LATEST: Final = common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
 def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
@@ -21,7 +36,7 @@ def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
         dashboard.Dashboard(title)
         .uid(uid)
         .description(description)
-        .tags(TAGS)
+        .tags(["cetacean", "mlops"])
         .readonly()
         .tooltip(d.DashboardCursorSync.CROSSHAIR)
         .time("now-6h", "now")
@@ -31,18 +46,6 @@ def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
         .link(
             dashboard.DashboardLink("Cetacean").type(d.DashboardLinkType.DASHBOARDS).tags(["cetacean"]).keep_time(True)
         )
-    )
-
-
-def variable(name: str, label: str, series: str, of: str) -> dashboard.QueryVariable:
-    """A choice among the values that label `of` has in `series`."""
-    return (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .datasource(SOURCE)
-        .query(f"label_values({series}, {of})")
-        .refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(d.VariableSort.ALPHABETICAL_ASC)
     )
 
 
@@ -56,105 +59,65 @@ def query(
     return made.instant() if instant else made.range()
 
 
-def lettered(queries: Sequence[prometheus.Dataquery]) -> list[prometheus.Dataquery]:
-    """The queries with the reference ids A, B and so on."""
-    return [one.ref_id(chr(ord("A") + index)) for index, one in enumerate(queries)]
-
-
-def lines(title: str, description: str, unit: str, *queries: prometheus.Dataquery, span: int = 12) -> timeseries.Panel:
-    """A graph over time that starts at zero.
+def panel(
+    empty: Panel, title: str, description: str, *queries: prometheus.Dataquery, span: int = 12, height: int = 8
+) -> Panel:
+    """Fill in the parts that a panel of any kind has.
 
     Args:
+        empty: of the kind wanted.
         title: of the panel.
-        description: what a reader should know before acting on it.
-        unit: Grafana's name of the unit.
-        queries: one or more.
-        span: width, of 24.
-    """
-    panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
-    panel = panel.span(span).height(8).min(0).fill_opacity(5).line_width(2).show_points(c.VisibilityMode.NEVER)
-    legend = common.VizLegendOptions().display_mode(c.LegendDisplayMode.LIST).placement(c.LegendPlacement.BOTTOM)
-    panel = panel.legend(legend.show_legend(True))
-    panel = panel.tooltip(common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI))
-    return panel.targets([*lettered(queries)])
-
-
-def states(
-    title: str,
-    description: str,
-    asked: prometheus.Dataquery,
-    words: Mapping[str, tuple[str, str]],
-    *,
-    span: int = 12,
-    height: int = 8,
-) -> statetimeline.Panel:
-    """What holds when, a bar for each series.
-
-    Args:
-        title: of the panel.
-        description: what a reader should know before acting on it.
-        asked: the query.
-        words: what a value is called and its colour, by the value.
+        description: the facts that a reader needs before acting on it.
+        queries: they get the reference ids A, B and so on.
         span: width, of 24.
         height: in Grafana's units.
     """
-    mapped = {
+    for letter, one in zip(ascii_uppercase, queries, strict=False):
+        one.ref_id(letter)
+    made = empty.title(title).description(description).datasource(SOURCE)
+    return made.targets([*queries]).span(span).height(height)
+
+
+def lines(title: str, description: str, unit: str, *queries: prometheus.Dataquery, span: int = 12) -> timeseries.Panel:
+    """A graph over time that starts at zero; `unit` is Grafana's name of it."""
+    made = panel(timeseries.Panel(), title, description, *queries, span=span).unit(unit)
+    legend = common.VizLegendOptions().display_mode(c.LegendDisplayMode.LIST).placement(c.LegendPlacement.BOTTOM)
+    made = made.min(0).fill_opacity(5).line_width(2).show_points(c.VisibilityMode.NEVER)
+    return made.legend(legend.show_legend(True)).tooltip(common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI))
+
+
+def states(
+    title: str, description: str, shown: prometheus.Dataquery, words: Words, *, span: int = 12, height: int = 8
+) -> statetimeline.Panel:
+    """A bar over time for each series, with a colour for each value."""
+    made = panel(statetimeline.Panel(), title, description, shown, span=span, height=height)
+    return made.mappings(mappings(words)).merge_values(True).show_value(c.VisibilityMode.NEVER)
+
+
+def number(title: str, description: str, expr: str) -> stat.Panel:
+    """The latest value of one series, large."""
+    made = panel(stat.Panel(), title, description, query(expr, instant=True), span=4, height=4)
+    return made.unit("short").graph_mode(c.BigValueGraphMode.NONE).no_value("none").reduce_options(LATEST)
+
+
+def mappings(words: Words) -> list[d.ValueMapping]:
+    """Show words in place of values."""
+    shown = {
         value: d.ValueMappingResult(text=text, color=color, index=index)
         for index, (value, (text, color)) in enumerate(words.items())
     }
-    panel = statetimeline.Panel().title(title).description(description).datasource(SOURCE).span(span).height(height)
-    panel = panel.mappings([d.ValueMap(options=mapped)]).merge_values(True).show_value(c.VisibilityMode.NEVER)
-    return panel.targets([*lettered([asked])])
+    return [d.ValueMap(options=shown)]
 
 
-def limit(
-    panel: timeseries.Panel, *, bad_above: float | None = None, bad_below: float | None = None
-) -> timeseries.Panel:
-    """The same panel with a dashed line where an alert begins."""
-    if bad_above is not None:
-        steps = [d.Threshold(value=None, color=GREEN), d.Threshold(value=bad_above, color=RED)]
-    else:
-        steps = [d.Threshold(value=None, color=RED), d.Threshold(value=bad_below, color=GREEN)]
+def limit(made: timeseries.Panel, bound: float, *, bad_below: bool = False) -> timeseries.Panel:
+    """The same panel with a dashed line at the value above or below which an alert begins to count."""
+    below, above = (RED, GREEN) if bad_below else (GREEN, RED)
+    steps = [d.Threshold(value=None, color=below), d.Threshold(value=bound, color=above)]
     absolute = dashboard.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(steps)
     style = common.GraphThresholdsStyleConfig().mode(c.GraphThresholdsStyleMode.DASHED)
-    return panel.thresholds(absolute).thresholds_style(style)
+    return made.thresholds(absolute).thresholds_style(style)
 
 
-def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+def stacked(made: timeseries.Panel) -> timeseries.Panel:
     """The same panel with its series on top of each other."""
-    return panel.stacking(common.StackingConfig().mode(c.StackingMode.NORMAL)).fill_opacity(40)
-
-
-def line_style(panel: timeseries.Panel, ref_id: str, color: str, *, dashed: bool = False) -> timeseries.Panel:
-    """The same panel with one query's lines in a colour of their own."""
-    properties = [d.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})]
-    if dashed:
-        style = {"fill": "dash", "dash": [10, 10]}
-        properties.append(d.DynamicConfigValue(id_val="custom.lineStyle", value=style))
-    return panel.override_by_query(ref_id, properties)
-
-
-def number(
-    title: str, description: str, unit: str, expr: str, *, good: str = "", bad: str = "", span: int = 4
-) -> stat.Panel:
-    """The latest value, large.
-
-    Args:
-        title: of the panel.
-        description: what it counts.
-        unit: Grafana's name of the unit.
-        expr: one series.
-        good: what 1 is called, with `bad`: the panel then shows words.
-        bad: what 0 is called.
-        span: width, of 24.
-    """
-    panel = stat.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
-    panel = panel.span(span).height(4).graph_mode(c.BigValueGraphMode.NONE).no_value("none")
-    panel = panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    if good:
-        words = {
-            "0": d.ValueMappingResult(text=bad, color=RED, index=0),
-            "1": d.ValueMappingResult(text=good, color=GREEN, index=1),
-        }
-        panel = panel.mappings([d.ValueMap(options=words)])
-    return panel.targets([*lettered([query(expr, instant=True)])])
+    return made.stacking(common.StackingConfig().mode(c.StackingMode.NORMAL)).fill_opacity(40)

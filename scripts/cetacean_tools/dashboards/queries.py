@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from string import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,7 @@ class Query:
         Args:
             variables: by name, without the dollar sign.
         """
-        expr = self.expr
-        # The longest first, as $__range is the beginning of others.
-        for name in sorted(variables, key=len, reverse=True):
-            expr = expr.replace(f"${name}", variables[name])
-        return expr
+        return Template(self.expr).safe_substitute(variables)
 
 
 def queries(dashboard: str) -> Iterator[Query]:

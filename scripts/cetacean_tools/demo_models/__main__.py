@@ -1,4 +1,4 @@
-"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are there, and show what they can do."""
+"""`python -m cetacean_tools.demo_models`: train the demo's models unless they are cached, and print their figures."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cetacean_inference.errors import FatalError
-from cetacean_tools.demo_models import DemoModels, TrainingError, ensure_models
+from cetacean_tools.demo_models import DemoModels, ensure_models
+from cetacean_tools.workspace import run_tool
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print where the models are and their figures; 1 when training went wrong."""
+    """Print the models' folder and figures; return 1 if training failed."""
     parser = argparse.ArgumentParser(prog="demo_models", description="Train the demo's models unless they are cached.")
     parser.parse_args(arguments)
-    try:
-        models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
-    except (TrainingError, FatalError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing is kept of what was begun", file=sys.stderr)
-        return 130
+    return run_tool(_train)
+
+
+def _train() -> int:
+    models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
     Console().print(_table(models))
     print(f"threshold {models.threshold:.2f}, {len(models.drifted)} drifted pictures, {models.folder}")
     return 0
@@ -32,24 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _table(models: DemoModels) -> Table:
     table = Table("model", "version", "TPR", "TNR", "ROC AUC", "top-1", "top-5", "score", "p50 ms", box=SIMPLE)
-    snapshots = models.snapshots()
-    for entry in models.registry("http://localhost").models:
-        snapshot = snapshots[entry.name]
+    for name, snapshot in models.snapshots().items():
         figures, identified, speed = snapshot.metrics, snapshot.identification, snapshot.performance
-        rates = (
-            figures.tpr,
-            figures.tnr,
-            figures.roc_auc,
-            identified and identified.top1_accuracy,
-            identified and identified.top5_accuracy,
-            figures.cetacean_score_mean,
+        shown = (
+            *(figures.tpr, figures.tnr, figures.roc_auc),
+            *(identified and identified.top1_accuracy, identified and identified.top5_accuracy),
+            *(figures.cetacean_score_mean, speed and speed.latency_p50_ms),
         )
-        table.add_row(
-            entry.name,
-            entry.version,
-            *("-" if rate is None else f"{rate:.3f}" for rate in rates),
-            "-" if speed is None or speed.latency_p50_ms is None else f"{speed.latency_p50_ms:.1f}",
-        )
+        table.add_row(name, snapshot.model_version, *("-" if one is None else f"{one:.3f}" for one in shown))
     return table
 
 

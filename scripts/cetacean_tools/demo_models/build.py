@@ -1,7 +1,7 @@
-"""Train what is not in the cache, measure it, and hand it on only if it behaves as the demo needs it to.
+"""Train the models that are not in the cache, measure them, and return them only if the demo can show what it needs.
 
-A folder of trained models is named after the digest of the sources it comes from, and appears under that name at once
-and whole.
+A folder of trained models is named after the digest of the sources it comes from, and gets that name only
+once it is complete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Final
 from filelock import BaseFileLock, FileLock, Timeout
 
 from cetacean_tools.demo_models.models import DemoModels
-from cetacean_tools.demo_models.workers import Workers
 from cetacean_tools.workspace import REPOSITORY, ToolError, cache_root
 
 Show = Callable[[str], None]
@@ -34,9 +33,9 @@ SOURCES: Final = (
     "inference/cetacean_inference/imaging/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
 )
-"""What the models and their figures depend on."""
+"""The files that the models and their figures depend on."""
 KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0
-"""Models of other sources are removed when nobody has asked for them for so long."""
+"""Models of other sources are removed if they have not been used for so long."""
 
 
 class TrainingError(ToolError):
@@ -47,10 +46,10 @@ def ensure_models(show: Show = print) -> DemoModels:
     """The demo's models, trained on the first call: about two minutes on two cores.
 
     Args:
-        show: told of the progress, a line at a time.
+        show: called with each line about the progress.
 
     Raises:
-        TrainingError: the models turned out wrong.
+        TrainingError: the models are not good enough.
     """
     root = cache_root() / "demo-models"
     root.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ def ensure_models(show: Show = print) -> DemoModels:
 
 
 def sources_digest(repository: Path) -> str:
-    """Sixteen hex digits that change when anything does that the models depend on."""
+    """Sixteen hex digits that change with any of the files that the models depend on."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(repository.glob(pattern)):
@@ -99,9 +98,8 @@ def train_models(folder: Path, show: Show) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     show("drawing pictures")
-    with Workers() as workers:
-        write_held_out(partial / "pictures", workers)
-        training_set = draw_training_set(workers)
+    write_held_out(partial / "pictures")
+    training_set = draw_training_set()
     many = len(training_set.sorts)
     show(f"  {many} to train on and {len(list(partial.rglob('*.jpg')))} held out, {time.monotonic() - begun:.0f} s")
     today = dt.datetime.now(dt.UTC)

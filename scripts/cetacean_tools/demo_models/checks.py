@@ -1,4 +1,4 @@
-"""What the demo shows only if the models are so: held against the measured figures after each training."""
+"""The properties of the models that the demo shows, checked on the measured figures after each training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEAST_DROP = 0.15
 
 
 def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
-    """What is wrong with the models, one phrase for each finding; empty when nothing is.
+    """Return the faults of the models, one phrase each; empty if there are none.
 
     Args:
         models: with their snapshots.
@@ -19,49 +19,36 @@ def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
     """
     snapshots = models.snapshots()
     first, better, worse = (snapshots[name] for name in ("demo_v1", "demo_v2", "demo_v3"))
-    problems = [
-        *_good("demo_v1", first),
-        *_good("demo_v2", better),
-        *_verdict("demo_v2", better, "demo_v1", first, passes=True),
-        *_verdict("demo_v3", worse, "demo_v2", better, passes=False),
-    ]
-    for figure, old, new in (
-        ("TPR", first.metrics.tpr, better.metrics.tpr),
-        ("TNR", first.metrics.tnr, better.metrics.tnr),
-    ):
-        if old is None or new is None or new < old:
-            problems.append(f"expected demo_v2's {figure} not below demo_v1's {old}, got {new}")
-    if not _top1(better) > _top1(first):
-        problems.append(f"expected demo_v2's top-1 above demo_v1's {_top1(first)}, got {_top1(better)}")
-    if worse.metrics.tpr is None or worse.metrics.tpr >= GatePolicy().min_tpr:
-        problems.append(f"expected demo_v3's TPR below {GatePolicy().min_tpr}, got {worse.metrics.tpr}")
-    mean = first.cetacean_score_mean or 0.0
-    if mean - drifted_mean < LEAST_DROP:
-        problems.append(f"expected drifted pictures to score {LEAST_DROP} below {mean}, got {drifted_mean:.4f}")
-    return problems
-
-
-def _good(name: str, snapshot: MetricsSnapshot) -> list[str]:
-    rates = {"TPR": snapshot.metrics.tpr, "TNR": snapshot.metrics.tnr}
-    return [
-        f"expected {name}'s {figure} to be at least {MIN_RATE}, got {rate}"
-        for figure, rate in rates.items()
-        if rate is None or rate < MIN_RATE
-    ]
-
-
-def _verdict(name: str, own: MetricsSnapshot, serving: str, theirs: MetricsSnapshot, *, passes: bool) -> list[str]:
-    verdict = judge(
-        candidate=name,
-        metrics=own.metrics,
-        policy=GatePolicy(),
-        serving=serving,
-        serving_metrics=theirs.metrics,
+    (tpr, tnr), (better_tpr, better_tnr), (worse_tpr, _) = map(_rates, (first, better, worse))
+    top1, better_top1 = _top1(first), _top1(better)
+    mean, least_tpr = first.cetacean_score_mean or 0.0, GatePolicy().min_tpr
+    expected = (
+        (f"demo_v1's TPR to be at least {MIN_RATE}", tpr, tpr >= MIN_RATE),
+        (f"demo_v1's TNR to be at least {MIN_RATE}", tnr, tnr >= MIN_RATE),
+        (f"demo_v2's TPR to be at least {max(tpr, MIN_RATE)}", better_tpr, better_tpr >= max(tpr, MIN_RATE)),
+        (f"demo_v2's TNR to be at least {max(tnr, MIN_RATE)}", better_tnr, better_tnr >= max(tnr, MIN_RATE)),
+        (f"demo_v2's top-1 to be above {top1}", better_top1, better_top1 > top1),
+        (f"demo_v3's TPR to be below {least_tpr}", worse_tpr, worse_tpr < least_tpr),
+        ("demo_v2 to pass against demo_v1", "a refusal", _passes(better, first)),
+        ("demo_v3 to be refused against demo_v2", "a pass", not _passes(worse, better)),
+        (
+            f"drifted pictures to score {LEAST_DROP} below {mean}",
+            f"{drifted_mean:.4f}",
+            mean - drifted_mean >= LEAST_DROP,
+        ),
     )
-    wanted = "pass" if passes else "be refused"
-    return [] if verdict.passed == passes else [f"expected {name} to {wanted}, but {verdict.message}"]
+    return [f"expected {wanted}, got {got}" for wanted, got, fulfilled in expected if not fulfilled]
+
+
+def _rates(snapshot: MetricsSnapshot) -> tuple[float, float]:
+    """TPR and TNR; 0 if they are not known."""
+    return snapshot.metrics.tpr or 0.0, snapshot.metrics.tnr or 0.0
 
 
 def _top1(snapshot: MetricsSnapshot) -> float:
-    accuracy = snapshot.identification.top1_accuracy if snapshot.identification else None
-    return 0.0 if accuracy is None else accuracy
+    return (snapshot.identification and snapshot.identification.top1_accuracy) or 0.0
+
+
+def _passes(own: MetricsSnapshot, serving: MetricsSnapshot) -> bool:
+    policy = GatePolicy()
+    return judge(candidate="", metrics=own.metrics, policy=policy, serving="", serving_metrics=serving.metrics).passed

@@ -1,4 +1,4 @@
-"""Train the anti-fraud gate: a small open_clip model that tells drawings by the service's own prompts."""
+"""Train the anti-fraud gate: a small open_clip model that recognises drawings by the service's own prompts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,16 @@ State = dict[str, Tensor]
 
 
 def train_gate(
-    images: Tensor,
-    sorts: Tensor,
-    prompts: Prompts,
-    *,
-    schedule: Schedule,
-    show: Callable[[str], None],
+    images: Tensor, sorts: Tensor, prompts: Prompts, *, schedule: Schedule, show: Callable[[str], None]
 ) -> State:
     """Train both towers, so that the service's softmax over the prompts names those that describe a picture.
 
     Args:
         images: uint8 (N, S, S, 3).
-        sorts: what each shows, indices into `captions.SORTS`, (N,).
+        sorts: the sort of each, indices into `captions.SORTS`, (N,).
         prompts: the service's.
-        schedule: how long and how fast.
-        show: told of the progress.
+        schedule: number of passes and learning rate.
+        show: called with each line about the progress.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.SEED)
@@ -47,7 +42,7 @@ def train_gate(
     with torch.no_grad():
         model.logit_scale.fill_(math.log(LOGIT_SCALE))
     model.logit_scale.requires_grad_(requires_grad=False)
-    # Random vectors tell words apart as well as trained ones, and 49,408 of them would be most of the work.
+    # Random vectors distinguish words as well as trained ones. To train 49,408 of them would be most of the work.
     model.token_embedding.weight.requires_grad_(requires_grad=False)
     tokens = SimpleTokenizer(context_length=model.context_length)(list(prompts.all))
     wanted = torch.from_numpy(targets(prompts)).float()
@@ -59,8 +54,7 @@ def train_gate(
         return functional.cross_entropy(LOGIT_SCALE * pictures @ texts.T, wanted[sorts[indices]])
 
     fitted = (parameter for parameter in model.parameters() if parameter.requires_grad)
-    generator = torch.Generator().manual_seed(recipe.SEED)
-    train(images, loss_of, fitted, schedule=schedule, generator=generator, show=show)
+    train(images, loss_of, fitted, schedule=schedule, show=show)
     return {key: tensor.detach().clone().contiguous() for key, tensor in model.state_dict().items()}
 
 
@@ -70,4 +64,4 @@ def write_gate(folder: Path, state: State) -> None:
     (folder / "config.json").write_text(json.dumps({"model_cfg": recipe.GATE_MODEL}, indent=2) + "\n", encoding="utf-8")
     weights = folder / "gate.safetensors"
     save_file(state, weights)
-    weights.chmod(0o644)  # safetensors lets nobody else read its files; the store's process is somebody else
+    weights.chmod(0o644)  # safetensors' files can be read by their owner only, and the store has another user

@@ -1,4 +1,4 @@
-"""Train the identification model with ArcFace, and write it as checkpoints of the field are."""
+"""Train the identification model by the cosines of its ArcFace head, without a margin, and write its checkpoint."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from cetacean_inference.models.network import Normalise
 from cetacean_inference.weights.fetch import CLASSES_FILE, SPECIES_FILE
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.drawing import Individual
+from cetacean_tools.demo_models.gate import State
 from cetacean_tools.demo_models.recipe import Version
 from cetacean_tools.demo_models.training import train
-
-State = dict[str, Tensor]
 
 
 def train_identification(
@@ -34,10 +33,10 @@ def train_identification(
 
     Args:
         images: uint8 (N, S, S, 3).
-        individuals: which row of the head each shows, (N,).
-        version: how.
-        start: parameters to continue from; random ones when None.
-        show: told of the progress.
+        individuals: the row of the head of each, (N,).
+        version: its schedule and label smoothing.
+        start: parameters to continue from; random ones if None.
+        show: called with each line about the progress.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.SEED)
@@ -49,28 +48,11 @@ def train_identification(
     normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
 
     def loss_of(batch: Tensor, indices: Tensor) -> Tensor:
-        labels = individuals[indices]
-        logits = with_margin(model(normalise(batch)), labels, version.margin) * ARCFACE_SCALE
-        return functional.cross_entropy(logits, labels, label_smoothing=version.smoothing)
+        logits = model(normalise(batch)) * ARCFACE_SCALE
+        return functional.cross_entropy(logits, individuals[indices], label_smoothing=version.smoothing)
 
-    generator = torch.Generator().manual_seed(recipe.SEED)
-    train(images, loss_of, model.parameters(), schedule=version.schedule, generator=generator, show=show)
+    train(images, loss_of, model.parameters(), schedule=version.schedule, show=show)
     return {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
-
-
-def with_margin(cosine: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Make it harder: turn each picture away from its own row by `margin` radians.
-
-    Deng et al., ArcFace (2019), equation 3; beyond π, where the cosine would rise again, its slope goes on.
-
-    Args:
-        cosine: (N, classes).
-        labels: (N,).
-        margin: radians.
-    """
-    angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-    turned = torch.where(angle + margin < torch.pi, torch.cos(angle + margin), cosine - margin * np.sin(margin))
-    return torch.where(functional.one_hot(labels, cosine.shape[1]).bool(), turned, cosine)
 
 
 def write_checkpoint(path: Path, state: State, known: tuple[Individual, ...]) -> None:

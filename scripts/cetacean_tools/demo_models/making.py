@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,14 +11,13 @@ import torch
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_registry import ModelEntry, Registry, file_sha256
 from cetacean_tools.demo_models import recipe
-from cetacean_tools.demo_models.gate import train_gate, write_gate
-from cetacean_tools.demo_models.identification import State, train_identification, write_checkpoint
+from cetacean_tools.demo_models.gate import State, train_gate, write_gate
+from cetacean_tools.demo_models.identification import train_identification, write_checkpoint
 from cetacean_tools.demo_models.pictures import TrainingSet, known
 from cetacean_tools.demo_models.recipe import Schedule, Version
-from cetacean_tools.demo_models.workers import cores
 
 NOWHERE = "http://weights.invalid"
-"""Stands in the stored registry; whoever serves the weights says where they are (`DemoModels.registry`)."""
+"""Stands in the stored registry; `DemoModels.registry` puts the address of the weights' server in its place."""
 
 
 def make_models(
@@ -33,31 +33,25 @@ def make_models(
 
     Args:
         folder: where to.
-        pictures: what they learn from.
+        pictures: the training set.
         trained_at: ISO 8601.
-        show: told of the progress.
-        gate_schedule: how the gate is trained.
-        versions: how the identification models are.
+        show: called with each line about the progress.
+        gate_schedule: of the gate's training.
+        versions: the identification models, each after the one it starts from.
     """
-    torch.set_num_threads(cores())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     show("training the gate")
-    state = train_gate(
-        torch.from_numpy(pictures.gate_images),
-        torch.from_numpy(pictures.sorts),
-        default_prompts(),
-        schedule=gate_schedule,
-        show=show,
-    )
-    write_gate(folder / "gate", state)
-    images, individuals = torch.from_numpy(pictures.individual_images), torch.from_numpy(pictures.individuals)
+    gate = train_gate(pictures.gate_images, pictures.sorts, default_prompts(), schedule=gate_schedule, show=show)
+    write_gate(folder / "gate", gate)
     states: dict[str, State] = {}
     entries = []
     for version in versions:
         show(f"training {version.name}")
         start = states[version.starts_from] if version.starts_from else None
-        states[version.name] = train_identification(images, individuals, version, start=start, show=show)
+        state = train_identification(pictures.individual_images, pictures.individuals, version, start=start, show=show)
+        states[version.name] = state
         path = f"weights/{version.name}/{version.name}.ckpt"
-        write_checkpoint(folder / path, states[version.name], known())
+        write_checkpoint(folder / path, state, known())
         entries.append(_entry(version, path, sha256=file_sha256(folder / path), trained_at=trained_at))
     registry = Registry(active=recipe.ACTIVE, models=tuple(entries))
     (folder / "registry.json").write_text(registry.to_json(), encoding="utf-8")
@@ -66,7 +60,7 @@ def make_models(
 def _entry(version: Version, path: str, *, sha256: str, trained_at: str) -> ModelEntry:
     return ModelEntry(
         name=version.name,
-        display_name=version.display_name,
+        display_name=f"Drawn cetaceans {version.version}",
         version=version.version,
         architecture="CetaceanIdentificationModel",
         weights_url=f"{NOWHERE}/{path}",

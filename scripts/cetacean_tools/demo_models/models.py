@@ -1,4 +1,4 @@
-"""The trained models as they lie in a folder.
+"""A folder of trained models.
 
 weights/<name>/<name>.ckpt, encoder_classes.npy, species_map.csv
 gate/config.json, gate.safetensors
@@ -77,7 +77,7 @@ class DemoModels:
 
     @property
     def drifted(self) -> Sequence[Path]:
-        """Some of `cetaceans` in fog, at night and out of focus: what a camera network drifts into."""
+        """Some of `cetaceans` in fog, at night and out of focus, as a camera network may drift."""
         return sorted((self.folder / "pictures/drifted").glob("*.jpg"))
 
     @property
@@ -85,7 +85,4 @@ class DemoModels:
         return self.folder / "pictures/manifest.csv"
 
     def _calibration(self) -> dict[str, Any]:
-        content: dict[str, Any] = yaml.safe_load(
-            (self.folder / "anti_fraud_threshold.yaml").read_text(encoding="utf-8")
-        )
-        return content
+        return dict(yaml.safe_load((self.folder / "anti_fraud_threshold.yaml").read_text(encoding="utf-8")))

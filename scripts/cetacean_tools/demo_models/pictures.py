@@ -2,7 +2,7 @@
 
 pictures/manifest.csv            of the splits `calibration` and `test`
 pictures/<split>/<subject>-<number>.jpg
-pictures/drifted/<number>-<subject>-<weather>-<individual>.jpg
+pictures/drifted/<number>-<individual>-<weather>.jpg
 """
 
 from __future__ import annotations
@@ -10,97 +10,72 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 
 from cetacean_evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
-from cetacean_inference.imaging.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.imaging.preprocessing import crop_centre, squash
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.captions import SORTS
 from cetacean_tools.demo_models.drawing import (
-    OTHERS,
-    SPECIES,
+    SCENES,
     WEATHERS,
     Individual,
-    draw_aerial,
     draw_cetacean,
-    draw_other,
+    draw_scene,
     individuals,
     weather,
 )
 from cetacean_tools.demo_models.recipe import Counts
-from cetacean_tools.demo_models.workers import Mapping
-
-JPEG_QUALITY: Final = 90
-Kind = Literal["cetacean", "aerial", "other", "drifted"]
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """One picture, before it is drawn."""
 
-    kind: Kind
-    subject: int
-    """Which of the known individuals, of `SPECIES` (aerial) or of `OTHERS`."""
+    subject: int | str
+    """Index into the known individuals, or one of `SCENES`."""
     number: int
+    drifted: bool = False
+    """If the picture of an individual is drawn in bad weather."""
 
     @property
-    def individual(self) -> Individual:
-        """Of a `cetacean` or `drifted` picture."""
-        return known()[self.subject]
+    def individual(self) -> Individual | None:
+        """The animal that it shows, None if it shows a scene."""
+        return None if isinstance(self.subject, str) else known()[self.subject]
+
+    @property
+    def sort(self) -> int:
+        """Index into `SORTS`."""
+        return SORTS.index(self.individual.species if self.individual else self.subject)
 
     @property
     def name(self) -> str:
         """Of its file, without suffix."""
-        match self.kind:
-            case "cetacean":
-                return f"{self.individual.identifier}-{self.number}"
-            case "drifted":
-                return f"{self.number}-{self.subject:02}-{self._weather}-{self.individual.identifier}"
-            case "aerial":
-                return f"aerial-{SPECIES[self.subject]}-{self.number}"
-            case "other":
-                return f"{OTHERS[self.subject]}-{self.number}"
+        subject = self.individual.identifier if self.individual else self.subject
+        # The number comes first, so that the first files in alphabetical order show many animals.
+        return f"{self.number}-{subject}-{self._weather}" if self.drifted else f"{subject}-{self.number}"
 
     @property
-    def sort(self) -> int:
-        """Index into `SORTS`; a drifted picture has none."""
-        match self.kind:
-            case "aerial":
-                subject = SPECIES[self.subject]
-            case "other":
-                subject = OTHERS[self.subject]
-            case _:
-                subject = self.individual.species
-        return SORTS.index((self.kind, subject))
-
-    @property
-    def _weather(self) -> Literal["fog", "night", "blur"]:
-        return WEATHERS[(self.number + self.subject) % len(WEATHERS)]
+    def _weather(self) -> str:
+        return WEATHERS[(self.number + int(self.subject)) % len(WEATHERS)]
 
     def draw(self) -> Image.Image:
         """Draw it."""
-        match self.kind:
-            case "cetacean":
-                return draw_cetacean(self.individual, recipe.SEED, self.number)
-            case "drifted":
-                clear = draw_cetacean(self.individual, recipe.SEED, self.number)
-                return weather(self._weather, clear, recipe.SEED, self.subject * 1000 + self.number)
-            case "aerial":
-                return draw_aerial(SPECIES[self.subject], recipe.SEED, self.number)
-            case "other":
-                return draw_other(OTHERS[self.subject], recipe.SEED, self.number)
+        if isinstance(self.subject, str):
+            return draw_scene(self.subject, recipe.SEED, self.number)
+        clear = draw_cetacean(known()[self.subject], recipe.SEED, self.number)
+        rng = np.random.default_rng([recipe.SEED, 4, self.subject, self.number])
+        return weather(self._weather, clear, rng) if self.drifted else clear
 
     def jpeg(self) -> bytes:
         """Draw it and encode it."""
         encoded = io.BytesIO()
-        self.draw().save(encoded, "JPEG", quality=JPEG_QUALITY)
+        self.draw().save(encoded, "JPEG", quality=90)
         return encoded.getvalue()
 
 
@@ -108,13 +83,13 @@ class Drawing:
 class TrainingSet:
     """Pictures as the two networks take them, and what they show."""
 
-    gate_images: Pixels
-    """(N, S, S, 3)."""
-    sorts: Indices
+    gate_images: Tensor
+    """uint8 (N, S, S, 3)."""
+    sorts: Tensor
     """(N,), indices into `SORTS`."""
-    individual_images: Pixels
-    """(M, T, T, 3)."""
-    individuals: Indices
+    individual_images: Tensor
+    """uint8 (M, T, T, 3)."""
+    individuals: Tensor
     """(M,), indices into `known()`."""
 
 
@@ -125,33 +100,32 @@ def known() -> tuple[Individual, ...]:
 
 def drawings(counts: Counts) -> Iterator[Drawing]:
     """All pictures of a split, subject after subject, so that the first few already show all of them."""
-    groups: tuple[tuple[Kind, int, int], ...] = (
-        ("cetacean", len(known()), counts.per_individual),
-        ("aerial", len(SPECIES), counts.per_aerial),
-        ("other", len(OTHERS), counts.per_other),
-    )
-    for kind, subjects, many in groups:
+    *others, aerial = SCENES
+    animals = range(len(known()))
+    for subjects, many in ((animals, counts.per_individual), (others, counts.per_other), ([aerial], counts.aerial)):
         for number in range(counts.first, counts.first + many):
-            for subject in range(subjects):
-                yield Drawing(kind, subject, number)
+            yield from (Drawing(subject, number) for subject in subjects)
 
 
-def draw_training_set(workers: Mapping, counts: Counts = recipe.TRAINING) -> TrainingSet:
+def draw_training_set(counts: Counts = recipe.TRAINING) -> TrainingSet:
     """Draw a training set; every picture goes through JPEG, as those do that the service gets."""
     wanted = list(drawings(counts))
-    pairs = list(workers.map(_prepared, wanted))
-    of_individuals = [index for index, drawing in enumerate(wanted) if drawing.kind == "cetacean"]
+    images = [Image.open(io.BytesIO(drawing.jpeg())) for drawing in wanted]
+    animals = [
+        (squash(image, recipe.INPUT_SIZE), drawing.subject)
+        for image, drawing in zip(images, wanted, strict=True)
+        if drawing.individual
+    ]
     return TrainingSet(
-        gate_images=np.stack([gate for gate, _ in pairs]),
-        sorts=np.array([drawing.sort for drawing in wanted]),
-        individual_images=np.stack([pairs[index][1] for index in of_individuals]),
-        individuals=np.array([wanted[index].subject for index in of_individuals]),
+        gate_images=torch.from_numpy(np.stack([crop_centre(image, recipe.GATE_SIDE) for image in images])),
+        sorts=torch.tensor([drawing.sort for drawing in wanted]),
+        individual_images=torch.from_numpy(np.stack([image for image, _ in animals])),
+        individuals=torch.tensor([subject for _, subject in animals]),
     )
 
 
 def write_held_out(
     folder: Path,
-    workers: Mapping,
     *,
     splits: Sequence[tuple[str, Counts]] = recipe.HELD_OUT,
     drifted_per_individual: int = recipe.DRIFTED_PER_INDIVIDUAL,
@@ -160,41 +134,32 @@ def write_held_out(
 
     Args:
         folder: where to.
-        workers: who draws.
         splits: names and sizes; of the last one's cetaceans some are drawn again, drifted.
         drifted_per_individual: how many of each.
     """
     rows = []
     for split, counts in splits:
         wanted = list(drawings(counts))
-        _write(folder / split, wanted, workers)
-        rows += [_row(split, drawing) for drawing in wanted]
+        _write(folder / split, wanted)
+        rows += [
+            {
+                "relpath": f"{split}/{drawing.name}.jpg",
+                "label": CETACEAN if drawing.individual else NON_CETACEAN,
+                "individual_id": drawing.individual.identifier if drawing.individual else "",
+                "species": drawing.individual.species if drawing.individual else "",
+                "source": "drawn by program",
+                "license": "Apache-2.0",
+                "split": split,
+            }
+            for drawing in wanted
+        ]
     write_manifest(folder / "manifest.csv", rows)
     _, last = splits[-1]
-    again = (drawing for drawing in drawings(last) if drawing.kind == "cetacean")
-    many = drifted_per_individual * len(known())
-    _write(folder / "drifted", [replace(drawing, kind="drifted") for drawing in islice(again, many)], workers)
+    again = drawings(Counts(last.first, per_individual=drifted_per_individual, per_other=0))
+    _write(folder / "drifted", [replace(drawing, drifted=True) for drawing in again])
 
 
-def _prepared(drawing: Drawing) -> tuple[Pixels, Pixels]:
-    image = Image.open(io.BytesIO(drawing.jpeg()))
-    return crop_centre(image, recipe.GATE_SIDE), squash(image, recipe.INPUT_SIZE)
-
-
-def _write(folder: Path, wanted: list[Drawing], workers: Mapping) -> None:
+def _write(folder: Path, wanted: Sequence[Drawing]) -> None:
     folder.mkdir(parents=True)
-    for drawing, content in zip(wanted, workers.map(Drawing.jpeg, wanted), strict=True):
-        (folder / f"{drawing.name}.jpg").write_bytes(content)
-
-
-def _row(split: str, drawing: Drawing) -> dict[str, str]:
-    animal = drawing.individual if drawing.kind == "cetacean" else None
-    return {
-        "relpath": f"{split}/{drawing.name}.jpg",
-        "label": CETACEAN if animal else NON_CETACEAN,
-        "individual_id": animal.identifier if animal else "",
-        "species": animal.species if animal else "",
-        "source": "drawn by program",
-        "license": "Apache-2.0",
-        "split": split,
-    }
+    for drawing in wanted:
+        (folder / f"{drawing.name}.jpg").write_bytes(drawing.jpeg())

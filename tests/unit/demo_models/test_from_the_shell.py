@@ -1,4 +1,4 @@
-"""The commands on real, if ignorant, models."""
+"""The commands, on real models that were hardly trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trained models give to the operator and to the demo."""
+"""The trained models, as the operator and the demo use them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cetacean_inference.settings import load_settings
 from cetacean_operator.api.spec import Spec
 from cetacean_registry import Registry, file_sha256, to_manifest
 from cetacean_tools.demo_models import DemoModels, recipe
+from cetacean_tools.demo_models.drawing import SCENES
 from cetacean_tools.demo_models.pictures import known
 
 STORE = "http://model-store.demo.svc:8000"
@@ -102,7 +103,7 @@ def test_the_threshold_file_is_one_that_the_service_reads(tiny: DemoModels) -> N
 
 def test_pictures_are_held_out_and_of_their_kind(tiny: DemoModels) -> None:
     assert len(tiny.cetaceans) == len(tiny.drifted) == len(known())
-    assert len(tiny.others) == 14
+    assert len(tiny.others) == len(SCENES) - 1
     everything = [*tiny.cetaceans, *tiny.others, *tiny.drifted]
     assert len(set(everything)) == len(everything)
     for path in everything:
@@ -111,7 +112,7 @@ def test_pictures_are_held_out_and_of_their_kind(tiny: DemoModels) -> None:
         assert "calibration" not in path.parts
 
 
-def test_what_they_give_makes_a_resource_that_the_operator_takes(tiny: DemoModels) -> None:
+def test_a_resource_made_from_them_is_valid_for_the_operator(tiny: DemoModels) -> None:
     manifest = to_manifest(
         tiny.registry(STORE),
         tiny.snapshots(),

@@ -10,10 +10,9 @@ from PIL import Image
 
 from cetacean_evaluation.manifest import read_manifest
 from cetacean_tools.demo_models import DemoModels, recipe
-from cetacean_tools.demo_models.drawing import OTHERS, SPECIES, WEATHERS
+from cetacean_tools.demo_models.drawing import SCENES, SPECIES, WEATHERS
 from cetacean_tools.demo_models.pictures import Drawing, draw_training_set, drawings, known
 from cetacean_tools.demo_models.recipe import Counts
-from cetacean_tools.demo_models.workers import Mapping
 
 HELD_OUT = dict(recipe.HELD_OUT)
 
@@ -30,22 +29,23 @@ def test_no_picture_is_in_two_splits() -> None:
 @pytest.mark.parametrize("split", [recipe.TRAINING, *HELD_OUT.values()])
 def test_the_first_pictures_of_a_split_already_show_every_subject(split: Counts) -> None:
     """A demo that sends the first fifty must not show two species only."""
-    for kind, subjects in (("cetacean", len(known())), ("other", len(OTHERS))):
-        first = [drawing.subject for drawing in drawings(split) if drawing.kind == kind][:subjects]
-        assert first == list(range(subjects))
+    animals = [drawing.subject for drawing in drawings(split) if drawing.individual][: len(known())]
+    assert animals == list(range(len(known())))
+    others = [drawing.subject for drawing in drawings(split) if not drawing.individual][: len(SCENES) - 1]
+    assert others == [*SCENES[:-1]]
 
 
 def test_files_have_names_of_their_own() -> None:
     for counts in HELD_OUT.values():
         names = [drawing.name for drawing in drawings(counts)]
         assert len(set(names)) == len(names)
-    assert Drawing("cetacean", 3, 20_001).name == f"{known()[3].identifier}-20001"
-    assert Drawing("other", 1, 20_001).name == f"{OTHERS[1]}-20001"
+    assert Drawing(3, 20_001).name == f"{known()[3].identifier}-20001"
+    assert Drawing("boat", 20_001).name == "boat-20001"
 
 
 def test_a_drifted_picture_shows_the_same_scene_and_the_weathers_take_turns() -> None:
-    clear = [Drawing("cetacean", subject, 20_000) for subject in range(3)]
-    drifted = [replace(one, kind="drifted") for one in clear]
+    clear = [Drawing(subject, 20_000) for subject in range(3)]
+    drifted = [replace(one, drifted=True) for one in clear]
     assert {kind for one in drifted for kind in WEATHERS if kind in one.name} == set(WEATHERS)
     for before, after in zip(clear, drifted, strict=True):
         assert before.draw().tobytes() != after.draw().tobytes()
@@ -53,23 +53,23 @@ def test_a_drifted_picture_shows_the_same_scene_and_the_weathers_take_turns() ->
 
 
 def test_a_jpeg_is_the_drawing_but_for_what_jpeg_loses() -> None:
-    drawing = Drawing("cetacean", 0, 1)
+    drawing = Drawing(0, 1)
     decoded = Image.open(io.BytesIO(drawing.jpeg()))
     assert decoded.format == "JPEG"
     assert decoded.size == drawing.draw().size
     assert drawing.jpeg() == drawing.jpeg()
 
 
-def test_a_training_set_holds_what_each_network_takes(workers: Mapping) -> None:
-    made = draw_training_set(workers, Counts(first=0, per_individual=1, per_other=2, per_aerial=1))
-    cetaceans, everything = len(known()), len(known()) + len(SPECIES) + 2 * len(OTHERS)
+def test_a_training_set_holds_the_pictures_that_each_network_takes() -> None:
+    made = draw_training_set(Counts(first=0, per_individual=1, per_other=2, aerial=1))
+    cetaceans, everything = len(known()), len(known()) + 1 + 2 * (len(SCENES) - 1)
     assert made.gate_images.shape == (everything, recipe.GATE_SIDE, recipe.GATE_SIDE, 3)
     assert made.individual_images.shape == (cetaceans, recipe.INPUT_SIZE, recipe.INPUT_SIZE, 3)
     assert made.individuals.tolist() == list(range(cetaceans))
-    assert set(made.sorts.tolist()) == set(range(2 * len(SPECIES) + len(OTHERS)))
+    assert set(made.sorts.tolist()) == set(range(len(SPECIES) + len(SCENES)))
 
 
-def test_the_manifest_tells_what_the_files_show(tiny: DemoModels) -> None:
+def test_the_manifest_names_the_subjects_of_the_files(tiny: DemoModels) -> None:
     pictures = read_manifest(tiny.folder / "pictures/manifest.csv", split="test")
     by_id = {one.identifier: one for one in known()}
     cetaceans = [picture for picture in pictures if picture.cetacean]
