@@ -61,6 +61,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PROSE: Final = (".md", ".yaml", ".yml", ".toml", ".sh", ".tpl", ".txt")
+_SPEAKS_OF_WORDS: Final = frozenset({"language.py", "test_language.py"})
 _GENERATED: Final = ("lock", "reports/", "benchmarks/results", "LICENSE", "CHANGELOG.md")
 
 
@@ -98,7 +99,7 @@ def files(*folders: str) -> Iterator[Path]:
     command = ["git", "-C", str(REPOSITORY), "ls-files", "-co", "--exclude-standard", "--", *folders]
     for name in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         path = REPOSITORY / name
-        written = not any(part in name for part in _GENERATED) and path != Path(__file__)
+        written = not any(part in name for part in _GENERATED) and path.name not in _SPEAKS_OF_WORDS
         if written and path.is_file() and (path.suffix in (".py", *_PROSE) or path.name == "Makefile"):
             yield path
 
