@@ -88,7 +88,7 @@ class World:
     writes: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    # --- Actions of people -------------------------------------------------------------------------------------------------------
+    # --- Actions of people --------------------------------------------------------------------------------------------
 
     def edit(self, **spec: Any) -> None:
         """Change top-level fields of the spec; dictionaries are merged."""
@@ -116,7 +116,7 @@ class World:
                 rejections=rejections,
             )
 
-    # --- The operator's part -------------------------------------------------------------------------------------------------
+    # --- The operator's part ------------------------------------------------------------------------------------------
 
     def observed(self) -> Observed:
         pods = tuple(pod.observed() for pod in self.pods)
@@ -162,7 +162,7 @@ class World:
         self.children[ref] = live
         self.writes += 1
 
-    # --- The cluster's part --------------------------------------------------------------------------------------------------
+    # --- The cluster's part -------------------------------------------------------------------------------------------
 
     @property
     def deployment(self) -> Object | None:

@@ -49,11 +49,10 @@ def test_nothing_to_take(managed: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize(("code", "repaired"), [(422, True), (403, False)])
 async def test_an_invalid_apply_is_tried_again_after_that(serving: Bench, code: int, repaired: bool) -> None:
-    service = serving.api.find("Service")
-    assert service is not None
+    service = serving.find("Service")
     service["spec"]["ports"] = [{**service["spec"]["ports"][0], "port": 81}]
     service["metadata"]["managedFields"] = [OURS, EDIT]
-    serving.watch(service)
+    serving.put(service)
 
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         if (verb, resource.kind) == ("patch", "Service"):

@@ -156,10 +156,10 @@ async def test_the_conditions_and_series_follow_what_pods_say(serving: Bench) ->
         labels = {"namespace": "sea", "name": "whales", "figure": figure}
         return serving.metrics.registry.get_sample_value("cetacean_model_service", labels)
 
-    (uid,) = serving.asked.answers
+    (uid,) = serving.scraper.results
     assert value("p95Seconds") is None
-    serving.asked.answers[uid] = replace(
-        serving.asked.answers[uid],
+    serving.scraper.results[uid] = replace(
+        serving.scraper.results[uid],
         metrics={"requests_total": 100.0, "availability_percent": 90.0},
         durations=((2.0, 50.0), (4.0, 100.0), (math.inf, 100.0)),
     )
@@ -175,19 +175,19 @@ async def test_the_drift_series_follow_too_and_a_silent_pod_is_counted(serving: 
         labels = {"namespace": "sea", "name": "whales", "figure": figure}
         return serving.metrics.registry.get_sample_value("cetacean_model_drift", labels)
 
-    (uid,) = serving.asked.answers
+    (uid,) = serving.scraper.results
     heard = replace(
-        serving.asked.answers[uid],
+        serving.scraper.results[uid],
         drift_stats={"n": 100, "alarms_total": 2, "score_mean": 0.75},
         metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.75},
         rejections={"not_a_marine_mammal": 15.0},
     )
-    serving.asked.answers[uid] = heard
+    serving.scraper.results[uid] = heard
     await serving.reconcile()
     shown = [value(figure) for figure in ("samples", "mean", "baseline", "drop", "rejectionRate", "alarms")]
     assert shown == [100.0, 0.75, 0.9, 0.15, 0.15, 2.0]
     assert (value("podsScraped"), value("podsSilent")) == (1.0, 0.0)
-    serving.asked.answers[uid] = Scrape(error="no answer within 3 s")
+    serving.scraper.results[uid] = Scrape(error="no answer within 3 s")
     await serving.reconcile()
     assert (value("podsScraped"), value("podsSilent")) == (0.0, 1.0)
     assert serving.condition("Drifting")["status"] == "True", "it is not over because nobody answers"
