@@ -1,4 +1,4 @@
-"""A HorizontalPodAutoscaler adds pods under traffic, and the operator does not change their number."""
+"""A HorizontalPodAutoscaler adds pods under traffic, and nobody fights with it over their number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from demo.traffic import BackgroundTraffic
 from demo.waiting import until
 
 NAME = "autoscaled"
-# The defaults are 3 and 10, for which this node is too small.
+# The field's are 3 and 10, which this node has no room for.
 SCALING = {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 70}
 
 
 @pytest.fixture(scope="module")
 def scaled(stage: Stage, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A model with an autoscaler that has the metrics API."""
+    """A model with an autoscaler, and the metrics API."""
     stage.kubectl.apply(stage.manifest(NAME, active="demo_v1", replicas=3, serving={"autoscaling": SCALING}))
     request.getfixturevalue("metrics")  # while the model loads
     stage.wait_for_condition(NAME, "Ready", "True")
@@ -36,7 +36,7 @@ def _wanted(stage: Stage) -> int:
 
 
 def _scaled_by(stage: Stage) -> set[str]:
-    """Return the managers of the Deployment's number of replicas."""
+    """Who owns the Deployment's number of replicas."""
     deployment: dict[str, Any] = stage.kubectl.get("deployment", NAME, "--show-managed-fields")
     return {
         entry["manager"]
@@ -45,14 +45,14 @@ def _scaled_by(stage: Stage) -> set[str]:
     }
 
 
-def _event_messages(stage: Stage, reason: str) -> list[str]:
-    """Return the messages of the autoscaler's Events with one reason."""
+def _told(stage: Stage, reason: str) -> list[str]:
+    """What the autoscaler's Events of one kind say."""
     chosen = f"involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={NAME},reason={reason}"
     return [event["message"] for event in stage.kubectl.get("events", "--field-selector", chosen)["items"]]
 
 
 @pytest.mark.usefixtures("scaled")
-def test_traffic_adds_a_pod_that_the_operator_keeps(stage: Stage) -> None:
+def test_traffic_adds_a_pod_and_nobody_takes_it_away(stage: Stage) -> None:
     assert _counts(stage) == (1, 1, 1)
     assert "cetacean-operator" not in _scaled_by(stage)
 
@@ -62,32 +62,32 @@ def test_traffic_adds_a_pod_that_the_operator_keeps(stage: Stage) -> None:
     assert traffic.failures == []
     stage.wait_for_condition(NAME, "Ready", "True", mentions="2 of 2 wanted replicas")
     stage.wait_for_condition(NAME, "AutoscalingInactive", "False", mentions="between 1 and 2 pods at 70 %")
-    (why,) = _event_messages(stage, "SuccessfulRescale")
+    (why,) = _told(stage, "SuccessfulRescale")
     assert why == "New size: 2; reason: cpu resource utilization (percentage of request) above target"
     assert "serve" in stage.kubectl("top", "pods", "-l", f"ecomarineai.org/cetaceanmodel={NAME}", "--containers")
     assert "cetacean-operator" not in _scaled_by(stage)
 
 
 @pytest.mark.usefixtures("scaled")
-def test_the_autoscaler_overrides_kubectl_scale(stage: Stage) -> None:
+def test_what_people_scale_is_the_autoscalers(stage: Stage) -> None:
     assert _wanted(stage) == 2
-    # At the resource: the number is kept in the spec, and has no effect while there is an autoscaler.
+    # At the resource: noted for later, and of no effect now.
     stage.kubectl("scale", f"cetaceanmodel/{NAME}", "--replicas=1")
     stage.wait_for_condition(NAME, "Ready", "True", mentions="2 of 2 wanted replicas")
-    # At the Deployment: the autoscaler scales down only after five minutes, so it restores its number.
+    # At the Deployment: the autoscaler, which goes down by what it has seen in five minutes, takes it back.
     before = stage.kubectl.get("horizontalpodautoscaler", NAME)["status"]["lastScaleTime"]
     stage.kubectl("scale", f"deployment/{NAME}", "--replicas=1")
     until(
-        "the autoscaler to restore its number",
+        "the autoscaler to take its number back",
         lambda: stage.kubectl.get("horizontalpodautoscaler", NAME)["status"]["lastScaleTime"] != before,
     )
     assert _wanted(stage) == 2
 
 
 @pytest.mark.usefixtures("scaled")
-def test_without_an_autoscaler_the_resource_sets_the_number_of_pods(stage: Stage) -> None:
+def test_without_an_autoscaler_the_resource_says_how_many(stage: Stage) -> None:
     stage.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec": {"serving": {"autoscaling": null}}}')
-    until("the operator to own the number of replicas", lambda: _scaled_by(stage) == {"cetacean-operator"})
+    until("the operator to have its number back", lambda: _scaled_by(stage) == {"cetacean-operator"})
     stage.wait_for_condition(NAME, "Ready", "True", mentions="1 of 1 wanted replicas")
     assert _wanted(stage) == 1
     assert stage.condition(NAME, "AutoscalingInactive") == {}

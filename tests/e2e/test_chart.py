@@ -1,6 +1,6 @@
-"""Both charts with Helm 4 and --wait: installed, upgraded, rolled back, uninstalled, installed again.
+"""Both charts through their lives by Helm 4 with --wait: installed, upgraded, rolled back, uninstalled, installed again.
 
-A model is a release of its own. During every change of the operator's release the model's pods stay the same and answer.
+A model is a release of its own. Whatever is done to the operator's, that model's pods stay the same and go on answering.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ WAITING = ("--wait", "--timeout", "2m")
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The release of the operator, and its objects in the cluster."""
+    """The release of the operator and what there is of it in the cluster."""
 
     kubectl: Kubectl
-    """kubectl in the release's namespace."""
+    """In its namespace."""
     values: Path
-    """The values with which the other tests have it installed."""
+    """Those that the other tests have it installed with."""
     previous: Path
-    """The chart as a package with an earlier version."""
+    """The chart as a package of an earlier version."""
 
     def helm(self, command: str, *arguments: str) -> str:
         """Run a command of Helm on the release."""
         return self.kubectl.run_helm(command, environment.RELEASE, *arguments)
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """Return the pods that are not terminating, by uid."""
+        """The pods that are not on their way out, by uid."""
         found = self.kubectl.get("pods", "-l", "app.kubernetes.io/name=cetacean-operator")["items"]
         return {pod["metadata"]["uid"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     def leads(self, pods: dict[str, dict[str, Any]]) -> bool:
-        """Return true if one of these pods holds the Lease."""
+        """Whether one of these pods holds the Lease."""
         holder = self.kubectl.get("lease", environment.RELEASE)["spec"].get("holderIdentity")
         return holder in {pod["metadata"]["name"] for pod in pods.values()}
 
-    def assert_runs(self, version: str) -> dict[str, dict[str, Any]]:
-        """Assert, without waiting, that this version of the chart is rolled out; return its pods."""
+    def runs(self, version: str) -> dict[str, dict[str, Any]]:
+        """Hold it to be all there as this version of the chart has it, now and not in a moment; returns its pods."""
         deployment = self.kubectl.get("deployment", environment.RELEASE)
         assert deployment["metadata"]["labels"]["helm.sh/chart"] == f"cetacean-operator-{version}"
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
@@ -86,7 +86,7 @@ def released(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> O
 
 @pytest.fixture(scope="module")
 def values(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The values of the model's release."""
+    """The model's."""
     file = tmp_path_factory.mktemp("model") / "values.yaml"
     file.write_text(json.dumps({"spec": stage.manifest(NAME, active="demo_v1", replicas=1)["spec"]}))
     return file
@@ -94,15 +94,15 @@ def values(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(operator: Installed, stage: Stage, values: Path) -> Iterator[dict[str, Any]]:
-    """The resource of a model that its chart has installed, as it was when Helm returned."""
+    """A model installed by its chart, as its resource was when Helm came back."""
     assert operator
     stage.kubectl.run_helm("install", NAME, str(MODEL_CHART), "--values", str(values), *WAITING)
     yield stage.resource(NAME)
     stage.kubectl.run_helm("uninstall", NAME)
 
 
-def pod_identity(stage: Stage) -> dict[str, tuple[str, list[int]]]:
-    """Return template hash and restarts of the model's pods by uid: no change of the operator may change them."""
+def standing(stage: Stage) -> dict[str, tuple[str, list[int]]]:
+    """What of the model's pods no operator's coming and going may change: template and restarts, by uid."""
     return {
         pod["metadata"]["uid"]: (
             pod["metadata"]["labels"]["pod-template-hash"],
@@ -114,31 +114,31 @@ def pod_identity(stage: Stage) -> dict[str, tuple[str, list[int]]]:
 
 @pytest.fixture(scope="module")
 def traffic(stage: Stage, model: dict[str, Any]) -> Iterator[BackgroundTraffic]:
-    """Traffic that the model gets during all tests."""
+    """Somebody who goes on asking the model."""
     assert model
-    with BackgroundTraffic(stage.service(NAME), stage.models.cetaceans[:4], interval=0.5) as background:
-        yield background
+    with BackgroundTraffic(stage.service(NAME), stage.models.cetaceans[:4], interval=0.5) as asking:
+        yield asking
 
 
-# The order matters: each test starts in the state that the one before it left.
+# In this order: each begins where the one before it ended.
 
 
-def test_helm_install_of_a_model_returns_once_it_serves(stage: Stage, model: dict[str, Any]) -> None:
+def test_helm_came_back_when_the_model_served_and_not_before(stage: Stage, model: dict[str, Any]) -> None:
     conditions = {item["type"]: item for item in model["status"]["conditions"]}
     assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("True", "Serving")
     assert conditions["Ready"]["observedGeneration"] == model["metadata"]["generation"]
     (pod,) = stage.pods(NAME)
-    identity = stage.pod_answer(pod, "/v1/identity")
-    assert identity["ready"]
-    assert identity["weights"]["sha256"] == stage.registry.model("demo_v1").sha256
+    told = stage.pod_answer(pod, "/v1/identity")
+    assert told["ready"]
+    assert told["weights"]["sha256"] == stage.registry.model("demo_v1").sha256
 
 
-def test_helm_upgrade_to_a_refused_candidate_fails_with_its_message(
+def test_a_refused_candidate_ends_the_wait_with_its_own_message(
     stage: Stage, model: dict[str, Any], values: Path
 ) -> None:
     assert model
     change = ("--values", str(values), "--set", "spec.registry.active=demo_v3")
-    # The status of the earlier generation is Ready: Helm must not return because of it.
+    # The status of the generation before says Ready: Helm must not take that for an answer.
     with pytest.raises(
         CommandError, match=rf"CetaceanModel/.*/{NAME} not ready. status: Failed, message: .*demo_v3"
     ) as stopped:
@@ -146,7 +146,7 @@ def test_helm_upgrade_to_a_refused_candidate_fails_with_its_message(
     assert "deadline" not in str(stopped.value)
 
 
-def test_the_commands_in_the_notes_of_the_model_work(stage: Stage, model: dict[str, Any], tmp_path: Path) -> None:
+def test_the_notes_say_what_works(stage: Stage, model: dict[str, Any], tmp_path: Path) -> None:
     assert model
     found = install(tmp_path)
     for program in (stage.kubectl.kubectl, stage.kubectl.helm):
@@ -155,7 +155,7 @@ def test_the_commands_in_the_notes_of_the_model_work(stage: Stage, model: dict[s
     notes = stage.kubectl.run_helm("get", "notes", NAME)
     commands = [line.strip() for line in notes.splitlines() if line.startswith("  ")]
     assert {line.split()[0] for line in commands} == {"kubectl", "cetacean", "helm"}
-    # The rollback comes first, as the candidate was refused.
+    # The way back first, as the candidate was refused.
     for command in sorted(commands, key=lambda line: not line.startswith("helm")):
         done = shell.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
@@ -166,57 +166,55 @@ def test_the_commands_in_the_notes_of_the_model_work(stage: Stage, model: dict[s
 def test_the_operators_namespace_enforces_the_restricted_standard(released: Operator) -> None:
     labels = released.kubectl.get("namespace", environment.OPERATOR_NAMESPACE)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert len(released.assert_runs(CURRENT)) == 1
+    assert len(released.runs(CURRENT)) == 1
 
 
-def test_helm_test_of_the_operator_passes(released: Operator) -> None:
-    output = released.helm("test", "--logs")
-    assert "a wrong resource is refused" in output
-    assert "is ready: 200" in output
-    assert "the operator has reconciled" in output
-    assert "Failed" not in output
+def test_helm_test_passes(released: Operator) -> None:
+    said = released.helm("test", "--logs")
+    assert "a wrong resource is refused" in said
+    assert "is ready: 200" in said
+    assert "the operator has reconciled" in said
+    assert "Failed" not in said
     assert "helm-test" not in released.kubectl("get", "cetaceanmodels", "-o", "name")
 
 
-def test_uninstalling_the_operator_deletes_its_objects_and_the_model_serves_on(
+def test_uninstalling_leaves_the_model_serving_and_nothing_else(
     released: Operator, stage: Stage, traffic: BackgroundTraffic
 ) -> None:
-    before, uid = pod_identity(stage), stage.resource(NAME)["metadata"]["uid"]
+    before, uid = standing(stage), stage.resource(NAME)["metadata"]["uid"]
     released.helm("uninstall", *WAITING)
     selector = "app.kubernetes.io/instance=cetacean-operator"
-    until(
-        "all objects of the operator to be deleted", lambda: not released.kubectl("get", "all,cm,lease", "-l", selector)
-    )
-    until("its Lease to be deleted", lambda: not released.kubectl("get", "leases", "-o", "name"))
+    until("all that is the operator's to be gone", lambda: not released.kubectl("get", "all,cm,lease", "-l", selector))
+    until("its Lease to go", lambda: not released.kubectl("get", "leases", "-o", "name"))
     assert stage.resource(NAME)["metadata"]["uid"] == uid
-    assert pod_identity(stage) == before
-    answered = sum(traffic.versions.values())
-    until("further answers", lambda: sum(traffic.versions.values()) > answered)
+    assert standing(stage) == before
+    asked = sum(traffic.versions.values())
+    until("further answers", lambda: sum(traffic.versions.values()) > asked)
 
 
-def test_a_newly_installed_operator_keeps_the_pods_of_the_model(released: Operator, stage: Stage) -> None:
-    before = pod_identity(stage)
+def test_an_operator_that_comes_back_takes_the_model_as_it_is(released: Operator, stage: Stage) -> None:
+    before = standing(stage)
     change = ("--values", str(released.values), "--set", "settings.logLevel=DEBUG")
-    # No --take-ownership and no --force-conflicts: the kept CRD belongs to this release.
+    # Neither --take-ownership nor --force-conflicts: the CRD that was kept is this release's own.
     released.helm("install", str(released.previous), *change, *WAITING)
-    pods = released.assert_runs(PREVIOUS)
+    pods = released.runs(PREVIOUS)
     until("it to lead", lambda: released.leads(pods))
     stage.kubectl("delete", "service", NAME)
     until("it to act on the model", lambda: stage.kubectl("get", "service", NAME, "--ignore-not-found"))
-    assert pod_identity(stage) == before
+    assert standing(stage) == before
 
 
-def test_an_upgrade_replaces_the_operators_pods_and_not_the_models(released: Operator, stage: Stage) -> None:
-    before, old = pod_identity(stage), released.pods()
+def test_an_upgrade_replaces_the_operator_and_no_model(released: Operator, stage: Stage) -> None:
+    before, old = standing(stage), released.pods()
     released.helm("upgrade", str(environment.CHART), "--values", str(released.values), *WAITING)
-    pods = released.assert_runs(CURRENT)
+    pods = released.runs(CURRENT)
     assert not old.keys() & pods.keys()
     until("the new one to lead", lambda: released.leads(pods))
-    assert pod_identity(stage) == before
+    assert standing(stage) == before
 
 
-def test_an_upgrade_to_an_absent_image_fails_and_the_old_operator_leads_on(released: Operator) -> None:
-    good = released.assert_runs(CURRENT)
+def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on(released: Operator) -> None:
+    good = released.runs(CURRENT)
     change = ("--values", str(released.values), "--set", "image.tag=absent")
     with pytest.raises(
         CommandError, match=rf"Deployment/{environment.OPERATOR_NAMESPACE}/.* not ready. status: InProgress"
@@ -228,21 +226,19 @@ def test_an_upgrade_to_an_absent_image_fails_and_the_old_operator_leads_on(relea
     assert released.leads(good)
 
 
-def test_helm_rollback_restores_the_earlier_version_of_the_operator(released: Operator, stage: Stage) -> None:
-    before, old = pod_identity(stage), released.pods()
+def test_a_rollback_brings_the_version_before_back(released: Operator, stage: Stage) -> None:
+    before, old = standing(stage), released.pods()
     released.helm("rollback", "1", *WAITING)
-    pods = released.assert_runs(PREVIOUS)
+    pods = released.runs(PREVIOUS)
     assert not old.keys() & pods.keys()
     until("it to lead", lambda: released.leads(pods))
-    assert pod_identity(stage) == before
+    assert standing(stage) == before
 
 
-def test_no_request_to_the_model_failed_during_the_changes_of_the_operator(
-    released: Operator, stage: Stage, traffic: BackgroundTraffic
-) -> None:
-    # The other tests need this version.
+def test_nobody_who_asked_the_model_has_noticed(released: Operator, stage: Stage, traffic: BackgroundTraffic) -> None:
+    # What the other tests stand on.
     released.helm("upgrade", str(environment.CHART), "--values", str(released.values), *WAITING)
-    pods = released.assert_runs(CURRENT)
+    pods = released.runs(CURRENT)
     until("it to lead", lambda: released.leads(pods))
     assert traffic.failures == []
     assert set(traffic.versions) == {stage.registry.model("demo_v1").version}

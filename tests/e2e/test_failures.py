@@ -1,8 +1,7 @@
-"""Failures on a real node: the status has the reason and a message with the remedy, and no failing pod ever serves.
+"""What goes wrong on a real node is told by its reason and in words that say what to do; nothing of it ever serves.
 
-Other failures are tested elsewhere: those that the API server or the scheduler reports in
-tests/api/operator/test_failures.py, a wrong digest in test_main_job.py, and those that a kubelet reports only after
-minutes in tests/api/operator/test_kubelet_failures.py.
+The failures that the API server or the scheduler tell: tests/api/operator/test_failures.py. A digest that does not match:
+test_main_job.py. A volume or probe that a kubelet speaks of later than a test can wait: tests/api/operator.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ GOOD = "demo_v1"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fault of a resource, and the reason and message that it must lead to."""
+    """What is wrong with a resource, and what it says then."""
 
     reason: str
-    texts: tuple[str, ...]
-    """Parts of the message."""
+    told: tuple[str, ...]
     final: bool = True
     entry: dict[str, Any] = field(default_factory=dict)
-    """Fields that differ from the good model's entry in the registry."""
+    """Otherwise in the registry than in the good model's entry."""
     serving: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,10 +36,10 @@ CASES = {
     "absent": Case(
         "WeightsNotFound",
         ("container fetch", "/weights/absent.ckpt", "404"),
-        # No volume may have these bytes from another test.
+        # Bytes that no volume holds already.
         entry={"weights_url": "{store}/weights/absent.ckpt", "sha256": "0" * 64},
     ),
-    # The digest is right, but the bytes are those of another network.
+    # The bytes are those that the registry names, and another network's.
     "misfit": Case(
         "CheckpointMismatch",
         ("container serve", f"/{GOOD}.ckpt", "expected the", "parameters of the architecture"),
@@ -62,7 +60,7 @@ CASES = {
         ("container fetch", "http.port"),
         serving={"env": [{"name": "CETACEAN_HTTP__PORT", "value": "-1"}]},
     ),
-    # The service listens on another port than the probe uses.
+    # It listens where the probe does not ask.
     "probe": Case(
         "ProbeFailing",
         ("container serve was ended with exit code", "its probe failed for too long"),
@@ -74,12 +72,12 @@ CASES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def failing(stage: Stage) -> Iterator[None]:
-    """Apply the resources of all cases at once."""
+    """All of them at once."""
     manifests = [_manifest(stage, name, case) for name, case in CASES.items()]
     stage.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     yield
     stage.kubectl("delete", "cetaceanmodel", *map(_name, CASES), "--wait=false")
-    for name in CASES:  # later tests need the whole node
+    for name in CASES:  # what comes next has the node for itself
         until(f"the pods of {name} to go", lambda name=name: not stage.pods(_name(name)))  # type: ignore[misc]
 
 
@@ -97,19 +95,19 @@ def _manifest(stage: Stage, name: str, case: Case) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_failure_has_its_reason_and_message_in_the_status(stage: Stage, name: str) -> None:
+def test_the_reason_is_told(stage: Stage, name: str) -> None:
     case = CASES[name]
 
-    def has_reason() -> bool:
+    def told() -> bool:
         return stage.condition(_name(name), "Ready").get("reason") == case.reason
 
     try:
-        until(f"{name} to have the reason {case.reason}", has_reason, within=90)
+        until(f"{name} to be told {case.reason}", told, within=90)
     finally:
         ready = stage.condition(_name(name), "Ready")
         print(ready)
     assert ready["status"] == "False"
-    for part in (*case.texts, f"pod {_name(name)}-"):
+    for part in (*case.told, f"pod {_name(name)}-"):
         assert part in ready["message"]
     assert stage.condition(_name(name), "Stalled")["status"] == str(case.final)
     assert stage.condition(_name(name), "Available")["status"] == "False"

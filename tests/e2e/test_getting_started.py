@@ -1,4 +1,4 @@
-"""Every command of docs/getting-started.md, run in order in a checkout of the repository."""
+"""Every command of docs/getting-started.md, typed in its order in a checkout of the repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMESPACE = "whales"
 
 @pytest.fixture(scope="module")
 def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A shell in a folder with the files of the repository."""
+    """A newcomer's, in a folder that holds what the repository's does."""
     checkout, programs = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("programs")
     for entry in REPOSITORY.iterdir():
         if entry.name != "sample":
@@ -32,7 +32,7 @@ def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # The shell must not get the variables by which the tests themselves are run.
+    # What the tests themselves are run by is not the newcomer's.
     given = {name: value for name, value in os.environ.items() if name not in {"KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"}}
     install(programs)
     release = (environment.RELEASE, "--namespace", environment.OPERATOR_NAMESPACE)
@@ -40,21 +40,21 @@ def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     values.write_text(operator.kubectl.run_helm("get", "values", *release, "-o", "yaml"), encoding="utf-8")
     yield Shell(checkout, {**on_path(programs, given), "PORT": str(port)})
     operator.kubectl("delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found")
-    # The page ends with uninstalling the operator, which other tests need.
+    # The page ends by uninstalling what the other tests stand on.
     operator.kubectl.run_helm(
         "upgrade", "--install", *release[:1], str(environment.CHART), *release[1:], "--values", str(values), "--wait"
     )
 
 
-# The order matters: each block starts in the state that the one before it left.
+# In their order: each begins where the one before it ended.
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
-def test_a_block_of_getting_started_gives_the_documented_output(shell: Shell, block: Block) -> None:
+def test_block(shell: Shell, block: Block) -> None:
     done = shell.run(block.commands)
     assert done.returncode == 0, f"{block.commands}\n{done.stdout}"
     absent = missing(block.expected, done.stdout)
     assert absent is None, f"expected to see {absent!r} after\n{block.commands}\ngot:\n{done.stdout}"
 
 
-def test_getting_started_leaves_no_resource_behind(shell: Shell, kubectl: Kubectl) -> None:
+def test_nothing_is_left(shell: Shell, kubectl: Kubectl) -> None:
     assert (Path(shell.folder) / "sample/whales.yaml").exists(), "the blocks above have run"
     assert kubectl("get", "cetaceanmodels", "-n", NAMESPACE, "-o", "name") == ""

@@ -1,4 +1,4 @@
-"""The demo's steps fulfil all their expectations."""
+"""The demo's steps, each held to all that it expects."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def demo(main_stage: Stage) -> Demo:
     return Demo(main_stage, Report(Console(file=io.StringIO(), width=200)))
 
 
-# The order matters: each step starts in the state that the one before it left.
+# In this order: each step begins where the one before it ended, as a night on call does.
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_of_the_demo_fulfils_its_expectations(demo: Demo, step: str) -> None:
+def test_step(demo: Demo, step: str) -> None:
     report = demo.report
     report.findings.clear()
     report.step(step)
@@ -30,5 +30,5 @@ def test_a_step_of_the_demo_fulfils_its_expectations(demo: Demo, step: str) -> N
     assert [finding for finding in report.findings if not finding.fulfilled] == []
 
 
-def test_every_step_of_the_demo_is_tested(demo: Demo) -> None:
+def test_every_step_is_tested(demo: Demo) -> None:
     assert [act.__name__ for _, act in demo.steps()] == STEPS

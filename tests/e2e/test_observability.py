@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real pods and the operator: every panel has data, and every alert can be evaluated."""
+"""A real Prometheus scrapes real pods and the operator: every panel shows something, every alert can be judged."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NAME = "watched"
 INTERVAL = "2s"
 MINUTES = 300.0
 RARE = {"Reconciles that failed", "Objects that a listing corrected"}
-"""Legends of queries about events that do not occur here: a series begins with the first event."""
+"""Legends of queries about what does not happen here: their series come with the first event."""
 
 ALL = [(name, query) for name in BOARDS for query in queries(written(name))]
 
 
 @pytest.fixture(scope="module")
 def watching(stage: Stage) -> Iterator[Prometheus]:
-    """Prometheus, after a model has been rolled out, has got pictures of all kinds, and has drifted."""
+    """Prometheus, after a model has been rolled out, asked for pictures of all kinds, and has drifted."""
     cluster = choose()
     image = ensure_program_image("prometheus")
     cluster.load_image(image.reference, image.archive)
@@ -48,7 +48,7 @@ def watching(stage: Stage) -> Iterator[Prometheus]:
     until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{environment.RELEASE}-metrics"})
     service.send(list(islice(cycle(stage.models.drifted), 60)))
     stage.wait_for_condition(NAME, "Drifting", "True", within=60)
-    # Rates need continued traffic: a series that begins with all of its events has a rate of zero.
+    # A series that begins with all of its events has a rate of zero: what is asked of rates needs traffic that goes on.
     with BackgroundTraffic(service, stage.models.drifted):
         yield there
     stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
@@ -65,7 +65,7 @@ def _up(there: Prometheus) -> set[str]:
 
 
 def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
-    """Return namespace, service and pod of the model's targets that are up and come from a kind of monitor."""
+    """Namespace, service and pod of the model's targets that a kind of monitor has found, and that answer."""
     return {
         tuple(target["labels"][name] for name in ("namespace", "service", "pod"))
         for target in there.targets()
@@ -74,13 +74,13 @@ def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
     }
 
 
-def _expression(stage: Stage, query: Query) -> str:
+def _asked(stage: Stage, query: Query) -> str:
     variables = {"namespace": stage.kubectl.namespace, "model": NAME, "__range": "5m", "__rate_interval": "1m"}
     return query.asked(variables)
 
 
 def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
-    """Return the series that have a value other than NaN."""
+    """The series that have a value which can be drawn."""
     if query.instant:
         found = [(series, [series["value"]]) for series in there.series(expr)]
     else:
@@ -89,8 +89,8 @@ def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "query"), ALL, ids=[f"{name}: {query.panel}: {query.legend}" for name, query in ALL])
-def test_each_query_of_a_dashboard_has_data(watching: Prometheus, stage: Stage, name: str, query: Query) -> None:
-    expr = _expression(stage, query)
+def test_a_panel_shows_something(watching: Prometheus, stage: Stage, name: str, query: Query) -> None:
+    expr = _asked(stage, query)
     if query.legend.partition(":")[0] in RARE:
         _data(watching, query, expr)  # valid, or Prometheus refuses it
         assert all(watching.knows(series) for series in series_in(expr))
@@ -98,31 +98,31 @@ def test_each_query_of_a_dashboard_has_data(watching: Prometheus, stage: Stage, 
     until(f"data for {expr}", lambda: _data(watching, query, expr), within=30)
 
 
-def test_the_models_pod_monitor_finds_the_same_pods_as_a_service_monitor(watching: Prometheus) -> None:
+def test_the_models_pod_monitor_finds_what_a_service_monitor_finds(watching: Prometheus) -> None:
     assert len(_pods(watching, "ServiceMonitor")) == 1
     until("the same pods", lambda: _pods(watching, "PodMonitor") == _pods(watching, "ServiceMonitor"), within=30)
 
 
-def test_the_chart_has_installed_the_dashboards(stage: Stage, watching: Prometheus) -> None:
+def test_the_chart_has_brought_these_dashboards(stage: Stage, watching: Prometheus) -> None:
     inside = replace(stage.kubectl, namespace=environment.OPERATOR_NAMESPACE)
     held = inside.get("configmaps", "-l", "grafana_dashboard=1")["items"]
     texts = {name: text for item in held for name, text in item["data"].items()}
     assert texts == {f"{name}.json": written(name) for name in BOARDS}
 
 
-def test_prometheus_evaluates_every_alert(watching: Prometheus) -> None:
+def test_every_alert_can_be_judged(watching: Prometheus) -> None:
     until("all rules to be evaluated", lambda: all(rule["health"] != "unknown" for rule in watching.rules()))
     rules = {rule["name"]: rule for rule in watching.rules()}
     assert len(rules) > 10
     assert {name: rule["lastError"] for name, rule in rules.items() if rule["health"] != "ok"} == {}
 
 
-def test_the_drift_alert_fires_and_alerts_of_healthy_parts_do_not(watching: Prometheus, stage: Stage) -> None:
+def test_drift_is_alerted(watching: Prometheus, stage: Stage) -> None:
     labels = until("the alert", lambda: watching.firing().get("CetaceanModelDrifting"), within=30)
     assert labels is not None
     assert labels["namespace"] == stage.kubectl.namespace
     assert labels["name"] == NAME
     assert labels["severity"] == "warning"
-    # There is no alert for healthy parts.
+    # What is well is not alerted.
     assert "CetaceanOperatorDown" not in watching.firing()
     assert "CetaceanServiceAvailability" not in watching.firing()

@@ -1,4 +1,4 @@
-"""With `onAlarm: Rollback` the operator rolls a drifting model back, once."""
+"""What the runbook leaves to the operator: drift rolls a model back, once."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def name(stage: Stage, request: pytest.FixtureRequest) -> Iterator[str]:
     stage.kubectl("delete", "cetaceanmodel", chosen, "--ignore-not-found", "--wait=false")
 
 
-def test_drift_rolls_the_model_back_once(stage: Stage, name: str) -> None:
-    def apply_registry(model: str, **drift: Any) -> int:
-        """Apply the resource as a mirror of the registry does; return its generation."""
+def test_drift_rolls_back_once(stage: Stage, name: str) -> None:
+    def asks_for(model: str, **drift: Any) -> int:
+        """Mirror the registry; returns the generation."""
         stage.kubectl.apply(stage.manifest(name, active=model, replicas=1, drift={**ROLLBACK, **drift}))
         generation: int = stage.resource(name)["metadata"]["generation"]
         return generation
 
-    apply_registry("demo_v1")
+    asks_for("demo_v1")
     stage.wait_for_condition(name, "Ready", "True")
-    promoted = apply_registry("demo_v2")
+    promoted = asks_for("demo_v2")
     stage.wait_for_condition(name, "Ready", "True", mentions="demo_v2")
 
-    # Pictures in fog, at night and out of focus, and other subjects, in random order.
+    # Fog, night, blur and other subjects, as they come.
     pictures = [*islice(cycle(stage.models.drifted), SAMPLES // 2), *islice(cycle(stage.models.others), SAMPLES // 2)]
     random.Random(0).shuffle(pictures)
     stage.service(name).send(pictures)
@@ -57,24 +57,24 @@ def test_drift_rolls_the_model_back_once(stage: Stage, name: str) -> None:
     assert status["history"][0]["why"] == status["rollback"]["why"]
     assert "demo_v2 1.1.0 drifted to a mean score of" in status["rollback"]["why"]
     assert stage.condition(name, "Stalled")["reason"] == "RolledBack"
-    assert event_messages(stage, name, "DriftRollback") == [status["rollback"]["why"]]
+    assert told(stage, name, "DriftRollback") == [status["rollback"]["why"]]
 
-    # The registry is mirrored again, without a change or with one that is not about the model: the rollback stays.
-    assert apply_registry("demo_v2") == promoted
-    generation = apply_registry("demo_v2", alarmDrop=0.11)
+    # The next mirroring of the registry: nothing new, or something that is not about the model. Neither brings it back.
+    assert asks_for("demo_v2") == promoted
+    generation = asks_for("demo_v2", alarmDrop=0.11)
     still = stage.wait_for_condition(name, "RegistryDiverged", "True")
     assert still["observedGeneration"] == generation > promoted
     assert stage.resource(name)["status"]["rollback"] == status["rollback"]
     answers = [stage.pod_answer(pod, "/v1/identity") for pod in stage.pods(name)]
     assert [answer["model"]["name"] for answer in answers] == ["demo_v1"]
 
-    apply_registry("demo_v1")
+    asks_for("demo_v1")
     stage.wait_for_condition(name, "RegistryDiverged", "False")
     stage.wait_for_condition(name, "Stalled", "False")
     assert "rollback" not in stage.resource(name)["status"]
 
 
-def event_messages(stage: Stage, name: str, reason: str) -> list[str]:
-    """Return the messages of the Events about a resource with one reason."""
+def told(stage: Stage, name: str, reason: str) -> list[str]:
+    """Events about a resource."""
     events = stage.kubectl.get("events", "--field-selector", f"involvedObject.name={name},reason={reason}")["items"]
     return [event["message"] for event in events]

@@ -1,4 +1,4 @@
-"""Every command of docs/runbook.md, run in order on a cluster in which the incidents have just happened."""
+"""Every command of docs/runbook.md, typed in its order on a cluster in which the incidents have just happened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
 REPOSITORY = environment.REPOSITORY
 NAME, FIRST, SECOND, REGRESSED = "on-call", "demo_v1", "demo_v2", "demo_v3"
 BLOCKS = list(blocks((REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")))
-# A pod with these settings can be overloaded within two seconds, and then violates this service level.
+# Pods that can be overloaded in two seconds, and a service level that they do not keep then.
 SERVING = {
     "env": [
         {"name": "CETACEAN_HTTP__TIMEOUT_SECONDS", "value": "2"},
@@ -39,44 +39,44 @@ SERVING = {
 SERVICE_LEVEL = {"maxP95Seconds": 0.5}
 LARGE = (4000, 4000)
 AT_ONCE = 60
-"""Of the 64 requests that a pod admits: too many for fast processors, and on slow ones some are still answered in time."""
+"""Of the 64 that are admitted: too many also for processors four times as fast, and some are in time on slow ones."""
 EVERY = 7
-"""Every seventh picture of the drawn test split is used, as the test computes the figures of each model."""
+"""Of the drawn test split's pictures: few, as each model's figures are computed here."""
 PYTHON_FOLDER = str(Path(sys.executable).parent)
 """`python3` is the one of `make venv`."""
 
 
-def send_drifted_pictures(stage: Stage) -> None:
-    """Send pictures, some of them in fog, at night and out of focus."""
+def drifted(stage: Stage) -> None:
+    """Some of the pictures come in fog, at night and out of focus."""
     models = stage.models
     stage.service(NAME).send([*islice(cycle(models.drifted), 24), *islice(cycle(models.cetaceans), 40)])
 
 
 def overload(stage: Stage) -> None:
-    """Send more pictures at once than the pod can decode within its time-out."""
+    """More is sent at once than the pod can decode in the time that an answer may take."""
     service = stage.service(NAME)
     service.send(list(islice(cycle(stage.models.cetaceans), 24)))
     large = io.BytesIO()
     with Image.open(stage.models.cetaceans[0]) as picture:
         picture.resize(LARGE).save(large, "JPEG")
     answers = service.send_at_once(large.getvalue(), AT_ONCE)
-    assert answers.keys() == {200, 504}, "some requests were answered in time, the others timed out"
+    assert answers.keys() == {200, 504}, "some were in time"
 
 
-def add_autoscaler(stage: Stage) -> None:
-    """Add an autoscaler whose minimum is its maximum."""
+def autoscaled(stage: Stage) -> None:
+    """The number of pods is handed to an autoscaler, which for now has no choice."""
     scaling = {"spec": {"serving": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}}}
     stage.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(scaling))
 
     def has_figures() -> bool:
         found = stage.kubectl.get("horizontalpodautoscalers", "--field-selector", f"metadata.name={NAME}")["items"]
-        conditions = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
-        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in conditions)
+        told = [condition for item in found for condition in item.get("status", {}).get("conditions", [])]
+        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in told)
 
-    until("the autoscaler to have metrics of the pods", has_figures)
+    until("the autoscaler to have figures of the pods", has_figures)
 
 
-def send_other_subjects(stage: Stage) -> None:
+def something_else_is_sent(stage: Stage) -> None:
     stage.service(NAME).send(list(islice(cycle(stage.models.others), 60)))
 
     def systemic() -> bool:
@@ -85,38 +85,38 @@ def send_other_subjects(stage: Stage) -> None:
     until("the operator to see the rejections", systemic)
 
 
-def apply_registry(stage: Stage, active: str, *added: ModelEntry) -> None:
-    """Apply the registry with another active model; the rest of the spec stays."""
+def asked_for(stage: Stage, active: str, *added: ModelEntry) -> None:
+    """Apply the registry with another active model; everything else stays as on-call has left it."""
     manifest = stage.manifest(NAME, active=active, added=added)
     manifest["spec"] = stage.resource(NAME)["spec"] | {"registry": manifest["spec"]["registry"]}
     stage.kubectl.apply(manifest)
 
 
-def promote_wrong_bytes(stage: Stage) -> None:
+def wrong_bytes(stage: Stage) -> None:
     broken = stage.copy_of(SECOND, name="demo_broken", version="1.3.0", sha256="0" * 64)
-    apply_registry(stage, broken.name, broken)
+    asked_for(stage, broken.name, broken)
 
 
-def promote_regressed_model(stage: Stage) -> None:
-    apply_registry(stage, REGRESSED)
+def regressed(stage: Stage) -> None:
+    asked_for(stage, REGRESSED)
 
 
 def rejects_a_boat(stage: Stage) -> bool:
     return bool(stage.service(NAME).predict(stage.models.others[0])["rejection_reason"] == "not_a_marine_mammal")
 
 
-def assert_gate_disabled(stage: Stage) -> None:
+def the_gate_is_open(stage: Stage) -> None:
     assert not rejects_a_boat(stage)
     answers = [stage.pod_answer(pod, "/v1/identity") for pod in stage.pods(NAME)]
     assert {answer["gate"]["enabled"] for answer in answers} == {False}
 
 
-def assert_gate_enabled(stage: Stage) -> None:
+def the_gate_is_closed(stage: Stage) -> None:
     assert rejects_a_boat(stage)
     assert stage.condition(NAME, "AntiFraudDisabled")["status"] == "False"
 
 
-def assert_first_model_serves(stage: Stage) -> None:
+def the_first_serves(stage: Stage) -> None:
     assert stage.resource(NAME)["status"]["serving"]["name"] == FIRST
     assert {answer["model_version"] for answer in stage.service(NAME).send(stage.models.cetaceans[:2])} == {
         stage.registry.model(FIRST).version
@@ -124,43 +124,43 @@ def assert_first_model_serves(stage: Stage) -> None:
 
 
 INCIDENTS: Mapping[str, Callable[[Stage], None]] = {
-    "Drift": send_drifted_pictures,
-    "Systemic rejection": send_other_subjects,
+    "Drift": drifted,
+    "Systemic rejection": something_else_is_sent,
     "Availability": overload,
-    "Autoscaling": add_autoscaler,
-    "Rollout stalled": promote_wrong_bytes,
-    "Registry diverged": promote_regressed_model,
+    "Autoscaling": autoscaled,
+    "Rollout stalled": wrong_bytes,
+    "Registry diverged": regressed,
 }
 
 
-# The effects that clients see; the outputs that the reader sees stand in the runbook.
-EFFECTS: Mapping[str, Callable[[Stage], None]] = {
-    "Demoting 1": assert_first_model_serves,
-    "Gate disabled 1": assert_gate_disabled,
-    "Gate disabled 2": assert_gate_enabled,
+# What clients see when it has worked; the runbook's own text says what on-call sees.
+WORKED: Mapping[str, Callable[[Stage], None]] = {
+    "Demoting 1": the_first_serves,
+    "Gate disabled 1": the_gate_is_open,
+    "Gate disabled 2": the_gate_is_closed,
 }
 
 
 @dataclass(slots=True)
 class OnCall:
-    """A person on call with a shell in a checkout of the repository."""
+    """Somebody with a shell in a checkout of the repository."""
 
     stage: Stage
     shell: Shell
-    _caused: set[str] = field(default_factory=set)
+    _happened: set[str] = field(default_factory=set)
 
-    def open_section(self, section: str) -> None:
-        """Cause the incident of a section, once."""
-        if section in INCIDENTS and section not in self._caused:
-            self._caused.add(section)
+    def comes_to(self, section: str) -> None:
+        """Let happen what the section is about."""
+        if section in INCIDENTS and section not in self._happened:
+            self._happened.add(section)
             INCIDENTS[section](self.stage)
 
 
-def write_checkout(folder: Path, stage: Stage) -> None:
-    """Write a repository whose registry has the first model, with the scripts and some of the drawn pictures."""
+def checkout(folder: Path, stage: Stage) -> None:
+    """A repository whose registry knows the first model, with the scripts and some of the drawn pictures."""
     for part in ("models", "reports", "configs", "data"):
         (folder / part).mkdir(parents=True)
-    # Scripts find the repository by their own path.
+    # Scripts find the repository by where they lie.
     shutil.copytree(REPOSITORY / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "inference").symlink_to(REPOSITORY / "inference")
     pictures, split = stage.models.folder / "pictures", folder / "data/test_split"
@@ -184,15 +184,15 @@ def write_checkout(folder: Path, stage: Stage) -> None:
     (folder / f"{NAME}.yaml").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def gate_settings(stage: Stage, cache: Path) -> dict[str, str]:
-    """Return settings by which the scripts find the gate's own model, with an empty cache."""
+def the_gates_model(stage: Stage, cache: Path) -> dict[str, str]:
+    """Settings by which the scripts find the gate's own model, and a cache that holds nothing yet."""
     gate = stage.models.gate(stage.models.folder.as_uri())
     names = {"architecture": "ARCHITECTURE", "configURL": "CONFIG_URL", "weightsURL": "WEIGHTS_URL", "sha256": "SHA256"}
     return {f"CETACEAN_GATE__{name}": gate[key] for key, name in names.items()} | {"CETACEAN_CACHE": str(cache)}
 
 
 def placeholders(stage: Stage) -> dict[str, str]:
-    """Return values for the placeholders of the runbook."""
+    """What the runbook leaves to whoever reads it."""
     candidate = stage.registry.model(SECOND)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -216,11 +216,11 @@ def placeholders(stage: Stage) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def on_call(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCall]:
     folder, programs = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("programs")
-    write_checkout(folder, stage)
+    checkout(folder, stage)
     found = install(programs)
     (programs / "kubectl").symlink_to(stage.kubectl.kubectl)
     variables = {**found, **placeholders(stage), "KUBECONFIG": str(stage.kubectl.kubeconfig)}
-    variables |= gate_settings(stage, tmp_path_factory.mktemp("cache"))
+    variables |= the_gates_model(stage, tmp_path_factory.mktemp("cache"))
     variables["PATH"] = os.pathsep.join([str(programs), PYTHON_FOLDER, os.environ["PATH"]])
     variables |= {f"GIT_{who}_{what}": "on-call" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     variables |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -246,19 +246,19 @@ def on_call(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
 
 
-# The order matters: each block starts in the state that the one before it left.
+# In their order: each begins where the one before it ended.
 @pytest.mark.usefixtures("metrics")
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
-def test_a_block_of_the_runbook_gives_the_documented_output(on_call: OnCall, block: Block) -> None:
-    on_call.open_section(block.section)
+def test_block(on_call: OnCall, block: Block) -> None:
+    on_call.comes_to(block.section)
     done = on_call.shell.run(block.commands)
     assert done.returncode == 0, f"{block.commands}\n{done.stdout}"
     absent = missing(block.expected, done.stdout)
     assert absent is None, f"expected to see {absent!r} after\n{block.commands}\ngot:\n{done.stdout}"
-    if block.title in EFFECTS:
-        EFFECTS[block.title](on_call.stage)
+    if block.title in WORKED:
+        WORKED[block.title](on_call.stage)
 
 
-def test_every_incident_and_every_effect_belongs_to_a_section_of_the_runbook() -> None:
+def test_every_incident_and_every_look_has_its_place() -> None:
     assert set(INCIDENTS) <= {block.section for block in BLOCKS}
-    assert set(EFFECTS) <= {block.title for block in BLOCKS}
+    assert set(WORKED) <= {block.title for block in BLOCKS}

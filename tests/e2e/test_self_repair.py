@@ -1,4 +1,4 @@
-"""The operator repairs changes that people make to a model's children."""
+"""What people do to a model's children by hand, and what comes of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _deployment(stage: Stage) -> dict[str, Any]:
     return stage.kubectl.get("deployment", NAME)
 
 
-def test_the_pods_have_the_settings_of_the_restricted_standard(stage: Stage) -> None:
+def test_the_pods_satisfy_the_restricted_standard(stage: Stage) -> None:
     (pod,) = stage.pods(NAME)
     for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
         context = container["securityContext"]
@@ -33,26 +33,26 @@ def test_the_pods_have_the_settings_of_the_restricted_standard(stage: Stage) -> 
     assert pod["spec"].get("automountServiceAccountToken") is False
 
 
-def test_a_deleted_service_is_created_again(stage: Stage) -> None:
+def test_a_deleted_service_comes_back(stage: Stage) -> None:
     uid = stage.kubectl.get("service", NAME)["metadata"]["uid"]
     stage.kubectl("delete", "service", NAME, "--wait=true")
     found = until(
-        "the Service to be created again",
+        "the Service to be there again",
         lambda: stage.kubectl.get("services", "--field-selector", f"metadata.name={NAME}")["items"],
     )
     assert found[0]["metadata"]["uid"] != uid
 
 
-def test_an_edited_image_of_the_deployment_is_restored(stage: Stage) -> None:
+def test_an_edited_deployment_is_set_right(stage: Stage) -> None:
     image = _deployment(stage)["spec"]["template"]["spec"]["containers"][0]["image"]
     stage.kubectl("set", "image", f"deployment/{NAME}", "serve=localhost/other:1")
     until(
-        "the image to be restored",
+        "the image to be set right",
         lambda: _deployment(stage)["spec"]["template"]["spec"]["containers"][0]["image"] == image,
     )
 
 
-def test_a_rollout_restart_replaces_the_pods_and_stays(stage: Stage) -> None:
+def test_a_restart_by_hand_replaces_the_pods_and_is_not_undone(stage: Stage) -> None:
     before = {pod["metadata"]["uid"] for pod in stage.pods(NAME)}
     stage.kubectl("rollout", "restart", f"deployment/{NAME}")
     stage.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=180s", timeout=200)
@@ -62,10 +62,10 @@ def test_a_rollout_restart_replaces_the_pods_and_stays(stage: Stage) -> None:
     assert "kubectl.kubernetes.io/restartedAt" in annotations
 
 
-def test_a_resource_has_no_finalizer_and_its_children_are_deleted_with_it(stage: Stage) -> None:
+def test_nothing_has_a_finalizer_and_deletion_removes_all(stage: Stage) -> None:
     assert "finalizers" not in stage.resource(NAME)["metadata"]
     stage.kubectl("delete", "cetaceanmodel", NAME, "--wait=true")
     until(
-        "the children to be deleted",
+        "the children to be gone",
         lambda: not stage.kubectl.get("deployments,services", "--field-selector", f"metadata.name={NAME}")["items"],
     )
