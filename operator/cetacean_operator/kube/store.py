@@ -52,7 +52,13 @@ class Store:
         clock: Callable[[], float] = time.monotonic,
         max_tombstones: int = _MOST_TOMBSTONES,
     ) -> None:
-        """Take the function that returns the name of an object's CetaceanModel, None if it has none, and a clock."""
+        """Take the function that returns the name of an object's CetaceanModel, None if it has none.
+
+        Args:
+            owner_of: that function.
+            clock: monotonic seconds.
+            max_tombstones: the oldest tombstones beyond this number are removed.
+        """
         self._owner_of, self._clock, self._max_tombstones = owner_of, clock, max_tombstones
         self._entries: dict[tuple[str, str, str], Entry] = {}
         self._children: dict[Key, set[tuple[str, str, str]]] = {}

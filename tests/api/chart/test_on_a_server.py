@@ -134,8 +134,8 @@ def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Ren
         inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(rootful))
 
 
-def in_namespace(rights: list[Right], where: str) -> list[Right]:
-    return [replace(right, namespace=where) for right in rights]
+def in_namespace(rights: list[Right], name: str) -> list[Right]:
+    return [replace(right, namespace=name) for right in rights]
 
 
 def test_the_operator_has_its_rights_in_the_namespaces_that_it_serves(
@@ -178,14 +178,14 @@ def test_the_operator_has_rights_on_its_own_lease_and_deployment_only(
     cluster_wide: Release, in_one_namespace: tuple[Release, str]
 ) -> None:
     for release in (cluster_wide, in_one_namespace[0]):
-        where, group = release.kubectl.namespace, "coordination.k8s.io"
+        own_namespace, group = release.kubectl.namespace, "coordination.k8s.io"
         own = [
-            Right("create", group, "leases", where),
-            *(Right(verb, group, "leases", where, name=release.name) for verb in ("get", "update")),
+            Right("create", group, "leases", own_namespace),
+            *(Right(verb, group, "leases", own_namespace, name=release.name) for verb in ("get", "update")),
             # The Lease belongs to the operator's Deployment.
-            Right("get", "apps", "deployments", where, name=release.name),
+            Right("get", "apps", "deployments", own_namespace, name=release.name),
         ]
-        leases = [Right(verb, group, "leases", where, name="another") for verb in ("get", "update")]
+        leases = [Right(verb, group, "leases", own_namespace, name="another") for verb in ("get", "update")]
         assert release.may(*own, *leases) == own
     release, _ = in_one_namespace
     assert release.may(Right("get", "apps", "deployments", release.kubectl.namespace, name="another")) == []
