@@ -1,4 +1,4 @@
-"""A real API server with the CRD, and a namespace for each module."""
+"""A real API server with the CRD, and a namespace for each test module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CRD = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits longest, so that all else runs beside it."""
+    """Start the tests that wait longest first, so that the others run meanwhile."""
     items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
@@ -31,7 +31,7 @@ def crd(kubectl: Kubectl) -> str:
 
 @pytest.fixture(scope="module")
 def namespaced(kubectl: Kubectl, crd: str) -> Iterator[Kubectl]:
-    """The administrator in a namespace that lasts as long as the module."""
+    """The administrator's kubectl in a namespace that is deleted after the module."""
     assert crd
     name = f"test-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)

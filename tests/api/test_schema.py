@@ -1,4 +1,4 @@
-"""What the API server says to each manifest that is wrong, and that it takes every example."""
+"""The API server rejects each wrong manifest with its message, and accepts every example."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ GOOD: Manifest = {
 
 
 def _set(path: str, value: Any) -> Callable[[Manifest], None]:
-    """A change to one field; `path` is relative to `spec`, numbers are positions."""
+    """Return a function that changes one field; `path` is relative to `spec`, numbers are positions in lists."""
 
     def change(manifest: Manifest) -> None:
         node: Any = manifest["spec"]
@@ -188,7 +188,7 @@ def _create(kubectl: Kubectl, manifest: Manifest) -> dict[str, Any]:
     return created
 
 
-def test_the_good_one_is_taken_and_filled_in(namespaced: Kubectl) -> None:
+def test_a_valid_resource_is_accepted_with_defaults(namespaced: Kubectl) -> None:
     spec = _create(namespaced, GOOD)["spec"]
     assert spec["gates"] == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02}
     assert spec["antiFraud"]["threshold"] == 0.52
@@ -198,7 +198,7 @@ def test_the_good_one_is_taken_and_filled_in(namespaced: Kubectl) -> None:
     assert "autoscaling" not in spec["serving"]
 
 
-def test_autoscaling_is_the_fields_where_nothing_is_said(namespaced: Kubectl) -> None:
+def test_autoscaling_has_defaults(namespaced: Kubectl) -> None:
     manifest = copy.deepcopy(GOOD)
     _set("serving.autoscaling", {})(manifest)
     autoscaling = _create(namespaced, manifest)["spec"]["serving"]["autoscaling"]
@@ -206,7 +206,9 @@ def test_autoscaling_is_the_fields_where_nothing_is_said(namespaced: Kubectl) ->
 
 
 @pytest.mark.parametrize(("path", "value", "message"), REJECTED.values(), ids=REJECTED)
-def test_rejected(namespaced: Kubectl, path: str, value: Any, message: str) -> None:
+def test_an_invalid_resource_is_rejected_with_a_message(
+    namespaced: Kubectl, path: str, value: Any, message: str
+) -> None:
     manifest = copy.deepcopy(GOOD)
     _set(path, value)(manifest)
     with pytest.raises(CommandError) as refused:
@@ -215,28 +217,28 @@ def test_rejected(namespaced: Kubectl, path: str, value: Any, message: str) -> N
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_are_taken(namespaced: Kubectl, example: Path) -> None:
+def test_each_example_is_accepted(namespaced: Kubectl, example: Path) -> None:
     namespaced("create", "--dry-run=server", "-f", str(example))
 
 
-def test_there_are_examples_of_both() -> None:
+def test_there_are_enough_accepted_and_rejected_resources() -> None:
     assert len(EXAMPLES) >= 3
     assert len({message for _, _, message in REJECTED.values()}) >= 25
 
 
-def test_a_nullable_digest_is_taken(namespaced: Kubectl) -> None:
+def test_a_null_digest_is_accepted(namespaced: Kubectl) -> None:
     manifest = copy.deepcopy(GOOD)
     _set(f"{MODEL}.sha256", None)(manifest)
     _create(namespaced, manifest)
 
 
-def test_explain_describes_fields(kubectl: Kubectl, crd: str) -> None:
+def test_kubectl_explain_describes_fields(kubectl: Kubectl, crd: str) -> None:
     assert crd
     assert "promotes and rolls back" in kubectl("explain", "cetaceanmodel.spec.registry.active")
     assert "64 hex digits" in kubectl("explain", "cetaceanmodel.spec.registry.models.sha256")
 
 
-def test_short_name_category_and_columns(namespaced: Kubectl) -> None:
+def test_the_crd_has_a_short_name_a_category_and_columns(namespaced: Kubectl) -> None:
     namespaced.apply(GOOD | {"metadata": {"name": "listed"}})
     header = namespaced("get", "cmodel").splitlines()[0].split()
     assert header == ["NAME", "ACTIVE", "SERVING", "READY", "DRIFT", "AGE"]
@@ -244,15 +246,15 @@ def test_short_name_category_and_columns(namespaced: Kubectl) -> None:
     namespaced("delete", "cetaceanmodel", "listed", "--wait=true")
 
 
-def test_scale_subresource(namespaced: Kubectl) -> None:
+def test_kubectl_scale_changes_the_replicas_of_the_spec(namespaced: Kubectl) -> None:
     namespaced.apply(GOOD | {"metadata": {"name": "scaled"}})
     namespaced("scale", "cetaceanmodel/scaled", "--replicas=3")
     assert namespaced.get("cetaceanmodel", "scaled")["spec"]["serving"]["replicas"] == 3
     namespaced("delete", "cetaceanmodel", "scaled", "--wait=true")
 
 
-def test_nobody_takes_one_that_the_operator_has_not_seen_for_done(namespaced: Kubectl) -> None:
-    # kstatus calls a custom resource without a status current: `helm --wait` and Flux would return at once.
+def test_a_new_resource_does_not_count_as_reconciled(namespaced: Kubectl) -> None:
+    # For kstatus a custom resource without a status is Current: `helm --wait` and Flux would return at once.
     namespaced.apply(GOOD | {"metadata": {"name": "unseen"}})
     created = namespaced.get("cetaceanmodel", "unseen")
     assert created["status"]["observedGeneration"] == -1 != created["metadata"]["generation"]

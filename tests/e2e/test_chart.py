@@ -170,7 +170,7 @@ def test_the_operators_namespace_enforces_the_restricted_standard(released: Oper
     assert len(released.runs(CURRENT)) == 1
 
 
-def test_helm_test_passes(released: Operator) -> None:
+def test_helm_test_of_the_operator_passes(released: Operator) -> None:
     said = released.helm("test", "--logs")
     assert "a wrong resource is refused" in said
     assert "is ready: 200" in said
@@ -214,7 +214,7 @@ def test_an_upgrade_replaces_the_operators_pods_only(released: Operator, environ
     assert standing(environment) == before
 
 
-def test_an_upgrade_to_an_image_that_is_not_there_fails_and_the_operator_goes_on(released: Operator) -> None:
+def test_an_upgrade_to_an_absent_image_fails_and_the_old_operator_leads_on(released: Operator) -> None:
     good = released.runs(CURRENT)
     change = ("--values", str(released.values), "--set", "image.tag=absent")
     with pytest.raises(

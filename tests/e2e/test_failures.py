@@ -95,7 +95,7 @@ def _manifest(environment: Environment, name: str, case: Case) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_status_has_the_reason(environment: Environment, name: str) -> None:
+def test_each_failure_has_its_reason_and_message_in_the_status(environment: Environment, name: str) -> None:
     case = CASES[name]
 
     def has_reason() -> bool:

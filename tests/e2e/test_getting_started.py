@@ -48,13 +48,13 @@ def shell(operator: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 # In their order: each begins where the one before it ended.
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
-def test_block(shell: Shell, block: Block) -> None:
+def test_a_block_of_getting_started_gives_the_documented_output(shell: Shell, block: Block) -> None:
     done = shell.run(block.commands)
     assert done.returncode == 0, f"{block.commands}\n{done.stdout}"
     absent = missing(block.expected, done.stdout)
     assert absent is None, f"expected to see {absent!r} after\n{block.commands}\ngot:\n{done.stdout}"
 
 
-def test_nothing_is_left(shell: Shell, kubectl: Kubectl) -> None:
+def test_getting_started_leaves_no_resource_behind(shell: Shell, kubectl: Kubectl) -> None:
     assert (Path(shell.folder) / "sample/whales.yaml").exists(), "the blocks above have run"
     assert kubectl("get", "cetaceanmodels", "-n", NAMESPACE, "-o", "name") == ""

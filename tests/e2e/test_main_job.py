@@ -21,7 +21,7 @@ def demo(main_environment: Environment) -> Demo:
 
 # In this order: each step begins where the one before it ended, as a night on call does.
 @pytest.mark.parametrize("step", STEPS)
-def test_step(demo: Demo, step: str) -> None:
+def test_a_step_of_the_demo_fulfils_its_expectations(demo: Demo, step: str) -> None:
     report = demo.report
     report.findings.clear()
     report.step(step)
@@ -30,5 +30,5 @@ def test_step(demo: Demo, step: str) -> None:
     assert [finding for finding in report.findings if not finding.fulfilled] == []
 
 
-def test_every_step_is_tested(demo: Demo) -> None:
+def test_every_step_of_the_demo_is_tested(demo: Demo) -> None:
     assert [act.__name__ for _, act in demo.steps()] == STEPS

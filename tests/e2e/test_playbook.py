@@ -23,7 +23,7 @@ def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[s
     environment.kubectl("delete", "cetaceanmodel", chosen, "--ignore-not-found", "--wait=false")
 
 
-def test_drift_rolls_back_once(environment: Environment, name: str) -> None:
+def test_drift_rolls_the_model_back_once(environment: Environment, name: str) -> None:
     def mirror(model: str, **drift: Any) -> int:
         """Mirror the registry with an active model; return the generation."""
         environment.kubectl.apply(environment.manifest(name, active=model, replicas=1, drift={**ROLLBACK, **drift}))

@@ -253,7 +253,7 @@ def on_call(environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
 # In their order: each begins where the one before it ended.
 @pytest.mark.usefixtures("metrics")
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
-def test_block(on_call: OnCall, block: Block) -> None:
+def test_a_block_of_the_runbook_gives_the_documented_output(on_call: OnCall, block: Block) -> None:
     on_call.comes_to(block.section)
     done = on_call.shell.run(block.commands)
     assert done.returncode == 0, f"{block.commands}\n{done.stdout}"

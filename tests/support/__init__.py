@@ -1,1 +1,1 @@
-"""What several test suites share; README.md in this folder says which module is for what."""
+"""Fakes, builders and helpers that several tests share; README.md says which module is for which test."""

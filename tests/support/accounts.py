@@ -1,4 +1,4 @@
-"""Service accounts with what the chart grants and no more."""
+"""ServiceAccounts with the rights that the chart grants, and no others."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Account:
     """kubectl as this account, in its own namespace."""
     name: str
     served: tuple[str, ...]
-    """The namespaces its roles are for; empty: a ClusterRole."""
+    """The namespaces of its Roles; empty if it has a ClusterRole."""
 
     @property
     def user(self) -> str:
-        """As the API server names it."""
+        """The user name in the API server's messages."""
         return f"system:serviceaccount:{self.kubectl.namespace}:{self.name}"
 
     @classmethod
     @contextmanager
     def granted(cls, admin: Kubectl, folder: Path, *, served: tuple[str, ...] = ()) -> Iterator[Account]:
-        """Apply the chart's own roles in kubectl's namespace; `folder` takes the kubeconfig."""
+        """Create an account in kubectl's namespace with the chart's own roles; its kubeconfig is written to `folder`."""
         name = f"operator-{uuid.uuid4().hex[:8]}"
         manifests = admin.run_helm(
             *("template", name, str(CHART), f"--set=fullnameOverride={name}", "--set=rbac.aggregate=false"),
@@ -44,7 +44,7 @@ class Account:
         )
         objects = [found for found in yaml.safe_load_all(manifests) if found]
         for found in objects:
-            _where(admin, found).apply(found)
+            _in_namespace_of(admin, found).apply(found)
         try:
             kubeconfig = folder / f"{name}.kubeconfig"
             kubeconfig.write_text(_kubeconfig(admin, admin("create", "token", name, "--duration=1h").strip()))
@@ -52,10 +52,10 @@ class Account:
         finally:
             for found in objects:
                 ref = f"{found['kind']}/{found['metadata']['name']}"
-                _where(admin, found)("delete", ref, "--ignore-not-found", "--wait=false")
+                _in_namespace_of(admin, found)("delete", ref, "--ignore-not-found", "--wait=false")
 
 
-def _where(admin: Kubectl, manifest: Mapping[str, Any]) -> Kubectl:
+def _in_namespace_of(admin: Kubectl, manifest: Mapping[str, Any]) -> Kubectl:
     return replace(admin, namespace=manifest["metadata"].get("namespace", admin.namespace))
 
 
@@ -65,9 +65,9 @@ def _kubeconfig(admin: Kubectl, token: str) -> str:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "operator",
-        "clusters": [{"name": "there", "cluster": cluster}],
+        "clusters": [{"name": "cluster", "cluster": cluster}],
         "users": [{"name": "operator", "user": {"token": token}}],
-        "contexts": [{"name": "operator", "context": {"cluster": "there", "user": "operator"}}],
+        "contexts": [{"name": "operator", "context": {"cluster": "cluster", "user": "operator"}}],
     }
     text: str = yaml.safe_dump(content)
     return text

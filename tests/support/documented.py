@@ -1,4 +1,4 @@
-"""Commands as a document shows them, so that tests can run what people are told to type."""
+"""The commands of a document, so that tests can run them as a reader types them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of commands, and what is seen after it."""
+    """One block of commands, and the output that the document shows after it."""
 
     section: str
     number: int
-    """Within its section, from 1."""
+    """The position in its section, from 1."""
     commands: str
     expected: tuple[str, ...] = ()
-    """Lines, loosely: space is space, and `…` stands for anything."""
+    """Lines; any space matches any other, and `…` matches anything."""
     not_run: str | None = None
-    """Why a test cannot run it."""
+    """The reason why a test cannot run it, None if it can."""
 
     @property
     def title(self) -> str:
-        """Where it stands."""
+        """Section and position."""
         return f"{self.section} {self.number}"
 
 
@@ -55,13 +55,13 @@ def blocks(document: str) -> Iterator[Block]:
 
 
 def anchors(document: str) -> set[str]:
-    """The addresses of a document's headings, as GitHub and MkDocs both make them."""
+    """Return the anchors of a document's headings, as GitHub and MkDocs both make them."""
     headings = (part["heading"].lower() for part in _PART.finditer(document) if part["heading"])
     return {re.sub(r"[^a-z0-9 -]", "", heading).replace(" ", "-") for heading in headings}
 
 
 def missing(expected: tuple[str, ...], output: str) -> str | None:
-    """Return the first expected line that `output` does not have after those before it."""
+    """Return the first expected line that does not follow the earlier ones in `output`, None if all do."""
     lines = iter(" ".join(line.split()) for line in output.splitlines())
     for line in expected:
         pieces = (re.escape(" ".join(piece.split())) for piece in line.split("…"))
@@ -73,7 +73,7 @@ def missing(expected: tuple[str, ...], output: str) -> str | None:
 
 @dataclass(slots=True)
 class Shell:
-    """A person's shell: what one block exports or defines, the next one finds."""
+    """A shell that keeps exported variables and functions from one block to the next."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -84,7 +84,7 @@ class Shell:
         self._state.touch()
 
     def run(self, commands: str, *, within: float = 300.0) -> subprocess.CompletedProcess[str]:
-        """Run a block; the first command that fails ends it, and its exit code is the block's."""
+        """Run a block up to the first command that fails; the exit code is that command's."""
         script = f'source "{self._state}"\nset -euo pipefail\n{commands}\nset +u\n{{ export -p; declare -f; }} > "{self._state}"\n'
         return subprocess.run(
             ["bash", "-c", script],

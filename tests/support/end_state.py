@@ -1,4 +1,4 @@
-"""What a resource has come to, without names and times: two that went through the same must be equal."""
+"""The end state of a resource without names and times: two resources with the same history must have equal ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import NotSoError, until
 
 _CHILDREN = "deployments,replicasets,services,configmaps,poddisruptionbudgets"
-# Of what the API server and its controllers choose, or what hangs on the resource's uid.
-_CHANCE = frozenset(
+# Values that the API server and its controllers choose, or that depend on the resource's uid.
+_VARYING = frozenset(
     {"clusterIP", "clusterIPs", "pod-template-hash", "ecomarineai.org/applied-digest", "ownerReferences"}
 )
 _PROMOTION = "ecomarineai.org/promotion"
 
 
 def end_state(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Read status, children, and how many ReplicaSets it took."""
+    """Return status, children, and the number of ReplicaSets."""
     status = kubectl.get("cetaceanmodel", name)["status"]
     children = kubectl.get(_CHILDREN, "-l", f"ecomarineai.org/cetaceanmodel={name}")["items"]
     found = {
@@ -38,37 +38,41 @@ def end_state(kubectl: Kubectl, name: str) -> dict[str, Any]:
     return anonymous
 
 
-def ends_as(kubectl: Kubectl, name: str, expected: dict[str, Any], *, within: float = 60.0) -> None:
-    """Wait for that end state, and for no event told twice.
+def assert_end_state(kubectl: Kubectl, name: str, expected: dict[str, Any], *, within: float = 60.0) -> None:
+    """Wait until a resource has that end state, and assert that no Event was recorded twice.
 
     Raises:
-        AssertionError: it did not come to it; shows where the two differ.
+        AssertionError: the end state is another one; the message shows the difference.
     """
     with suppress(NotSoError):
-        until(f"{name} to be as without faults", lambda: end_state(kubectl, name) == expected, within=within)
+        until(
+            f"{name} to have the end state of a run without faults",
+            lambda: end_state(kubectl, name) == expected,
+            within=within,
+        )
     assert end_state(kubectl, name) == expected
-    told = Counter((event["reason"], event["message"]) for event in events(kubectl, name))
-    assert {what: times for what, times in told.items() if times > 1} == {}
+    recorded = Counter((event["reason"], event["message"]) for event in events(kubectl, name))
+    assert {event: times for event, times in recorded.items() if times > 1} == {}
 
 
 def events(kubectl: Kubectl, name: str) -> list[dict[str, Any]]:
-    """What was told about a resource."""
+    """Return the Events about a CetaceanModel."""
     found: list[dict[str, Any]] = kubectl.get("events", "--field-selector", f"involvedObject.name={name}")["items"]
     return [event for event in found if event["involvedObject"]["kind"] == "CetaceanModel"]
 
 
 def _lasting(child: dict[str, Any]) -> dict[str, Any]:
     meta = {key: child["metadata"].get(key) for key in ("name", "labels", "annotations")}
-    if told := (meta["annotations"] or {}).get(_PROMOTION):
-        # When it was, and how much was not told of yet, hangs on when an operator ended.
-        newest = json.loads(told)["promotions"][0]
+    if record := (meta["annotations"] or {}).get(_PROMOTION):
+        # Its time and its older entries depend on when an operator ended.
+        newest = json.loads(record)["promotions"][0]
         meta["annotations"] = meta["annotations"] | {_PROMOTION: [newest["model"], newest["reason"]]}
     kept = {"kind": child["kind"], "metadata": meta, "spec": child.get("spec"), "data": child.get("data")}
-    lasting: dict[str, Any] = _without_chance(kept)
+    lasting: dict[str, Any] = _without_varying(kept)
     return lasting
 
 
-def _without_chance(value: Any) -> Any:
+def _without_varying(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_chance(item) for key, item in value.items() if key not in _CHANCE}
-    return [_without_chance(item) for item in value] if isinstance(value, list) else value
+        return {key: _without_varying(item) for key, item in value.items() if key not in _VARYING}
+    return [_without_varying(item) for item in value] if isinstance(value, list) else value

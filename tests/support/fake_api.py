@@ -1,4 +1,4 @@
-"""The API server as far as the reconciler's effects need it: versions, uids, server-side apply, the status subresource."""
+"""An API server in memory: resourceVersions, uids, server-side apply, the status subresource. Nothing goes over HTTP."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ Refusal = Callable[[str, ResourceType, str], ApiError | None]
 
 
 def no_refusal(_verb: str, _resource: ResourceType, _name: str) -> ApiError | None:
-    """Everything is allowed."""
+    """Refuse nothing."""
     return None
 
 
 class FakeApi:
-    """Objects by (kind, namespace, name), and every call that was made."""
+    """The objects by (kind, namespace, name), and every call of the operator."""
 
     def __init__(self) -> None:
         self.objects: dict[Ref, Object] = {}
         self.calls: list[tuple[str, str]] = []
-        """Verb and `Kind/name`, with the subresource."""
+        """Verb and `Kind/name`, followed by the subresource if there is one."""
         self.refuse: Refusal = no_refusal
+        """Returns the error of a call, None if the call succeeds."""
         self.served: set[str] = {resource.plural for resource in BY_KIND.values()} - {"servicemonitors"}
         self._version = 100
         self._owned: dict[tuple[Ref, str, str], Object] = {}
 
-    # --- What tests do ----------------------------------------------------------------------------------------------
+    # --- For tests ----------------------------------------------------------------------------------------------------
 
     def put(self, obj: Object) -> Object:
-        """Create or replace an object as another client would; returns it as a watch would hand it out."""
+        """Create or replace an object as another client does; return it as a watch reports it."""
         meta = obj["metadata"]
         ref = (obj["kind"], meta["namespace"], meta["name"])
         before = self.objects.get(ref)
@@ -48,7 +49,7 @@ class FakeApi:
     def writes(self) -> list[tuple[str, str]]:
         return [call for call in self.calls if call[0] in ("apply", "create", "delete")]
 
-    # --- What the operator calls ------------------------------------------------------------------------------------
+    # --- For the operator ---------------------------------------------------------------------------------------------
 
     async def apply(
         self, resource: ResourceType, manifest: Object, *, subresource: str | None = None, manager: str = FIELD_MANAGER
@@ -59,7 +60,7 @@ class FakeApi:
         live = copy.deepcopy(self.objects.get(ref))
         checked: tuple[str, ...] = ("uid", "resourceVersion")
         if live is None:
-            checked = ("uid",)  # what is not there yet has no version that could have changed
+            checked = ("uid",)  # an object that does not exist yet has no version
             if subresource or "uid" in meta:
                 raise ApiError("apply", resource.path(*ref[1:]), 404, "NotFound", "not found")
             live = {
@@ -76,7 +77,7 @@ class FakeApi:
             sent.get("metadata", {}).pop(key, None)
         owned = (ref, manager, subresource or "")
         others = [item for key, item in self._owned.items() if key[0] == ref and key != owned]
-        _give_up(live, self._owned.get(owned, {}), [sent, *others])
+        _remove_disowned(live, self._owned.get(owned, {}), [sent, *others])
         _merge(live, sent)
         self._owned[owned] = sent
         return copy.deepcopy(self._store(ref, self.objects.get(ref), live))
@@ -104,7 +105,7 @@ class FakeApi:
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
     ) -> AsyncIterator[Page]:
-        """Two pages at least, so that nobody relies on one."""
+        """Yield at least two pages, so that no caller can rely on a single one."""
         self._call("list", resource, label_selector)
         version, found = str(self._version), []
         for (kind, space, _), obj in list(self.objects.items()):
@@ -154,11 +155,11 @@ def _merge(live: Any, sent: Any) -> None:
             live[key] = copy.deepcopy(value)
 
 
-def _give_up(live: Any, owned: Any, held: list[Any]) -> None:
-    """Remove what this manager applied last time and neither it now nor another holds."""
+def _remove_disowned(live: Any, owned: Any, held: list[Any]) -> None:
+    """Remove the fields that this manager applied last time and that neither it nor another manager applies now."""
     for key, value in owned.items():
         holders = [item[key] for item in held if isinstance(item, dict) and key in item]
         if not holders:
             live.pop(key, None)
         elif isinstance(value, dict) and isinstance(live.get(key), dict):
-            _give_up(live[key], value, holders)
+            _remove_disowned(live[key], value, holders)

@@ -1,7 +1,7 @@
-"""A proxy between an operator and the API server that answers as a bad day does: wrongly, late, half, or not at all.
+"""A proxy between an operator and a real API server that injects faults: errors, delays, torn watches, no answers.
 
-The operator keeps its own credentials, so the API server still decides what it may do. A test says per call what goes
-wrong; everything else is passed on as it is.
+The operator keeps its own credentials, so the API server still authorizes it. A test chooses the fault of each call; all
+other calls are forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -35,62 +35,62 @@ class Call:
     """One request of the operator."""
 
     verb: str
-    """As Kubernetes names it: get, list, watch, create, update, apply, patch, delete."""
+    """Get, list, watch, create, update, apply, patch or delete."""
     resource: str
-    """The plural; empty for what is no resource."""
+    """The plural; empty for a path that is no resource."""
     name: str
     subresource: str
-    since: str
-    """The resourceVersion that a watch begins at; empty where it begins with what there is."""
+    resource_version: str
+    """The version at which a watch begins; empty if it begins with the present state."""
     body: bytes
 
     @property
     def writes(self) -> bool:
-        """Whether it changes something, other than the lease."""
+        """Return true if it writes an object other than the Lease."""
         return self.verb in WRITES and self.resource != "leases"
 
-    def about(self, name: str) -> bool:
-        """Whether it concerns the CetaceanModel of that name: by its own name, or as an event's object."""
+    def concerns(self, name: str) -> bool:
+        """Return true if the object is a CetaceanModel of that name, one of its children, or an Event about it."""
         return self.name in (name, f"{name}-monitoring") or f'"name": "{name}"'.encode() in self.body
 
 
-Carry = Callable[[bytes], tuple[bytes, bool]]
-"""From a line of a watch to what is handed on, and whether the connection stays after it."""
+Relay = Callable[[bytes], tuple[bytes, bool]]
+"""Takes a line of a watch; returns the line to send instead, and false if the watch ends after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request that waits for its answer."""
+    """One request that has no answer yet."""
 
     call: Call
     request: web.Request
     upstream: aiohttp.ClientSession
 
-    async def passed_on(self) -> web.StreamResponse:
-        """Let the API server answer."""
-        async with self._ask() as answer:
+    async def forward(self) -> web.StreamResponse:
+        """Return the API server's answer."""
+        async with self._request() as answer:
             return web.Response(status=answer.status, headers=_kept(answer.headers), body=await answer.read())
 
-    async def watched(self, carry: Carry, *, cleanly: bool = False) -> web.StreamResponse:
-        """Hand a watch on line by line; `cleanly` says how it ends where it does not stay."""
-        async with self._ask() as answer:
+    async def forward_watch(self, relay: Relay, *, cleanly: bool = False) -> web.StreamResponse:
+        """Forward a watch line by line; if `relay` ends it, the connection is aborted unless `cleanly`."""
+        async with self._request() as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             await response.prepare(self.request)
             async for line in answer.content:
-                told, goes_on = carry(line)
-                await response.write(told)
+                sent, goes_on = relay(line)
+                await response.write(sent)
                 if not goes_on:
                     return response if cleanly else self.cut(response)
             return response
 
     def cut(self, response: web.StreamResponse | None = None) -> web.StreamResponse:
-        """Close the connection as a server that dies does."""
+        """Abort the connection, as a server that is killed does."""
         if self.request.transport is not None:
             self.request.transport.abort()
         return response or web.Response()
 
     @asynccontextmanager
-    async def _ask(self) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _request(self) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {key: value for key, value in self.request.headers.items() if key.lower() not in _HOP}
         async with self.upstream.request(
             self.request.method, self.request.path_qs, headers=headers, data=self.call.body or None
@@ -98,7 +98,7 @@ class Exchange:
             try:
                 yield answer
             finally:
-                # A watch is left in the middle: closed in TLS's polite way its connection would outlive the proxy.
+                # A watch has not ended: waiting for TLS to close it, the connection would outlive the proxy.
                 if answer.connection is not None and answer.connection.transport is not None:
                     answer.connection.transport.abort()
 
@@ -108,39 +108,39 @@ Fault = Callable[[Call], Reaction | None]
 
 
 def no_fault(_: Call) -> None:
-    """Everything is passed on."""
+    """Inject no fault."""
 
 
 @dataclass(slots=True)
 class FaultyApi:
-    """The proxy's end for tests. Its calls are made from the operator's side, its faults set from the test's."""
+    """The proxy's control for tests: the operator makes its calls, the test sets its faults."""
 
     account: Account
-    """The operator's account, by way of the proxy."""
+    """The operator's account; its kubeconfig names the proxy."""
     fault: Fault = no_fault
     calls: list[Call] = field(default_factory=list)
-    """Every request, in the order in which they came."""
-    loses: Callable[[bytes], bool] = lambda _: False
-    """Which lines of watches are lost on the way."""
-    lost: int = 0
-    """How many were."""
+    """Every request, in order."""
+    drops: Callable[[bytes], bool] = lambda _: False
+    """Returns true for a line of a watch that is not forwarded."""
+    dropped: int = 0
+    """The number of lines that were not forwarded."""
     _begun: int = 0
-    """Watches so far."""
+    """The number of watches so far."""
     _ended: int = 0
-    """Watches begun before this many carry nothing any longer."""
+    """The first watches, up to this number, forward no further event."""
     _stay: bool = True
-    """Whether those stay open."""
+    """True if those watches stay open."""
 
     def silence_watches(self) -> None:
-        """Let the watches that are open now stay open and carry nothing from now on."""
+        """Keep the watches that are open now, and forward no further event in them."""
         self._ended, self._stay = self._begun, True
 
     def cut_watches(self) -> None:
-        """Cut the watches that are open now, each when it is to carry the next event."""
+        """Abort each watch that is open now at its next event."""
         self._ended, self._stay = self._begun, False
 
     def writes(self) -> list[Call]:
-        """The requests that change something, other than the lease."""
+        """Return the requests that write an object other than the Lease."""
         return [call for call in self.calls if call.writes]
 
     async def answer(self, request: web.Request, upstream: aiohttp.ClientSession) -> web.StreamResponse:
@@ -151,23 +151,23 @@ class FaultyApi:
         if reaction is not None:
             return await reaction(exchange)
         if exchange.call.verb != "watch":
-            return await exchange.passed_on()
+            return await exchange.forward()
         number, self._begun = self._begun, self._begun + 1
 
-        def carry(line: bytes) -> tuple[bytes, bool]:
+        def relay(line: bytes) -> tuple[bytes, bool]:
             if number < self._ended:
                 return b"", self._stay
-            if self.loses(line):
-                self.lost += 1
+            if self.drops(line):
+                self.dropped += 1
                 return b"", True
             return line, True
 
-        return await exchange.watched(carry)
+        return await exchange.forward_watch(relay)
 
 
 @contextmanager
 def faulty(account: Account, admin: Kubectl, folder: Path, name: str = "faulty") -> Iterator[FaultyApi]:
-    """Stand between an account and the API server on a free port of loopback; `folder` takes the kubeconfig."""
+    """Run the proxy for an account on a free port of loopback; the kubeconfig is written to `folder`."""
     kubeconfig = yaml.safe_load(account.kubectl.kubeconfig.read_text())
     (cluster,) = json.loads(admin("config", "view", "--minify", "--raw", "--flatten", "-o", "json"))["clusters"]
     path = folder / f"{account.name}-{name}.kubeconfig"
@@ -197,7 +197,7 @@ def faulty(account: Account, admin: Kubectl, folder: Path, name: str = "faulty")
             started.set()
             await stop.wait()
             await runner.cleanup()
-        await settle()  # so that what was aborted is closed as well
+        await settle()  # closes the aborted connections
 
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve(stop)), name=f"{name} API")
@@ -215,7 +215,7 @@ def faulty(account: Account, admin: Kubectl, folder: Path, name: str = "faulty")
 
 def _call(request: web.Request, body: bytes) -> Call:
     parts = [part for part in request.path.split("/") if part]
-    # api/v1/… or apis/GROUP/VERSION/…, then perhaps namespaces/NAME before the resource.
+    # api/v1/… or apis/GROUP/VERSION/…; namespaces/NAME comes before a namespaced resource.
     rest = parts[2:] if parts[:1] == ["api"] else parts[3:]
     if len(rest) > 2 and rest[0] == "namespaces":
         rest = rest[2:]

@@ -1,4 +1,4 @@
-"""Pods of a node without a kubelet: the scheduler binds them to it, and tests say how they are."""
+"""Pods on a node without a kubelet, on a real API server: the scheduler binds them, and tests write their status."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from typing import Any
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
 from support.loopback import Quiet, listening
+from support.pods import identity_response, running_status
 
 PORT = 8080
-"""Where pods listen."""
+"""The port on which pods listen."""
 
 
 @contextmanager
 def forged_node(kubectl: Kubectl) -> Iterator[str]:
-    """A node that takes pods and starts none."""
+    """Create a node that starts no pod, and yield its name."""
     name = f"forged-{uuid.uuid4().hex[:8]}"
     meta = {"name": name, "labels": {"kubernetes.io/hostname": name}}
-    taints = [{"key": "forged", "effect": "NoSchedule"}]  # nobody else's pods come here
+    taints = [{"key": "forged", "effect": "NoSchedule"}]  # keeps other pods away
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"taints": taints}}
     kubectl("create", "-f", "-", stdin=json.dumps(manifest))
     room = {"cpu": "64", "memory": "64Gi", "pods": "110"}
@@ -35,8 +36,8 @@ def forged_node(kubectl: Kubectl) -> Iterator[str]:
     kubectl("delete", "node", name)
 
 
-def on(node: str) -> dict[str, Any]:
-    """For `serving`: one pod, on that node."""
+def on_node(node: str) -> dict[str, Any]:
+    """Return the part of `spec.serving` that puts one pod on that node."""
     return {
         "replicas": 1,
         "nodeSelector": {"kubernetes.io/hostname": node},
@@ -44,59 +45,41 @@ def on(node: str) -> dict[str, Any]:
     }
 
 
-def bound(kubectl: Kubectl, name: str) -> str:
-    """The name of a resource's pod once it is bound to a node; empty before."""
+def bound_pod(kubectl: Kubectl, name: str) -> str:
+    """Return the name of a resource's pod once it is bound to a node; empty before."""
     pods = kubectl.get("pods", "-l", f"ecomarineai.org/cetaceanmodel={name}")["items"]
     return next((str(pod["metadata"]["name"]) for pod in pods if pod["spec"].get("nodeName")), "")
 
 
-def forge(kubectl: Kubectl, pod: str, status: Mapping[str, Any]) -> None:
+def write_status(kubectl: Kubectl, pod: str, status: Mapping[str, Any]) -> None:
     """Write a pod's status as a kubelet does."""
     kubectl("patch", "pod", pod, "--subresource=status", "-p", json.dumps({"status": status}))
 
 
 def running_at(host: str) -> dict[str, Any]:
-    """The status of a pod that runs, and is ready as far as the kubelet knows."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    serve = {"name": "serve", "image": "x", "imageID": "", "ready": True, "restartCount": 0}
-    return {
-        "phase": "Running",
-        "podIP": host,
-        "podIPs": [{"ip": host}],
-        "conditions": [
-            {"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("Ready", "PodScheduled")
-        ],
-        "containerStatuses": [{**serve, "containerID": "x://1", "state": {"running": {"startedAt": now}}}],
-    }
+    """Return the status of a pod that has been running and ready since now."""
+    return running_status(host, since=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def free_host() -> str:
-    """An address of loopback that nobody else uses."""
+    """Return an address of loopback that no other test uses."""
     return ".".join(["127", *(str(random.randint(1, 254)) for _ in range(3))])
 
 
 @contextmanager
-def hanging() -> Iterator[tuple[str, socket.socket]]:
-    """A pod that accepts connections and answers nothing: its address, and the socket that they come to."""
+def hanging_pod() -> Iterator[tuple[str, socket.socket]]:
+    """Listen as a pod that accepts connections and answers nothing; yield its address and its socket."""
     with socket.create_server((host := free_host(), PORT)) as server:
         server.settimeout(30)
         yield host, server
 
 
 @contextmanager
-def answering(kubectl: Kubectl, name: str) -> Iterator[str]:
-    """A pod that serves what its template says; yields its address."""
-    pod = until(f"the pod of {name}", lambda: bound(kubectl, name), within=30)
-    containers = kubectl.get("pod", pod)["spec"]["containers"]
-    env = {item["name"]: item.get("value") for item in containers[0]["env"]}
+def answering_pod(kubectl: Kubectl, name: str) -> Iterator[str]:
+    """Listen as the pod of a resource that serves the model of its template, and report it ready; yield its address."""
+    pod = until(f"the pod of {name}", lambda: bound_pod(kubectl, name), within=30)
     answers = {
-        "/v1/identity": {
-            "model": {"name": env["CETACEAN_MODEL__NAME"], "version": env["CETACEAN_MODEL__VERSION"]},
-            "weights": {"sha256": env["CETACEAN_MODEL__SHA256"]},
-            "gate": {"threshold": float(env["CETACEAN_GATE__THRESHOLD"])},
-            "config_digest": env["CETACEAN_CONFIG_DIGEST"],
-            "rollout_id": env["CETACEAN_ROLLOUT_ID"],
-        },
+        "/v1/identity": identity_response(kubectl.get("pod", pod)["spec"]["containers"]),
         "/v1/drift-stats": {"n": 0, "alarms_total": 0, "score_mean": None},
         "/metrics": "# TYPE requests_total counter\nrequests_total 0\n",
     }
@@ -111,5 +94,5 @@ def answering(kubectl: Kubectl, name: str) -> Iterator[str]:
             self.wfile.write(body)
 
     with listening(Answering, host=(host := free_host()), port=PORT):
-        forge(kubectl, pod, running_at(host))
+        write_status(kubectl, pod, running_at(host))
         yield host

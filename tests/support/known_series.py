@@ -1,4 +1,4 @@
-"""Names of all series that the operator and the pods give, and those that a PromQL expression speaks of."""
+"""The names of all series that the operator and the pods export, and of those in a PromQL expression."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ _WORDS = frozenset(
 def _series(registry: CollectorRegistry) -> set[str]:
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
     families = list(registry.collect())
-    # A collector may name a family as it likes: what it gave out is what counts.
+    # A sample may have another name than its family.
     given = {sample.name for family in families for sample in family.samples}
     return given | {family.name + suffix for family in families for suffix in suffixes.get(family.type, ("",))}
 
 
 @cache
 def known_series() -> frozenset[str]:
-    """Every name, whether or not it has a value yet."""
+    """Return every name, also of series that have no value yet."""
     drift = DriftMonitor(model="m", settings=DriftSettings(), monitoring=Monitoring())
     inference = InferenceMetrics(drift=drift, info=lambda: {"name": "m"})
     return frozenset(_series(inference.registry) | _series(OperatorMetrics().registry))
 
 
 def series_in(expr: str) -> set[str]:
-    """The names of series in an expression, without labels, functions and durations."""
+    """Return the names of series in an expression, without labels, functions and durations."""
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(by|on|ignoring) *\([^)]*\)|offset \w+", " ", expr)
     return set(re.findall(r"[a-z_]{2,}", bare)) - _WORDS

@@ -1,4 +1,4 @@
-"""What kstatus (sigs.k8s.io/cli-utils) computes, and so Helm and Flux: its rules for a custom resource."""
+"""The rules by which kstatus (sigs.k8s.io/cli-utils), and so Helm and Flux, judge a custom resource."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def kstatus(obj: dict[str, Any]) -> str:
-    """`Current`, `InProgress` or `Failed`."""
+    """Return `Current`, `InProgress` or `Failed`."""
     status = obj.get("status", {})
     if status.get("observedGeneration") not in (None, obj["metadata"]["generation"]):
         return "InProgress"

@@ -1,7 +1,8 @@
-"""The operator as a process against a real API server, under a ServiceAccount that has what the chart grants and no more."""
+"""The operator as a process against a real API server, with the rights that the chart grants and no others."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -36,9 +37,9 @@ class OperatorProcess:
         settings: Mapping[str, object],
         program: Sequence[str] = PROGRAM,
     ) -> None:
-        """Start it; `settings` are its fields by name, the log goes into `folder`."""
+        """Start it; `settings` are its fields by name. Each start writes a log file of its own into `folder`."""
         self.identity = identity
-        self.log = folder / f"{account.name}-{identity}.log"
+        self.log = _unused(folder, f"{account.name}-{identity}")
         given: dict[str, object] = {
             "namespaces": ",".join(account.served),
             "lease_name": account.name,
@@ -59,11 +60,11 @@ class OperatorProcess:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait for /readyz."""
+        """Wait until /readyz returns 200."""
         until(f"/readyz of {self.identity}", self.ready, within=60)
 
     def ports(self) -> tuple[str, str] | None:
-        """Return the ports of probes and metrics, as soon as the process has them."""
+        """Return the ports of probes and metrics, None before the process has logged them."""
         found = re.search(r"probes on port (\d+), metrics on port (\d+)", self.log.read_text())
         return (found[1], found[2]) if found else None
 
@@ -85,7 +86,7 @@ class OperatorProcess:
         return value
 
     def leads(self) -> bool:
-        """Whether it holds the lease, by its own word."""
+        """Return true if its metrics say that it holds the Lease."""
         return self.metric("cetacean_operator_leader") == 1.0
 
     def end(self, number: signal.Signals) -> int:
@@ -94,8 +95,10 @@ class OperatorProcess:
         return self.process.wait(timeout=30)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return what it logged; a line that is no JSON counts as an error."""
-        lines = [line for line in self.log.read_text().splitlines() if line]
+        """Return the records of its log; a line that is no JSON counts as an error."""
+        lines = [line for line in self.log.read_text().splitlines(keepends=True) if line.strip()]
+        if self.process.poll() == -signal.SIGKILL and lines and not lines[-1].endswith("\n"):
+            lines.pop()  # it was killed while it wrote
         return [
             json.loads(line)
             if line.startswith("{")
@@ -104,7 +107,7 @@ class OperatorProcess:
         ]
 
     def faults(self) -> list[dict[str, Any]]:
-        """Return what no run may log: errors, and that it was not allowed something."""
+        """Return the records that no run may log: errors, and requests that the API server has forbidden."""
         return [
             record
             for record in self.records()
@@ -112,11 +115,11 @@ class OperatorProcess:
         ]
 
     def ready(self) -> bool:
-        """Ask /readyz."""
+        """Return true if /readyz returns 200."""
         return self.probe("readyz")[0] == 200
 
     def probe(self, name: str) -> tuple[int, str]:
-        """Ask a probe; return status and text, 0 while nobody answers."""
+        """Return status and text of a probe; the status is 0 if nobody answers."""
         assert self.process.poll() is None, f"the operator ended: {self.log.read_text()[-2000:]}"
         if (ports := self.ports()) is None:
             return 0, ""
@@ -125,6 +128,12 @@ class OperatorProcess:
         except httpx.TransportError:
             return 0, ""
         return answer.status_code, answer.text
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    """Return the path of a log file that does not exist yet: `STEM.log`, `STEM-2.log`, …"""
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.log").exists())
 
 
 @contextmanager
@@ -138,10 +147,10 @@ def running(
     program: Sequence[str] = PROGRAM,
     **settings: object,
 ) -> Iterator[OperatorProcess]:
-    """Run the operator until the block ends; it must hold the lease then, have lacked no right and logged no error.
+    """Run the operator until the block ends; then assert that it leads, logged no error and lacked no right.
 
-    Without `leads` it may have lost the lease. With `outage` the API server goes away meanwhile: what is tried again is
-    no error then, and a refusal none either, as the API server authorizes nobody until it has read the roles.
+    Without `leads` it may have lost the Lease. With `outage` the API server is expected to fail meanwhile: then neither
+    retries nor refusals count as errors, because an API server authorizes nobody until it has read the roles.
     """
     operator = OperatorProcess(account, folder, identity, settings, program)
     try:
@@ -149,25 +158,27 @@ def running(
         yield operator
         if leads:
             until(
-                f"the lease of {identity}", lambda: operator.process.poll() is not None or operator.leads(), within=30
+                f"{identity} to hold the lease",
+                lambda: operator.process.poll() is not None or operator.leads(),
+                within=30,
             )
     finally:
         if operator.process.poll() is None:
             status = operator.end(signal.SIGTERM)
             assert status == 0, f"exit status {status}"
         print(operator.log.read_text()[-6000:])
-    assert [fault for fault in operator.faults() if not (outage and _passes(fault))] == []
+    assert [fault for fault in operator.faults() if not (outage and _is_transient(fault))] == []
     ours = [record for record in operator.records() if record["logger"].startswith("cetacean_operator")]
     assert all(record.get("reason") for record in ours), ours
 
 
-def _passes(record: Mapping[str, Any]) -> bool:
+def _is_transient(record: Mapping[str, Any]) -> bool:
     retried = record["logger"].startswith("kopf.") and "will retry" in record["message"]
     return retried or record["level"] in ("INFO", "WARNING")
 
 
 def model(name: str, *, active: str = "first", serving: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    """A CetaceanModel with two entries that both pass the gate; no replicas unless `serving` says so."""
+    """Return a CetaceanModel with two entries that both pass the gate; without replicas unless `serving` has some."""
     entries = [
         {
             "name": entry,
@@ -197,22 +208,22 @@ def model(name: str, *, active: str = "first", serving: Mapping[str, Any] | None
     }
 
 
-NOWHERE: Mapping[str, Any] = {"nodeSelector": {"sea": "deep"}}
-"""For `serving`: pods that no node takes, so that nothing needs to start."""
+UNSCHEDULABLE: Mapping[str, Any] = {"nodeSelector": {"sea": "deep"}}
+"""For `serving`: no node fits these pods, so none needs to start."""
 
 
-def settled(kubectl: Kubectl, name: str, *, within: float = 30.0) -> dict[str, Any]:
-    """Wait until the operator has acted on the resource's present generation; return the resource."""
+def wait_until_observed(kubectl: Kubectl, name: str, *, within: float = 30.0) -> dict[str, Any]:
+    """Wait until the status is about the resource's present generation; return the resource."""
 
     def probe() -> dict[str, Any] | None:
         found = kubectl.get("cetaceanmodel", name)
         seen = found.get("status", {}).get("observedGeneration")
         return found if seen == found["metadata"]["generation"] else None
 
-    return until(f"{name} to be acted on", probe, within=within) or {}
+    return until(f"the status of {name} to be about its present generation", probe, within=within) or {}
 
 
-def ready_because(kubectl: Kubectl, name: str, reason: str, *, within: float = 40.0) -> dict[str, Any]:
+def wait_for_ready_reason(kubectl: Kubectl, name: str, reason: str, *, within: float = 40.0) -> dict[str, Any]:
     """Wait until the condition Ready has this reason for the resource's present generation; return the resource."""
 
     def probe() -> dict[str, Any] | None:
@@ -221,11 +232,11 @@ def ready_because(kubectl: Kubectl, name: str, reason: str, *, within: float = 4
         seen = (ready.get("reason"), ready.get("observedGeneration"))
         return found if seen == (reason, found["metadata"]["generation"]) else None
 
-    return until(f"{name} to be told {reason}", probe, within=within) or {}
+    return until(f"the condition Ready of {name} to have the reason {reason}", probe, within=within) or {}
 
 
 def condition(resource: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """A condition of a resource; empty where there is none."""
+    """Return a condition of a resource, empty if there is none."""
     found: Mapping[str, Any] = next(
         (item for item in resource.get("status", {}).get("conditions", ()) if item["type"] == kind), {}
     )
@@ -233,7 +244,7 @@ def condition(resource: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 
 
 def find(kubectl: Kubectl, *arguments: str) -> dict[str, Any] | None:
-    """`kubectl get` of one object, None where there is none."""
+    """Run `kubectl get` for one object; return None if it does not exist."""
     try:
         return kubectl.get(*arguments)
     except CommandError as error:

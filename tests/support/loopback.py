@@ -1,4 +1,4 @@
-"""HTTP servers on loopback, each in a thread of its own for as long as a test wants it."""
+"""HTTP servers on loopback, each in a thread of its own until its block ends."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that closes the connection early is not worth a traceback."""
+        """Print no traceback if a client has closed the connection early."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Quiet:
-    """A handler that says nothing on standard error of what it is asked."""
+    """A mix-in for handlers that log nothing to standard error."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def listening(
     handler: type[http.server.BaseHTTPRequestHandler], *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[int]:
-    """Serve with `handler`, on a free port if none is given; yields the port."""
+    """Serve with `handler`, on a free port unless one is given; yield the port."""
     server = _Server((host, port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,32 +1,27 @@
-"""A cluster as far as decisions see it: plans are applied, a Deployment's controller replaces pods, pods answer."""
+"""A cluster as decisions see it: plans are applied, a Deployment's controller replaces pods, pods answer scrapes."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cetacean_operator.api.observed import (
     CetaceanModel,
-    ContainerFailure,
     DriftReport,
-    Identity,
     Object,
     Observed,
-    Pod,
-    ServiceReport,
 )
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import Condition, Status, parse_status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
+from support.pods import FakePod
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-FOUND = "f" * 64
-"""The digest that pods find if the registry names none."""
 METRICS = {
     "tpr": 0.95,
     "tnr": 0.92,
@@ -38,7 +33,7 @@ METRICS = {
 
 
 def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
-    """A registry entry whose digest is `digit` 64 times, or null; `metrics` are merged into good ones."""
+    """Return a registry entry whose digest is `digit` 64 times, or null; `metrics` are merged into good ones."""
     metrics = changes.pop("metrics", {})
     return {
         "name": name,
@@ -52,12 +47,12 @@ def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
 
 
 def model(name: str = "first", digit: str | None = "a", **changes: Any) -> Model:
-    """The same entry as decisions get it."""
+    """Return the same entry as decisions get it."""
     return Model.model_validate(entry(name, digit, **changes))
 
 
 def manifest(*models: dict[str, Any], active: str | None = None, **spec: Any) -> Object:
-    """A CetaceanModel as the API server returns it; by default one replica of the first model."""
+    """Return a CetaceanModel as the API server returns it; by default one replica of the first model."""
     models = models or (entry("first"),)
     serving = {"image": "cetacean-inference:1"} | spec.pop("serving", {})
     registry = {"schemaVersion": "1.0", "active": active or models[0]["name"], "models": list(models)}
@@ -67,72 +62,6 @@ def manifest(*models: dict[str, Any], active: str | None = None, **spec: Any) ->
         "metadata": {"namespace": "sea", "name": "whales", "uid": "uid-1", "generation": 1, "resourceVersion": "1"},
         "spec": {"registry": registry, "serving": serving, **spec},
     }
-
-
-@dataclass
-class FakePod:
-    """One pod of the Deployment."""
-
-    number: int
-    template: Object
-    ready: bool = False
-    asked: bool = True
-    silent: str | None = None
-    failures: tuple[ContainerFailure, ...] = ()
-    unschedulable: str | None = None
-    started_at: str | None = None
-    reports: dict[str, Any] = field(default_factory=dict)
-    """Fields of its identity that differ from the template."""
-    drift: DriftReport = field(default_factory=DriftReport)
-    service: ServiceReport = field(default_factory=ServiceReport)
-
-    @property
-    def env(self) -> dict[str, str]:
-        container = self.template["spec"]["containers"][0]
-        return {item["name"]: item["value"] for item in container["env"] if "value" in item}
-
-    @property
-    def model(self) -> str:
-        return self.env["CETACEAN_MODEL__NAME"]
-
-    def observed(self) -> Pod:
-        env = self.env
-        identity = Identity(
-            name=env["CETACEAN_MODEL__NAME"],
-            version=env["CETACEAN_MODEL__VERSION"],
-            digest=env.get("CETACEAN_MODEL__SHA256", FOUND) if self.ready else None,
-            threshold=float(env["CETACEAN_GATE__THRESHOLD"]),
-            config_digest=env["CETACEAN_CONFIG_DIGEST"],
-            rollout_id=env["CETACEAN_ROLLOUT_ID"],
-        )
-        return Pod(
-            uid=f"pod-{self.number}",
-            name=f"whales-{self.number}",
-            rollout_id=self.template["metadata"]["annotations"]["ecomarineai.org/rollout-id"],
-            ready=self.ready,
-            terminating=False,
-            started_at=self.started_at,
-            unschedulable=self.unschedulable,
-            failures=self.failures,
-            asked=self.asked,
-            silent=self.silent,
-            identity=replace(identity, **self.reports) if self.ready and self.asked else None,
-            drift=self.drift if self.ready and self.silent is None and self.asked else None,
-            service=self.service if self.ready and self.silent is None and self.asked else None,
-        )
-
-
-def ready_pod(number: int, **fields: Any) -> Pod:
-    """A ready pod of the first model, as decisions get it."""
-    pod = Pod(
-        uid=f"pod-{number}",
-        name=f"p{number}",
-        rollout_id="r",
-        ready=True,
-        terminating=False,
-        identity=Identity(name="first", version="1.0.0", digest="a" * 64),
-    )
-    return replace(pod, **fields)
 
 
 Behaviour = Callable[[FakePod], None]
@@ -159,7 +88,7 @@ class World:
     writes: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    # --- People -------------------------------------------------------------------------------------------------------
+    # --- Actions of people --------------------------------------------------------------------------------------------
 
     def edit(self, **spec: Any) -> None:
         """Change top-level fields of the spec; dictionaries are merged."""
@@ -187,7 +116,7 @@ class World:
                 rejections=rejections,
             )
 
-    # --- The operator -------------------------------------------------------------------------------------------------
+    # --- The operator's part ------------------------------------------------------------------------------------------
 
     def observed(self) -> Observed:
         pods = tuple(pod.observed() for pod in self.pods)
@@ -233,7 +162,7 @@ class World:
         self.children[ref] = live
         self.writes += 1
 
-    # --- The cluster --------------------------------------------------------------------------------------------------
+    # --- The cluster's part -------------------------------------------------------------------------------------------
 
     @property
     def deployment(self) -> Object | None:
@@ -246,7 +175,7 @@ class World:
             changed, self.pods = bool(self.pods), []
             return changed
         if autoscaler := self.children.get(("HorizontalPodAutoscaler", self.obj["metadata"]["name"])):
-            # Its controller needs no figures for that.
+            # The autoscaler's controller keeps its minimum also without metrics.
             replicas, fewest = int(deployment["spec"].get("replicas", 1)), int(autoscaler["spec"]["minReplicas"])
             deployment["spec"]["replicas"] = max(fewest, replicas) if replicas else 0
         template, wanted = deployment["spec"]["template"], int(deployment["spec"].get("replicas", 1))
@@ -275,13 +204,13 @@ class World:
         return before != (deployment["status"], len(self.pods), [pod.ready for pod in self.pods])
 
     def settle(self) -> Plan:
-        """Let operator and cluster go on until neither changes anything."""
+        """Reconcile and roll out until neither changes anything; return the last plan."""
         for _ in range(200):
             before = self.writes
             plan = self.reconcile()
             if not self.roll() and self.writes == before:
                 return plan
-        raise AssertionError("it never settles")
+        raise AssertionError("operator and cluster still change something after 200 passes")
 
     # --- Results ------------------------------------------------------------------------------------------------------
 
@@ -300,13 +229,13 @@ class World:
         return found
 
     def is_(self, kind: str) -> tuple[str, str]:
-        """Status and reason of a condition."""
+        """Return status and reason of a condition."""
         found = self.condition(kind)
         return found.status, found.reason
 
     @property
     def deployed(self) -> str | None:
-        """The model in the Deployment."""
+        """The name of the model in the Deployment's pod template."""
         if self.deployment is None:
             return None
         annotations: dict[str, str] = self.deployment["spec"]["template"]["metadata"]["annotations"]

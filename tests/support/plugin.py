@@ -1,4 +1,4 @@
-"""`cetacean` and `kubectl-cetacean` as an installation puts them on the PATH."""
+"""The programs `cetacean` and `kubectl-cetacean` on the PATH, as after an installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = ("cetacean", "kubectl-cetacean")
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Write both programs into a folder; returns the environment in which they are found."""
+    """Write both programs into a folder; return an environment whose PATH begins with it."""
     for name in NAMES:
         file = folder / name
         file.write_text(f"#!{sys.executable}\nfrom cetacean_cli.main import main\n\nmain()\n")
@@ -22,6 +22,6 @@ def install(folder: Path) -> dict[str, str]:
 
 
 def environment(folder: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment with that folder first on the PATH, and the project's code on Python's."""
+    """Return the environment with that folder first on the PATH, and the project's code on Python's path."""
     code = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "models"))
     return {**given, "PATH": os.pathsep.join([str(folder), given.get("PATH", "")]), "PYTHONPATH": code}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,13 +19,14 @@ from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
 from support.fake_api import FakeApi
 from support.operator_world import BEGIN
+from support.pods import identity_response, pod_manifest, running_status
 
 KEY: Key = ("sea", "whales")
 
 
 @dataclass
-class Lease:
-    """Held, until a test says otherwise."""
+class FakeLease:
+    """A Lease that is held while `held` is true."""
 
     held: bool = True
 
@@ -37,10 +37,11 @@ class Lease:
 
 
 @dataclass
-class Asked:
-    """A scraper that a test answers for."""
+class FakeScraper:
+    """A scraper that scrapes nothing: tests set its results."""
 
-    answers: dict[str, Scrape] = field(default_factory=dict)
+    results: dict[str, Scrape] = field(default_factory=dict)
+    """By the pod's uid."""
     targets: dict[Key, tuple[Target, ...]] = field(default_factory=dict)
     interval: float = 0.0
 
@@ -52,18 +53,18 @@ class Asked:
 
 
 class Bench:
-    """Everything wired together; the store sees what the API server holds only through `watch` and the writes."""
+    """A reconciler with all its parts; the store learns of objects only by `put`, `delete` and the reconciler's writes."""
 
     def __init__(self) -> None:
-        self.api, self.store, self.lease, self.asked = FakeApi(), Store(owner_of), Lease(), Asked()
+        self.api, self.store, self.lease, self.scraper = FakeApi(), Store(owner_of), FakeLease(), FakeScraper()
         self.metrics, self.now = Metrics(), BEGIN
-        self.observer = Observer(self.store, self.asked.answers.get)
+        self.observer = Observer(self.store, self.scraper.results.get)
         writer = Writer(self.api, self.store, self.lease, instance="test", clock=self.clock)
         self.recorder = EventRecorder(writer.event)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
-            scraper=self.asked,
+            scraper=self.scraper,
             writer=writer,
             leadership=self.lease,
             metrics=self.metrics,
@@ -79,22 +80,21 @@ class Bench:
     def wait(self, **delta: float) -> None:
         self.now += timedelta(**delta)
 
-    def watch(self, obj: Object) -> None:
-        """Someone else writes an object, and the watch brings it."""
+    def put(self, obj: Object) -> None:
+        """Write an object as another client does, and store it as the watch does."""
         self.store.put(self.api.put(obj))
 
-    def vanish(self, kind: str, name: str = "whales") -> None:
-        """Someone else deletes an object, and the watch brings that."""
+    def delete(self, kind: str, name: str = "whales") -> None:
+        """Delete an object as another client does, and remove it from the store as the watch does."""
         uid = self.api.objects.pop((kind, "sea", name))["metadata"]["uid"]
         self.store.remove(kind, "sea", name, uid)
 
     def edit(self, **spec: Any) -> None:
-        """A person changes the spec."""
-        obj = self.api.find(MODELS.kind)
-        assert obj is not None
+        """Change the spec as a person does; dictionaries are merged."""
+        obj = self.find(MODELS.kind)
         for key, value in spec.items():
             obj["spec"][key] = obj["spec"].get(key, {}) | value
-        self.watch(obj)
+        self.put(obj)
 
     async def reconcile(self) -> float | None:
         """Reconcile as a worker does, and send the Events that follow."""
@@ -105,45 +105,43 @@ class Bench:
         finally:
             await self.recorder.finish()
 
-    def serve(self, **answer: Any) -> Object:
-        """The Deployment's controller brings up a pod that serves what the template says; old pods go."""
+    def roll_out(self, **drift_stats: Any) -> Object:
+        """Replace all pods by one that serves the model of the Deployment's template; return the pod."""
         deployment = self.api.find("Deployment")
         assert deployment is not None
         for kind, _, name in list(self.api.objects):
             if kind == "Pod":
-                self.vanish("Pod", name)
+                self.delete("Pod", name)
         template = deployment["spec"]["template"]
         self.pods += 1
-        name, uid = f"whales-{self.pods}", f"pod-{self.pods}"
-        status = {
-            "phase": "Running",
-            "podIP": f"10.0.0.{self.pods}",
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "serve", "containerID": f"c-{self.pods}", "state": {"running": {}}}],
-        }
-        meta = copy.deepcopy(template["metadata"]) | {"namespace": "sea", "name": name, "uid": uid}
-        pod = {"kind": "Pod", "metadata": meta, "status": status}
-        env = {item["name"]: item.get("value") for item in template["spec"]["containers"][0]["env"]}
-        identity = {
-            "model": {"name": env["CETACEAN_MODEL__NAME"], "version": env["CETACEAN_MODEL__VERSION"]},
-            "weights": {"sha256": env["CETACEAN_MODEL__SHA256"]},
-            "gate": {"threshold": 0.52},
-            "config_digest": env["CETACEAN_CONFIG_DIGEST"],
-            "rollout_id": env["CETACEAN_ROLLOUT_ID"],
-        }
-        stats = {"n": 0, "alarms_total": 0, "score_mean": None}
-        self.asked.answers[uid] = Scrape(identity=identity, drift_stats=stats | answer, metrics={"requests_total": 0.0})
-        self.watch(pod)
+        pod = pod_manifest(
+            f"whales-{self.pods}",
+            uid=f"pod-{self.pods}",
+            labels=template["metadata"]["labels"],
+            annotations=template["metadata"]["annotations"],
+            status=running_status(f"10.0.0.{self.pods}", container_id=f"c-{self.pods}"),
+        )
+        self.scraper.results[pod["metadata"]["uid"]] = Scrape(
+            identity=identity_response(template["spec"]["containers"]),
+            drift_stats={"n": 0, "alarms_total": 0, "score_mean": None} | drift_stats,
+            metrics={"requests_total": 0.0},
+        )
+        self.put(pod)
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": 1,
             "updatedReplicas": 1,
         }
-        self.watch(deployment)
+        self.put(deployment)
         return pod
 
+    def find(self, kind: str, name: str = "whales") -> Object:
+        """Return a copy of an object, which must exist."""
+        found = self.api.find(kind, name)
+        assert found is not None, f"no {kind} {name}"
+        return found
+
     def condition(self, kind: str) -> dict[str, Any]:
-        obj = self.api.find(MODELS.kind)
-        assert obj is not None
+        obj = self.find(MODELS.kind)
         found: dict[str, Any] = next(item for item in obj["status"]["conditions"] if item["type"] == kind)
         return found

@@ -1,4 +1,4 @@
-"""The operator with a wall clock that a test steps: `python stepped_operator.py FILE`; the file holds seconds to add."""
+"""The operator with a wall clock that a test changes: `python stepped_operator.py FILE`; the file holds seconds to add."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-from cetacean_operator import runtime  # imports all that tells the time
+from cetacean_operator import runtime  # imports every module that reads the clock
 from cetacean_operator.__main__ import main
 
 
 class Stepped(datetime):
-    """As the machine's clock would be."""
+    """The machine's time plus the seconds in the file."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
@@ -19,7 +19,7 @@ class Stepped(datetime):
 
 
 def step() -> list[str]:
-    """Give every module of the operator that clock; return which."""
+    """Replace the clock in every module of the operator; return the names of these modules."""
     found = [
         name
         for name, module in sys.modules.items()
@@ -31,5 +31,5 @@ def step() -> list[str]:
 
 
 if __name__ == "__main__":
-    assert step(), "nothing tells the time"
+    assert step(), "no module reads the clock"
     sys.exit(main(["run"]))

@@ -1,4 +1,4 @@
-"""A clock that a test moves, with timers and sleepers that it wakes."""
+"""A clock that a test advances, with timers and sleeps that end in its time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Alarm:
 
 
 class VirtualClock:
-    """Monotonic seconds; `advance` makes them pass."""
+    """A monotonic clock in seconds; only `advance` and `pass_` move it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -49,7 +49,7 @@ class VirtualClock:
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what falls due is called at its own time."""
+        """Move the clock, and call each alarm at its own time."""
         end = self.now + seconds
         while self._alarms and self._alarms[0].when <= end:
             alarm = heapq.heappop(self._alarms)
@@ -59,7 +59,7 @@ class VirtualClock:
         self.now = end
 
     async def pass_(self, seconds: float) -> None:
-        """Let time pass in small steps and let tasks run in between."""
+        """Move the clock in small steps, and run tasks after each."""
         end = self.now + seconds
         while self.now < end:
             self.advance(min(0.05, end - self.now))
@@ -67,6 +67,6 @@ class VirtualClock:
 
 
 async def settle() -> None:
-    """Let every task run until all of them wait."""
+    """Run the event loop until every task waits."""
     for _ in range(10):
         await asyncio.sleep(0)

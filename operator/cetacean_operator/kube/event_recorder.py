@@ -27,12 +27,13 @@ class EventRecorder:
         *,
         has_urgent_backlog: Callable[[], bool] = lambda: False,
         limit: int = _LIMIT,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Take the function that sends one Event and raises only if the lease is lost.
 
         While `has_urgent_backlog` returns true one Event a second is sent.
         """
-        self._send, self._has_urgent_backlog = send, has_urgent_backlog
+        self._send, self._has_urgent_backlog, self._sleep = send, has_urgent_backlog, sleep
         self._waiting: asyncio.Queue[tuple[CetaceanModel, EventSpec]] = asyncio.Queue(limit)
 
     def record(self, resource: CetaceanModel, events: Iterable[EventSpec]) -> None:
@@ -51,7 +52,7 @@ class EventRecorder:
         while True:
             resource, event = await self._waiting.get()
             if self._has_urgent_backlog():
-                await asyncio.sleep(_BACKLOG_PAUSE)
+                await self._sleep(_BACKLOG_PAUSE)
             await self._send_one(resource, event)
 
     async def finish(self) -> None:

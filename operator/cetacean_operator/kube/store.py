@@ -46,10 +46,20 @@ class Store:
     """Objects by (kind, namespace, name), and by the resource they belong to."""
 
     def __init__(
-        self, owner_of: Callable[[Object], str | None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        owner_of: Callable[[Object], str | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_tombstones: int = _MOST_TOMBSTONES,
     ) -> None:
-        """Take the function that returns the name of an object's CetaceanModel, None if it has none, and a clock."""
-        self._owner_of, self._clock = owner_of, clock
+        """Take the function that returns the name of an object's CetaceanModel, None if it has none.
+
+        Args:
+            owner_of: that function.
+            clock: monotonic seconds.
+            max_tombstones: the oldest tombstones beyond this number are removed.
+        """
+        self._owner_of, self._clock, self._max_tombstones = owner_of, clock, max_tombstones
         self._entries: dict[tuple[str, str, str], Entry] = {}
         self._children: dict[Key, set[tuple[str, str, str]]] = {}
         self._tombstones: dict[str, tuple[int, float]] = {}  # by uid: version and time of the deletion, the latest last
@@ -92,7 +102,7 @@ class Store:
         known, _ = self._tombstones.pop(uid, (0, now))
         self._tombstones[uid] = (max(version, known), now)
         while (
-            len(self._tombstones) > _MOST_TOMBSTONES
+            len(self._tombstones) > self._max_tombstones
             or now - next(iter(self._tombstones.values()))[1] > _TOMBSTONE_SECONDS
         ):
             del self._tombstones[next(iter(self._tombstones))]

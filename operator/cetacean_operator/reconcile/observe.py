@@ -104,7 +104,7 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
         return None
     stats, metrics = scrape.drift_stats, scrape.metrics
     # Two counters that exclude each other: pictures identified, and pictures rejected for whatever reason.
-    answered, rejected = _recent(
+    answered, rejected = recent_growth(
         memory.counters,
         (
             metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
@@ -132,7 +132,7 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
     durations: tuple[tuple[float, float], ...] = ()
     if bounds:
         # From the last bound on: it holds all answers, and that is what the window counts.
-        total, *parts = _recent(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
+        total, *parts = recent_growth(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
         durations = tuple(zip(bounds, (*reversed(parts), total), strict=True))
     percent = scrape.metrics.get("availability_percent")
     return ServiceReport(
@@ -142,7 +142,7 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
     )
 
 
-def _recent(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: int) -> tuple[float, ...]:
+def recent_growth(counters: deque[tuple[float, ...]], now: tuple[float, ...], window: int) -> tuple[float, ...]:
     """Return how much counters have grown while the first of them grew by `window`, or by a little more."""
     if counters and any(value < old for value, old in zip(now, counters[-1], strict=True)):
         counters.clear()  # the process has restarted

@@ -1,4 +1,4 @@
-"""The charts, rendered by Helm."""
+"""A fixture that renders the charts with Helm."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ EVERYTHING: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What `helm template` printed."""
+    """The output of `helm template`."""
 
     text: str
     objects: list[dict[str, Any]]
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """All objects of one kind."""
+        """Return all objects of one kind."""
         return [item for item in self.objects if item["kind"] == kind]
 
     def one(self, kind: str) -> dict[str, Any]:
-        """The only object of a kind."""
+        """Return the only object of a kind."""
         (found,) = self.of_kind(kind)
         return found
 
 
 class RefusedError(Exception):
-    """Helm exited non-zero; the message is what it printed."""
+    """Helm failed; the message is its standard error."""
 
 
 Render = Callable[..., Rendered]
@@ -65,7 +65,7 @@ Render = Callable[..., Rendered]
 
 @pytest.fixture(scope="session")
 def render(helm: Path) -> Render:
-    """`helm template` with values, as release `whales` in namespace `system`."""
+    """A function that runs `helm template` with values, for the release `whales` in the namespace `system`."""
 
     def run(
         values: dict[str, Any] | None = None, *flags: str, release: str = "whales", chart: Path = CHART

@@ -1,4 +1,4 @@
-"""Each alert fires when it should and does not when it should not, as Prometheus' own promtool sees it."""
+"""promtool tests each alert: it fires in the cases in which it should, and in no other."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _run(promtool: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_every_alert_has_its_cases_and_no_other() -> None:
+def test_there_is_a_file_of_cases_for_each_alert_and_no_other() -> None:
     assert {file.stem for file in CASES.glob("*.yaml")} == set(_alerts())
 
 
 @pytest.mark.parametrize("alert", _alerts())
-def test_it_fires_when_it_should_and_only_then(promtool: Path, alert: str) -> None:
+def test_an_alert_fires_in_the_expected_cases_only(promtool: Path, alert: str) -> None:
     file = CASES / f"{alert}.yaml"
     checks = [check for case in yaml.safe_load(file.read_text())["tests"] for check in case["alert_rule_test"]]
     assert {check["alertname"] for check in checks} == {alert}
@@ -49,7 +49,7 @@ def test_it_fires_when_it_should_and_only_then(promtool: Path, alert: str) -> No
     assert "SUCCESS" in _run(promtool, "test", "rules", file)
 
 
-def test_what_the_chart_renders_are_rules(promtool: Path, render: Render, tmp_path: Path) -> None:
+def test_the_rendered_prometheus_rule_is_valid(promtool: Path, render: Render, tmp_path: Path) -> None:
     url = "https://wiki.example.org/runbook"
     values = {"runbookUrl": url, "metrics": {"prometheusRule": {"enabled": True}}}
     spec = render(values).one("PrometheusRule")["spec"]

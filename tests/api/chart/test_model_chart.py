@@ -1,4 +1,4 @@
-"""What the chart for one model renders to, and that the API server takes it."""
+"""The chart for one model: its output, its errors, and that the API server accepts it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SNAPSHOT = Path(__file__).with_name("snapshots") / "model.yaml"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 
 
-def of(file: Path) -> dict[str, Any]:
-    """Values that make an example's resource."""
+def values_of(file: Path) -> dict[str, Any]:
+    """Return values that render to an example's resource."""
     return {"spec": yaml.safe_load(file.read_text())["spec"]}
 
 
 @pytest.fixture
 def values() -> dict[str, Any]:
-    return of(REPOSITORY / "examples/full.yaml")
+    return values_of(REPOSITORY / "examples/full.yaml")
 
 
-def test_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: Path) -> None:
+def test_helm_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
     command: list[str | Path] = [helm, "lint", "--strict", MODEL_CHART, "--values", file]
@@ -36,12 +36,12 @@ def test_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: Path) 
     assert "[WARNING]" not in done.stdout
 
 
-def test_the_output_is_as_it_was_looked_at(render: Render, values: dict[str, Any], tmp_path: Path) -> None:
+def test_the_output_equals_the_snapshot(render: Render, values: dict[str, Any], tmp_path: Path) -> None:
     rendered = render({"labels": {"team": "whales"}, "annotations": {"a": "b"}, **values}, chart=MODEL_CHART).text
     if not SNAPSHOT.exists() or rendered != SNAPSHOT.read_text():
         got = tmp_path / SNAPSHOT.name
         got.write_text(rendered)
-        pytest.fail(f"look at `diff {SNAPSHOT} {got}`; if it is meant: cp {got} {SNAPSHOT}")
+        pytest.fail(f"the output has changed: check `diff {SNAPSHOT} {got}`; to accept it: cp {got} {SNAPSHOT}")
 
 
 @pytest.mark.parametrize(("name", "expected"), [("", "whales"), ("minke", "minke")], ids=["release", "value"])
@@ -74,16 +74,18 @@ def test_helm_names_the_wrong_value(
     assert message in str(refused.value)
 
 
-def test_without_a_model_helm_says_what_is_missing(render: Render) -> None:
+def test_without_a_model_helm_names_the_missing_properties(render: Render) -> None:
     with pytest.raises(RefusedError, match="at '/spec': missing properties 'registry', 'serving'"):
         render(chart=MODEL_CHART)
 
 
-def test_the_server_takes_every_example_strictly(namespaced: Kubectl, render: Render) -> None:
+def test_the_api_server_accepts_every_rendered_example_with_strict_validation(
+    namespaced: Kubectl, render: Render
+) -> None:
     made = []
     for file in EXAMPLES:
-        values = of(file)
-        # Helm reads numbers as floats.
+        values = values_of(file)
+        # Helm reads numbers as floats, which must not reach the API server as 1e+06.
         values["spec"].setdefault("drift", {})["window"] = 1_000_000
         flags = ("--namespace", namespaced.namespace)
         made.append(render({"name": file.stem, **values}, *flags, chart=MODEL_CHART).text)

@@ -1,4 +1,4 @@
-"""The chart against a real API server: it takes all of it, and grants what was meant. No pod needs to start."""
+"""The chart on a real API server: it is accepted with strict validation, and grants the intended rights. No pod starts."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from cetacean_tools.demo.kubectl import CommandError, Kubectl
 
 from .conftest import CHART, EVERYTHING, Render
 
-# It takes the CRD away from whoever has installed it, and brings others for a while.
+# It takes over the CRD of the cluster, and installs others for a while.
 pytestmark = pytest.mark.alone
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 MONITORED = ("serviceMonitor", "prometheusRule", "dashboards")
-NOT_TAKEN = ("Pod",)
-"""That of `helm test` needs its service account, see below."""
+NOT_APPLIED = ("Pod",)
+"""The pod of `helm test` needs a ServiceAccount that exists only while it runs."""
 
 
 @contextmanager
 def namespace(kubectl: Kubectl, labels: dict[str, str] | None = None) -> Iterator[Kubectl]:
-    """kubectl in a new namespace."""
+    """Create a namespace, and yield a kubectl in it; the namespace is deleted at the end."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
     try:
@@ -39,20 +39,20 @@ def namespace(kubectl: Kubectl, labels: dict[str, str] | None = None) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What a review of access asks about."""
+    """The attributes of a SubjectAccessReview."""
 
     verb: str
     group: str
     resource: str
     namespace: str = ""
-    """Empty: all of them."""
+    """Empty: all namespaces."""
     subresource: str = ""
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An installed chart without pods."""
+    """An installed release of the chart without pods."""
 
     kubectl: Kubectl
     name: str
@@ -60,7 +60,7 @@ class Release:
     @classmethod
     @contextmanager
     def of(cls, kubectl: Kubectl, values: dict[str, Any], *flags: str) -> Iterator[Release]:
-        """Install into kubectl's namespace, uninstall afterwards."""
+        """Install into kubectl's namespace; uninstall at the end."""
         release = cls(kubectl, f"cetacean-operator-{uuid.uuid4().hex[:6]}")
         try:
             release.install(values, *flags)
@@ -69,17 +69,17 @@ class Release:
             kubectl.run_helm("uninstall", release.name, "--ignore-not-found")
 
     def install(self, values: dict[str, Any], *flags: str) -> None:
-        """`helm upgrade --install`, with no replicas."""
+        """Run `helm upgrade --install` without replicas."""
         settings = [f"--set-json={key}={json.dumps(value)}" for key, value in {**values, "replicas": 0}.items()]
         self.kubectl.run_helm("upgrade", "--install", self.name, str(CHART), *settings, *flags)
 
     def may(self, *rights: Right) -> list[Right]:
-        """Which of these rights the operator's service account has."""
+        """Return those of these rights that the operator's ServiceAccount has."""
         user = f"system:serviceaccount:{self.kubectl.namespace}:{self.name}"
         api = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
         reviews = [{**api, "spec": {"user": user, "resourceAttributes": asdict(right)}} for right in rights]
-        asked = yaml.safe_dump_all(reviews)
-        answers = self.kubectl("create", "-o", 'jsonpath={.status.allowed}{"\\n"}', "-f", "-", stdin=asked).split()
+        manifests = yaml.safe_dump_all(reviews)
+        answers = self.kubectl("create", "-o", 'jsonpath={.status.allowed}{"\\n"}', "-f", "-", stdin=manifests).split()
         return [right for right, allowed in zip(rights, answers, strict=True) if allowed == "true"]
 
 
@@ -106,13 +106,13 @@ def in_one_namespace(kubectl: Kubectl, crd: str) -> Iterator[tuple[Release, str]
         yield release, served.namespace
 
 
-def test_the_server_takes_everything_strictly(kubectl: Kubectl, crd: str, render: Render) -> None:
+def test_the_api_server_accepts_every_object_with_strict_validation(kubectl: Kubectl, crd: str, render: Render) -> None:
     assert crd
     metrics = {**EVERYTHING["metrics"], **{part: {"enabled": True} for part in MONITORED}}
     with prometheus.kinds(kubectl), namespace(kubectl) as inside:
         values = {**EVERYTHING, "watchNamespaces": [inside.namespace], "metrics": metrics}
         objects = render(values, "--namespace", inside.namespace).objects
-        known = [item for item in objects if item["kind"] not in NOT_TAKEN]
+        known = [item for item in objects if item["kind"] not in NOT_APPLIED]
         manifests = yaml.safe_dump_all(known)
         said = inside("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests)
     assert len(said.splitlines()) == len(known)
@@ -125,7 +125,7 @@ def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Ren
     (test_pod,) = rendered.of_kind("Pod")
     template = rendered.one("Deployment")["spec"]["template"]
     operator = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "operator"}}
-    # The test's own service account is there only while it runs.
+    # The test's own ServiceAccount exists only while it runs.
     tester = {**test_pod, "spec": {**test_pod["spec"], "serviceAccountName": "default"}}
     for pod in (operator, tester):
         inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
@@ -134,11 +134,13 @@ def test_pods_satisfy_the_restricted_standard(cluster_wide: Release, render: Ren
         inside("create", "--dry-run=server", "-f", "-", stdin=json.dumps(rootful))
 
 
-def in_namespace(rights: list[Right], where: str) -> list[Right]:
-    return [replace(right, namespace=where) for right in rights]
+def in_namespace(rights: list[Right], name: str) -> list[Right]:
+    return [replace(right, namespace=name) for right in rights]
 
 
-def test_it_may_what_it_needs_where_it_serves(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
+def test_the_operator_has_its_rights_in_the_namespaces_that_it_serves(
+    cluster_wide: Release, in_one_namespace: tuple[Release, str]
+) -> None:
     needed = [
         Right("watch", "ecomarineai.org", "cetaceanmodels"),
         Right("patch", "ecomarineai.org", "cetaceanmodels"),
@@ -155,7 +157,7 @@ def test_it_may_what_it_needs_where_it_serves(cluster_wide: Release, in_one_name
     assert release.may(*there, *in_namespace(needed, "default"), *needed) == there
 
 
-def test_it_may_nothing_else(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
+def test_the_operator_has_no_other_rights(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
     others = [
         Right("get", "", "secrets"),
         Right("update", "ecomarineai.org", "cetaceanmodels"),
@@ -172,33 +174,54 @@ def test_it_may_nothing_else(cluster_wide: Release, in_one_namespace: tuple[Rele
     assert release.may(*in_namespace(others, served)) == []
 
 
-def test_only_its_own_lease_is_its_own(cluster_wide: Release, in_one_namespace: tuple[Release, str]) -> None:
+def test_the_operator_has_rights_on_its_own_lease_and_deployment_only(
+    cluster_wide: Release, in_one_namespace: tuple[Release, str]
+) -> None:
     for release in (cluster_wide, in_one_namespace[0]):
-        where, group = release.kubectl.namespace, "coordination.k8s.io"
+        own_namespace, group = release.kubectl.namespace, "coordination.k8s.io"
         own = [
-            Right("create", group, "leases", where),
-            *(Right(verb, group, "leases", where, name=release.name) for verb in ("get", "update")),
+            Right("create", group, "leases", own_namespace),
+            *(Right(verb, group, "leases", own_namespace, name=release.name) for verb in ("get", "update")),
             # The Lease belongs to the operator's Deployment.
-            Right("get", "apps", "deployments", where, name=release.name),
+            Right("get", "apps", "deployments", own_namespace, name=release.name),
         ]
-        leases = [Right(verb, group, "leases", where, name="another") for verb in ("get", "update")]
+        leases = [Right(verb, group, "leases", own_namespace, name="another") for verb in ("get", "update")]
         assert release.may(*own, *leases) == own
     release, _ = in_one_namespace
     assert release.may(Right("get", "apps", "deployments", release.kubectl.namespace, name="another")) == []
 
 
-def test_people_get_their_rights_with_the_clusters_own_roles(kubectl: Kubectl, crd: str) -> None:
+def test_the_roles_view_and_edit_get_rights_on_cetaceanmodels(kubectl: Kubectl, crd: str) -> None:
     assert crd
     values = {"crds": {"install": False}, "rbac": {"aggregate": True}}
     with namespace(kubectl) as inside, Release.of(inside, values) as release:
-        labels = {
-            kind: inside.get("clusterrole", f"{release.name}-{kind}")["metadata"]["labels"] for kind in ("view", "edit")
-        }
-    assert labels["view"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
-    assert labels["edit"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+        view, edit = (inside.get("clusterrole", f"{release.name}-{kind}") for kind in ("view", "edit"))
+    aggregated = "rbac.authorization.k8s.io/aggregate-to-"
+    assert view["metadata"]["labels"][f"{aggregated}view"] == "true"
+    assert edit["metadata"]["labels"][f"{aggregated}edit"] == "true"
+    assert f"{aggregated}view" not in edit["metadata"]["labels"], "the role view must grant no writes"
+    group = "ecomarineai.org"
+    assert granted(view) == {(group, "cetaceanmodels", verb) for verb in ("get", "list", "watch")}
+    assert granted(edit) == {
+        (group, resource, verb)
+        for resource in ("cetaceanmodels", "cetaceanmodels/scale")
+        for verb in ("create", "update", "patch", "delete", "deletecollection")
+    }
 
 
-def test_uninstalling_keeps_the_crd_and_installing_again_finds_it(kubectl: Kubectl, crd: str) -> None:
+def granted(role: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Return API group, resource and verb of each right in a role; none may be limited to names or be about URLs."""
+    assert all(rule.keys() == {"apiGroups", "resources", "verbs"} for rule in role["rules"]), role["rules"]
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_uninstalling_keeps_the_crd_and_a_new_release_adopts_it(kubectl: Kubectl, crd: str) -> None:
     def found() -> dict[str, Any]:
         metadata: dict[str, Any] = kubectl.get("crd", crd)["metadata"]
         return metadata

@@ -1,4 +1,4 @@
-"""What the chart renders to. Needs helm, no cluster."""
+"""The output of the operator's chart. Needs helm, no cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SNAPSHOTS = Path(__file__).with_name("snapshots")
 
 
 def pods(rendered: Rendered) -> list[dict[str, Any]]:
-    """The pod templates of everything that makes pods."""
+    """Return the templates of Deployments, and the Pods."""
     return [item["spec"]["template"] for item in rendered.of_kind("Deployment")] + rendered.of_kind("Pod")
 
 
@@ -32,7 +32,7 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
 
 
-def test_lint_finds_nothing(helm: Path) -> None:
+def test_helm_lint_finds_nothing(helm: Path) -> None:
     done = subprocess.run([helm, "lint", "--strict", CHART], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout
@@ -43,18 +43,16 @@ def test_lint_finds_nothing(helm: Path) -> None:
     [("defaults", {"crds": {"install": False}}), ("everything", EVERYTHING)],
     ids=["defaults", "everything"],
 )
-def test_the_output_is_as_it_was_looked_at(render: Render, name: str, values: dict[str, Any], tmp_path: Path) -> None:
+def test_the_output_equals_the_snapshot(render: Render, name: str, values: dict[str, Any], tmp_path: Path) -> None:
     rendered = render(values, "--skip-tests").text
     kept = SNAPSHOTS / f"{name}.yaml"
     if not kept.exists() or rendered != kept.read_text():
         got = tmp_path / kept.name
         got.write_text(rendered)
-        pytest.fail(
-            f"the chart renders to something else: look at `diff {kept} {got}`; if it is meant: cp {got} {kept}"
-        )
+        pytest.fail(f"the output has changed: check `diff {kept} {got}`; to accept it: cp {got} {kept}")
 
 
-def test_the_crd_is_the_generated_one_and_stays(render: Render) -> None:
+def test_the_crd_is_the_generated_one_and_is_kept_by_helm(render: Render) -> None:
     generated = yaml.safe_load((REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml").read_text())
     rendered = render().one("CustomResourceDefinition")
     assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
@@ -80,7 +78,7 @@ def test_helm_names_the_wrong_value(render: Render, values: dict[str, Any], mess
     assert message in str(refused.value)
 
 
-def test_the_operator_reads_the_settings_that_were_given(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_reads_the_settings_of_the_values(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "watchNamespaces": ["a", "b"],
         "settings": {
@@ -108,7 +106,7 @@ def test_the_operator_reads_the_settings_that_were_given(render: Render, monkeyp
     assert not unknown
 
 
-def test_ports_and_probes_are_the_operators(render: Render) -> None:
+def test_ports_and_probes_are_those_of_the_settings(render: Render) -> None:
     container, fields = operator(render()), Settings.model_fields
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"metrics": fields["metrics_port"].default, "probes": fields["probes_port"].default}
@@ -118,11 +116,11 @@ def test_ports_and_probes_are_the_operators(render: Render) -> None:
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING, {"fullnameOverride": "other"}], ids=["defaults", "all", "name"])
-def test_selectors_take_the_operators_pods_and_no_other(render: Render, values: dict[str, Any]) -> None:
+def test_selectors_match_only_the_operators_pods(render: Render, values: dict[str, Any]) -> None:
     rendered = render(values)
     deployment = rendered.one("Deployment")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
-    assert labels[names.LABEL_NAME] == names.MANAGER, "the models' network policies let in whoever carries it"
+    assert labels[names.LABEL_NAME] == names.MANAGER, "the NetworkPolicies of models admit pods with this label"
     selectors = [
         deployment["spec"]["selector"]["matchLabels"],
         *(item["spec"]["selector"]["matchLabels"] for item in rendered.of_kind("PodDisruptionBudget")),
@@ -136,7 +134,7 @@ def test_selectors_take_the_operators_pods_and_no_other(render: Render, values: 
         assert not selects(selector, test_pod["metadata"]["labels"])
 
 
-def test_the_monitor_finds_the_metrics(render: Render) -> None:
+def test_the_service_monitor_selects_the_metrics_service(render: Render) -> None:
     rendered = render({"metrics": {"serviceMonitor": {"enabled": True}}})
     service, monitor = rendered.one("Service"), rendered.one("ServiceMonitor")
     assert selects(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"])
@@ -145,7 +143,7 @@ def test_the_monitor_finds_the_metrics(render: Render) -> None:
     assert endpoint["honorLabels"] is True
 
 
-def test_the_pod_monitor_finds_the_metrics_without_a_service(render: Render) -> None:
+def test_the_pod_monitor_selects_the_operators_pods_without_a_service(render: Render) -> None:
     values = {"metrics": {"service": {"enabled": False}, "podMonitor": {"enabled": True, "interval": "15s"}}}
     rendered = render(values)
     assert not rendered.of_kind("Service")
@@ -159,7 +157,7 @@ def test_the_pod_monitor_finds_the_metrics_without_a_service(render: Render) -> 
 @pytest.mark.parametrize(
     ("served", "selector"), [([], {"any": True}), (["a", "b"], {"matchNames": ["a", "b"]})], ids=["all", "two"]
 )
-def test_one_pod_monitor_is_for_all_models_that_are_served(
+def test_one_pod_monitor_selects_the_pods_of_all_models_in_the_served_namespaces(
     render: Render, served: list[str], selector: dict[str, Any]
 ) -> None:
     given = {"enabled": True, "relabelings": [{"targetLabel": "sea", "replacement": "north"}]}
@@ -168,14 +166,14 @@ def test_one_pod_monitor_is_for_all_models_that_are_served(
     assert spec["selector"] == {"matchExpressions": [{"key": names.LABEL_MODEL, "operator": "Exists"}]}
     (endpoint,) = spec["podMetricsEndpoints"]
     assert endpoint["port"] == names.PORT_NAME
-    # As a ServiceMonitor's targets are named.
+    # The label `service`, as the targets of a ServiceMonitor have it.
     own, *others = endpoint["relabelings"]
     label = re.sub(r"[^a-z]", "_", names.LABEL_MODEL)
     assert own == {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "service"}
     assert others == given["relabelings"]
 
 
-def test_alerts_keep_prometheus_own_templates(render: Render) -> None:
+def test_alerts_keep_the_templates_of_prometheus(render: Render) -> None:
     groups = render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")["spec"]["groups"]
     files = sorted((CHART / "rules").glob("*.yaml"))
     assert groups == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
@@ -190,11 +188,11 @@ def test_each_dashboard_gets_a_config_map(render: Render) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"])
-def test_what_a_cluster_may_lack_is_off(render: Render, kind: str) -> None:
+def test_optional_kinds_are_off_by_default(render: Render, kind: str) -> None:
     assert not render().of_kind(kind)
 
 
-def test_everything_but_the_operator_can_be_left_out(render: Render) -> None:
+def test_everything_but_the_deployment_can_be_turned_off(render: Render) -> None:
     off = {"create": False}
     values = {
         "crds": {"install": False},
@@ -209,7 +207,7 @@ def test_everything_but_the_operator_can_be_left_out(render: Render) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "texts"),
     [
         ({}, ["in every namespace", "helm test whales --namespace system", "--all-namespaces", "they go on serving"]),
         ({"watchNamespaces": ["a", "b"]}, ["in a, b", "apply -f examples/minimal.yaml --namespace a"]),
@@ -217,7 +215,7 @@ def test_everything_but_the_operator_can_be_left_out(render: Render) -> None:
     ],
     ids=["defaults", "namespaces", "crd"],
 )
-def test_the_notes_name_the_next_command(helm: Path, values: dict[str, Any], said: list[str]) -> None:
+def test_the_notes_name_the_next_command(helm: Path, values: dict[str, Any], texts: list[str]) -> None:
     command: list[str | Path] = [
         helm,
         "install",
@@ -232,18 +230,18 @@ def test_the_notes_name_the_next_command(helm: Path, values: dict[str, Any], sai
     given = yaml.safe_dump(values)
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60)
     notes = done.stdout.partition("NOTES:\n")[2]
-    assert [text for text in said if text not in notes] == []
+    assert [text for text in texts if text not in notes] == []
     named = re.findall(r"-f ([\w./-]+)", notes)
     assert all((REPOSITORY / path).exists() for path in named)
 
 
-def test_without_election_one_replica_is_stopped_before_the_next(render: Render) -> None:
+def test_without_leader_election_the_deployment_is_recreated_and_there_is_no_lease_role(render: Render) -> None:
     rendered = render({"leaderElection": {"enabled": False}})
     assert rendered.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
     assert not [role for role in rendered.of_kind("Role") if role["metadata"]["name"].endswith("-lease")]
 
 
-def test_namespaces_get_roles_and_the_cluster_none(render: Render) -> None:
+def test_with_watched_namespaces_there_are_roles_and_no_cluster_roles(render: Render) -> None:
     rendered = render({"watchNamespaces": ["a", "b"], "rbac": {"aggregate": False}})
     assert not rendered.of_kind("ClusterRole")
     assert not rendered.of_kind("ClusterRoleBinding")
@@ -262,7 +260,7 @@ def test_namespaces_get_roles_and_the_cluster_none(render: Render) -> None:
     ],
     ids=["tag", "digest"],
 )
-def test_the_image_is_the_one_named(render: Render, image: dict[str, str], expected: str) -> None:
+def test_the_image_is_the_one_in_the_values(render: Render, image: dict[str, str], expected: str) -> None:
     for pod in pods(render({"image": image})):
         assert [container["image"] for container in pod["spec"]["containers"]] == [expected]
 
@@ -275,7 +273,7 @@ def test_the_image_is_the_one_named(render: Render, image: dict[str, str], expec
         ("w" * 53, "w" * 32 + "-cetacean-operator"),
     ],
 )
-def test_names_fit_whatever_the_release_is_called(render: Render, release: str, name: str) -> None:
+def test_names_have_at_most_63_characters_for_any_release(render: Render, release: str, name: str) -> None:
     rendered = render(release=release)
     assert rendered.one("Deployment")["metadata"]["name"] == name
     assert max(len(item["metadata"]["name"]) for item in rendered.objects) <= 63

@@ -1,4 +1,4 @@
-"""The operator as a process, for the whole cluster or for one namespace; each module has its own."""
+"""The operator as a process, for the whole cluster or for one namespace; each test module starts its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cetacean_tools.local_cluster.local import LocalCluster
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For kubeconfigs and logs."""
+    """The folder for kubeconfigs and logs."""
     return tmp_path_factory.mktemp("operator")
 
 
@@ -34,7 +34,7 @@ def local_cluster() -> LocalCluster:
 
 @pytest.fixture(scope="module")
 def home(kubectl: Kubectl) -> Iterator[Kubectl]:
-    """The administrator in the operator's own namespace."""
+    """The administrator's kubectl in the operator's own namespace."""
     name = f"test-operator-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     yield replace(kubectl, namespace=name)
@@ -50,14 +50,14 @@ def node(kubectl: Kubectl) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def cluster_account(home: Kubectl, folder: Path) -> Iterator[Account]:
-    """May serve every namespace."""
+    """The account of an operator that serves every namespace."""
     with Account.granted(home, folder) as account:
         yield account
 
 
 @pytest.fixture(scope="module")
 def namespaced_account(home: Kubectl, namespaced: Kubectl, folder: Path) -> Iterator[Account]:
-    """May serve the module's namespace."""
+    """The account of an operator that serves the module's namespace."""
     with Account.granted(home, folder, served=(namespaced.namespace,)) as account:
         yield account
 
@@ -66,8 +66,8 @@ def namespaced_account(home: Kubectl, namespaced: Kubectl, folder: Path) -> Iter
 def cluster_operator(
     request: pytest.FixtureRequest, cluster_account: Account, namespaced: Kubectl, folder: Path
 ) -> Iterator[OperatorProcess]:
-    """Serves every namespace."""
-    assert request.node.get_closest_marker("alone"), "it would serve the resources of tests that run beside this one"
+    """An operator that serves every namespace."""
+    assert request.node.get_closest_marker("alone"), "it would serve the resources of tests that run at the same time"
     with running(cluster_account, folder) as operator:
         yield operator
         _remove_all(namespaced)
@@ -75,12 +75,12 @@ def cluster_operator(
 
 @pytest.fixture(scope="module")
 def namespaced_operator(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
-    """Serves the module's namespace."""
+    """An operator that serves the module's namespace."""
     with running(namespaced_account, folder) as operator:
         yield operator
         _remove_all(namespaced)
 
 
 def _remove_all(kubectl: Kubectl) -> None:
-    # In a namespace that is being deleted nothing may be created, and the operator would log that it was refused.
+    # In a terminating namespace nothing can be created, and the operator would log a refusal.
     kubectl("delete", "cetaceanmodels", "--all", "--wait=true")

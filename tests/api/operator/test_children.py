@@ -1,4 +1,4 @@
-"""Children on a real API server: applied, owned, repaired, collected; the resource's spec is never ours."""
+"""Children on a real API server: applied, owned, repaired, garbage collected; the operator never writes the spec."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from support.live_operator import NOWHERE, OperatorProcess, condition, find, model, settled
+from support.live_operator import UNSCHEDULABLE, OperatorProcess, condition, find, model, wait_until_observed
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
 
 EVERYTHING: dict[str, Any] = {
-    **NOWHERE,
-    # What the API server fills in, or writes its own way, is no difference.
+    **UNSCHEDULABLE,
+    # The API server normalizes these values; the operator must not see a difference.
     "autoscaling": {"minReplicas": 2, "maxReplicas": 3, "behavior": {"scaleUp": {"tolerance": "0.05"}}},
     "terminationGracePeriodSeconds": 0,
     "networkPolicy": {"enabled": True},
@@ -35,12 +35,12 @@ def there(cluster_operator: OperatorProcess, namespaced: Kubectl) -> Kubectl:
     """A namespace with a resource that has every kind of child; the operator serves the whole cluster."""
     assert cluster_operator
     namespaced.apply(model("whales", serving=EVERYTHING))
-    settled(namespaced, "whales")
+    wait_until_observed(namespaced, "whales")
     return namespaced
 
 
 def managers(obj: dict[str, Any], *, of: str) -> set[str]:
-    """Who manages the top-level field `of`."""
+    """Return the managers of the top-level field `of`."""
     return {entry["manager"] for entry in obj["metadata"]["managedFields"] if f"f:{of}" in entry["fieldsV1"]}
 
 
@@ -76,7 +76,7 @@ def test_the_resource_keeps_its_spec_and_gets_no_finalizer(there: Kubectl) -> No
 
 
 @pytest.mark.parametrize("ref", CHILDREN)
-def test_a_deleted_child_comes_back(there: Kubectl, ref: str) -> None:
+def test_a_deleted_child_is_created_again(there: Kubectl, ref: str) -> None:
     before = there.get(ref)["metadata"]["uid"]
     there("delete", ref, "--wait=false")
 
@@ -91,7 +91,7 @@ def test_a_deleted_child_comes_back(there: Kubectl, ref: str) -> None:
     ("ref", "path", "value"),
     [
         ("services/whales", "/spec/ports/0/targetPort", 81),
-        # What cannot stand beside ours: a list is merged by its key, and a volume is of one kind only.
+        # Fields that conflict with ours: a list is merged by its key, and a volume has only one source.
         ("services/whales", "/spec/ports/0/port", 81),
         ("deployments/whales", "/spec/template/spec/volumes/0", {"name": "weights", "secret": {"secretName": "s"}}),
         ("deployments/whales", "/spec/template/spec/containers/0/image", "other:1"),
@@ -102,7 +102,7 @@ def test_a_deleted_child_comes_back(there: Kubectl, ref: str) -> None:
         ("poddisruptionbudgets/whales", "/metadata/ownerReferences/0/controller", False),
     ],
 )
-def test_what_is_ours_is_repaired_and_what_is_not_stays(there: Kubectl, ref: str, path: str, value: Any) -> None:
+def test_a_changed_field_is_restored_and_a_foreign_label_stays(there: Kubectl, ref: str, path: str, value: Any) -> None:
     before = there.get(ref)
     there("label", ref, "team=sea", "--overwrite")
     there("patch", ref, "--type=json", "-p", json.dumps([{"op": "replace", "path": path, "value": value}]))
@@ -116,11 +116,11 @@ def test_what_is_ours_is_repaired_and_what_is_not_stays(there: Kubectl, ref: str
     assert there.get(ref)["metadata"]["labels"]["team"] == "sea"
 
 
-def test_what_someone_else_owns_is_left_alone_and_told(there: Kubectl) -> None:
+def test_an_object_of_someone_else_is_left_alone_and_reported(there: Kubectl) -> None:
     there("create", "service", "clusterip", "taken", "--tcp=80:80")
     before = there.get("service", "taken")
     there.apply(model("taken"))
-    ready = condition(settled(there, "taken"), "Ready")
+    ready = condition(wait_until_observed(there, "taken"), "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "NameTaken")
     assert ready["message"] == "Service taken exists and is not this resource's: rename one of the two"
     assert there.get("service", "taken") == before
@@ -135,11 +135,11 @@ def test_a_label_does_not_make_an_object_ours(there: Kubectl, kind: str) -> None
     """`kubectl expose` copies labels: an object of someone else is neither applied nor deleted, whatever its labels."""
     name = f"labelled-{kind}"
     child = f"{name}-monitoring" if kind == "configmap" else name
-    there.apply(theirs(kind, child, name))
-    stray = theirs("configmap", f"{name}-stray", name)
+    there.apply(foreign_object(kind, child, name))
+    stray = foreign_object("configmap", f"{name}-stray", name)
     there.apply(stray)
     there.apply(model(name))
-    ready = condition(settled(there, name), "Ready")
+    ready = condition(wait_until_observed(there, name), "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "NameTaken")
     assert ready["message"].lower().startswith(f"{kind} {child} exists")
     assert not owned(there.get(kind, child))
@@ -152,9 +152,9 @@ def test_a_label_does_not_make_an_object_ours(there: Kubectl, kind: str) -> None
     assert there.get("configmap", f"{name}-stray")["data"] == stray["data"], "it is not deleted as a stale child"
 
 
-def test_an_orphan_of_ours_is_ours_again(there: Kubectl) -> None:
+def test_an_orphaned_child_gets_its_owner_back(there: Kubectl) -> None:
     there.apply(model("orphaned"))
-    settled(there, "orphaned")
+    wait_until_observed(there, "orphaned")
     before = there.get("service", "orphaned")["metadata"]["uid"]
     there("delete", "cetaceanmodel", "orphaned", "--cascade=orphan")
     there.apply(model("orphaned"))
@@ -162,8 +162,8 @@ def test_an_orphan_of_ours_is_ours_again(there: Kubectl) -> None:
     assert there.get("service", "orphaned")["metadata"]["uid"] == before
 
 
-def theirs(kind: str, name: str, model: str) -> dict[str, Any]:
-    """An object of someone else with the labels of a CetaceanModel's children."""
+def foreign_object(kind: str, name: str, model: str) -> dict[str, Any]:
+    """Return an object without owner that has the labels of a CetaceanModel's children."""
     labels = {"ecomarineai.org/cetaceanmodel": model, "app.kubernetes.io/managed-by": "cetacean-operator"}
     container = {"name": "serve", "image": "127.0.0.1:1/theirs:1"}
     selector = {"app": "theirs"}
@@ -186,9 +186,9 @@ def owned(obj: dict[str, Any] | None) -> bool:
     return any(owner["kind"] == "CetaceanModel" and owner.get("controller") for owner in owners)
 
 
-def test_a_child_that_is_no_longer_wanted_goes(there: Kubectl) -> None:
+def test_a_child_that_the_spec_no_longer_has_is_deleted(there: Kubectl) -> None:
     there.apply(model("shrinking", serving={"podDisruptionBudget": {"enabled": True}}))
-    settled(there, "shrinking")
+    wait_until_observed(there, "shrinking")
     assert find(there, "poddisruptionbudget", "shrinking") is not None
     there.apply(model("shrinking", serving={"podDisruptionBudget": {"enabled": False}}))
     until("the budget to go", lambda: find(there, "poddisruptionbudget", "shrinking") is None, within=20)
@@ -197,7 +197,7 @@ def test_a_child_that_is_no_longer_wanted_goes(there: Kubectl) -> None:
 def test_the_garbage_collector_removes_the_children(there: Kubectl) -> None:
     serving = {"podDisruptionBudget": {"enabled": True}, "networkPolicy": {"enabled": True}}
     there.apply(model("mortal", serving=serving))
-    settled(there, "mortal")
+    wait_until_observed(there, "mortal")
     kinds = "deployments,services,configmaps,poddisruptionbudgets,networkpolicies"
 
     def left() -> list[str]:

@@ -1,4 +1,4 @@
-"""`kubectl cetacean` against a real API server and the operator: found as a plugin, and what it changes is acted on."""
+"""`kubectl cetacean` with a real API server and the operator: kubectl finds the plugin, and its changes are reconciled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.live_operator import OperatorProcess, condition, model, settled
+from support.live_operator import OperatorProcess, condition, model, wait_until_observed
 from support.plugin import install
 
 from cetacean_tools.demo.kubectl import Kubectl
@@ -21,7 +21,7 @@ Plugin = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Both programs are on the PATH."""
+    """An environment with both programs on the PATH."""
     return install(tmp_path_factory.mktemp("bin"))
 
 
@@ -35,7 +35,7 @@ def flags(namespaced: Kubectl) -> list[str]:
 def plugin(
     namespaced: Kubectl, namespaced_operator: OperatorProcess, environment: dict[str, str], flags: list[str]
 ) -> Plugin:
-    """`kubectl cetacean …` in the module's namespace."""
+    """A function that runs `kubectl cetacean …` in the module's namespace."""
     assert namespaced_operator
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,23 +46,23 @@ def plugin(
 
 
 def applied(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Two models that pass the gate and one that does not; no pods."""
+    """Apply a resource with two models that pass the gate and one that does not, without pods."""
     resource = model(name)
     bad = json.loads(json.dumps(resource["spec"]["registry"]["models"][1]))
     bad |= {"name": "bad", "version": "1.2.0", "sha256": "c" * 64}
     bad["metrics"]["tnr"] = 0.5
     resource["spec"]["registry"]["models"].append(bad)
     kubectl.apply(resource)
-    return settled(kubectl, name)
+    return wait_until_observed(kubectl, name)
 
 
-def test_kubectl_finds_it(namespaced: Kubectl, environment: dict[str, str]) -> None:
+def test_kubectl_finds_the_plugin(namespaced: Kubectl, environment: dict[str, str]) -> None:
     command = [str(namespaced.kubectl), "cetacean", "rollback", "--help"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage: kubectl cetacean rollback [OPTIONS] NAME")
 
 
-def test_promotion_and_back(namespaced: Kubectl, plugin: Plugin) -> None:
+def test_promote_and_rollback_change_the_active_model(namespaced: Kubectl, plugin: Plugin) -> None:
     applied(namespaced, "promoted")
     tried = plugin("promote", "promoted", "second", "--dry-run")
     assert tried.returncode == 0, tried.stderr
@@ -85,19 +85,19 @@ def test_promotion_and_back(namespaced: Kubectl, plugin: Plugin) -> None:
     assert (status["active"]["name"], status["ready"], status["generation"]) == ("first", True, 3)
 
 
-def test_emergency_and_restore(namespaced: Kubectl, plugin: Plugin) -> None:
+def test_emergency_disables_the_gate_and_restore_enables_it(namespaced: Kubectl, plugin: Plugin) -> None:
     applied(namespaced, "emergency")
     assert plugin("emergency", "disable-gate", "emergency", "--yes", "--wait").returncode == 0
-    assert condition(settled(namespaced, "emergency"), "AntiFraudDisabled")["status"] == "True"
+    assert condition(wait_until_observed(namespaced, "emergency"), "AntiFraudDisabled")["status"] == "True"
     assert "DISABLED since 20" in plugin("status", "emergency").stdout
     restored = plugin("emergency", "restore", "emergency", "--threshold", "0.61", "--yes", "--wait")
     assert restored.returncode == 0, restored.stderr
-    found = settled(namespaced, "emergency")
+    found = wait_until_observed(namespaced, "emergency")
     assert found["spec"]["antiFraud"]["threshold"] == 0.61
     assert condition(found, "AntiFraudDisabled")["status"] == "False"
 
 
-def test_watch_follows_until_it_is_ended(
+def test_status_watch_prints_changes_until_it_is_interrupted(
     namespaced: Kubectl, plugin: Plugin, environment: dict[str, str], flags: list[str], tmp_path: Path
 ) -> None:
     applied(namespaced, "watched")
@@ -109,7 +109,7 @@ def test_watch_follows_until_it_is_ended(
 
     def seen(name: str) -> bool:
         lines = output.read_text().splitlines()
-        return any((told := json.loads(line))["active"]["name"] == name and told["ready"] for line in lines)
+        return any((status := json.loads(line))["active"]["name"] == name and status["ready"] for line in lines)
 
     until("the present state", lambda: seen("first"), within=20)
     assert plugin("promote", "watched", "second", "--yes").returncode == 0
@@ -118,10 +118,10 @@ def test_watch_follows_until_it_is_ended(
     assert watching.wait(timeout=10) == 0
 
 
-def test_who_else_writes_the_resource_is_told(namespaced: Kubectl, plugin: Plugin) -> None:
+def test_another_manager_of_the_resource_is_named_in_a_warning(namespaced: Kubectl, plugin: Plugin) -> None:
     resource = json.dumps(model("managed"))
     namespaced("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-", stdin=resource)
-    settled(namespaced, "managed")
+    wait_until_observed(namespaced, "managed")
     done = plugin("promote", "managed", "second", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "warning: Argo CD manages" in done.stderr

@@ -1,4 +1,4 @@
-"""`kubectl rollout` and `kubectl scale` by hand: the resource wins, and a restart stays."""
+"""`kubectl rollout` and `kubectl scale` by hand: the operator restores the resource's state, and a restart stays."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from support.live_operator import NOWHERE, OperatorProcess, model, settled
+from support.live_operator import UNSCHEDULABLE, OperatorProcess, model, wait_until_observed
 
 from cetacean_tools.demo.kubectl import CommandError, Kubectl
 from cetacean_tools.demo.waiting import until
 
-SERVING: dict[str, Any] = {**NOWHERE, "replicas": 2}
+SERVING: dict[str, Any] = {**UNSCHEDULABLE, "replicas": 2}
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -22,8 +22,8 @@ def there(namespaced_operator: OperatorProcess, namespaced: Kubectl) -> Kubectl:
     assert namespaced_operator
     for active in ("first", "second"):
         namespaced.apply(model("whales", active=active, serving=SERVING))
-        settled(namespaced, "whales")
-        until("the controller to have seen it", lambda: seen(namespaced), within=20)
+        wait_until_observed(namespaced, "whales")
+        until("the controller to have observed the generation", lambda: is_observed(namespaced), within=20)
     return namespaced
 
 
@@ -31,8 +31,8 @@ def deployment(kubectl: Kubectl) -> dict[str, Any]:
     return kubectl.get("deployment", "whales")
 
 
-def seen(kubectl: Kubectl) -> bool:
-    """Whether the Deployment's controller has acted on what it is told now."""
+def is_observed(kubectl: Kubectl) -> bool:
+    """Return true if the Deployment's controller has observed the present generation."""
     found = deployment(kubectl)
     return bool(found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"])
 
@@ -42,7 +42,7 @@ def deployed(kubectl: Kubectl) -> str:
     return found
 
 
-def test_history_tells_the_model_of_each_revision(there: Kubectl) -> None:
+def test_rollout_history_names_the_model_of_each_revision(there: Kubectl) -> None:
     lines = there("rollout", "history", "deployment/whales").splitlines()
     revisions = {line.split()[0]: line.partition(" ")[2].strip() for line in lines if line[:1].isdigit()}
     assert revisions == {
@@ -52,7 +52,7 @@ def test_history_tells_the_model_of_each_revision(there: Kubectl) -> None:
     assert "second 1.1.0" in there("rollout", "history", "deployment/whales", "--revision=2")
 
 
-def test_undo_is_undone(there: Kubectl) -> None:
+def test_the_operator_reverts_a_rollout_undo(there: Kubectl) -> None:
     said = there("rollout", "undo", "deployment/whales")
     assert "rolled back" in said
     until("the active model to be back", lambda: deployed(there) == "second", within=20)
@@ -60,16 +60,16 @@ def test_undo_is_undone(there: Kubectl) -> None:
     assert [item["model"] for item in there.get("cetaceanmodel", "whales")["status"]["history"]] == ["second", "first"]
 
 
-def test_pause_is_lifted(there: Kubectl) -> None:
+def test_the_operator_reverts_a_rollout_pause(there: Kubectl) -> None:
     there("rollout", "pause", "deployment/whales")
     until("the rollout to go on", lambda: not deployment(there)["spec"].get("paused"), within=20)
     there.apply(model("whales", active="first", serving=SERVING))
-    settled(there, "whales")
+    wait_until_observed(there, "whales")
     assert deployed(there) == "first"
-    until("the controller to have seen it", lambda: seen(there), within=20)
+    until("the controller to have observed the generation", lambda: is_observed(there), within=20)
 
 
-def test_resume_changes_nothing(there: Kubectl) -> None:
+def test_a_rollout_resume_changes_nothing(there: Kubectl) -> None:
     before = deployment(there)["spec"]
     there("rollout", "pause", "deployment/whales")
     with suppress(CommandError):  # the operator may have been faster: "is not paused"
@@ -78,20 +78,20 @@ def test_resume_changes_nothing(there: Kubectl) -> None:
     assert deployment(there)["spec"] == before
 
 
-def test_restart_replaces_the_pods_and_stays(there: Kubectl) -> None:
+def test_a_rollout_restart_stays(there: Kubectl) -> None:
     there("rollout", "restart", "deployment/whales")
     at = deployment(there)["spec"]["template"]["metadata"]["annotations"][RESTARTED]
-    # What the operator does next is no undoing of it.
+    # The operator's next writes must not undo it.
     there("delete", "service", "whales", "--wait=false")
     until("the Service to be back", lambda: there.get("services", "-l", "app.kubernetes.io/name")["items"], within=20)
     there("patch", "cetaceanmodel", "whales", "--type=merge", "-p", json.dumps({"spec": {"serving": {"replicas": 3}}}))
-    settled(there, "whales")
+    wait_until_observed(there, "whales")
     until("the replicas", lambda: deployment(there)["spec"]["replicas"] == 3, within=20)
     assert deployment(there)["spec"]["template"]["metadata"]["annotations"][RESTARTED] == at
     assert deployed(there) == "first"
 
 
-def test_scaling_the_deployment_is_undone_and_scaling_the_resource_is_done(there: Kubectl) -> None:
+def test_scaling_the_deployment_is_reverted_and_scaling_the_resource_stays(there: Kubectl) -> None:
     wanted = there.get("cetaceanmodel", "whales")["spec"]["serving"]["replicas"]
     there("scale", "deployment/whales", f"--replicas={wanted + 4}")
     until("the replicas to be set right", lambda: deployment(there)["spec"]["replicas"] == wanted, within=20)
@@ -100,12 +100,12 @@ def test_scaling_the_deployment_is_undone_and_scaling_the_resource_is_done(there
     assert there.get("cetaceanmodel", "whales")["spec"]["serving"]["replicas"] == wanted + 1
 
 
-def test_with_an_autoscaler_the_replicas_are_nobody_elses(there: Kubectl) -> None:
+def test_with_an_autoscaler_the_operator_does_not_change_the_replicas(there: Kubectl) -> None:
     autoscaling = {"minReplicas": 2, "maxReplicas": 9}
     there.apply(model("whales", active="first", serving={**SERVING, "autoscaling": autoscaling}))
-    settled(there, "whales")
+    wait_until_observed(there, "whales")
     there("scale", "deployment/whales", "--replicas=5")
-    until("the controller to have seen it", lambda: seen(there), within=20)
+    until("the controller to have observed the generation", lambda: is_observed(there), within=20)
     there("delete", "configmap", "whales-monitoring", "--wait=false")  # the operator has work to do
     until("the ConfigMap", lambda: there.get("configmaps", "-l", "app.kubernetes.io/name")["items"], within=20)
     assert deployment(there)["spec"]["replicas"] == 5, "only the autoscaler may change it"

@@ -1,4 +1,4 @@
-"""The API server dies in the middle of a change, and what was wanted is there in the end."""
+"""The API server is killed during a change, and the change is complete in the end."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from support.accounts import Account
 from support.end_state import events
-from support.live_operator import OperatorProcess, model, ready_because, running, settled
+from support.live_operator import OperatorProcess, model, running, wait_for_ready_reason, wait_until_observed
 
 from cetacean_tools.demo.kubectl import CommandError, Kubectl
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.local_cluster.local import LocalCluster
 
-pytestmark = pytest.mark.alone  # the API server is everyone's
+pytestmark = pytest.mark.alone  # all tests share the API server
 
 
 @pytest.fixture
 def operator(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[OperatorProcess]:
-    """One that outlives the API server."""
+    """An operator that is expected to survive the API server."""
     assert namespaced
     with running(namespaced_account, folder, outage=True) as process:
         yield process
@@ -35,31 +35,31 @@ def answers(kubectl: Kubectl) -> bool:
     return True
 
 
-def test_the_api_server_is_killed_in_the_middle_of_a_change(
+def test_a_change_is_completed_after_the_api_server_was_killed(
     operator: OperatorProcess, namespaced: Kubectl, local_cluster: LocalCluster
 ) -> None:
     several = [f"whales-{number}" for number in range(4)]
     for name in several:
         namespaced.apply(model(name))
     for name in several:
-        settled(namespaced, name)
+        wait_until_observed(namespaced, name)
     for name in several:
         namespaced.apply(model(name, active="second"))
     namespaced("delete", "service", several[0], "--wait=false")
     local_cluster.signal_component("kube-apiserver", signal.SIGKILL)
     until("the API server to be back", lambda: answers(namespaced), within=60)
     for name in several:
-        resource = ready_because(namespaced, name, "ScaledToZero", within=60)
+        resource = wait_for_ready_reason(namespaced, name, "ScaledToZero", within=60)
         assert resource["status"]["rollout"]["model"] == "second"
         assert [entry["model"] for entry in resource["status"]["history"]] == ["second", "first"]
         template = namespaced.get("deployment", name)["spec"]["template"]
         assert template["metadata"]["annotations"]["ecomarineai.org/model"] == "second"
-        told = {event["reason"] for event in events(namespaced, name)}
-        assert "ApplyRefused" not in told, "it forbids everything at first, and that passes"
+        reasons = {event["reason"] for event in events(namespaced, name)}
+        assert "ApplyRefused" not in reasons, "a starting API server forbids everything for a moment"
         until(f"the Service of {name}", partial(has_one, namespaced, "services", name), within=60)
     assert operator.process.poll() is None
     until("the operator to be ready", operator.ready, within=30)
-    # The watches live as well: a change made now is seen long before the next listing.
+    # The watches work again: a change is seen long before the next resync.
     namespaced("delete", "configmap", f"{several[0]}-monitoring")
     until("the ConfigMap to be back", partial(has_one, namespaced, "configmaps", several[0]), within=30)
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong between operator and API server: the end is as if nothing had, and nothing is done twice."""
+"""Faults between operator and API server: the end state is the same as without faults, and no Event is recorded twice."""
 
 from __future__ import annotations
 
@@ -13,28 +13,36 @@ from typing import Any
 
 import pytest
 from support.accounts import Account
-from support.api_faults import late, refused, told_in_it, torn, unanswered
-from support.end_state import end_state, ends_as, events
+from support.api_faults import delayed, error_event, refused, torn_watch, unanswered
+from support.end_state import assert_end_state, end_state, events
 from support.faulty_api import Call, Fault, FaultyApi, Reaction, faulty, no_fault
-from support.live_operator import REPOSITORY, OperatorProcess, find, model, ready_because, running, settled
+from support.live_operator import (
+    REPOSITORY,
+    OperatorProcess,
+    find,
+    model,
+    running,
+    wait_for_ready_reason,
+    wait_until_observed,
+)
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
 
 
 def some(share: float, *reactions: Reaction, which: Callable[[Call], bool] = lambda _: True) -> Fault:
-    """A share of the calls that `which` picks meets a reaction, by lot; the first of each verb does in any case.
+    """Inject a reaction into a random share of the calls that `which` selects, and into the first call of each verb.
 
-    Of several reactions, each resource meets one after the other.
+    If there are several reactions, the calls of each resource get them in turn.
     """
-    lots = random.Random(1)
-    met: set[str] = set()
+    draws = random.Random(1)
+    verbs: set[str] = set()
     turns: defaultdict[str, Iterator[Reaction]] = defaultdict(lambda: itertools.cycle(reactions))
 
     def fault(call: Call) -> Reaction | None:
-        if not which(call) or (call.verb in met and lots.random() >= share):
+        if not which(call) or (call.verb in verbs and draws.random() >= share):
             return None
-        met.add(call.verb)
+        verbs.add(call.verb)
         return next(turns[call.resource])
 
     return fault
@@ -48,15 +56,15 @@ def watches(call: Call) -> bool:
     return call.verb == "watch"
 
 
-def goes_on(call: Call) -> bool:
-    return watches(call) and bool(call.since)
+def resumes(call: Call) -> bool:
+    return watches(call) and bool(call.resource_version)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     fault: Callable[[], Fault]
-    counted: frozenset[str] = frozenset()
-    """What is said of watches that were begun anew."""
+    reasons: frozenset[str] = frozenset()
+    """The reasons of watch faults that must be counted."""
 
 
 FAULTS: dict[str, Case] = {
@@ -65,13 +73,13 @@ FAULTS: dict[str, Case] = {
     "internal-errors": Case(lambda: some(0.2, refused(500, "InternalError"))),
     "forbidden-for-a-moment": Case(lambda: some(0.4, refused(403, "Forbidden"), which=writes)),
     "unanswered-writes": Case(lambda: some(0.4, unanswered(), which=writes)),
-    "slow-answers": Case(lambda: some(1.0, late(0.2), which=lambda call: not watches(call))),
+    "slow-answers": Case(lambda: some(1.0, delayed(0.2), which=lambda call: not watches(call))),
     "errors-in-watches": Case(
         lambda: some(
             0.7,
-            told_in_it(500, "InternalError"),
-            told_in_it(410, "Expired"),
-            told_in_it(504, "Timeout"),
+            error_event(500, "InternalError"),
+            error_event(410, "Expired"),
+            error_event(504, "Timeout"),
             which=watches,
         ),
         frozenset({"ErrorEvent", "Expired"}),
@@ -82,12 +90,13 @@ FAULTS: dict[str, Case] = {
             refused(410, "Expired"),
             refused(404, "NotFound"),
             refused(503, "ServiceUnavailable"),
-            which=goes_on,
+            which=resumes,
         ),
         frozenset({"Expired", "Refused"}),
     ),
     "torn-watches": Case(
-        lambda: some(0.7, torn(cleanly=True), torn(cleanly=False), which=watches), frozenset({"TornEvent", "Cut"})
+        lambda: some(0.7, torn_watch(cleanly=True), torn_watch(cleanly=False), which=watches),
+        frozenset({"TornEvent", "Cut"}),
     ),
 }
 
@@ -100,13 +109,13 @@ def api(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Itera
 
 @pytest.fixture(scope="module")
 def clock(folder: Path) -> Path:
-    """What the operator's wall clock is ahead of the machine's, in seconds."""
+    """A file with the seconds by which the operator's wall clock is ahead of the machine's."""
     return folder / "clock"
 
 
 @pytest.fixture(scope="module")
 def operator(api: FaultyApi, namespaced: Kubectl, folder: Path, clock: Path) -> Iterator[OperatorProcess]:
-    """It has to start on a bad day as well."""
+    """An operator behind the proxy; also its start meets faults."""
     api.fault = some(0.1, refused(500, "InternalError"))
     clock.write_text("0")
     settings: dict[str, Any] = {"request_timeout": 5, "backoff_max": 1, "watch_age_limit": 5}
@@ -118,29 +127,29 @@ def operator(api: FaultyApi, namespaced: Kubectl, folder: Path, clock: Path) -> 
         namespaced("delete", "cetaceanmodels", "--all", "--wait=true")
 
 
-def live(kubectl: Kubectl, name: str, undo: Callable[[], None] = lambda: None) -> None:
-    """A rollout, a promotion, and a Service that someone deletes; `undo` is called in the middle."""
+def run_scenario(kubectl: Kubectl, name: str, midway: Callable[[], None] = lambda: None) -> None:
+    """Roll a model out, promote another, and delete the Service; `midway` is called before the promotion."""
     kubectl.apply(model(name))
-    settled(kubectl, name, within=60)
-    undo()
+    wait_until_observed(kubectl, name, within=60)
+    midway()
     kubectl.apply(model(name, active="second"))
     kubectl("delete", "service", name, "--wait=false")
-    ready_because(kubectl, name, "ScaledToZero", within=60)
+    wait_for_ready_reason(kubectl, name, "ScaledToZero", within=60)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(operator: OperatorProcess, namespaced: Kubectl) -> dict[str, Any]:
-    """What it comes to on a good day."""
+    """The end state of the scenario without faults."""
     assert operator.ready()
-    live(namespaced, "good-day")
-    found = end_state(namespaced, "good-day")
+    run_scenario(namespaced, "undisturbed")
+    found = end_state(namespaced, "undisturbed")
     assert found["history"] == [["second", "GatePassed"], ["first", "GatePassed"]]
     assert found["revisions"] == 2
     return found
 
 
-def begun_anew(operator: OperatorProcess) -> Counter[str]:
-    """How many watches were, by why."""
+def watch_faults(operator: OperatorProcess) -> Counter[str]:
+    """Return the number of watch faults by reason."""
     counted: Counter[str] = Counter()
     for labels, value in operator.samples("cetacean_operator_watch_faults_total"):
         counted[labels["reason"]] += int(value)
@@ -148,88 +157,90 @@ def begun_anew(operator: OperatorProcess) -> Counter[str]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_the_end_is_the_same(
+def test_the_end_state_is_the_same_with_a_fault(
     operator: OperatorProcess, api: FaultyApi, namespaced: Kubectl, undisturbed: dict[str, Any], name: str
 ) -> None:
-    met: list[Call] = []
-    case, before = FAULTS[name], begun_anew(operator)
+    faulty_calls: list[Call] = []
+    case, before = FAULTS[name], watch_faults(operator)
     fault = case.fault()
 
-    def noted(call: Call) -> Reaction | None:
+    def recorded(call: Call) -> Reaction | None:
         if (reaction := fault(call)) is not None:
-            met.append(call)
+            faulty_calls.append(call)
         return reaction
 
-    def provoked() -> bool:
-        """Whether each thing has happened; if not, the watches get more to carry."""
-        if case.counted <= (begun_anew(operator) - before).keys():
+    def all_counted() -> bool:
+        """Return true if each fault was counted; otherwise cause another event for the watches."""
+        if case.reasons <= (watch_faults(operator) - before).keys():
             return True
         namespaced("annotate", "cetaceanmodel", name, f"again={uuid.uuid4()}", "--overwrite")
         return False
 
-    api.fault = noted
+    api.fault = recorded
     api.cut_watches()
     try:
-        live(namespaced, name)
-        until("all to have happened", provoked, within=30)
-        ends_as(namespaced, name, undisturbed)
-        told = {event["reason"] for event in events(namespaced, name)}
-        assert told <= {"Promoting", "ScaledToZero"}, "what passes by itself is no news of the resource"
+        run_scenario(namespaced, name)
+        until("all faults to be counted", all_counted, within=30)
+        assert_end_state(namespaced, name, undisturbed)
+        reasons = {event["reason"] for event in events(namespaced, name)}
+        assert reasons <= {"Promoting", "ScaledToZero"}, "transient faults are recorded in no Event"
     finally:
         api.fault = no_fault
-    assert met, "the fault never happened"
+    assert faulty_calls, "no call met the fault"
     assert operator.process.poll() is None
 
 
-def test_what_was_deleted_while_a_watch_failed_is_missed_for_no_longer(
+def test_a_deletion_that_a_failed_watch_missed_is_repaired(
     operator: OperatorProcess, api: FaultyApi, namespaced: Kubectl, undisturbed: dict[str, Any]
 ) -> None:
     namespaced.apply(model("unseen"))
-    ready_because(namespaced, "unseen", "ScaledToZero")
+    wait_for_ready_reason(namespaced, "unseen", "ScaledToZero")
     services = some(
         1.0,
-        told_in_it(500, "InternalError", instead_of=b'"DELETED"'),
+        error_event(500, "InternalError", instead_of=b'"DELETED"'),
         which=lambda c: c.resource == "services" and watches(c),
     )
     api.fault = services
     api.cut_watches()
-    namespaced("label", "service", "unseen", "now=so")  # the watch is begun anew, and this one will fail
-    before = begun_anew(operator)
+    namespaced("label", "service", "unseen", "now=so")  # the watch is opened again, and this one will fail
+    before = watch_faults(operator)
     namespaced("delete", "service", "unseen", "--wait=false")
     until("the Service to be back", lambda: find(namespaced, "service", "unseen"), within=30)
-    assert (begun_anew(operator) - before)["ErrorEvent"] >= 1, "the deletion was never told"
+    assert (watch_faults(operator) - before)["ErrorEvent"] >= 1, "the DELETED event was not replaced by the error"
     api.fault = no_fault
 
 
-def test_the_clock_is_stepped_in_the_middle_of_it(
+def test_the_end_state_is_the_same_if_the_wall_clock_is_stepped(
     operator: OperatorProcess, clock: Path, namespaced: Kubectl, undisturbed: dict[str, Any]
 ) -> None:
     steps = iter(("86400", "-172800"))
     try:
         clock.write_text(next(steps))
-        live(namespaced, "time-traveller", lambda: print(clock.write_text(next(steps))))
-        ends_as(namespaced, "time-traveller", undisturbed)
+        run_scenario(namespaced, "time-traveller", lambda: print(clock.write_text(next(steps))))
+        assert_end_state(namespaced, "time-traveller", undisturbed)
         promoted, begun = namespaced.get("cetaceanmodel", "time-traveller")["status"]["history"]
-        assert promoted["at"] < begun["at"], "the clock went backwards"
+        assert promoted["at"] < begun["at"], "the clock has gone backwards"
         assert operator.leads()
     finally:
         clock.write_text("0")
 
 
-def test_a_watch_that_falls_silent_is_begun_anew(
+def test_the_end_state_is_the_same_if_the_watches_fall_silent(
     operator: OperatorProcess, api: FaultyApi, namespaced: Kubectl, undisturbed: dict[str, Any]
 ) -> None:
-    live(namespaced, "silent", api.silence_watches)
-    ends_as(namespaced, "silent", undisturbed)
+    run_scenario(namespaced, "silent", api.silence_watches)
+    assert_end_state(namespaced, "silent", undisturbed)
     until("the operator to be ready", operator.ready, within=20)
 
 
-def test_what_it_asked_is_counted_by_verb_and_code(operator: OperatorProcess, undisturbed: dict[str, Any]) -> None:
+def test_requests_errors_and_watch_faults_are_counted_and_logged(
+    operator: OperatorProcess, undisturbed: dict[str, Any]
+) -> None:
     assert undisturbed
     counted = operator.samples("cetacean_operator_api_requests_total")
-    asked = {(labels["verb"], labels["code"]) for labels, _ in counted}
-    assert {("apply", "200"), ("apply", "409"), ("apply", "429"), ("apply", "500"), ("apply", "0")} <= asked
-    assert {("watch", "200"), ("list", "200"), ("get", "404"), ("create", "201"), ("update", "200")} <= asked
+    requests = {(labels["verb"], labels["code"]) for labels, _ in counted}
+    assert {("apply", "200"), ("apply", "409"), ("apply", "429"), ("apply", "500"), ("apply", "0")} <= requests
+    assert {("watch", "200"), ("list", "200"), ("get", "404"), ("create", "201"), ("update", "200")} <= requests
     errors = {labels["reason"] for labels, _ in operator.samples("cetacean_operator_reconcile_errors_total")}
     assert {"Conflict", "TooManyRequests", "InternalError", "ServerDisconnectedError"} <= errors
     assert operator.metric("cetacean_operator_leader") == 1.0
@@ -238,10 +249,10 @@ def test_what_it_asked_is_counted_by_verb_and_code(operator: OperatorProcess, un
         for labels, value in operator.samples("cetacean_model_condition")
         if labels["type"] == "Ready"
     }
-    assert set(ready) == {"good-day", "silent", "unseen", "time-traveller", *FAULTS}
+    assert set(ready) == {"undisturbed", "silent", "unseen", "time-traveller", *FAULTS}
     assert set(ready.values()) == {1.0}
     ages = {labels["resource"]: value for labels, value in operator.samples("cetacean_operator_watch_age_seconds")}
     assert {"cetaceanmodels", "deployments", "pods"} <= set(ages)
-    said = {record["reason"]: record["resource"] for record in operator.records() if "watch of" in record["message"]}
-    assert {"Cut", "TornEvent", "ErrorEvent", "Expired", "Refused"} <= set(said)
-    assert set(said.values()) <= set(ages)
+    logged = {record["reason"]: record["resource"] for record in operator.records() if "watch of" in record["message"]}
+    assert {"Cut", "TornEvent", "ErrorEvent", "Expired", "Refused"} <= set(logged)
+    assert set(logged.values()) <= set(ages)

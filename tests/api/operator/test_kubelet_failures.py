@@ -1,7 +1,7 @@
-"""What the kubelet says of a pod reaches the conditions: each failure by its own reason and words.
+"""Failures that the kubelet writes to a pod's status reach the conditions, each with its own reason and message.
 
-The node has no kubelet, so the pods that the scheduler binds to it stay as they are, and the tests write their status as
-a kubelet does. The same failures on a real node: tests/e2e/test_failures.py.
+The node has no kubelet: the scheduler binds pods to it, and the tests write their status as a kubelet does. For the same
+failures on a real node see tests/e2e/test_failures.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.forged_pods import bound, forge, on
-from support.live_operator import OperatorProcess, condition, model, ready_because
+from support.forged_pods import bound_pod, on_node, write_status
+from support.live_operator import OperatorProcess, condition, model, wait_for_ready_reason
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
@@ -27,7 +27,7 @@ def container(name: str, *, restarts: int = 3, **states: Any) -> dict[str, Any]:
 
 
 def ended(code: int, reason: str, message: str = "") -> dict[str, Any]:
-    """A container that waits to be started again after it has ended."""
+    """Return the states of a container that waits for a restart after it has ended."""
     times = {"startedAt": AGO, "finishedAt": AGO}
     waiting = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
     last = {"exitCode": code, "reason": reason, "message": message, **times}
@@ -79,39 +79,39 @@ CASES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
         "has been running for more than 120 s and its probe still fails",
         False,
     ),
-    # Nothing is ever said of this one, as where a volume cannot be mounted.
+    # This pod gets no status, as if its volume could not be mounted.
     "deadline": ({}, "ProgressDeadlineExceeded", "has timed out progressing", True),
 }
-"""The pod's status, the reason, a part of the message, and whether a person must act."""
+"""The pod's status, the reason, a part of the message, and true if a person must act."""
 
 
 @pytest.fixture(scope="module")
 def there(namespaced_operator: OperatorProcess, namespaced: Kubectl, node: str) -> Iterator[Kubectl]:
-    """A namespace with a resource for each failure, all at once."""
+    """A namespace with a resource for each failure."""
     assert namespaced_operator
-    serving = on(node)
+    serving = on_node(node)
     manifests = [model(name, serving=serving) for name in CASES if name != "deadline"]
     manifests.append(model("deadline", serving={**serving, "progressDeadlineSeconds": 10}))
     namespaced("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     for name, (status, *_) in CASES.items():
-        pod = until(f"the pod of {name}", lambda name=name: bound(namespaced, name), within=30)  # type: ignore[misc]
+        pod = until(f"the pod of {name}", lambda name=name: bound_pod(namespaced, name), within=30)  # type: ignore[misc]
         if status:
-            told = {"phase": "Running" if "containerStatuses" in status else "Pending", **status}
-            forge(namespaced, pod, told)
+            phase = "Running" if "containerStatuses" in status else "Pending"
+            write_status(namespaced, pod, {"phase": phase, **status})
     yield namespaced
     namespaced("delete", "cetaceanmodels", "--all")
-    # Nobody else ends pods of a node that does not answer.
+    # Without a kubelet nothing else removes these pods.
     namespaced("delete", "pods", "--all", "--force", "--grace-period=0")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_reason_reaches_the_conditions(there: Kubectl, name: str) -> None:
+def test_each_failure_of_a_pod_has_its_reason_in_the_conditions(there: Kubectl, name: str) -> None:
     _, reason, message, final = CASES[name]
-    seen = ready_because(there, name, reason)
-    told = condition(seen, "Ready")["message"]
-    assert message in told
+    seen = wait_for_ready_reason(there, name, reason)
+    ready = condition(seen, "Ready")
+    assert message in ready["message"]
     if reason != "ProgressDeadlineExceeded":
-        assert f"pod {bound(there, name)}" in told
+        assert f"pod {bound_pod(there, name)}" in ready["message"]
     statuses = {kind: condition(seen, kind)["status"] for kind in ("Ready", "Stalled", "Reconciling", "Available")}
     assert statuses == {"Ready": "False", "Stalled": str(final), "Reconciling": str(not final), "Available": "False"}
     verified = condition(seen, "WeightsVerified")

@@ -1,4 +1,4 @@
-"""Two operators, one lease: who leads, and how fast the other takes over."""
+"""Two operators with one Lease: only the leader writes, and the other takes over in time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from support.accounts import Account
 from support.api_faults import refused, unanswered
-from support.end_state import end_state, ends_as
+from support.end_state import assert_end_state, end_state
 from support.faulty_api import Call, FaultyApi, Reaction, faulty, no_fault
-from support.live_operator import OperatorProcess, find, model, ready_because, running, settled
+from support.live_operator import OperatorProcess, find, model, running, wait_for_ready_reason, wait_until_observed
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
@@ -25,7 +25,7 @@ Pair = tuple[OperatorProcess, OperatorProcess]
 
 @pytest.fixture
 def apis(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iterator[tuple[FaultyApi, FaultyApi]]:
-    """What stands between each of the two and the API server."""
+    """A proxy for each of the two operators."""
     with (
         faulty(namespaced_account, namespaced, folder, "leader") as leaders,
         faulty(namespaced_account, namespaced, folder, "waiting") as others,
@@ -35,7 +35,7 @@ def apis(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> Iter
 
 @pytest.fixture
 def pair(apis: tuple[FaultyApi, FaultyApi], namespaced: Kubectl, folder: Path) -> Iterator[Pair]:
-    """The leader and the one that waits."""
+    """The operator that leads, and the one that waits."""
     with ExitStack() as stack:
         leader = stack.enter_context(running(apis[0].account, folder, identity="leader", leads=False, **LEASE))
         until("the first to lead", leader.leads, within=20)
@@ -49,26 +49,26 @@ def holder(home: Kubectl, account: Account) -> str:
     return str(found)
 
 
-def test_a_leader_killed_in_the_middle_of_a_rollout_is_followed_within_the_lease(
+def test_another_operator_finishes_the_rollout_of_a_killed_leader_within_the_lease_duration(
     pair: Pair, apis: tuple[FaultyApi, FaultyApi], home: Kubectl, namespaced: Kubectl, namespaced_account: Account
 ) -> None:
     leader, waiting = pair
     for name in ("whales", "undisturbed"):
         namespaced.apply(model(name))
-        ready_because(namespaced, name, "ScaledToZero")
+        wait_for_ready_reason(namespaced, name, "ScaledToZero")
     namespaced.apply(model("undisturbed", active="second"))
-    ready_because(namespaced, "undisturbed", "ScaledToZero")
+    wait_for_ready_reason(namespaced, "undisturbed", "ScaledToZero")
     assert (leader.leads(), waiting.leads()) == (True, False)
     assert holder(home, namespaced_account) == "leader"
     assert home.get("leases")["items"][0]["metadata"]["name"] == namespaced_account.name
     assert waiting.process.poll() is None
     assert apis[1].writes() == [], "only the leader writes"
 
-    def in_the_middle(call: Call) -> Reaction | None:
-        mid = call.writes and call.resource == "deployments" and call.about("whales")
+    def kill_midway(call: Call) -> Reaction | None:
+        mid = call.writes and call.resource == "deployments" and call.concerns("whales")
         return unanswered(leader.process.kill) if mid else None
 
-    apis[0].fault = in_the_middle
+    apis[0].fault = kill_midway
     namespaced.apply(model("whales", active="second"))
     assert leader.process.wait(timeout=20) == -signal.SIGKILL
     killed = time.monotonic()
@@ -76,10 +76,10 @@ def test_a_leader_killed_in_the_middle_of_a_rollout_is_followed_within_the_lease
     until("the other to lead", waiting.leads, within=20)
     assert time.monotonic() - killed < LEASE["lease_duration"] + 4 * LEASE["lease_retry_period"] + 2
     assert holder(home, namespaced_account) == "waiting"
-    ready_because(namespaced, "born-meanwhile", "ScaledToZero")
-    ends_as(namespaced, "whales", end_state(namespaced, "undisturbed"))
-    done = [call for call in apis[1].writes() if call.about("whales") and call.resource != "events"]
-    assert {call.resource for call in done} == {"cetaceanmodels"}, "the Deployment had its model already"
+    wait_for_ready_reason(namespaced, "born-meanwhile", "ScaledToZero")
+    assert_end_state(namespaced, "whales", end_state(namespaced, "undisturbed"))
+    done = [call for call in apis[1].writes() if call.concerns("whales") and call.resource != "events"]
+    assert {call.resource for call in done} == {"cetaceanmodels"}, "the Deployment had the new model already"
 
 
 def test_a_leader_that_lost_its_lease_stops_writing(
@@ -87,26 +87,26 @@ def test_a_leader_that_lost_its_lease_stops_writing(
 ) -> None:
     leader, waiting = pair
     namespaced.apply(model("orphan"))
-    ready_because(namespaced, "orphan", "ScaledToZero")
-    assert [call for call in apis[0].writes() if call.about("orphan")]
-    # It can neither renew nor read the lease; all else it could do, and the watches bring it all the news.
+    wait_for_ready_reason(namespaced, "orphan", "ScaledToZero")
+    assert [call for call in apis[0].writes() if call.concerns("orphan")]
+    # It can neither renew nor read the Lease; other requests and its watches succeed.
     apis[0].fault = lambda call: refused(500, "InternalError") if call.resource == "leases" else None
-    until("the first to give up", lambda: not leader.leads(), within=20)
+    until("the first to lead no longer", lambda: not leader.leads(), within=20)
     before = len(apis[0].writes())
     namespaced.apply(model("orphan", active="second"))
     namespaced("delete", "service", "orphan", "--wait=false")
     until("the other to lead", waiting.leads, within=20)
-    ready_because(namespaced, "orphan", "ScaledToZero")
+    wait_for_ready_reason(namespaced, "orphan", "ScaledToZero")
     until("the Service to be back", lambda: find(namespaced, "service", "orphan"), within=20)
     assert apis[0].writes()[before:] == []
     apis[0].fault = no_fault
     namespaced.apply(model("orphan"))
-    ready_because(namespaced, "orphan", "ScaledToZero")
+    wait_for_ready_reason(namespaced, "orphan", "ScaledToZero")
     assert apis[0].writes()[before:] == []
     assert (leader.leads(), waiting.leads()) == (False, True)
 
 
-def test_a_leader_that_is_stopped_gives_the_lease_up(
+def test_a_leader_that_is_stopped_releases_the_lease(
     pair: Pair, home: Kubectl, namespaced: Kubectl, namespaced_account: Account
 ) -> None:
     leader, waiting = pair
@@ -115,16 +115,18 @@ def test_a_leader_that_is_stopped_gives_the_lease_up(
     ended = time.monotonic()
     assert holder(home, namespaced_account) in ("", "waiting")
     until("the other to lead", waiting.leads, within=20)
-    assert time.monotonic() - ended < 4.0, "well before the lease would have run out"
+    assert time.monotonic() - ended < 4.0, "well before the Lease would have expired"
     assert home.get("lease", namespaced_account.name)["spec"]["leaseTransitions"] == before + 1
     namespaced("delete", "deployment", "whales", "--ignore-not-found", "--wait=false")
     namespaced.apply(model("whales"))
-    settled(namespaced, "whales")
+    wait_until_observed(namespaced, "whales")
     until("the Deployment", lambda: find(namespaced, "deployment", "whales"), within=20)
     assert waiting.leads()
 
 
-def test_the_lease_goes_with_the_operators_deployment(home: Kubectl, namespaced_account: Account, folder: Path) -> None:
+def test_the_lease_is_deleted_with_the_operators_deployment(
+    home: Kubectl, namespaced_account: Account, folder: Path
+) -> None:
     name = namespaced_account.name
     labels = {"app.kubernetes.io/name": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "operator", "image": "absent"}]}}
@@ -135,6 +137,6 @@ def test_the_lease_goes_with_the_operators_deployment(home: Kubectl, namespaced_
         until("it to lead", operator.leads, within=20)
         home("delete", "deployment", name)
         until("the Lease to go", lambda: find(home, "lease", name) is None, within=20)
-        # It finds out as it renews, and makes no other.
+        # The operator finds out at the next renewal, and creates no other Lease.
         until("it to lead no longer", lambda: not operator.leads(), within=20)
         assert find(home, "lease", name) is None

@@ -1,4 +1,4 @@
-"""Where nothing changes nothing is written: the API server's own audit log says so."""
+"""If nothing changes, the operator only watches and renews its Lease: the API server's audit log has no other request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.accounts import Account
-from support.live_operator import OperatorProcess, model, ready_because
+from support.live_operator import OperatorProcess, model, wait_for_ready_reason
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.waits
 
 
 def requests(log: Path, user: str) -> list[dict[str, Any]]:
-    """Everything a user has asked the API server, in order."""
+    """Return all requests of a user, in order."""
     with log.open() as lines:
         found = [json.loads(line) for line in lines if user in line and line.endswith("\n")]
     found = [item for item in found if item["user"]["username"] == user]
@@ -36,21 +36,21 @@ def is_renewal(request: dict[str, Any]) -> bool:
     return (request["verb"], request["objectRef"]["resource"]) == ("update", "leases")
 
 
-def test_only_watches_and_renewals(
+def test_an_idle_operator_only_watches_and_renews_its_lease(
     namespaced_operator: OperatorProcess, namespaced_account: Account, namespaced: Kubectl, local_cluster: LocalCluster
 ) -> None:
     assert namespaced_operator
     namespaced.apply(model("scaled-to-zero"))
     namespaced.apply(model("failing", serving={"replicas": 1}))
 
-    def told() -> None:
-        ready_because(namespaced, "scaled-to-zero", "ScaledToZero")
-        ready_because(namespaced, "failing", "ImagePull")
+    def wait_for_both() -> None:
+        wait_for_ready_reason(namespaced, "scaled-to-zero", "ScaledToZero")
+        wait_for_ready_reason(namespaced, "failing", "ImagePull")
 
-    told()
+    wait_for_both()
 
     def quiet_period() -> list[dict[str, Any]]:
-        """The last requests, when they are renewals and watches only, for long enough."""
+        """Return the last requests if they have been only renewals and watches for long enough."""
         last = []
         for request in reversed(requests(local_cluster.layout.logs / "audit.log", namespaced_account.user)):
             if request["verb"] != "watch" and not is_renewal(request):
@@ -59,8 +59,8 @@ def test_only_watches_and_renewals(
         renewals = [item for item in last if is_renewal(item)]
         return renewals if renewals and at(renewals[0]) - at(renewals[-1]) >= QUIET else []
 
-    # The kubelet goes on trying to pull the image meanwhile, and changes the pod's status each time.
+    # Meanwhile the kubelet tries to pull the image, and changes the pod's status each time.
     renewals = until("a quiet period", quiet_period, within=150)
     assert len(renewals) >= QUIET / timedelta(seconds=4), "the lease is renewed every two seconds"
     assert {request["responseStatus"]["code"] for request in renewals} == {200}
-    told()
+    wait_for_both()

@@ -1,4 +1,4 @@
-"""The chart's rights on a real API server: all that the operator does, and nothing besides."""
+"""The rights that the chart grants on a real API server suffice for the operator, and there are no others."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 import yaml
 from support.accounts import CHART, Account
-from support.live_operator import NOWHERE, OperatorProcess, find, model, settled
+from support.live_operator import UNSCHEDULABLE, OperatorProcess, find, model, wait_until_observed
 
 from cetacean_tools.demo.kubectl import CommandError, Kubectl
 from cetacean_tools.demo.waiting import until
 
-pytestmark = pytest.mark.alone  # one of its operators serves every namespace
+pytestmark = pytest.mark.alone  # one of the operators serves every namespace
 
 Right = tuple[str, str, str, tuple[str, ...]]
-"""API group, resource, verb, names."""
+"""API group, resource, verb, and names if it is limited to some."""
 
 
 def rights(kubectl: Kubectl, namespace: str) -> set[Right]:
-    """Everything that whoever kubectl speaks for may do in a namespace."""
+    """Return the rights of kubectl's user in a namespace."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -44,13 +44,13 @@ def granted(rules: list[dict[str, Any]]) -> set[Right]:
 
 @pytest.fixture(scope="module")
 def rules() -> set[Right]:
-    """The chart's."""
+    """The rights in the chart's file of rules."""
     return granted(yaml.safe_load((CHART / "files/operator-rules.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")
 def nobody(home: Kubectl, cluster_account: Account) -> Kubectl:
-    """A service account without any role: what is left is everyone's."""
+    """kubectl as a ServiceAccount without any role, which has only the rights of every user."""
     home("create", "serviceaccount", "nobody")
     token = home("create", "token", "nobody").strip()
     content = yaml.safe_load(cluster_account.kubectl.kubeconfig.read_text())
@@ -66,22 +66,24 @@ def lease_rights(account: Account) -> set[Right]:
     return named | {(group, "leases", "create", ()), ("apps", "deployments", "get", (account.name,))}
 
 
-def test_for_the_cluster_the_rights_are_the_rules(cluster_account: Account, nobody: Kubectl, rules: set[Right]) -> None:
+def test_an_operator_for_the_cluster_has_the_rights_of_the_rules(
+    cluster_account: Account, nobody: Kubectl, rules: set[Right]
+) -> None:
     own = cluster_account.kubectl.namespace
-    everyones = rights(nobody, "default")
-    assert rights(cluster_account.kubectl, "default") - everyones == rules
-    assert rights(cluster_account.kubectl, own) - everyones == rules | lease_rights(cluster_account)
+    of_everyone = rights(nobody, "default")
+    assert rights(cluster_account.kubectl, "default") - of_everyone == rules
+    assert rights(cluster_account.kubectl, own) - of_everyone == rules | lease_rights(cluster_account)
 
 
-def test_for_a_namespace_the_rights_are_the_rules(
+def test_an_operator_for_one_namespace_has_the_rights_of_the_rules_there_only(
     namespaced_account: Account, nobody: Kubectl, rules: set[Right]
 ) -> None:
-    everyones = rights(nobody, "default")
+    of_everyone = rights(nobody, "default")
     (served,) = namespaced_account.served
     account = namespaced_account.kubectl
-    assert rights(account, served) - everyones == rules
-    assert rights(account, account.namespace) - everyones == lease_rights(namespaced_account)
-    assert rights(account, "default") == everyones
+    assert rights(account, served) - of_everyone == rules
+    assert rights(account, account.namespace) - of_everyone == lease_rights(namespaced_account)
+    assert rights(account, "default") == of_everyone
 
 
 POD = {
@@ -103,18 +105,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("command", REFUSED.values(), ids=REFUSED)
-def test_refused(cluster_account: Account, namespaced: Kubectl, command: tuple[str, ...]) -> None:
+def test_a_forbidden_command_is_refused(
+    cluster_account: Account, namespaced: Kubectl, command: tuple[str, ...]
+) -> None:
     inside = replace(cluster_account.kubectl, namespace=namespaced.namespace)
     with pytest.raises(CommandError) as refused:
         inside(*command, "--validate=false", stdin=json.dumps(POD)) if "-f" in command else inside(*command)
-    said = str(refused.value)
-    assert "(Forbidden)" in said or "is forbidden" in said
-    assert f'User "{cluster_account.user}" cannot' in said
+    message = str(refused.value)
+    assert "(Forbidden)" in message or "is forbidden" in message
+    assert f'User "{cluster_account.user}" cannot' in message
 
 
 @pytest.mark.parametrize("account", ["cluster_account", "namespaced_account"])
 @pytest.mark.parametrize("verb", ["get", "delete"])
-def test_no_secret_is_read_or_deleted(
+def test_a_secret_can_be_neither_read_nor_deleted(
     request: pytest.FixtureRequest, namespaced: Kubectl, account: str, verb: str
 ) -> None:
     mine: Account = request.getfixturevalue(account)
@@ -123,11 +127,11 @@ def test_no_secret_is_read_or_deleted(
     for namespace in (namespaced.namespace, mine.kubectl.namespace):
         with pytest.raises(CommandError, match=f'User "{mine.user}" cannot {verb} resource "secrets"'):
             replace(mine.kubectl, namespace=namespace)(verb, "secret", secret)
-    assert find(namespaced, "secret", secret), "it is there still"
+    assert find(namespaced, "secret", secret), "the secret still exists"
 
 
 @pytest.mark.parametrize(
-    "what",
+    "right",
     [
         ("create", "pods/exec"),
         ("get", "pods/log"),
@@ -146,9 +150,9 @@ def test_no_secret_is_read_or_deleted(
     ],
     ids=" ".join,
 )
-def test_may_not(kubectl: Kubectl, cluster_account: Account, what: tuple[str, str]) -> None:
-    verb, resource = what
-    resource, _, subresource = resource.partition("/")  # kubectl would take it for a name
+def test_the_operator_has_no_right_to(kubectl: Kubectl, cluster_account: Account, right: tuple[str, str]) -> None:
+    verb, resource = right
+    resource, _, subresource = resource.partition("/")  # after a slash kubectl expects a name
     with pytest.raises(CommandError, match="exited 1: no"):
         kubectl(
             "auth",
@@ -162,7 +166,9 @@ def test_may_not(kubectl: Kubectl, cluster_account: Account, what: tuple[str, st
 
 
 @pytest.mark.parametrize("command", [("get", "cetaceanmodels"), ("get", "pods"), ("delete", "deployment", "any")])
-def test_another_namespace_is_out_of_reach(namespaced_account: Account, command: tuple[str, ...]) -> None:
+def test_an_operator_for_one_namespace_has_no_rights_in_another(
+    namespaced_account: Account, command: tuple[str, ...]
+) -> None:
     inside = replace(namespaced_account.kubectl, namespace="default")
     with pytest.raises(CommandError, match="cannot"):
         inside(*command)
@@ -170,25 +176,25 @@ def test_another_namespace_is_out_of_reach(namespaced_account: Account, command:
 
 @pytest.fixture(params=["cluster_operator", "namespaced_operator"])
 def either(request: pytest.FixtureRequest) -> Iterator[OperatorProcess]:
-    """Either way of installing; `running` asserts that neither was refused anything."""
+    """Each of the two operators; none of its requests may be forbidden."""
     operator: OperatorProcess = request.getfixturevalue(request.param)
     yield operator
     assert operator.faults() == []
 
 
-def test_the_rights_suffice_for_a_whole_life(either: OperatorProcess, namespaced: Kubectl) -> None:
+def test_the_rights_suffice_from_creation_to_deletion(either: OperatorProcess, namespaced: Kubectl) -> None:
     name = either.log.stem.replace("operator-", "life-")
-    everything = {**NOWHERE, "autoscaling": {"maxReplicas": 3}, "networkPolicy": {}, "podDisruptionBudget": {}}
+    everything = {**UNSCHEDULABLE, "autoscaling": {"maxReplicas": 3}, "networkPolicy": {}, "podDisruptionBudget": {}}
     namespaced.apply(model(name, serving=everything))
-    settled(namespaced, name)
+    wait_until_observed(namespaced, name)
     assert namespaced.get("horizontalpodautoscaler", name)
     assert namespaced.get("networkpolicy", name)
     assert namespaced.get("poddisruptionbudget", name)
     namespaced.apply(model(name, active="second"))
-    settled(namespaced, name)
+    wait_until_observed(namespaced, name)
     until("the autoscaler to go", lambda: find(namespaced, "horizontalpodautoscaler", name) is None, within=20)
     events = namespaced.get("events.events.k8s.io")["items"]
-    told = {item["reason"] for item in events if item["regarding"]["name"] == name}
-    assert "Promoting" in told
+    reasons = {item["reason"] for item in events if item["regarding"]["name"] == name}
+    assert "Promoting" in reasons
     namespaced("delete", "cetaceanmodel", name)
     until("the children to go", lambda: find(namespaced, "deployment", name) is None, within=40)

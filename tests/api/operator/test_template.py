@@ -1,4 +1,4 @@
-"""What replaces pods on a real API server: another model or gate does, all else does not."""
+"""On a real API server another model or threshold replaces the pods, and no other change does."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import json
 from typing import Any
 
 import pytest
-from support.live_operator import NOWHERE, OperatorProcess, model, settled
+from support.live_operator import UNSCHEDULABLE, OperatorProcess, model, wait_until_observed
 
 from cetacean_tools.demo.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")
 def there(namespaced_operator: OperatorProcess, namespaced: Kubectl) -> Kubectl:
-    """A namespace with a resource, served by an operator for this namespace alone."""
+    """A namespace with a resource, and an operator that serves only this namespace."""
     assert namespaced_operator
-    namespaced.apply(model("whales", serving=NOWHERE))
-    settled(namespaced, "whales")
+    namespaced.apply(model("whales", serving=UNSCHEDULABLE))
+    wait_until_observed(namespaced, "whales")
     return namespaced
 
 
 def rolled_out(kubectl: Kubectl) -> tuple[dict[str, Any], set[str]]:
-    """The pod template, and the hashes of all ReplicaSets."""
+    """Return the pod template, and the hashes of all ReplicaSets."""
     template: dict[str, Any] = kubectl.get("deployment", "whales")["spec"]["template"]
     sets = kubectl.get("replicasets", "-l", "ecomarineai.org/cetaceanmodel=whales")["items"]
     return template, {item["metadata"]["labels"]["pod-template-hash"] for item in sets}
@@ -30,8 +30,8 @@ def rolled_out(kubectl: Kubectl) -> tuple[dict[str, Any], set[str]]:
 def changed(kubectl: Kubectl, patch: dict[str, Any]) -> None:
     before = kubectl.get("cetaceanmodel", "whales")["metadata"]["generation"]
     kubectl("patch", "cetaceanmodel", "whales", "--type=merge", "-p", json.dumps(patch))
-    assert settled(kubectl, "whales")["metadata"]["generation"] == before + 1
-    kubectl("rollout", "status", "deployment/whales", "--watch=false")  # the controller has seen it
+    assert wait_until_observed(kubectl, "whales")["metadata"]["generation"] == before + 1
+    kubectl("rollout", "status", "deployment/whales", "--watch=false")  # the controller has observed it
 
 
 MORE = model("whales")["spec"]["registry"]["models"]
@@ -60,7 +60,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("patch", CHANGES.values(), ids=CHANGES)
-def test_pods_stay(there: Kubectl, patch: dict[str, Any]) -> None:
+def test_a_change_of_other_fields_keeps_the_pods(there: Kubectl, patch: dict[str, Any]) -> None:
     before = rolled_out(there)
     changed(there, patch)
     assert rolled_out(there) == before
@@ -74,7 +74,9 @@ def test_pods_stay(there: Kubectl, patch: dict[str, Any]) -> None:
     ],
     ids=["active", "threshold"],
 )
-def test_pods_are_replaced(there: Kubectl, patch: dict[str, Any], variable: str, value: str) -> None:
+def test_another_model_or_threshold_replaces_the_pods(
+    there: Kubectl, patch: dict[str, Any], variable: str, value: str
+) -> None:
     template, hashes = rolled_out(there)
     digests = template["metadata"]["annotations"]
     changed(there, patch)
@@ -85,7 +87,7 @@ def test_pods_are_replaced(there: Kubectl, patch: dict[str, Any], variable: str,
     assert len(more) == len(hashes) + 1
 
 
-def test_going_back_finds_the_old_replica_set(there: Kubectl) -> None:
+def test_a_former_template_uses_its_old_replica_set(there: Kubectl) -> None:
     before = rolled_out(there)
     changed(there, {"spec": {"antiFraud": {"threshold": 0.3}}})
     between = rolled_out(there)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.accounts import Account
-from support.live_operator import OperatorProcess, model, ready_because, running, settled
+from support.live_operator import OperatorProcess, model, running, wait_for_ready_reason, wait_until_observed
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
@@ -41,7 +41,7 @@ def deep(name: str) -> dict[str, Any]:
 def promoted(kubectl: Kubectl, active: str) -> dict[str, Any]:
     """Change the active model, and wait for at most ten seconds until the operator has acted on it."""
     kubectl.apply(model("whales", active=active))
-    found = ready_because(kubectl, "whales", "ScaledToZero", within=10)
+    found = wait_for_ready_reason(kubectl, "whales", "ScaledToZero", within=10)
     assert found["status"]["active"]["name"] == active
     return found
 
@@ -63,7 +63,7 @@ def test_a_promotion_goes_through_beside_an_unreadable_object(
     try:
         operator.wait_until_ready()
         namespaced.apply(model("whales"))
-        settled(namespaced, "whales")
+        wait_until_observed(namespaced, "whales")
         other_tenant.apply(deep("deep"))
         until("the object to be reported", lambda: named(operator, other_tenant), within=10)
         promoted(namespaced, "second")
@@ -81,7 +81,7 @@ def test_a_promotion_goes_through_beside_an_unreadable_object(
         promoted(namespaced, "first")
         assert named(again, other_tenant)
         other_tenant.apply(model("deep"))
-        settled(other_tenant, "deep", within=10)
+        wait_until_observed(other_tenant, "deep", within=10)
     finally:
         again.process.terminate()
         assert again.process.wait(timeout=30) == 0
@@ -97,7 +97,7 @@ def test_a_spec_that_is_nested_too_deep_to_become_a_child_is_invalid(
         inner = {"a": inner}
     with running(cluster_account, folder, identity="bounded"):
         namespaced.apply(model("bounded", serving={"affinity": {"nodeAffinity": inner}}))
-        found = ready_because(namespaced, "bounded", "InvalidSpec", within=10)
+        found = wait_for_ready_reason(namespaced, "bounded", "InvalidSpec", within=10)
         assert "levels of nesting" in json.dumps(found["status"]["conditions"])
         namespaced("delete", "cetaceanmodels", "--all", "--wait=true")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.kube_server import KubeServer
 from support.operator_world import BEGIN, World, entry, manifest
+from support.pods import pod_manifest
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
@@ -322,8 +323,9 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
     server: KubeServer, kubectl: Run, live: Object
 ) -> None:
     def pod(name: str, *, ready: str = "True", **meta: str) -> Object:
-        status = {"conditions": [{"type": "Ready", "status": ready}]}
-        return {"metadata": {"name": name, **meta}, "status": status}
+        found = pod_manifest(name, status={"conditions": [{"type": "Ready", "status": ready}]})
+        found["metadata"] |= meta
+        return found
 
     live["status"]["drift"] = {
         "samples": 80,

@@ -9,17 +9,17 @@ from support.reconciler_bench import Bench
 
 @pytest.fixture
 def bench() -> Bench:
-    """A resource that nothing has been done for yet."""
+    """A CetaceanModel that has not been reconciled yet."""
     made = Bench()
-    made.watch(manifest())
+    made.put(manifest())
     return made
 
 
 @pytest.fixture
 async def serving(bench: Bench) -> Bench:
-    """The resource's only pod serves, and all is written down."""
+    """A CetaceanModel whose only pod serves, with its final status; no calls are recorded yet."""
     await bench.reconcile()
-    bench.serve()
+    bench.roll_out()
     await bench.reconcile()
     assert bench.condition("Ready")["status"] == "True"
     bench.api.calls.clear()

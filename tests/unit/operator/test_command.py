@@ -1,4 +1,4 @@
-"""The command line, as the image calls it."""
+"""The command line of the operator's image."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ def test_help_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["walk"], ["run", "away"]])
-def test_anything_else_is_refused(arguments: list[str]) -> None:
+def test_a_command_other_than_run_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
 
 
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_setting_is_named_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("CETACEAN_OPERATOR_WORKERS", "none")
     assert main(["run"]) == 2
     assert "CETACEAN_OPERATOR_WORKERS: " in capsys.readouterr().err
 
 
-def test_without_a_cluster_it_ends_with_an_error(
+def test_without_a_cluster_the_operator_exits_with_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     missing = tmp_path_factory.mktemp("nothing") / "kubeconfig"

@@ -20,18 +20,18 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("condition", names.CONDITIONS)
-def test_conditions(condition: str) -> None:
+def test_each_condition_is_documented(condition: str) -> None:
     assert condition in NAMED
 
 
 @pytest.mark.parametrize(
     "reason", sorted({*failures.PRECEDENCE, *names.TERMINATION_REASONS, "ProgressDeadlineExceeded"})
 )
-def test_failures(reason: str) -> None:
+def test_each_reason_of_a_failure_is_documented(reason: str) -> None:
     assert reason in NAMED
 
 
-def test_reasons_and_events_that_are_written_as_such() -> None:
+def test_reasons_and_events_in_the_code_are_documented() -> None:
     written = set()
     for source in SOURCES:
         written |= set(re.findall(r'ConditionState\(\s*"(?:True|False|Unknown)",\s*"(\w+)"', source))
@@ -40,5 +40,5 @@ def test_reasons_and_events_that_are_written_as_such() -> None:
     assert written - NAMED == set()
 
 
-def test_what_fails_transiently_is_marked() -> None:
+def test_transient_failures_are_marked_in_the_document() -> None:
     assert set(re.findall(r"\*`(\w+)`\*", TEXT)) == failures.TRANSIENT

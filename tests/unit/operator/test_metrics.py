@@ -1,4 +1,4 @@
-"""Series of resources come and go with them, so that their number stays bounded."""
+"""The series of a resource are removed with it, so that their number stays bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, {"namespace": "sea", "name": "whales", **labels})
 
 
-def test_label_values_that_are_no_longer_given_disappear(metrics: Metrics) -> None:
+def test_series_with_former_label_values_are_removed(metrics: Metrics) -> None:
     first, second = ("a", "1.0.0", "x"), ("b", "1.1.0", "y")
     metrics.models.set("sea", "whales", {(INFO, first): 1.0})
     metrics.models.set("sea", "whales", {(INFO, second): 1.0})
@@ -26,7 +26,7 @@ def test_label_values_that_are_no_longer_given_disappear(metrics: Metrics) -> No
     assert value(metrics, "cetacean_model_info", model="b", version="1.1.0", active_digest="y") == 1.0
 
 
-def test_a_forgotten_resource_leaves_nothing(metrics: Metrics) -> None:
+def test_a_forgotten_resource_has_no_series(metrics: Metrics) -> None:
     before = generate_latest(metrics.registry).count(b"whales")
     metrics.models.set("sea", "whales", {(CONDITION, ("Ready",)): 1.0})
     metrics.models.set("sea", "others", {(CONDITION, ("Ready",)): 0.0})
@@ -35,11 +35,11 @@ def test_a_forgotten_resource_leaves_nothing(metrics: Metrics) -> None:
     assert b"others" in generate_latest(metrics.registry)
 
 
-def test_forgetting_what_was_never_there_is_no_error(metrics: Metrics) -> None:
+def test_forgetting_an_unknown_resource_is_no_error(metrics: Metrics) -> None:
     metrics.models.forget("sea", "nobody")
 
 
-def test_the_queue_is_read_at_scrape_time(metrics: Metrics) -> None:
+def test_the_queue_is_read_at_each_collection(metrics: Metrics) -> None:
     depth = [3.0]
     metrics.bind(depth=lambda: depth[0], age=lambda: 7.0)
     assert metrics.registry.get_sample_value("cetacean_operator_queue_depth") == 3.0
@@ -48,5 +48,5 @@ def test_the_queue_is_read_at_scrape_time(metrics: Metrics) -> None:
     assert metrics.registry.get_sample_value("cetacean_operator_queue_oldest_seconds") == 7.0
 
 
-def test_two_processes_worth_of_metrics_do_not_meet() -> None:
+def test_each_metrics_object_has_its_own_registry() -> None:
     assert Metrics().registry is not Metrics().registry

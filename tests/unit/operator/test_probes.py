@@ -1,4 +1,4 @@
-"""Probes over HTTP, and the conditions behind them."""
+"""The probes over HTTP, and the faults that they report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cetacean_operator.runtime import Operator
 from cetacean_operator.settings import Settings
 
 
-async def test_a_fault_is_503_with_its_text() -> None:
+async def test_a_probe_returns_503_with_the_text_of_the_fault() -> None:
     faults: dict[str, str | None] = {"health": None, "ready": "waiting for the first list"}
     runner, port = await probes.start("127.0.0.1", 0, healthz=lambda: faults["health"], readyz=lambda: faults["ready"])
     async with aiohttp.ClientSession() as session:
@@ -33,7 +33,7 @@ async def test_a_fault_is_503_with_its_text() -> None:
     await runner.cleanup()
 
 
-async def made(*namespaces: str) -> Operator:
+async def operator_for(*namespaces: str) -> Operator:
     settings = Settings(leader_election=False, queue_age_limit=60.0, watch_age_limit=60.0, namespaces=namespaces)
     async with ApiClient(Configuration(host="http://127.0.0.1:1")) as kube:
         return Operator(settings, kube, Metrics())
@@ -41,10 +41,10 @@ async def made(*namespaces: str) -> Operator:
 
 @pytest.fixture
 async def operator() -> Operator:
-    return await made()
+    return await operator_for()
 
 
-async def test_it_is_ready_once_every_kind_has_been_listed(operator: Operator) -> None:
+async def test_the_operator_is_ready_once_every_kind_has_been_listed(operator: Operator) -> None:
     assert operator.unhealthy() is None
     assert operator.unready() == "waiting for the first list of pods and children"
     operator.watching.set()
@@ -53,8 +53,8 @@ async def test_it_is_ready_once_every_kind_has_been_listed(operator: Operator) -
     assert operator.unready() is None
 
 
-async def test_a_namespace_that_refuses_does_not_keep_it_from_being_ready() -> None:
-    operator = await made("sea", "gone")
+async def test_a_forbidden_namespace_does_not_keep_the_operator_unready() -> None:
+    operator = await operator_for("sea", "gone")
     operator.watching.set()
     for namespace in ("sea", "gone"):
         operator.liveness.expect(MODELS, namespace)
@@ -74,7 +74,7 @@ async def test_a_queue_without_workers_is_unhealthy(operator: Operator) -> None:
     assert operator.unhealthy() == "the queue is stuck: a resource has waited for 61 s"
 
 
-async def test_a_silent_watch_is_unhealthy(operator: Operator) -> None:
+async def test_a_silent_watch_makes_the_operator_unhealthy_and_unready(operator: Operator) -> None:
     clock = VirtualClock()
     operator.liveness = WatchLiveness(Metrics(), clock.time)
     operator.liveness.expect(PODS, None)

@@ -1,4 +1,4 @@
-"""The process's parts together: they start in order, and ServiceMonitors come and go."""
+"""The operator's parts together: they start in order, and ServiceMonitors are watched while their CRD is served."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cetacean_operator.settings import Settings
 
 
 class Api(FakeApi):
-    """Its watches bring nothing; the namespace `gone` has no RoleBinding for this process."""
+    """An API server whose watches stay empty; the namespace `gone` has no RoleBinding for the operator."""
 
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
@@ -75,7 +75,7 @@ async def test_every_kind_is_listed_once_and_then_watched() -> None:
         assert sorted(called) == sorted(resource.kind for resource in (PODS, *CHILDREN))
 
 
-async def test_a_namespace_that_refuses_does_not_hold_up_the_others() -> None:
+async def test_a_forbidden_namespace_delays_no_other() -> None:
     api = Api()
     labels = {"ecomarineai.org/cetaceanmodel": "whales"}
     api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "labels": labels}})
@@ -84,7 +84,7 @@ async def test_a_namespace_that_refuses_does_not_hold_up_the_others() -> None:
         assert operator.store.keys("Service") == [("sea", "whales")]
 
 
-async def test_service_monitors_are_watched_while_their_crd_is_there() -> None:
+async def test_service_monitors_are_watched_while_their_crd_is_served() -> None:
     api = Api()
     operator = operator_of(api)
     path = SERVICE_MONITORS.path(None)
@@ -101,7 +101,7 @@ async def test_service_monitors_are_watched_while_their_crd_is_there() -> None:
     ) == 2
 
 
-async def test_it_waits_for_the_crd(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_operator_waits_for_the_crd(monkeypatch: pytest.MonkeyPatch) -> None:
     api, waited = Api(), []
     api.served.discard("cetaceanmodels")
 

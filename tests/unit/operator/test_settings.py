@@ -1,4 +1,4 @@
-"""Settings come from the environment, and cannot make two leaders."""
+"""Settings come from the environment; values that would allow two leaders are rejected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_defaults() -> None:
+def test_every_setting_has_a_default() -> None:
     settings = Settings()
     assert settings.namespaces == ()
     assert (settings.metrics_port, settings.probes_port) == (8080, 8081)
@@ -33,7 +33,7 @@ def test_namespaces_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, tex
     assert Settings().namespaces == namespaces
 
 
-def test_the_pod_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lease_identity_and_namespace_are_those_of_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POD_NAME", "operator-7")
     monkeypatch.setenv("POD_NAMESPACE", "systems")
     settings = Settings()
@@ -49,10 +49,10 @@ def test_the_pod_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROBES_PORT", "70000"),
         ("LEASE_RENEW_DEADLINE", "15"),  # as long as the lease itself: two could lead
         ("LEASE_RETRY_PERIOD", "9"),
-        ("WATCH_AGE_LIMIT", "1"),  # a quiet watch could not show in time that it lives
+        ("WATCH_AGE_LIMIT", "1"),  # a quiet watch would exceed it
     ],
 )
-def test_what_cannot_be(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_invalid_settings_are_rejected(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"CETACEAN_OPERATOR_{name}", value)
     with pytest.raises(ValidationError):
         Settings()

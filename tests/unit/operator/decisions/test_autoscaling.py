@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import FakePod, World, entry, manifest
+from support.operator_world import World, entry, manifest
+from support.pods import FakePod
 
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.autoscaling import PATIENCE

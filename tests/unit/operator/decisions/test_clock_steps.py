@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import BEGIN, FakePod, World, entry, manifest
+from support.operator_world import BEGIN, World, entry, manifest
+from support.pods import FakePod
 
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.failures import PROBE_PATIENCE, seconds_until_failure

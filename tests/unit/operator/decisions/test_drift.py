@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.operator_world import FakePod, World, entry, manifest, ready_pod
+from support.operator_world import World, entry, manifest
+from support.pods import FakePod, Scraped, ready_pod
 
 from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
@@ -184,7 +185,7 @@ def test_a_held_alarm_shows_the_last_figures_in_the_status() -> None:
     before = world.status.drift
     assert before is not None
     for fake in world.pods:
-        fake.silent = "no answer within 3 s"
+        fake.scraped = Scraped.FAILED_LATELY
     world.settle()
     assert world.is_("Drifting") == ("True", "ScoreDropped")
     assert world.status.drift == before.model_copy(update={"pods_scraped": 0, "pods_silent": 1})
@@ -269,7 +270,7 @@ def test_an_alarm_of_the_model_before_is_not_held_for_the_next_one() -> None:
     assert world.is_("Drifting") == ("True", "ScoreDropped")
 
     def reports_no_figures(pod: FakePod) -> None:
-        pod.ready, pod.silent = True, "no answer within 3 s"
+        pod.ready, pod.scraped = True, Scraped.FAILED_LATELY
 
     world.behave = reports_no_figures
     world.activate("second")

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.operator_world import BEGIN, FakePod, World, entry, manifest
+from support.operator_world import BEGIN, World, entry, manifest
+from support.pods import FakePod
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.operator_world import BEGIN, FOUND, model
+from support.operator_world import BEGIN, model
+from support.pods import DIGEST_IN_POD
 
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import ModelRef, Rollback, ServedModel
@@ -48,10 +49,10 @@ def test_a_digest_names_weights_wherever_they_lie_and_an_address_if_there_is_non
         (served(model(), "a" * 64), model(digit="b"), False),
         (served(model(), "a" * 64), model(digit=None), True),
         (served(model(), "a" * 64), model(digit=None, weightsUrl=MOVED), False),
-        (served(model(digit=None), FOUND), model(digit="f"), True),
-        (served(model(digit=None), FOUND), model(digit=None), True),
-        (served(model(digit=None), FOUND), model(digit=None, weightsUrl=MOVED), False),
-        (served(model(digit=None), FOUND), model("second", None, weightsUrl=model().weights_url), False),
+        (served(model(digit=None), DIGEST_IN_POD), model(digit="f"), True),
+        (served(model(digit=None), DIGEST_IN_POD), model(digit=None), True),
+        (served(model(digit=None), DIGEST_IN_POD), model(digit=None, weightsUrl=MOVED), False),
+        (served(model(digit=None), DIGEST_IN_POD), model("second", None, weightsUrl=model().weights_url), False),
     ],
 )
 def test_served_weights_are_known_by_the_digest_found_and_by_their_address(
@@ -80,14 +81,14 @@ def test_a_rejected_model_without_a_known_digest_is_known_by_its_address_alone()
 
 
 def test_pods_of_a_model_without_a_digest_may_report_any_digest() -> None:
-    assert may_report(model(digit=None), "first", FOUND)
+    assert may_report(model(digit=None), "first", DIGEST_IN_POD)
     assert may_report(model(), "first", "a" * 64)
-    assert not may_report(model(), "first", FOUND)
-    assert not may_report(model(digit=None), "second", FOUND)
+    assert not may_report(model(), "first", DIGEST_IN_POD)
+    assert not may_report(model(digit=None), "second", DIGEST_IN_POD)
 
 
 def test_a_served_model_is_found_by_what_pods_report() -> None:
-    items = (served(model(), "a" * 64), served(model(digit=None), FOUND))
-    assert find_served(items, "first", FOUND) == items[1]
+    items = (served(model(), "a" * 64), served(model(digit=None), DIGEST_IN_POD))
+    assert find_served(items, "first", DIGEST_IN_POD) == items[1]
     assert find_served(items, "first", None) is None
-    assert find_served(items, "second", FOUND) is None
+    assert find_served(items, "second", DIGEST_IN_POD) is None

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from support.operator_world import FOUND, FakePod, World, entry, manifest
+from support.operator_world import World, entry, manifest
+from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
 
@@ -231,7 +232,7 @@ def test_the_digest_that_pods_found_may_be_added_to_the_registry() -> None:
     world = World(manifest(entry("first", None, metrics={"tnr": 0.95})))
     world.settle()
     assert world.status.active is not None
-    assert world.status.active.digest == FOUND
+    assert world.status.active.digest == DIGEST_IN_POD
     world.models(entry("first", "f", metrics=None))
     world.settle()
     assert world.is_("Ready")[0] == "True"
@@ -345,7 +346,7 @@ def test_a_deployment_that_someone_undid_is_repaired(annotations: bool) -> None:
 
 def unreachable(pod: FakePod) -> None:
     """The pod serves, and the operator does not reach it."""
-    pod.ready, pod.asked, pod.silent = True, False, "no answer within 3 s"
+    pod.ready, pod.scraped = True, Scraped.ALWAYS_FAILED
 
 
 def test_a_candidate_is_compared_with_a_model_whose_pods_cannot_be_reached() -> None:
@@ -713,13 +714,13 @@ def test_the_rejected_model_is_not_promoted_again_before_any_pod_is_scraped(digi
         world.models(second)
     del world.obj["status"]
     for pod in world.pods:
-        pod.asked = False
+        pod.scraped = Scraped.NOT_YET
     assert world.observed().unasked
     world.settle()
     assert (world.deployed, world.started) == ("first", ["first", "second", "first"])
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
     for pod in world.pods:
-        pod.asked = True
+        pod.scraped = Scraped.ANSWERED
     world.settle()
     assert (world.deployed, world.started) == ("first", ["first", "second", "first"])
     assert world.status.rollback is not None
@@ -731,7 +732,7 @@ def test_the_rejected_model_is_not_promoted_again_if_the_restored_weights_have_m
     world.settle()
     del world.obj["status"]
     for pod in world.pods:
-        pod.asked = False
+        pod.scraped = Scraped.NOT_YET
     world.settle()
     assert world.deployed == "first"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
+from support.pods import Scraped
 
 REPLICAS: dict[str, Any] = {"serving": {"replicas": 3}}
 
@@ -107,7 +108,7 @@ def test_another_image_makes_the_resource_not_ready_until_its_pods_serve() -> No
 
 
 def test_a_pod_that_was_never_scraped_makes_the_resource_not_ready() -> None:
-    world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=False))
+    world = World(behave=lambda pod: pod.__dict__.update(ready=True, scraped=Scraped.NOT_YET))
     world.settle()
     assert world.observed().unasked
     assert world.is_("Ready") == ("False", "PodSilent")
@@ -115,7 +116,7 @@ def test_a_pod_that_was_never_scraped_makes_the_resource_not_ready() -> None:
 
 def test_a_silent_pod_is_named_with_its_error() -> None:
     world = three()
-    world.pods[1].asked, world.pods[1].silent = False, "no answer within 3 s"
+    world.pods[1].scraped = Scraped.ALWAYS_FAILED
     world.settle()
     assert world.is_("Ready") == ("False", "PodSilent")
     message = world.condition("Ready").message
@@ -124,9 +125,8 @@ def test_a_silent_pod_is_named_with_its_error() -> None:
 
 
 def test_a_pod_that_turns_silent_is_counted_in_the_drift_figures() -> None:
-    world = World(behave=lambda pod: pod.__dict__.update(ready=True, asked=True, silent="cannot connect: refused"))
+    world = World(behave=lambda pod: pod.__dict__.update(ready=True, scraped=Scraped.FAILED_LATELY))
     world.settle()
-    world.pods[0].reports = {}
     plan = world.decide()
     # It has said once what it serves: one unanswered question does not change that.
     assert plan.status.condition("Ready") is not None

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.operator_world import World, ready_pod
+from support.operator_world import World
+from support.pods import ready_pod
 
 from cetacean_operator.api.observed import Pod, ServiceReport
 from cetacean_operator.api.spec import ServiceLevel

@@ -40,7 +40,7 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return found
 
 
-# Change these only where restarting every model at the operator's next upgrade is what is wanted.
+# Change these only if every model may restart at the operator's next upgrade.
 @pytest.mark.parametrize(
     ("models", "spec", "pinned"),
     [

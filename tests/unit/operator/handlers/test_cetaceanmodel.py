@@ -1,4 +1,4 @@
-"""The kopf handlers, called as kopf calls them, and the settings that leave no trace in the cluster."""
+"""The kopf handler, called as kopf calls it, and the settings with which kopf writes nothing to the cluster."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ async def test_an_event_stores_the_resource_and_queues_it(operator: Operator, ki
 
 
 @pytest.mark.parametrize("seen", [False, True])
-async def test_a_deletion_ends_all_older_states(operator: Operator, *, seen: bool) -> None:
-    """Also if kopf has listed the object and has not called the handler for it yet."""
+async def test_older_versions_of_a_deleted_resource_are_ignored(operator: Operator, *, seen: bool) -> None:
+    """Also if kopf has listed the object, but has not called the handler for it yet."""
     if seen:
         await handle(operator, event("ADDED", 5))
     await handle(operator, event("DELETED", 9))
@@ -54,7 +54,7 @@ async def test_a_deletion_ends_all_older_states(operator: Operator, *, seen: boo
     assert operator.store.keys("CetaceanModel") == []
 
 
-async def test_an_object_that_cannot_be_read_is_logged_and_stops_nothing(
+async def test_an_unreadable_object_is_logged_and_not_stored(
     operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
     for meta in ({}, {"resourceVersion": "x"}, {"resourceVersion": "1"}):
@@ -75,15 +75,17 @@ def test_kopf_writes_nothing() -> None:
     assert settings.peering.standalone
     assert settings.scanning.disabled
     storage, body = settings.persistence.diffbase_storage, kopf.Body({"spec": {"a": 1}})
-    assert (storage.build(body=body), storage.fetch(body=body)) == ({}, None), "nothing is copied for a comparison"
+    assert (storage.build(body=body), storage.fetch(body=body)) == ({}, None), "kopf stores no copy for its comparison"
 
 
 @pytest.mark.parametrize("limit", [2.0, 5.0, 300.0])
-def test_a_quiet_watch_shows_in_time_that_it_is_alive(limit: float) -> None:
+def test_a_quiet_watch_counts_as_alive_within_the_age_limit(limit: float) -> None:
     settings = Settings(watch_age_limit=limit)
     watching = kopf_settings(settings).watching
     assert watching.server_timeout == settings.watch_server_timeout
     assert 1 <= settings.watch_server_timeout < limit
-    assert min(60, settings.watch_server_timeout) < settings.watch_silence < limit, "with bookmarks, or at its end"
+    assert min(60, settings.watch_server_timeout) < settings.watch_silence < limit, (
+        "bookmarks come every minute at the latest, or the watch ends"
+    )
     assert watching.inactivity_timeout
     assert watching.inactivity_timeout > 1e6, "kopf's own bound ends the task that watches"

@@ -1,4 +1,4 @@
-"""The API server's lines pass unchanged or not at all; every fault ends a watch, and none the process."""
+"""The middleware forwards lines unchanged; a fault ends the watch after the last whole line, and never the process."""
 
 from __future__ import annotations
 
@@ -40,16 +40,15 @@ def error(code: int, reason: str = "InternalError") -> bytes:
 
 
 class Server:
-    """An API server that kopf asks through the middleware."""
+    """An API server; `ask` sends a request of kopf through the middleware."""
 
     def __init__(self, *, silence: float = 60.0) -> None:
         self.clock, self.metrics = VirtualClock(), Metrics()
         self.slept: list[float] = []
-        self.asked: list[str] = []
         self.replaced: list[tuple[str | None, set[tuple[str, str]], str]] = []
         self.unreadable: list[str] = []
-        self.lasting = 60.0
-        """Seconds that a watch takes."""
+        self.watch_seconds = 60.0
+        """The duration of each watch."""
         self.liveness = WatchLiveness(self.metrics, self.clock.time)
         self.state = self.liveness.expect(MODELS, None)
         self.middleware = WatchMiddleware(self.liveness, self.metrics, self, silence=silence, sleep=self.sleep)
@@ -69,8 +68,7 @@ class Server:
     async def ask(
         self, url: str, status: int = 200, *, chunks: Iterable[Chunk] = (), body: Any = None
     ) -> aiohttp.ClientResponse:
-        async def handler(request: Any) -> Any:
-            self.asked.append(request.url.query_string)
+        async def handler(_: Any) -> Any:
             content = SimpleNamespace(iter_chunked=lambda _: self._carry(chunks), total_bytes=5)
 
             async def read() -> bytes:
@@ -89,10 +87,10 @@ class Server:
                 await chunk.wait()
                 continue
             yield chunk
-        self.clock.advance(self.lasting)
+        self.clock.advance(self.watch_seconds)
 
     async def watch(self, *chunks: Chunk) -> bytes:
-        """Return all that kopf reads of a watch with these chunks."""
+        """Return the bytes that kopf reads of a watch with these chunks."""
         return await content(await self.ask(WATCH, chunks=chunks))
 
     def counted(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
@@ -117,13 +115,13 @@ def server() -> Server:
 
 
 @given(texts=st.lists(st.text(max_size=5), max_size=5), cut=st.integers(0, 300))
-async def test_lines_of_the_api_server_pass_unchanged(texts: list[str], cut: int) -> None:
+async def test_lines_pass_unchanged(texts: list[str], cut: int) -> None:
     server, sent = Server(), b"".join(event(text) for text in texts)
     assert await server.watch(*filter(None, (sent[:cut], sent[cut:]))) == sent
     assert server.faults() == {}
 
 
-async def test_bookmarks_pass(server: Server) -> None:
+async def test_bookmarks_pass_unchanged(server: Server) -> None:
     bookmark = event(kind="BOOKMARK", version="30")
     assert await server.watch(bookmark) == bookmark
 
@@ -143,10 +141,10 @@ async def test_bookmarks_pass(server: Server) -> None:
 async def test_a_fault_ends_the_watch_after_the_last_good_line(server: Server, fault: Chunk, reason: str) -> None:
     assert await server.watch(event("before"), fault, event("after")) == event("before")
     assert server.faults() == {("cetaceanmodels", reason): 1.0}
-    assert len(server.slept) == 1, "kopf opens it again, but not at once"
+    assert len(server.slept) == 1, "there is a pause before kopf opens it again"
 
 
-async def test_a_watch_that_carries_nothing_for_long_ends() -> None:
+async def test_a_silent_watch_is_ended() -> None:
     server = Server(silence=0.01)
     assert await server.watch(event("before"), asyncio.Event(), event("after")) == event("before")
     assert server.faults() == {("cetaceanmodels", "Silent"): 1.0}
@@ -184,7 +182,7 @@ async def test_kopf_handles_missing_credentials_and_throttling_itself(server: Se
     assert (await server.ask(WATCH, status)).status == status
 
 
-async def test_a_request_without_an_answer_is_bounded() -> None:
+async def test_a_request_without_an_answer_times_out() -> None:
     server = Server(silence=0.01)
 
     async def hang(_: Any) -> Any:
@@ -195,15 +193,15 @@ async def test_a_request_without_an_answer_is_bounded() -> None:
     assert server.counted("api_requests", "verb", "code") == {("watch", "0"): 1}
 
 
-async def test_other_requests_pass_as_they_are(server: Server) -> None:
+async def test_other_requests_pass_unchanged(server: Server) -> None:
     assert (await server.ask("/apis", 404)).status == 404
     assert server.faults() == {}
 
 
-async def test_a_watch_that_ends_at_once_is_opened_again_later(server: Server) -> None:
+async def test_there_is_a_pause_after_a_watch_that_ends_at_once(server: Server) -> None:
     await server.watch()
-    assert server.slept == [], "it lasted, and ended as it should"
-    server.lasting = 0.1
+    assert server.slept == [], "a watch that ends after a while needs no pause"
+    server.watch_seconds = 0.1
     await server.watch()
     assert len(server.slept) == 1
     assert server.faults() == {("cetaceanmodels", "Cut"): 1.0}
@@ -214,7 +212,7 @@ def page(*names: str, token: str = "") -> dict[str, Any]:
     return {"metadata": {"resourceVersion": "40", "continue": token}, "items": items}
 
 
-async def test_the_names_of_a_whole_list_are_handed_on_once_it_is_complete(server: Server) -> None:
+async def test_the_names_of_a_list_are_passed_on_after_its_last_page(server: Server) -> None:
     for _ in range(2):
         await server.ask(LIST, body=page("a", token="two"))
         assert server.replaced == []
@@ -223,7 +221,7 @@ async def test_the_names_of_a_whole_list_are_handed_on_once_it_is_complete(serve
         server.replaced.clear()
 
 
-async def test_a_list_that_broke_off_leaves_no_names_behind(server: Server) -> None:
+async def test_the_names_of_an_unfinished_list_are_dropped(server: Server) -> None:
     await server.ask(LIST, body=page("deleted-meanwhile", token="two"))
     await server.ask(LIST, body=page("a"))
     assert server.replaced == [(None, {("sea", "a")}, "40")]
@@ -277,15 +275,15 @@ async def test_requests_are_counted_by_verb_and_code(server: Server) -> None:
     ("url", "status", "age"),
     [(WATCH, 200, 0.0), (LIST, 200, 0.0), (WATCH, 401, 9.0), ("/api/v1/nodes", 200, 9.0)],
 )
-async def test_an_answer_shows_that_a_watch_is_alive(server: Server, url: str, status: int, age: float) -> None:
+async def test_an_answer_resets_the_age_of_its_watch(server: Server, url: str, status: int, age: float) -> None:
     server.clock.advance(9)
     await server.ask(url, status, body=page())
     assert server.state.age == age
 
 
-async def test_a_line_shows_that_a_watch_is_alive(server: Server) -> None:
+async def test_each_line_resets_the_age_of_its_watch(server: Server) -> None:
     response = await server.ask(WATCH, chunks=[event()])
     server.clock.advance(9)
     async for _ in response.content.iter_chunked(1):
         assert server.state.age == 0.0
-    assert response.content.total_bytes == 5, "aiohttp finds the rest of the content as it was"
+    assert response.content.total_bytes == 5, "other attributes of the content pass through"

@@ -1,4 +1,4 @@
-"""Requests to an API server on loopback."""
+"""The API client against a server on loopback: paths, headers, bodies, errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
     return web.json_response(body, status=status, headers=headers)
 
 
-async def test_apply_sends_what_we_own_and_nothing_else(server: Server, kube: ApiClient) -> None:
+async def test_apply_sends_the_manifest_with_apiversion_and_kind(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"kind": "CetaceanModel"})]
     manifest = {"metadata": {"namespace": "sea", "name": "whales"}, "status": {"replicas": 1}}
     assert await kube.apply(MODELS, manifest, subresource="status") == {"kind": "CetaceanModel"}
@@ -74,7 +74,7 @@ async def test_apply_sends_what_we_own_and_nothing_else(server: Server, kube: Ap
     assert server.headers["Authorization"] == "Bearer secret"
 
 
-async def test_a_refusal_carries_what_was_said(server: Server, kube: ApiClient) -> None:
+async def test_an_api_error_has_code_reason_and_message(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"reason": "Invalid", "message": "spec is wrong"}, 422)]
     with pytest.raises(ApiError) as error:
         await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
@@ -82,32 +82,34 @@ async def test_a_refusal_carries_what_was_said(server: Server, kube: ApiClient) 
     assert str(error.value) == "create /api/v1/namespaces/sea/pods: 422 Invalid: spec is wrong"
 
 
-async def test_a_namespace_that_is_being_deleted_is_told_from_a_missing_right(server: Server, kube: ApiClient) -> None:
+async def test_a_terminating_namespace_raises_another_error_than_a_missing_right(
+    server: Server, kube: ApiClient
+) -> None:
     causes = [{"reason": "NamespaceTerminating", "message": "namespace sea is being terminated"}]
     server.answers = [answer({"reason": "Forbidden", "details": {"causes": causes}}, 403)]
     with pytest.raises(NamespaceTerminatingError):
         await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
 
 
-async def test_retry_after_is_kept(server: Server, kube: ApiClient) -> None:
+async def test_an_api_error_has_the_retry_after_of_the_response(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({}, 429, **{"Retry-After": "7"})]
     with pytest.raises(ApiError) as error:
         await kube.get(PODS, "sea", "p")
     assert error.value.retry_after == 7.0
 
 
-async def test_an_answer_that_is_no_json(server: Server, kube: ApiClient) -> None:
+async def test_a_response_that_is_no_json_is_an_api_error(server: Server, kube: ApiClient) -> None:
     server.answers = [web.Response(text="<html>bad gateway", status=502)]
     with pytest.raises(ApiError, match="bad gateway"):
         await kube.get(PODS, "sea", "p")
 
 
-async def test_what_is_not_there_is_none(server: Server, kube: ApiClient) -> None:
+async def test_get_returns_none_for_an_absent_object(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"reason": "NotFound"}, 404)]
     assert await kube.get(PODS, "sea", "p") is None
 
 
-async def test_no_answer(kube: ApiClient, server: Server) -> None:
+async def test_a_refused_connection_is_an_api_error_with_code_0(kube: ApiClient, server: Server) -> None:
     kube.configuration.host = "http://127.0.0.1:1"
     with pytest.raises(ApiError) as error:
         await kube.get(PODS, "sea", "p")
@@ -116,7 +118,7 @@ async def test_no_answer(kube: ApiClient, server: Server) -> None:
 
 
 @pytest.mark.parametrize("code", [404, 409])
-async def test_deleting_what_is_gone_or_another_is_no_error(server: Server, kube: ApiClient, code: int) -> None:
+async def test_deleting_an_absent_or_replaced_object_is_no_error(server: Server, kube: ApiClient, code: int) -> None:
     server.answers = [answer({}, code)]
     await kube.delete(PODS, "sea", "p", uid="u")
     assert server.requests[0][3] == {"preconditions": {"uid": "u"}, "propagationPolicy": "Background"}
@@ -192,7 +194,7 @@ async def test_a_watch_begins_at_a_version_and_yields_the_body(server: Server, k
     assert kube.counts == [("watch", "200")]  # type: ignore[attr-defined]
 
 
-async def test_a_refused_watch_carries_the_status(server: Server, kube: ApiClient) -> None:
+async def test_a_refused_watch_raises_the_error_of_its_status(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"reason": "Expired", "message": "too old"}, 410, **{"Retry-After": "3"})]
     with pytest.raises(ApiError) as error:
         async with kube.watch(PODS, None, version="7", seconds=60, answer_within=5.0):
@@ -209,7 +211,7 @@ async def test_a_watch_without_an_answer_is_bounded(server: Server, kube: ApiCli
     server.delay.set()
 
 
-async def test_what_is_served(server: Server, kube: ApiClient) -> None:
+async def test_serves_is_true_only_for_a_resource_in_discovery(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({"resources": [{"name": "cetaceanmodels"}]}), answer({"resources": []}), answer({}, 404)]
     assert [await kube.serves(MODELS) for _ in range(3)] == [True, False, False]
 
@@ -221,7 +223,7 @@ async def test_every_request_is_counted(server: Server, kube: ApiClient) -> None
     assert kube.counts == [("get", "200"), ("get", "404")]  # type: ignore[attr-defined]
 
 
-def test_paths() -> None:
+def test_resource_types_have_the_paths_of_the_api_server() -> None:
     assert PODS.path() == "/api/v1/pods"
     assert PODS.path("sea", "a/b") == "/api/v1/namespaces/sea/pods/a%2Fb"
     assert CHILDREN[0].path("sea") == "/apis/apps/v1/namespaces/sea/deployments"
@@ -229,7 +231,7 @@ def test_paths() -> None:
     assert PODS.api_version == "v1"
 
 
-async def test_managers_are_set_on_what_was_read(server: Server, kube: ApiClient) -> None:
+async def test_managed_fields_are_set_with_the_version_that_was_read(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({})]
     live = {"metadata": {"namespace": "sea", "name": "whales", "resourceVersion": "7", "labels": {"a": "b"}}}
     await kube.set_managers(CHILDREN[1], live, [{"manager": "x"}])

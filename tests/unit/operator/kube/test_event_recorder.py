@@ -27,7 +27,7 @@ class Sent:
 
     async def send(self, resource: CetaceanModel, event: EventSpec) -> None:
         assert (resource.namespace, resource.name, resource.uid) == ("sea", "whales", WHALES.uid)
-        assert resource.spec == {}, "large parts are not kept"
+        assert resource.spec == {}, "spec, status and annotations are not kept"
         if event.reason == "Late":
             raise NotLeadingError("lost")
         self.reasons.append(event.reason)
@@ -35,7 +35,7 @@ class Sent:
             self.all.set()
 
 
-async def test_events_are_sent_in_order_and_a_lost_lease_ends_nothing() -> None:
+async def test_events_are_sent_in_order_and_a_lost_lease_skips_only_its_own() -> None:
     sent = Sent()
     recorder = EventRecorder(sent.send)
     job = asyncio.create_task(recorder.run())
@@ -47,23 +47,23 @@ async def test_events_are_sent_in_order_and_a_lost_lease_ends_nothing() -> None:
     await asyncio.gather(job, return_exceptions=True)
 
 
-async def test_events_that_wait_are_sent_at_the_end() -> None:
+async def test_finish_sends_the_queued_events() -> None:
     sent = Sent()
     recorder = EventRecorder(sent.send)
     recorder.record(WHALES, events("First", "Second"))
-    assert sent.reasons == [], "record does not wait"
+    assert sent.reasons == [], "record only queues"
     await recorder.finish()
     assert sent.reasons == ["First", "Second"]
 
 
-async def test_one_event_a_second_is_sent_while_urgent_resources_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent, backlog, slept = Sent(), [True, False, False], []
+async def test_one_event_a_second_is_sent_while_urgent_resources_are_queued() -> None:
+    sent, backlog = Sent(), [True, False, False]
+    slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    recorder = EventRecorder(sent.send, has_urgent_backlog=lambda: backlog.pop(0))
+    recorder = EventRecorder(sent.send, has_urgent_backlog=lambda: backlog.pop(0), sleep=sleep)
     job = asyncio.create_task(recorder.run())
     recorder.record(WHALES, events("First", "Second", "Last"))
     await sent.all.wait()

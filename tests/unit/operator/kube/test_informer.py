@@ -1,4 +1,4 @@
-"""One list at start and one after an expired version; everything else resumes."""
+"""The informer lists once at start and once after an expired version; after any other fault it resumes the watch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from support.pods import pod_manifest
 from support.virtual_time import VirtualClock, settle
 
 from cetacean_operator.kube.client import ApiError, Page
@@ -23,7 +24,7 @@ Step = list[bytes] | ApiError
 
 
 def pod(name: str, version: int) -> dict[str, Any]:
-    return {"metadata": {"namespace": "sea", "name": name, "uid": name, "resourceVersion": str(version)}}
+    return pod_manifest(name, version=version)
 
 
 def event(kind: str, name: str, version: int) -> bytes:
@@ -31,7 +32,7 @@ def event(kind: str, name: str, version: int) -> bytes:
 
 
 def error(code: int) -> bytes:
-    status = {"code": code, "reason": "So", "message": "as the test wants it"}
+    status = {"code": code, "reason": "So", "message": "set by the test"}
     return json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
 
@@ -46,20 +47,20 @@ class Chunks:
 
 
 class World:
-    """An API server with a script, the informer in front of it, and what comes out."""
+    """An informer, an API server whose answers are given in advance, and the calls that the informer made."""
 
     def __init__(
         self, lists: list[list[Page] | ApiError], watches: list[Step], *, namespace: str | None = None
     ) -> None:
         self.lists, self.watches = lists, watches
         self.clock, self.metrics = VirtualClock(), Metrics()
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.slept: list[float] = []
         self.stored: list[tuple[str | None, str]] = []
         self.replaced: list[tuple[set[tuple[str, str]], str]] = []
         self.unreadable: list[str] = []
-        self.lasting = 60.0
-        """Seconds that each watch takes."""
+        self.watch_seconds = 60.0
+        """The duration of each watch."""
         self.state = WatchLiveness(self.metrics, self.clock.time).expect(PODS, namespace)
         self.informer = Informer(
             self, self.state, self, label_selector="x", silence=60.0, server_timeout=180, sleep=self.sleep
@@ -68,7 +69,7 @@ class World:
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
     ) -> AsyncIterator[Page]:
-        self.asked.append("list")
+        self.requests.append("list")
         assert (resource, label_selector) == (PODS, "x")
         if not self.lists:
             await asyncio.Event().wait()
@@ -89,14 +90,14 @@ class World:
         seconds: int,
         answer_within: float,
     ) -> AsyncIterator[Body]:
-        self.asked.append(f"watch {version}")
+        self.requests.append(f"watch {version}")
         assert (resource, label_selector, seconds, answer_within) == (PODS, "x", 180, 60.0)
         if not self.watches:
             await asyncio.Event().wait()
         step = self.watches.pop(0)
         if isinstance(step, ApiError):
             raise step
-        yield Chunks(step, lambda: self.clock.advance(self.lasting))
+        yield Chunks(step, lambda: self.clock.advance(self.watch_seconds))
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -113,10 +114,10 @@ class World:
         self.replaced.append((names, version))
 
     async def run(self) -> None:
-        """Until it waits for the API server."""
+        """Run the informer until it waits for the API server."""
         task = asyncio.create_task(self.informer.run())
         await settle()
-        assert not task.done(), "nothing ends it"
+        assert not task.done(), "the informer has ended"
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -128,12 +129,12 @@ class World:
 PAGES = [Page([pod("a", 3)], "7"), Page([pod("b", 5)], "7")]
 
 
-async def test_it_lists_once_and_watches_from_the_version_of_the_list() -> None:
+async def test_the_informer_lists_once_and_watches_from_the_version_of_the_list() -> None:
     world = World([PAGES], [[event("ADDED", "c", 8) + event("DELETED", "a", 9)], []])
     await world.run()
-    assert world.asked == ["list", "watch 7", "watch 9", "watch 9"]
+    assert world.requests == ["list", "watch 7", "watch 9", "watch 9"]
     assert world.stored == [(None, "a"), (None, "b"), ("ADDED", "c"), ("DELETED", "a")]
-    assert world.replaced == [({("sea", "a"), ("sea", "b")}, "7")], "once the last page has come"
+    assert world.replaced == [({("sea", "a"), ("sea", "b")}, "7")], "after the last page"
     await world.informer.synced()
     assert world.slept == []
 
@@ -142,7 +143,7 @@ async def test_a_bookmark_moves_the_version_and_stores_nothing() -> None:
     bookmark = json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "30"}}}).encode() + b"\n"
     world = World([PAGES], [[bookmark]])
     await world.run()
-    assert world.asked == ["list", "watch 7", "watch 30"]
+    assert world.requests == ["list", "watch 7", "watch 30"]
     assert len(world.stored) == 2
 
 
@@ -154,11 +155,11 @@ async def test_a_bookmark_moves_the_version_and_stores_nothing() -> None:
         (ApiError("watch", "/x", 410, "Expired", ""), "Expired"),
     ],
 )
-async def test_an_expired_version_and_an_error_event_make_it_list_again_once(step: Step, reason: str) -> None:
+async def test_an_expired_version_or_an_error_event_causes_one_new_list(step: Step, reason: str) -> None:
     world = World([PAGES, [Page([], "20")]], [step])
     await world.run()
-    assert world.asked == ["list", "watch 7", "list", "watch 20"]
-    assert world.replaced[-1] == (set(), "20"), "deletions that the watch missed"
+    assert world.requests == ["list", "watch 7", "list", "watch 20"]
+    assert world.replaced[-1] == (set(), "20"), "the list removes objects whose deletion the watch missed"
     assert world.fault(reason) == 1.0
 
 
@@ -172,43 +173,43 @@ async def test_an_expired_version_and_an_error_event_make_it_list_again_once(ste
 async def test_a_torn_watch_resumes_at_the_last_whole_event(chunks: list[bytes], reason: str) -> None:
     world = World([PAGES], [chunks])
     await world.run()
-    assert world.asked == ["list", "watch 7", "watch 8"]
+    assert world.requests == ["list", "watch 7", "watch 8"]
     assert world.stored[-1] == ("ADDED", "c")
     assert world.fault(reason) == 1.0
     assert len(world.slept) == 1
 
 
 @pytest.mark.parametrize("code", [0, 403, 404, 429, 500, 503])
-async def test_a_refused_watch_resumes_later(code: int) -> None:
+async def test_a_refused_watch_is_opened_again_at_the_same_version_after_a_pause(code: int) -> None:
     refusal = ApiError("watch", "/x", code, "So", "")
     refusal.retry_after = 5.0 if code == 429 else None
     world = World([PAGES], [refusal, [event("ADDED", "c", 8)]])
     await world.run()
-    assert world.asked == ["list", "watch 7", "watch 7", "watch 8"]
+    assert world.requests == ["list", "watch 7", "watch 7", "watch 8"]
     assert world.slept[0] == 5.0 if code == 429 else world.slept[0] <= 0.25
     assert world.fault("Refused") == 1.0
 
 
-async def test_a_watch_that_ends_at_once_is_opened_again_later() -> None:
+async def test_there_is_a_pause_after_a_watch_that_ends_at_once() -> None:
     world = World([PAGES], [[], []])
-    world.lasting = 0.1
+    world.watch_seconds = 0.1
     await world.run()
     assert len(world.slept) == 2
     assert world.fault("Cut") == 2.0
 
 
-async def test_a_list_that_fails_is_tried_again_from_its_first_page() -> None:
+async def test_a_failed_list_starts_again_at_its_first_page() -> None:
     expired = ApiError("list", "/x", 410, "Expired", "the next page is gone")
     world = World([expired, PAGES], [])
     await world.run()
-    assert world.asked == ["list", "list", "watch 7"]
+    assert world.requests == ["list", "list", "watch 7"]
     assert world.replaced == [({("sea", "a"), ("sea", "b")}, "7")]
 
 
 @pytest.mark.parametrize(
     ("namespace", "code", "synced"), [("gone", 403, True), ("gone", 404, True), (None, 403, False), ("sea", 500, False)]
 )
-async def test_a_named_namespace_that_refuses_does_not_hold_up_the_others(
+async def test_only_a_named_namespace_that_is_forbidden_or_absent_counts_as_synced(
     namespace: str | None, code: int, synced: bool
 ) -> None:
     world = World([ApiError("list", "/x", code, "So", "")], [], namespace=namespace)
@@ -229,7 +230,7 @@ async def test_an_event_that_cannot_be_parsed_hides_no_later_one() -> None:
     await world.run()
     assert world.unreadable == ["deep", "deep"]
     assert world.stored[-1] == ("ADDED", "c")
-    assert world.asked[-1] == "watch 10", "it is not asked for again"
+    assert world.requests[-1] == "watch 10", "it is not asked for again"
     assert world.fault("TornEvent") is None
 
 
@@ -243,9 +244,9 @@ async def test_an_object_that_cannot_be_parsed_is_not_taken_for_gone(name: str, 
     assert world.replaced == replaced
 
 
-async def test_events_show_that_the_watch_is_alive() -> None:
+async def test_an_event_resets_the_age_of_the_watch() -> None:
     world = World([PAGES], [[event("ADDED", "c", 8)]])
     world.clock.advance(100)
-    world.lasting = 0.0
+    world.watch_seconds = 0.0
     await world.run()
     assert world.state.age == 0.0

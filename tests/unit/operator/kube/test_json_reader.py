@@ -1,4 +1,4 @@
-"""One unreadable object hides no other, and has a name; an answer that is no list is an error and never an empty one."""
+"""Reading lists and events: an unreadable object is named and hides no other; a response that is no list is an error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(raw: byte
         parse_list(raw)
 
 
-def test_a_list_is_read_whole() -> None:
+def test_a_list_is_read_with_its_version_and_continue_token() -> None:
     found = parse_list(listing(json.dumps(obj("a")).encode(), token="next"))
     assert found == ([obj("a")], [], "40", "next")
     assert parse_list(listing()).items == []
@@ -76,7 +76,7 @@ def test_an_unreadable_object_in_a_list_is_named_and_hides_no_other() -> None:
     assert (found.version, found.continue_token) == ("40", "next")
 
 
-def test_an_object_whose_metadata_cannot_be_read_either_has_no_name_and_hides_no_other() -> None:
+def test_an_object_with_unreadable_metadata_has_no_name_and_hides_no_other() -> None:
     found = parse_list(listing(b'{"metadata":' + DEEP + b"}", json.dumps(obj("b")).encode()))
     assert found.items == [obj("b")]
     assert found.unreadable[0][:4] == ("", "", "", "")
@@ -88,7 +88,7 @@ def test_brackets_and_commas_in_strings_split_nothing() -> None:
     assert found.items == [odd]
 
 
-def test_the_object_of_an_event_that_cannot_be_read_is_named() -> None:
+def test_the_unreadable_object_of_an_event_is_named() -> None:
     line = b'{"type":"MODIFIED","object":' + text("deep") + b"}"
     assert name_of(object_of_event(line), "too deep")[:4] == ("sea", "deep", "u-deep", "7")
     assert object_of_event(b"<html>") == b""
@@ -102,20 +102,20 @@ JSON = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.text(), JSON), max_size=4))
-def test_the_scan_finds_what_the_parser_finds(specs: list[dict[str, Any]]) -> None:
+def test_the_scan_finds_the_same_objects_as_the_parser(specs: list[dict[str, Any]]) -> None:
     items = [obj(f"n{number}", spec) for number, spec in enumerate(specs)]
     raw = listing(*(json.dumps(item).encode() for item in items), text("deep"))
     assert parse_list(raw).items == items
 
 
 def test_a_string_without_an_end_is_scanned_once() -> None:
-    """1 MB that a scan with backtracking would need hours for."""
+    """A scan with backtracking would take hours for this megabyte."""
     with pytest.raises(UnreadableError):
         parse_list(b'{"items":["' + b'\\"' * 500_000)
 
 
 @given(st.binary(max_size=200))
-def test_nothing_else_is_raised_whatever_comes(raw: bytes) -> None:
+def test_any_bytes_are_read_or_raise_unreadable_error(raw: bytes) -> None:
     for read in (parse_object, parse_list):
         try:
             read(raw)

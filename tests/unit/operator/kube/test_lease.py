@@ -1,4 +1,4 @@
-"""Leader election on a clock that the test moves: never two leaders."""
+"""Leader election on a virtual clock: there are never two leaders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
 
 
 class FakeLease:
-    """One Lease with optimistic locking; `down` for those who cannot reach it."""
+    """One Lease with optimistic locking; requests of clients in `hangs` or `fails` do so."""
 
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
         self.version = 0
-        self.uninstalled = False
+        self.owner_deleted = False
         self.hangs: set[str] = set()
         self.fails: set[str] = set()
 
-    def seen_by(self, who: str) -> View:
+    def view_of(self, who: str) -> View:
         return View(self, who)
 
 
@@ -48,7 +48,7 @@ class View:
         await self._reach()
         if self.shared.lease is not None:
             raise ApiError("create", "/lease", 409, "AlreadyExists", "")
-        if self.shared.uninstalled:
+        if self.shared.owner_deleted:
             raise ApiError("get", "/deployment", 404, "NotFound", "the lease's owner is gone")
         return self._write(spec)
 
@@ -75,7 +75,7 @@ class Party:
 
     def join(self, who: str) -> LeaderElector:
         elector = LeaderElector(
-            self.shared.seen_by(who),
+            self.shared.view_of(who),
             identity=who,
             duration=15.0,
             renew_deadline=10.0,
@@ -113,7 +113,7 @@ async def party(*who: str) -> AsyncIterator[Party]:
         await asyncio.gather(*made.tasks.values(), return_exceptions=True)
 
 
-async def test_the_first_one_leads_and_goes_on() -> None:
+async def test_the_first_replica_leads_and_stays_leader() -> None:
     async with party("a", "b") as p:
         await p.pass_(120)
         assert p.leaders == ["a"]
@@ -123,7 +123,7 @@ async def test_the_first_one_leads_and_goes_on() -> None:
         assert p.shared.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_another_takes_over_when_the_leader_vanishes() -> None:
+async def test_another_replica_leads_after_the_leader_has_ended() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
         p.tasks["a"].cancel()
@@ -133,7 +133,7 @@ async def test_another_takes_over_when_the_leader_vanishes() -> None:
         assert p.shared.lease["spec"]["leaseTransitions"] == 2
 
 
-async def test_a_leader_that_cannot_renew_stops_before_another_begins() -> None:
+async def test_a_leader_that_cannot_renew_stops_leading_before_another_starts() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
         p.shared.fails.add("a")
@@ -142,7 +142,7 @@ async def test_a_leader_that_cannot_renew_stops_before_another_begins() -> None:
         assert p.changes == [("a", True), ("a", False), ("b", True)]
 
 
-async def test_one_missed_renewal_loses_nothing() -> None:
+async def test_the_leader_stays_leader_after_a_failed_renewal() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
         p.shared.fails.add("a")
@@ -153,7 +153,7 @@ async def test_one_missed_renewal_loses_nothing() -> None:
         assert p.changes == [("a", True)]
 
 
-async def test_a_released_lease_is_taken_at_once() -> None:
+async def test_a_released_lease_is_acquired_at_the_next_try() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
         p.tasks["a"].cancel()
@@ -164,7 +164,7 @@ async def test_a_released_lease_is_taken_at_once() -> None:
         assert p.leaders == ["b"]
 
 
-async def test_releasing_what_one_does_not_hold_writes_nothing() -> None:
+async def test_a_replica_that_does_not_lead_releases_nothing() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
         before = p.shared.version
@@ -172,7 +172,7 @@ async def test_releasing_what_one_does_not_hold_writes_nothing() -> None:
         assert p.shared.version == before
 
 
-async def test_require_says_for_how_long_and_refuses_past_the_deadline() -> None:
+async def test_require_returns_the_remaining_seconds_and_raises_after_the_deadline() -> None:
     async with party("a") as p:
         await p.pass_(3)
         assert 10.0 < p.electors["a"].require() <= 15.0
@@ -182,8 +182,8 @@ async def test_require_says_for_how_long_and_refuses_past_the_deadline() -> None
             p.electors["a"].require()
 
 
-async def test_the_leader_that_hangs_past_its_deadline_does_not_lead() -> None:
-    """Asked by those who write, whatever its own task is waiting for."""
+async def test_a_leader_whose_renewal_hangs_past_its_deadline_does_not_lead() -> None:
+    """`leading` compares the clock itself: it does not depend on the task that renews."""
     async with party("a", "b") as p:
         await p.pass_(5)
         p.shared.hangs.add("a")
@@ -191,8 +191,8 @@ async def test_the_leader_that_hangs_past_its_deadline_does_not_lead() -> None:
         assert not p.electors["a"].leading
 
 
-async def test_times_in_the_lease_do_not_matter() -> None:
-    """A clock that is wrong by years takes no lease away from anybody."""
+async def test_the_times_in_the_lease_are_not_compared_with_the_local_clock() -> None:
+    """A leader whose clock is wrong by years keeps its lease."""
     async with party("a", "b") as p:
         await p.pass_(5)
         assert p.shared.lease is not None
@@ -201,7 +201,7 @@ async def test_times_in_the_lease_do_not_matter() -> None:
         assert p.leaders == ["a"]
 
 
-async def test_a_lease_that_someone_deleted_is_made_again() -> None:
+async def test_a_deleted_lease_is_created_again() -> None:
     async with party("a") as p:
         await p.pass_(5)
         p.shared.lease, p.shared.version = None, 0
@@ -210,10 +210,10 @@ async def test_a_lease_that_someone_deleted_is_made_again() -> None:
         assert p.shared.lease is not None
 
 
-async def test_a_lease_that_went_with_its_owner_is_not_made_again() -> None:
+async def test_a_lease_is_not_created_again_after_its_owner_was_deleted() -> None:
     async with party("a", "b") as p:
         await p.pass_(5)
-        p.shared.lease, p.shared.version, p.shared.uninstalled = None, 0, True
+        p.shared.lease, p.shared.version, p.shared.owner_deleted = None, 0, True
         await p.pass_(10)
         assert p.leaders == []
         assert p.shared.lease is None
@@ -226,7 +226,7 @@ def lease_of(api: FakeApi, owner: str | None) -> KubeLease:
     return KubeLease(cast("ApiClient", api), "system", "operator", owner=owner)
 
 
-async def test_the_lease_belongs_to_the_deployment() -> None:
+async def test_the_lease_has_the_deployment_as_owner() -> None:
     api = FakeApi()
     uid = api.put(DEPLOYMENT)["metadata"]["uid"]
     made = await lease_of(api, "operator").create({"holderIdentity": "a"})
@@ -242,7 +242,7 @@ async def test_without_an_owner_no_deployment_is_read() -> None:
     assert api.calls == [("create", "Lease/operator")]
 
 
-async def test_no_lease_is_made_for_a_deployment_that_is_gone() -> None:
+async def test_no_lease_is_created_for_a_deleted_deployment() -> None:
     api = FakeApi()
     with pytest.raises(ApiError, match="deployments/operator: 404 NotFound: the lease's owner is gone"):
         await lease_of(api, "operator").create({"holderIdentity": "a"})
@@ -250,7 +250,7 @@ async def test_no_lease_is_made_for_a_deployment_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize(("code", "made"), [(403, True), (500, False), (0, False)])
-async def test_an_owner_that_may_not_be_read_keeps_nobody_from_leading(code: int, made: bool) -> None:
+async def test_a_lease_is_created_without_owner_if_reading_the_deployment_is_forbidden(code: int, made: bool) -> None:
     api = FakeApi()
     refusal = ApiError("get", "/apis/apps/v1", code, "Reason", "message")
     api.refuse = lambda _verb, resource, _name: refusal if resource.kind == "Deployment" else None
@@ -262,5 +262,5 @@ async def test_an_owner_that_may_not_be_read_keeps_nobody_from_leading(code: int
     assert (api.find("Lease", "operator", "system") is not None) == made
 
 
-def test_without_election_one_always_leads() -> None:
+def test_without_leader_election_the_process_always_leads() -> None:
     assert AlwaysLeading().require() > 60

@@ -1,4 +1,4 @@
-"""Fields of others that keep an apply of ours from being valid are made ours, so that the next apply removes them."""
+"""Fields of other managers that make an apply invalid are adopted, so that the next apply removes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATUS = entry("kube-controller-manager", {"f:status": {}}, "Update", subresourc
 HANDOVER = entry("cetacean-operator-handover", {"f:spec": {"f:replicas": {}}})
 
 
-def test_the_body_is_taken_and_labels_stay_theirs() -> None:
+def test_the_fields_of_the_spec_are_adopted_and_labels_keep_their_manager() -> None:
     taken = adopted([EDIT, STATUS, OURS, HANDOVER])
     assert taken == [
         {
@@ -38,22 +38,23 @@ def test_the_body_is_taken_and_labels_stay_theirs() -> None:
         STATUS,
         HANDOVER,
     ]
-    assert KEY_81 not in OURS["fieldsV1"]["f:spec"]["f:ports"], "what was given is not changed"
-    assert adopted(taken) is None, "once is enough"
+    assert KEY_81 not in OURS["fieldsV1"]["f:spec"]["f:ports"], "the argument is not changed"
+    assert adopted(taken) is None, "a second call adopts nothing"
 
 
 @pytest.mark.parametrize("managed", [[], [EDIT], [OURS], [OURS, STATUS, HANDOVER]])
-def test_nothing_to_take(managed: list[dict[str, Any]]) -> None:
+def test_nothing_is_adopted_from_other_managers_without_fields_of_ours(managed: list[dict[str, Any]]) -> None:
     assert adopted(managed) is None
 
 
 @pytest.mark.parametrize(("code", "repaired"), [(422, True), (403, False)])
-async def test_an_invalid_apply_is_tried_again_after_that(serving: Bench, code: int, repaired: bool) -> None:
-    service = serving.api.find("Service")
-    assert service is not None
+async def test_an_invalid_apply_is_tried_again_after_fields_were_adopted(
+    serving: Bench, code: int, repaired: bool
+) -> None:
+    service = serving.find("Service")
     service["spec"]["ports"] = [{**service["spec"]["ports"][0], "port": 81}]
     service["metadata"]["managedFields"] = [OURS, EDIT]
-    serving.watch(service)
+    serving.put(service)
 
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         if (verb, resource.kind) == ("patch", "Service"):

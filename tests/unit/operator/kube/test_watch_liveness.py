@@ -1,4 +1,4 @@
-"""The age of each watch, and what is logged, counted and waited for after a fault."""
+"""The age of each watch; after a fault: its log record, its counter and the pause."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def faults(metrics: Metrics, reason: str) -> float | None:
     return metrics.registry.get_sample_value("cetacean_operator_watch_faults_total", labels)
 
 
-def test_each_namespace_has_a_watch_of_its_own(liveness: WatchLiveness, metrics: Metrics, clock: VirtualClock) -> None:
+def test_each_watch_has_its_own_age_and_the_oldest_is_named(
+    liveness: WatchLiveness, metrics: Metrics, clock: VirtualClock
+) -> None:
     assert liveness.oldest() == ("", 0.0)
     sea, lake, models = (liveness.expect(PODS, "sea"), liveness.expect(PODS, "lake"), liveness.expect(MODELS, "sea"))
     clock.advance(5)
@@ -73,7 +75,7 @@ def test_a_fault_is_logged_and_counted_with_its_reason(
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_named_namespace_that_refuses_is_logged_once_and_does_not_count(
+def test_a_forbidden_or_absent_namespace_is_logged_once_and_its_age_does_not_count(
     liveness: WatchLiveness,
     metrics: Metrics,
     clock: VirtualClock,
@@ -90,13 +92,15 @@ def test_a_named_namespace_that_refuses_is_logged_once_and_does_not_count(
     assert (liveness.oldest(), age(metrics, "pods")) == (("", 0.0), 0.0)
     watch.touch()
     clock.advance(9)
-    assert liveness.oldest() == ("pods in gone", 9.0), "it is served again"
+    assert liveness.oldest() == ("pods in gone", 9.0), "an answer counts the namespace again"
     watch.rejected(status, "so")
-    assert len(caplog.records) == 2, "a refusal after an answer is news"
+    assert len(caplog.records) == 2, "a refusal after an answer is logged again"
 
 
 @pytest.mark.parametrize(("namespace", "status"), [(None, 403), (None, 404), ("sea", 500)])
-def test_other_refusals_count(liveness: WatchLiveness, clock: VirtualClock, namespace: str | None, status: int) -> None:
+def test_after_any_other_refusal_the_age_counts(
+    liveness: WatchLiveness, clock: VirtualClock, namespace: str | None, status: int
+) -> None:
     watch = liveness.expect(PODS, namespace)
     clock.advance(9)
     watch.rejected(status, "so")

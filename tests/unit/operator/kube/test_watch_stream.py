@@ -1,4 +1,4 @@
-"""A watch over the wire: lines are whole, however the bytes are cut, and only events are taken for events."""
+"""The lines of a watch: they are whole however the bytes are cut, and a line that is no event is a fault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Chunk = bytes | Exception | asyncio.Event
 
 
 class Body:
-    """A body that comes in these chunks; an Event hangs, an exception is raised."""
+    """A body of these chunks; at an Event it waits, an exception is raised."""
 
     def __init__(self, chunks: Iterable[Chunk]) -> None:
         self._chunks = chunks
@@ -35,7 +35,7 @@ class Body:
 
 
 async def read(*chunks: Chunk, silence: float = 60.0) -> tuple[list[bytes], str | None]:
-    """All lines, and the reason of the fault that ended the watch."""
+    """Return all lines, and the reason of the fault that ended the watch."""
     lines: list[bytes] = []
     try:
         async for block in read_lines(Body(chunks), silence=silence):
@@ -59,16 +59,16 @@ async def test_lines_are_whole_wherever_the_bytes_are_cut(sent: list[bytes], cut
 
 
 @pytest.mark.parametrize("fault", [aiohttp.ClientPayloadError("cut"), aiohttp.ServerDisconnectedError(), OSError(5)])
-async def test_a_connection_that_breaks_is_cut(fault: Exception) -> None:
+async def test_a_broken_connection_is_a_fault_with_the_reason_cut(fault: Exception) -> None:
     assert await read(b"whole\nhal", fault) == ([b"whole"], "Cut")
 
 
-async def test_a_watch_that_carries_nothing_for_long_is_silent() -> None:
+async def test_a_silent_watch_is_a_fault_with_the_reason_silent() -> None:
     assert await read(b"first\n", asyncio.Event(), silence=0.01) == ([b"first"], "Silent")
 
 
 async def test_a_slow_reader_is_not_interrupted() -> None:
-    """A time-out around the generator would cancel the reader at its own work."""
+    """A time-out around the generator would cancel the reader during its own work."""
     read_so_far = 0
     async for lines in read_lines(Body([b"a\n", b"b\n"]), silence=0.01):
         read_so_far += len(lines)
@@ -86,7 +86,7 @@ async def test_a_slow_reader_is_not_interrupted() -> None:
         b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": 8}}}',
     ],
 )
-def test_a_line_that_is_no_event_is_a_torn_event(line: bytes) -> None:
+def test_a_line_that_is_no_event_is_a_fault_with_the_reason_torn_event(line: bytes) -> None:
     with pytest.raises(WatchFaultError) as fault:
         parse_event(line)
     assert fault.value.reason == "TornEvent"

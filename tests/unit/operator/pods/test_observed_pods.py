@@ -1,29 +1,29 @@
-"""What a decision learns of a Pod, and what is remembered between two answers."""
+"""The facts about a Pod that decisions get, and the counters that are kept between two scrapes."""
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import accumulate
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pods import pod_manifest
 
 from cetacean_operator.api.observed import Identity
+from cetacean_operator.kube.store import Store
 from cetacean_operator.pods.observed_pods import identity_of, observed_pod, target_of
 from cetacean_operator.pods.scrape import Scrape
-from cetacean_operator.reconcile.observe import _recent
+from cetacean_operator.reconcile.observe import Observer, recent_growth
+from cetacean_operator.reconcile.reconciler import owner_of
 
 KEY = ("sea", "whales")
 
 
 def pod(*containers: dict[str, Any], init: tuple[dict[str, Any], ...] = (), **status: Any) -> dict[str, Any]:
-    return {
-        "kind": "Pod",
-        "metadata": {"namespace": "sea", "name": "p", "uid": "u", "annotations": {"ecomarineai.org/rollout-id": "r"}},
-        "status": {"phase": "Running", "podIP": "10.0.0.1", **status}
-        | {"containerStatuses": list(containers), "initContainerStatuses": list(init)},
-    }
+    states = {"containerStatuses": list(containers), "initContainerStatuses": list(init)}
+    return pod_manifest(uid="u", status={"phase": "Running", "podIP": "10.0.0.1", **status, **states})
 
 
 def container(name: str = "serve", *, state: Any = None, last: Any = None, restarts: int = 0) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         (container(state=waiting("PodInitializing")), None),
         (container("sidecar", state=ended(0, "Completed")), None),
         (container("sidecar", state={"running": {}}, last=ended(0, "Completed")), None),
-        # The service never ends by itself.
+        # The service has no regular end.
         (container(state=ended(0, "Completed")), ("Completed", "", 0, False)),
         (container(state=waiting("ErrImagePull", "gone")), ("ErrImagePull", "gone", None, True)),
         (
@@ -60,7 +60,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         (container(state=waiting("CrashLoopBackOff"), last=ended(0, "Completed")), ("Completed", "", 0, False)),
     ],
 )
-def test_failures(found: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
+def test_container_states_give_failures(found: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
     failures = observed_pod(pod(found), None, None, None).failures
     if expected is None:
         assert failures == ()
@@ -69,26 +69,26 @@ def test_failures(found: dict[str, Any], expected: tuple[Any, ...] | None) -> No
     assert (failure.reason, failure.message, failure.exit_code, failure.waiting) == expected
 
 
-def test_init_containers_fail_too() -> None:
+def test_a_failed_init_container_is_a_failure() -> None:
     failures = observed_pod(pod(init=(container("fetch", state=ended(1, message="x")),)), None, None, None).failures
     assert [failure.container for failure in failures] == ["fetch"]
 
 
-def test_a_pod_that_cannot_be_scheduled() -> None:
+def test_an_unschedulable_pod_has_the_message_of_the_scheduler() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert observed_pod(pod(conditions=[condition]), None, None, None).unschedulable == "0/3 nodes"
     assert observed_pod(pod(), None, None, None).unschedulable is None
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_pod_that_has_ended_is_as_good_as_gone(phase: str) -> None:
+def test_a_pod_that_has_ended_is_terminating_and_not_scraped(phase: str) -> None:
     found = observed_pod(pod(phase=phase, conditions=[{"type": "Ready", "status": "True"}]), None, None, None)
     assert found.terminating
     assert not found.ready
     assert target_of(pod(phase=phase), KEY) is None
 
 
-def test_whom_to_ask() -> None:
+def test_the_target_of_a_scrape_is_a_running_pod_with_an_address() -> None:
     target = target_of(pod(conditions=[{"type": "Ready", "status": "True"}]), KEY)
     assert target is not None
     assert (target.uid, target.host, target.port, target.ready) == ("u", "10.0.0.1", 8080, True)
@@ -112,14 +112,14 @@ PARTS = ("model", "weights", "gate", "config_digest", "rollout_id")
         st.sampled_from(PARTS), json | st.dictionaries(st.sampled_from(("name", "sha256", "threshold")), json)
     )
 )
-def test_whatever_a_pod_answers_is_read(answer: dict[str, Any]) -> None:
+def test_any_json_is_read_as_an_identity(answer: dict[str, Any]) -> None:
     identity = identity_of(Scrape(identity=answer))
     assert identity is not None
     for value in (identity.name, identity.version, identity.digest, identity.config_digest, identity.rollout_id):
         assert value is None or (isinstance(value, str) and 0 < len(value) <= 253)
 
 
-def test_the_contracts_answer_is_read() -> None:
+def test_the_identity_of_the_service_contract_is_read() -> None:
     answer = {
         "model": {"name": "effb4_15k", "version": "1.0.0", "architecture": "X"},
         "weights": {"sha256": "a" * 64, "expected_sha256": None, "verified": False},
@@ -133,42 +133,68 @@ def test_the_contracts_answer_is_read() -> None:
     assert identity_of(None) is None
 
 
-def test_a_young_process_is_counted_from_its_start() -> None:
-    counters: deque[tuple[float, ...]] = deque()
-    assert _recent(counters, (60, 40), window=1000) == (60, 40)
+class Counters:
+    """The counters of one pod, read through an Observer."""
+
+    def __init__(self) -> None:
+        self.scrape: Scrape | None = None
+        store = Store(owner_of)
+        store.put(pod_manifest(labels={"ecomarineai.org/cetaceanmodel": "whales"}))
+        self.observer = Observer(store, lambda _uid: self.scrape)
+
+    def recent(self, answered: int, rejected: int, *, window: int) -> tuple[float, float]:
+        """Scrape these totals; return the requests and the rejections of the window."""
+        metrics = {"predictions_total": float(answered - rejected), "rejections_total": float(rejected)}
+        self.scrape = Scrape(drift_stats={}, metrics=metrics, rejections={"not_a_marine_mammal": float(rejected)})
+        (found,) = self.observer.observe(KEY, window=window, answers=1).pods
+        assert found.drift is not None
+        return found.drift.requests, found.drift.rejections
 
 
-def test_an_old_process_is_counted_from_when_it_was_first_seen() -> None:
-    """What it rejected last year says nothing of today."""
-    counters: deque[tuple[float, ...]] = deque()
-    assert _recent(counters, (1_000_000, 900_000), window=100) == (0, 0)
-    assert _recent(counters, (1_000_080, 900_000), window=100) == (80, 0)
+def test_the_requests_of_a_young_process_are_counted_from_its_start() -> None:
+    assert Counters().recent(60, 40, window=1000) == (60, 40)
+
+
+def test_the_requests_of_an_old_process_are_counted_from_its_first_scrape() -> None:
+    """Rejections from before the operator's start are not recent ones."""
+    counters = Counters()
+    assert counters.recent(1_000_000, 900_000, window=100) == (0, 0)
+    assert counters.recent(1_000_080, 900_000, window=100) == (80, 0)
 
 
 def test_the_recent_requests_are_those_of_the_window() -> None:
-    counters: deque[tuple[float, ...]] = deque()
+    counters = Counters()
     for total in range(0, 10_001, 50):  # all are accepted
-        _recent(counters, (total, 0), window=1000)
+        counters.recent(total, 0, window=1000)
     answered, rejected = 0.0, 0.0
     for step in range(1, 21):  # then all are rejected
-        answered, rejected = _recent(counters, (10_000 + step * 50, step * 50), window=1000)
+        answered, rejected = counters.recent(10_000 + step * 50, step * 50, window=1000)
     assert 1000 <= answered <= 1100
     assert rejected / answered > 0.9
 
 
-def test_a_process_that_began_anew_is_counted_from_its_start() -> None:
-    counters: deque[tuple[float, ...]] = deque()
-    _recent(counters, (500, 400), window=1000)
-    assert _recent(counters, (10, 1), window=1000) == (10, 1)
+def test_the_requests_of_a_restarted_process_are_counted_from_its_start() -> None:
+    counters = Counters()
+    counters.recent(500, 400, window=1000)
+    assert counters.recent(10, 1, window=1000) == (10, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1)), max_size=200), st.integers(1, 2000))
-def test_the_memory_is_bounded_and_rates_are_rates(steps: list[tuple[int, float]], window: int) -> None:
-    counters: deque[tuple[float, ...]] = deque()
+def test_the_recent_rejections_are_never_more_than_the_recent_requests(
+    steps: list[tuple[int, float]], window: int
+) -> None:
+    counters = Counters()
     answered, rejected = 0, 0
     for more, share in steps:
         answered += more
         rejected += int(more * share)
-        recent, of_them = _recent(counters, (answered, rejected), window)
+        recent, of_them = counters.recent(answered, rejected, window=window)
         assert 0 <= of_them <= recent
-        assert len(counters) <= 34
+
+
+@given(st.lists(st.integers(0, 300), max_size=200), st.integers(1, 2000))
+def test_the_kept_snapshots_of_counters_are_bounded(steps: list[int], window: int) -> None:
+    snapshots: deque[tuple[float, ...]] = deque()
+    for total in accumulate(steps):
+        recent_growth(snapshots, (float(total),), window)
+        assert len(snapshots) <= 34

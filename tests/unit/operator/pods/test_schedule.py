@@ -1,4 +1,4 @@
-"""When a pod is scraped next."""
+"""The delay until the next scrape of a pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that answer, hang, lie, flood and come back, on loopback."""
+"""The scraper against pods on loopback that answer, hang, send wrong or too large responses, or become ready."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def hang(_: web.Request) -> web.Response:
 
 
 class Pod:
-    """A pod whose answers a test sets."""
+    """A pod; tests set its answers by path."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {
@@ -60,19 +60,19 @@ class Pod:
             "/v1/drift-stats": text(json.dumps(STATS)),
             "/metrics": text(METRICS),
         }
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.port = 0
-        self._heard = asyncio.Condition()
+        self._requested = asyncio.Condition()
 
-    async def asked_times(self, path: str, times: int) -> None:
-        """Wait until a path has been asked for so often."""
-        async with asyncio.timeout(5), self._heard:
-            await self._heard.wait_for(lambda: self.asked[path] >= times)
+    async def wait_for_requests(self, path: str, count: int) -> None:
+        """Wait until a path has been requested so many times."""
+        async with asyncio.timeout(5), self._requested:
+            await self._requested.wait_for(lambda: self.requests[path] >= count)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        async with self._heard:
-            self.asked[request.path] += 1
-            self._heard.notify_all()
+        async with self._requested:
+            self.requests[request.path] += 1
+            self._requested.notify_all()
         return await self.answers[request.path](request)
 
     def target(self, uid: str = "p", *, ready: bool = True) -> Target:
@@ -111,28 +111,40 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*, timeout: float = 5.0, max_bytes: int = 65536, concurrency: int = 4) -> AsyncIterator[Bench]:  # noqa: ASYNC109
+async def bench(
+    *,
+    timeout: float = 5.0,  # noqa: ASYNC109
+    max_bytes: int = 65536,
+    concurrency: int = 4,
+    speed: float = 1.0,
+) -> AsyncIterator[Bench]:
+    """Run a scraper whose delays are divided by `speed`."""
     made = Bench()
 
     def count(result: str) -> None:
         made.counts[result] += 1
 
+    def call_later(delay: float, *call: Any) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(delay / speed, *call)
+
     async with PodClient(timeout=timeout, max_bytes=max_bytes, count=count) as client:
-        made.scraper = PodScraper(client.scrape, concurrency=concurrency, on_change=made.on_change)
+        made.scraper = PodScraper(
+            client.scrape, concurrency=concurrency, on_change=made.on_change, call_later=call_later
+        )
         yield made
         made.scraper.clear()
 
 
-async def asked(pod: Pod, **bounds: Any) -> tuple[Scrape, Counter[str]]:
-    """What one question brings."""
+async def scrape_once(pod: Pod, **bounds: Any) -> tuple[Scrape, Counter[str]]:
+    """Scrape a pod once; return the result and the counters."""
     async with bench(**bounds) as b:
         b.scraper.sync(KEY, [pod.target()], 60.0)
         await b.next()
         return b.scraper.result("p"), b.counts
 
 
-async def test_all_three_answers(pod: Pod) -> None:
-    scrape, counts = await asked(pod)
+async def test_a_scrape_has_identity_drift_stats_and_metrics(pod: Pod) -> None:
+    scrape, counts = await scrape_once(pod)
     assert scrape == Scrape(
         identity=IDENTITY,
         drift_stats=STATS,
@@ -143,16 +155,16 @@ async def test_all_three_answers(pod: Pod) -> None:
     assert counts == {"ok": 1}
 
 
-async def test_counters_that_end_in_total_are_read_as_well(pod: Pod) -> None:
+async def test_counters_with_the_suffix_total_are_read_as_well(pod: Pod) -> None:
     pod.answers["/metrics"] = text(
         '# TYPE rejections_by_reason counter\nrejections_by_reason_total{reason="corrupted_image"} 2\n'
     )
-    scrape, _ = await asked(pod)
+    scrape, _ = await scrape_once(pod)
     assert scrape.rejections == {"corrupted_image": 2.0}
 
 
 @pytest.mark.parametrize(
-    ("path", "answer", "said"),
+    ("path", "answer", "error"),
     [
         ("/v1/identity", text("nope"), "/v1/identity: expected JSON, got 'nope'"),
         ("/v1/identity", text(""), "expected JSON, got nothing"),
@@ -165,10 +177,12 @@ async def test_counters_that_end_in_total_are_read_as_well(pod: Pod) -> None:
         ("/metrics", text('predictions_total{x="} 1'), "/metrics: expected Prometheus text"),
     ],
 )
-async def test_a_bad_answer_is_named_and_the_others_count(pod: Pod, path: str, answer: Answer, said: str) -> None:
+async def test_a_bad_answer_is_named_and_the_other_answers_are_kept(
+    pod: Pod, path: str, answer: Answer, error: str
+) -> None:
     pod.answers[path] = answer
-    scrape, counts = await asked(pod)
-    assert said in (scrape.error or "")
+    scrape, counts = await scrape_once(pod)
+    assert error in (scrape.error or "")
     assert counts == {"bad_answer": 1}
     assert (scrape.identity is None) == (path == "/v1/identity")
     assert (scrape.drift_stats is None) == (path == "/v1/drift-stats")
@@ -180,23 +194,23 @@ async def test_a_redirect_is_not_followed(pod: Pod) -> None:
         raise web.HTTPFound(f"http://127.0.0.1:{pod.port}/metrics")
 
     pod.answers["/v1/identity"] = away
-    scrape, _ = await asked(pod)
+    scrape, _ = await scrape_once(pod)
     assert "got 302" in (scrape.error or "")
-    assert pod.asked["/metrics"] == 1
+    assert pod.requests["/metrics"] == 1
 
 
-async def test_a_pod_that_hangs(pod: Pod) -> None:
+async def test_a_pod_that_hangs_is_given_up_after_the_timeout(pod: Pod) -> None:
     pod.answers["/v1/drift-stats"] = hang
-    scrape, counts = await asked(pod, timeout=0.05)
+    scrape, counts = await scrape_once(pod, timeout=0.05)
     assert scrape == Scrape(error="no answer within 0.05 s")
     assert counts == {"timeout": 1}
 
 
-async def test_an_address_without_a_listener_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, get = [], aiohttp.ClientSession.get
+async def test_a_pod_that_refuses_connections_gets_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls, get = [], aiohttp.ClientSession.get
 
     def counted(session: aiohttp.ClientSession, url: str, **options: Any) -> Any:
-        asked.append(url)
+        urls.append(url)
         return get(session, url, **options)
 
     monkeypatch.setattr(aiohttp.ClientSession, "get", counted)
@@ -205,10 +219,10 @@ async def test_an_address_without_a_listener_is_tried_once(monkeypatch: pytest.M
         await b.next()
         assert "cannot connect" in b.scraper.result("p").error
         assert b.counts == {"unreachable": 1}
-        assert asked == ["http://127.0.0.1:1/v1/identity"]
+        assert urls == ["http://127.0.0.1:1/v1/identity"]
 
 
-async def test_a_pod_that_hangs_holds_up_no_other(pod: Pod) -> None:
+async def test_a_pod_that_hangs_delays_no_other(pod: Pod) -> None:
     slow = Pod()
     slow.answers = dict.fromkeys(pod.answers, hang)
     app = web.Application()
@@ -225,21 +239,20 @@ async def test_a_pod_that_hangs_holds_up_no_other(pod: Pod) -> None:
     await runner.cleanup()
 
 
-async def test_only_a_change_is_told(pod: Pod) -> None:
+async def test_on_change_is_called_only_for_a_changed_result(pod: Pod) -> None:
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target()], 0.01)
         await b.next()
-        await pod.asked_times("/metrics", 4)
+        await pod.wait_for_requests("/metrics", 4)
         assert b.changes == 1
         pod.answers["/v1/drift-stats"] = text(json.dumps(STATS | {"n": 4}))
         await b.next()
         assert b.scraper.result("p").drift_stats["n"] == 4
 
 
-async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cetacean_operator.pods.schedule._FIRST_RETRY", 0.01)
+async def test_a_ready_pod_without_weights_is_scraped_again_soon(pod: Pod) -> None:
     pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
-    async with bench() as b:
+    async with bench(speed=100.0) as b:
         b.scraper.sync(KEY, [pod.target()], 3600.0)
         await b.next()
         pod.answers["/v1/identity"] = text(json.dumps(IDENTITY))
@@ -247,19 +260,19 @@ async def test_a_ready_pod_without_weights_is_asked_again_soon(pod: Pod, monkeyp
         assert b.scraper.result("p").settled
 
 
-async def test_turning_ready_is_asked_at_once(pod: Pod) -> None:
+async def test_a_pod_that_becomes_ready_is_scraped_at_once(pod: Pod) -> None:
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
         await b.next()
         b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
-        before = pod.asked["/v1/identity"]
+        before = pod.requests["/v1/identity"]
         pod.answers["/v1/drift-stats"] = text(json.dumps(STATS | {"n": 9}))
         b.scraper.sync(KEY, [pod.target(ready=True)], 3600.0)
         await b.next()
-        assert pod.asked["/v1/identity"] == before + 1
+        assert pod.requests["/v1/identity"] == before + 1
 
 
-async def test_what_a_pod_said_before_it_was_ready_does_not_count_afterwards(pod: Pod) -> None:
+async def test_the_result_of_a_loading_pod_is_dropped_when_it_becomes_ready(pod: Pod) -> None:
     pod.answers["/v1/identity"] = text(json.dumps({"weights": {"sha256": None}}))
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target(ready=False)], 3600.0)
@@ -272,7 +285,7 @@ async def test_what_a_pod_said_before_it_was_ready_does_not_count_afterwards(pod
         assert b.scraper.result("p").settled
 
 
-async def test_an_answer_from_before_it_turned_ready_is_dropped(pod: Pod) -> None:
+async def test_an_answer_that_arrives_after_the_pod_became_ready_is_dropped(pod: Pod) -> None:
     first, turned = asyncio.Event(), asyncio.Event()
 
     async def slow(_request: web.Request) -> web.Response:
@@ -292,7 +305,7 @@ async def test_an_answer_from_before_it_turned_ready_is_dropped(pod: Pod) -> Non
         assert b.changes == 1
 
 
-async def test_pods_that_are_gone_are_forgotten(pod: Pod) -> None:
+async def test_results_of_deleted_pods_are_dropped(pod: Pod) -> None:
     async with bench() as b:
         b.scraper.sync(KEY, [pod.target("p"), pod.target("q")], 3600.0)
         await b.next()
@@ -306,5 +319,5 @@ async def test_pods_that_are_gone_are_forgotten(pod: Pod) -> None:
         assert len(b.scraper) == 0
 
 
-def test_an_address_of_the_newer_kind() -> None:
+def test_an_ipv6_address_has_brackets_in_the_url() -> None:
     assert Target("p", KEY, "fd00::1", 8080, ready=True).url == "http://[fd00::1]:8080"

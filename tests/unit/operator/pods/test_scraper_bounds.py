@@ -1,4 +1,4 @@
-"""However many pods there are, few are scraped at a time, none of them in step, and the queue waits for none."""
+"""With many pods the scraper scrapes few at a time, with jitter, and sync waits for none."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ INTERVAL = 30.0
 
 
 class World:
-    """A scraper whose pods answer when a test lets them, and whose timers a test advances."""
+    """A scraper on a virtual clock; its pods answer only if a test releases them."""
 
     def __init__(self, concurrency: int) -> None:
         self.clock = VirtualClock()
-        self.asked = self.now = self.most = 0
+        self.requests = self.active = self.most_active = 0
         self.hang = False
-        self.go = asyncio.Semaphore(0)
+        self.released = asyncio.Semaphore(0)
         self.changed: list[tuple[str, str]] = []
         self.delays: list[float] = []
         self.scraper = PodScraper(
@@ -29,10 +29,10 @@ class World:
         )
 
     async def scrape(self, target: Target) -> Scrape:
-        self.asked, self.now = self.asked + 1, self.now + 1
-        self.most = max(self.most, self.now)
-        await self.go.acquire()
-        self.now -= 1
+        self.requests, self.active = self.requests + 1, self.active + 1
+        self.most_active = max(self.most_active, self.active)
+        await self.released.acquire()
+        self.active -= 1
         if self.hang:
             return Scrape(error="no answer", hung=True)
         return Scrape(identity={"weights": {"sha256": target.uid}})
@@ -43,7 +43,7 @@ class World:
 
     async def answer(self, count: int) -> None:
         for _ in range(count):
-            self.go.release()
+            self.released.release()
             await settle()
 
 
@@ -51,33 +51,33 @@ def targets() -> list[Target]:
     return [Target(f"u{number}", ("sea", "whales"), "127.0.0.1", 1, ready=True) for number in range(PODS)]
 
 
-async def test_few_pods_are_scraped_at_a_time_and_all_in_the_end() -> None:
+async def test_at_most_eight_of_200_pods_are_scraped_at_a_time() -> None:
     world = World(8)
     world.scraper.sync(("sea", "whales"), targets(), INTERVAL)
     await settle()
-    assert (world.asked, world.now) == (8, 8), "sync returns at once, the rest waits for a slot"
+    assert (world.requests, world.active) == (8, 8), "sync returns at once; the other pods wait for a slot"
     await world.answer(PODS)
-    assert (world.asked, world.most, len(world.changed)) == (PODS, 8, PODS)
+    assert (world.requests, world.most_active, len(world.changed)) == (PODS, 8, PODS)
     assert all(0.8 * INTERVAL <= delay <= 1.2 * INTERVAL for delay in world.delays)
     assert len(world.delays) == PODS
-    assert max(world.delays) - min(world.delays) > 0.2 * INTERVAL, "not in step"
+    assert max(world.delays) - min(world.delays) > 0.2 * INTERVAL, "the delays have jitter"
     world.scraper.clear()
 
 
-async def test_pods_that_have_hung_leave_slots_to_others() -> None:
+async def test_pods_that_have_hung_share_a_quarter_of_the_slots() -> None:
     world = World(8)
     world.scraper.sync(("sea", "hanging"), targets()[:20], INTERVAL)
     await settle()
     world.hang = True
     await world.answer(20)
-    assert (world.asked, world.now) == (20, 0)
+    assert (world.requests, world.active) == (20, 0)
     world.clock.advance(INTERVAL)
     await settle()
-    assert world.now == 2, "a quarter of the slots"
+    assert world.active == 2, "pods that have hung get a quarter of the slots"
     world.scraper.sync(
         ("sea", "healthy"), [replace(target, uid=f"h{target.uid}") for target in targets()[:20]], INTERVAL
     )
     await settle()
-    assert world.now == 8, "the rest is free for others"
+    assert world.active == 8, "the other slots are for other pods"
     world.scraper.clear()
     await settle()

@@ -1,4 +1,4 @@
-"""From a pod's exposition to how it answers its clients: the window, restarts, and what is left out."""
+"""Availability and response times of a pod, from its metrics: the window, restarts, and values that are ignored."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
+from support.pods import pod_manifest, running_status
 from support.reconciler_bench import Bench
 
 from cetacean_inference.http.middleware import BATCH, SINGLE
@@ -34,30 +35,29 @@ def exposition(*lines: str) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-class Asked:
-    """One pod of the store, and what it answered last."""
+class ScrapedPod:
+    """One pod of the store, and its last scrape."""
 
     def __init__(self) -> None:
         self.store = Store(lambda obj: "whales")
-        self.answer: Scrape | None = None
-        self.observer = Observer(self.store, lambda _uid: self.answer)
-        self.runs(1)
+        self.scrape: Scrape | None = None
+        self.observer = Observer(self.store, lambda _uid: self.scrape)
+        self.start_container(1)
 
-    def runs(self, number: int) -> None:
-        meta = {"namespace": "sea", "name": "p", "uid": "u", "resourceVersion": str(number)}
-        status = {"phase": "Running", "containerStatuses": [{"name": "serve", "containerID": f"containerd://{number}"}]}
-        self.store.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": status})
+    def start_container(self, number: int) -> None:
+        status = running_status("10.0.0.1", container_id=f"containerd://{number}")
+        self.store.put(pod_manifest(version=number, status=status))
 
-    def says(self, fast: float, slow: float, *, window: int = 100, **more: Any) -> Pod:
-        self.answer = Scrape(
+    def answer(self, fast: float, slow: float, *, window: int = 100, **more: Any) -> Pod:
+        self.scrape = Scrape(
             drift_stats={"n": 0},
             metrics={"requests_total": fast + slow, "availability_percent": 99.0},
             durations=((1.0, fast), (math.inf, fast + slow)),
             **more,
         )
-        return self.look(window=window)
+        return self.observe(window=window)
 
-    def look(self, *, window: int = 100) -> Pod:
+    def observe(self, *, window: int = 100) -> Pod:
         (pod,) = self.observer.observe(KEY, window=1000, answers=window).pods
         return pod
 
@@ -67,7 +67,7 @@ def durations(pod: Pod) -> tuple[tuple[float, float], ...]:
     return pod.service.durations
 
 
-def test_only_pictures_that_were_answered_are_timed() -> None:
+def test_only_successful_predictions_of_single_pictures_are_timed() -> None:
     single, batch = 'endpoint="/v1/predict-single"', 'endpoint="/v1/predict-batch"'
     figures = parse_metrics(
         exposition(
@@ -83,7 +83,7 @@ def test_only_pictures_that_were_answered_are_timed() -> None:
     assert figures.plain == {"requests_total": 12.0}
 
 
-def test_the_service_says_it_as_the_operator_reads_it() -> None:
+def test_the_operator_reads_the_metrics_that_the_service_exports() -> None:
     drift = DriftMonitor(model="tiny", settings=DriftSettings(), monitoring=Monitoring())
     service = Metrics(drift=drift, info=lambda: None)
     for endpoint, status, seconds in ((SINGLE, 200, 0.3), (SINGLE, 200, 1.8), (SINGLE, 503, 0.001), (BATCH, 200, 40.0)):
@@ -96,71 +96,75 @@ def test_the_service_says_it_as_the_operator_reads_it() -> None:
     assert names.RECENT_REQUESTS == RECENT
 
 
-def test_the_newest_answers_count() -> None:
-    asked = Asked()
-    asked.says(0, 0)
+def test_response_times_are_about_the_newest_answers() -> None:
+    pod = ScrapedPod()
+    pod.answer(0, 0)
     for total in range(10, 1001, 10):
-        asked.says(total, 0)
+        pod.answer(total, 0)
     for slow in range(10, 101, 10):
-        pod = asked.says(1000, slow)
-    (_, fast), (_, answers) = durations(pod)
+        found = pod.answer(1000, slow)
+    (_, fast), (_, answers) = durations(found)
     assert 100 <= answers <= 120
     assert fast / answers < 0.2
 
 
-def test_an_operator_that_has_just_started_does_not_judge_by_last_years_answers() -> None:
-    asked = Asked()
-    assert durations(asked.says(0, 1_000_000)) == ((1.0, 0.0), (math.inf, 0.0))
-    assert durations(asked.says(60, 1_000_000)) == ((1.0, 60.0), (math.inf, 60.0))
+def test_answers_from_before_the_operators_start_are_not_counted() -> None:
+    pod = ScrapedPod()
+    assert durations(pod.answer(0, 1_000_000)) == ((1.0, 0.0), (math.inf, 0.0))
+    assert durations(pod.answer(60, 1_000_000)) == ((1.0, 60.0), (math.inf, 60.0))
 
 
-def test_a_process_that_began_anew_is_counted_from_its_start() -> None:
-    asked = Asked()
-    asked.says(0, 90)
-    assert durations(asked.says(20, 0)) == ((1.0, 20.0), (math.inf, 20.0)), "the counters fell"
-    asked.runs(2)
-    assert durations(asked.says(50, 5)) == ((1.0, 50.0), (math.inf, 55.0)), "they did not fall, it is another container"
+def test_a_restarted_process_is_counted_from_its_start() -> None:
+    pod = ScrapedPod()
+    pod.answer(0, 90)
+    assert durations(pod.answer(20, 0)) == ((1.0, 20.0), (math.inf, 20.0)), "the counters have fallen"
+    pod.start_container(2)
+    assert durations(pod.answer(50, 5)) == ((1.0, 50.0), (math.inf, 55.0)), (
+        "it is another container, although no counter has fallen"
+    )
 
 
-def test_an_answer_that_fails_is_no_restart() -> None:
-    asked = Asked()
-    asked.says(5000, 0)
-    asked.says(5000, 50)
-    asked.answer = Scrape(drift_stats={"n": 10}, error="/metrics: expected status 200, got 500")
-    pod = asked.look()
-    assert pod.service is None
-    assert pod.drift is None
-    assert durations(asked.says(5000, 60)) == ((1.0, 0.0), (math.inf, 60.0))
+def test_a_failed_scrape_does_not_count_as_a_restart() -> None:
+    pod = ScrapedPod()
+    pod.answer(5000, 0)
+    pod.answer(5000, 50)
+    pod.scrape = Scrape(drift_stats={"n": 10}, error="/metrics: expected status 200, got 500")
+    found = pod.observe()
+    assert found.service is None
+    assert found.drift is None
+    assert durations(pod.answer(5000, 60)) == ((1.0, 0.0), (math.inf, 60.0))
 
 
 def test_availability_is_about_the_last_thousand_requests_at_most() -> None:
-    asked = Asked()
+    pod = ScrapedPod()
     for given_, weight in ((40, 40.0), (5000, 1000.0)):
-        service = asked.says(given_, 0).service
+        service = pod.answer(given_, 0).service
         assert service is not None
         assert (service.requests, service.availability_percent) == (weight, 99.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=100), st.integers(1, 500))
-def test_what_grew_is_a_histogram_and_covers_the_window(steps: list[tuple[int, int]], window: int) -> None:
-    asked = Asked()
-    asked.says(0, 0, window=window)
+def test_the_growth_of_the_buckets_is_a_histogram_that_covers_the_window(
+    steps: list[tuple[int, int]], window: int
+) -> None:
+    pod = ScrapedPod()
+    pod.answer(0, 0, window=window)
     fast, slow = (list(accumulate(part)) for part in zip(*steps, strict=True)) if steps else ([], [])
     for one, other in zip(fast, slow, strict=True):
-        found = durations(asked.says(one, other, window=window))
+        found = durations(pod.answer(one, other, window=window))
         assert all(0 <= low[1] <= high[1] for low, high in pairwise(found))
         assert found[-1][1] >= min(window, one + other)
 
 
-async def test_the_conditions_and_series_follow_what_pods_say(serving: Bench) -> None:
+async def test_conditions_and_series_follow_the_metrics_of_pods(serving: Bench) -> None:
     def value(figure: str) -> float | None:
         labels = {"namespace": "sea", "name": "whales", "figure": figure}
         return serving.metrics.registry.get_sample_value("cetacean_model_service", labels)
 
-    (uid,) = serving.asked.answers
+    (uid,) = serving.scraper.results
     assert value("p95Seconds") is None
-    serving.asked.answers[uid] = replace(
-        serving.asked.answers[uid],
+    serving.scraper.results[uid] = replace(
+        serving.scraper.results[uid],
         metrics={"requests_total": 100.0, "availability_percent": 90.0},
         durations=((2.0, 50.0), (4.0, 100.0), (math.inf, 100.0)),
     )
@@ -171,35 +175,35 @@ async def test_the_conditions_and_series_follow_what_pods_say(serving: Bench) ->
     assert {"LowAvailability", "HighLatency"} <= reasons
 
 
-async def test_the_drift_series_follow_too_and_a_silent_pod_is_counted(serving: Bench) -> None:
+async def test_the_drift_series_follow_the_scrapes_and_count_silent_pods(serving: Bench) -> None:
     def value(figure: str) -> float | None:
         labels = {"namespace": "sea", "name": "whales", "figure": figure}
         return serving.metrics.registry.get_sample_value("cetacean_model_drift", labels)
 
-    (uid,) = serving.asked.answers
-    heard = replace(
-        serving.asked.answers[uid],
+    (uid,) = serving.scraper.results
+    drifted = replace(
+        serving.scraper.results[uid],
         drift_stats={"n": 100, "alarms_total": 2, "score_mean": 0.75},
         metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.75},
         rejections={"not_a_marine_mammal": 15.0},
     )
-    serving.asked.answers[uid] = heard
+    serving.scraper.results[uid] = drifted
     await serving.reconcile()
-    shown = [value(figure) for figure in ("samples", "mean", "baseline", "drop", "rejectionRate", "alarms")]
-    assert shown == [100.0, 0.75, 0.9, 0.15, 0.15, 2.0]
+    values = [value(figure) for figure in ("samples", "mean", "baseline", "drop", "rejectionRate", "alarms")]
+    assert values == [100.0, 0.75, 0.9, 0.15, 0.15, 2.0]
     assert (value("podsScraped"), value("podsSilent")) == (1.0, 0.0)
-    serving.asked.answers[uid] = Scrape(error="no answer within 3 s")
+    serving.scraper.results[uid] = Scrape(error="no answer within 3 s")
     await serving.reconcile()
     assert (value("podsScraped"), value("podsSilent")) == (0.0, 1.0)
-    assert serving.condition("Drifting")["status"] == "True", "it is not over because nobody answers"
+    assert serving.condition("Drifting")["status"] == "True", "the alarm is held while no pod answers"
 
 
-@pytest.mark.parametrize("told", [math.inf, -math.inf, math.nan, 10**400, 2**54, True, "5", None])
-def test_figures_that_no_pod_can_have_are_none(told: object) -> None:
-    asked = Asked()
-    asked.answer = Scrape(
-        drift_stats={"n": told, "alarms_total": told, "score_mean": told}, metrics={"predictions_total": 1.0}
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400, 2**54, True, "5", None])
+def test_impossible_figures_are_read_as_missing(value: object) -> None:
+    pod = ScrapedPod()
+    pod.scrape = Scrape(
+        drift_stats={"n": value, "alarms_total": value, "score_mean": value}, metrics={"predictions_total": 1.0}
     )
-    report = asked.look().drift
+    report = pod.observe().drift
     assert report is not None
     assert (report.samples, report.mean, report.alarms) == (0, None, 0)

@@ -1,4 +1,4 @@
-"""Events into the cache, resources into the queue, and deletions out of lists."""
+"""Events and lists update the cache and queue the resources concerned."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class World:
     def record(self, resource: CetaceanModel, events: Iterable[EventSpec]) -> None:
         self.events += [(f"{resource.namespace}/{resource.name} {resource.uid}", event) for event in events]
 
-    async def due(self) -> list[Key]:
-        """All that is due in a moment."""
+    async def take_due(self) -> list[Key]:
+        """Return all keys that are due within 0.2 s."""
         self.clock.advance(0.2)
         keys = []
         while len(self.queue):
@@ -56,7 +56,7 @@ def event(kind: str | None, version: int = 1, *, owner: str | None = "whales", n
 @pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
 async def test_an_event_stores_the_object_and_queues_its_resource(world: World, kind: str | None) -> None:
     world.cache.store_event(PODS, event(kind))
-    assert await world.due() == [("sea", "whales")]
+    assert await world.take_due() == [("sea", "whales")]
     found = world.store.get("Pod", "sea", "p")
     assert found is not None
     assert found["apiVersion"] == "v1"
@@ -67,54 +67,54 @@ async def test_several_events_of_children_lead_to_one_reconcile(world: World) ->
         world.cache.store_event(PODS, event("MODIFIED", version))
         world.clock.advance(0.01)
         assert len(world.queue) == 0
-    assert await world.due() == [("sea", "whales")]
+    assert await world.take_due() == [("sea", "whales")]
 
 
-async def test_a_changed_spec_goes_before_other_news(world: World) -> None:
+async def test_a_changed_spec_goes_before_a_status_change(world: World) -> None:
     for version, (name, seen) in enumerate((("seen", 2), ("changed", 1)), start=2):
         obj = event("MODIFIED", version, name=name)["object"] | {"status": {"observedGeneration": seen}}
         obj["metadata"] |= {"generation": 2}
         world.cache.store_event(MODELS, {"type": "MODIFIED", "object": obj})
-    assert await world.due() == [("sea", "changed"), ("sea", "seen")]
+    assert await world.take_due() == [("sea", "changed"), ("sea", "seen")]
 
 
-async def test_a_known_version_queues_nothing(world: World) -> None:
+async def test_an_event_with_a_known_version_queues_nothing(world: World) -> None:
     world.cache.store_event(PODS, event("ADDED"))
-    await world.due()
+    await world.take_due()
     world.cache.store_event(PODS, event("MODIFIED"))
-    assert await world.due() == []
+    assert await world.take_due() == []
 
 
-async def test_a_deletion_forgets_the_object_and_queues_its_resource(world: World) -> None:
+async def test_a_deletion_removes_the_object_and_queues_its_resource(world: World) -> None:
     world.cache.store_event(PODS, event("ADDED"))
-    await world.due()
+    await world.take_due()
     world.cache.store_event(PODS, event("DELETED"))
-    assert await world.due() == [("sea", "whales")]
+    assert await world.take_due() == [("sea", "whales")]
     assert world.store.get("Pod", "sea", "p") is None
 
 
 async def test_objects_without_our_label_queue_nothing(world: World) -> None:
     world.cache.store_event(PODS, event("ADDED", owner=None))
-    assert await world.due() == []
+    assert await world.take_due() == []
 
 
-def test_an_object_that_cannot_be_read_is_logged_and_left_out(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_object_is_logged_and_not_stored(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.cache.store_event(PODS, {"type": "ADDED", "object": {"metadata": {"name": "p"}}})
     (record,) = caplog.records
     assert record.__dict__["reason"] == "UnreadableObject"
     assert len(world.store) == 0
 
 
-async def test_a_list_repairs_what_a_watch_has_missed(world: World) -> None:
+async def test_a_list_removes_an_object_whose_deletion_the_watch_missed(world: World) -> None:
     for name in ("gone", "stays"):
         world.cache.store_event(PODS, event("ADDED", 5, name=name))
-    await world.due()
+    await world.take_due()
     world.cache.replace(PODS, None, {("sea", "stays")}, "9")
     assert world.store.keys("Pod") == [("sea", "stays")]
-    assert await world.due() == [("sea", "whales")]
+    assert await world.take_due() == [("sea", "whales")]
     assert world.repairs() == 1
     world.cache.replace(PODS, None, {("sea", "stays")}, "12")
-    assert (await world.due(), world.repairs()) == ([], 1)
+    assert (await world.take_due(), world.repairs()) == ([], 1)
 
 
 def test_an_object_that_is_newer_than_the_list_stays(world: World) -> None:
@@ -130,7 +130,7 @@ def test_an_object_that_was_deleted_during_the_list_stays_deleted(world: World) 
     assert world.store.keys("Pod") == []
 
 
-def test_a_list_of_one_namespace_says_nothing_about_others(world: World) -> None:
+def test_a_list_of_one_namespace_removes_nothing_in_others(world: World) -> None:
     world.cache.store_event(PODS, event("ADDED"))
     world.cache.replace(PODS, "land", set(), "9")
     assert world.store.keys("Pod") == [("sea", "p")]
@@ -156,10 +156,10 @@ def test_an_unreadable_resource_is_named_in_log_metric_and_event_once_for_each_v
 
 async def test_an_unreadable_resource_keeps_its_last_readable_state(world: World) -> None:
     world.cache.store_event(MODELS, event("ADDED", name="whales"))
-    await world.due()
+    await world.take_due()
     world.cache.report_unreadable(MODELS, unreadable("whales"))
     assert world.store.keys("CetaceanModel") == [("sea", "whales")]
-    assert await world.due() == []
+    assert await world.take_due() == []
 
 
 def test_an_object_without_a_readable_name_is_counted_and_has_no_event(world: World) -> None:

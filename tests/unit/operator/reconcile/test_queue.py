@@ -1,4 +1,4 @@
-"""The work queue on a clock that the test moves."""
+"""The work queue, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cetacean_operator.reconcile.queue import WorkQueue
 K = TypeVar("K", str, int)
 
 
-class Heard:
+class RecordingObserver:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.waits: list[float] = []
@@ -51,7 +51,7 @@ async def drain(queue: WorkQueue[K]) -> list[K]:
     return taken
 
 
-async def test_keys_come_out_in_the_order_they_were_due(queue: WorkQueue[str]) -> None:
+async def test_keys_are_taken_in_the_order_in_which_they_became_due(queue: WorkQueue[str]) -> None:
     for key in "bca":
         queue.add(key)
     assert await drain(queue) == ["b", "c", "a"]
@@ -65,13 +65,13 @@ async def test_urgent_keys_go_first(queue: WorkQueue[str]) -> None:
     queue.add("b", urgent=True)
     queue.add("b")
     assert queue.has_urgent_backlog
-    assert await drain(queue) == ["c", "b", "a"], "each once, and what turned urgent lately behind what was before"
+    assert await drain(queue) == ["c", "b", "a"], "each key once; b has become urgent after c"
     queue.add("c")
-    assert not queue.has_urgent_backlog, "it is not urgent for good"
+    assert not queue.has_urgent_backlog, "a key is urgent for one turn only"
     await drain(queue)
 
 
-async def test_what_turns_urgent_while_in_hand_goes_first_afterwards(queue: WorkQueue[str]) -> None:
+async def test_a_key_that_becomes_urgent_while_it_is_processed_goes_first_afterwards(queue: WorkQueue[str]) -> None:
     queue.add("a")
     assert await queue.take() == "a"
     queue.add("b")
@@ -80,7 +80,7 @@ async def test_what_turns_urgent_while_in_hand_goes_first_afterwards(queue: Work
     assert await drain(queue) == ["a", "b"]
 
 
-async def test_others_are_not_kept_waiting_for_ever(clock: VirtualClock) -> None:
+async def test_every_16th_turn_is_for_a_key_that_is_not_urgent(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
     for key in range(100):
         queue.add(key, urgent=key > 1)
@@ -89,46 +89,46 @@ async def test_others_are_not_kept_waiting_for_ever(clock: VirtualClock) -> None
     assert [key for key in taken if key > 1] == list(range(2, 100))
 
 
-async def crowd(queue: WorkQueue[int]) -> None:
-    """Twenty urgent keys come and are taken."""
+async def urgent_burst(queue: WorkQueue[int]) -> None:
+    """Add twenty urgent keys and take them."""
     for key in range(20):
         queue.add(key, urgent=True)
     await drain(queue)
 
 
-async def test_others_are_held_back_while_a_crowd_comes(clock: VirtualClock) -> None:
+async def test_other_keys_wait_during_a_burst_of_urgent_ones(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
-    await crowd(queue)
+    await urgent_burst(queue)
     assert queue.has_urgent_backlog
     queue.add(100)
     queue.add(101)
     first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
     await settle()
-    assert not first.done(), "more that is urgent may come at any moment"
+    assert not first.done(), "further urgent keys may come within a moment"
     queue.add(20, urgent=True)
     await settle()
     assert first.result() == 20
     await clock.pass_(1.5)
-    assert (second.result(), queue.has_urgent_backlog) == (100, False), "the crowd is gone"
+    assert (second.result(), queue.has_urgent_backlog) == (100, False), "the burst is over"
     assert await queue.take() == 101
 
 
-async def test_what_is_held_back_and_turns_urgent_finds_a_worker_that_waits(clock: VirtualClock) -> None:
+async def test_a_waiting_worker_takes_a_held_back_key_that_becomes_urgent(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
-    await crowd(queue)
+    await urgent_burst(queue)
     taking = asyncio.create_task(queue.take())
     await settle()
     queue.add(100)
     await settle()
-    assert not taking.done(), "woken for it, and waits again"
+    assert not taking.done(), "the worker wakes up and waits again"
     queue.add(100, urgent=True)
     await settle()
     assert taking.result() == 100
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.05, 0.25, 1.5])), max_size=40))
-def test_idle_workers_leave_nothing_due(steps: list[tuple[int, bool, float]]) -> None:
-    """A key that anybody asked for is handled within seconds where workers wait, whatever came before it."""
+def test_idle_workers_leave_no_key_in_the_queue(steps: list[tuple[int, bool, float]]) -> None:
+    """While workers wait, each added key is taken within seconds, whatever was added before it."""
 
     async def run() -> None:
         clock = VirtualClock()
@@ -146,7 +146,7 @@ def test_idle_workers_leave_nothing_due(steps: list[tuple[int, bool, float]]) ->
             queue.add(key, urgent=urgent)
             await settle()
             await clock.pass_(pause)
-        for _ in range(4):  # step by step, as time passes for timers that set the next one
+        for _ in range(4):  # in steps: a timer may set the next one
             await clock.pass_(5.0)
             await settle()
         due = len(queue)
@@ -157,7 +157,7 @@ def test_idle_workers_leave_nothing_due(steps: list[tuple[int, bool, float]]) ->
     asyncio.run(run())
 
 
-async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
+async def test_other_keys_wait_ten_seconds_at_most_for_a_burst(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
     queue.add(0, urgent=True)
     await queue.take()
@@ -166,14 +166,14 @@ async def test_others_are_not_held_back_for_long(clock: VirtualClock) -> None:
     begun = clock.now
     while not taking.done():
         for _ in range(20):
-            queue.add(0, urgent=True)  # it is in hand: nobody can take it
+            queue.add(0, urgent=True)  # it is being processed: no worker can take it
         await clock.pass_(0.25)
         assert queue.has_urgent_backlog
     assert clock.now - begun == pytest.approx(10.0, abs=0.5)
     assert taking.result() == 100
 
 
-async def test_a_few_changes_hold_nothing_back(clock: VirtualClock) -> None:
+async def test_a_few_urgent_keys_hold_no_other_back(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock)
     for key in range(5):
         queue.add(key, urgent=True)
@@ -183,13 +183,13 @@ async def test_a_few_changes_hold_nothing_back(clock: VirtualClock) -> None:
     assert await queue.take() == 100
 
 
-async def test_requests_that_wait_count_as_one(queue: WorkQueue[str]) -> None:
+async def test_a_key_that_is_added_several_times_is_taken_once(queue: WorkQueue[str]) -> None:
     for _ in range(5):
         queue.add("a")
     assert await drain(queue) == ["a"]
 
 
-async def test_a_key_in_hand_is_due_once_more_and_never_twice_at_a_time(queue: WorkQueue[str]) -> None:
+async def test_a_key_added_while_it_is_processed_is_taken_once_more_afterwards(queue: WorkQueue[str]) -> None:
     queue.add("a")
     assert await queue.take() == "a"
     queue.add("a")
@@ -203,7 +203,7 @@ async def test_a_key_in_hand_is_due_once_more_and_never_twice_at_a_time(queue: W
     assert len(queue) == 0
 
 
-async def test_a_delayed_key_waits(queue: WorkQueue[str], clock: VirtualClock) -> None:
+async def test_a_delayed_key_is_taken_after_its_delay(queue: WorkQueue[str], clock: VirtualClock) -> None:
     queue.add_after("a", 10)
     clock.advance(9.9)
     assert len(queue) == 0
@@ -211,22 +211,24 @@ async def test_a_delayed_key_waits(queue: WorkQueue[str], clock: VirtualClock) -
     assert await drain(queue) == ["a"]
 
 
-async def test_the_earlier_of_two_delays_counts(queue: WorkQueue[str], clock: VirtualClock) -> None:
+async def test_the_shortest_of_several_delays_counts(queue: WorkQueue[str], clock: VirtualClock) -> None:
     queue.add_after("a", 10)
     queue.add_after("a", 5)
     queue.add_after("a", 20)
     clock.advance(5)
     assert await drain(queue) == ["a"]
     clock.advance(100)
-    assert len(queue) == 0, "handling it fulfilled the others"
+    assert len(queue) == 0, "one turn serves all requests for the key"
 
 
-async def test_a_delay_of_nothing_is_now(queue: WorkQueue[str]) -> None:
+async def test_a_delay_of_zero_adds_the_key_at_once(queue: WorkQueue[str]) -> None:
     queue.add_after("a", 0)
     assert await drain(queue) == ["a"]
 
 
-async def test_failures_wait_longer_each_time_up_to_a_bound(queue: WorkQueue[str], clock: VirtualClock) -> None:
+async def test_the_delay_of_a_retry_grows_with_each_failure_up_to_a_bound(
+    queue: WorkQueue[str], clock: VirtualClock
+) -> None:
     delays = []
     for _ in range(12):
         delay = queue.retry("a")
@@ -240,12 +242,12 @@ async def test_failures_wait_longer_each_time_up_to_a_bound(queue: WorkQueue[str
     assert queue.retry("a") <= 1.0
 
 
-async def test_many_failures_do_not_overflow(queue: WorkQueue[str]) -> None:
+async def test_the_delay_does_not_overflow_after_many_failures(queue: WorkQueue[str]) -> None:
     for _ in range(2000):
         assert queue.retry("a") <= 60.0
 
 
-async def test_one_keys_failures_delay_no_other(queue: WorkQueue[str]) -> None:
+async def test_the_failures_of_one_key_delay_no_other(queue: WorkQueue[str]) -> None:
     queue.retry("a")
     queue.add("b")
     assert await drain(queue) == ["b"]
@@ -258,7 +260,7 @@ async def test_a_forgotten_key_does_not_come_back(queue: WorkQueue[str], clock: 
     assert len(queue) == 0
 
 
-async def test_the_oldest_counts_what_waits_and_what_is_in_hand(queue: WorkQueue[str], clock: VirtualClock) -> None:
+async def test_the_oldest_age_counts_waiting_and_processed_keys(queue: WorkQueue[str], clock: VirtualClock) -> None:
     assert queue.oldest() == 0.0
     queue.add("a")
     clock.advance(5)
@@ -281,27 +283,27 @@ async def test_a_worker_that_is_cancelled_loses_no_key(queue: WorkQueue[str]) ->
     assert await second == "a"
 
 
-async def test_the_observer_hears_of_all(clock: VirtualClock) -> None:
-    heard = Heard()
-    queue: WorkQueue[str] = WorkQueue(clock, observer=heard)
+async def test_the_observer_is_called_for_adds_retries_and_waits(clock: VirtualClock) -> None:
+    observer = RecordingObserver()
+    queue: WorkQueue[str] = WorkQueue(clock, observer=observer)
     queue.add("a")
     clock.advance(3)
     await drain(queue)
     queue.retry("a")
-    assert heard.counts == {"added": 1, "retried": 1}
-    assert heard.waits == [3.0]
+    assert observer.counts == {"added": 1, "retried": 1}
+    assert observer.waits == [3.0]
 
 
 STEPS = ("add", "urgent", "later", "retry", "take", "done", "time")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STEPS))))
-def test_no_request_is_lost_and_no_key_is_in_two_hands(steps: list[tuple[str, str]]) -> None:
+def test_no_request_is_lost_and_no_key_is_processed_twice_at_a_time(steps: list[tuple[str, str]]) -> None:
     async def run() -> None:
         clock = VirtualClock()
         queue: WorkQueue[str] = WorkQueue(clock, backoff_base=1.0)
         wanted: set[str] = set()
-        in_hand: set[str] = set()
+        processing: set[str] = set()
         for key, step in steps:
             if step in ("add", "urgent"):
                 queue.add(key, urgent=step == "urgent")
@@ -314,21 +316,21 @@ def test_no_request_is_lost_and_no_key_is_in_two_hands(steps: list[tuple[str, st
                 wanted.add(key)
             elif step == "time":
                 clock.advance(1.0)
-            elif step == "take" and len(queue) > len(in_hand):
+            elif step == "take" and len(queue) > len(processing):
                 task = asyncio.create_task(queue.take())
                 await settle()
                 if task.done():
                     taken = task.result()
-                    assert taken not in in_hand
-                    in_hand.add(taken)
+                    assert taken not in processing
+                    processing.add(taken)
                     wanted.discard(taken)
                 else:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
-            elif step == "done" and key in in_hand:
-                in_hand.discard(key)
+            elif step == "done" and key in processing:
+                processing.discard(key)
                 queue.done(key)
-        for key in in_hand:
+        for key in processing:
             queue.done(key)
         clock.advance(1000.0)
         assert set(await drain(queue)) >= wanted

@@ -1,4 +1,4 @@
-"""The effects: what is written, in which order, and above all what is not."""
+"""The writes of the reconciler and their order, and the cases in which it writes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cetacean_operator.kube.resources import ResourceType
 from cetacean_operator.pods.scrape import Scrape
 
 
-async def test_creation(bench: Bench) -> None:
+async def test_children_status_and_event_of_a_new_resource_are_written_in_order(bench: Bench) -> None:
     await bench.reconcile()
     assert bench.api.calls == [
         ("apply", "ConfigMap/whales-monitoring"),
@@ -24,70 +24,66 @@ async def test_creation(bench: Bench) -> None:
         ("apply", "Service/whales"),
         ("apply", "CetaceanModel/whales/status"),
         ("create", bench.api.calls[-1][1]),
-    ], "what pods need is there before them, and nothing keeps them waiting that can be told later"
-    model = bench.api.find("CetaceanModel")
-    assert model is not None
+    ], "the ConfigMap, which pods need, comes first; status and Event come last"
+    model = bench.find("CetaceanModel")
     assert model["status"]["observedGeneration"] == 1
     assert "finalizers" not in model["metadata"]
-    assert model["spec"] == manifest()["spec"], "never written"
+    assert model["spec"] == manifest()["spec"], "the operator never writes the spec"
 
 
-async def test_nothing_is_written_twice(serving: Bench) -> None:
+async def test_reconciling_again_writes_nothing(serving: Bench) -> None:
     for _ in range(3):
         await serving.reconcile()
     assert serving.api.calls == []
 
 
-async def test_pods_of_the_resource_are_asked(serving: Bench) -> None:
-    (target,) = serving.asked.targets["sea", "whales"]
+async def test_the_pods_of_a_resource_are_scraped(serving: Bench) -> None:
+    (target,) = serving.scraper.targets["sea", "whales"]
     assert (target.host, target.port, target.ready) == ("10.0.0.1", 8080, True)
-    assert serving.asked.interval == 30.0
+    assert serving.scraper.interval == 30.0
 
 
-async def test_a_promotion_is_one_write_that_says_why_and_then_it_is_told(serving: Bench) -> None:
+async def test_a_promotion_writes_the_deployment_with_its_reason_before_status_and_event(serving: Bench) -> None:
     serving.edit(registry={"active": "second", "models": [entry("first"), entry("second", "b")]})
     seen = []
 
-    def look(verb: str, resource: ResourceType, _name: str) -> None:
+    def record(verb: str, resource: ResourceType, _name: str) -> None:
         if verb == "apply" and resource.kind == "CetaceanModel":
             deployment, model = serving.api.find("Deployment"), serving.api.find("CetaceanModel")
             assert deployment is not None
             assert model is not None
-            told = json.loads(deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
-            seen.append((told["promotions"][0]["model"], model["status"]["observedGeneration"]))
+            promotion = json.loads(deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
+            seen.append((promotion["promotions"][0]["model"], model["status"]["observedGeneration"]))
 
-    serving.api.refuse = look
+    serving.api.refuse = record
     await serving.reconcile()
-    assert seen == [("second", 1)], "the generation is claimed by what follows the deed"
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    assert seen == [("second", 1)], "the status names the new generation only after the Deployment is written"
+    model = serving.find("CetaceanModel")
     assert model["status"]["observedGeneration"] == 2
     assert model["status"]["history"][0]["model"] == "second"
     kinds = [ref.partition("/")[0] for _, ref in serving.api.writes()]
     assert kinds == ["ConfigMap", "Deployment", "CetaceanModel", "Event"]
 
 
-async def test_a_deleted_child_is_made_again(serving: Bench) -> None:
-    serving.vanish("Service")
+async def test_a_deleted_child_is_created_again(serving: Bench) -> None:
+    serving.delete("Service")
     await serving.reconcile()
     assert serving.api.writes() == [("apply", "Service/whales")]
 
 
-async def test_an_edited_field_is_set_right_and_others_stay(serving: Bench) -> None:
-    deployment = serving.api.find("Deployment")
-    assert deployment is not None
+async def test_an_edited_field_is_restored_and_fields_of_others_stay(serving: Bench) -> None:
+    deployment = serving.find("Deployment")
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "evil"
     deployment["metadata"]["annotations"]["mine"] = "stays"
-    serving.watch(deployment)
+    serving.put(deployment)
     await serving.reconcile()
     assert serving.api.writes()[0] == ("apply", "Deployment/whales")
-    found = serving.api.find("Deployment")
-    assert found is not None
+    found = serving.find("Deployment")
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "cetacean-inference:1"
     assert found["metadata"]["annotations"]["mine"] == "stays"
 
 
-async def test_what_is_no_longer_wanted_is_deleted_by_its_uid(serving: Bench) -> None:
+async def test_a_child_that_the_spec_no_longer_has_is_deleted_by_its_uid(serving: Bench) -> None:
     serving.edit(serving={"networkPolicy": {"enabled": True}})
     await serving.reconcile()
     assert serving.api.find("NetworkPolicy") is not None
@@ -97,89 +93,83 @@ async def test_what_is_no_longer_wanted_is_deleted_by_its_uid(serving: Bench) ->
     assert ("delete", "NetworkPolicy/whales") in serving.api.calls
 
 
-async def test_a_child_of_someone_else_is_left_alone(bench: Bench) -> None:
+async def test_an_object_of_someone_else_is_left_alone_and_reported_once(bench: Bench) -> None:
     bench.api.put({"kind": "Deployment", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {}})
     await bench.reconcile()
-    found = bench.api.find("Deployment")
-    assert found is not None
+    found = bench.find("Deployment")
     assert found["spec"] == {}
     assert bench.condition("Stalled")["reason"] == "NameTaken"
-    assert bench.api.find("Service") is None, "what was created meanwhile is gone again"
+    assert bench.api.find("Service") is None, "a child that was created before the conflict is deleted again"
     assert bench.api.find("ConfigMap", "whales-monitoring") is None
     bench.api.calls.clear()
     for kind, name in (("Service", "whales"), ("ConfigMap", "whales-monitoring")):
         assert bench.store.get(kind, "sea", name) is None
     await bench.reconcile()
-    assert bench.api.writes() == [], "told once, and not tried again while it is so"
-    bench.vanish("Deployment")
+    assert bench.api.writes() == [], "a known conflict is neither recorded nor tried again"
+    bench.delete("Deployment")
     await bench.reconcile()
     assert bench.condition("Ready")["reason"] == "RollingOut"
 
 
-async def test_nothing_runs_beside_a_service_of_someone_else(bench: Bench) -> None:
+async def test_no_deployment_is_created_beside_a_service_of_someone_else(bench: Bench) -> None:
     theirs = {"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}}
     bench.api.put(theirs)
     await bench.reconcile()
     assert bench.condition("Ready")["reason"] == "NameTaken"
     assert bench.api.find("Deployment") is None
-    found = bench.api.find("Service")
-    assert found is not None
+    found = bench.find("Service")
     assert (found["spec"], found["metadata"].get("labels")) == ({"a": "b"}, None)
 
 
-async def test_what_serves_stays_where_a_name_is_taken_and_the_status_is_lost(serving: Bench) -> None:
-    serving.vanish("Service")
+async def test_a_deployment_stays_if_a_name_is_taken_and_the_status_is_lost(serving: Bench) -> None:
+    serving.delete("Service")
     serving.api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {}})
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    model = serving.find("CetaceanModel")
     del model["status"]
-    serving.watch(model)
+    serving.put(model)
     await serving.reconcile()
     assert serving.condition("Ready")["reason"] == "NameTaken"
     assert serving.api.find("Deployment") is not None
 
 
-async def test_what_was_there_before_does_not_go_where_a_name_is_taken(serving: Bench) -> None:
-    """Neither watch nor listing brings a child whose label someone has removed."""
-    ours = serving.api.find("ConfigMap", "whales-monitoring")
-    assert ours is not None
+async def test_a_child_without_labels_is_not_deleted_if_another_name_is_taken(serving: Bench) -> None:
+    """The store does not know a child whose label someone has removed: neither watch nor list reports it."""
+    ours = serving.find("ConfigMap", "whales-monitoring")
     del ours["metadata"]["labels"]
     for kind, name in (("ConfigMap", "whales-monitoring"), ("Service", "whales")):
-        serving.vanish(kind, name)
+        serving.delete(kind, name)
     serving.api.put(ours)
     serving.api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {}})
     await serving.reconcile()
     assert serving.condition("Ready")["reason"] == "NameTaken"
-    found = serving.api.find("ConfigMap", "whales-monitoring")
-    assert found is not None
+    found = serving.find("ConfigMap", "whales-monitoring")
     assert found["metadata"]["uid"] == ours["metadata"]["uid"]
-    assert found["metadata"]["labels"], "and it is mended"
+    assert found["metadata"]["labels"], "the labels are restored"
 
 
 NETWORK_POLICY: dict[str, Any] = {"networkPolicy": {"enabled": True}}
 
 
 def deployed(bench: Bench) -> str:
-    deployment = bench.api.find("Deployment")
-    assert deployment is not None
+    deployment = bench.find("Deployment")
     model: str = deployment["spec"]["template"]["metadata"]["annotations"]["ecomarineai.org/model"]
     return model
 
 
 @pytest.fixture
 async def second(serving: Bench) -> Bench:
-    """Another model serves after the first."""
+    """The model `second` serves, after `first`."""
     serving.edit(registry={"active": "second", "models": [entry("first"), entry("second", "b")]})
     await serving.reconcile()
-    serving.serve()
+    serving.roll_out()
     await serving.reconcile()
     serving.api.calls.clear()
     return serving
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told before", "at once"])
+@pytest.mark.parametrize("reported", [True, False], ids=["conflict reported before", "conflict found now"])
 @pytest.mark.parametrize(
-    ("kind", "asked"),
+    ("kind", "added"),
     [
         ("HorizontalPodAutoscaler", {"autoscaling": {}}),
         ("PodDisruptionBudget", {"replicas": 2}),
@@ -187,13 +177,13 @@ async def second(serving: Bench) -> Bench:
         ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
     ],
 )
-async def test_the_way_back_is_open_whoever_has_a_name_that_pods_do_without(
-    second: Bench, kind: str, asked: dict[str, Any], told: bool
+async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_taken(
+    second: Bench, kind: str, added: dict[str, Any], reported: bool
 ) -> None:
     second.observer.service_monitors = True
     second.api.put({"kind": kind, "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}})
-    second.edit(serving=asked)
-    if told:
+    second.edit(serving=added)
+    if reported:
         await second.reconcile()
         assert second.condition("Ready")["reason"] == "NameTaken"
     second.edit(registry={"active": "first"})
@@ -201,25 +191,24 @@ async def test_the_way_back_is_open_whoever_has_a_name_that_pods_do_without(
     assert deployed(second) == "first"
     assert second.condition("Ready")["reason"] == "NameTaken"
     assert f"{kind} whales" in second.condition("Ready")["message"]
-    found = second.api.find(kind)
-    assert found is not None
+    found = second.find(kind)
     assert found["spec"] == {"a": "b"}
     second.api.calls.clear()
     await second.reconcile()
-    assert second.api.writes() == [], "and nothing is tried again while it is so"
+    assert second.api.writes() == [], "a known conflict is not tried again"
 
 
-async def test_what_serves_gets_its_service_back_beside_an_autoscaler_of_someone_else(serving: Bench) -> None:
+async def test_a_deleted_service_comes_back_beside_an_autoscaler_of_someone_else(serving: Bench) -> None:
     theirs = {"namespace": "sea", "name": "whales", "uid": "x"}
     serving.api.put({"kind": "HorizontalPodAutoscaler", "metadata": theirs, "spec": {}})
     serving.edit(serving={"autoscaling": {}})
-    serving.vanish("Service")
+    serving.delete("Service")
     await serving.reconcile()
     assert serving.condition("Ready")["reason"] == "NameTaken"
     assert serving.api.find("Service") is not None
 
 
-async def test_nothing_is_created_beside_an_autoscaler_of_someone_else(bench: Bench) -> None:
+async def test_no_deployment_is_created_beside_an_autoscaler_of_someone_else(bench: Bench) -> None:
     theirs = {"namespace": "sea", "name": "whales", "uid": "x"}
     bench.api.put({"kind": "HorizontalPodAutoscaler", "metadata": theirs, "spec": {}})
     bench.edit(serving={"autoscaling": {}})
@@ -229,7 +218,7 @@ async def test_nothing_is_created_beside_an_autoscaler_of_someone_else(bench: Be
 
 
 @pytest.mark.parametrize("code", [403, 422, 500])
-async def test_the_way_back_is_open_where_the_api_server_refuses_what_pods_do_without(second: Bench, code: int) -> None:
+async def test_a_demotion_succeeds_although_the_api_server_refuses_an_optional_child(second: Bench, code: int) -> None:
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         refused = (verb, resource.kind) == ("apply", "NetworkPolicy")
         return ApiError("apply", "/x", code, "Invalid", "spec.ingress[0].from[0]: bad peer") if refused else None
@@ -241,37 +230,35 @@ async def test_the_way_back_is_open_where_the_api_server_refuses_what_pods_do_wi
             await second.reconcile()
         assert deployed(second) == "first"
         second.wait(seconds=10)
-    told = second.condition("Ready")["reason"]
-    assert told == ("Serving" if code == 500 else "ApplyRefused"), "what passes by itself is not told"
+    reason = second.condition("Ready")["reason"]
+    assert reason == ("Serving" if code == 500 else "ApplyRefused"), "a transient error is not reported"
     second.api.refuse = no_refusal
     await second.reconcile()
     assert second.api.find("NetworkPolicy") is not None
     assert second.condition("Ready")["reason"] == "RollingOut"
 
 
-async def test_a_child_of_an_earlier_resource_of_that_name_is_taken_over(bench: Bench) -> None:
+async def test_a_child_of_a_deleted_resource_of_the_same_name_gets_the_new_owner(bench: Bench) -> None:
     await bench.reconcile()
-    old = bench.api.find("Deployment")
-    assert old is not None
+    old = bench.find("Deployment")
     old["metadata"]["ownerReferences"][0]["uid"] = "gone"
     del old["metadata"]["labels"]
-    bench.vanish("Deployment")
+    bench.delete("Deployment")
     bench.api.put(old)
     await bench.reconcile()
-    found = bench.api.find("Deployment")
-    assert found is not None
+    found = bench.find("Deployment")
     assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
 
 
-async def test_what_is_forbidden_is_told_only_if_it_lasts(serving: Bench) -> None:
-    """An API server that has just begun forbids everything until it has read the roles."""
+async def test_a_forbidden_request_is_reported_only_if_it_stays_forbidden(serving: Bench) -> None:
+    """An API server that has just started forbids everything until it has read the roles."""
     before = serving.condition("Ready")
 
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         refused = verb == "apply" and resource.kind == "Deployment"
         return ApiError("apply", "/x", 403, "Forbidden", "User cannot patch") if refused else None
 
-    for _ in range(2):  # the patience begins anew after each success
+    for _ in range(2):  # the grace period starts again after each success
         serving.api.refuse = refuse
         serving.edit(serving={"image": f"cetacean-inference:{serving.now.timestamp()}"})
         for _ in range(2):
@@ -281,14 +268,14 @@ async def test_what_is_forbidden_is_told_only_if_it_lasts(serving: Bench) -> Non
             serving.wait(seconds=9)
         serving.api.refuse = no_refusal
         await serving.reconcile()
-        serving.serve()
+        serving.roll_out()
         await serving.reconcile()
         before = serving.condition("Ready")
         assert before["status"] == "True"
 
 
 @pytest.mark.parametrize("code", [403, 422])
-async def test_a_refusal_is_told_and_tried_again(serving: Bench, code: int) -> None:
+async def test_a_refused_apply_is_reported_and_tried_again(serving: Bench, code: int) -> None:
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         refused = verb == "apply" and resource.kind == "Deployment"
         return ApiError("apply", "/x", code, "Forbidden", "exceeded quota: pods") if refused else None
@@ -307,7 +294,7 @@ async def test_a_refusal_is_told_and_tried_again(serving: Bench, code: int) -> N
 
 
 @pytest.mark.parametrize("code", [0, 409, 429, 500, 503])
-async def test_what_passes_by_itself_is_only_tried_again(serving: Bench, code: int) -> None:
+async def test_a_transient_error_is_tried_again_and_not_reported(serving: Bench, code: int) -> None:
     before = serving.api.find("CetaceanModel")
 
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
@@ -324,11 +311,10 @@ async def test_what_passes_by_itself_is_only_tried_again(serving: Bench, code: i
 
 
 async def test_a_status_decided_on_an_old_resource_is_not_written(serving: Bench) -> None:
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    model = serving.find("CetaceanModel")
     model["metadata"]["labels"] = {"changed": "unseen"}
     serving.api.put(model)
-    serving.asked.answers["pod-1"] = Scrape(error="no answer")
+    serving.scraper.results["pod-1"] = Scrape(error="no answer")
     serving.wait(days=1)
     serving.store.put(serving.api.put({**(serving.api.find("Pod", "whales-1") or {}), "status": {"phase": "Running"}}))
     with pytest.raises(ApiError) as error:
@@ -336,13 +322,13 @@ async def test_a_status_decided_on_an_old_resource_is_not_written(serving: Bench
     assert error.value.code == 409
 
 
-async def test_without_the_lease_nothing_happens(bench: Bench) -> None:
+async def test_without_the_lease_the_api_server_gets_no_request(bench: Bench) -> None:
     bench.lease.held = False
     assert await bench.reconcile() is None
     assert bench.api.calls == []
 
 
-async def test_a_lease_lost_in_between_stops_the_writes(bench: Bench) -> None:
+async def test_a_lease_lost_between_two_writes_stops_the_second(bench: Bench) -> None:
     def lose(verb: str, resource: ResourceType, _name: str) -> None:
         if (verb, resource.kind) == ("apply", "ConfigMap"):
             bench.lease.held = False
@@ -353,10 +339,10 @@ async def test_a_lease_lost_in_between_stops_the_writes(bench: Bench) -> None:
     assert bench.api.find("Deployment") is None
 
 
-async def test_a_resource_that_is_gone_is_forgotten(serving: Bench) -> None:
-    serving.vanish("CetaceanModel")
+async def test_a_deleted_resource_has_neither_targets_nor_series(serving: Bench) -> None:
+    serving.delete("CetaceanModel")
     await serving.reconcile()
-    assert serving.asked.targets == {}
+    assert serving.scraper.targets == {}
     assert serving.api.calls == []
     assert not [
         s for family in serving.metrics.registry.collect() for s in family.samples if s.labels.get("name") == "whales"
@@ -364,70 +350,65 @@ async def test_a_resource_that_is_gone_is_forgotten(serving: Bench) -> None:
 
 
 async def test_a_resource_that_is_being_deleted_is_left_to_the_garbage_collector(serving: Bench) -> None:
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    model = serving.find("CetaceanModel")
     model["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    serving.watch(model)
-    serving.vanish("Service")
+    serving.put(model)
+    serving.delete("Service")
     await serving.reconcile()
     assert serving.api.calls == []
-    assert serving.asked.targets == {}
+    assert serving.scraper.targets == {}
 
 
-async def test_a_status_is_not_made_worse_by_a_pod_not_asked_yet(serving: Bench) -> None:
-    """As after a start of the operator: the pods serve, only nobody has asked them."""
-    answers = dict(serving.asked.answers)
-    serving.asked.answers.clear()
+async def test_the_status_stays_while_a_pod_has_not_been_scraped_yet(serving: Bench) -> None:
+    """This is the state after a start of the operator: the pods serve, and were not scraped yet."""
+    answers = dict(serving.scraper.results)
+    serving.scraper.results.clear()
     serving.observer.forget(("sea", "whales"))
     await serving.reconcile()
     assert serving.api.calls == []
-    serving.asked.answers |= answers
+    serving.scraper.results |= answers
     await serving.reconcile()
     assert serving.api.calls == []
 
 
-async def test_a_pod_that_is_going_holds_up_no_status(serving: Bench) -> None:
-    """It is asked no longer, but the kubelet calls it ready until it has ended."""
-    pod = serving.api.find("Pod", "whales-1")
-    assert pod is not None
+async def test_the_status_does_not_wait_for_a_terminating_pod(serving: Bench) -> None:
+    """It is not scraped any more, but the kubelet reports it ready until it has ended."""
+    pod = serving.find("Pod", "whales-1")
     pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    serving.watch(pod)
-    serving.asked.answers.clear()
+    serving.put(pod)
+    serving.scraper.results.clear()
     await serving.reconcile()
     assert serving.condition("Ready")["status"] == "False"
 
 
-async def test_one_missed_answer_changes_only_the_number_of_silent_pods(serving: Bench) -> None:
-    serving.asked.answers["pod-1"] = Scrape(error="no answer within 3 s")
+async def test_one_failed_scrape_changes_only_the_number_of_silent_pods(serving: Bench) -> None:
+    serving.scraper.results["pod-1"] = Scrape(error="no answer within 3 s")
     await serving.reconcile()
     assert serving.condition("Ready")["status"] == "True"
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    model = serving.find("CetaceanModel")
     assert model["status"]["drift"]["podsSilent"] == 1
     assert model["status"]["serving"]["name"] == "first"
 
 
-async def test_a_container_that_begins_anew_must_say_again_what_it_serves(serving: Bench) -> None:
-    serving.asked.answers["pod-1"] = Scrape(error="cannot connect")
-    pod = serving.api.find("Pod", "whales-1")
-    assert pod is not None
+async def test_a_restarted_container_does_not_keep_its_identity(serving: Bench) -> None:
+    serving.scraper.results["pod-1"] = Scrape(error="cannot connect")
+    pod = serving.find("Pod", "whales-1")
     pod["status"]["containerStatuses"][0]["containerID"] = "another"
-    serving.watch(pod)
+    serving.put(pod)
     await serving.reconcile()
     assert serving.condition("Ready")["reason"] == "PodSilent"
 
 
-async def test_drift_goes_into_status_and_annotations(serving: Bench) -> None:
-    old = serving.asked.answers["pod-1"]
-    serving.asked.answers["pod-1"] = Scrape(
+async def test_drift_is_written_to_status_and_annotations_and_recorded_as_an_event(serving: Bench) -> None:
+    old = serving.scraper.results["pod-1"]
+    serving.scraper.results["pod-1"] = Scrape(
         identity=old.identity,
         drift_stats={"n": 100, "alarms_total": 2, "score_mean": 0.75, "window": 1000},
         metrics={"predictions_total": 80, "rejections_total": 20, "cetacean_score_avg": 0.8},
         rejections={"not_a_marine_mammal": 15, "low_confidence": 5},
     )
     await serving.reconcile()
-    model = serving.api.find("CetaceanModel")
-    assert model is not None
+    model = serving.find("CetaceanModel")
     assert model["status"]["drift"] == {
         "samples": 100,
         "mean": 0.75,
@@ -447,13 +428,13 @@ async def test_drift_goes_into_status_and_annotations(serving: Bench) -> None:
     }
     assert serving.condition("Drifting")["reason"] == "ScoreDropped"
     events = [obj for (kind, _, _), obj in serving.api.objects.items() if kind == "Event"]
-    told = next(event for event in events if event["reason"] == "ScoreDropped")
-    assert told["type"] == "Warning"
-    assert told["regarding"]["name"] == "whales"
-    assert "0.750" in told["note"]
+    event = next(event for event in events if event["reason"] == "ScoreDropped")
+    assert event["type"] == "Warning"
+    assert event["regarding"]["name"] == "whales"
+    assert "0.750" in event["note"]
 
 
-async def test_an_event_that_cannot_be_told_stops_nothing(bench: Bench) -> None:
+async def test_an_event_that_cannot_be_created_stops_no_reconcile(bench: Bench) -> None:
     bench.api.refuse = lambda verb, _resource, _name: (
         ApiError("create", "/x", 403, "", "") if verb == "create" else None
     )
@@ -461,22 +442,21 @@ async def test_an_event_that_cannot_be_told_stops_nothing(bench: Bench) -> None:
     assert bench.api.find("Deployment") is not None
 
 
-async def test_replicas_are_handed_over_to_the_autoscaler(serving: Bench) -> None:
+async def test_an_autoscaler_takes_the_replicas_over_without_a_reset(serving: Bench) -> None:
     serving.edit(serving={"replicas": 3})
     await serving.reconcile()
     serving.edit(serving={"autoscaling": {"minReplicas": 1, "maxReplicas": 5}})
     await serving.reconcile()
-    found = serving.api.find("Deployment")
-    assert found is not None
-    assert found["spec"]["replicas"] == 3, "they do not fall back to one in between"
+    found = serving.find("Deployment")
+    assert found["spec"]["replicas"] == 3, "the number of replicas stays until the autoscaler changes it"
     found["spec"]["replicas"] = 5
-    serving.watch(found)
+    serving.put(found)
     serving.api.calls.clear()
     await serving.reconcile()
     assert ("apply", "Deployment/whales") not in serving.api.calls
 
 
-async def test_a_spec_that_cannot_be_read_is_told_and_no_more(serving: Bench) -> None:
+async def test_an_invalid_spec_writes_only_status_and_event(serving: Bench) -> None:
     serving.edit(registry={"active": "nobody"})
     await serving.reconcile()
     assert serving.condition("Stalled")["reason"] == "InvalidSpec"
@@ -485,12 +465,12 @@ async def test_a_spec_that_cannot_be_read_is_told_and_no_more(serving: Bench) ->
     }
 
 
-async def test_the_emergency_is_looked_at_again_in_a_day(bench: Bench) -> None:
+async def test_a_disabled_gate_is_checked_again_after_a_day(bench: Bench) -> None:
     bench.edit(antiFraud={"threshold": 0.0})
     assert await bench.reconcile() == 24 * 3600
 
 
-async def test_series_follow_the_status(serving: Bench) -> None:
+async def test_the_series_of_a_resource_follow_its_status(serving: Bench) -> None:
     def value(name: str, **labels: str) -> float | None:
         return serving.metrics.registry.get_sample_value(name, {"namespace": "sea", "name": "whales", **labels})
 

@@ -1,4 +1,4 @@
-"""Every resource is reconciled now and then, out of step, whatever discovery says."""
+"""Every resource is queued at intervals with jitter, also if discovery fails."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_every_resource_is_queued_within_a_tenth_of_the_interval(world: Wo
     assert world.monitors == [True]
 
 
-async def test_a_failed_discovery_stops_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_discovery_does_not_end_the_resync(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.served = [ApiError("discover", "/apis", 503, "So", ""), False, True]
     task = asyncio.create_task(world.resync.run(600.0))
     await settle()
@@ -70,7 +70,7 @@ async def test_a_failed_discovery_stops_nothing(world: World, caplog: pytest.Log
     assert "ResyncFailed" in {record.__dict__["reason"] for record in caplog.records}
 
 
-async def test_intervals_differ_so_that_replicas_do_not_act_in_step(world: World) -> None:
+async def test_intervals_have_jitter(world: World) -> None:
     world.served = [False] * 200
     task = asyncio.create_task(world.resync.run(600.0))
     while world.served:

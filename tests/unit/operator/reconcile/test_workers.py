@@ -1,4 +1,4 @@
-"""Workers that nothing ends."""
+"""Workers handle every kind of failure, and none ends them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ A, B = ("sea", "a"), ("sea", "b")
 
 
 class Scripted:
-    """A reconciler that does what a test says."""
+    """A reconciler whose passes are a function of the test."""
 
     def __init__(self, act: Callable[[Key], Awaitable[float | None]]) -> None:
         self.act, self.seen = act, list[Key]()
@@ -83,11 +83,11 @@ async def test_a_failure_is_counted_and_tried_again(error: Exception, reason: st
         assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": reason}) == 1
 
 
-async def test_reasons_that_others_invent_are_counted_as_one() -> None:
+async def test_unknown_reasons_share_one_label_value() -> None:
     numbers = itertools.count()
 
     async def act(_: Key) -> float | None:
-        raise ApiError("apply", "/x", 403, f"DeniedBecauseOf{next(numbers)}", "a webhook says what it likes")
+        raise ApiError("apply", "/x", 403, f"DeniedBecauseOf{next(numbers)}", "a webhook may give any reason")
 
     async with working(act) as (queue, clock, scripted, metrics):
         queue.add(A)
@@ -98,7 +98,7 @@ async def test_reasons_that_others_invent_are_counted_as_one() -> None:
         assert metrics.registry.get_sample_value("cetacean_operator_reconcile_errors_total", {"reason": "Other"}) == 3
 
 
-async def test_nothing_is_tried_again_in_a_namespace_that_is_being_deleted(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_in_a_terminating_namespace_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     async def act(_: Key) -> float | None:
         raise NamespaceTerminatingError("apply", "/x", 403, "Forbidden", "it is being terminated")
 
@@ -113,7 +113,7 @@ async def test_nothing_is_tried_again_in_a_namespace_that_is_being_deleted(caplo
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-async def test_retry_after_is_heeded() -> None:
+async def test_a_retry_waits_for_the_retry_after_of_the_response() -> None:
     error = ApiError("apply", "/x", 429, "TooManyRequests", "")
     error.retry_after = 5.0
 
@@ -125,13 +125,13 @@ async def test_retry_after_is_heeded() -> None:
         await settle()
         clock.advance(4.9)
         await settle()
-        assert scripted.seen == [A], "not before the API server said"
+        assert scripted.seen == [A], "not before the API server's Retry-After has passed"
         clock.advance(0.1)
         await settle()
         assert scripted.seen == [A, A]
 
 
-async def test_one_bad_resource_delays_no_other() -> None:
+async def test_a_resource_that_hangs_delays_no_other() -> None:
     hang = asyncio.Event()
 
     async def act(key: Key) -> float | None:
@@ -171,7 +171,7 @@ async def test_a_reconcile_that_hangs_is_bounded() -> None:
         assert errors == 1
 
 
-async def test_it_comes_back_when_time_alone_changes_something() -> None:
+async def test_a_resource_is_queued_again_after_the_returned_seconds() -> None:
     async def act(_: Key) -> float | None:
         return 60.0
 
@@ -186,7 +186,7 @@ async def test_it_comes_back_when_time_alone_changes_something() -> None:
         assert scripted.seen == [A, A]
 
 
-async def test_losing_the_lease_is_no_failure() -> None:
+async def test_a_lost_lease_is_counted_and_not_tried_again() -> None:
     async def act(_: Key) -> float | None:
         raise NotLeadingError("lost")
 
