@@ -55,7 +55,7 @@ class _WorkloadApplied(Exception):  # noqa: N818 -- it ends a reconcile, and is 
 class Reconciler:
     """Brings one resource after the other to the state that its spec asks for."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each part of a reconcile, passed once by the composition root
         self,
         *,
         store: Store,
