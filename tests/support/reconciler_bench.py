@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from cetacean_operator.kube.resources import MODELS
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.writer import Writer
 from cetacean_operator.metrics.collectors import Metrics
+from cetacean_operator.pods.pod_responses import DriftStats, parse_identity
 from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
@@ -122,8 +124,10 @@ class Bench:
             status=running_status(f"10.0.0.{self.pods}", container_id=f"c-{self.pods}"),
         )
         self.scraper.results[pod["metadata"]["uid"]] = Scrape(
-            identity=identity_response(template["spec"]["containers"]),
-            drift_stats={"n": 0, "alarms_total": 0, "score_mean": None} | drift_stats,
+            identity=parse_identity(
+                "/v1/identity", json.dumps(identity_response(template["spec"]["containers"])).encode()
+            ),
+            drift_stats=DriftStats(**drift_stats),
             metrics={"requests_total": 0.0},
         )
         self.put(pod)

@@ -8,7 +8,6 @@ from typing import Any
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
-from cetacean_operator.pods.pod_responses import number
 from cetacean_operator.pods.scrape import Scrape, Target
 
 
@@ -43,12 +42,12 @@ def observed_pod(
     drift: DriftReport | None,
     service: ServiceReport | None = None,
 ) -> Pod:
-    """Put the two together.
+    """Combine the Pod, and the answers of its scrapes.
 
     Args:
         pod: as the API server has it.
-        scrape: its last answers, None where it has not been asked yet.
-        identity: what it said last in this container's life.
+        scrape: its last answers, None if it has not been scraped yet.
+        identity: its last answer since the container started.
         drift: its figures, if the last answer had them.
         service: how it answers its clients, if the last answer had it.
     """
@@ -69,30 +68,6 @@ def observed_pod(
         drift=drift,
         service=service,
     )
-
-
-def identity_of(scrape: Scrape | None) -> Identity | None:
-    """Read `/v1/identity`; a field of an unexpected type counts as missing."""
-    if scrape is None or scrape.identity is None:
-        return None
-    answer = scrape.identity
-    model, weights, gate = (_mapping(answer.get(part)) for part in ("model", "weights", "gate"))
-    return Identity(
-        name=_text(model.get("name")),
-        version=_text(model.get("version")),
-        digest=_text(weights.get("sha256")),
-        threshold=number(gate.get("threshold")),
-        config_digest=_text(answer.get("config_digest")),
-        rollout_id=_text(answer.get("rollout_id")),
-    )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value[:253] if isinstance(value, str) and value else None
 
 
 def _started(status: Mapping[str, Any]) -> str | None:

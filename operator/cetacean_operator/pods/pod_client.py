@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -12,7 +12,16 @@ from typing import Any, Self
 import aiohttp
 
 from cetacean_operator.api import names
-from cetacean_operator.pods.pod_responses import BadAnswerError, PodMetrics, describe, parse_json, parse_metrics
+from cetacean_operator.api.observed import Identity
+from cetacean_operator.pods.pod_responses import (
+    BadAnswerError,
+    DriftStats,
+    PodMetrics,
+    describe,
+    parse_drift_stats,
+    parse_identity,
+    parse_metrics,
+)
 from cetacean_operator.pods.scrape import Scrape, Target
 
 _LOG = logging.getLogger(__name__)
@@ -76,9 +85,9 @@ class PodClient:
     async def _answers(self, target: Target) -> list[Any]:
         results: list[Any] = []
         for ask in (
-            partial(self._json, target, "/v1/identity"),
-            partial(self._json, target, "/v1/drift-stats"),
-            partial(self._metrics, target),
+            partial(self._identity, target, "/v1/identity"),
+            partial(self._drift_stats, target, "/v1/drift-stats"),
+            partial(self._metrics, target, "/metrics"),
         ):
             # If nobody listens, one attempt is enough.
             if results and isinstance(results[-1], aiohttp.ClientConnectorError):
@@ -102,8 +111,11 @@ class PodClient:
                     raise BadAnswerError(f"{path}: expected at most {self._max_bytes} bytes, got more")
             return bytes(body)
 
-    async def _json(self, target: Target, path: str) -> Mapping[str, Any]:
-        return parse_json(path, await self._get(target, path))
+    async def _identity(self, target: Target, path: str) -> Identity:
+        return parse_identity(path, await self._get(target, path))
 
-    async def _metrics(self, target: Target) -> PodMetrics:
-        return parse_metrics(await self._get(target, "/metrics"))
+    async def _drift_stats(self, target: Target, path: str) -> DriftStats:
+        return parse_drift_stats(path, await self._get(target, path))
+
+    async def _metrics(self, target: Target, path: str) -> PodMetrics:
+        return parse_metrics(await self._get(target, path))

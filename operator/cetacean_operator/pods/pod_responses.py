@@ -1,32 +1,49 @@
-"""Parse the responses of pods: they come from outside and may contain anything."""
+"""Parse the responses of pods: they come from outside and may contain anything.
+
+Each response is bounded in bytes, lines and values before it is parsed, so that no body blocks the event loop, and only
+small values are kept of it.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from cetacean_operator.api.observed import Identity
+
 LARGEST_COUNT: Final = 2**53
 """Beyond it floats cannot count."""
+LARGEST_JSON: Final = 64 * 1024
+"""Bytes of `/v1/identity` and `/v1/drift-stats`; the service sends less than one kilobyte."""
+REASONS: Final = frozenset({"not_a_marine_mammal", "low_confidence", "corrupted_image"})
+"""The reasons of rejections that the service has; others are left out."""
+_LONGEST_TEXT = 253
+_LONGEST_LINE = 512
+_MOST_LINES = 2000
+_MOST_BUCKETS = 64
 _DURATIONS = "cetacean_inference_request_duration_seconds_bucket"
 # The time of an archive depends on the number of its pictures, and a rejected request takes no time.
-_JUDGED = ('endpoint="/v1/predict-single"', 'status="200"')
-_WANTED = frozenset(
-    {
-        "predictions_total",
-        "rejections_total",
-        "rejections_by_reason",
-        "rejections_by_reason_total",
-        "requests_total",
-        "errors_total",
-        "cetacean_score_avg",
-        "availability_percent",
-    }
-)
+_JUDGED = (b'endpoint="/v1/predict-single"', b'status="200"')
+_COUNTERS = ("predictions_total", "rejections_total", "requests_total", "errors_total")
+_GAUGES = ("cetacean_score_avg", "availability_percent")
+_BY_REASON = ("rejections_by_reason", "rejections_by_reason_total")
+_WANTED = "|".join((*_COUNTERS, *_GAUGES, *_BY_REASON, _DURATIONS))
+# The pattern finds whole lines of these metrics in one pass, whatever else is in the body.
+_LINE = re.compile(rf"^(?:{_WANTED})(?![A-Za-z0-9_:])[^\n]*$".encode(), re.MULTILINE)
+
+
+class DriftStats(NamedTuple):
+    """The numbers of `/v1/drift-stats` that decisions need."""
+
+    samples: int = 0
+    alarms: int = 0
+    score_mean: float | None = None
 
 
 class PodMetrics(NamedTuple):
@@ -44,29 +61,45 @@ class BadAnswerError(Exception):
     """A response that cannot be used."""
 
 
-def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
-    """Read an object.
+def parse_identity(path: str, body: bytes) -> Identity:
+    """Read `/v1/identity`; a field of an unexpected type counts as missing.
 
     Raises:
-        BadAnswerError: it is none; the message names `path` and quotes the first bytes.
+        BadAnswerError: it is no JSON object; the message names `path` and quotes the first bytes.
     """
-    try:
-        answer = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadAnswerError(f"{path}: expected JSON, got {_excerpt(body)}") from error
-    if not isinstance(answer, dict):
-        raise BadAnswerError(f"{path}: expected a JSON object, got {_excerpt(body)}")
-    return answer
+    answer = _parse_json(path, body)
+    model, weights, gate = (_mapping(answer.get(part)) for part in ("model", "weights", "gate"))
+    return Identity(
+        name=text(model.get("name")),
+        version=text(model.get("version")),
+        digest=text(weights.get("sha256")),
+        threshold=number(gate.get("threshold")),
+        config_digest=text(answer.get("config_digest")),
+        rollout_id=text(answer.get("rollout_id")),
+    )
+
+
+def parse_drift_stats(path: str, body: bytes) -> DriftStats:
+    """Read `/v1/drift-stats`; a field of an unexpected type counts as missing.
+
+    Raises:
+        BadAnswerError: it is no JSON object; the message names `path` and quotes the first bytes.
+    """
+    answer = _parse_json(path, body)
+    return DriftStats(
+        samples=max(0, int(number(answer.get("n")) or 0)),
+        alarms=max(0, int(number(answer.get("alarms_total")) or 0)),
+        score_mean=fraction(answer.get("score_mean")),
+    )
 
 
 def parse_metrics(body: bytes) -> PodMetrics:
     """Read the needed metrics of a Prometheus exposition.
 
     Raises:
-        BadAnswerError: it is no exposition, or not the service's.
+        BadAnswerError: it is no exposition, not the service's, or has more or longer lines than the service sends.
     """
-    # Only the needed lines are parsed: the histograms of a busy pod would block the event loop.
-    lines = [line for line in body.decode(errors="replace").splitlines() if _is_wanted(line)]
+    lines = _wanted_lines(body)
     plain: dict[str, float] = {}
     rejections: dict[str, float] = {}
     durations: dict[float, float] = {}
@@ -77,15 +110,30 @@ def parse_metrics(body: bytes) -> PodMetrics:
                     continue
                 if sample.name == _DURATIONS:
                     durations[float(sample.labels["le"])] = sample.value
-                elif sample.name.startswith("rejections_by_reason"):
-                    rejections[sample.labels.get("reason", "")] = sample.value
+                elif sample.name in _BY_REASON:
+                    if (reason := sample.labels.get("reason")) in REASONS:
+                        rejections[str(reason)] = sample.value
                 else:
                     plain[sample.name] = sample.value
     except (ValueError, KeyError, IndexError) as error:
         raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
+    if len(durations) > _MOST_BUCKETS or any(math.isnan(bound) for bound in durations):
+        raise BadAnswerError(f"/metrics: expected at most {_MOST_BUCKETS} buckets of {_DURATIONS}")
+    return PodMetrics(plain, rejections, tuple(sorted(durations.items())))
+
+
+def _wanted_lines(body: bytes) -> list[str]:
+    lines = []
+    for count, match in enumerate(_LINE.finditer(body), start=1):
+        line = match.group()
+        if count > _MOST_LINES or len(line) > _LONGEST_LINE:
+            bounds = f"{_MOST_LINES} lines of at most {_LONGEST_LINE} bytes"
+            raise BadAnswerError(f"/metrics: expected at most {bounds}, got more")
+        if not line.startswith(_DURATIONS.encode()) or all(label in line for label in _JUDGED):
+            lines.append(line.decode(errors="replace"))
     if not lines:
         raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
-    return PodMetrics(plain, rejections, tuple(sorted(durations.items())))
+    return lines
 
 
 def number(value: object) -> float | None:
@@ -101,6 +149,13 @@ def fraction(value: object) -> float | None:
     return found if found is not None and 0.0 <= found <= 1.0 else None
 
 
+def text(value: object) -> str | None:
+    """Return a short text that can be encoded, None for anything else; JSON may contain half of a surrogate pair."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:_LONGEST_TEXT].encode(errors="replace").decode()
+
+
 def describe(error: BaseException) -> str:
     """Return in one line why a pod gave no usable response."""
     if isinstance(error, BadAnswerError):
@@ -110,11 +165,20 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _is_wanted(line: str) -> bool:
-    name, _, labels = line.partition("{")
-    if name == _DURATIONS:
-        return all(label in labels for label in _JUDGED)
-    return name.split(" ", 1)[0] in _WANTED
+def _parse_json(path: str, body: bytes) -> Mapping[str, Any]:
+    if len(body) > LARGEST_JSON:
+        raise BadAnswerError(f"{path}: expected at most {LARGEST_JSON} bytes, got more")
+    try:
+        answer = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswerError(f"{path}: expected JSON, got {_excerpt(body)}") from error
+    if not isinstance(answer, dict):
+        raise BadAnswerError(f"{path}: expected a JSON object, got {_excerpt(body)}")
+    return answer
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _no_constant(value: str) -> float:

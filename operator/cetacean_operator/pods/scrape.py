@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from cetacean_operator.api.observed import Identity
 from cetacean_operator.kube.store import Key
+from cetacean_operator.pods.pod_responses import DriftStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Target:
 class Scrape:
     """The last answers of a pod. A part that failed is None or empty, and `error` names the first failure."""
 
-    identity: Mapping[str, Any] | None = None
-    drift_stats: Mapping[str, Any] | None = None
+    identity: Identity | None = None
+    drift_stats: DriftStats | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     rejections: Mapping[str, float] = field(default_factory=dict)
     durations: tuple[tuple[float, float], ...] = ()
@@ -46,5 +47,4 @@ class Scrape:
     @property
     def settled(self) -> bool:
         """True if the pod has reported the weights that it serves."""
-        weights = (self.identity or {}).get("weights")
-        return isinstance(weights, Mapping) and bool(weights.get("sha256"))
+        return self.identity is not None and self.identity.digest is not None

@@ -10,7 +10,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.pods import observed_pods
-from cetacean_operator.pods.pod_responses import fraction, number
+from cetacean_operator.pods.pod_responses import fraction
 from cetacean_operator.pods.scrape import Scrape, Target
 
 _SNAPSHOTS = 32
@@ -93,8 +93,8 @@ def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity |
         memory.container, memory.identity = container, None
         memory.counters.clear()
         memory.durations.clear()
-    if (identity := observed_pods.identity_of(scrape)) is not None:
-        memory.identity = identity
+    if scrape is not None and scrape.identity is not None:
+        memory.identity = scrape.identity
     return memory.identity
 
 
@@ -113,9 +113,9 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
         window,
     )
     return DriftReport(
-        samples=max(0, int(number(stats.get("n")) or 0)),
-        mean=fraction(stats.get("score_mean")),
-        alarms=max(0, int(number(stats.get("alarms_total")) or 0)),
+        samples=min(stats.samples, window),  # no more than the window holds, whatever the pod says
+        mean=stats.score_mean,
+        alarms=stats.alarms,
         score_avg=fraction(metrics.get("cetacean_score_avg")),
         requests=answered,
         rejections=rejected,

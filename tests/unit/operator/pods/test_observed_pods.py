@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pods import pod_manifest
 
-from cetacean_operator.api.observed import Identity
 from cetacean_operator.kube.store import Store
-from cetacean_operator.pods.observed_pods import identity_of, observed_pod, target_of
+from cetacean_operator.pods.observed_pods import observed_pod, target_of
+from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import Observer, recent_growth
 from cetacean_operator.reconcile.reconciler import owner_of
@@ -99,40 +99,6 @@ def test_the_target_of_a_scrape_is_a_running_pod_with_an_address() -> None:
     assert observed_pod(going, None, None, None).terminating
 
 
-json = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
-PARTS = ("model", "weights", "gate", "config_digest", "rollout_id")
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(PARTS), json | st.dictionaries(st.sampled_from(("name", "sha256", "threshold")), json)
-    )
-)
-def test_any_json_is_read_as_an_identity(answer: dict[str, Any]) -> None:
-    identity = identity_of(Scrape(identity=answer))
-    assert identity is not None
-    for value in (identity.name, identity.version, identity.digest, identity.config_digest, identity.rollout_id):
-        assert value is None or (isinstance(value, str) and 0 < len(value) <= 253)
-
-
-def test_the_identity_of_the_service_contract_is_read() -> None:
-    answer = {
-        "model": {"name": "effb4_15k", "version": "1.0.0", "architecture": "X"},
-        "weights": {"sha256": "a" * 64, "expected_sha256": None, "verified": False},
-        "gate": {"threshold": 0.52, "enabled": True},
-        "config_digest": "c",
-        "rollout_id": "r",
-        "ready": True,
-    }
-    assert identity_of(Scrape(identity=answer)) == Identity("effb4_15k", "1.0.0", "a" * 64, 0.52, "c", "r")
-    assert identity_of(Scrape(error="x")) is None
-    assert identity_of(None) is None
-
-
 class Counters:
     """The counters of one pod, read through an Observer."""
 
@@ -145,7 +111,9 @@ class Counters:
     def recent(self, answered: int, rejected: int, *, window: int) -> tuple[float, float]:
         """Scrape these totals; return the requests and the rejections of the window."""
         metrics = {"predictions_total": float(answered - rejected), "rejections_total": float(rejected)}
-        self.scrape = Scrape(drift_stats={}, metrics=metrics, rejections={"not_a_marine_mammal": float(rejected)})
+        self.scrape = Scrape(
+            drift_stats=DriftStats(), metrics=metrics, rejections={"not_a_marine_mammal": float(rejected)}
+        )
         (found,) = self.observer.observe(KEY, window=window, answers=1).pods
         assert found.drift is not None
         return found.drift.requests, found.drift.rejections

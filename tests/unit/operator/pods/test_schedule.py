@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from cetacean_operator.api.observed import Identity
 from cetacean_operator.pods.schedule import Schedule
 from cetacean_operator.pods.scrape import Scrape
 
 SILENT = Scrape(error="cannot connect")
-LOADING = Scrape(identity={"weights": {"sha256": None}})
-SETTLED = Scrape(identity={"weights": {"sha256": "a" * 64}})
+LOADING = Scrape(identity=Identity())
+SETTLED = Scrape(identity=Identity(digest="a" * 64))
 
 
 def delays(schedule: Schedule, scrape: Scrape, count: int, *, ready: bool) -> list[float]:

@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from cetacean_operator.api.observed import Identity
 from cetacean_operator.pods.pod_client import PodClient
+from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.pods.scraper import PodScraper
 
@@ -146,8 +148,8 @@ async def scrape_once(pod: Pod, **bounds: Any) -> tuple[Scrape, Counter[str]]:
 async def test_a_scrape_has_identity_drift_stats_and_metrics(pod: Pod) -> None:
     scrape, counts = await scrape_once(pod)
     assert scrape == Scrape(
-        identity=IDENTITY,
-        drift_stats=STATS,
+        identity=Identity(name="first", digest="a" * 64),
+        drift_stats=DriftStats(3, 0, 0.9),
         metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.91},
         rejections={"not_a_marine_mammal": 15.0, "low_confidence": 5.0},
     )
@@ -247,7 +249,7 @@ async def test_on_change_is_called_only_for_a_changed_result(pod: Pod) -> None:
         assert b.changes == 1
         pod.answers["/v1/drift-stats"] = text(json.dumps(STATS | {"n": 4}))
         await b.next()
-        assert b.scraper.result("p").drift_stats["n"] == 4
+        assert b.scraper.result("p").drift_stats.samples == 4
 
 
 async def test_a_ready_pod_without_weights_is_scraped_again_soon(pod: Pod) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from support.virtual_time import Alarm, VirtualClock, settle
 
+from cetacean_operator.api.observed import Identity
 from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.pods.scraper import PodScraper
 
@@ -35,7 +36,7 @@ class World:
         self.active -= 1
         if self.hang:
             return Scrape(error="no answer", hung=True)
-        return Scrape(identity={"weights": {"sha256": target.uid}})
+        return Scrape(identity=Identity(digest=target.uid))
 
     def call_later(self, delay: float, *call: object) -> Alarm:
         self.delays.append(delay)

@@ -13,6 +13,7 @@ from support.reconciler_bench import Bench
 from cetacean_operator.kube.client import ApiError
 from cetacean_operator.kube.lease import NotLeadingError
 from cetacean_operator.kube.resources import ResourceType
+from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 
 
@@ -403,7 +404,7 @@ async def test_drift_is_written_to_status_and_annotations_and_recorded_as_an_eve
     old = serving.scraper.results["pod-1"]
     serving.scraper.results["pod-1"] = Scrape(
         identity=old.identity,
-        drift_stats={"n": 100, "alarms_total": 2, "score_mean": 0.75, "window": 1000},
+        drift_stats=DriftStats(100, 2, 0.75),
         metrics={"predictions_total": 80, "rejections_total": 20, "cetacean_score_avg": 0.8},
         rejections={"not_a_marine_mammal": 15, "low_confidence": 5},
     )
