@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from cetacean_operator import probes
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
+from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.handlers import cetaceanmodel, login  # noqa: F401 -- their decorators register them with kopf
 from cetacean_operator.handlers.context import Context
 from cetacean_operator.handlers.settings import kopf_settings
@@ -37,7 +38,7 @@ from cetacean_operator.pods.scraper import PodScraper
 from cetacean_operator.reconcile.cache_updater import CacheUpdater
 from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.queue import WorkQueue
-from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
+from cetacean_operator.reconcile.reconciler import Reconciler
 from cetacean_operator.reconcile.resync import Resync
 from cetacean_operator.reconcile.workers import work
 from cetacean_operator.settings import Settings
@@ -96,7 +97,7 @@ class Operator:
             else None
         )
         leadership = self.elector or AlwaysLeading()
-        self.observer = Observer(self.store, self.scraper.result)
+        self.observer = Observer(self.store, self.scraper.result, operator_namespace=settings.pod_namespace)
         writer = Writer(kube, self.store, leadership, instance=settings.lease_identity)
         self.recorder = EventRecorder(writer.event, has_urgent_backlog=lambda: self.queue.has_urgent_backlog)
         self.reconciler = Reconciler(

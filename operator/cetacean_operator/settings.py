@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     leader_election: bool = Field(default=True, description="Whether a Lease decides who acts.")
     lease_name: str = Field(default="cetacean-operator", description="Name of the Lease.")
     lease_namespace: str = Field(default_factory=_own_namespace, description="By default the pod's own.")
+    pod_namespace: str = Field(
+        default_factory=_own_namespace,
+        description="The operator's own namespace, which NetworkPolicies of models admit. By default the pod's.",
+    )
     lease_owner: str | None = Field(
         default=None, description="Deployment of that namespace with which the Lease goes; without one it stays."
     )

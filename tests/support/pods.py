@@ -17,6 +17,9 @@ DIGEST_IN_POD: Final = "f" * 64
 """The digest that pods compute if the registry names none."""
 
 
+TEMPLATE_HASH = "5d4f8"
+
+
 def pod_manifest(
     name: str = "p",
     *,
@@ -26,9 +29,16 @@ def pod_manifest(
     annotations: dict[str, str] | None = None,
     status: Object | None = None,
 ) -> Object:
-    """Return a Pod of the namespace `sea` as the API server returns it; its uid is its name unless given."""
+    """Return a Pod of the namespace `sea` as the API server returns it; its uid is its name unless given.
+
+    With the label of a CetaceanModel it is a replica of that resource's Deployment.
+    """
     meta: Object = {"namespace": "sea", "name": name, "uid": uid or name}
     meta["labels"], meta["annotations"] = dict(labels or {}), dict(annotations or {})
+    if model := meta["labels"].get(names.LABEL_MODEL):
+        meta["labels"][names.LABEL_TEMPLATE_HASH] = TEMPLATE_HASH
+        replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{model}-{TEMPLATE_HASH}", "uid": "rs"}
+        meta["ownerReferences"] = [{**replica_set, "controller": True}]
     if version is not None:
         meta["resourceVersion"] = str(version)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": copy.deepcopy(status or {})}

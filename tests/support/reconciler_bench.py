@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cetacean_operator.api.observed import Object
+from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.event_recorder import EventRecorder
 from cetacean_operator.kube.lease import NotLeadingError
 from cetacean_operator.kube.resources import MODELS
@@ -18,7 +19,7 @@ from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.pod_responses import DriftStats, parse_identity
 from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.reconcile.observe import Observer
-from cetacean_operator.reconcile.reconciler import Reconciler, owner_of
+from cetacean_operator.reconcile.reconciler import Reconciler
 from support.fake_api import FakeApi
 from support.operator_world import BEGIN
 from support.pods import identity_response, pod_manifest, running_status

@@ -92,6 +92,8 @@ class Observed:
     children: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Live objects with the resource's label, by kind and name; other owners' objects may be among them."""
     pods: tuple[Pod, ...] = ()
+    operator_namespace: str = "default"
+    """The namespace that the operator runs in."""
     service_monitors: bool = False
     """True if the cluster serves ServiceMonitors."""
     name_conflict: str | None = None

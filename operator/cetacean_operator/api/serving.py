@@ -19,7 +19,8 @@ from cetacean_operator.api.base import (
 )
 from cetacean_operator.api.names import GROUP
 
-_RESERVED_ENV = ("CETACEAN_MODEL__", "CETACEAN_GATE__")
+# The service reads its settings in any case, and a whole group of them as JSON (`CETACEAN_GATE={…}`).
+_RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE")
 _RESERVED_NAMES = (
     "CETACEAN_WEIGHTS_CACHE",
     "CETACEAN_MONITORING_FILE",
@@ -27,13 +28,19 @@ _RESERVED_NAMES = (
     "CETACEAN_ROLLOUT_ID",
 )
 _ENV_RULE = (
-    " && ".join(f"!self.name.startsWith('{prefix}')" for prefix in _RESERVED_ENV)
-    + f" && !(self.name in [{', '.join(repr(name) for name in _RESERVED_NAMES)}])"
+    " && ".join(f"!self.name.upperAscii().startsWith('{prefix}')" for prefix in _RESERVED_ENV)
+    + f" && !(self.name.upperAscii() in [{', '.join(repr(name) for name in _RESERVED_NAMES)}])"
 )
 _OWN_KEYS = (
     f"self.all(key, !key.startsWith('{GROUP}/') && !key.startsWith('app.kubernetes.io/'))",
     f"keys under {GROUP}/ and app.kubernetes.io/ are the operator's",
 )
+
+
+def is_reserved(name: str) -> bool:
+    """Return true for an environment variable that only the operator sets, in any case of letters."""
+    upper = name.upper()
+    return upper.startswith(_RESERVED_ENV) or upper in _RESERVED_NAMES
 
 
 class LocalReference(ApiModel):
@@ -150,8 +157,8 @@ class ServiceMonitor(ApiModel):
 
     enabled: bool = Field(default=True, description="False: none, whatever the other fields say.")
     labels: ShortMap = Field(default_factory=dict, description="Labels by which a Prometheus selects it.")
-    interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h)$", max_length=16)] = Field(
-        default="30s", description="Time between two scrapes."
+    interval: Annotated[str, Field(pattern=r"^[1-9][0-9]*(s|m|h)$", max_length=16)] = Field(
+        default="30s", description="Time between two scrapes: whole seconds, minutes or hours."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,15 +25,19 @@ class AntiFraudVerdict:
     """Seconds until time alone changes the condition."""
 
 
-def judge_anti_fraud(*, threshold: float, last_status: Status, now: datetime) -> AntiFraudVerdict:
+def judge_anti_fraud(
+    *, threshold: float, reported: Iterable[float | None], last_status: Status, now: datetime
+) -> AntiFraudVerdict:
     """Judge for how long the gate has been disabled.
 
     Args:
         threshold: smallest score that is accepted; 0.0 disables the gate.
+        reported: the thresholds that ready pods report; a pod with 0.0 accepts everything, whatever the spec says.
         last_status: says since when, if it was disabled before.
         now: the time, aware of its zone.
     """
-    if threshold > 0.0:
+    disabled_in_a_pod = any(value == 0.0 for value in reported)
+    if threshold > 0.0 and not disabled_in_a_pod:
         enabled = ConditionState("False", "Enabled", f"the threshold is {threshold:g}")
         return AntiFraudVerdict(AntiFraudStatus(threshold=threshold), enabled)
     since = last_status.anti_fraud.disabled_since if last_status.anti_fraud else None
@@ -42,6 +47,8 @@ def judge_anti_fraud(*, threshold: float, last_status: Status, now: datetime) ->
         since, age = timestamp(now), 0.0
     shown = AntiFraudStatus(threshold=threshold, disabled_since=since)
     message = f"the threshold is 0.0 since {since}: everything is accepted"
+    if threshold > 0.0:
+        message = f"a pod has reported the threshold 0.0 since {since} (expected {threshold:g}): it accepts everything"
     if age >= OVERDUE_AFTER:
         overdue = f"{message}; recalibrate it, 24 h are over"
         return AntiFraudVerdict(shown, ConditionState("True", names.RECALIBRATION_OVERDUE, overdue))

@@ -32,7 +32,13 @@ def selector(name: str) -> dict[str, str]:
 
 
 def children(
-    resource: CetaceanModel, spec: Spec, rollout: Rollout, *, service_monitors: bool, promotion: str | None = None
+    resource: CetaceanModel,
+    spec: Spec,
+    rollout: Rollout,
+    *,
+    service_monitors: bool,
+    operator_namespace: str,
+    promotion: str | None = None,
 ) -> dict[Ref, Object]:
     """Return the manifests of all children, by kind and name.
 
@@ -41,6 +47,7 @@ def children(
         spec: its spec.
         rollout: what its pods are to serve.
         service_monitors: True if the cluster serves that kind.
+        operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
     """
     name, serving = resource.name, spec.serving
@@ -54,7 +61,7 @@ def children(
     if budget := _budget(name, serving):
         bodies["PodDisruptionBudget", name] = budget
     if serving.network_policy and serving.network_policy.enabled:
-        bodies["NetworkPolicy", name] = _network_policy(name, serving)
+        bodies["NetworkPolicy", name] = _network_policy(name, serving, operator_namespace)
     if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
@@ -157,10 +164,13 @@ def _budget(name: str, serving: Serving) -> Object | None:
     return {"spec": {"selector": {"matchLabels": selector(name)}, **bound, **unready}}
 
 
-def _network_policy(name: str, serving: Serving) -> Object:
+def _network_policy(name: str, serving: Serving, operator_namespace: str) -> Object:
     policy = serving.network_policy
     peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
-    operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.LABEL_NAME: names.MANAGER}}}
+    operator = {
+        "namespaceSelector": {"matchLabels": {names.LABEL_NAMESPACE: operator_namespace}},
+        "podSelector": {"matchLabels": {names.LABEL_NAME: names.MANAGER}},
+    }
     return {
         "spec": {
             "podSelector": {"matchLabels": selector(name)},
@@ -176,5 +186,13 @@ def _service_monitor(name: str, serving: Serving) -> Object:
     endpoint = {"port": names.PORT_NAME, "path": "/metrics", "interval": monitor.interval}
     return {
         "metadata": {"labels": dict(monitor.labels)},
-        "spec": {"selector": {"matchLabels": selector(name)}, "endpoints": [endpoint]},
+        "spec": {
+            "selector": {"matchLabels": selector(name)},
+            "endpoints": [endpoint],
+            # Far above what the service sends: a pod that floods fills no Prometheus.
+            "sampleLimit": 5000,
+            "labelLimit": 32,
+            "labelValueLengthLimit": 1024,
+            "bodySizeLimit": "4MB",
+        },
     }

@@ -50,6 +50,7 @@ def desired_children(assessment: Assessment, target: Model | None, next_status: 
         assessment.spec,
         rollout,
         service_monitors=assessment.observed.service_monitors,
+        operator_namespace=assessment.observed.operator_namespace,
         promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
     )
     found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}

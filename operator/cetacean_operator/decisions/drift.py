@@ -78,7 +78,9 @@ def judge_drift(
     shown, judged = _hold(pooled, fresh, baseline, policy, last)
     condition = _condition(shown, judged, policy, model=model, answered=pooled.answered)
     message = condition.message + describe_silent(pooled.silent, pooled.pods)
-    return DriftVerdict(shown, pooled.mean, fresh.dropped, condition._replace(message=message))
+    # If most pictures are rejected, the pictures or the threshold are at fault: another model would not help.
+    alarm = fresh.dropped and not fresh.systemic
+    return DriftVerdict(shown, pooled.mean, alarm, condition._replace(message=message))
 
 
 def drift_annotations(shown: DriftStatus) -> dict[str, str]:

@@ -21,11 +21,42 @@ def is_owned_by(live: Object, resource: CetaceanModel) -> bool:
     """
     controller = _controller_of(live)
     if controller is None:
-        return names.ANNOTATION_APPLIED in annotations_of(live)
-    group = str(controller.get("apiVersion", "")).rpartition("/")[0]
-    return (group, controller["kind"], controller["name"]) == (names.GROUP, names.KIND, resource.name)
+        return names.ANNOTATION_APPLIED in annotations_of(live) and _label(live) in (None, resource.name)
+    return _model_of(controller) == resource.name
 
 
-def _controller_of(live: Object) -> Mapping[str, Any] | None:
-    owners = live["metadata"].get("ownerReferences") or ()
+def owner_of(obj: Object) -> str | None:
+    """Return the name of the CetaceanModel that an object belongs to, None for objects of others.
+
+    A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment controls it: the garbage
+    collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that names it as its own.
+    """
+    label, controller = _label(obj), _controller_of(obj)
+    if obj["kind"] == names.KIND:
+        return str(obj["metadata"]["name"])
+    if obj["kind"] == "Pod":
+        return label if label is not None and _is_replica(obj, controller, label) else None
+    if controller is None:
+        return label if names.ANNOTATION_APPLIED in annotations_of(obj) else None
+    return _model_of(controller)
+
+
+def _label(obj: Object) -> str | None:
+    return (obj["metadata"].get("labels") or {}).get(names.LABEL_MODEL)
+
+
+def _controller_of(obj: Object) -> Mapping[str, Any] | None:
+    owners = obj["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def _model_of(controller: Mapping[str, Any]) -> str | None:
+    group = str(controller.get("apiVersion", "")).rpartition("/")[0]
+    return str(controller["name"]) if (group, controller["kind"]) == (names.GROUP, names.KIND) else None
+
+
+def _is_replica(pod: Object, controller: Mapping[str, Any] | None, deployment: str) -> bool:
+    template = (pod["metadata"].get("labels") or {}).get(names.LABEL_TEMPLATE_HASH)
+    if controller is None or template is None:
+        return False
+    return (controller["kind"], controller["name"]) == ("ReplicaSet", f"{deployment}-{template}")

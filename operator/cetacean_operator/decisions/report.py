@@ -91,7 +91,12 @@ def _progress(assessment: Assessment, desired: DesiredChildren) -> _Progress:
     last_status, now = assessment.last_status, assessment.now
     state = rollout_state(assessment.current_state, desired.rollout)
     failure = None if state.complete else find_failure(state.unready, assessment.deployment, now)
-    anti_fraud = judge_anti_fraud(threshold=assessment.spec.anti_fraud.threshold, last_status=last_status, now=now)
+    anti_fraud = judge_anti_fraud(
+        threshold=assessment.spec.anti_fraud.threshold,
+        reported=[pod.identity.threshold for pod in state.ready if pod.identity],
+        last_status=last_status,
+        now=now,
+    )
     autoscaling, autoscaling_wait = judge_autoscaling(
         scaling=assessment.spec.serving.autoscaling,
         autoscaler=assessment.children.get(("HorizontalPodAutoscaler", assessment.resource.name)),

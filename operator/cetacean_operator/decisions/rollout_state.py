@@ -100,6 +100,9 @@ def _fault(pod: Pod, rollout: Rollout) -> str | None:
     ):
         if expected is not None and expected != got:
             return f"pod {pod.name} serves another {what}: expected {expected}, got {got}"
+    threshold = float(rollout.env["CETACEAN_GATE__THRESHOLD"])
+    if report.threshold != threshold:
+        return f"pod {pod.name} has another threshold: expected {threshold:g}, got {report.threshold}"
     return None
 
 

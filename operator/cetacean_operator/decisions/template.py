@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cetacean_operator.api import names
-from cetacean_operator.api.serving import Serving
+from cetacean_operator.api.serving import Serving, is_reserved
 from cetacean_operator.decisions import cache
 from cetacean_operator.decisions.identity import Rollout, label
 
@@ -103,7 +103,7 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
     given = {item.name for item in serving.env}
     derived = {**cache.limit(serving), _GRACE_VARIABLE: str(_answering(serving))}
     env |= {key: value for key, value in derived.items() if key not in given}
-    extra = [item.wire() for item in serving.env if item.name not in env]
+    extra = [item.wire() for item in serving.env if item.name not in env and not is_reserved(item.name)]
     container: dict[str, Any] = {
         "name": name,
         "image": serving.image,

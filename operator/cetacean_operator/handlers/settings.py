@@ -9,7 +9,8 @@ import kopf
 from cetacean_operator.settings import Settings
 
 _DISABLED = 1e9
-_PAGE_SIZE = 500
+_PAGE_SIZE = 50
+"""Of CetaceanModels, which have up to 1.5 MB each: kopf holds a page in memory as text and as objects."""
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

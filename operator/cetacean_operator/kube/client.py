@@ -26,6 +26,10 @@ from cetacean_operator.kube.resources import ResourceType
 FIELD_MANAGER = names.MANAGER
 APPLY = "application/apply-patch+yaml"
 _PAGE_SIZE = 500
+_PAGE_BYTES = 8 << 20
+"""A page with more is asked for again with fewer objects."""
+_ANSWER_BYTES = 32 << 20
+"""The largest answer that is read; etcd stores 1.5 MB for each object."""
 _NAMESPACE_TERMINATING = "NamespaceTerminating"
 UNREADABLE = "Unreadable"
 """The reason of an ApiError for an answer that could not be understood: nothing is known then."""
@@ -52,6 +56,10 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.retry_after: float | None = None
+
+
+class AnswerTooLargeError(ApiError):
+    """An answer of more bytes than are read."""
 
 
 class NamespaceTerminatingError(ApiError):
@@ -124,6 +132,7 @@ class ApiClient:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        max_bytes: int = _ANSWER_BYTES,
     ) -> bytes:
         if self._session is None:
             self._session = self._connection.session(limit=self.configuration.connection_pool_maxsize)
@@ -138,12 +147,14 @@ class ApiClient:
                 headers={**await self._connection.credentials(), "Content-Type": content_type},
                 timeout=self._bound,
             ) as response:
-                raw = await response.read()
                 code = response.status
+                raw = await _read(response, max_bytes)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(verb, path, 0, type(error).__name__, str(error)) from error
         finally:
             self._count(verb, str(code))
+        if raw is None:
+            raise AnswerTooLargeError(verb, path, 0, UNREADABLE, f"expected at most {max_bytes} bytes, got more")
         if not 200 <= code < 300:
             raise _refusal(verb, path, response, raw)
         return raw
@@ -218,12 +229,18 @@ class ApiClient:
             ApiError: the API server refused, did not answer, or its answer is no list (reason Unreadable); 410 if the
                 next page has expired.
         """
-        query = {"limit": str(_PAGE_SIZE)}
-        if label_selector:
-            query["labelSelector"] = label_selector
+        path, limit = resource.path(namespace), _PAGE_SIZE
+        query = {"labelSelector": label_selector} if label_selector else {}
         while True:
-            path = resource.path(namespace)
-            raw = await self._send("list", "GET", path, query=query)
+            query["limit"] = str(limit)
+            try:
+                most = _PAGE_BYTES if limit > 1 else _ANSWER_BYTES
+                raw = await self._send("list", "GET", path, query=query, max_bytes=most)
+            except AnswerTooLargeError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
             try:
                 answer = parse_list(raw)
             except UnreadableError as error:
@@ -297,6 +314,17 @@ class ApiClient:
         return self._connection.session(
             limit=0, middlewares=(self._connection.authorize, *middlewares), response_class=response_class
         )
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+    """Return the body, None if it has more than `max_bytes`."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 18):
+        body += chunk
+        if len(body) > max_bytes:
+            response.close()
+            return None
+    return bytes(body)
 
 
 def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes) -> ApiError:

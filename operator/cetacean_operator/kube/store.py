@@ -33,7 +33,7 @@ class Entry:
 
     uid: str
     version: int
-    owner: Key | None
+    owner: Key
     data: bytes
 
     def object(self) -> Object:
@@ -75,15 +75,24 @@ class Store:
         if (deleted := self._tombstones.get(meta["uid"])) is not None and version <= deleted[0]:
             return None
         owner = self._owner_of(obj)
-        key = (meta["namespace"], owner) if owner is not None else None
+        if owner is None:
+            return self._drop(ref)
+        key = (meta["namespace"], owner)
         slim = {**obj, "metadata": {k: v for k, v in meta.items() if k != "managedFields"}}
         data = zlib.compress(to_json(slim), level=1)
         self._entries[ref] = Entry(meta["uid"], version, key, data)
         if before is not None and before.owner != key:
             self._unlink(ref, before.owner)
-        if key is not None:
-            self._children.setdefault(key, set()).add(ref)
-        return key or (before.owner if before else None)
+        self._children.setdefault(key, set()).add(ref)
+        return key
+
+    def _drop(self, ref: tuple[str, str, str]) -> Key | None:
+        """Forget an object that has ceased to be anyone's; objects of others, however large, are never kept."""
+        entry = self._entries.pop(ref, None)
+        if entry is None:
+            return None
+        self._unlink(ref, entry.owner)
+        return entry.owner
 
     def remove(self, kind: str, namespace: str, name: str, uid: str) -> Key | None:
         """Forget the object with this uid; return the resource concerned, None if the object was not known."""
@@ -132,9 +141,8 @@ class Store:
         """Return the number of objects."""
         return len(self._entries)
 
-    def _unlink(self, ref: tuple[str, str, str], owner: Key | None) -> None:
-        if owner is None or (refs := self._children.get(owner)) is None:
-            return
+    def _unlink(self, ref: tuple[str, str, str], owner: Key) -> None:
+        refs = self._children[owner]
         refs.discard(ref)
         if not refs:
             del self._children[owner]

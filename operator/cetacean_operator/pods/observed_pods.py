@@ -11,6 +11,23 @@ from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.scrape import Scrape, Target
 
 
+def without_unused_fields(pod: Object) -> Object:
+    """Return a Pod with the fields that this module reads; a Pod may have a megabyte of others."""
+    meta = pod["metadata"]
+    kept = {
+        key: meta[key]
+        for key in ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp", "ownerReferences")
+        if key in meta
+    }
+    for part, wanted in (
+        ("labels", (names.LABEL_MODEL, names.LABEL_TEMPLATE_HASH)),
+        ("annotations", (names.ANNOTATION_ROLLOUT_ID,)),
+    ):
+        found = meta.get(part) or {}
+        kept[part] = {key: found[key] for key in wanted if key in found}
+    return {**{key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}, "metadata": kept}
+
+
 def target_of(pod: Object, key: Key) -> Target | None:
     """Return the address at which to ask a pod, None if it has none, or does not run."""
     meta, status = pod["metadata"], pod.get("status") or {}

@@ -9,9 +9,10 @@ from typing import Any, Final
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import MODELS, ResourceType
+from cetacean_operator.kube.resources import MODELS, PODS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
+from cetacean_operator.pods.observed_pods import without_unused_fields
 from cetacean_operator.reconcile.queue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class CacheUpdater:
             self._store.add_tombstone(meta["uid"], int(meta.get("resourceVersion") or 0))
             key = self._store.remove(resource.kind, meta["namespace"], meta["name"], meta["uid"])
         else:
-            key = self._store.put(obj)
+            key = self._store.put(without_unused_fields(obj) if resource is PODS else obj)
         if key is None:
             return
         if resource is MODELS:

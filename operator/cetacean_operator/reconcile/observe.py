@@ -30,9 +30,11 @@ class _Memory:
 class Observer:
     """Collects what is known of a resource."""
 
-    def __init__(self, store: Store, result: Callable[[str], Scrape | None]) -> None:
+    def __init__(
+        self, store: Store, result: Callable[[str], Scrape | None], *, operator_namespace: str = "default"
+    ) -> None:
         """Take the store and the function that returns a pod's last answers by its uid."""
-        self._store = store
+        self._store, self._operator_namespace = store, operator_namespace
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
         self.service_monitors = False
@@ -70,6 +72,7 @@ class Observer:
         return Observed(
             children=children,
             pods=tuple(observed),
+            operator_namespace=self._operator_namespace,
             service_monitors=self.service_monitors,
             name_conflict=name_conflict,
             refused=refused,

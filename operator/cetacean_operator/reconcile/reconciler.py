@@ -270,14 +270,6 @@ class Reconciler:
         _LOG.info("%s: %s", reason, message, extra=extra)
 
 
-def owner_of(obj: Object) -> str | None:
-    """Return the name of the CetaceanModel that an object belongs to: its own, or the one of its label."""
-    meta = obj["metadata"]
-    if obj["kind"] == names.KIND:
-        return str(meta["name"])
-    return (meta.get("labels") or {}).get(names.LABEL_MODEL)
-
-
 def _ref(child: Object) -> Ref:
     return child["kind"], str(child["metadata"]["name"])
 

@@ -78,7 +78,9 @@ async def test_every_kind_is_listed_once_and_then_watched() -> None:
 async def test_a_forbidden_namespace_delays_no_other() -> None:
     api = Api()
     labels = {"ecomarineai.org/cetaceanmodel": "whales"}
-    api.put({"kind": "Service", "metadata": {"namespace": "sea", "name": "whales", "labels": labels}})
+    owner = {"apiVersion": "ecomarineai.org/v1alpha1", "kind": "CetaceanModel", "name": "whales", "controller": True}
+    meta = {"namespace": "sea", "name": "whales", "labels": labels, "ownerReferences": [owner]}
+    api.put({"kind": "Service", "metadata": meta})
     operator = operator_of(api, "gone", "sea")
     async with informed(operator):
         assert operator.store.keys("Service") == [("sea", "whales")]

@@ -218,7 +218,7 @@ def test_the_service_reaches_the_named_port() -> None:
 
 
 OPERATOR = {
-    "namespaceSelector": {},
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
     "podSelector": {"matchLabels": {"app.kubernetes.io/name": "cetacean-operator"}},
 }
 

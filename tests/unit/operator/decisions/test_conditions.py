@@ -101,8 +101,7 @@ class TestDisabledGate:
         assert world.is_("AntiFraudDisabled") == ("False", "Enabled")
         assert world.status.anti_fraud is not None
         assert world.status.anti_fraud.disabled_since is None
-        assert world.reasons[-1] == "Serving"
-        assert "AntiFraudEnabled" in world.reasons
+        assert world.reasons[-2:] == ["Serving", "AntiFraudEnabled"], "enabled once no pod accepts everything any more"
 
     def test_disabling_the_gate_again_starts_another_day(self, world: World) -> None:
         world.edit(antiFraud={"threshold": 0.4})
@@ -111,6 +110,28 @@ class TestDisabledGate:
         world.edit(antiFraud={"threshold": 0.0})
         world.settle()
         assert world.is_("AntiFraudDisabled") == ("True", "ThresholdZero")
+
+
+def test_a_pod_that_reports_another_threshold_serves_the_wrong_model() -> None:
+    world = World(manifest(antiFraud={"threshold": 0.52}))
+    world.settle()
+    world.pods[0].reports = {"threshold": 0.3}
+    world.settle()
+    ready = world.status.condition("Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "WrongModel")
+    assert "expected 0.52, got 0.3" in ready.message
+
+
+def test_a_pod_that_accepts_everything_raises_anti_fraud_disabled_whatever_the_spec_says() -> None:
+    world = World(manifest(antiFraud={"threshold": 0.52}))
+    world.settle()
+    world.pods[0].reports = {"threshold": 0.0}
+    world.settle()
+    disabled = world.status.condition("AntiFraudDisabled")
+    assert disabled is not None
+    assert (disabled.status, disabled.reason) == ("True", "ThresholdZero")
+    assert "expected 0.52" in disabled.message
 
 
 class TestInvalidSpec:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.operator_world import manifest
 
-from cetacean_operator.api.observed import CetaceanModel
-from cetacean_operator.decisions.ownership import is_owned_by
+from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.decisions.ownership import is_owned_by, owner_of
 
 WHALES = CetaceanModel.of(manifest())
 LABELS = {"ecomarineai.org/cetaceanmodel": "whales", "app.kubernetes.io/managed-by": "cetacean-operator"}
@@ -63,3 +63,27 @@ def owner(**changes: Any) -> dict[str, Any]:
 )
 def test_a_controller_or_else_the_annotation_makes_an_object_a_child(metadata: dict[str, Any], owned: bool) -> None:
     assert is_owned_by({"kind": "Service", "metadata": {"name": "whales", **metadata}}, WHALES) == owned
+
+
+def pod(controller: str | None, *, template: str | None = "5d4f8", kind: str = "ReplicaSet") -> Object:
+    """A pod with the label of `whales`."""
+    labels = {"ecomarineai.org/cetaceanmodel": "whales"} | ({"pod-template-hash": template} if template else {})
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": controller, "uid": "u", "controller": True}
+    meta = {"name": "p", "labels": labels, "ownerReferences": [owner] if controller else []}
+    return {"kind": "Pod", "metadata": meta}
+
+
+@pytest.mark.parametrize(
+    ("found", "owner"),
+    [
+        (pod("whales-5d4f8"), "whales"),
+        (pod(None), None),
+        (pod("whales-5d4f8", template=None), None),
+        (pod("others-5d4f8"), None),
+        (pod("whales-other"), None),
+        (pod("whales-5d4f8", kind="StatefulSet"), None),
+    ],
+)
+def test_a_pod_belongs_to_the_resource_whose_replica_set_controls_it(found: Object, owner: str | None) -> None:
+    """Whoever may create a pod may label it; the label alone proves nothing."""
+    assert owner_of(found) == owner

@@ -51,6 +51,7 @@ def test_a_disabled_gate_links_its_sections() -> None:
     world.wait(hours=24)
     assert message_of(world, "AntiFraudDisabled").endswith(f"{URL}#recalibration-overdue")
     world.edit(antiFraud={"threshold": 0.4})
+    world.settle()
     assert "runbook" not in message_of(world, "AntiFraudDisabled")
 
 

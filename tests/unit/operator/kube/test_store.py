@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.pods import pod_manifest
 from support.virtual_time import VirtualClock
 
+from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
-from cetacean_operator.reconcile.reconciler import owner_of
 
 KEY = ("sea", "whales")
 
@@ -124,11 +124,11 @@ def test_tombstones_are_removed_after_five_minutes_or_if_there_are_too_many() ->
     assert [store.put(child(1, name=uid, uid=uid)) for uid in "acd"] == [KEY, KEY, None]
 
 
-def test_children_are_found_by_the_resource_in_their_label(store: Store) -> None:
+def test_children_are_found_by_their_resource(store: Store) -> None:
     for name, owner in (("b", "whales"), ("a", "whales"), ("c", "others"), ("d", None)):
         store.put(child(1, name=name, uid=name, owner=owner))
     assert [obj["metadata"]["name"] for obj in store.belonging(KEY)] == ["a", "b"]
-    assert sorted(store.keys("Pod")) == [("sea", name) for name in "abcd"]
+    assert sorted(store.keys("Pod")) == [("sea", name) for name in "abc"], "an object of nobody is not kept"
 
 
 def test_a_child_that_gets_another_owner_is_reported_for_the_owner_concerned(store: Store) -> None:

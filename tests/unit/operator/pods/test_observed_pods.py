@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pods import pod_manifest
 
+from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
 from cetacean_operator.pods.observed_pods import observed_pod, target_of
 from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import Observer, recent_growth
-from cetacean_operator.reconcile.reconciler import owner_of
 
 KEY = ("sea", "whales")
 

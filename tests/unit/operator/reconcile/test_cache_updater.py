@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from support.pods import pod_manifest
 from support.virtual_time import VirtualClock
 
 from cetacean_operator.api.observed import CetaceanModel
+from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.resources import MODELS, PODS
@@ -16,7 +18,6 @@ from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.reconcile.cache_updater import CacheUpdater
 from cetacean_operator.reconcile.queue import WorkQueue
-from cetacean_operator.reconcile.reconciler import owner_of
 
 
 class World:
@@ -49,8 +50,8 @@ def world() -> World:
 
 def event(kind: str | None, version: int = 1, *, owner: str | None = "whales", name: str = "p") -> dict[str, Any]:
     labels = {"ecomarineai.org/cetaceanmodel": owner} if owner else {}
-    meta = {"namespace": "sea", "name": name, "uid": name, "resourceVersion": str(version), "labels": labels}
-    return {"type": kind, "object": {"metadata": meta}}
+    pod = pod_manifest(name, version=version, labels=labels)
+    return {"type": kind, "object": {"metadata": pod["metadata"], "spec": {"containers": ["x" * 1000]}}}
 
 
 @pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
@@ -166,3 +167,13 @@ def test_an_object_without_a_readable_name_is_counted_and_has_no_event(world: Wo
     world.cache.report_unreadable(MODELS, unreadable(""))
     world.cache.report_unreadable(PODS, unreadable("p"))
     assert world.events == []
+
+
+def test_a_pod_is_stored_without_the_fields_that_nobody_reads(world: World) -> None:
+    large = event("ADDED")
+    large["object"]["metadata"]["annotations"] = {"note": "x" * 200_000, "ecomarineai.org/rollout-id": "r"}
+    world.cache.store_event(PODS, large)
+    found = world.store.get("Pod", "sea", "p")
+    assert found is not None
+    assert "spec" not in found
+    assert found["metadata"]["annotations"] == {"ecomarineai.org/rollout-id": "r"}
