@@ -131,6 +131,16 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         [{"name": "CETACEAN_MODEL__SHA256", "value": "x"}],
         "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
     ),
+    "env-reserved-in-another-case": (
+        "serving.env",
+        [{"name": "cetacean_Model__sha256", "value": "x"}],
+        "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
+    ),
+    "env-reserved-group": (
+        "serving.env",
+        [{"name": "CETACEAN_GATE", "value": "x"}],
+        "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
+    ),
     "env-both": (
         "serving.env",
         [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],

@@ -300,3 +300,13 @@ def test_the_rollout_id_depends_on_model_and_configuration() -> None:
     assert len(ids) == 4
     assert all(len(rollout_id) == 10 for rollout_id in ids)
     assert rollout_of(one, AntiFraud()).config_digest == rollout_of(other, AntiFraud()).config_digest
+
+
+@pytest.mark.parametrize("name", ["cetacean_gate", "Cetacean_Model__Sha256", "CETACEAN_GATE", "cetacean_rollout_id"])
+def test_a_reserved_variable_cannot_be_set_in_another_case_or_as_a_group(name: str) -> None:
+    """The service reads its settings in any case, and a group of them as JSON."""
+    env = [{"name": name, "value": '{"threshold": 0}'}, {"name": "FREE", "value": "x"}]
+    variables = template(entry("first"), serving={"env": env})["spec"]["containers"][0]["env"]
+    names = [item["name"] for item in variables]
+    assert name not in names
+    assert "FREE" in names
