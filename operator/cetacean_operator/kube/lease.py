@@ -150,7 +150,7 @@ class LeaderElector:
                 async with asyncio.timeout(bound):
                     holds = await self._try(started)
             except (ApiError, TimeoutError) as error:
-                _LOG.warning("lease: %s", error or "no answer in time", extra={"reason": "LeaseError"})
+                _LOG.warning("lease: %s", str(error) or "no answer in time", extra={"reason": "LeaseError"})
                 holds = self._leading  # an unanswered renewal is lost only at the deadline
             if self._leading and (not holds or not self.leading):
                 self._set(leading=False)
