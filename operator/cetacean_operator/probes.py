@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
+from cetacean_operator.http_server import Handler, serve
+
 Check = Callable[[], str | None]
-"""Returns what is wrong, None where nothing is."""
+"""Returns the fault, None if there is none."""
 
 
 async def start(host: str, port: int, *, healthz: Check, readyz: Check) -> tuple[web.AppRunner, int]:
@@ -22,17 +24,10 @@ async def start(host: str, port: int, *, healthz: Check, readyz: Check) -> tuple
     Returns:
         The runner, to be cleaned up, and the port.
     """
-    app = web.Application()
-    app.router.add_get("/healthz", _answer(healthz))
-    app.router.add_get("/readyz", _answer(readyz))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
-    return runner, int(runner.addresses[0][1])
+    return await serve(host, port, {"/healthz": _answer(healthz), "/readyz": _answer(readyz)})
 
 
-def _answer(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _answer(check: Check) -> Handler:
     async def answer(_: web.Request) -> web.Response:
         fault = check()
         return web.Response(text=fault or "ok", status=503 if fault else 200)

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import kopf
-from prometheus_client import start_http_server
 
-from cetacean_operator import probes
+from cetacean_operator import metrics_server, probes
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.decisions.ownership import owner_of
@@ -344,15 +343,14 @@ async def _signals(watching: asyncio.Event, signalled: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def _servers(operator: Operator) -> AsyncIterator[None]:
     settings = operator.settings
-    server, thread = start_http_server(settings.metrics_port, settings.probes_host, registry=operator.metrics.registry)
-    runner, port = await probes.start(
-        settings.probes_host, settings.probes_port, healthz=operator.unhealthy, readyz=operator.unready
-    )
-    _LOG.info("probes on port %d, metrics on port %d", port, server.server_port, extra={"reason": "Listening"})
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        runner, metrics_port = await metrics_server.start(
+            settings.probes_host, settings.metrics_port, operator.metrics.registry
+        )
+        stack.push_async_callback(runner.cleanup)
+        runner, port = await probes.start(
+            settings.probes_host, settings.probes_port, healthz=operator.unhealthy, readyz=operator.unready
+        )
+        stack.push_async_callback(runner.cleanup)
+        _LOG.info("probes on port %d, metrics on port %d", port, metrics_port, extra={"reason": "Listening"})
         yield
-    finally:
-        await runner.cleanup()
-        await asyncio.to_thread(server.shutdown)
-        server.server_close()
-        thread.join()

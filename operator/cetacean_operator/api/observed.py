@@ -131,8 +131,13 @@ class CetaceanModel:
             uid=meta["uid"],
             generation=int(meta.get("generation") or 0),
             resource_version=str(meta.get("resourceVersion") or ""),
-            spec=obj.get("spec") or {},
-            status=obj.get("status") or {},
-            annotations=meta.get("annotations") or {},
+            spec=_mapping(obj.get("spec")),
+            status=_mapping(obj.get("status")),
+            annotations=_mapping(meta.get("annotations")),
             deleting="deletionTimestamp" in meta,
         )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping, empty for anything else: a resource that is no object has an invalid spec, and is no error."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,24 @@
+"""`/metrics` over HTTP, by the event loop: with a thread for each connection clients could start any number."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from cetacean_operator.http_server import serve
+
+
+async def start(host: str, port: int, registry: CollectorRegistry) -> tuple[web.AppRunner, int]:
+    """Serve a registry; see `http_server.serve` for host, port and the result."""
+    one_at_a_time = asyncio.Lock()
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        async with one_at_a_time:  # a page of a thousand resources takes tens of milliseconds
+            body = await asyncio.to_thread(encode, registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return await serve(host, port, {"/metrics": metrics})

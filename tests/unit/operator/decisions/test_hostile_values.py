@@ -1,0 +1,93 @@
+"""Whatever stands in a resource, in its status or in a child: a decision is made, and its status can be written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic_core import to_json
+from support.operator_world import World, entry, manifest
+
+from cetacean_operator.api.observed import CetaceanModel
+from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.plan import status_as_applied
+
+# JSON from the API server is UTF-8 with finite numbers; answers of pods are another matter (test_pod_responses.py).
+HOSTILE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(min_value=-(10**400), max_value=10**400),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+    st.sampled_from(["", "x" * 100_000, "1e999", {}, [], {"a": {}}, [[]]]),
+)
+FULL = manifest(
+    entry("first"),
+    entry("second", "b"),
+    serving={
+        "autoscaling": {"minReplicas": 1, "maxReplicas": 2},
+        "networkPolicy": {"enabled": True, "ingressFrom": [{"podSelector": {}}]},
+        "podDisruptionBudget": {"minAvailable": 1},
+        "resources": {"limits": {"memory": "1Gi"}},
+        "env": [{"name": "A", "value": "b"}],
+        "weightsCache": {"sizeLimit": "2Gi"},
+    },
+    antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
+    gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
+    drift={"window": 100, "minSamples": 10, "alarmDrop": 0.1},
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each value, containers included."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], hostile: Any) -> Any:
+    """Return a copy with another value at one place."""
+    if not path:
+        return hostile
+    copied = copy.deepcopy(value)
+    at = copied
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = hostile
+    return copied
+
+
+def served() -> World:
+    """A world in which the first model serves, with a status and children."""
+    world = World(FULL)
+    world.settle()
+    return world
+
+
+SERVED = served()
+SPEC_PLACES = sorted(places(FULL["spec"]), key=str)
+STATUS_PLACES = sorted(places(SERVED.obj["status"]), key=str)
+
+
+def decided(obj: dict[str, Any], observed: Any = None) -> None:
+    plan = decide(CetaceanModel.of(obj), observed or SERVED.observed(), SERVED.now)
+    to_json(status_as_applied(plan.status))
+    to_json([plan.annotations, plan.apply])
+    for event in plan.events:
+        event.message.encode()
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(SPEC_PLACES), HOSTILE)
+def test_no_value_in_the_spec_ends_a_decision(path: tuple[Any, ...], hostile: Any) -> None:
+    decided({**SERVED.obj, "spec": replaced(SERVED.obj["spec"], path, hostile)})
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(STATUS_PLACES), HOSTILE)
+def test_no_value_in_the_status_ends_a_decision(path: tuple[Any, ...], hostile: Any) -> None:
+    decided({**SERVED.obj, "status": replaced(SERVED.obj["status"], path, hostile)})
