@@ -15,6 +15,7 @@ from cetacean_inference import errors
 from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import load_settings
 from cetacean_operator.api import names
+from cetacean_operator.decisions.identity import GATE_FIELDS, MODEL_FIELDS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text(encoding="utf-8")
 ENTRY = entry("first", backbone="b4", inputSize=512, embeddingSize=64, numClassesHead=9, numClassesActive=8)
@@ -58,10 +59,8 @@ def test_each_variable_of_a_pod_is_a_setting_of_the_service(
     for name, value in variables(world).items():
         monkeypatch.setenv(name, value)
     settings = load_settings(config_dir=tmp_path)
-    assert settings.model.model_fields_set == {
-        *("name", "version", "architecture", "weights_url", "sha256"),
-        *("backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active"),
-    }
+    assert settings.model.model_fields_set == set(MODEL_FIELDS), "ENTRY has every field"
+    assert settings.gate.model_fields_set == {"threshold", "calibrated_at", *GATE_FIELDS}, "GATE has every field"
     top = {name.removeprefix("CETACEAN_").partition("__")[0].lower() for name in variables(world)}
     assert top <= settings.model_fields_set, "an unknown name on the top level would be ignored"
 
