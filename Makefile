@@ -27,7 +27,7 @@ test: test-unit _prepare  ## all three tiers of tests, the last two against one 
 ##@ Tests
 .PHONY: check check-metrics compute-metrics test-unit test-api test-e2e
 .PHONY: _style _types _layers _prepare _programs _test-api _test-e2e
-check: venv  ## format, lint, types, layers, stale files: what CI runs
+check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
 
 _style:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ from cetacean_registry import canonical_digest
 UNVERIFIED = "unverified"
 """In place of the digest if the registry names none."""
 _MODEL, _GATE = "CETACEAN_MODEL__", "CETACEAN_GATE__"
-_MODEL_FIELDS = (
+MODEL_FIELDS: Final = (
     "name",
     "version",
     "architecture",
@@ -32,7 +32,9 @@ _MODEL_FIELDS = (
     "num_classes_head",
     "num_classes_active",
 )
-_GATE_FIELDS = ("architecture", "pretrained", "config_url", "weights_url", "sha256")
+"""Fields of a registry entry that pods get as variables; a new one restarts the pods of each model that has it."""
+GATE_FIELDS: Final = ("architecture", "pretrained", "config_url", "weights_url", "sha256")
+"""Fields of spec.antiFraud.model that pods get as variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class Rollout:
 
 def rollout_of(model: Model, anti_fraud: AntiFraud) -> Rollout:
     """Return the rollout of a model under a configuration; the same arguments give the same rollout."""
-    named = _variables(_MODEL, _MODEL_FIELDS, model)
+    named = _variables(_MODEL, MODEL_FIELDS, model)
     gate = {f"{_GATE}THRESHOLD": repr(float(anti_fraud.threshold))}
     if anti_fraud.calibrated_at:
         gate[f"{_GATE}CALIBRATED_AT"] = anti_fraud.calibrated_at
     if anti_fraud.model:
-        gate |= _variables(_GATE, _GATE_FIELDS, anti_fraud.model)
+        gate |= _variables(_GATE, GATE_FIELDS, anti_fraud.model)
     weights = model.sha256 or UNVERIFIED
     config = canonical_digest({key: value for key, value in (named | gate).items() if key != f"{_MODEL}SHA256"})
     return Rollout(model, named | gate, weights, config, canonical_digest([weights, config])[:10])
@@ -67,7 +69,7 @@ def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
         if container.get("name") != CONTAINER:
             continue
         env = {item["name"]: item.get("value") for item in container.get("env", ())}
-        given = {field: env.get(_MODEL + field.upper()) for field in _MODEL_FIELDS}
+        given = {field: env.get(_MODEL + field.upper()) for field in MODEL_FIELDS}
         try:
             return Model.model_validate(
                 {key: value for key, value in given.items() if value}, by_name=True, by_alias=False

@@ -1,1 +1,1 @@
-"""Questions to the pods: what they serve, their figures, their state."""
+"""Requests to pods, and their responses: the model that they serve, their metrics and drift statistics."""

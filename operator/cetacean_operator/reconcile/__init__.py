@@ -1,1 +1,1 @@
-"""Effects: the queue, what was observed, what is applied, the scraping of pods, the lease."""
+"""The queue, the workers, and the reconcile of one resource: observe, decide, apply, report."""

@@ -64,6 +64,17 @@ def test_every_link_leads_to_a_file(name: str) -> None:
         assert (REPOSITORY / path).exists(), path
 
 
+def test_every_file_and_target_that_the_architecture_names_exists() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").split("## What the operator puts into a pod")[0]
+    roots = (REPOSITORY, REPOSITORY / "operator/cetacean_operator", REPOSITORY / "inference/cetacean_inference")
+    paths = set(re.findall(r"`([\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|yaml|sh|json|toml))`", text))
+    found = {path for path in paths if any((root / path).exists() for root in roots)}
+    assert len(paths) > 40
+    assert paths - found == set()
+    targets = set(re.findall(r"^([a-z][\w-]*):(?!=)", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"`make ([\w-]+)`", text)) <= targets
+
+
 def test_each_skipped_block_of_getting_started_has_a_reason_and_is_a_command() -> None:
     found = list(blocks((DOCS / "getting-started.md").read_text(encoding="utf-8")))
     skipped = [block for block in found if block.not_run]

@@ -1,0 +1,77 @@
+"""The contract of docs/architecture.md: operator and inference service share no code for it, so each is compared here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.operator_world import World, entry, manifest
+
+from cetacean_inference import errors
+from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.settings import load_settings
+from cetacean_operator.api import names
+from cetacean_operator.decisions.identity import GATE_FIELDS, MODEL_FIELDS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text(encoding="utf-8")
+ENTRY = entry("first", backbone="b4", inputSize=512, embeddingSize=64, numClassesHead=9, numClassesActive=8)
+GATE = {
+    "architecture": "ViT-B-16",
+    "pretrained": "tag",
+    "configURL": "https://example.org/gate.json",
+    "weightsURL": "https://example.org/gate.pt",
+    "sha256": "c" * 64,
+}
+SPEC: dict[str, Any] = {
+    "serving": {"weightsCache": {"sizeLimit": "2Gi"}},
+    "antiFraud": {"threshold": 0.5, "calibratedAt": "2025-12-15", "model": GATE},
+}
+
+
+@pytest.fixture
+def world() -> World:
+    """A resource with every field that becomes a variable of its pods."""
+    made = World(manifest(ENTRY, **SPEC))
+    made.settle()
+    return made
+
+
+def variables(world: World) -> dict[str, str]:
+    assert world.deployment is not None
+    (container,) = world.deployment["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def test_the_operator_knows_each_reason_that_ends_a_container() -> None:
+    reasons = {kind.__name__ for kind in errors.FatalError.__subclasses__() if kind.__module__ == errors.__name__}
+    assert reasons == names.TERMINATION_REASONS
+
+
+def test_each_variable_of_a_pod_is_a_setting_of_the_service(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("CETACEAN_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables(world).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(config_dir=tmp_path)
+    assert settings.model.model_fields_set == set(MODEL_FIELDS), "ENTRY has every field"
+    assert settings.gate.model_fields_set == {"threshold", "calibrated_at", *GATE_FIELDS}, "GATE has every field"
+    top = {name.removeprefix("CETACEAN_").partition("__")[0].lower() for name in variables(world)}
+    assert top <= settings.model_fields_set, "an unknown name on the top level would be ignored"
+
+
+def test_the_service_reads_the_monitoring_file_of_the_operator(world: World) -> None:
+    content = json.loads(world.children["ConfigMap", "whales-monitoring"]["data"][names.MONITORING_FILE])
+    assert Monitoring.model_validate(content).model_fields_set == set(content)
+
+
+def test_the_page_names_each_reason_and_each_variable(world: World) -> None:
+    written = set(re.findall(r"`(\w+)`", PAGE))
+    assert written >= names.TERMINATION_REASONS
+    for name in variables(world):
+        assert {name, "__" + name.partition("__")[2]} & written, name
