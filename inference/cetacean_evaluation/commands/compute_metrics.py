@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import yaml
@@ -24,9 +25,25 @@ from cetacean_evaluation.thresholds import sweep
 from cetacean_registry import GatePolicy, GateVerdict, MetricsSnapshot, judge
 
 
-def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
-    """Run the command in a checkout; the exit codes are in its help."""
-    return cli.run(_compute, _parser(root).parse_args(arguments))
+def main(
+    arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ, *, root: Path = Path()
+) -> int:
+    """Run the command in a checkout; the exit codes are in its help.
+
+    In a workflow, the job's summary gets the verdict, or the reason why nothing was computed.
+    """
+
+    def summarise(text: str) -> None:
+        if path := environment.get("GITHUB_STEP_SUMMARY"):
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(text)
+
+    options = _parser(root).parse_args(arguments)
+    return cli.run(
+        lambda given: _compute(given, summarise),
+        options,
+        on_error=lambda line: summarise(f"## Computed figures: not computed\n\n{line}\n"),
+    )
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
@@ -62,7 +79,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def _compute(options: argparse.Namespace) -> int:
+def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> int:
     entry = (
         cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
     )
@@ -96,6 +113,7 @@ def _compute(options: argparse.Namespace) -> int:
     for path in _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold):
         print(f"wrote {path}", file=sys.stderr)
     print(verdict.message)
+    summarise(f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n")
     return cli.OK if verdict.passed else cli.BELOW
 
 

@@ -109,6 +109,30 @@ def test_a_good_model_ends_with_0_and_everything_is_written(
     assert gate.architecture == "ViT-B-32"
 
 
+@pytest.mark.parametrize(("level", "verdict"), [(250, "passed"), (10, "refused")])
+def test_in_a_workflow_the_summary_has_the_verdict(
+    split: Split, asked: Asked, tmp_path: Path, level: int, verdict: str
+) -> None:
+    split.add("cetacean", level).add("non_cetacean", 10)
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    arguments = ["--manifest", str(split.manifest), "--out", str(tmp_path / "new.json")]
+    compute_metrics.main(arguments, {"GITHUB_STEP_SUMMARY": str(summary)})
+    assert summary.read_text().startswith(f"before\n## Computed figures: {verdict}\n\neffb4_15k ")
+
+
+def test_in_a_workflow_without_pictures_the_summary_says_why_nothing_is_computed(
+    asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    summary, manifest = tmp_path / "summary.md", tmp_path / "test_split/manifest.csv"
+    arguments = ["--newest", "--manifest", str(manifest), "--out", str(tmp_path / "new.json")]
+    assert compute_metrics.main(arguments, {"GITHUB_STEP_SUMMARY": str(summary)}) == 1
+    line = capsys.readouterr().err
+    assert line == f"error: {manifest}: cannot be read: No such file or directory\n"
+    assert summary.read_text() == f"## Computed figures: not computed\n\n{line}"
+    assert asked == []
+
+
 def test_a_bad_model_ends_with_3_and_its_figures_are_written_too(
     split: Split, asked: Asked, tmp_path: Path, capsys: Captured
 ) -> None:
