@@ -181,7 +181,7 @@ def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> 
         detail = _disagreement(
             name,
             run_in_batches(compiled.run, pictures),
-            outputs if name == "gate" else outputs.argmax(axis=1),
+            outputs,
             settings,
         )
     except FatalError:
@@ -220,4 +220,4 @@ def _try_engine(
 def _disagreement(name: NetworkName, found: Outputs, reference: Outputs, settings: EngineSettings) -> str | None:
     if name == "gate":
         return gate_disagreement(found, reference, allowed=settings.max_score_deviation)
-    return identification_disagreement(found, reference)
+    return identification_disagreement(found, reference, allowed=settings.max_probability_deviation)
