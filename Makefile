@@ -71,9 +71,12 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-operator bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-operator bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+bench-contention: venv  ## processor time of compute_metrics alone and three times side by side; writes benchmarks/results
+	@$(PYTHON) -m benchmarks.contention
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator

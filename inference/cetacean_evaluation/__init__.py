@@ -3,3 +3,7 @@
 `manifest` reads the split, `scoring` runs the pipeline over it (it alone needs torch), `figures` and `thresholds` are
 pure arithmetic on the scores, `report` and `plots` show them, `commands` are the command lines.
 """
+
+from __future__ import annotations
+
+import cetacean_inference  # noqa: F401 - configures OpenMP before scikit-learn or torch is imported

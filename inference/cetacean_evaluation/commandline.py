@@ -142,14 +142,28 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Run a command; print an error that it foresees as one line on standard error."""
+def run(
+    command: Callable[[argparse.Namespace], int],
+    options: argparse.Namespace,
+    *,
+    on_error: Callable[[str], None] | None = None,
+) -> int:
+    """Run a command; print an error that it foresees as one line on standard error.
+
+    Args:
+        command: returns the exit code.
+        options: its argument.
+        on_error: called with that line too.
+    """
     try:
         return command(options)
     except FatalError as error:
-        print(f"error: {error.line}", file=sys.stderr)
+        line = f"error: {error.line}"
     except (EvaluationError, RegistryError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        line = f"error: {error}"
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        line = "error: interrupted"
+    print(line, file=sys.stderr)
+    if on_error:
+        on_error(line)
     return FAILED

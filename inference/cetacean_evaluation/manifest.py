@@ -31,30 +31,75 @@ class Picture:
 def read_manifest(path: Path, *, split: str | None = None) -> tuple[Picture, ...]:
     """Read the pictures of a split, in the manifest's order.
 
+    Every row is checked, also those of other splits: a row that is read wrongly would be left out of the figures.
+
     Args:
         path: the manifest.
         split: its name; every row if None.
 
     Raises:
-        EvaluationError: the manifest cannot be read, has no such split, or names a picture that is not there.
+        EvaluationError: the manifest cannot be read, has no such split, has a row without one, has a picture twice, or
+            names a picture that is not there.
+    """
+    rows = _read_rows(path)
+    if split is not None:
+        for line, row in rows:
+            if not row["split"]:
+                raise EvaluationError(f"{path}:{line}: split: expected a name, got ''")
+    _forbid_duplicates(path, rows)
+    pictures = tuple(_picture(path, line, row) for line, row in rows if split is None or row["split"] == split)
+    if not pictures:
+        there = ", ".join(sorted({row["split"] for _, row in rows})) or "no rows"
+        raise EvaluationError(f"{path}: expected pictures of the split {split or 'any'}, got: {there}")
+    return pictures
+
+
+def _read_rows(path: Path) -> Sequence[tuple[int, dict[str, str]]]:
+    """Return each row with its line: the fields by column, without spaces around them.
+
+    Raises:
+        EvaluationError: it cannot be read, or a row has another number of fields or more than one line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            # strict: a quote that is not closed is an error, and not the end of all rows.
+            reader = csv.reader(stream, strict=True)
+            columns = [name.strip() for name in next(reader, [])]
+            if missing := [name for name in COLUMNS if columns.count(name) != 1]:
                 raise EvaluationError(
-                    f"{path}: expected the columns {', '.join(COLUMNS)}, missing: {', '.join(missing)}"
+                    f"{path}: expected each of the columns {', '.join(COLUMNS)} once, missing or repeated: "
+                    f"{', '.join(missing)}"
                 )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = []
+            for fields in reader:
+                line = reader.line_num
+                # A quote at the start of one field and another one some lines below make one field of all between.
+                if any("\n" in field or "\r" in field for field in fields):
+                    raise EvaluationError(
+                        f"{path}:{line}: expected one line for each row, got a field of several lines"
+                    )
+                if fields and len(fields) != len(columns):
+                    raise EvaluationError(f"{path}:{line}: expected {len(columns)} fields, got {len(fields)}")
+                if fields:
+                    rows.append((line, dict(zip(columns, map(str.strip, fields), strict=True))))
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
-    pictures = tuple(
-        _picture(path, line, row) for line, row in rows if split is None or (row["split"] or "").strip() == split
-    )
-    if not pictures:
-        there = ", ".join(sorted({row["split"] or "" for _, row in rows})) or "no rows"
-        raise EvaluationError(f"{path}: expected pictures of the split {split or 'any'}, got: {there}")
-    return pictures
+    return rows
+
+
+def _forbid_duplicates(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> None:
+    """Raise if a picture is in the manifest twice: it would count twice, or be in two splits."""
+    lines: dict[Path, int] = {}
+    for line, row in rows:
+        if not row["relpath"]:
+            continue
+        picture = (path.parent / row["relpath"]).resolve()
+        if (first := lines.setdefault(picture, line)) != line:
+            raise EvaluationError(
+                f"{path}:{line}: relpath: expected each picture once, got {row['relpath']!r}, as in line {first}"
+            )
 
 
 def write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
@@ -65,16 +110,11 @@ def write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def _picture(manifest: Path, line: int, row: dict[str, str | None]) -> Picture:
-    relpath, label = (row["relpath"] or "").strip(), (row["label"] or "").strip()
+def _picture(manifest: Path, line: int, row: dict[str, str]) -> Picture:
+    relpath, label = row["relpath"], row["label"]
     if label not in {CETACEAN, NON_CETACEAN}:
         raise EvaluationError(f"{manifest}:{line}: label: expected {CETACEAN} or {NON_CETACEAN}, got {label!r}")
     path = manifest.parent / relpath
     if not relpath or not path.is_file():
         raise EvaluationError(f"{manifest}:{line}: relpath: expected a picture, got {relpath!r}, which is no file")
-    return Picture(
-        path,
-        label == CETACEAN,
-        individual_id=(row["individual_id"] or "").strip() or None,
-        species=(row["species"] or "").strip() or None,
-    )
+    return Picture(path, label == CETACEAN, individual_id=row["individual_id"] or None, species=row["species"] or None)

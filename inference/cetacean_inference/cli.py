@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import signal
 import sys
 import threading
@@ -84,21 +85,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument(
         "--tolerance",
-        type=float,
-        default=1e-4,
+        type=_at_least_0,
         metavar="X",
-        help="largest difference of numbers that counts as equal (default: %(default)s)",
+        help="largest difference of numbers that counts as equal (default: by how much an engine may differ from "
+        "eager torch, see CETACEAN_ENGINE__MAX_SCORE_DEVIATION and CETACEAN_ENGINE__MAX_PROBABILITY_DEVIATION)",
     )
     replay.set_defaults(run=_replay)
     prune = commands.add_parser("prune", help="remove files from the cache that no pod uses")
     prune.add_argument(
         "--unused-for",
-        type=float,
+        type=_at_least_0,
         metavar="SECONDS",
         help="only files that were not used for so long (default: CETACEAN_FETCH__KEEP_UNUSED_SECONDS)",
     )
     prune.set_defaults(run=_prune)
     return parser
+
+
+def _at_least_0(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:  # so that NaN, with which no difference is larger, is rejected
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return value
 
 
 def _fetch(settings: Settings, _: argparse.Namespace) -> int:

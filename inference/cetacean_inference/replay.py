@@ -1,4 +1,8 @@
-"""Computes a recorded answer again; it depends only on the picture, the model's version and the gate's threshold."""
+"""Computes a recorded answer again; it depends only on the picture, the model's version and the gate's threshold.
+
+Another engine may have computed the recorded answer, and engines differ: by default, numbers are equal if they differ
+by no more than an engine may differ from eager torch.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
 from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
 from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.rejected_requests import UnusableImage
-from cetacean_inference.settings import Settings
+from cetacean_inference.settings import EngineSettings, Settings
 from cetacean_inference.types import Pipeline
 from cetacean_registry.errors import describe
 
@@ -23,12 +28,32 @@ TOLERANCE: Final = 1e-4
 """One unit of the last digit of an answer: another processor or batch size may round differently."""
 BINARY_FRACTION: Final = 1e-9
 """Added to the tolerance, because a difference of exactly the tolerance is not exact in binary."""
-NOT_COMPARED: Final = frozenset({"image_ind", "mask"})
-"""The file may have another name now; a mask may be missing for lack of time."""
+NOT_COMPARED: Final = frozenset({"image_ind", "mask", "candidates"})
+"""The file may have another name now; a mask may be missing for lack of time; candidates are compared by name."""
+Line = tuple[str, object, object]
+"""One compared value: its path, as recorded, and now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Largest differences that count as equal."""
+
+    cetacean_score: float
+    probability: float
+
+    @classmethod
+    def of(cls, settings: EngineSettings) -> Self:
+        """Return by how much an engine may differ from eager torch, and one unit of the last digit."""
+        return cls(settings.max_score_deviation + TOLERANCE, settings.max_probability_deviation + TOLERANCE)
 
 
 def replay(
-    settings: Settings, pipeline: Pipeline[Any], *, picture: Path, recorded: Path | None, tolerance: float = TOLERANCE
+    settings: Settings,
+    pipeline: Pipeline[Any],
+    *,
+    picture: Path,
+    recorded: Path | None,
+    tolerance: float | None = None,
 ) -> int:
     """Print the Detection of a picture; compare it with a recorded one.
 
@@ -37,7 +62,7 @@ def replay(
         pipeline: computes.
         picture: the file.
         recorded: JSON of one Detection, as the service answered it.
-        tolerance: largest difference of numbers that counts as equal.
+        tolerance: largest difference of numbers that counts as equal; `Tolerance.of` the engines if None.
 
     Returns:
         0 if they are equal or nothing is compared, 1 if they differ, 2 if a file cannot be used.
@@ -55,11 +80,13 @@ def replay(
     print(detection.model_dump_json(indent=2))
     if expected is None:
         return EXIT_SAME
-    differences = list(
-        _differences(expected.model_dump(mode="json"), detection.model_dump(mode="json"), tolerance=tolerance)
-    )
+    allowed = Tolerance.of(settings.engine) if tolerance is None else Tolerance(tolerance, tolerance)
+    differences = list(_differences(expected, detection, allowed))
     for line in differences:
         print(line, file=sys.stderr)
+    if not differences:
+        for line in _differences(expected, detection, Tolerance(TOLERANCE, TOLERANCE)):
+            print(f"within the tolerance: {line}", file=sys.stderr)
     return EXIT_DIFFERENT if differences else EXIT_SAME
 
 
@@ -76,7 +103,7 @@ def _detect(settings: Settings, pipeline: Pipeline[Any], picture: Path, *, from_
     return decide(scores, threshold=threshold, image_ind=picture.name, size=image.size, model_version=version)
 
 
-def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: float) -> int:
+def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: float | None) -> int:
     """Run `replay` with the weights of the settings; returns its exit status.
 
     Raises:
@@ -89,20 +116,33 @@ def run(settings: Settings, *, picture: Path, recorded: Path | None, tolerance: 
         return replay(settings, pipeline, picture=picture, recorded=recorded, tolerance=tolerance)
 
 
-def _differences(expected: Any, found: Any, *, tolerance: float, path: str = "") -> Iterator[str]:
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in expected:
-            if path or key not in NOT_COMPARED:
-                inner = f"{path}.{key}" if path else key
-                yield from _differences(expected[key], found[key], tolerance=tolerance, path=inner)
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for index, pair in enumerate(zip(expected, found, strict=True)):
-            yield from _differences(*pair, tolerance=tolerance, path=f"{path}[{index}]")
-    elif isinstance(expected, float) and isinstance(found, float):
-        if abs(expected - found) > tolerance + BINARY_FRACTION:
-            yield f"{path}: recorded {expected}, now {found}"
-    elif expected != found:
-        yield f"{path}: recorded {expected!r}, now {found!r}"
+def _differences(expected: Detection, found: Detection, tolerance: Tolerance) -> Iterator[str]:
+    for path, old, new in _compared(expected, found):
+        if isinstance(old, float) and isinstance(new, float):
+            allowed = tolerance.cetacean_score if path == "cetacean_score" else tolerance.probability
+            # Written so that NaN is different from everything, also from NaN.
+            if not abs(old - new) <= allowed + BINARY_FRACTION:
+                yield f"{path}: recorded {old}, now {new}"
+        elif old != new:
+            yield f"{path}: recorded {old!r}, now {new!r}"
+
+
+def _compared(expected: Detection, found: Detection) -> Iterator[Line]:
+    for name in Detection.model_fields:
+        if name not in NOT_COMPARED:
+            yield name, getattr(expected, name), getattr(found, name)
+    yield "number of candidates", len(expected.candidates), len(found.candidates)
+    # By name, because equally likely individuals may change places.
+    old, new = ({one.class_animal: one for one in answer.candidates} for answer in (expected, found))
+    least_old, least_new = (min((one.probability for one in every.values()), default=0.0) for every in (old, new))
+    for name in {**old, **new}:
+        path = f"candidates[{name}]"
+        if name in old and name in new:
+            yield f"{path}.id_animal", old[name].id_animal, new[name].id_animal
+        # One that is not among the candidates is at most as likely as the least likely of them.
+        recorded = old[name].probability if name in old else min(least_old, new[name].probability)
+        now = new[name].probability if name in new else min(least_new, old[name].probability)
+        yield f"{path}.probability", recorded, now
 
 
 def _report_unusable(message: str) -> int:

@@ -128,8 +128,13 @@ class EngineSettings(Section):
         "never replaced.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` is CUDA if there is a device.")
-    threads: int | None = Field(None, ge=1, description="Threads that compute; by default the CPU quota.")
+    threads: int | None = Field(
+        None, ge=1, description="Threads that compute; by default `OMP_NUM_THREADS`, else the CPU quota."
+    )
     max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
+    max_probability_deviation: float = Field(
+        0.005, gt=0, description="Largest difference of an individual's probability from eager's."
+    )
 
 
 class HttpSettings(Section):

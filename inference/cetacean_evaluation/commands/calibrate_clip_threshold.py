@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
 from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
 
 
@@ -24,8 +25,18 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
 
 def _parser(root: Path) -> argparse.ArgumentParser:
     parser = cli.parser("calibrate_clip_threshold", str(__doc__).splitlines()[0], root)
-    parser.add_argument("--out", type=Path, metavar="YAML", help=f"threshold file to write, e.g. {cli.THRESHOLD_FILE}")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="picture of the sweep to write")
+    parser.add_argument(
+        "--out",
+        type=path_with_suffix(".yaml", ".yml"),
+        metavar="YAML",
+        help=f"threshold file to write, e.g. {cli.THRESHOLD_FILE}",
+    )
+    parser.add_argument(
+        "--figure",
+        type=path_with_suffix(".png", ".svg", ".pdf"),
+        metavar="PNG",
+        help="picture of the sweep to write: .png, .svg or .pdf",
+    )
     return parser
 
 
@@ -33,6 +44,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     entry = cli.registry_entry(options.root / cli.REGISTRY, None)
     _, gate = cli.settings_of(options, entry, None)
+    outputs = [path for path in (options.out, options.figure) if path]
+    prepare_outputs(outputs, inputs=[options.manifest, *(picture.path for picture in pictures)])
     from cetacean_evaluation.scoring import score_gate  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with cli.progress_bar("scoring with the gate") as progress:
@@ -49,14 +62,12 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.figure:
         from cetacean_evaluation.plots import plot_sweep  # noqa: PLC0415 - matplotlib, not needed for errors
 
-        options.figure.parent.mkdir(parents=True, exist_ok=True)
         plot_sweep(options.figure, calibration)
         print(f"wrote {options.figure}", file=sys.stderr)
     if not calibration.meets:
         print(f"error: {_shortfall(calibration)}", file=sys.stderr)
         return cli.BELOW
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(content, encoding="utf-8")
         print(f"wrote {options.out}", file=sys.stderr)
     return cli.OK

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import yaml
@@ -19,14 +20,31 @@ from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
 from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
 from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import sweep
 from cetacean_registry import GatePolicy, GateVerdict, MetricsSnapshot, judge
 
 
-def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
-    """Run the command in a checkout; the exit codes are in its help."""
-    return cli.run(_compute, _parser(root).parse_args(arguments))
+def main(
+    arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ, *, root: Path = Path()
+) -> int:
+    """Run the command in a checkout; the exit codes are in its help.
+
+    In a workflow, the job's summary gets the verdict, or the reason why nothing was computed.
+    """
+
+    def summarise(text: str) -> None:
+        if path := environment.get("GITHUB_STEP_SUMMARY"):
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(text)
+
+    options = _parser(root).parse_args(arguments)
+    return cli.run(
+        lambda given: _compute(given, summarise),
+        options,
+        on_error=lambda line: summarise(f"## Computed figures: not computed\n\n{line}\n"),
+    )
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
@@ -54,7 +72,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser.add_argument("--evaluation-set", metavar="NAME", help="names the split; default: the manifest's path")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_with_suffix(".json"),
         default=Path("reports/metrics_latest.json"),
         metavar="JSON",
         help="the snapshot; report and pictures are written beside it; default: %(default)s",
@@ -62,7 +80,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def _compute(options: argparse.Namespace) -> int:
+def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> int:
     entry = (
         cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
     )
@@ -71,6 +89,11 @@ def _compute(options: argparse.Namespace) -> int:
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     model, gate = cli.settings_of(options, entry, options.weights)
     name = PurePath(options.weights).stem if options.weights else entry.name
+    report, roc, scores = _beside(options.out)
+    inputs = [options.manifest, options.registry, *(picture.path for picture in pictures)]
+    if options.threshold is None:
+        inputs.append(options.threshold_file)
+    prepare_outputs([options.out, report, roc, scores], inputs=inputs)
     from cetacean_evaluation.scoring import open_pipeline, score  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with open_pipeline(model=model, gate=gate, cache=options.cache) as pipeline:
@@ -96,24 +119,29 @@ def _compute(options: argparse.Namespace) -> int:
     for path in _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold):
         print(f"wrote {path}", file=sys.stderr)
     print(verdict.message)
+    summarise(f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n")
     return cli.OK if verdict.passed else cli.BELOW
+
+
+def _beside(out: Path) -> tuple[Path, Path, Path]:
+    """Return the files beside the snapshot: the report, the ROC curve, the distribution of the scores."""
+    return out.with_suffix(".md"), out.with_name(f"{out.stem}_roc.png"), out.with_name(f"{out.stem}_scores.png")
 
 
 def _write(
     out: Path, snapshot: MetricsSnapshot, scored: list[Scored], verdict: GateVerdict, *, model: str, threshold: float
 ) -> list[Path]:
-    out.parent.mkdir(parents=True, exist_ok=True)
     positives = [one.cetacean_score for one in scored if one.picture.cetacean]
     negatives = [one.cetacean_score for one in scored if not one.picture.cetacean]
+    report, roc, distribution = _beside(out)
     figures: list[Path] = []
     if positives and negatives:
         from cetacean_evaluation.plots import plot_roc, plot_scores  # noqa: PLC0415 - matplotlib, not needed for errors
 
-        figures = [out.with_name(f"{out.stem}_{name}.png") for name in ("roc", "scores")]
+        figures = [roc, distribution]
         (at,) = sweep(positives, negatives, [threshold])
         plot_roc(figures[0], positives, negatives, at=at)
         plot_scores(figures[1], positives, negatives, threshold=threshold)
-    report = out.with_suffix(".md")
     report.write_text(
         to_markdown(
             snapshot,

@@ -68,16 +68,20 @@ def gate_disagreement(found: Outputs, reference: Outputs, *, allowed: float) -> 
     return None
 
 
-def identification_disagreement(found: Outputs, reference: Outputs) -> str | None:
+def identification_disagreement(found: Outputs, reference: Outputs, *, allowed: float) -> str | None:
     """Return why an engine must not compute the identification; None if it agrees.
 
     Args:
         found: the engine's probabilities, (N, K).
-        reference: the likeliest row for each picture by eager torch, (N,).
+        reference: eager torch's.
+        allowed: largest difference of a probability.
     """
     if not np.isfinite(found).all():
         return "probability: expected finite values, got others"
-    different = int((found.argmax(axis=1) != reference).sum())
+    different = int((found.argmax(axis=1) != reference.argmax(axis=1)).sum())
     if different:
         return f"likeliest individual: expected torch-eager's, got another for {different} of {len(found)} pictures"
+    deviation = float(np.abs(found - reference).max())
+    if not deviation <= allowed:
+        return f"probability: expected within {allowed:g} of torch-eager's, got {deviation:.4g} away"
     return None

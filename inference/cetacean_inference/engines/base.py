@@ -34,7 +34,7 @@ class ConvertedNetwork:
     side: int
     """Side of the square input, in pixels."""
     reference: Outputs
-    """Eager torch for `agreement.comparison_inputs`: cetacean scores (N,), or the likeliest individuals' rows (N,)."""
+    """Eager torch for `agreement.comparison_inputs`: cetacean scores (N,), or probabilities (N, K)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,14 @@ import torch
 from torch import nn
 
 from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
-from cetacean_inference.engines.conversion_record import ConversionRecord, NetworkRecord, origin, parts
+from cetacean_inference.engines.base import Outputs
+from cetacean_inference.engines.conversion_record import (
+    ConversionRecord,
+    NetworkRecord,
+    origin,
+    parts,
+    reference_file,
+)
 from cetacean_inference.engines.eager import EagerEngine
 from cetacean_inference.engines.openvino import openvino
 from cetacean_inference.errors import CheckpointMismatch, FatalError, GateUnavailable
@@ -52,15 +59,15 @@ def convert(settings: Settings, directory: Path) -> None:
     with VerifiedFiles(open_cache(settings)) as verified:
         for name in get_args(NetworkName):
             network, side = load_network(name, settings, files=files, verified=verified)
-            answers = reference_outputs(name, network, side=side)
+            np.save(reference_file(directory, name), reference_outputs(name, network, side=side))
             save(network, *parts(directory, name), side=side)
-            recorded[name] = NetworkRecord.of(name, directory, side=side, answers=answers)
+            recorded[name] = NetworkRecord.of(name, directory, side=side)
             del network
             release_memory()
     ConversionRecord(made_from=origin(settings, files), networks=recorded).write(directory)
 
 
-def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> list[float]:
+def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> Outputs:
     """Compute the comparison pictures with eager torch, as in `base.ConvertedNetwork.reference`.
 
     Raises:
@@ -70,8 +77,7 @@ def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> li
     if not np.isfinite(found).all():
         failure = GateUnavailable if name == "gate" else CheckpointMismatch
         raise failure(f"{name}: expected finite outputs for generated pictures, got others")
-    outputs: list[float] = (found if name == "gate" else found.argmax(axis=1)).tolist()
-    return outputs
+    return found
 
 
 def save(network: Network, trunk: Path, head: Path, *, side: int) -> None:

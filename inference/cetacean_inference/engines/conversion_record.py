@@ -1,4 +1,4 @@
-"""The record of a conversion: digests of the files, eager torch's outputs, and everything that the result depends on.
+"""The record of a conversion: digests of the files and everything that the result depends on.
 
 Eager torch's outputs for given weights are measured once, during conversion. At every start they are compared with the
 outputs of an engine on this processor.
@@ -41,16 +41,15 @@ class NetworkRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     side: int
-    answers: list[float]
-    """Eager torch's outputs; see `base.ConvertedNetwork.reference`."""
     sha256: dict[str, str]
     """Digests of the network's files, by file name."""
 
     @classmethod
-    def of(cls, name: NetworkName, directory: Path, *, side: int, answers: list[float]) -> Self:
+    def of(cls, name: NetworkName, directory: Path, *, side: int) -> Self:
         """Describe the network of that name in `directory`."""
         files = [file for one in parts(directory, name) for file in (one, one.with_suffix(".bin"))]
-        return cls(side=side, answers=answers, sha256={one.name: file_sha256(one) for one in files})
+        files.append(reference_file(directory, name))
+        return cls(side=side, sha256={one.name: file_sha256(one) for one in files})
 
 
 class ConversionRecord(BaseModel):
@@ -99,7 +98,7 @@ def read(directory: Path, *, made_from: Origin) -> dict[NetworkName, ConvertedNe
     if not intact:
         return None
     return {
-        name: ConvertedNetwork(name, *parts(directory, name), one.side, np.array(one.answers, dtype=np.float32))
+        name: ConvertedNetwork(name, *parts(directory, name), one.side, np.load(reference_file(directory, name)))
         for name, one in record.networks.items()
     }
 
@@ -107,6 +106,11 @@ def read(directory: Path, *, made_from: Origin) -> dict[NetworkName, ConvertedNe
 def parts(directory: Path, name: NetworkName) -> tuple[Path, Path]:
     """Return the `.xml` files of a network's trunk and head; their weights are in `.bin` files of the same names."""
     return directory / f"{name}.xml", directory / f"{name}-head.xml"
+
+
+def reference_file(directory: Path, name: NetworkName) -> Path:
+    """Return the file of eager torch's outputs; see `base.ConvertedNetwork.reference`."""
+    return directory / f"{name}-reference.npy"
 
 
 def _version(package: str) -> str | None:

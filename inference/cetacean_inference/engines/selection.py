@@ -24,7 +24,7 @@ from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
 from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.messages import with_type
 from cetacean_inference.settings import EngineSettings
-from cetacean_inference.system.cpus import usable_cpus
+from cetacean_inference.system.openmp import num_threads
 from cetacean_inference.types import NetworkName, RejectedEngine
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def faster_than_eager(settings: EngineSettings, device: Device) -> Sequence[Engi
     """Return the engines to try before eager torch, the fastest first; none on CUDA, which is faster than all."""
     if settings.name == EAGER or device != "cpu":
         return ()
-    threads = settings.threads or usable_cpus()
+    threads = settings.threads or num_threads()
     return (OpenVinoEngine("bf16", threads=threads), OpenVinoEngine("fp32", threads=threads))
 
 
@@ -181,7 +181,7 @@ def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> 
         detail = _disagreement(
             name,
             run_in_batches(compiled.run, pictures),
-            outputs if name == "gate" else outputs.argmax(axis=1),
+            outputs,
             settings,
         )
     except FatalError:
@@ -220,4 +220,4 @@ def _try_engine(
 def _disagreement(name: NetworkName, found: Outputs, reference: Outputs, settings: EngineSettings) -> str | None:
     if name == "gate":
         return gate_disagreement(found, reference, allowed=settings.max_score_deviation)
-    return identification_disagreement(found, reference)
+    return identification_disagreement(found, reference, allowed=settings.max_probability_deviation)

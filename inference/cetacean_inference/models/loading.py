@@ -12,7 +12,7 @@ from cetacean_inference.models.identification import load_identification
 from cetacean_inference.models.network import Network
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.settings import Settings
-from cetacean_inference.system.cpus import usable_cpus
+from cetacean_inference.system.openmp import num_threads
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import WeightFiles
 from cetacean_inference.weights.verified import VerifiedFiles
@@ -29,7 +29,7 @@ def load_network(
         errors.FatalError: with the reason.
     """
     begun = time.monotonic()
-    torch.set_num_threads(settings.engine.threads or usable_cpus())
+    torch.set_num_threads(settings.engine.threads or num_threads())
     if name == "gate":
         config = verified.open(files.gate_config).read().decode() if files.gate_config else None
         loaded = load_gate(

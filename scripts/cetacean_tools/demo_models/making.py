@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from cetacean_inference.models.prompts import default_prompts
+from cetacean_inference.system.openmp import num_threads
 from cetacean_registry import ModelEntry, Registry, file_sha256
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.gate import State, train_gate, write_gate
@@ -39,7 +39,7 @@ def make_models(
         gate_schedule: of the gate's training.
         versions: the identification models, each after the one it starts from.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(num_threads())
     show("training the gate")
     gate = train_gate(pictures.gate_images, pictures.sorts, default_prompts(), schedule=gate_schedule, show=show)
     write_gate(folder / "gate", gate)

@@ -109,6 +109,30 @@ def test_a_good_model_ends_with_0_and_everything_is_written(
     assert gate.architecture == "ViT-B-32"
 
 
+@pytest.mark.parametrize(("level", "verdict"), [(250, "passed"), (10, "refused")])
+def test_in_a_workflow_the_summary_has_the_verdict(
+    split: Split, asked: Asked, tmp_path: Path, level: int, verdict: str
+) -> None:
+    split.add("cetacean", level).add("non_cetacean", 10)
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    arguments = ["--manifest", str(split.manifest), "--out", str(tmp_path / "new.json")]
+    compute_metrics.main(arguments, {"GITHUB_STEP_SUMMARY": str(summary)})
+    assert summary.read_text().startswith(f"before\n## Computed figures: {verdict}\n\neffb4_15k ")
+
+
+def test_in_a_workflow_without_pictures_the_summary_says_why_nothing_is_computed(
+    asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    summary, manifest = tmp_path / "summary.md", tmp_path / "test_split/manifest.csv"
+    arguments = ["--newest", "--manifest", str(manifest), "--out", str(tmp_path / "new.json")]
+    assert compute_metrics.main(arguments, {"GITHUB_STEP_SUMMARY": str(summary)}) == 1
+    line = capsys.readouterr().err
+    assert line == f"error: {manifest}: cannot be read: No such file or directory\n"
+    assert summary.read_text() == f"## Computed figures: not computed\n\n{line}"
+    assert asked == []
+
+
 def test_a_bad_model_ends_with_3_and_its_figures_are_written_too(
     split: Split, asked: Asked, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -212,6 +236,71 @@ def test_a_damaged_picture_is_named(split: Split, asked: Asked, tmp_path: Path, 
     assert compute_metrics.main(["--manifest", str(split.manifest), "--out", str(tmp_path / "o.json")]) == 1
     assert f"error: {tmp_path / '0.png'}: expected a picture" in capsys.readouterr().err
     assert not (tmp_path / "o.json").exists()
+
+
+@pytest.mark.parametrize("out", ["x.md", "x", "x.png", "x.json.gz", ""])
+def test_a_snapshot_that_is_not_json_is_wrong_usage(split: Split, asked: Asked, out: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        compute_metrics.main(["--manifest", str(split.manifest), "--out", out])
+    assert ended.value.code == 2
+    assert "expected a file that ends with .json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("figure", ["f.xyz", "f", "f.jpg.txt"])
+def test_a_figure_in_an_unknown_format_is_wrong_usage(asked: Asked, figure: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        calibrate_clip_threshold.main(["--figure", figure])
+    assert ended.value.code == 2
+    assert "expected a file that ends with .png or .svg or .pdf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "svg", "pdf"])
+def test_figures_are_written_in_every_format_that_is_accepted(
+    split: Split, asked: Asked, tmp_path: Path, suffix: str
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    figure = tmp_path / f"sweep.{suffix}"
+    assert calibrate_clip_threshold.main(["--manifest", str(split.manifest), "--figure", str(figure)]) == 0
+    assert figure.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("folder.json", "got a folder"),
+        ("file/new.json", "cannot be written"),
+        ("registry.json", "one that the command reads"),
+        ("./folder.json/../registry.json", "one that the command reads"),
+        ("taken.json", "got a folder"),
+        ("picture.json", "one that the command reads"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_an_error_before_the_work(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured, out: str, said: str
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    for folder in ("folder.json", "taken.md"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "picture_roc.png").symlink_to("0.png")
+    registry = tmp_path / "registry.json"
+    registry.write_bytes((REPOSITORY / "models/registry.json").read_bytes())
+    before = registry.read_bytes()
+    arguments = ["--manifest", str(split.manifest), "--registry", str(registry), "--out", str(tmp_path / out)]
+    assert compute_metrics.main(arguments) == 1
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+    assert asked == []
+    assert registry.read_bytes() == before
+
+
+def test_one_file_cannot_be_two_outputs(split: Split, asked: Asked, tmp_path: Path, capsys: Captured) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    (tmp_path / "t.png").symlink_to("t.yaml")
+    arguments = ["--out", str(tmp_path / "t.yaml"), "--figure", str(tmp_path / "t.png")]
+    assert calibrate_clip_threshold.main(["--manifest", str(split.manifest), *arguments]) == 1
+    assert "got the same for two" in capsys.readouterr().err
 
 
 def test_unreachable_weights_are_one_line(split: Split, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

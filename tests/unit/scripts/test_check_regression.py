@@ -203,11 +203,12 @@ def test_the_summary_is_a_table_appended_to_the_file(project: Project) -> None:
     bad = project.write("odd|name.json", snapshot(tnr=0.5))
     assert project.check("--candidate", bad, GITHUB_STEP_SUMMARY=str(summary)) == 1
     lines = summary.read_text().splitlines()
-    assert lines[:2] == ["before", "## Regression gate: refused"]
-    assert lines[3:5] == ["| model | | figure and bound |", "|---|---|---|"]
-    assert len(lines) == 5 + 5
-    assert lines[5].endswith("odd\\|name.json | ❌ | TNR 0.5000 is below 0.9000 (minTNR) |")
-    assert lines[6].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
+    assert lines[:2] == ["before", "## Claimed figures: refused"]
+    assert "nothing was computed" in lines[3]
+    assert lines[5:7] == ["| model | | figure and bound |", "|---|---|---|"]
+    assert len(lines) == 7 + 5
+    assert lines[7].endswith("odd\\|name.json | ❌ | TNR 0.5000 is below 0.9000 (minTNR) |")
+    assert lines[8].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
 
 
 def test_without_the_variable_no_summary_is_written(project: Project) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -46,19 +48,147 @@ def test_ci_runs_make_check_and_make_test() -> None:
     assert sorted(commands(REPOSITORY / ".github/workflows/ci.yml")) == ["make check", "make test"]
 
 
+# --- the regression gate -----------------------------------------------------------------------------------------------
+
+METRICS = REPOSITORY / ".github/workflows/metrics.yml"
+STARTS = (
+    "models/registry.json", "models/cetacean_registry/gate.py", "reports/metrics_baseline.json",
+    "configs/anti_fraud_threshold.yaml", "data/test_split/manifest.csv", "inference/cetacean_evaluation/figures.py",
+    "inference/cetacean_inference/imaging/preprocessing.py", "scripts/check_regression.py", "requirements.lock",
+)  # fmt: skip
+"""Files on which the figures or their judgement depend."""
+OPT_OUT = "METRICS_NOT_COMPUTED"
+CONDITION = re.compile(rf"vars\.{OPT_OUT} (==|!=) '([^']*)'")
+
+
+class Gate:
+    """Runs the steps of the workflow's job as a runner would, in a clone, with a `make` that records its arguments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.origin, self.clone, self.temp, self.bin = (folder / name for name in ("origin", "clone", "temp", "bin"))
+        for made in (self.origin, self.temp, self.bin):
+            made.mkdir()
+        self.summary = self.temp / "summary.md"
+        self.make_fails_at = ""
+        self._git("init", "--quiet", "--initial-branch=main")
+        self.base = self._commit('{"model_version": "before"}')
+        self._commit('{"model_version": "changed"}')
+        (self.bin / "make").write_text(
+            '#!/bin/sh\necho "$@" >> "$RUNNER_TEMP/made"\n[ "$1" != "$FAILS_AT" ]\n', encoding="utf-8"
+        )
+        (self.bin / "make").chmod(0o755)
+
+    def run(self, **variables: str) -> list[str]:
+        """Run the job with these repository variables; return the names of the steps that ran, ended by a failure."""
+        ran = []
+        (job,) = load(METRICS)["jobs"].values()
+        assert "if" not in job
+        assert "continue-on-error" not in str(job)
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                self._checkout(int(step["with"]["fetch-depth"]))
+            if "run" not in step or not self._is_true(step.get("if"), variables):
+                continue
+            ran.append(step["name"])
+            if self._shell(step).returncode:
+                break
+        return ran
+
+    @property
+    def made(self) -> list[str]:
+        return (self.temp / "made").read_text(encoding="utf-8").splitlines()
+
+    @staticmethod
+    def _is_true(condition: str | None, variables: dict[str, str]) -> bool:
+        if condition is None:
+            return True
+        found = CONDITION.fullmatch(condition)
+        assert found, f"expected a condition on the repository variable {OPT_OUT}, got {condition}"
+        return (variables.get(OPT_OUT, "") == found[2]) is (found[1] == "==")
+
+    def _shell(self, step: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(self.temp),
+            "GITHUB_STEP_SUMMARY": str(self.summary),
+            "FAILS_AT": self.make_fails_at,
+        }
+        for name, value in step.get("env", {}).items():
+            assert value == "${{ github.event.pull_request.base.sha }}"
+            environment[name] = self.base
+        command = ["bash", "-e", "-o", "pipefail", "-c", step["run"]]
+        return subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)
+
+    def _checkout(self, depth: int) -> None:
+        only = ["--depth", str(depth)] if depth else []
+        command = ["git", "clone", "--quiet", *only, self.origin.as_uri(), str(self.clone)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def _commit(self, baseline: str) -> str:
+        (self.origin / "reports").mkdir(exist_ok=True)
+        (self.origin / "reports/metrics_baseline.json").write_text(baseline, encoding="utf-8")
+        self._git("add", "--all")
+        self._git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=a")
+        return self._git("rev-parse", "HEAD").strip()
+
+    def _git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.origin, check=True, capture_output=True, text=True)
+        return done.stdout
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
+
+
+@pytest.mark.parametrize("file", STARTS)
+def test_a_change_of_what_the_figures_depend_on_starts_the_regression_gate(file: str) -> None:
+    patterns = load(METRICS)["on"]["pull_request"]["paths"]
+    assert any(re.fullmatch(re.escape(one).replace(r"\*\*", ".*"), file) for one in patterns)
+
+
 def test_paths_that_start_the_regression_gate_exist() -> None:
-    paths = load(REPOSITORY / ".github/workflows/metrics.yml")["on"]["pull_request"]["paths"]
-    assert all((REPOSITORY / path.removesuffix("/**")).exists() for path in paths)
+    paths = load(METRICS)["on"]["pull_request"]["paths"]
+    assert set(paths) >= {"data/test_split/**"}, "the pictures, which not every checkout holds"
+    assert all((REPOSITORY / path.removesuffix("/**")).exists() for path in paths if path != "data/test_split/**")
+
+
+def test_the_figures_are_computed_and_compared_with_the_baseline_before_the_change(gate: Gate) -> None:
+    """The workflow that this one replaced computed nothing."""
+    gate.run()
+    baseline = gate.temp / "metrics_baseline.json"
+    assert json.loads(baseline.read_text(encoding="utf-8")) == {"model_version": "before"}
+    assert gate.made == [
+        f"check-metrics BASELINE={baseline}",
+        f"compute-metrics BASELINE={baseline} OUT={gate.temp / 'metrics.json'}",
+    ]
+    assert not gate.summary.exists()
+
+
+@pytest.mark.parametrize("target", ["check-metrics", "compute-metrics"])
+def test_a_failure_of_either_judgement_ends_the_job(gate: Gate, target: str) -> None:
+    gate.make_fails_at = target
+    gate.run()
+    assert gate.made[-1].startswith(f"{target} "), "nothing runs after it"
+
+
+@pytest.mark.parametrize("value", ["", "true", "no"])
+def test_only_the_named_value_of_the_variable_leaves_the_computation_out(gate: Gate, value: str) -> None:
+    gate.run(METRICS_NOT_COMPUTED=value)
+    assert gate.made[-1].startswith("compute-metrics ")
+
+
+def test_without_the_computation_the_summary_says_so(gate: Gate) -> None:
+    gate.run(METRICS_NOT_COMPUTED="accepted")
+    assert [line.split()[0] for line in gate.made] == ["check-metrics"]
+    assert "Not computed: the repository variable METRICS_NOT_COMPUTED" in gate.summary.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("target", "computes"),
     [("check-metrics", "check_regression.py"), ("compute-metrics", "compute_metrics.py --newest")],
 )
-def test_the_regression_gate_is_computed_against_the_baseline_before(target: str, computes: str) -> None:
-    """The workflow that this one replaced computed nothing."""
-    (called,) = (run for run in commands(REPOSITORY / ".github/workflows/metrics.yml") if f"make {target} " in run)
-    assert 'BASELINE="$RUNNER_TEMP/metrics_baseline.json"' in called
+def test_the_targets_pass_the_baseline_on(target: str, computes: str) -> None:
     make = ["make", "--dry-run", target, "BASELINE=before.json"]
     printed = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert re.search(rf'scripts/{computes} --baseline "before\.json"', printed)

@@ -131,7 +131,8 @@ def test_networks_are_converted_once(settings: Settings, runs: Runs) -> None:
     written = json.loads(first["gate"].trunk.with_name(RECORD_FILE).read_text(encoding="utf-8"))
     assert written["made_from"]["checkpoint"] == locate_all(settings).checkpoint.sha256
     assert set(written["networks"]["gate"]["sha256"]) == {
-        f"gate{part}.{kind}" for part in ("", "-head") for kind in ("xml", "bin")
+        "gate-reference.npy",
+        *(f"gate{part}.{kind}" for part in ("", "-head") for kind in ("xml", "bin")),
     }
 
 
@@ -148,7 +149,7 @@ def test_networks_are_converted_again_if_and_only_if_their_origin_changes(
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("name", ["gate.bin", "identification-head.xml", RECORD_FILE])
+@pytest.mark.parametrize("name", ["gate.bin", "identification-head.xml", "gate-reference.npy", RECORD_FILE])
 def test_damaged_files_are_converted_again(converted: Settings, runs: Runs, name: str) -> None:
     with prepared(converted) as networks:
         damaged = networks["gate"].trunk.with_name(name)

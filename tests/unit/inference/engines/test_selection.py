@@ -74,8 +74,8 @@ def converted(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> M
     for name, network in networks.items():
         trunk, head = parts(directory, name)
         save(network, trunk, head, side=SIDES[name])
-        answers = np.array(reference_outputs(name, network, side=SIDES[name]), dtype=np.float32)
-        found[name] = ConvertedNetwork(name, trunk, head, SIDES[name], answers)
+        outputs = reference_outputs(name, network, side=SIDES[name])
+        found[name] = ConvertedNetwork(name, trunk, head, SIDES[name], outputs)
     return found
 
 
@@ -119,6 +119,19 @@ class Broken:
 
 def gate_off_by(deviation: float) -> Callable[[Outputs], Outputs]:
     return lambda scores: scores + np.float32(deviation) if scores.ndim == 1 else scores
+
+
+def likeliest_off_by(deviation: float) -> Callable[[Outputs], Outputs]:
+    """Move probability to the likeliest individual, whose rank stays."""
+
+    def change(scores: Outputs) -> Outputs:
+        if scores.ndim == 1:
+            return scores
+        changed = scores.copy()
+        changed[range(len(scores)), scores.argmax(axis=1)] += np.float32(deviation)
+        return changed
+
+    return change
 
 
 def swapped(scores: Outputs) -> Outputs:
@@ -263,8 +276,11 @@ def test_a_requested_openvino_that_is_not_installed_is_an_error_in_one_line(choo
 # --- selection -------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_engine_that_agrees_is_used(networks: Networks, choose: Choose, offered: Callable[..., None]) -> None:
-    offered(Altered("fast", networks, gate_off_by(0.004)), Altered("slower", networks, gate_off_by(0)))
+@pytest.mark.parametrize("change", [gate_off_by(0.004), likeliest_off_by(0.004)])
+def test_the_first_engine_that_agrees_is_used(
+    networks: Networks, choose: Choose, offered: Callable[..., None], change: Callable[[Outputs], Outputs]
+) -> None:
+    offered(Altered("fast", networks, change), Altered("slower", networks, gate_off_by(0)))
     chosen = choose(AUTO)
     assert (chosen.name, chosen.rejected_engines) == ("fast", ())
 
@@ -274,6 +290,7 @@ def test_the_first_engine_that_agrees_is_used(networks: Networks, choose: Choose
     [
         (gate_off_by(0.006), "cetacean_score: expected within 0.005"),
         (gate_off_by(-0.006), "cetacean_score: expected within 0.005"),
+        (likeliest_off_by(0.006), "probability: expected within 0.005 of torch-eager's, got 0.006 away"),
         (swapped, "likeliest individual"),
         (lambda scores: not_numbers(scores) if scores.ndim == 1 else scores, "got nan away"),
         (lambda scores: scores if scores.ndim == 1 else not_numbers(scores), "expected finite values"),
@@ -311,6 +328,9 @@ def test_a_requested_engine_that_disagrees_is_an_error(
 def test_the_allowed_deviation_is_a_setting(networks: Networks, choose: Choose, offered: Callable[..., None]) -> None:
     offered(Altered("rough", networks, gate_off_by(0.05)))
     assert choose(AUTO.model_copy(update={"max_score_deviation": 0.06})).name == "rough"
+    offered(Altered("rough", networks, likeliest_off_by(0.05)))
+    assert choose(AUTO.model_copy(update={"max_probability_deviation": 0.06})).name == "rough"
+    assert choose(AUTO).name == "torch-eager, gate rough"
 
 
 def test_requesting_eager_torch_tries_no_other_engine(networks: Networks) -> None:

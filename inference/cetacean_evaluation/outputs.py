@@ -1,0 +1,51 @@
+"""Files that a command writes: checked before the work, which takes minutes, and never one of those that it reads."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cetacean_evaluation.errors import EvaluationError
+
+
+def path_with_suffix(*suffixes: str) -> Callable[[str], Path]:
+    """Return a type for argparse: a path with one of the suffixes, in any case."""
+
+    def convert(text: str) -> Path:
+        path = Path(text)
+        if path.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"expected a file that ends with {' or '.join(suffixes)}, got {text}")
+        return path
+
+    return convert
+
+
+def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> None:
+    """Make the folders of the files that will be written, after checking that they can be.
+
+    Args:
+        outputs: the files to write.
+        inputs: files that must not be overwritten.
+
+    Raises:
+        EvaluationError: one of the outputs is an input, another output, a folder, or cannot be written.
+    """
+    read = {path.resolve() for path in inputs}
+    written: set[Path] = set()
+    for path in outputs:
+        resolved = path.resolve()
+        if resolved in read:
+            raise EvaluationError(f"{path}: expected another file for the output, got one that the command reads")
+        if resolved in written:
+            raise EvaluationError(f"{path}: expected a file of its own for each output, got the same for two")
+        written.add(resolved)
+        if path.is_dir():
+            raise EvaluationError(f"{path}: expected a file for the output, got a folder")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EvaluationError(f"{path}: cannot be written: {error.strerror or error}") from error
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise EvaluationError(f"{path}: cannot be written: Permission denied")
