@@ -114,7 +114,7 @@ def _graphs() -> tuple[timeseries.Panel, ...]:
         ),
         lines(
             "Repairs of the cache",
-            "Objects that a full listing had to correct, in five minutes: a watch had lost something.",
+            "Lists of a kind, at start and after an expired watch, and deletions that a list found, in five minutes.",
             "short",
             query(f"sum by (resource) (increase({PREFIX}_relists_total[5m]))", "Listings: {{resource}}"),
             query(repairs, "Objects that a listing corrected: {{resource}}"),
