@@ -20,6 +20,7 @@ NOT_AMONG_SETTINGS = {
     "leader_election",
     "lease_name",
     "lease_namespace",
+    "pod_namespace",
     "lease_owner",
     "lease_identity",
     "lease_duration",
