@@ -15,6 +15,7 @@ from pathlib import Path
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.manifest import read_manifest
 from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
+from cetacean_inference.settings import load_settings
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
@@ -32,11 +33,12 @@ def _parser(root: Path) -> argparse.ArgumentParser:
 def _calibrate(options: argparse.Namespace) -> int:
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     entry = cli.registry_entry(options.root / cli.REGISTRY, None)
-    _, gate = cli.settings_of(options, entry, None)
+    model, gate = cli.settings_of(options, entry, None)
+    fetch = load_settings(model=model, config_dir=options.root / "configs").fetch
     from cetacean_evaluation.scoring import score_gate  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with cli.progress_bar("scoring with the gate") as progress:
-        scores = score_gate(gate, pictures, cache=options.cache, progress=progress)
+        scores = score_gate(gate, pictures, cache=options.cache, options=fetch, progress=progress)
     pairs = list(zip(pictures, scores, strict=True))
     calibration = calibrate(
         sweep(

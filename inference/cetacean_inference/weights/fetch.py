@@ -8,11 +8,19 @@ from dataclasses import dataclass
 
 from huggingface_hub import get_token
 
-from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
+from cetacean_inference.errors import (
+    CacheFull,
+    CheckpointMismatch,
+    DigestMismatch,
+    GateUnavailable,
+    WeightsNotFound,
+    WeightsUnreachable,
+)
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import Ref, WeightsCache
 from cetacean_inference.weights.download import Download, NotModified
+from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.urls import resolve, sibling
 
 logger = logging.getLogger(__name__)
@@ -56,6 +64,8 @@ def fetch_all(settings: Settings) -> WeightFiles:
     checkpoint = fetch(model.weights_url, sha256=model.sha256, cache=cache, settings=options)
     classes = fetch(sibling(model.weights_url, CLASSES_FILE), sha256=None, cache=cache, settings=options)
     species = fetch(sibling(model.weights_url, SPECIES_FILE), sha256=None, cache=cache, settings=options)
+    unverified = options.allow_unverified_pickle
+    require_digest_of_pickle(checkpoint, sha256=model.sha256, allowed=unverified)
     try:
         gate_config = (
             fetch(settings.gate.config_url, sha256=None, cache=cache, settings=options)
@@ -63,7 +73,8 @@ def fetch_all(settings: Settings) -> WeightFiles:
             else None
         )
         gate_weights = fetch(gate_url(settings.gate), sha256=settings.gate.sha256, cache=cache, settings=options)
-    except (WeightsNotFound, WeightsUnreachable) as error:
+        require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
+    except (WeightsNotFound, WeightsUnreachable, CheckpointMismatch) as error:
         raise GateUnavailable(str(error)) from error
     if settings.mask.enabled:
         fetch(settings.mask.weights_url, sha256=settings.mask.sha256, cache=cache, settings=options)
