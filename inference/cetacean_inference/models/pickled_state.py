@@ -1,6 +1,6 @@
 """Reads the pickle in a file of `torch.save` as data: no opcode can import or call anything.
 
-Neither `pickle` nor torch reads it: `torch.load(weights_only=True)` was broken more than once (CVE-2025-32434,
+Neither `pickle` nor torch reads it: the `weights_only=True` of torch was broken more than once (CVE-2025-32434,
 CVE-2026-24747). The opcodes that a state dict needs are evaluated here, on dictionaries, lists, tuples and
 descriptions of tensors. Any other opcode and any other global is an error that names it.
 """

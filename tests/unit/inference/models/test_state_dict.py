@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+import cetacean_inference
 from cetacean_inference.errors import CheckpointMismatch
 from cetacean_inference.models.state_dict import load_strictly, read_state
 from cetacean_inference.weights.blob import Blob
@@ -317,3 +318,10 @@ def test_parameters_become_float32(dtype: torch.dtype) -> None:
     model = nn.Linear(2, 2)
     load_strictly(model, {key: tensor.to(dtype) for key, tensor in model.state_dict().items()}, url=URL)
     assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("call", ["torch.load(", "pickle.load", "Unpickler(", "allow_pickle=True", "torch.jit.load("])
+def test_no_module_of_the_service_unpickles(call: str) -> None:
+    sources = sorted(Path(cetacean_inference.__file__).parent.rglob("*.py"))
+    assert sources
+    assert [path.name for path in sources if call in path.read_text(encoding="utf-8")] == []
