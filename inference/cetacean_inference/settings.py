@@ -24,6 +24,7 @@ from pydantic_settings import (
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_registry.errors import describe
+from cetacean_registry.urls import redacted
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
@@ -41,6 +42,8 @@ def _iso(value: object) -> object:
 def _known_scheme(url: str) -> str:
     if not url.startswith(("http://", "https://", "hf://", "file://")):
         raise ValueError("expected http://, https://, hf:// or file://")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("expected a URL without user:password@, which logs would show; give a signed URL")
     return url
 
 
@@ -210,7 +213,7 @@ class MaskSettings(Section):
     @model_validator(mode="after")
     def _digest_belongs_to_url(self) -> Self:
         if self.weights_url != U2NET_URL and self.sha256 == U2NET_SHA256:
-            raise ValueError(f"expected the sha256 of {self.weights_url}, got the default's")
+            raise ValueError(f"expected the sha256 of {redacted(self.weights_url)}, got the default's")
         return self
 
 
