@@ -13,7 +13,8 @@ Usage: scripts/download_models.sh [OPTIONS] [MODEL...]
 
 Downloads the weights of the registry's models, and beside them ${COMPANIONS[0]} and ${COMPANIONS[1]}.
 Without MODEL: of all models that are not deprecated. A complete file is not downloaded again; an interrupted download
-goes on where it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1.
+goes on where it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1. So is a git-lfs
+pointer or a web page in place of a file without a sha256. Two models need two folders, unless their files share one.
 
 Options:
   --registry FILE  the registry; paths in it begin at its folder's parent  [default: models/registry.json]
@@ -71,6 +72,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 registry, out, active, weights_only, companions, *wanted = sys.argv[1:]
+WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+URL = r"https?://[^\s/?#@]+([/?#]\S*)?|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?"
 
 
 def fail(text):
@@ -94,11 +97,47 @@ def beside(url, name):
     return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
 
 
+def redacted(url):
+    return re.sub(r"\?.*", "?…", re.sub(r"(?<=://)[^/?#]*@", "…@", str(url)))
+
+
+def place(entry):
+    """Return where the entry's weights go; ends the program if that is no place for them."""
+    name, given = entry["name"], None if out else entry.get("weights_path")
+    base = Path(out) if out else root
+    file = Path(urlsplit(asked(entry["weights_url"])).path).name
+    if given is None:
+        path = (base if out else root / "models/weights") / name / file
+    elif isinstance(given, str) and given.endswith(WEIGHTS):
+        path = root / given
+    else:
+        fail(f"{name}: expected weights_path to end in one of {', '.join(WEIGHTS)}, got {given!r}")
+    below = Path(os.path.relpath(path.resolve(), base.resolve()))
+    if below.parts[:1] == ("..",):
+        fail(f"{name}: expected weights_path within {base}, got {given!r}")
+    if file in ("", "..") or any(part.startswith(".") for part in below.parts) or not str(path).isprintable():
+        fail(f"{name}: expected a file that is not hidden, got {str(below)!r}")
+    if path.resolve() == Path(registry).resolve():
+        fail(f"{name}: expected another file than the registry itself, got {str(below)!r}")
+    return path
+
+
+def check(entry):
+    name, url, sha256 = entry["name"], entry.get("weights_url"), entry.get("sha256")
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        fail(f"expected letters, digits, '-', '_' and '.' as a name, got {name!r}")
+    if not isinstance(url, str) or not re.fullmatch(URL, url):
+        expected = "http://, https:// or hf://organisation/repository/path as weights_url, without user:password@"
+        fail(f"{name}: expected {expected}, got {redacted(url)!r}")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
+        fail(f"{name}: expected 64 hex digits as sha256, got {sha256!r}")
+
+
 try:
     with open(registry, encoding="utf-8") as stream:
         content = json.load(stream)
     entries = {entry["name"]: entry for entry in content["models"]}
-except (OSError, ValueError) as error:
+except (OSError, ValueError, RecursionError) as error:
     fail(error)
 except (KeyError, TypeError):
     fail("expected an object with models, each with a name")
@@ -106,31 +145,54 @@ names = wanted or ([content.get("active")] if active else [n for n, e in entries
 root = Path(registry).resolve().parent.parent
 for name in names:
     if name not in entries:
-        fail(f"expected one of the models {', '.join(entries)}, got {name!r}")
-    entry = entries[name]
-    url, sha256 = entry.get("weights_url"), entry.get("sha256")
-    if not isinstance(url, str) or not re.fullmatch(r"https?://[^\s/?#]+\S*|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?", url):
-        fail(f"{name}: expected http://, https:// or hf://organisation/repository/path as weights_url, got {url!r}")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
-        fail(f"{name}: expected 64 hex digits as sha256, got {sha256!r}")
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
-        fail(f"expected letters, digits, '-', '_' and '.' as a name, got {name!r}")
-    file = Path(urlsplit(asked(url)).path).name
-    folder = Path(out) if out else root / "models/weights"
-    path = root / entry["weights_path"] if entry.get("weights_path") and not out else folder / name / file
-    if not path.resolve().is_relative_to(folder.resolve() if out else root):
-        fail(f"{name}: expected weights_path within {root}, got {entry['weights_path']!r}")
-    print(name, asked(url), (sha256 or "-").lower(), path, sep="\t")
+        fail(f"expected one of the models {', '.join(map(str, entries))}, got {name!r}")
+for name in names:
+    check(entries[name])
+places = {name: place(entries[name]) for name in names}
+for other, entry in entries.items():
+    # Models of one folder share the classes; those of a model that is not wanted may be there since an earlier run.
+    if isinstance(entry.get("weights_url"), str) and re.fullmatch(URL, entry["weights_url"]):
+        for name in names:
+            if other == name or (path := place(entry)).resolve().parent != places[name].resolve().parent:
+                continue
+            if path.resolve() == places[name].resolve():
+                fail(f"{name}, {other}: expected a file for each, got {path} for both")
+            if not weights_only and beside(entry["weights_url"], "") != beside(entries[name]["weights_url"], ""):
+                fail(f"{name}, {other}: expected a folder for each, as their classes differ, got {path.parent} for both")
+for name, path in places.items():
+    url, sha256 = entries[name]["weights_url"], entries[name].get("sha256")
+    print(name, asked(url), str(sha256 or "-").lower(), path, sep="\t")
     for companion in () if weights_only else companions.split():
         print(name, asked(beside(url, companion)), "-", path.parent / companion, sep="\t")
 EOF
+}
+
+# shown URL: the URL without a password and without its query, which may be a signature.
+shown() { sed -E 's|(://)[^/?#]*@|\1…@|; s|\?.*|?…|' <<<"$1"; }
+
+# quoted TEXT: TEXT for a line of curl's configuration.
+quoted() {
+  local text=${1//\\/\\\\}
+  printf '"%s"' "${text//\"/\\\"}"
+}
+
+# kind FILE: what FILE is instead of weights or classes; nothing if it may be such a file.
+kind() {
+  local head
+  head=$(head -c 64 -- "$1" | tr -d '\0' | tr '[:upper:]' '[:lower:]')
+  case $head in
+    "") [[ -s $1 ]] || echo "an empty file" ;;
+    "version https://git-lfs"*) echo "a git-lfs pointer" ;;
+    *"<!doctype html"* | "<html"*) echo "an HTML page" ;;
+    "<?xml"*) echo "an XML document" ;;
+  esac
 }
 
 digest() { sha256sum -- "$1" | cut -d' ' -f1; }
 
 # request URL PART RESUME: one request; leaves the bytes in PART and the server's ETag in PART.etag.
 request() {
-  local url=$1 part=$2 resume=$3 etag="" options=(--fail --location --connect-timeout 20)
+  local url=$1 part=$2 resume=$3 etag="" options=(--fail --location --globoff --connect-timeout 20)
   options+=(--speed-limit 1 --speed-time 60 --output "$part" --etag-save "$part.new-etag")
   options+=(--write-out '%{http_code} %{errormsg}')
   if [[ $quiet ]]; then options+=(--silent); else options+=(--progress-bar); fi
@@ -141,11 +203,13 @@ request() {
   else
     rm -f "$part"
   fi
-  # The token goes through standard input: command lines can be read by others.
-  local token=""
-  [[ ${HF_TOKEN:-} && $url == "$HF_ENDPOINT"/* ]] && token="header = \"Authorization: Bearer $HF_TOKEN\""
+  # The URL and the token go through standard input: command lines can be read by others.
+  local config
+  config="url = $(quoted "$url")"
+  [[ ${HF_TOKEN:-} && $url == "$HF_ENDPOINT"/* ]] &&
+    config+=$'\n'"header = $(quoted "Authorization: Bearer $HF_TOKEN")"
   local status=0 printed
-  printed=$(curl "${options[@]}" --config - "$url" <<<"$token") || status=$?
+  printed=$(curl "${options[@]}" --config - <<<"$config") || status=$?
   code=${printed%% *} failure=${printed#* }
   [[ -s $part.new-etag ]] && mv -f "$part.new-etag" "$part.etag"
   rm -f "$part.new-etag"
@@ -169,6 +233,10 @@ download() {
           resume="" resumed=""
         elif [[ $code != 5?? && $code != 429 ]]; then
           failure="expected 200, got $code"
+          local hint="set HF_TOKEN"
+          [[ ${HF_TOKEN:-} ]] && hint="and HF_TOKEN gives no access to it"
+          [[ $code == 40[13] && $url == "$HF_ENDPOINT"/* ]] &&
+            failure+=": the repository is gated or private, $hint"
           return 1
         fi
         ;;
@@ -181,31 +249,39 @@ download() {
 
 # fetch URL SHA256 PATH: whole and verified under PATH, or not there at all.
 fetch() {
-  local url=$1 sha256=$2 path=$3 part=$3.part found
-  if [[ -f $path && ! $force ]]; then
-    [[ $sha256 == - ]] && { say "  $path: there already"; return 0; }
+  local url=$1 sha256=$2 path=$3 part=$3.part found wrong
+  if [[ -f $path && ! $force && ! ($sha256 == - && $renewed == "${path%/*}") ]]; then
+    wrong=$(kind "$path")
+    [[ $sha256 == - && -z $wrong ]] && { say "  $path: there already"; return 0; }
     [[ $(digest "$path") == "$sha256" ]] && { say "  $path: there already, sha256 as expected"; return 0; }
-    say "  $path: its sha256 is not the registry's, downloading it again"
+    [[ $sha256 == - ]] || wrong="its sha256 is not the registry's"
+    say "  $path: $wrong, downloading it again"
   fi
   mkdir -p "$(dirname "$path")" || return 1
   [[ $force ]] && rm -f "$part" "$part.etag"
-  say "  $url"
+  say "  $(shown "$url")"
   while :; do
     if ! download "$url" "$part" "$sha256"; then
-      say "error: $url: ${failure:-no answer}"
+      say "error: $(shown "$url"): ${failure:-no answer}"
       return 1
     fi
     found=$(digest "$part")
     [[ $sha256 == - || $found == "$sha256" ]] && break
     rm -f "$part" "$part.etag"
     if [[ ! $resumed ]]; then
-      say "error: $url: expected sha256 $sha256, got $found"
+      say "error: $(shown "$url"): expected sha256 $sha256, got $found"
       return 1
     fi
     say "  the earlier part does not fit: starting from the first byte"
   done
+  if [[ $sha256 == - ]] && wrong=$(kind "$part") && [[ $wrong ]]; then
+    rm -f "$part" "$part.etag"
+    say "error: $(shown "$url"): expected the file, got $wrong"
+    return 1
+  fi
   mv -f "$part" "$path" || return 1
   rm -f "$part.etag"
+  [[ ${path##*/} == @(encoder_classes.npy|species_map.csv) ]] || renewed=${path%/*}
   if [[ $sha256 != - ]]; then
     say "  $path: sha256 as expected"
   else
@@ -215,10 +291,13 @@ fetch() {
 
 lines=$(plan) || exit $?
 if [[ $list ]]; then
-  [[ -z $lines ]] || echo "$lines"
+  while IFS=$'\t' read -r name url rest; do
+    [[ -z $name ]] || printf '%s\t%s\t%s\n' "$name" "$(shown "$url")" "$rest"
+  done <<<"$lines"
   exit 0
 fi
 failed=() last="" code="" failure="" resumed=""
+renewed=""  # the folder whose weights were downloaded by this run: the files beside them are of earlier weights
 while IFS=$'\t' read -r -u 3 name url sha256 path; do
   [[ -n $name ]] || continue
   [[ $name == "$last" ]] || say "$name"

@@ -10,6 +10,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from cetacean_inference.models.identification import CetaceanIdentificationModel
 
@@ -31,8 +32,8 @@ def write_weights(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     trained = CetaceanIdentificationModel(backbone=BACKBONE, embedding_size=EMBEDDING, classes=ROWS)
-    torch.save({"state_dict": trained.state_dict()}, directory / "model.ckpt")
-    torch.save(open_clip.create_model(GATE, pretrained=None).state_dict(), directory / "gate.pt")
+    save_file(trained.state_dict(), directory / "model.safetensors")
+    save_file(open_clip.create_model(GATE, pretrained=None).state_dict(), directory / "gate.safetensors")
     np.save(directory / "encoder_classes.npy", np.array([f"id{number:05}" for number in range(ROWS)]))
     rows = "".join(f"id{number:05},species{number % 30}\n" for number in range(ROWS))
     (directory / "species_map.csv").write_text(f"individual_id,species\n{rows}", encoding="utf-8")
@@ -47,14 +48,14 @@ def environment(directory: Path) -> dict[str, str]:
         "MONITORING_FILE": str(directory / "monitoring.json"),
         "MODEL__NAME": "benchmark",
         "MODEL__VERSION": "1.0.0",
-        "MODEL__WEIGHTS_URL": (directory / "model.ckpt").as_uri(),
+        "MODEL__WEIGHTS_URL": (directory / "model.safetensors").as_uri(),
         "MODEL__BACKBONE": BACKBONE,
         "MODEL__INPUT_SIZE": str(SIDE),
         "MODEL__EMBEDDING_SIZE": str(EMBEDDING),
         "MODEL__NUM_CLASSES_HEAD": str(ROWS),
         "MODEL__NUM_CLASSES_ACTIVE": str(KNOWN),
         "GATE__ARCHITECTURE": GATE,
-        "GATE__WEIGHTS_URL": (directory / "gate.pt").as_uri(),
+        "GATE__WEIGHTS_URL": (directory / "gate.safetensors").as_uri(),
         "GATE__THRESHOLD": "0.0",
         "HTTP__HOST": "127.0.0.1",
     }

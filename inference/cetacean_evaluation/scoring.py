@@ -71,7 +71,12 @@ def score(pipeline: NetworksPipeline, pictures: Sequence[Picture], *, progress: 
 
 
 def score_gate(
-    gate: GateSettings, pictures: Sequence[Picture], *, cache: Path, progress: Progress | None = None
+    gate: GateSettings,
+    pictures: Sequence[Picture],
+    *,
+    cache: Path,
+    options: FetchSettings,
+    progress: Progress | None = None,
 ) -> list[float]:
     """Return the gate's scores of pictures in their order, without the identification model.
 
@@ -79,7 +84,6 @@ def score_gate(
         cetacean_inference.errors.FatalError: with the reason.
         EvaluationError: a picture cannot be decoded.
     """
-    options = FetchSettings()
     store = WeightsCache(cache, limit_bytes=options.cache_limit_bytes, keep_unused_seconds=options.keep_unused_seconds)
     store.prepare()
     weights = fetch(gate_url(gate), sha256=gate.sha256, cache=store, settings=options)
@@ -94,6 +98,7 @@ def score_gate(
             config=config,
             prompts=default_prompts(),
             derived=store.derived,
+            pickle_allowed=options.allow_unverified_pickle or gate.sha256 is not None,
         )
         run = EagerEngine(choose_device("auto")).compile(network)
         scores: list[float] = []

@@ -6,6 +6,8 @@ that names the URL, the expected value and the value found.
 
 from __future__ import annotations
 
+from cetacean_inference.messages import printable
+
 
 class FatalError(Exception):
     """Base of everything that ends a command; `str()` is the message, `reason` its machine-readable name."""
@@ -18,7 +20,7 @@ class FatalError(Exception):
     @property
     def line(self) -> str:
         """`Reason: message` on one line."""
-        return f"{self.reason}: {' '.join(str(self).split())}"
+        return f"{self.reason}: {printable(str(self))}"
 
 
 # The subclasses' names are the reasons on the wire, and those have no suffix.

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_ANSI_SEQUENCE: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
+
 
 def one_line(error: BaseException, *, limit: int = 200) -> str:
     """The error's message on one line of at most `limit` characters; its class name if it has no message."""
-    return " ".join(str(error).split())[:limit] or type(error).__name__
+    return printable(str(error))[:limit] or type(error).__name__
 
 
 def with_type(error: BaseException, *, limit: int = 500) -> str:
     """`Type: message` on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:limit]}"
+    return f"{type(error).__name__}: {printable(str(error))[:limit]}"
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without the colours and other control codes of a terminal."""
+    words = " ".join(_ANSI_SEQUENCE.sub("", text).split())
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_registry.errors import describe
+from cetacean_registry.urls import redacted
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
@@ -41,6 +42,8 @@ def _iso(value: object) -> object:
 def _known_scheme(url: str) -> str:
     if not url.startswith(("http://", "https://", "hf://", "file://")):
         raise ValueError("expected http://, https://, hf:// or file://")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("expected a URL without user:password@, which logs would show; give a signed URL")
     return url
 
 
@@ -62,9 +65,11 @@ class ModelSettings(Section):
     name: str = Field(min_length=1, description="Name of the registry entry.")
     version: str = Field(min_length=1, description="Version of the registry entry; `model_version` in answers.")
     architecture: str = Field("CetaceanIdentificationModel", description="Which model class reads the checkpoint.")
-    weights_url: Url = Field(description="Checkpoint; the class and species files are fetched from the same folder.")
+    weights_url: Url = Field(
+        description="Checkpoint, best a .safetensors file; the class and species files lie in the same folder."
+    )
     sha256: Sha256 | None = Field(
-        None, description="Digest of the checkpoint; without it the weights are not verified."
+        None, description="Digest of the checkpoint; without it the weights are not verified, and a pickle is refused."
     )
     backbone: str = Field("efficientnet_b4", description="timm name of the backbone.")
     input_size: int = Field(512, ge=16, le=2048, description="Side of the square input, in pixels.")
@@ -85,7 +90,9 @@ class GateSettings(Section):
         "laion2b_s34b_b79k", description="open_clip pretrained tag; unused with `weights_url`."
     )
     config_url: Url | None = Field(None, description="open_clip model config (JSON) of a custom gate.")
-    weights_url: Url | None = Field(None, description="State dict of a custom gate (.pt or .safetensors).")
+    weights_url: Url | None = Field(
+        None, description="State dict of a custom gate, best a .safetensors file; a .pt file needs `sha256`."
+    )
     sha256: Sha256 | None = Field(None, description="Digest of the gate's weights.")
 
     @model_validator(mode="after")
@@ -116,6 +123,10 @@ class FetchSettings(Section):
     read_timeout_seconds: float = Field(60.0, gt=0, description="Longest silence while bytes are awaited.")
     lock_timeout_seconds: float = Field(1800.0, gt=0, description="How long to wait for another pod's download.")
     progress_interval_seconds: float = Field(5.0, ge=0, description="Time between progress lines.")
+    allow_unverified_pickle: bool = Field(
+        False,
+        description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
+    )
     hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
 
 
@@ -207,7 +218,7 @@ class MaskSettings(Section):
     @model_validator(mode="after")
     def _digest_belongs_to_url(self) -> Self:
         if self.weights_url != U2NET_URL and self.sha256 == U2NET_SHA256:
-            raise ValueError(f"expected the sha256 of {self.weights_url}, got the default's")
+            raise ValueError(f"expected the sha256 of {redacted(self.weights_url)}, got the default's")
         return self
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cetacean_registry.patterns import EXPECTATIONS
+from cetacean_registry.urls import redacted
 
 _LONGEST_VALUE = 80
 
@@ -44,7 +45,7 @@ def _describe_one(path: str, message: str, kind: str, value: object) -> str:
     prefix = f"{path}: " if path else ""
     if kind == "missing" or isinstance(value, dict | list):
         return f"{prefix}{text}"
-    shown = repr(value)
+    shown = redacted(repr(value))
     if len(shown) > _LONGEST_VALUE:
         shown = f"{shown[:_LONGEST_VALUE]}…"
     return f"{prefix}{text}, got {shown}"

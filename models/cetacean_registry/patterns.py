@@ -10,12 +10,12 @@ SEMVER_PATTERN = (
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 """A model's name is also the value of a Kubernetes label."""
 SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
-URL_PATTERN = r"^(https?://[^\s/?#]+[^\s]*|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
+URL_PATTERN = r"^(https?://[^\s/?#@]+([/?#][^\s]*)?|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
 """URLs that a pod can download from; file:// is only for a service that is started by hand."""
 
 EXPECTATIONS = {
     SEMVER_PATTERN: "expected a semantic version such as 1.2.0",
     NAME_PATTERN: "expected letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
     SHA256_PATTERN: "expected 64 hex digits",
-    URL_PATTERN: "expected http://…, https://… or hf://organisation/repository/path[@revision]",
+    URL_PATTERN: "expected http://…, https://… or hf://organisation/repository/path[@revision], without user:password@",
 }

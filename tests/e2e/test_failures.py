@@ -42,7 +42,7 @@ CASES = {
     # The digest is right, but the weights are another network's.
     "misfit": Case(
         "CheckpointMismatch",
-        ("container serve", f"/{GOOD}.ckpt", "expected the", "parameters of the architecture"),
+        ("container serve", f"/{GOOD}.safetensors", "expected the", "parameters of the architecture"),
         entry={"backbone": "resnet10t"},
     ),
     "memory": Case(

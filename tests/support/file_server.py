@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
 import hashlib
 import http.server
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +33,21 @@ class FileServer:
     cut_after: list[int] = field(default_factory=list)
     """Bytes after which the connection is closed, for each of the next answers."""
     strong_etag: bool = True
+    weak_etag: bool = False
+    """Send a weak ETag, and a Last-Modified beside it."""
     ranges_work: bool = True
+    range_shift: int = 0
+    """How many bytes an answer to a Range begins after the byte that was asked for."""
+    unasked_304: int = 0
+    """Number of the next requests that are answered with 304, asked for or not."""
+    chunked: bool = False
+    """Send the file without its length."""
+    encoding: str | None = None
+    """Send the file in this encoding; it is compressed for `gzip` only."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Where a path leads to, with 302."""
+    hang: threading.Event | None = None
+    """Send nothing after the headers until it is set."""
 
 
 @contextmanager
@@ -65,6 +81,12 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
     state.requests[name] += 1
     state.ranges.append(handler.headers.get("Range"))
     state.headers.append(dict(handler.headers.items()))
+    if target := state.redirects.get(name):
+        handler.send_response(302)
+        handler.send_header("Location", target)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
     path = state.directory / name
     status = state.statuses.pop(0) if state.statuses else 200
     if status == 200 and not path.is_file():
@@ -78,18 +100,52 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         return
     content = path.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    if handler.headers.get("If-None-Match") == etag:
+    if handler.headers.get("If-None-Match") == etag or state.unasked_304:
+        state.unasked_304 = max(0, state.unasked_304 - 1)
         handler.send_response(304)
         handler.end_headers()
         return
     offset = _offset(handler, etag) if state.ranges_work else 0
+    if offset >= len(content) > 0:
+        handler.send_response(416)
+        handler.send_header("Content-Range", f"bytes */{len(content)}")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
+    _send_file(handler, state, content, offset, etag)
+
+
+def _send_file(
+    handler: http.server.BaseHTTPRequestHandler, state: FileServer, content: bytes, offset: int, etag: str
+) -> None:
     handler.send_response(206 if offset else 200)
     if offset:
+        offset += state.range_shift
         handler.send_header("Content-Range", f"bytes {offset}-{len(content) - 1}/{len(content)}")
-    handler.send_header("Content-Length", str(len(content) - offset))
-    handler.send_header("ETag" if state.strong_etag else "Last-Modified", etag if state.strong_etag else _date())
-    handler.end_headers()
     body = content[offset:]
+    if state.encoding:
+        body = gzip.compress(body) if state.encoding == "gzip" else body
+        handler.send_header("Content-Encoding", state.encoding)
+    if state.chunked:
+        handler.send_header("Transfer-Encoding", "chunked")
+    else:
+        handler.send_header("Content-Length", str(len(body)))
+    if state.strong_etag:
+        handler.send_header("ETag", f"W/{etag}" if state.weak_etag else etag)
+    if state.weak_etag or not state.strong_etag:
+        handler.send_header("Last-Modified", _date())
+    handler.end_headers()
+    if state.hang:
+        state.hang.wait()
+        return
+    if state.chunked:
+        body = (
+            b"".join(
+                b"%x\r\n%b\r\n" % (len(body[begin : begin + 65536]), body[begin : begin + 65536])
+                for begin in range(0, len(body), 65536)
+            )
+            + b"0\r\n\r\n"
+        )
     if state.cut_after:
         handler.wfile.write(body[: state.cut_after.pop(0)])
         handler.close_connection = True

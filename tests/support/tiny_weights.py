@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import open_clip
 import torch
+from safetensors.torch import save_file
 
 from cetacean_inference.models.identification import CetaceanIdentificationModel
 
@@ -28,12 +29,12 @@ def write_weights(directory: Path) -> None:
     """Write all five files of a model, as on a server."""
     torch.manual_seed(0)
     trained = CetaceanIdentificationModel(backbone=BACKBONE, embedding_size=EMBEDDING, classes=CLASSES)
-    torch.save({"state_dict": trained.state_dict(), "epoch": 3}, directory / "tiny.ckpt")
+    save_file(trained.state_dict(), directory / "tiny.safetensors")
     np.save(directory / "encoder_classes.npy", np.array([f"id{number}" for number in range(CLASSES)]))
     rows = "".join(f"id{number},species{number % 2}\n" for number in range(CLASSES))
     (directory / "species_map.csv").write_text(f"individual_id,species\n{rows}", encoding="utf-8")
     (directory / "gate.json").write_text(json.dumps(GATE), encoding="utf-8")
-    torch.save(_gate().state_dict(), directory / "gate.pt")
+    save_file(_gate().state_dict(), directory / "gate.safetensors")
 
 
 def _gate() -> torch.nn.Module:
@@ -50,7 +51,7 @@ def sections(url: str, **model: Any) -> dict[str, Any]:
     """Return the settings for these weights at `url`."""
     return {
         "model": {
-            "weights_url": f"{url}/tiny.ckpt",
+            "weights_url": f"{url}/tiny.safetensors",
             "backbone": BACKBONE,
             "input_size": 64,
             "embedding_size": EMBEDDING,
@@ -61,7 +62,7 @@ def sections(url: str, **model: Any) -> dict[str, Any]:
         "gate": {
             "architecture": "tiny-clip",
             "config_url": f"{url}/gate.json",
-            "weights_url": f"{url}/gate.pt",
+            "weights_url": f"{url}/gate.safetensors",
             "threshold": 0.0,
         },
         "fetch": {"attempts": 2, "backoff_initial_seconds": 0, "backoff_max_seconds": 0},

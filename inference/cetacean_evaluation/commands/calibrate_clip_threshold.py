@@ -16,6 +16,7 @@ from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.manifest import read_manifest
 from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
 from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
+from cetacean_inference.settings import load_settings
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = Path()) -> int:
@@ -43,13 +44,14 @@ def _parser(root: Path) -> argparse.ArgumentParser:
 def _calibrate(options: argparse.Namespace) -> int:
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     entry = cli.registry_entry(options.root / cli.REGISTRY, None)
-    _, gate = cli.settings_of(options, entry, None)
+    model, gate = cli.settings_of(options, entry, None)
+    fetch = load_settings(model=model, config_dir=options.root / "configs").fetch
     outputs = [path for path in (options.out, options.figure) if path]
     prepare_outputs(outputs, inputs=[options.manifest, *(picture.path for picture in pictures)])
     from cetacean_evaluation.scoring import score_gate  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with cli.progress_bar("scoring with the gate") as progress:
-        scores = score_gate(gate, pictures, cache=options.cache, progress=progress)
+        scores = score_gate(gate, pictures, cache=options.cache, options=fetch, progress=progress)
     pairs = list(zip(pictures, scores, strict=True))
     calibration = calibrate(
         sweep(

@@ -4,40 +4,84 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import IO, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cetacean_inference.errors import ClassesMismatch
+from cetacean_inference.messages import one_line
 from cetacean_inference.weights.blob import Blob
+from cetacean_inference.weights.file_kinds import HEAD_BYTES, NPY_SIGNATURE, describe_content
 
-CONVERT = (
-    "convert it once with: import numpy as np; "
-    "np.save('encoder_classes.npy', np.load('encoder_classes.npy', allow_pickle=True).astype(str))"
-)
+EXPECTED: Final = "expected a .npy array of strings"
+LONGEST_SHOWN: Final = 200
+"""Characters of a wrong header that a message shows."""
+OBJECTS: Final = "an array of Python objects, which only a pickle can hold - save it again as classes.astype(str)"
 
 
 def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...]:
     """Read the ids of the first `known` classes, in the order of the head's rows.
 
     Raises:
-        ClassesMismatch: there are fewer, an id occurs twice, or the file contains Python objects.
+        ClassesMismatch: there are fewer, an id occurs twice, the file contains Python objects, is damaged, or is of
+            another kind, which the message names.
     """
-    try:
-        array = np.load(stream, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        hint = f" - {CONVERT}" if "allow_pickle" in str(error) else ""
-        raise ClassesMismatch(f"{blob.url}: expected a .npy array of strings, got: {error}{hint}") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "UiuS":
-        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ClassesMismatch(f"{blob.url}: expected a one-dimensional array of strings, got {got}")
+    array = _read_array(stream, blob)
     if len(array) < known:
         raise ClassesMismatch(f"{blob.url}: expected at least {known} classes, got {len(array)}")
-    ids = tuple(v.decode() if isinstance(v, bytes) else str(v) for v in array[:known].tolist())
+    try:
+        ids = tuple(_id(value) for value in array[:known].tolist())
+    except ValueError as error:  # bytes that are no UTF-8, lone surrogates, no code points
+        raise ClassesMismatch(f"{blob.url}: {EXPECTED} in UTF-8, got: {one_line(error)}") from error
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ClassesMismatch(f"{blob.url}: expected each id once, got {twice!r} several times")
     return ids
+
+
+def _id(value: Any) -> str:
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    text.encode()
+    return text
+
+
+def _read_array(stream: IO[bytes], blob: Blob) -> npt.NDArray[Any]:
+    """Read a one-dimensional array; its header is checked against the file's size before memory is allocated."""
+    head = stream.read(HEAD_BYTES)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if not head.startswith(NPY_SIGNATURE):
+        raise ClassesMismatch(f"{blob.url}: {EXPECTED}, got {describe_content(head)}")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # numpy warns of headers that Python 2 wrote
+            shape, dtype = _read_header(stream)
+    except Exception as error:
+        raise ClassesMismatch(f"{blob.url}: {EXPECTED}, got a damaged .npy header: {one_line(error)}") from error
+    if dtype.hasobject:
+        raise ClassesMismatch(f"{blob.url}: {EXPECTED}, got {OBJECTS}")
+    if len(shape) != 1 or dtype.kind not in "UiuS" or not dtype.itemsize:
+        raise ClassesMismatch(f"{blob.url}: expected a one-dimensional array of strings, got {dtype} {shape}")
+    announced, remaining = shape[0] * dtype.itemsize, size - stream.seek(0, os.SEEK_CUR)
+    if remaining != announced:
+        raise ClassesMismatch(f"{blob.url}: expected {announced} bytes for {shape[0]} classes, got {remaining}")
+    content = stream.read()
+    if dtype.kind == "U":
+        points = np.frombuffer(content, dtype=np.dtype("u4").newbyteorder(dtype.byteorder))
+        if points.size and points.max() > sys.maxunicode:  # numpy raises a SystemError for them
+            raise ClassesMismatch(f"{blob.url}: {EXPECTED} in UTF-8, got a character beyond U+{sys.maxunicode:X}")
+    return np.frombuffer(content, dtype=dtype)
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
 
 
 def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,7 +94,7 @@ def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> 
         text = io.StringIO(stream.read().decode("utf-8-sig"), newline="")
         species = _species_by_individual(csv.DictReader(text), blob)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ClassesMismatch(f"{blob.url}: expected CSV in UTF-8, got: {error}") from error
+        raise ClassesMismatch(f"{blob.url}: expected CSV in UTF-8, got: {one_line(error)}") from error
     if missing := [name for name in classes if name not in species]:
         named = ", ".join(missing[:3])
         raise ClassesMismatch(f"{blob.url}: expected a species for each class, got none for {len(missing)}: {named}")
@@ -59,7 +103,7 @@ def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> 
 
 def _species_by_individual(rows: csv.DictReader[str], blob: Blob) -> dict[str, str]:
     if not {"individual_id", "species"} <= set(rows.fieldnames or ()):
-        raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {rows.fieldnames}")
+        raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {_shown(rows.fieldnames)}")
     species: dict[str, str] = {}
     for row in rows:
         individual, name = row["individual_id"], row["species"]
@@ -68,3 +112,8 @@ def _species_by_individual(rows: csv.DictReader[str], blob: Blob) -> dict[str, s
                 f"{blob.url}: expected one species for {individual}, got {species[individual]}, {name}"
             )
     return species
+
+
+def _shown(columns: Sequence[str] | None) -> str:
+    text = repr(list(columns) if columns is not None else None)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -22,7 +22,7 @@ from torch.nn import functional
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
 from cetacean_inference.models.network import Network, Normalise
 from cetacean_inference.models.prompts import Prompts
-from cetacean_inference.models.state_dict import load_strictly, read_pickled, read_safetensors
+from cetacean_inference.models.state_dict import load_strictly, read_state
 from cetacean_inference.models.text_embeddings import TextEmbeddings, embed_texts
 from cetacean_inference.weights.blob import Blob
 
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 LOGIT_SCALE: Final = 100.0
-SAFETENSORS_SIGNATURE_BYTES: Final = 9
-"""Eight bytes of length, then the opening brace of the header."""
 
 
 class GateHead(nn.Module):
@@ -76,17 +74,25 @@ def gate_network(visual: nn.Module, *, texts: Tensor, positive: int) -> Network:
 
 
 def load_gate(
-    stream: IO[bytes], blob: Blob, *, architecture: str, config: str | None, prompts: Prompts, derived: Path
+    stream: IO[bytes],
+    blob: Blob,
+    *,
+    architecture: str,
+    config: str | None,
+    prompts: Prompts,
+    derived: Path,
+    pickle_allowed: bool,
 ) -> tuple[Network, int]:
     """Load the gate; returns its network and the side of its input in pixels.
 
     Args:
-        stream: the weights, a `torch.save`d state dict or a safetensors file.
+        stream: the weights, a safetensors file or a state dict of `torch.save`.
         blob: their URL and digest.
         architecture: open_clip's name of the model; only a label if `config` is given.
         config: JSON configuration of a model that is not one of open_clip's own.
         prompts: the texts that pictures are compared with.
         derived: directory that stores the prompts' embeddings.
+        pickle_allowed: take a file of `torch.save`; it should be False if no digest is set.
 
     Raises:
         GateUnavailable: the model cannot be built from these files.
@@ -95,7 +101,7 @@ def load_gate(
         name = _write_config(config, Path(directory)) if config else architecture
         model = _build(name)
         try:
-            load_strictly(model, _read_state(stream, blob), url=blob.url)
+            load_strictly(model, read_state(stream, blob, pickle_allowed=pickle_allowed), url=blob.url)
         except CheckpointMismatch as error:
             raise GateUnavailable(str(error)) from error
         model.eval()
@@ -151,18 +157,6 @@ def _without_open_clip_logs() -> Iterator[None]:
         yield
     finally:
         root.removeFilter(not_open_clip)
-
-
-def _read_state(stream: IO[bytes], blob: Blob) -> dict[str, Tensor]:
-    head = stream.read(SAFETENSORS_SIGNATURE_BYTES)
-    stream.seek(0)
-    if head[8:] == b"{":
-        return read_safetensors(stream, blob)
-    content = read_pickled(stream, blob)
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise GateUnavailable(f"{blob.url}: expected a state dict, got {type(content).__name__}")
-    return state
 
 
 def _side(model: Any) -> int:

@@ -7,18 +7,18 @@ ArcFace rows of the individuals. The margin is used in training only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
+from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.models.network import Network, Normalise
-from cetacean_inference.models.state_dict import load_strictly, read_pickled
+from cetacean_inference.models.state_dict import load_strictly, read_state
 from cetacean_inference.settings import ModelSettings
 from cetacean_inference.weights.blob import Blob
 
@@ -88,11 +88,17 @@ def identification_network(trained: CetaceanIdentificationModel, *, known: int) 
     return Network(trunk, IdentificationHead(trained, known=known)).eval()
 
 
-Loader = Callable[[IO[bytes], Blob, ModelSettings], Network]
+class Loader(Protocol):
+    """Reads a checkpoint of one architecture."""
+
+    def __call__(self, stream: IO[bytes], blob: Blob, settings: ModelSettings, *, pickle_allowed: bool) -> Network:
+        """Read the checkpoint; raises an `errors.FatalError`."""
 
 
-def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Network:
-    """Read a checkpoint `{"state_dict": …}`; other top-level keys (Lightning writes some) are ignored.
+def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings, *, pickle_allowed: bool) -> Network:
+    """Read a .safetensors checkpoint, or a pickled one: a state dict, alone or under the key `state_dict`.
+
+    Other top-level keys beside `state_dict` (Lightning writes some) are ignored.
 
     Raises:
         ConfigInvalid: timm has no such backbone, or more individuals are known than the head has rows.
@@ -105,11 +111,7 @@ def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Netw
         )
     if not timm.is_model(settings.backbone):
         raise ConfigInvalid(f"model.backbone: expected a model of timm, got {settings.backbone!r}")
-    checkpoint = read_pickled(stream, blob)
-    state = checkpoint.get("state_dict") if isinstance(checkpoint, Mapping) else None
-    if not isinstance(state, Mapping):
-        got = sorted(map(str, checkpoint))[:3] if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
-        raise CheckpointMismatch(f"{blob.url}: expected a mapping with the key state_dict, got {got}")
+    state = read_state(stream, blob, pickle_allowed=pickle_allowed)
     trained = CetaceanIdentificationModel(
         backbone=settings.backbone, embedding_size=settings.embedding_size, classes=settings.num_classes_head
     )
@@ -120,8 +122,14 @@ def load_arcface(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Netw
 ARCHITECTURES: Final[Mapping[str, Loader]] = MappingProxyType({"CetaceanIdentificationModel": load_arcface})
 
 
-def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings) -> Network:
+def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings, *, pickle_allowed: bool) -> Network:
     """Load the network of the registry entry's architecture: uint8 (N, S, S, 3) → probabilities (N, known).
+
+    Args:
+        stream: the checkpoint.
+        blob: its URL and digest.
+        settings: the registry entry.
+        pickle_allowed: take a pickled checkpoint; it should be False if the entry has no digest.
 
     Raises:
         ConfigInvalid: no such architecture.
@@ -131,4 +139,4 @@ def load_identification(stream: IO[bytes], blob: Blob, settings: ModelSettings) 
         raise ConfigInvalid(
             f"model.architecture: expected one of {', '.join(ARCHITECTURES)}, got {settings.architecture!r}"
         )
-    return load(stream, blob, settings)
+    return load(stream, blob, settings, pickle_allowed=pickle_allowed)

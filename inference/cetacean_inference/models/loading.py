@@ -30,6 +30,7 @@ def load_network(
     """
     begun = time.monotonic()
     torch.set_num_threads(settings.engine.threads or num_threads())
+    unverified_allowed = settings.fetch.allow_unverified_pickle
     if name == "gate":
         config = verified.open(files.gate_config).read().decode() if files.gate_config else None
         loaded = load_gate(
@@ -39,9 +40,15 @@ def load_network(
             config=config,
             prompts=default_prompts(),
             derived=verified.cache.derived,
+            pickle_allowed=unverified_allowed or settings.gate.sha256 is not None,
         )
     else:
-        network = load_identification(verified.open(files.checkpoint), files.checkpoint, settings.model)
+        network = load_identification(
+            verified.open(files.checkpoint),
+            files.checkpoint,
+            settings.model,
+            pickle_allowed=unverified_allowed or settings.model.sha256 is not None,
+        )
         loaded = network, settings.model.input_size
     logger.info("loaded the %s in %.1f s", name, time.monotonic() - begun)
     return loaded

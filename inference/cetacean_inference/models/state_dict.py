@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
@@ -12,28 +11,43 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cetacean_inference.errors import CheckpointMismatch
+from cetacean_inference.messages import one_line
+from cetacean_inference.models.pickled_state import PickleRefused
+from cetacean_inference.models.torch_archive import ArchiveRefused, read_torch_archive
 from cetacean_inference.weights.blob import Blob
+from cetacean_inference.weights.file_kinds import HEAD_BYTES, ZIP_SIGNATURE, describe_content, is_safetensors
+from cetacean_inference.weights.unverified_pickles import unverified_pickle
 
 NAMED_KEYS: Final = 3
 """Number of wrong keys that a message names."""
+FLOATS: Final = frozenset({torch.bfloat16, torch.float16, torch.float32, torch.float64})
+EXPECTED: Final = "expected a .safetensors file, or a zip archive of torch.save with a state dict"
 
 
-def read_pickled(stream: IO[bytes], blob: Blob) -> Any:
-    """Read a file of `torch.save`: tensors and plain containers only.
+def read_state(stream: IO[bytes], blob: Blob, *, pickle_allowed: bool) -> Mapping[str, Any]:
+    """Read a state dict: a safetensors file, or a file of `torch.save` with the dict or with it as `state_dict`.
+
+    Args:
+        stream: the file, at its first byte.
+        blob: its URL and digest.
+        pickle_allowed: take a file of `torch.save`; it should be False if nobody named the file's digest.
 
     Raises:
-        CheckpointMismatch: it contains code to execute, or is another kind of file.
+        CheckpointMismatch: it is another kind of file, which the message names, or a pickle that is not allowed.
     """
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    if is_safetensors(head):
+        return read_safetensors(stream, blob)
+    if not head.startswith(ZIP_SIGNATURE):
+        raise CheckpointMismatch(f"{blob.url}: {EXPECTED}, got {describe_content(head)}")
+    if not pickle_allowed:
+        raise unverified_pickle(blob.url)
     try:
-        return torch.load(stream, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        first = str(error).splitlines()[0]
-        raise CheckpointMismatch(
-            f"{blob.url}: expected tensors and plain containers only (weights_only=True), got: {first} "
-            "- save it again as torch.save({'state_dict': model.state_dict()}, path)"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CheckpointMismatch(f"{blob.url}: expected a file of torch.save, got: {_first_line(error)}") from error
+        state: Mapping[str, Any] = read_torch_archive(stream)
+    except (ArchiveRefused, PickleRefused) as error:
+        raise CheckpointMismatch(f"{blob.url}: {EXPECTED}, got {error}") from error
+    return state
 
 
 def read_safetensors(stream: IO[bytes], blob: Blob) -> dict[str, Tensor]:
@@ -44,17 +58,18 @@ def read_safetensors(stream: IO[bytes], blob: Blob) -> dict[str, Tensor]:
     """
     try:
         return load_file(f"/dev/fd/{stream.fileno()}")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointMismatch(f"{blob.url}: expected a safetensors file, got: {_first_line(error)}") from error
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise CheckpointMismatch(f"{blob.url}: expected a safetensors file, got: {one_line(error)}") from error
 
 
 def load_strictly(model: nn.Module, state: Mapping[str, Any], *, url: str) -> None:
     """Set the model's parameters, in float32.
 
     Raises:
-        CheckpointMismatch: names the first missing, unexpected or differently shaped keys.
+        CheckpointMismatch: names the first missing, unexpected or differently shaped keys, or those of another type.
     """
     expected = model.state_dict()
+    shared = {key: tensor for key, tensor in expected.items() if key in state}
     problems = [
         _describe_keys("missing", sorted(expected.keys() - state.keys())),
         _describe_keys("unexpected", sorted(map(str, state.keys() - expected.keys()))),
@@ -62,8 +77,16 @@ def load_strictly(model: nn.Module, state: Mapping[str, Any], *, url: str) -> No
             "of another shape",
             [
                 f"{key} (expected {_shape(tensor)}, got {_shape(state[key])})"
-                for key, tensor in expected.items()
-                if key in state and _shape(state[key]) != _shape(tensor)
+                for key, tensor in shared.items()
+                if _shape(state[key]) != _shape(tensor)
+            ],
+        ),
+        _describe_keys(
+            "of another type",
+            [
+                f"{key} (expected {_type(tensor)}, got {_type(state[key])})"
+                for key, tensor in shared.items()
+                if _shape(state[key]) == _shape(tensor) and not _convertible(state[key], tensor)
             ],
         ),
     ]
@@ -78,8 +101,20 @@ def load_strictly(model: nn.Module, state: Mapping[str, Any], *, url: str) -> No
         )
 
 
+def _convertible(given: Tensor, expected: Tensor) -> bool:
+    if given.layout is not torch.strided or given.is_quantized or given.device.type != "cpu":
+        return False
+    return given.dtype in FLOATS if expected.is_floating_point() else given.dtype == expected.dtype
+
+
 def _shape(value: Any) -> str:
     return "x".join(map(str, value.shape)) or "scalar" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _type(tensor: Tensor) -> str:
+    layout = "" if tensor.layout is torch.strided else f" {str(tensor.layout).removeprefix('torch.')}"
+    place = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
+    return f"{str(tensor.dtype).removeprefix('torch.')}{layout}{place}"
 
 
 def _describe_keys(fault: str, keys: list[str]) -> str:
@@ -87,7 +122,3 @@ def _describe_keys(fault: str, keys: list[str]) -> str:
         return ""
     more = f" and {len(keys) - NAMED_KEYS} more" if len(keys) > NAMED_KEYS else ""
     return f"{len(keys)} {fault}: {', '.join(keys[:NAMED_KEYS])}{more}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

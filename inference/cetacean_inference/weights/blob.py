@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file in the cache and the URL it came from."""
+    """A file in the cache and the URL it came from, as messages may show it: without a query."""
 
     url: str
     sha256: str

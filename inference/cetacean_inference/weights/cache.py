@@ -21,6 +21,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -33,7 +34,9 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from cetacean_inference.errors import CacheFull, WeightsUnreachable
+from cetacean_inference.messages import one_line
 from cetacean_inference.weights.eviction import Entry, evict
+from cetacean_registry.urls import redacted
 
 RECORD_FILE: Final = "record.json"
 """Describes a derived directory; written last, so a directory with this file is complete."""
@@ -102,11 +105,13 @@ class WeightsCache:
             ref = Ref(**json.loads(self._ref_path(url).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return ref if self.find(ref.sha256) else None
+        known = isinstance(ref.sha256, str) and re.fullmatch(r"[0-9a-f]{64}", ref.sha256)
+        return ref if known and self.find(ref.sha256) else None
 
     def write_ref(self, ref: Ref) -> None:
         """Store the result of a fetch."""
-        write_atomically(self._ref_path(ref.url), json.dumps(asdict(ref)).encode())
+        stored = asdict(ref) | {"url": redacted(ref.url)}  # the file's name identifies the whole URL
+        write_atomically(self._ref_path(ref.url), json.dumps(stored).encode())
 
     @contextlib.contextmanager
     def lock(self, key: str, *, timeout_seconds: float) -> Iterator[None]:
@@ -120,8 +125,10 @@ class WeightsCache:
                 yield
         except Timeout as error:
             raise WeightsUnreachable(
-                f"{key}: another process fetched it for more than {timeout_seconds:g} s"
+                f"{redacted(key)}: another process fetched it for more than {timeout_seconds:g} s"
             ) from error
+        except NotImplementedError as error:
+            raise CacheFull(f"{self.root}: expected a volume with file locks, got: {one_line(error)}") from error
 
     def partial(self, key: str) -> Path:
         """Return the file for a download of `key`."""

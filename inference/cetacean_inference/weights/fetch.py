@@ -6,14 +6,24 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from huggingface_hub import get_token
-
-from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
+from cetacean_inference.errors import (
+    CacheFull,
+    CheckpointMismatch,
+    DigestMismatch,
+    FatalError,
+    GateUnavailable,
+    WeightsNotFound,
+    WeightsUnreachable,
+)
+from cetacean_inference.messages import with_type
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import Ref, WeightsCache
 from cetacean_inference.weights.download import Download, NotModified
+from cetacean_inference.weights.hub import access_to
+from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.urls import resolve, sibling
+from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +66,8 @@ def fetch_all(settings: Settings) -> WeightFiles:
     checkpoint = fetch(model.weights_url, sha256=model.sha256, cache=cache, settings=options)
     classes = fetch(sibling(model.weights_url, CLASSES_FILE), sha256=None, cache=cache, settings=options)
     species = fetch(sibling(model.weights_url, SPECIES_FILE), sha256=None, cache=cache, settings=options)
+    unverified = options.allow_unverified_pickle
+    require_digest_of_pickle(checkpoint, sha256=model.sha256, allowed=unverified)
     try:
         gate_config = (
             fetch(settings.gate.config_url, sha256=None, cache=cache, settings=options)
@@ -63,7 +75,8 @@ def fetch_all(settings: Settings) -> WeightFiles:
             else None
         )
         gate_weights = fetch(gate_url(settings.gate), sha256=settings.gate.sha256, cache=cache, settings=options)
-    except (WeightsNotFound, WeightsUnreachable) as error:
+        require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
+    except (WeightsNotFound, WeightsUnreachable, CheckpointMismatch) as error:
         raise GateUnavailable(str(error)) from error
     if settings.mask.enabled:
         fetch(settings.mask.weights_url, sha256=settings.mask.sha256, cache=cache, settings=options)
@@ -108,8 +121,12 @@ def fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchS
     """
     try:
         return _fetch(url, sha256=sha256, cache=cache, settings=settings)
+    except FatalError:
+        raise
     except OSError as error:
-        raise CacheFull(f"{url}: cannot write in {cache.root}: {error.strerror or error}") from error
+        raise CacheFull(f"{redacted(url)}: cannot write in {cache.root}: {error.strerror or error}") from error
+    except Exception as error:
+        raise WeightsUnreachable(f"{redacted(url)}: {redacted(with_type(error))}") from error
 
 
 def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings) -> Blob:
@@ -125,12 +142,12 @@ def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: Fetch
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
         except NotModified:
             assert ref is not None  # noqa: S101 - only a request with the ref's ETag has this answer
-            logger.info("%s: not modified, sha256:%s", url, ref.sha256)
+            logger.info("%s: not modified, sha256:%s", redacted(url), ref.sha256)
         except WeightsUnreachable as error:
             if ref is None:
                 raise
             logger.warning("%s; using the cached file, sha256:%s", error, ref.sha256)
-        return Blob(url, ref.sha256, cache.mark_used(ref.sha256))
+        return Blob(redacted(url), ref.sha256, cache.mark_used(ref.sha256))
 
 
 def gate_url(gate: GateSettings) -> str:
@@ -156,28 +173,29 @@ def gate_url(gate: GateSettings) -> str:
 def _download(
     url: str, *, sha256: str | None, ref: Ref | None, key: str, cache: WeightsCache, settings: FetchSettings
 ) -> Blob:
-    partial = cache.partial(key)
+    partial, shown = cache.partial(key), redacted(url)
+    requested = resolve(url, hf_endpoint=settings.hf_endpoint)
     download = Download(
-        name=url,
-        url=resolve(url, hf_endpoint=settings.hf_endpoint),
+        name=shown,
+        url=requested,
         partial=partial,
         settings=settings,
-        headers=_authorisation(url),
-        reserve=lambda needed: cache.make_room(needed, purpose=url),
+        access=access_to(requested, hf_endpoint=settings.hf_endpoint),
+        reserve=lambda needed: cache.make_room(needed, purpose=shown),
     )
     done = download.run(if_none_match=ref.etag if ref else None)
     if sha256 and done.sha256 != sha256 and done.resumed:
         # The bytes of the interrupted download may be damaged: download once more from the first byte.
-        logger.warning("%s: resumed, and got sha256:%s instead of sha256:%s; starting over", url, done.sha256, sha256)
+        logger.warning("%s: resumed, and got sha256:%s instead of sha256:%s; starting over", shown, done.sha256, sha256)
         download.remove_partial()
         done = download.run()
     if sha256 and done.sha256 != sha256:
         download.remove_partial()
-        raise DigestMismatch(f"{url}: expected sha256:{sha256}, got sha256:{done.sha256}")
+        raise DigestMismatch(f"{shown}: expected sha256:{sha256}, got sha256:{done.sha256}")
     path = cache.commit(partial, done.sha256)
     cache.write_ref(Ref(url, done.sha256, done.etag))
-    logger.info("%s: sha256:%s%s", url, done.sha256, "" if sha256 else " (no digest was expected)")
-    return Blob(url, done.sha256, path)
+    logger.info("%s: sha256:%s%s", shown, done.sha256, "" if sha256 else " (no digest was expected)")
+    return Blob(shown, done.sha256, path)
 
 
 def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack) -> Blob | None:
@@ -185,6 +203,7 @@ def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack) 
 
     The blob is locked until `opened` ends, and marked as used.
     """
+    url = redacted(url)
     try:
         stream = opened.enter_context(cache.open_locked(sha256))
     except FileNotFoundError:
@@ -205,11 +224,5 @@ def _locate(url: str, sha256: str | None, cache: WeightsCache) -> Blob:
     digest = sha256 or (ref.sha256 if ref else None)
     path = cache.find(digest) if digest else None
     if digest is None or path is None:
-        raise WeightsNotFound(f"{url}: expected it in the cache {cache.root} (run fetch first), got nothing")
-    return Blob(url, digest, path)
-
-
-def _authorisation(url: str) -> dict[str, str]:
-    # The token must not be sent to any server but the Hub.
-    token = get_token() if url.startswith("hf://") else None
-    return {"Authorization": f"Bearer {token}"} if token else {}
+        raise WeightsNotFound(f"{redacted(url)}: expected it in the cache {cache.root} (run fetch first), got nothing")
+    return Blob(redacted(url), digest, path)

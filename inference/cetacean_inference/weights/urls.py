@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from huggingface_hub import hf_hub_url
 
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.messages import one_line
 
 
 def sibling(url: str, name: str) -> str:
@@ -24,7 +25,7 @@ def parse_hf(url: str) -> tuple[str, str, str | None]:
     """Split `hf://org/repo/path@revision` into repository, path and revision.
 
     Raises:
-        ConfigInvalid: a part is missing.
+        ConfigInvalid: a part is missing, or is no name of the Hub.
     """
     organisation, _, rest = url.removeprefix("hf://").partition("/")
     repository, _, rest = rest.partition("/")
@@ -35,8 +36,17 @@ def parse_hf(url: str) -> tuple[str, str, str | None]:
 
 
 def resolve(url: str, *, hf_endpoint: str) -> str:
-    """Return the http(s) or file URL that serves `url`."""
+    """Return the http(s) or file URL that serves `url`.
+
+    Raises:
+        ConfigInvalid: it is no URL of the Hub.
+    """
     if not url.startswith("hf://"):
         return url
     repository, path, revision = parse_hf(url)
-    return str(hf_hub_url(repository, path, revision=revision, endpoint=hf_endpoint.rstrip("/")))
+    try:
+        return str(hf_hub_url(repository, path, revision=revision, endpoint=hf_endpoint.rstrip("/")))
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"{url}: expected hf://organisation/repository/path[@revision]: {one_line(error)}"
+        ) from error

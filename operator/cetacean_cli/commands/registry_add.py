@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from pydantic import ValidationError
@@ -58,7 +59,7 @@ def _entry_options(command: Command) -> Command:
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The checkpoint on this disk; its sha256 is computed.",
+    help="The checkpoint on this disk, best a .safetensors file; its sha256 is computed.",
 )
 @click.option(
     "--metrics",
@@ -112,7 +113,7 @@ def add(
         subject=str(file),
         changes=(Change(f"models[{len(registry.models)}]", None, f"{name} {entry.version}"),),
         notes=(*(f"{key}: {value}" for key, value in data.items() if value is not None), *_figures(after, entry)),
-        warnings=tuple(fault.message for fault in new),
+        warnings=(*(fault.message for fault in new), *_format_warnings(entry)),
         extra={"entry": data},
     )
     write_registry(
@@ -144,6 +145,14 @@ def _relative(path: Path, file: Path) -> str:
 def _new_faults(before: CheckedRegistry, after: CheckedRegistry) -> list[Fault]:
     known = {(fault.severity, fault.message) for fault in before.faults}
     return [fault for fault in after.faults if (fault.severity, fault.message) not in known]
+
+
+def _format_warnings(entry: ModelEntry) -> tuple[str, ...]:
+    """Recommend the format that cannot contain code."""
+    if urlsplit(entry.weights_url).path.partition("@")[0].endswith(".safetensors"):
+        return ()
+    refused = "" if entry.sha256 else "; without a sha256 the pods refuse a pickled one"
+    return (f"weights_url: expected a .safetensors file, as a pickled checkpoint can contain code{refused}",)
 
 
 def _figures(after: CheckedRegistry, entry: ModelEntry) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState
+from cetacean_registry.urls import redacted
 
 
 def rollout_conditions(
@@ -168,12 +169,12 @@ def _weights(  # noqa: PLR0911 -- one return for each reason
         return ConditionState("False", "DigestMismatch", wrong[0])
     if len(state.digests) > 1:
         found = ", ".join(f"sha256:{digest}" for digest in sorted(state.digests))
-        return ConditionState("False", "DigestsDiffer", f"{target.weights_url}: pods loaded {found}")
+        return ConditionState("False", "DigestsDiffer", f"{redacted(target.weights_url)}: pods loaded {found}")
     if target.sha256 is None and state.digests:
         found = f"the registry names no sha256 for {label(target)}; pods loaded sha256:{next(iter(state.digests))}"
         return ConditionState("Unknown", "NoDigest", found)
     if state.digests:
         return ConditionState(
-            "True", "Verified", f"{target.weights_url}: pods loaded sha256:{target.sha256} as expected"
+            "True", "Verified", f"{redacted(target.weights_url)}: pods loaded sha256:{target.sha256} as expected"
         )
     return ConditionState("Unknown", "NotLoadedYet", f"no pod has loaded {label(target)} yet")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,13 +53,14 @@ def train_identification(
         return functional.cross_entropy(logits, individuals[indices], label_smoothing=version.smoothing)
 
     train(images, loss_of, model.parameters(), schedule=version.schedule, show=show)
-    return {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
+    return {key: tensor.detach().clone().contiguous() for key, tensor in model.state_dict().items()}
 
 
 def write_checkpoint(path: Path, state: State, known: tuple[Individual, ...]) -> None:
     """Write the checkpoint, and the classes and species beside it."""
     path.parent.mkdir(parents=True)
-    torch.save({"state_dict": state}, path)
+    save_file(state, path)
+    path.chmod(0o644)  # safetensors' files can be read by their owner only, and the store has another user
     np.save(path.with_name(CLASSES_FILE), np.array([one.identifier for one in known]))
     with path.with_name(SPECIES_FILE).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -50,7 +50,7 @@ def make_models(
         start = states[version.starts_from] if version.starts_from else None
         state = train_identification(pictures.individual_images, pictures.individuals, version, start=start, show=show)
         states[version.name] = state
-        path = f"weights/{version.name}/{version.name}.ckpt"
+        path = f"weights/{version.name}/{version.name}.safetensors"
         write_checkpoint(folder / path, state, known())
         entries.append(_entry(version, path, sha256=file_sha256(folder / path), trained_at=trained_at))
     registry = Registry(active=recipe.ACTIVE, models=tuple(entries))

@@ -1,6 +1,6 @@
 """A folder of trained models.
 
-weights/<name>/<name>.ckpt, encoder_classes.npy, species_map.csv
+weights/<name>/<name>.safetensors, encoder_classes.npy, species_map.csv
 gate/config.json, gate.safetensors
 registry.json
 reports/<name>.json

@@ -147,6 +147,28 @@ def test_two_entries_with_the_same_weights_are_a_warning(registry: Registry) -> 
     assert "warning: models[1].sha256: the same weights as a" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("url", "digest", "warning"),
+    [
+        ("https://e/b.ckpt", "a" * 64, "as a pickled checkpoint can contain code\n"),
+        ("hf://o/r/b.pt@v1", None, "can contain code; without a sha256 the pods refuse a pickled one\n"),
+        ("https://e/b.safetensors?download=true", None, None),
+        ("hf://o/r/b.safetensors@v1", None, None),
+    ],
+)
+def test_add_recommends_the_format_that_cannot_contain_code(
+    registry: Registry, url: str, digest: str | None, warning: str | None
+) -> None:
+    registry.add("a", "1.0.0")
+    given = ("--sha256", digest) if digest else ()
+    done = registry.run(
+        "registry", "add", "b", "--version", "1.1.0", "--like", "a", "--weights-url", url, *given, "--yes"
+    )
+    assert done.exit_code == 0, done.output
+    assert ("expected a .safetensors file" in done.stderr) is (warning is not None)
+    assert warning is None or warning in done.stderr
+
+
 def test_add_appends_and_computes_the_digest(registry: Registry) -> None:
     before = registry.add("a", "1.0.0", backbone="b4", input_size=512, odd="kept").file.read_text()
     weights = registry.root / "new.ckpt"

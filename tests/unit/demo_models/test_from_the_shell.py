@@ -42,7 +42,7 @@ def test_the_same_figures_come_out_of_compute_metrics(
     code = compute_metrics.main(
         [
             *("--registry", str(tiny.folder / "registry.json"), "--model", "demo_v2"),
-            *("--weights", str(tiny.folder / "weights/demo_v2/demo_v2.ckpt"), "--out", str(out)),
+            *("--weights", str(tiny.folder / "weights/demo_v2/demo_v2.safetensors"), "--out", str(out)),
             *("--threshold-file", str(tiny.folder / "anti_fraud_threshold.yaml")),
             *gate(tiny, tmp_path / "cache"),
         ]

@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cetacean_inference.models.identification import CetaceanIdentificationModel
 from cetacean_inference.settings import load_settings
@@ -31,7 +31,7 @@ def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: Demo
         ("demo_v3", "1.2.0"),
     ]
     for entry in registry.models:
-        assert entry.weights_url == f"{STORE}/weights/{entry.name}/{entry.name}.ckpt"
+        assert entry.weights_url == f"{STORE}/weights/{entry.name}/{entry.name}.safetensors"
         path = tiny.folder / entry.weights_url.removeprefix(f"{STORE}/")
         assert entry.sha256 == file_sha256(path)
         assert (path.with_name("encoder_classes.npy")).is_file()
@@ -48,16 +48,14 @@ def test_each_version_is_another_model(tiny: DemoModels) -> None:
 
 
 def test_a_checkpoint_has_the_fields_format(tiny: DemoModels) -> None:
-    path = tiny.folder / "weights/demo_v1/demo_v1.ckpt"
-    content = torch.load(path, weights_only=True)
-    assert set(content) == {"state_dict"}
-    names = set(content["state_dict"])
-    assert {name.split(".")[0] for name in names} == {"model", "embedding", "arc"}
-    assert content["state_dict"]["arc.weight"].shape == (recipe.HEAD_ROWS, recipe.EMBEDDING_SIZE)
+    path = tiny.folder / "weights/demo_v1/demo_v1.safetensors"
+    state = load_file(path)
+    assert {name.split(".")[0] for name in state} == {"model", "embedding", "arc"}
+    assert state["arc.weight"].shape == (recipe.HEAD_ROWS, recipe.EMBEDDING_SIZE)
     model = CetaceanIdentificationModel(
         backbone=recipe.BACKBONE, embedding_size=recipe.EMBEDDING_SIZE, classes=recipe.HEAD_ROWS
     )
-    model.load_state_dict(content["state_dict"], strict=True)
+    model.load_state_dict(state, strict=True)
     classes = np.load(path.with_name("encoder_classes.npy"), allow_pickle=False)
     assert classes.tolist() == [one.identifier for one in known()]
     with path.with_name("species_map.csv").open(newline="") as stream:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from support.file_server import FileServer, serving_links
 from support.inference_world import client_of, make_settings
 from support.pictures import archive
@@ -67,7 +68,7 @@ def loaded(settings: Settings) -> NetworksPipeline:
 
 
 async def test_fetched_weights_answer_an_archive(settings_of: SettingsOf, weights: Path, tmp_path: Path) -> None:
-    settings = settings_of(model={"sha256": sha256(weights / "tiny.ckpt")})
+    settings = settings_of(model={"sha256": sha256(weights / "tiny.safetensors")})
     pipeline = loaded(settings)
     service = Service(settings)
     service.start(pipeline)
@@ -86,13 +87,13 @@ async def test_fetched_weights_answer_an_archive(settings_of: SettingsOf, weight
         assert found["is_cetacean"]
         total = found["probability"] + sum(one["probability"] for one in found["candidates"])
         assert total == pytest.approx(1.0, abs=5e-4)
-    assert answer.headers["X-Weights-SHA256"] == sha256(weights / "tiny.ckpt")
+    assert answer.headers["X-Weights-SHA256"] == sha256(weights / "tiny.safetensors")
     assert identity["weights"] == {
-        "sha256": sha256(weights / "tiny.ckpt"),
-        "expected_sha256": sha256(weights / "tiny.ckpt"),
+        "sha256": sha256(weights / "tiny.safetensors"),
+        "expected_sha256": sha256(weights / "tiny.safetensors"),
         "verified": True,
     }
-    assert identity["gate"]["sha256"] == sha256(weights / "gate.pt")
+    assert identity["gate"]["sha256"] == sha256(weights / "gate.safetensors")
     assert (identity["gate"]["architecture"], identity["gate"]["pretrained"]) == ("tiny-clip", None)
     assert identity["engine"] == "torch-eager"
 
@@ -168,7 +169,9 @@ def test_each_file_is_hashed_once_when_it_is_loaded(
     assert sorted(hashed) == sorted(sha256(path) for path in weights.iterdir())
 
 
-@pytest.mark.parametrize("name", ["tiny.ckpt", "encoder_classes.npy", "species_map.csv", "gate.pt", "gate.json"])
+@pytest.mark.parametrize(
+    "name", ["tiny.safetensors", "encoder_classes.npy", "species_map.csv", "gate.safetensors", "gate.json"]
+)
 def test_a_file_damaged_in_the_cache_is_not_served(settings_of: SettingsOf, weights: Path, name: str) -> None:
     settings = settings_of()
     fetch_all(settings)
@@ -279,39 +282,55 @@ class TestCommands:
     def test_weights_with_another_digest_end_fetch(self, command: Command, server: FileServer, weights: Path) -> None:
         status, message = command("fetch", model={"sha256": "ab" * 32})
         assert status == 1
-        came = sha256(weights / "tiny.ckpt")
-        assert message == (f"DigestMismatch: {server.url}/tiny.ckpt: expected sha256:{'ab' * 32}, got sha256:{came}")
+        came = sha256(weights / "tiny.safetensors")
+        assert message == (
+            f"DigestMismatch: {server.url}/tiny.safetensors: expected sha256:{'ab' * 32}, got sha256:{came}"
+        )
 
     def test_missing_weights_end_fetch(self, command: Command, server: FileServer) -> None:
-        (server.directory / "tiny.ckpt").unlink()
+        (server.directory / "tiny.safetensors").unlink()
         status, message = command("fetch")
         assert status == 1
-        assert message == f"WeightsNotFound: {server.url}/tiny.ckpt: expected 200, got 404 Not Found"
+        assert message == f"WeightsNotFound: {server.url}/tiny.safetensors: expected 200, got 404 Not Found"
 
     def test_a_missing_gate_ends_fetch(self, command: Command, server: FileServer) -> None:
-        (server.directory / "gate.pt").unlink()
+        (server.directory / "gate.safetensors").unlink()
         status, message = command("fetch")
         assert status == 1
-        assert message.startswith(f"GateUnavailable: {server.url}/gate.pt")
+        assert message.startswith(f"GateUnavailable: {server.url}/gate.safetensors")
 
     def test_a_checkpoint_of_another_architecture_ends_serve(self, command: Command, server: FileServer) -> None:
         status, message = command("fetch", model={"embedding_size": 9})
         assert (status, message) == (0, "")
         status, message = command("serve", model={"embedding_size": 9})
         assert status == 1
-        assert message.startswith(f"CheckpointMismatch: {server.url}/tiny.ckpt: ")
+        assert message.startswith(f"CheckpointMismatch: {server.url}/tiny.safetensors: ")
         assert "expected 9" in message
 
     def test_a_checkpoint_that_would_run_code_ends_serve(
         self, command: Command, server: FileServer, tmp_path: Path
     ) -> None:
         torch.save({"state_dict": {"a": tmp_path}}, tmp_path / "bad.ckpt")
-        replace(server, "tiny.ckpt", (tmp_path / "bad.ckpt").read_bytes())
-        assert command("fetch")[0] == 0
-        status, message = command("serve")
+        replace(server, "tiny.safetensors", (tmp_path / "bad.ckpt").read_bytes())
+        pinned = {"sha256": sha256(tmp_path / "bad.ckpt")}
+        assert command("fetch", model=pinned)[0] == 0
+        status, message = command("serve", model=pinned)
         assert status == 1
         assert message.startswith("CheckpointMismatch")
-        assert "weights_only" in message
+        assert "got a pickle with the global 'pathlib." in message
+
+    @pytest.mark.parametrize(("name", "reason"), [("tiny", "CheckpointMismatch"), ("gate", "GateUnavailable")])
+    def test_a_pickled_file_without_a_digest_ends_fetch(
+        self, command: Command, server: FileServer, weights: Path, tmp_path: Path, name: str, reason: str
+    ) -> None:
+        torch.save({"state_dict": load_file(weights / f"{name}.safetensors")}, tmp_path / "pickled.ckpt")
+        replace(server, f"{name}.safetensors", (tmp_path / "pickled.ckpt").read_bytes())
+        status, message = command("fetch")
+        assert status == 1
+        assert message.startswith(
+            f"{reason}: {server.url}/{name}.safetensors: expected a .safetensors file, or a sha256"
+        )
+        assert "CETACEAN_FETCH__ALLOW_UNVERIFIED_PICKLE=true" in message
 
     def test_too_few_classes_end_serve(self, command: Command, server: FileServer, tmp_path: Path) -> None:
         np.save(tmp_path / "few.npy", np.array(["id0", "id1"]))

@@ -126,3 +126,12 @@ def test_a_wrong_file_is_named(name: str, content: str, named: str, tmp_path: Pa
 def test_a_url_of_another_scheme_is_an_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"weights_url.*expected http://"):
         load_settings(model={**MODEL, "weights_url": url}, config_dir=tmp_path)
+
+
+@pytest.mark.parametrize("field", ["model", "gate"])
+def test_a_url_with_a_password_is_refused_without_showing_it(tmp_path: Path, field: str) -> None:
+    sections: dict[str, dict[str, str]] = {"model": MODEL, "gate": {}}
+    sections[field] = sections[field] | {"weights_url": "https://user:secret@weights.test/a.ckpt?secret"}
+    with pytest.raises(ConfigInvalid, match=f"{field}.weights_url: expected a URL without user:password@") as caught:
+        load_settings(config_dir=tmp_path, **sections)
+    assert "secret" not in str(caught.value)

@@ -149,6 +149,19 @@ def test_urls_that_a_pod_can_download_from_are_accepted(registry: Json, entry: J
     assert parse(registry).active_model.weights_url == url
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://user:secret@host/a.ckpt", "http://secret@host", "https://secret@host:8000?a#b", "https://a@secret@c/d"],
+)
+def test_a_url_with_a_password_is_refused_without_showing_it(registry: Json, entry: Json, url: str) -> None:
+    entry["weights_url"] = url
+    with pytest.raises(
+        RegistryError, match=r"weights_url: expected .*without user:password@, got 'https?://…@"
+    ) as caught:
+        parse(registry)
+    assert "secret" not in str(caught.value)
+
+
 def test_unknown_keys_are_kept(registry: Json, entry: Json) -> None:
     entry["experiment"] = {"run": 7}
     registry["generated_by"] = "notebook"

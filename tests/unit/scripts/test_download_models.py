@@ -219,6 +219,121 @@ def test_only_the_hub_gets_the_token(project: Project) -> None:
     assert [headers.get("Authorization") for headers in project.server.headers] == ["Bearer secret", None]
 
 
+@pytest.mark.parametrize("token", ["", "secret"])
+def test_a_refusal_of_the_hub_says_what_is_missing(project: Project, token: str) -> None:
+    project.add("first", weights_url="hf://sea/whales/a.ckpt")
+    project.server.statuses = [401]
+    done = project.run("--weights-only", HF_ENDPOINT=project.server.url, HF_TOKEN=token)
+    assert done.returncode == 1
+    hint = "and HF_TOKEN gives no access to it" if token else "set HF_TOKEN"
+    assert f"expected 200, got 401: the repository is gated or private, {hint}\n" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_query_is_sent_but_not_shown(project: Project) -> None:
+    path = project.add("first")
+    project.models[0]["weights_url"] += '?signature=secret"quoted\\'
+    (project.root / "models/registry.json").write_text(json.dumps({"models": project.models}))
+    done = project.run()
+    assert done.returncode == 0, done.stderr
+    assert "secret" not in done.stderr
+    assert f"{project.server.url}/first/a.ckpt?…" in done.stderr
+    assert "secret" not in project.run("--list").stdout
+    (project.root / "models/weights/first/a.ckpt").write_bytes(CONTENT)
+    assert path.name == "a.ckpt"
+
+
+@pytest.mark.parametrize("name", ["a[1-3].ckpt", "a{b,c}.ckpt"])
+def test_brackets_in_a_url_are_taken_as_they_are(project: Project, name: str) -> None:
+    project.add("first", weights_url=f"{project.server.url}/first/{name}")
+    (project.server.directory / "first" / name).write_bytes(CONTENT)
+    done = project.run("--weights-only")
+    assert done.returncode == 0, done.stderr
+    assert (project.root / "models/weights/first" / name).read_bytes() == CONTENT
+    assert list(project.server.requests) == [f"first/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n", "a git-lfs pointer"),
+        (b"<!DOCTYPE html>\n<html>sign in</html>", "an HTML page"),
+        (b"<HTML>", "an HTML page"),
+        (b'<?xml version="1.0"?><Error/>', "an XML document"),
+        (b"", "an empty file"),
+    ],
+)
+@pytest.mark.parametrize("companion", [True, False])
+def test_a_page_instead_of_a_file_without_a_digest_is_an_error(
+    project: Project, content: bytes, kind: str, *, companion: bool
+) -> None:
+    path = project.add("first", **({} if companion else {"sha256": None}))
+    name = "species_map.csv" if companion else "a.ckpt"
+    (project.server.directory / "first" / name).write_bytes(content)
+    done = project.run()
+    assert done.returncode == 1
+    assert f"error: {project.server.url}/first/{name}: expected the file, got {kind}\n" in done.stderr
+    assert not (path.parent / name).exists()
+    assert not (path.parent / f"{name}.part").exists()
+
+
+def test_a_pointer_of_an_earlier_checkout_is_downloaded_again(project: Project) -> None:
+    path = project.add("first", sha256=None)
+    path.parent.mkdir(parents=True)
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert project.run("--weights-only").returncode == 0
+    assert path.read_bytes() == CONTENT
+
+
+def test_new_weights_come_with_their_own_classes(project: Project) -> None:
+    path = project.add("first")
+    assert project.run().returncode == 0
+    path.write_bytes(b"earlier weights")
+    (path.parent / "species_map.csv").write_text("of the earlier weights")
+    assert project.run().returncode == 0
+    assert (path.parent / "species_map.csv").read_text() == "species_map.csv of first"
+    before = project.server.requests.copy()
+    assert project.run().returncode == 0
+    assert project.server.requests == before
+
+
+@pytest.mark.parametrize("wanted", [(), ("second",)])
+def test_two_models_in_one_folder_are_an_error_as_their_classes_differ(
+    project: Project, wanted: tuple[str, ...]
+) -> None:
+    project.add("first", weights_path="shared/a.ckpt")
+    project.add("second", weights_path="shared/b.ckpt")
+    done = project.run(*wanted)
+    assert done.returncode == 2
+    assert "expected a folder for each, as their classes differ, got " in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not project.server.requests
+    assert project.run("--weights-only").returncode == 0
+
+
+def test_two_models_of_one_remote_folder_share_their_classes(project: Project) -> None:
+    project.add("first", weights_path="shared/a.ckpt")
+    project.add("second", weights_path="shared/b.ckpt", weights_url=f"{project.server.url}/first/a.ckpt")
+    assert project.run().returncode == 0
+
+
+def test_two_models_of_one_file_are_an_error(project: Project) -> None:
+    project.add("first", weights_path="shared/a.ckpt")
+    project.add("second", weights_path="shared/../shared/a.ckpt")
+    done = project.run("--weights-only")
+    assert done.returncode == 2
+    assert "expected a file for each, got " in done.stderr
+
+
+def test_a_folder_of_its_own_choice_is_not_the_registrys(project: Project) -> None:
+    project.add("models", weights_url=f"{project.server.url}/models/registry.json", sha256=None)
+    before = (project.root / "models/registry.json").read_bytes()
+    done = project.run("--weights-only", "--force", "--out", str(project.root))
+    assert done.returncode == 2
+    assert "expected another file than the registry itself" in done.stderr
+    assert (project.root / "models/registry.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -244,7 +359,17 @@ def test_wrong_usage_ends_with_2_and_one_line(project: Project, arguments: list[
         ({"sha256": "abc"}, "expected 64 hex digits as sha256, got 'abc'"),
         ({"weights_url": "ftp://example.org/a"}, "expected http://, https:// or hf://"),
         ({"weights_path": "../../a.ckpt"}, "expected weights_path within"),
+        ({"weights_path": "models/registry.json"}, "expected weights_path to end in one of .safetensors, .ckpt"),
+        ({"weights_path": "Makefile"}, "expected weights_path to end in one of"),
+        ({"weights_path": ".git/hooks/a.pt"}, "expected a file that is not hidden"),
+        ({"weights_path": "a\nb\thttp://c\t-\td.ckpt"}, "expected a file that is not hidden"),
+        ({"weights_path": 7}, "expected weights_path to end in one of"),
+        ({"weights_url": "https://user:secret@host/a.ckpt?secret"}, "without user:password@, got 'https://…@host/a"),
+        ({"weights_url": "https://host"}, "expected a file that is not hidden"),
+        ({"weights_url": "https://host/.."}, "expected a file that is not hidden"),
+        ({"sha256": 7}, "expected 64 hex digits"),
         ({"more": {"name": "../a"}}, "expected letters, digits"),
+        ({"more": {"name": 7}}, "expected letters, digits"),
     ],
 )
 def test_a_bad_registry_ends_with_2_and_no_request(project: Project, changes: dict[str, Any], message: str) -> None:
@@ -252,6 +377,8 @@ def test_a_bad_registry_ends_with_2_and_no_request(project: Project, changes: di
     done = project.run()
     assert done.returncode == 2
     assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
     assert not project.server.requests
 
 

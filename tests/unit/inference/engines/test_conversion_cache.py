@@ -192,7 +192,7 @@ def test_with_a_full_cache_networks_are_converted_for_this_start_only(
 
 def test_unusable_weights_are_a_fatal_error(settings: Settings, runs: Runs) -> None:
     other = settings.model_copy(update={"model": settings.model.model_copy(update={"embedding_size": 9})})
-    with pytest.raises(CheckpointMismatch, match=r"tiny\.ckpt: expected the .*expected 9"), prepared(other):
+    with pytest.raises(CheckpointMismatch, match=r"tiny\.safetensors: expected the .*expected 9"), prepared(other):
         pass
     assert list(open_cache(settings).derived.glob("networks-*")) == []
 

@@ -11,6 +11,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from support.inference_world import make_settings
 from support.tiny_weights import GATE, sections, sha256
 from torch import nn
@@ -70,7 +71,7 @@ def pictures(count: int) -> list[Image.Image]:
 
 def test_the_score_equals_open_clips(settings: Settings, weights: Path) -> None:
     model: Any = open_clip.CLIP(**GATE)
-    model.load_state_dict(torch.load(weights / "gate.pt", weights_only=True))
+    model.load_state_dict(load_file(weights / "gate.safetensors"))
     model.eval()
     shown = pictures(3)
     prepare = transforms.Compose(
@@ -98,7 +99,7 @@ def test_the_prompts_are_embedded_once_and_stored_by_digest(
     assert embedded == [24]
     torch.testing.assert_close(first, again)
     (kept,) = open_cache(settings).derived.iterdir()
-    assert sha256(weights / "gate.pt")[:16] in kept.name
+    assert sha256(weights / "gate.safetensors")[:16] in kept.name
     assert default_prompts().sha256[:16] in kept.name
 
 

@@ -49,7 +49,7 @@ def checkpoint(backbone: str) -> io.BytesIO:
     "backbone", ["test_resnet", "test_efficientnet", "mobilenetv3_small_050", "mobilenetv4_conv_small_050"]
 )
 def test_a_backbone_is_loaded_by_its_name(backbone: str) -> None:
-    network = load_identification(checkpoint(backbone), BLOB, settings(backbone))
+    network = load_identification(checkpoint(backbone), BLOB, settings(backbone), pickle_allowed=True)
     pictures = torch.randint(0, 256, (2, SIDE, SIDE, 3), dtype=torch.uint8)
     with torch.inference_mode():
         probabilities = network(pictures)
@@ -67,7 +67,7 @@ def test_the_probabilities_equal_the_trained_models() -> None:
     with torch.inference_mode():
         cosines = trained(torch.stack([prepare(one.numpy()) for one in pictures]))
         expected = (30 * cosines[:, :KNOWN]).softmax(dim=1)
-        network = load_identification(checkpoint("test_resnet"), BLOB, settings("test_resnet"))
+        network = load_identification(checkpoint("test_resnet"), BLOB, settings("test_resnet"), pickle_allowed=True)
         torch.testing.assert_close(network(pictures), expected, atol=1e-5, rtol=0)
 
 
@@ -96,12 +96,12 @@ def altered(change: Callable[[dict[str, torch.Tensor]], object]) -> io.BytesIO:
 )
 def test_the_error_names_a_wrong_parameter(change: Callable[[dict[str, torch.Tensor]], object], message: str) -> None:
     with pytest.raises(CheckpointMismatch, match=rf"a\.ckpt: .*{message}"):
-        load_identification(altered(change), BLOB, settings("test_resnet"))
+        load_identification(altered(change), BLOB, settings("test_resnet"), pickle_allowed=True)
 
 
 def test_a_checkpoint_of_another_backbone_is_an_error() -> None:
     with pytest.raises(CheckpointMismatch, match=r"a\.ckpt: expected the .* parameters"):
-        load_identification(checkpoint("test_resnet"), BLOB, settings("test_efficientnet"))
+        load_identification(checkpoint("test_resnet"), BLOB, settings("test_efficientnet"), pickle_allowed=True)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,6 @@ def test_a_checkpoint_of_another_backbone_is_an_error() -> None:
 )
 def test_an_impossible_setting_is_an_error(others: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigInvalid, match=message):
-        load_identification(checkpoint("test_resnet"), BLOB, settings("test_resnet").model_copy(update=others))
+        load_identification(
+            checkpoint("test_resnet"), BLOB, settings("test_resnet").model_copy(update=others), pickle_allowed=True
+        )

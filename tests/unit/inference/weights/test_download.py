@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import re
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Self
 
+import httpx
 import pytest
 from support.file_server import FileServer
 
@@ -24,8 +28,10 @@ from cetacean_inference.errors import (
 )
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.download import Download, NotModified
+from cetacean_inference.weights.hub import Access
 
 Make = Callable[..., Download]
+NO_TOKEN = Access({}, "")
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def reserved() -> list[int]:
 def download(server: FileServer, options: FetchSettings, partial: Path, reserved: list[int]) -> Make:
     def make(*, url: str | None = None, settings: FetchSettings = options) -> Download:
         url = url or f"{server.url}/a.ckpt"
-        return Download(name=url, url=url, partial=partial, settings=settings, headers={}, reserve=reserved.append)
+        return Download(name=url, url=url, partial=partial, settings=settings, access=NO_TOKEN, reserve=reserved.append)
 
     return make
 
@@ -195,7 +201,7 @@ def test_a_missing_reservation_stops_before_the_first_byte(
 
     url = f"{server.url}/a.ckpt"
     with pytest.raises(CacheFull, match="needs 300000"):
-        Download(name=url, url=url, partial=partial, settings=options, headers={}, reserve=full).run()
+        Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=full).run()
     assert not partial.exists()
 
 
@@ -212,7 +218,7 @@ def test_nothing_is_written_before_room_is_made(
 
     monkeypatch.setattr(Path, "write_text", writes)
     url = f"{server.url}/a.ckpt"
-    download = Download(name=url, url=url, partial=partial, settings=options, headers={}, reserve=room.append)
+    download = Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=room.append)
     assert download.run().sha256 == digest
     assert room == [300_000]
 
@@ -252,3 +258,197 @@ def test_an_invalid_url_is_reported_in_one_line(download: Make, url: str) -> Non
     with pytest.raises(FatalError) as caught:
         download(url=url).run()
     assert "\n" not in caught.value.line
+
+
+# --- servers that are not polite -------------------------------------------------------------------------------------
+
+
+def test_a_redirect_is_followed(download: Make, server: FileServer, digest: str) -> None:
+    server.redirects = {"moved.ckpt": f"{server.url}/a.ckpt?signature=secret"}
+    assert download(url=f"{server.url}/moved.ckpt").run().sha256 == digest
+
+
+def test_a_server_that_hangs_is_given_up_after_the_read_timeout(
+    download: Make, server: FileServer, options: FetchSettings
+) -> None:
+    server.hang = threading.Event()
+    impatient = options.model_copy(update={"read_timeout_seconds": 0.05, "attempts": 2})
+    try:
+        with pytest.raises(WeightsUnreachable, match=r"a\.ckpt: .*timed out; gave up after 2 tries"):
+            download(settings=impatient).run()
+    finally:
+        server.hang.set()
+
+
+def interrupted(server: FileServer, download: Make, options: FetchSettings, *, after: int = 100_000) -> None:
+    """Leave a partial file and its notes."""
+    server.cut_after = [after]
+    with pytest.raises(WeightsTruncated):
+        download(settings=options.model_copy(update={"attempts": 1})).run()
+
+
+def test_a_complete_partial_file_is_fetched_again_after_416(
+    download: Make, server: FileServer, partial: Path, content: bytes, digest: str, options: FetchSettings
+) -> None:
+    interrupted(server, download, options)
+    partial.write_bytes(content)  # the process was killed between the last byte and the renaming
+    assert download().run().sha256 == digest
+    assert server.ranges[1:] == ["bytes=300000-", None]
+    assert partial.read_bytes() == content
+
+
+def test_a_rest_that_begins_at_another_byte_is_not_appended(
+    download: Make, server: FileServer, partial: Path, content: bytes, digest: str, options: FetchSettings
+) -> None:
+    interrupted(server, download, options)
+    server.range_shift = 7
+    found = download().run()
+    assert (found.sha256, found.resumed) == (digest, False)
+    assert partial.read_bytes() == content
+
+
+def test_a_partial_file_of_another_url_is_not_continued(
+    download: Make, server: FileServer, options: FetchSettings
+) -> None:
+    interrupted(server, download, options)
+    (server.directory / "b.ckpt").write_bytes(b"another file")
+    found = download(url=f"{server.url}/b.ckpt").run()
+    assert (found.sha256, found.resumed) == (hashlib.sha256(b"another file").hexdigest(), False)
+    assert server.ranges[-1] is None
+
+
+@pytest.mark.parametrize("strong", [True, False], ids=["beside a weak ETag", "alone"])
+def test_a_download_is_resumed_by_its_date(
+    download: Make, server: FileServer, options: FetchSettings, digest: str, *, strong: bool
+) -> None:
+    server.strong_etag, server.weak_etag = strong, strong
+    interrupted(server, download, options)
+    found = download().run()
+    assert (found.sha256, found.resumed) == (digest, True)
+    assert server.headers[-1]["If-Range"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def test_the_size_is_bounded_while_bytes_arrive(
+    download: Make, server: FileServer, options: FetchSettings, partial: Path
+) -> None:
+    server.chunked = True
+    with pytest.raises(WeightsTooLarge, match=r"expected at most 100000 bytes, got \d+ or more"):
+        download(settings=options.model_copy(update={"max_bytes": 100_000})).run()
+    assert not partial.exists()
+
+
+def test_a_file_without_a_length_is_downloaded(download: Make, server: FileServer, digest: str) -> None:
+    server.chunked = True
+    assert download().run().sha256 == digest
+
+
+def test_the_file_is_asked_for_as_it_is(download: Make, server: FileServer) -> None:
+    download().run()
+    assert server.headers[0]["Accept-Encoding"] == "identity"
+
+
+def test_a_file_that_is_compressed_anyway_is_decompressed(
+    download: Make, server: FileServer, partial: Path, content: bytes, digest: str
+) -> None:
+    server.encoding = "gzip"
+    assert download().run().sha256 == digest
+    assert partial.read_bytes() == content
+    assert not partial.with_suffix(".json").exists()
+
+
+def test_an_unknown_encoding_is_an_error(download: Make, server: FileServer) -> None:
+    server.encoding = "br"
+    with pytest.raises(WeightsUnreachable, match=r"a\.ckpt: expected the file as it is, got it with the encoding br$"):
+        download().run()
+
+
+def test_an_unasked_304_is_retried(download: Make, server: FileServer, digest: str) -> None:
+    server.unasked_304 = 1
+    assert download().run().sha256 == digest
+    server.unasked_304 = 10
+    with pytest.raises(WeightsUnreachable, match="expected 200, got 304 Not Modified; gave up after 3 tries"):
+        download().run()
+
+
+def test_a_full_volume_keeps_no_partial_file(
+    download: Make, partial: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
+) -> None:
+    plainly = Path.open
+
+    class Full:
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._stream.close()
+
+        def write(self, chunk: bytes) -> int:
+            self._stream.write(chunk)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def opened(path: Path, mode: str = "r", **options: Any) -> Any:
+        stream = plainly(path, mode, **options)
+        return Full(stream) if path == partial and mode == "wb" else stream
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(CacheFull, match="No space left on device"):
+        download().run()
+    assert not partial.exists()
+    assert not partial.with_suffix(".json").exists()
+
+
+def test_a_local_file_is_bounded_and_reserved(
+    download: Make, tmp_path: Path, partial: Path, options: FetchSettings, reserved: list[int]
+) -> None:
+    (tmp_path / "b.ckpt").write_bytes(b"x" * 2000)
+    url = (tmp_path / "b.ckpt").as_uri()
+    with pytest.raises(WeightsTooLarge, match="expected at most 1000 bytes, got 2000"):
+        download(url=url, settings=options.model_copy(update={"max_bytes": 1000})).run()
+    assert reserved == []
+    download(url=url).run()
+    assert reserved == [2000]
+
+    def full(needed: int) -> None:
+        raise CacheFull(f"needs {needed}")
+
+    partial.unlink()
+    with pytest.raises(CacheFull, match="needs 2000"):
+        Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=full).run()
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("path", ["", "/dev/zero", "/a%00b", "/dev/null/a"])
+def test_a_local_path_that_is_no_file_is_an_error(download: Make, path: str) -> None:
+    with pytest.raises(WeightsNotFound):
+        download(url=f"file://{path}").run()
+
+
+def test_a_local_path_on_another_host_is_an_error(download: Make) -> None:
+    with pytest.raises(WeightsNotFound, match="expected file:///"):
+        download(url="file://host/a.ckpt").run()
+
+
+def test_a_local_pipe_is_an_error(download: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsNotFound, match="the path of a file"):
+        download(url=(tmp_path / "pipe").as_uri()).run()
+
+
+def test_the_notes_have_no_query(download: Make, server: FileServer, options: FetchSettings, partial: Path) -> None:
+    server.cut_after = [100_000]
+    with pytest.raises(WeightsTruncated):
+        download(url=f"{server.url}/a.ckpt?signature=secret", settings=options.model_copy(update={"attempts": 1})).run()
+    assert "secret" not in partial.with_suffix(".json").read_text()
+
+
+def test_an_unforeseen_error_is_one_line(download: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("two\nlines about https://host/a?signature=secret")
+
+    monkeypatch.setattr(httpx.Client, "stream", fail)
+    with pytest.raises(WeightsUnreachable) as caught:
+        download().run()
+    assert caught.value.line.endswith("/a.ckpt: RuntimeError: two lines about https://host/a?…")

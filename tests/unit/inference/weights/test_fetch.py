@@ -16,13 +16,23 @@ import open_clip
 import pytest
 from support.file_server import FileServer
 
-from cetacean_inference.errors import CacheFull, DigestMismatch, GateUnavailable, WeightsNotFound, WeightsUnreachable
+from cetacean_inference.errors import (
+    CacheFull,
+    ConfigInvalid,
+    DigestMismatch,
+    FatalError,
+    GateUnavailable,
+    WeightsNotFound,
+    WeightsUnreachable,
+)
 from cetacean_inference.settings import FetchSettings, GateSettings
 from cetacean_inference.weights import fetch as fetching
 from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch, gate_url
+from cetacean_inference.weights.hub import Access, access_to
 from cetacean_inference.weights.urls import resolve, sibling
+from cetacean_inference.weights.verified import VerifiedFiles
 
 
 @pytest.fixture
@@ -209,6 +219,167 @@ def test_the_hubs_token_is_sent_to_the_hub_only(
     settings = options.model_copy(update={"hf_endpoint": server.url})
     fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
     assert server.headers[1]["Authorization"] == "Bearer hf_secret"
+
+
+@pytest.mark.parametrize("address", ["{hub}/o/r/resolve/main/b.ckpt", "hf://o/r/b.ckpt"])
+def test_the_hubs_token_is_sent_for_all_urls_under_its_endpoint(
+    cache: WeightsCache, options: FetchSettings, server: FileServer, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub = f"{server.url}/hub"
+    folder = server.directory / "hub/o/r/resolve/main"
+    folder.mkdir(parents=True)
+    (folder / "b.ckpt").write_bytes(b"from the hub")
+    settings = options.model_copy(update={"hf_endpoint": f"{hub}/"})
+    fetch(address.format(hub=hub), sha256=None, cache=cache, settings=settings)
+    assert server.headers[0]["Authorization"] == "Bearer hf_secret"
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://hub.test.evil.test/o/r/a", "https://hub.test"),
+        ("https://hub.test@evil.test/o/r/a", "https://hub.test"),
+        ("http://hub.test/o/r/a", "https://hub.test"),
+        ("https://hub.test:8443/o/r/a", "https://hub.test"),
+        ("https://hub.test/other/a", "https://hub.test/hub"),
+        ("https://hub.test/hubs/a", "https://hub.test/hub"),
+        ("file:///o/r/a", "https://hub.test"),
+    ],
+)
+def test_the_hubs_token_is_sent_to_no_other_place(monkeypatch: pytest.MonkeyPatch, url: str, endpoint: str) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert access_to(url, hf_endpoint=endpoint) == Access({}, "")
+
+
+def test_the_hubs_token_is_not_sent_to_where_the_hub_redirects(
+    cache: WeightsCache, options: FetchSettings, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    elsewhere = server.url.replace("127.0.0.1", "localhost")
+    server.redirects = {"o/r/resolve/main/b.ckpt": f"{elsewhere}/a.ckpt"}
+    settings = options.model_copy(update={"hf_endpoint": server.url})
+    fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
+    assert [headers.get("Authorization") for headers in server.headers] == ["Bearer hf_secret", None]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [("", "is gated or private, or there is none: set HF_TOKEN"), ("hf_secret", "HF_TOKEN gives no access to it")],
+)
+def test_a_refusal_of_the_hub_says_what_is_missing(
+    cache: WeightsCache,
+    options: FetchSettings,
+    server: FileServer,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    token: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr("cetacean_inference.weights.hub.get_token", lambda: token or None)
+    server.statuses = [status]
+    settings = options.model_copy(update={"hf_endpoint": server.url})
+    with pytest.raises(WeightsNotFound, match=rf"hf://o/r/b\.ckpt: expected 200, got {status} .*{message}") as caught:
+        fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
+    assert "hf_secret" not in caught.value.line
+
+
+@pytest.mark.parametrize("token", ["hf_sécret", "hf secret", "hf\x00secret", "hf_\N{SPOUTING WHALE}"])
+def test_a_token_that_no_header_can_have_is_an_error(
+    cache: WeightsCache, options: FetchSettings, server: FileServer, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setattr("cetacean_inference.weights.hub.get_token", lambda: token)
+    settings = options.model_copy(update={"hf_endpoint": server.url})
+    with pytest.raises(ConfigInvalid) as caught:
+        fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
+    assert (
+        caught.value.line == "ConfigInvalid: HF_TOKEN: expected printable ASCII characters without spaces, got others"
+    )
+
+
+def test_a_file_of_the_token_that_cannot_be_read_is_an_error(
+    cache: WeightsCache, options: FetchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable() -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "token")
+
+    monkeypatch.setattr("cetacean_inference.weights.hub.get_token", unreadable)
+    with pytest.raises(ConfigInvalid, match="HF_TOKEN: expected a token of the Hub, got an error: PermissionError"):
+        fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=options)
+
+
+@pytest.mark.parametrize("url", ["hf://o/r--x..y/b.ckpt", "hf://o", "http://[::1/a.ckpt", "http://host:port/a.ckpt"])
+def test_an_impossible_url_is_an_error_of_one_line(cache: WeightsCache, options: FetchSettings, url: str) -> None:
+    with pytest.raises(FatalError) as caught:
+        fetch(url, sha256=None, cache=cache, settings=options)
+    assert caught.value.line.isprintable()
+    assert url in caught.value.line
+
+
+def test_an_unasked_304_is_an_error(cache: WeightsCache, options: FetchSettings, url: str, server: FileServer) -> None:
+    server.unasked_304 = 10
+    with pytest.raises(WeightsUnreachable, match="expected 200, got 304"):
+        fetch(url, sha256=None, cache=cache, settings=options)
+
+
+def test_a_query_is_in_no_message_and_in_no_file_of_the_cache(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    digest: str,
+    server: FileServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    signed = f"{url}?signature=secret"
+    with caplog.at_level(logging.DEBUG, logger="cetacean_inference"):
+        blob = fetch(signed, sha256=digest, cache=cache, settings=options)
+        fetch(signed, sha256=digest, cache=cache, settings=options)
+        fetch(signed, sha256=None, cache=cache, settings=options)
+        server.statuses = [503] * 3
+        fetch(signed, sha256=None, cache=cache, settings=options)
+        with pytest.raises(DigestMismatch) as mismatch:
+            fetch(signed, sha256="ab" * 32, cache=cache, settings=options)
+        (server.directory / "a.ckpt").unlink()
+        with pytest.raises(WeightsNotFound) as missing:
+            fetch(signed, sha256=None, cache=cache, settings=options)
+    assert blob.url == f"{url}?…"
+    assert f"{url}?…" in caplog.text
+    assert "secret" not in f"{caplog.text} {mismatch.value} {missing.value}"
+    for path in cache.root.rglob("*"):
+        assert not path.is_file() or b"secret" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", ['{"url": "u", "sha256": "DIGEST", "more": 1}', '{"url": "u", "sha256": "../../a"}', "[]", "null", "{"]
+)
+def test_a_ref_that_this_version_does_not_understand_is_ignored(
+    cache: WeightsCache, options: FetchSettings, url: str, digest: str, content: str
+) -> None:
+    fetch(url, sha256=None, cache=cache, settings=options)
+    (ref,) = (cache.root / "refs").iterdir()
+    ref.write_text(content.replace("DIGEST", digest))
+    assert cache.read_ref(url) is None
+    assert fetch(url, sha256=None, cache=cache, settings=options).sha256 == digest
+
+
+def test_leftovers_of_a_killed_conversion_are_removed(cache: WeightsCache) -> None:
+    (cache.root / "incomplete" / "networks").mkdir()
+    (cache.root / "incomplete" / "networks" / "old").write_text("half")
+    with cache.staging_directory("networks") as staging:
+        assert list(staging.iterdir()) == []
+        (staging / "new").write_text("whole")
+    assert [path.name for path in (cache.derived / "networks").iterdir()] == ["new"]
+
+
+def test_an_evicted_file_is_reported_in_one_line(
+    cache: WeightsCache, options: FetchSettings, url: str, digest: str
+) -> None:
+    blob = fetch(url, sha256=digest, cache=cache, settings=options)
+    cache.remove(digest)
+    with VerifiedFiles(cache) as verified, pytest.raises(WeightsNotFound, match=r"a\.ckpt: evicted from the cache"):
+        verified.open(blob)
 
 
 # --- with other pods -------------------------------------------------------------------------------------------------

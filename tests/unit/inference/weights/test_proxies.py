@@ -1,0 +1,132 @@
+"""Proxies and certificates as the environment names them, and a reason if they cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.file_server import FileServer, serving
+
+from cetacean_inference.errors import ConfigInvalid, FatalError
+from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.cache import WeightsCache
+from cetacean_inference.weights.fetch import fetch
+from cetacean_inference.weights.proxies import NoProxy
+
+VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+Fetched = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VARIABLES, *map(str.upper, VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[FileServer]:
+    """A server that takes each request for its own."""
+    (tmp_path / "proxy").mkdir()
+    with serving(tmp_path / "proxy") as server:
+        yield server
+
+
+@pytest.fixture
+def fetched(cache: WeightsCache, options: FetchSettings, server: FileServer) -> Fetched:
+    """Fetch the server's file; returns the digest."""
+    once = options.model_copy(update={"attempts": 1})
+    return lambda: fetch(f"{server.url}/a.ckpt", sha256=None, cache=cache, settings=once).sha256
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url"),
+    [
+        ("*", "https://example.org/a"),
+        ("example.org", "https://example.org/a"),
+        ("example.org", "https://EXAMPLE.ORG./a"),
+        ("example.org", "https://store.example.org/a"),
+        (".example.org", "https://store.example.org/a"),
+        ("*.example.org", "https://store.example.org/a"),
+        ("example.org:8443", "https://example.org:8443/a"),
+        ("example.org:443", "https://example.org/a"),
+        ("http://example.org", "https://example.org/a"),
+        ("a, b ,10.0.0.0/8", "http://10.1.2.3:8000/a"),
+        ("10.1.2.3", "http://10.1.2.3/a"),
+        ("fd00::/8", "http://[fd12::1]:8000/a"),
+        ("[fd00::]/8", "http://[fd12::1]/a"),
+        ("[::1]:8000", "http://[::1]:8000/a"),
+        ("::1", "http://[::1]/a"),
+        ("localhost", "http://localhost:8000/a"),
+    ],
+)
+def test_a_host_that_no_proxy_names_is_reached_directly(no_proxy: str, url: str) -> None:
+    assert NoProxy(no_proxy).includes(httpx.URL(url))
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url"),
+    [
+        ("", "https://example.org/a"),
+        (" , ,", "https://example.org/a"),
+        ("example.org", "https://myexample.org/a"),
+        ("example.org:8443", "https://example.org/a"),
+        ("10.0.0.0/8", "http://11.0.0.1/a"),
+        ("10.0.0.0/8", "http://10.example.org/a"),
+        ("fd00::/8", "http://10.0.0.1/a"),
+        ("10.0.0.0/99", "http://10.0.0.1/a"),
+        ("[", "http://[::1]/a"),
+        (".", "https://example.org/a"),
+    ],
+)
+def test_any_other_host_is_reached_through_the_proxy(no_proxy: str, url: str) -> None:
+    assert not NoProxy(no_proxy).includes(httpx.URL(url))
+
+
+def test_a_request_goes_through_the_proxy(
+    fetched: Fetched, server: FileServer, proxy: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    with pytest.raises(FatalError, match="404"):
+        fetched()
+    assert (server.requests.total(), proxy.requests.total()) == (0, 1)
+
+
+@pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "fd00::/8,127.0.0.1", "*"])
+def test_a_network_in_no_proxy_is_reached_directly(
+    fetched: Fetched, digest: str, proxy: FileServer, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert fetched() == digest
+    assert proxy.requests.total() == 0
+
+
+def test_an_ipv6_network_in_no_proxy_does_not_end_fetch(
+    fetched: Fetched, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "fd00::/8")
+    assert fetched() == digest
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ALL_PROXY", "socks5://user:secret@host:1080", "got the SOCKS proxy socks5://…@host:1080, which is not"),
+        ("HTTPS_PROXY", "socks5h://host:1080", "HTTPS_PROXY: expected http://host:port or https://host:port, got"),
+        ("HTTP_PROXY", "ftp://host", "HTTP_PROXY: expected http://host:port or https://host:port, got ftp://host"),
+        ("HTTPS_PROXY", "http://host:port", "HTTPS_PROXY: expected http://host:port"),
+        ("HTTPS_PROXY", "http://", "HTTPS_PROXY: expected http://host:port"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE: expected certificates in PEM format, got /nowhere.pem: "),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE: expected certificates in PEM format, got "),
+    ],
+)
+def test_a_variable_that_cannot_work_is_named(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigInvalid) as caught:
+        fetched()
+    assert message in caught.value.line
+    assert "secret" not in caught.value.line
