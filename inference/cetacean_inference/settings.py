@@ -156,6 +156,9 @@ class ImageSettings(Section):
     max_bytes: int = Field(25 * MIB, ge=1, description="Largest file.")
     max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; checked before decoding.")
     max_proportion: float = Field(100.0, ge=1, description="Longest side by shortest side.")
+    decode_cpu_seconds: float = Field(
+        5.0, gt=0, le=600, description="Processor time to decode and resize one picture; then 413."
+    )
 
 
 class ArchiveSettings(Section):
@@ -173,7 +176,7 @@ class BatchingSettings(Section):
     max_size: int = Field(4, ge=1, description="Most pictures computed at once.")
     max_wait_seconds: float = Field(0.0, ge=0, description="How long a batch waits for more pictures.")
     queue_size: int = Field(64, ge=1, description="Most pictures admitted at once; beyond it 429.")
-    prepare_threads: int = Field(2, ge=1, description="Threads that decode and resize.")
+    prepare_threads: int = Field(2, ge=1, description="Processes that decode and resize.")
 
 
 class DriftSettings(Section):

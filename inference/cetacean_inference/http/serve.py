@@ -22,6 +22,7 @@ import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
+from cetacean_inference.imaging.decoder_pool import DecoderPool
 from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
 from cetacean_inference.serving.service import Service
@@ -131,7 +132,17 @@ class _LoadThread(threading.Thread):
         try:
             settings = self._service.settings
             remove_background = _load_background_remover(settings)  # first: a missing package shows at once
-            self._service.start(self._load(settings), remove_background=remove_background)
+            decoder = DecoderPool(
+                settings.images,
+                processes=settings.batching.prepare_threads,
+                retry_after=settings.http.retry_after_seconds,
+            )
+            decoder.start()  # before the weights need memory, and so that a fault shows at once
+            try:
+                self._service.start(self._load(settings), decoder=decoder, remove_background=remove_background)
+            except BaseException:
+                decoder.close()
+                raise
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
             self.failure = error
             self._server.should_exit = True

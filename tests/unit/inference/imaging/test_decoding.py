@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image
 from support.pictures import announced_png, encoded, picture, turned
 
-from cetacean_inference.imaging import decoding
 from cetacean_inference.imaging.decoding import FORMATS, decode, has_image_signature
 from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import ImageSettings
@@ -41,7 +37,7 @@ def rejection(data: bytes, bounds: ImageSettings = BOUNDS) -> UnusableImage:
     return caught.value
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
 def test_formats_of_cameras_and_browsers_are_decoded(kind: str) -> None:
     assert kind in FORMATS
     image = decode(encoded(noise(), kind), BOUNDS)
@@ -68,7 +64,7 @@ def test_sixteen_bit_values_are_scaled_and_not_clipped() -> None:
 
 
 def test_sixteen_bit_values_in_a_32_bit_image_are_scaled() -> None:
-    data = b"P5 2 1 65535\n" + (20_000).to_bytes(2, "big") + (65_535).to_bytes(2, "big")
+    data = encoded(Image.fromarray(np.array([[20_000, 65_535]], np.int32)), "TIFF")
     assert np.asarray(decode(data, BOUNDS))[0, :, 0].tolist() == [20_000 >> 8, 255]
 
 
@@ -87,31 +83,11 @@ def test_values_out_of_range_are_rejected(values: Any, detail: str) -> None:
     assert (refusal.status, refusal.detail, refusal.size) == (415, detail, (2, 1))
 
 
-def test_jpeg2000_is_rejected() -> None:
-    assert rejection(encoded(noise(), "JPEG2000")).status == 415
-
-
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "LARGE_PIXELS", 1000)
-    begun, go_on = queue.SimpleQueue[tuple[int, int]](), threading.Event()
-    transpose = ImageOps.exif_transpose
-
-    def slow_transpose(image: Image.Image, *, in_place: Literal[True]) -> None:
-        begun.put(image.size)
-        if image.size == (120, 80):
-            assert go_on.wait(30)
-        transpose(image, in_place=in_place)
-
-    monkeypatch.setattr(ImageOps, "exif_transpose", slow_transpose)
-    large, small = encoded(noise(), "PNG"), encoded(noise().resize((10, 10)), "PNG")
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(decode, large, BOUNDS) for _ in range(2)]
-        assert begun.get(timeout=30) == (120, 80)
-        assert decode(small, BOUNDS).size == (10, 10)
-        assert begun.get(timeout=30) == (10, 10)
-        assert begun.empty(), "the second large picture waits for the first"
-        go_on.set()
-        assert [one.result(30).size for one in waiting] == [(120, 80)] * 2
+@pytest.mark.parametrize("kind", ["JPEG2000", "GIF", "PPM", "ICO"])
+def test_formats_that_no_camera_writes_are_rejected(kind: str) -> None:
+    refusal = rejection(encoded(noise(32, 32), kind))
+    assert refusal.status == 415
+    assert refusal.detail == "expected a picture (JPEG, MPO, PNG, WEBP, TIFF, BMP), got bytes of no such format"
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))])
@@ -124,15 +100,16 @@ def test_the_exif_orientation_is_applied(orientation: int, size: tuple[int, int]
     assert found.getpixel(red) == (255, 0, 0)
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow warns, as it should
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")  # Pillow reads the resolution
 def test_a_picture_with_damaged_exif_data_is_decoded() -> None:
     data = encoded(noise(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40)
     assert decode(data, BOUNDS).size == (120, 80)
 
 
-def test_the_first_frame_of_an_animation_is_decoded() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation_is_decoded(kind: str) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     red, _, blue = np.asarray(decode(data, BOUNDS))[10, 10]
     assert red > 200
     assert blue < 50
@@ -189,7 +166,7 @@ def test_extreme_proportions_are_rejected_with_422() -> None:
 
 
 def test_signatures_of_pictures_are_recognised() -> None:
-    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF"):
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
         assert has_image_signature(encoded(noise(), kind)[:16]), kind
     for head in (
         b"",
@@ -203,7 +180,7 @@ def test_signatures_of_pictures_are_recognised() -> None:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"]), st.data())
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]), st.data())
 def test_damaged_bytes_are_decoded_or_rejected(kind: str, data: st.DataObject) -> None:
     content = bytearray(encoded(noise(24, 16), kind))
     for _ in range(data.draw(st.integers(1, 8))):
