@@ -167,7 +167,12 @@ class ArchiveSettings(Section):
     max_bytes: int = Field(256 * MIB, ge=1, description="Largest archive.")
     max_entries: int = Field(1000, ge=1, description="Most entries of any kind.")
     max_unpacked_bytes: int = Field(GIB, ge=1, description="Most unpacked bytes of all entries together.")
-    max_ratio: float = Field(200.0, ge=1, description="Unpacked by packed size of one entry larger than 1 MiB.")
+    max_ratio: float = Field(
+        1100.0,
+        ge=1,
+        description="Unpacked by packed size of one entry larger than 1 MiB; beyond it the entry is corrupted. "
+        "Pictures of one colour reach 1032.",
+    )
 
 
 class BatchingSettings(Section):

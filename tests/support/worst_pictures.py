@@ -62,8 +62,11 @@ def strip_tiff(strips: int = 60_000) -> bytes:
         (279, 4, strips, values_at + 4 * strips),
     ]
     directory = struct.pack("<H", count) + b"".join(struct.pack("<HHII", *one) for one in entries) + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8) + directory + (
-        struct.pack("<I", pixels_at) * strips + struct.pack("<I", len(rows)) * strips + rows
+    return (
+        b"II*\0"
+        + struct.pack("<I", 8)
+        + directory
+        + (struct.pack("<I", pixels_at) * strips + struct.pack("<I", len(rows)) * strips + rows)
     )
 
 

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL: Final = 0.001
 """Seconds after which a thread must release the GIL to the event loop; a fifth of Python's default."""
+EXIT_SECONDS: Final = 2.0
+"""After the grace period, until the process ends whatever is in progress."""
 
 Load = Callable[[Settings], Pipeline[Any]]
 
@@ -113,6 +115,12 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             self._service.drain()
             self.deadline = time.monotonic() + self._service.settings.http.grace_period_seconds
+            # Python waits for every thread before it ends, however long that takes. A daemon, so not for this one.
+            watchdog = threading.Timer(
+                self._service.settings.http.grace_period_seconds + EXIT_SECONDS, _exit_immediately, (1,)
+            )
+            watchdog.daemon = True
+            watchdog.start()
             logger.info("%s: answering the requests in progress, then ending", signal.Signals(sig).name)
         super().handle_exit(sig, frame)
 

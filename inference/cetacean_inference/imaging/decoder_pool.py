@@ -128,7 +128,8 @@ class DecoderPool:
             limit = self._images.decode_cpu_seconds
             logger.warning("a picture was not decoded within %g s of processor time", limit)
             raise UnusableImage(
-                413, f"expected a picture that is decoded within {limit:g} s of processor time, got one that takes longer"
+                413,
+                f"expected a picture that is decoded within {limit:g} s of processor time, got one that takes longer",
             ) from error
 
     def close(self) -> None:
@@ -276,12 +277,13 @@ class _Worker:
             "niceness": max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)),
         }
         self._socket, theirs = socket.socketpair()
+        self._process: subprocess.Popen[bytes]
         self.ready = False
         with theirs:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
                     [sys.executable, "-m", MODULE, json.dumps(options)],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # native decoders print warnings about the pictures
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -51,17 +51,21 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.setpriority(os.PRIO_PROCESS, 0, options["niceness"])
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    with socket.socket(fileno=sys.stdin.fileno()) as connection, connection.makefile("rwb") as stream:
-        stream.write(frame({}, 0))
-        stream.flush()
-        while lengths := stream.read(LENGTHS.size):
-            _answer(stream, *LENGTHS.unpack(lengths), bounds=bounds)
+    with (
+        socket.socket(fileno=sys.stdin.fileno()) as connection,
+        connection.makefile("rb") as requests,
+        connection.makefile("wb") as answers,
+    ):
+        answers.write(frame({}, 0))
+        answers.flush()
+        while lengths := requests.read(LENGTHS.size):
+            header_size, payload_size = LENGTHS.unpack(lengths)
+            header, data = requests.read(header_size), requests.read(payload_size)
+            _answer(answers, json.loads(header), data, bounds=bounds)
 
 
-def _answer(stream: IO[bytes], header_size: int, payload_size: int, *, bounds: Bounds) -> None:
+def _answer(stream: IO[bytes], request: dict[str, Any], data: bytes, *, bounds: Bounds) -> None:
     """Answer one request."""
-    request = json.loads(stream.read(header_size))
-    data = stream.read(payload_size)
     if request["niceness"] is not None:
         os.setpriority(os.PRIO_PROCESS, 0, request["niceness"])
     # The default action of SIGPROF ends the process, whatever code runs.
@@ -85,7 +89,9 @@ def _decode(data: bytes, request: dict[str, Any], bounds: Bounds) -> tuple[dict[
     except UnusableImage as error:
         return {"error": [error.status, error.detail, error.size]}, []
     except MemoryError:
-        return {"error": [413, "expected a picture that is decoded in less memory, got one that needs more", (0, 0)]}, []
+        return {
+            "error": [413, "expected a picture that is decoded in less memory, got one that needs more", (0, 0)]
+        }, []
     return {"size": image.size, "images": [one.size for one in resized]}, pixels
 
 

@@ -19,7 +19,7 @@ from PIL import (
 
 from cetacean_inference.imaging import png
 from cetacean_inference.imaging.exif import ORIENTATION, read_orientation
-from cetacean_inference.imaging.jpeg import has_end_marker
+from cetacean_inference.imaging.jpeg import strict_jpeg
 from cetacean_inference.imaging.tiff import (
     UnsupportedTiffError,
     check_tiff,
@@ -76,6 +76,8 @@ class _File:
     kind: str
     exif: bytes | None = None
     xmp: bytes | None = None
+    has_end: bool = True
+    """False if the file is a JPEG picture without an end marker."""
 
 
 def decode(data: bytes, bounds: ImageBounds, *, large_pixels: int | None = None) -> Image.Image:
@@ -145,6 +147,9 @@ def _read_file(data: bytes) -> _File:
     kind = _kind(data[:SIGNATURE_BYTES])
     if kind is None:
         raise UnusableImage(415, f"expected a picture ({', '.join(FORMATS)}), got bytes of no such format")
+    if kind == "JPEG":
+        strict = strict_jpeg(data)
+        return _File(strict or data, kind, has_end=strict is not None)
     if kind != "PNG":
         return _File(data, kind)
     try:
@@ -162,9 +167,11 @@ def _check_file(file: _File, image: Image.Image) -> None:
     Raises:
         UnusableImage: 415.
     """
-    if file.kind == "JPEG" and not has_end_marker(file.data):
+    if not file.has_end:
         raise UnusableImage(
-            415, "expected a whole JPEG picture, got a damaged one: it is truncated, without an end marker", size=image.size
+            415,
+            "expected a whole JPEG picture, got a damaged one: it is truncated, without an end marker",
+            size=image.size,
         )
     if file.kind == "TIFF":
         try:
@@ -173,7 +180,9 @@ def _check_file(file: _File, image: Image.Image) -> None:
             raise UnusableImage(415, f"TIFF: {error}", size=image.size) from error
         orientation = read_tiff_orientation(file.data)
         if orientation not in (None, image.getexif().get(ORIENTATION, 1)):
-            raise UnusableImage(415, "TIFF: expected a readable orientation, got damaged tags before it", size=image.size)
+            raise UnusableImage(
+                415, "TIFF: expected a readable orientation, got damaged tags before it", size=image.size
+            )
 
 
 def check_file_size(size: int, bounds: ImageBounds) -> None:

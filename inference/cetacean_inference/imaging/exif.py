@@ -35,7 +35,9 @@ def read_directories(data: bytes) -> Iterator[Directory]:
     waiting: list[int] = []
     seen: set[int] = set()
     try:
-        waiting.append(struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0])
+        waiting.append(
+            struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0]
+        )
         while waiting and len(seen) < MAX_DIRECTORIES:
             if (offset := waiting.pop(0)) in seen or offset == 0:
                 continue

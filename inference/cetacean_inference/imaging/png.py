@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_METADATA: Final = 2**20
 """Bytes of a text that is searched for the orientation."""
+_CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT")
+"""Chunks with the pixels, in their order."""
+_ANCILLARY: Final = 0x20
+"""The bit of a name's first letter that is set if a picture can be shown without the chunk."""
 _PALETTE: Final = 3
 """The colour type of pictures with a palette."""
 
@@ -42,47 +47,70 @@ def read_png(data: bytes) -> Png:
     Raises:
         DamagedPngError: a part of the picture is missing or damaged.
     """
-    head = palette = b""
-    pixels: list[bytes] = []
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    size = (0, 0)
+    critical: dict[bytes, list[bytes]] = {}
+    metadata = _Metadata()
+    for name, content, whole in _chunks(data):
+        if name[0] & _ANCILLARY:
+            if whole:
+                metadata.read(name, content)
+            continue
+        if not whole:
+            raise DamagedPngError(f"image file is truncated or damaged: checksum of {_text(name)}", _size(critical))
+        if name not in _CRITICAL or (name != b"IDAT" and name in critical) or (name != b"IHDR" and not critical):
+            raise DamagedPngError(f"unexpected chunk {_text(name)}", _size(critical))
+        critical.setdefault(name, []).append(content)
+    size = _size(critical)
+    if b"IDAT" not in critical or not any(size):
+        raise DamagedPngError("image file is truncated: no pixels", size)
+    if critical[b"IHDR"][0][9] == _PALETTE and b"PLTE" not in critical:
+        raise DamagedPngError("no palette", size)
+    parts = (_chunk(name, b"".join(critical[name])) for name in _CRITICAL if name in critical)
+    return Png(SIGNATURE + b"".join(parts) + _chunk(b"IEND", b""), metadata.exif, metadata.xmp)
+
+
+class _Metadata:
+    """Collects the first EXIF data and the first XMP packet."""
+
+    def __init__(self) -> None:
+        self.exif: bytes | None = None
+        self.xmp: bytes | None = None
+
+    def read(self, name: bytes, content: bytes) -> None:
+        """Read one ancillary chunk."""
+        if name == b"eXIf":
+            self.exif = self.exif or content
+        elif name in (b"zTXt", b"iTXt", b"tEXt"):
+            keyword, _, text = content.partition(b"\0")
+            if keyword == b"XML:com.adobe.xmp" and name == b"iTXt":
+                self.xmp = self.xmp or _international_text(text)
+            elif keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
+                self.exif = self.exif or _raw_profile(text, compressed=name == b"zTXt")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield the name and the content of each chunk before the last one, and True if its checksum is right."""
     position = len(SIGNATURE)
     while position + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         begin, position = position + 8, position + 12 + length
         if name == b"IEND":
-            break
+            return
         content = data[begin : begin + length]
-        whole = data[begin + length : begin + length + 4] == struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-        if name[0] & 0x20:
-            if whole and name == b"eXIf":
-                exif = exif or content
-            elif whole and name in (b"zTXt", b"iTXt", b"tEXt"):
-                keyword, _, text = content.partition(b"\0")
-                if keyword == b"XML:com.adobe.xmp" and name == b"iTXt":
-                    xmp = xmp or _international_text(text)
-                elif keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
-                    exif = exif or _raw_profile(text, compressed=name == b"zTXt")
-            continue
-        if not whole:
-            raise DamagedPngError(f"image file is truncated or damaged: checksum of {name.decode('latin-1')!r}", size)
-        if name == b"IHDR" and not head and length == 13:
-            head = content
-            size = struct.unpack_from(">II", content)
-        elif name == b"IDAT" and head:
-            pixels.append(content)
-        elif name == b"PLTE" and head and not pixels:
-            palette = content
-        else:
-            raise DamagedPngError(f"unexpected chunk {name.decode('latin-1')!r}", size)
-    if not pixels:
-        raise DamagedPngError("image file is truncated: no pixels", size)
-    if head[9] == _PALETTE and not palette:
-        raise DamagedPngError("no palette", size)
-    parts = ((b"IHDR", head), (b"PLTE", palette), (b"IDAT", b"".join(pixels)))
-    picture = SIGNATURE + b"".join(_chunk(name, content) for name, content in parts if content) + _chunk(b"IEND", b"")
-    return Png(picture, exif, xmp)
+        checksum = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+        yield name, content, data[begin + length : begin + length + 4] == checksum
+
+
+def _size(critical: dict[bytes, list[bytes]]) -> tuple[int, int]:
+    """Return width and height in pixels, 0 if they are not known."""
+    head = critical.get(b"IHDR", [b""])[0]
+    if len(head) != 13:
+        return (0, 0)
+    width, height = struct.unpack_from(">II", head)
+    return width, height
+
+
+def _text(name: bytes) -> str:
+    return repr(name.decode("latin-1"))
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -54,6 +54,10 @@ def _processor_ticks(process: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def _mapped_files(process: int) -> str:
+    return Path(f"/proc/{process}/maps").read_text(encoding="utf-8")
+
+
 def returning(data: bytes) -> Callable[[], bytes]:
     return lambda: data
 
@@ -123,9 +127,7 @@ async def test_a_picture_that_takes_longer_than_most_is_decoded(
     assert (await pool_of(decode_cpu_seconds=20).decode(returning(data), ONE)).size == (2000, 1500)
 
 
-async def test_a_large_picture_is_decoded(
-    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_large_picture_is_decoded(pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_pool, "LARGE_PIXELS", 100)
     assert (await pool_of().decode(returning(picture()), ONE)).size == (40, 30)
 
@@ -200,7 +202,8 @@ async def test_closing_kills_a_decode_under_way(pool_of: Callable[..., DecoderPo
     await until(lambda: len(pool.process_ids) == 1)
     (only,) = pool.process_ids
     pool.close()
-    assert not Path(f"/proc/{only}").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(only, 0)
     waiting.cancel()
     await asyncio.wait([waiting])
 
@@ -209,7 +212,7 @@ def test_a_process_that_cannot_start_is_an_error(
     pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder_pool, "MODULE", "no_such_module")
-    with pytest.raises(ConfigInvalid, match="expected a decoder's process that starts, got: .*status 1"):
+    with pytest.raises(ConfigInvalid, match=r"expected a decoder's process that starts, got: .*status 1"):
         pool_of().start()
 
 
@@ -231,6 +234,6 @@ async def test_the_pool_is_unhealthy_until_a_process_starts(
 async def test_a_decoders_process_imports_no_network_library(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1)
     await pool.decode(returning(picture()), ONE)
-    mapped = Path(f"/proc/{pool.process_ids[0]}/maps").read_text(encoding="utf-8")
+    mapped = _mapped_files(pool.process_ids[0])
     assert "torch" not in mapped
     assert "numpy" not in mapped
