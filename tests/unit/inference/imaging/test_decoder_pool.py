@@ -94,7 +94,7 @@ async def test_an_error_of_the_reader_is_raised(pool_of: Callable[..., DecoderPo
 async def test_the_worst_file_of_each_format_ends_in_time_while_others_are_decoded(
     pool_of: Callable[..., DecoderPool], kind: str
 ) -> None:
-    pool, worst = pool_of(decode_cpu_seconds=0.5), WORST[kind]()
+    pool, worst = pool_of(decode_cpu_seconds=0.2), WORST[kind]()
     begun = time.monotonic()
     bad = [asyncio.create_task(pool.decode(returning(worst), ONE)) for _ in range(4)]
     good = await asyncio.gather(*(pool.decode(returning(picture()), ONE) for _ in range(20)))
