@@ -71,9 +71,12 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-operator bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-decoding bench-operator bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+bench-decoding: venv  ## cost of decoding in separate processes; writes benchmarks/results and docs/benchmarks.md
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.inference.decoding
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator

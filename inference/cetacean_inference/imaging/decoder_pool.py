@@ -1,8 +1,8 @@
 """Decodes pictures in a few processes that can be killed, each decode bounded in processor time and in memory.
 
-A picture is tried with little processor time first, which is enough for nearly every picture of a camera. If it takes
-longer, its process is killed and the picture is tried again: alone, with more time and the lowest priority. So
-pictures made to take long wait for each other, and other pictures do not wait for them.
+A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
+camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
+priority. So pictures made to take long wait for each other, and other pictures hardly wait for them.
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ from cetacean_inference.types import Decoded, Resize
 logger = logging.getLogger(__name__)
 
 MODULE: Final = "cetacean_inference.imaging.decoder_process"
-LARGE_PIXELS: Final = 16_000_000
-"""Larger pictures are decoded one at a time: a decoder needs up to sixteen bytes for each pixel."""
 BYTES_PER_PIXEL: Final = 16
 PROCESS_BYTES: Final = 512 * MIB
 """Address space of a process apart from the picture's."""
 MAX_HEADER: Final = 64 * 1024
 START_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
-WALL_PER_CPU_SECOND: Final = 6.0
-"""A decode is overdue too after so many times its processor time, for example while it waits for memory."""
+WALL_SECONDS: Final = 5.0
+WALL_PER_CPU_SECOND: Final = 4.0
+"""A decode is overdue too after `WALL_SECONDS` and so many times its processor time, as while it waits for memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,19 @@ class _Try:
 
     cpu_share: float
     """Share of the processor time that a picture may take in all tries."""
-    large: bool = True
+    max_pixels: int | None = None
+    width: int | None = 1
+    """Pictures at once; None is the pool's number of processes."""
     niceness: int | None = None
 
 
-FIRST: Final = _Try(0.15, large=False)
-LARGE: Final = _Try(0.3)
-LAST: Final = _Try(0.55, niceness=19)
+FIRST_TRIES: Final = (
+    _Try(0.04, max_pixels=4_000_000, width=None),
+    _Try(0.16, max_pixels=16_000_000, width=None),
+    _Try(0.3),  # one at a time: a decoder needs up to sixteen bytes for each pixel
+)
+"""By the number of pixels; a picture of more than `max_pixels` is decoded by one of the following tries."""
+LAST_TRY: Final = _Try(0.5, niceness=19)
 
 
 class _OverdueError(Exception):
@@ -65,7 +70,7 @@ class _OverdueError(Exception):
 
 
 class _LargeError(Exception):
-    """The picture is large, and the try was for smaller ones."""
+    """The picture has more pixels than the try is for."""
 
 
 class _DiedError(Exception):
@@ -77,7 +82,7 @@ class DecoderPool:
 
     Args:
         images: bounds of pictures.
-        processes: pictures of usual size that are decoded at once.
+        processes: pictures of a usual size that are decoded at once.
         retry_after: seconds of `Retry-After` if no process can be started.
     """
 
@@ -85,9 +90,9 @@ class DecoderPool:
         self._images = images
         self._processes = processes
         self._retry_after = retry_after
-        self._first = asyncio.Semaphore(processes)
-        self._large = asyncio.Semaphore(1)
-        self._last = asyncio.Semaphore(1)
+        self._places = {
+            how: asyncio.Semaphore(processes if how.width is None else how.width) for how in (*FIRST_TRIES, LAST_TRY)
+        }
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
         self._killed: list[_Worker] = []
@@ -141,19 +146,16 @@ class DecoderPool:
             worker.wait()
 
     async def _try_in_turn(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
-        try:
-            async with self._first:
-                return await self._try(FIRST, read, resizes)
-        except _LargeError:
+        for how in FIRST_TRIES:
             try:
-                async with self._large:
-                    return await self._try(LARGE, read, resizes)
+                async with self._places[how]:
+                    return await self._try(how, read, resizes)
+            except _LargeError:
+                continue
             except _OverdueError:
-                pass
-        except _OverdueError:
-            pass
-        async with self._last:
-            return await self._try(LAST, read, resizes)
+                break
+        async with self._places[LAST_TRY]:
+            return await self._try(LAST_TRY, read, resizes)
 
     async def _try(self, how: _Try, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
         data = await asyncio.to_thread(read)
@@ -163,11 +165,11 @@ class DecoderPool:
             "resizes": [(one.method, one.side) for one in resizes],
             "cpu_seconds": seconds,
             "niceness": how.niceness,
-            "large_pixels": None if how.large else LARGE_PIXELS,
+            "large_pixels": how.max_pixels,
         }
         reusable = False
         try:
-            async with asyncio.timeout(seconds * WALL_PER_CPU_SECOND):
+            async with asyncio.timeout(WALL_SECONDS + seconds * WALL_PER_CPU_SECOND):
                 answer, payload = await worker.ask(request, data, limit=self._largest_answer(resizes))
             reusable = how.niceness is None  # a priority cannot be raised again
         except TimeoutError as error:

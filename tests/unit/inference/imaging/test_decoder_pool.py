@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ async def test_an_error_of_the_reader_is_raised(pool_of: Callable[..., DecoderPo
 async def test_the_worst_file_of_each_format_ends_in_time_while_others_are_decoded(
     pool_of: Callable[..., DecoderPool], kind: str
 ) -> None:
-    pool, worst = pool_of(decode_cpu_seconds=0.2), WORST[kind]()
+    pool, worst = pool_of(decode_cpu_seconds=0.4), WORST[kind]()
     begun = time.monotonic()
     bad = [asyncio.create_task(pool.decode(returning(worst), ONE)) for _ in range(4)]
     good = await asyncio.gather(*(pool.decode(returning(picture()), ONE) for _ in range(20)))
@@ -122,27 +123,36 @@ async def test_a_picture_that_takes_too_long_is_rejected_and_its_process_replace
 async def test_a_picture_that_takes_longer_than_most_is_decoded(
     pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_pool, "FIRST", decoder_pool.FIRST.__class__(0.0001, large=False))
+    first = replace(decoder_pool.FIRST_TRIES[0], cpu_share=0.0001)
+    monkeypatch.setattr(decoder_pool, "FIRST_TRIES", (first,))
     data = encoded(Image.new("RGB", (2000, 1500)), "PNG")
     assert (await pool_of(decode_cpu_seconds=20).decode(returning(data), ONE)).size == (2000, 1500)
 
 
-async def test_a_large_picture_is_decoded(pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_pool, "LARGE_PIXELS", 100)
-    assert (await pool_of().decode(returning(picture()), ONE)).size == (40, 30)
+@pytest.fixture
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes pictures of more than 100 pixels medium ones, and those of more than 1000 large ones."""
+    small, medium, large = decoder_pool.FIRST_TRIES
+    steps = (replace(small, max_pixels=100), replace(medium, max_pixels=1000), large)
+    monkeypatch.setattr(decoder_pool, "FIRST_TRIES", steps)
 
 
-async def test_large_pictures_are_decoded_one_at_a_time(
-    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoder_pool, "LARGE_PIXELS", 100)
+@pytest.mark.usefixtures("_small_steps")
+async def test_pictures_of_every_size_are_decoded(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of()
+    for size in ((10, 10), (20, 20), (40, 30)):
+        assert (await pool.decode(returning(picture(size=size)), ONE)).size == size
+
+
+@pytest.mark.usefixtures("_small_steps")
+async def test_large_pictures_are_decoded_one_at_a_time(pool_of: Callable[..., DecoderPool]) -> None:
     go_on, reads = threading.Event(), {"first": 0, "second": 0}
 
     def reading(name: str) -> Callable[[], bytes]:
         def read() -> bytes:
             reads[name] += 1
-            # A picture is read once to see that it is large, and again when its turn has come.
-            if (name, reads[name]) == ("first", 2):
+            # A picture is read twice to see that it is large, and again when its turn has come.
+            if (name, reads[name]) == ("first", 3):
                 assert go_on.wait(30)
             return picture()
 
@@ -150,14 +160,15 @@ async def test_large_pictures_are_decoded_one_at_a_time(
 
     pool = pool_of()
     first = asyncio.create_task(pool.decode(reading("first"), ONE))
-    await until(lambda: reads["first"] == 2)
+    await until(lambda: reads["first"] == 3)
     second = asyncio.create_task(pool.decode(reading("second"), ONE))
+    await until(lambda: reads["second"] == 2)
     assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
     assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
-    assert reads == {"first": 2, "second": 1}
+    assert reads == {"first": 3, "second": 2}
     go_on.set()
     assert [(await one).size for one in (first, second)] == [(40, 30)] * 2
-    assert reads == {"first": 2, "second": 2}
+    assert reads == {"first": 3, "second": 3}
 
 
 async def test_a_cancelled_decode_is_killed_and_frees_its_place(pool_of: Callable[..., DecoderPool]) -> None:
