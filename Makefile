@@ -71,12 +71,15 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-operator bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-operator bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
 bench-contention: venv  ## processor time of compute_metrics alone and three times side by side; writes benchmarks/results
 	@$(PYTHON) -m benchmarks.contention
+
+bench-decoding: venv  ## cost of decoding in separate processes; writes benchmarks/results and docs/benchmarks.md
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.inference.decoding
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator

@@ -23,7 +23,12 @@ from cetacean_tools.workspace import REPOSITORY
 RESULTS: Final = REPOSITORY / "benchmarks/results"
 IMAGES: Final = REPOSITORY / "docs/images"
 # Colours that people with any colour vision can distinguish (Okabe and Ito), ours the strongest.
-_COLOURS: Final = {"ours": "#0072B2", "Argo Rollouts": "#E69F00", "Argo Rollouts, limits lifted": "#F4D38B"}
+_COLOURS: Final = {
+    "ours": "#0072B2",
+    "in a decoder": "#0072B2",
+    "Argo Rollouts": "#E69F00",
+    "Argo Rollouts, limits lifted": "#F4D38B",
+}
 _OTHERS: Final = "#B8B8B8"
 _PANEL: Final = (3.4, 3.0)
 """Width and height of one, in inches."""
@@ -108,7 +113,20 @@ def _operator(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield panel("resident memory, MB", "rss_mb")
 
 
+def _decoding(found: Mapping[str, Any]) -> Iterator[Panel]:
+    cost, attacked = found["cost"], found["attacked"]
+    places = {"in the serving process": "in_process_ms", "in a decoder": "in_worker_ms"}
+    bars = tuple((label, tuple(one[key] for one in cost.values())) for label, key in places.items())
+    yield Panel("decode and resize one picture, ms", tuple(name.removeprefix("JPEG ") for name in cost), bars)
+    rates = (found["alone_pictures_s"], min(one["pictures_s"] for one in attacked.values()))
+    groups = ("alone", "beside the worst files")
+    yield Panel(
+        "good pictures/s (more is better)", groups, (("in the serving process", (None, None)), ("in a decoder", rates))
+    )
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
+    "decoding": _decoding,
     "inference": _inference,
     "operator": _operator,
 }

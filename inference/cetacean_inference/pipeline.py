@@ -27,11 +27,12 @@ from cetacean_inference.engines.selection import (
     select_engines,
 )
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
-from cetacean_inference.imaging.preprocessing import Pixels, crop_centre, squash
+from cetacean_inference.imaging.preprocessing import Pixels
+from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.memory import release_memory
-from cetacean_inference.types import Candidate, NetworkName, Scores, ServedIdentity
+from cetacean_inference.types import Candidate, NetworkName, Resize, Scores, ServedIdentity
 from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_cache
 from cetacean_inference.weights.verified import VerifiedFiles
 
@@ -75,9 +76,19 @@ class NetworksPipeline:
         self._individuals = individuals
         self._open_files = open_files
 
+    @property
+    def resizes(self) -> tuple[Resize, Resize]:
+        """How pictures are resized for the gate and for the identification."""
+        return Resize("crop_centre", self._gate.side), Resize("squash", self._identification.side)
+
+    def pack(self, pixels: Sequence[Pixels]) -> Prepared:
+        """Make the input of `predict` from one picture, resized as `resizes` says."""
+        gate, identification = pixels
+        return Prepared(gate, identification)
+
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize one RGB picture for both networks; thread safe, Pillow releases the GIL while it resizes."""
-        return Prepared(crop_centre(image, self._gate.side), squash(image, self._identification.side))
+        return self.pack([np.asarray(resize(image, how)) for how in self.resizes])
 
     def predict(self, batch: Sequence[Prepared], *, threshold: float = 0.0) -> list[Scores]:
         """Score a batch, in its order; called by at most `num_workers` threads at once."""

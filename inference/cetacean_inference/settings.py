@@ -172,6 +172,9 @@ class ImageSettings(Section):
     max_bytes: int = Field(25 * MIB, ge=1, description="Largest file.")
     max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; checked before decoding.")
     max_proportion: float = Field(100.0, ge=1, description="Longest side by shortest side.")
+    decode_cpu_seconds: float = Field(
+        5.0, gt=0, le=600, description="Processor time to decode and resize one picture; then 413."
+    )
 
 
 class ArchiveSettings(Section):
@@ -180,7 +183,12 @@ class ArchiveSettings(Section):
     max_bytes: int = Field(256 * MIB, ge=1, description="Largest archive.")
     max_entries: int = Field(1000, ge=1, description="Most entries of any kind.")
     max_unpacked_bytes: int = Field(GIB, ge=1, description="Most unpacked bytes of all entries together.")
-    max_ratio: float = Field(200.0, ge=1, description="Unpacked by packed size of one entry larger than 1 MiB.")
+    max_ratio: float = Field(
+        1100.0,
+        ge=1,
+        description="Unpacked by packed size of one entry larger than 1 MiB; beyond it the entry is corrupted. "
+        "Pictures of one colour reach 1032.",
+    )
 
 
 class BatchingSettings(Section):
@@ -189,7 +197,7 @@ class BatchingSettings(Section):
     max_size: int = Field(4, ge=1, description="Most pictures computed at once.")
     max_wait_seconds: float = Field(0.0, ge=0, description="How long a batch waits for more pictures.")
     queue_size: int = Field(64, ge=1, description="Most pictures admitted at once; beyond it 429.")
-    prepare_threads: int = Field(2, ge=1, description="Threads that decode and resize.")
+    prepare_threads: int = Field(2, ge=1, description="Processes that decode and resize.")
 
 
 class DriftSettings(Section):

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from PIL import Image
 
+if TYPE_CHECKING:  # the decoder's processes, which must start fast, import this module
+    import numpy as np
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
 PreparedT = TypeVar("PreparedT")
 NetworkName = Literal["gate", "identification"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """How a picture is resized for one network."""
+
+    method: Literal["crop_centre", "squash", "original"]
+    side: int = 0
+    """Width and height of the result in pixels; unused by `original`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One picture, decoded and resized."""
+
+    size: tuple[int, int]
+    """Width and height of the whole picture in pixels, after its orientation was applied."""
+    pixels: tuple[Pixels, ...]
+    """RGB, (height, width, 3), one for each requested `Resize`, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,31 @@ class ServedIdentity:
     rejected_engines: tuple[RejectedEngine, ...] = ()
 
 
+class Decoder(Protocol):
+    """Decodes and resizes untrusted pictures."""
+
+    @property
+    def healthy(self) -> bool:
+        """True if it can decode."""
+        ...
+
+    async def decode(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
+        """Decode one picture.
+
+        Args:
+            read: returns the file's bytes; called in a thread, perhaps more than once.
+            resizes: the pictures to return.
+
+        Raises:
+            rejected_requests.RequestRejected: see `imaging.decoding.decode`; 413 if it takes too long.
+        """
+        ...
+
+    def close(self) -> None:
+        """End all processes, and decode no more."""
+        ...
+
+
 class Pipeline(Protocol, Generic[PreparedT]):
     """Turns pictures into scores; knows nothing of HTTP or queues."""
 
@@ -68,8 +118,17 @@ class Pipeline(Protocol, Generic[PreparedT]):
         """Number of threads that may call `predict` at once."""
         ...
 
+    @property
+    def resizes(self) -> Sequence[Resize]:
+        """How pictures are resized before `pack`."""
+        ...
+
+    def pack(self, pixels: Sequence[Pixels]) -> PreparedT:
+        """Make the input of `predict` from one picture, resized as `resizes` says; thread safe."""
+        ...
+
     def prepare(self, image: Image.Image) -> PreparedT:
-        """Resize one RGB picture for both models; thread safe, releases the GIL if it can."""
+        """Resize one RGB picture as `resizes` says, and `pack` it; thread safe."""
         ...
 
     def predict(self, batch: Sequence[PreparedT], *, threshold: float = 0.0) -> list[Scores]:

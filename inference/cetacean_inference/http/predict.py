@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from cetacean_inference.decision import Detection
+from cetacean_inference.http.forms import OneFileRoute
 from cetacean_inference.http.middleware import BATCH, ENDPOINTS, SINGLE
 from cetacean_inference.http.schemas import problems
 from cetacean_inference.imaging.archives import Archive, Entry, clean_name, has_zip_signature
@@ -31,7 +32,7 @@ STATUSES: Final = (400, 408, 413, 415, 429, 503, 504)
 
 def prediction_router(service: Service) -> APIRouter:
     """Return the router of both endpoints and their deprecated aliases."""
-    router = APIRouter(tags=["predictions"])
+    router = APIRouter(tags=["predictions"], route_class=OneFileRoute)
     skipped: dict[int | str, dict[str, Any]] = {
         200: {
             "headers": {SKIPPED_HEADER: {"description": "Entries that are no pictures.", "schema": {"type": "integer"}}}

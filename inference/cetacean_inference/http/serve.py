@@ -22,6 +22,7 @@ import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
+from cetacean_inference.imaging.decoder_pool import DecoderPool
 from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
 from cetacean_inference.serving.service import Service
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL: Final = 0.001
 """Seconds after which a thread must release the GIL to the event loop; a fifth of Python's default."""
+EXIT_SECONDS: Final = 2.0
+"""After the grace period, until the process ends whatever is in progress."""
 
 Load = Callable[[Settings], Pipeline[Any]]
 
@@ -112,6 +115,12 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             self._service.drain()
             self.deadline = time.monotonic() + self._service.settings.http.grace_period_seconds
+            # Python waits for every thread before it ends, however long that takes. A daemon, so not for this one.
+            watchdog = threading.Timer(
+                self._service.settings.http.grace_period_seconds + EXIT_SECONDS, _exit_immediately, (1,)
+            )
+            watchdog.daemon = True
+            watchdog.start()
             logger.info("%s: answering the requests in progress, then ending", signal.Signals(sig).name)
         super().handle_exit(sig, frame)
 
@@ -131,7 +140,17 @@ class _LoadThread(threading.Thread):
         try:
             settings = self._service.settings
             remove_background = _load_background_remover(settings)  # first: a missing package shows at once
-            self._service.start(self._load(settings), remove_background=remove_background)
+            decoder = DecoderPool(
+                settings.images,
+                processes=settings.batching.prepare_threads,
+                retry_after=settings.http.retry_after_seconds,
+            )
+            decoder.start()  # before the weights need memory, and so that a fault shows at once
+            try:
+                self._service.start(self._load(settings), decoder=decoder, remove_background=remove_background)
+            except BaseException:
+                decoder.close()
+                raise
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
             self.failure = error
             self._server.should_exit = True

@@ -5,8 +5,11 @@ Nothing is written to disk. Names are still cleaned, because clients use them as
 
 from __future__ import annotations
 
+import io
+import struct
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,6 +25,9 @@ METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """Other methods unpack an unbounded amount at once, and cameras and file managers do not write them."""
 UTF8_FLAG: Final = 0x800
 ENCRYPTED_FLAG: Final = 0x1
+UNICODE_PATH: Final = 0x7075
+_LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
+"""Signature, and the sizes of the name and of the extra fields."""
 RATIO_CHECKED_FROM: Final = MIB
 DIRECTORY_BYTES_PER_ENTRY: Final = KIB
 
@@ -51,6 +57,7 @@ class Archive:
     def __init__(self, stream: IO[bytes], *, settings: ArchiveSettings, images: ImageSettings) -> None:
         self._settings = settings
         self._images = images
+        self._stream = stream
         self._lock = threading.Lock()
         directory_limit = 64 * KIB + settings.max_entries * DIRECTORY_BYTES_PER_ENTRY
         guarded = _DirectoryGuard(stream, directory_limit)
@@ -63,7 +70,6 @@ class Archive:
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as error:
             # UnicodeDecodeError is a ValueError: a name with the UTF-8 flag that is not UTF-8.
             raise RequestRejected(400, f"expected a readable zip archive, got: {one_line(error)}") from error
-        guarded.limit = None
         infos = self._zip.infolist()
         self._check(infos)
         self.entries: Final = tuple(self._select_pictures(infos))
@@ -81,13 +87,46 @@ class Archive:
         Raises:
             UnusableImage: 413 too many bytes, 415 damaged.
         """
-        if entry.info.file_size > self._images.max_bytes:
-            raise UnusableImage(413, f"expected at most {self._images.max_bytes} bytes, got {entry.info.file_size}")
+        info, bounds = entry.info, self._settings
+        if info.file_size > self._images.max_bytes:
+            raise UnusableImage(413, f"expected at most {self._images.max_bytes} bytes, got {info.file_size}")
+        if info.file_size > RATIO_CHECKED_FROM and info.file_size > bounds.max_ratio * info.compress_size:
+            raise UnusableImage(
+                413,
+                f"expected to unpack to at most {bounds.max_ratio:g} times its size, "
+                f"got {info.file_size} bytes from {info.compress_size}",
+            )
         try:
-            with self._lock, self._zip.open(entry.info) as stream:
-                return stream.read(self._images.max_bytes + 1)
+            content = self._unpack(info, info.file_size + 1)
+            if len(content) != info.file_size:
+                raise zipfile.BadZipFile(f"{info.file_size} bytes announced")  # noqa: TRY301 - as for other damage
+            if zlib.crc32(content) != info.CRC:
+                raise zipfile.BadZipFile("another checksum than announced")  # noqa: TRY301 - as above
         except Exception as error:
             raise UnusableImage(415, f"expected a whole entry, got a damaged one: {one_line(error)}") from error
+        return content
+
+    def _unpack(self, info: zipfile.ZipInfo, limit: int) -> bytes:
+        """Return the first bytes of an entry, at most `limit`; thread safe.
+
+        As every other program does, it takes the directory's word for an entry. `zipfile.open` refuses an entry whose
+        own header has another name, which many programs write: another slash, case or encoding.
+
+        Raises:
+            zipfile.BadZipFile, zlib.error, struct.error: it is damaged.
+        """
+        with self._lock:
+            self._stream.seek(info.header_offset)
+            header = self._stream.read(_LOCAL_HEADER.size)
+            signature, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+            if signature != SIGNATURES[0]:
+                raise zipfile.BadZipFile("no header at the announced position")
+            self._stream.seek(name_size + extra_size, io.SEEK_CUR)
+            # Compressed data are hardly larger than what they unpack to.
+            packed = self._stream.read(min(info.compress_size, limit + limit // 8 + KIB))
+        if info.compress_type == zipfile.ZIP_STORED:
+            return packed[:limit]
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit)
 
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
         """Check the sizes that the directory announces; `read` never unpacks more than that."""
@@ -99,12 +138,6 @@ class Archive:
             raise RequestRejected(413, f"expected at most {bounds.max_unpacked_bytes} unpacked bytes, got {unpacked}")
         for info in infos:
             name = clean_name(_decode_name(info))
-            if info.file_size > RATIO_CHECKED_FROM and info.file_size > bounds.max_ratio * info.compress_size:
-                raise RequestRejected(
-                    413,
-                    f"{name}: expected to unpack to at most {bounds.max_ratio:g} times its size, "
-                    f"got {info.file_size} bytes from {info.compress_size}",
-                )
             if info.flag_bits & ENCRYPTED_FLAG:
                 raise RequestRejected(400, f"{name}: expected an archive without a password, got an encrypted entry")
             if info.compress_type not in METHODS and not _is_directory(info):
@@ -125,9 +158,8 @@ class Archive:
 
     def _first_bytes(self, info: zipfile.ZipInfo) -> bytes:
         try:
-            with self._zip.open(info) as stream:
-                return stream.read(SIGNATURE_BYTES)
-        except Exception:  # noqa: BLE001 - zipfile raises many types; an unreadable entry is not known to be a picture
+            return self._unpack(info, SIGNATURE_BYTES)
+        except Exception:  # noqa: BLE001 - a damaged entry, which is not known to be a picture
             return b""
 
 
@@ -144,14 +176,14 @@ class _DirectoryGuard:
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
-        self.limit: int | None = limit
+        self._limit = limit
         self.seek = stream.seek
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def read(self, size: int = -1) -> bytes:
-        if self.limit is not None and size > self.limit:
+        if size > self._limit:
             raise _DirectoryTooLargeError
         return self._stream.read(size)
 
@@ -172,9 +204,26 @@ def clean_name(name: str) -> str:
 
 def _decode_name(info: zipfile.ZipInfo) -> str:
     """The entry's name. Many programs write UTF-8 without setting the flag; zipfile reads that as code page 437."""
-    if info.flag_bits & UTF8_FLAG:
-        return info.filename
+    encoding = "utf-8" if info.flag_bits & UTF8_FLAG else "cp437"
     try:
-        return info.filename.encode("cp437").decode("utf-8")
+        raw = info.orig_filename.encode(encoding)
+        return _unicode_path(info.extra, raw) or raw.split(b"\0")[0].decode("utf-8")
     except UnicodeError:
         return info.filename
+
+
+def _unicode_path(extra: bytes, raw_name: bytes) -> str | None:
+    """Return the name in Info-ZIP's field for names in UTF-8; None without one that belongs to this name.
+
+    Raises:
+        UnicodeError: it is not UTF-8.
+    """
+    position = 0
+    while position + 4 <= len(extra):
+        field, size = struct.unpack_from("<HH", extra, position)
+        content = extra[position + 4 : position + 4 + size]
+        position += 4 + size
+        # Another checksum: a program renamed the entry and did not know the field.
+        if field == UNICODE_PATH and content[:5] == struct.pack("<BI", 1, zlib.crc32(raw_name)):
+            return content[5:].decode("utf-8")
+    return None

@@ -16,11 +16,11 @@ from typing import Final
 
 from PIL import Image
 
-from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.messages import with_type
 from cetacean_inference.monitoring.metrics import MaskOutcome, Metrics
-from cetacean_inference.settings import ImageSettings, MaskSettings
+from cetacean_inference.settings import MaskSettings
 from cetacean_inference.system.priority import lower_thread_priority
+from cetacean_inference.types import Decoder, Resize
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +39,16 @@ class MaskMaker:
     Args:
         remove_background: computes one.
         settings: bounds of masks.
-        images: bounds of pictures.
+        decoder: decodes the pictures again.
         metrics: counts the outcomes.
     """
 
     def __init__(
-        self, remove_background: RemoveBackground, *, settings: MaskSettings, images: ImageSettings, metrics: Metrics
+        self, remove_background: RemoveBackground, *, settings: MaskSettings, decoder: Decoder, metrics: Metrics
     ) -> None:
         self._remove_background = remove_background
         self._settings = settings
-        self._images = images
+        self._decoder = decoder
         self._metrics = metrics
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mask", initializer=lower_thread_priority)
         self._pending: set[Future[str]] = set()
@@ -67,7 +67,7 @@ class MaskMaker:
             self._skip("full", f"{len(self._pending)} are under way")
             return None
         begun = time.monotonic()
-        job = self._executor.submit(self._encode, read)
+        job = self._executor.submit(self._encode, read, asyncio.get_running_loop())
         self._pending.add(job)
         job.add_done_callback(self._pending.discard)
         try:
@@ -86,9 +86,15 @@ class MaskMaker:
         """Cancel the masks that have not begun, and accept no more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, read: Callable[[], bytes]) -> str:
+    def _encode(self, read: Callable[[], bytes], loop: asyncio.AbstractEventLoop) -> str:
+        # The decoder belongs to the event loop. This thread waits for it, so that one picture is held in memory.
+        decoding = asyncio.run_coroutine_threadsafe(self._decoder.decode(read, (Resize("original"),)), loop)
+        try:
+            (pixels,) = decoding.result(self._settings.timeout_seconds).pixels
+        finally:
+            decoding.cancel()
+        image = self._remove_background(Image.fromarray(pixels))
         buffer = io.BytesIO()
-        image = self._remove_background(decode(read(), self._images))
         image.save(buffer, "PNG", compress_level=PNG_COMPRESSION)
         data = buffer.getbuffer()
         chunks = (data[begin : begin + BASE64_CHUNK] for begin in range(0, len(data), BASE64_CHUNK))

@@ -1,4 +1,4 @@
-"""Resizes pictures for the networks, with the same result as torchvision's transforms on PIL pictures."""
+"""Pictures as arrays, resized for the networks."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cetacean_inference.imaging import resizing
+
 Pixels = npt.NDArray[np.uint8]
 
 
 def squash(image: Image.Image, side: int) -> Pixels:
     """Resize an RGB picture to side x side, bilinear, without keeping its proportions: (side, side, 3)."""
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+    return np.asarray(resizing.squash(image, side))
 
 
 def crop_centre(image: Image.Image, side: int) -> Pixels:
     """Resize an RGB picture's shortest side to `side`, bicubic, and crop the centre: (side, side, 3)."""
-    width, height = image.size
-    # Rounded like torchvision's Resize and CenterCrop.
-    if width <= height:
-        wide, high = side, int(side * height / width)
-    else:
-        wide, high = int(side * width / height), side
-    left, top = round((wide - side) / 2.0), round((high - side) / 2.0)
-    resized = image if image.size == (wide, high) else image.resize((wide, high), Image.Resampling.BICUBIC)
-    return np.asarray(resized.crop((left, top, left + side, top + side)))
+    return np.asarray(resizing.crop_centre(image, side))

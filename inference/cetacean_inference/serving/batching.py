@@ -1,4 +1,4 @@
-"""Collects pictures into batches: threads decode and resize, other threads compute; none of it in the event loop.
+"""Collects decoded pictures into batches, which threads compute; none of it in the event loop.
 
 A model thread takes all queued pictures, up to a maximum, as soon as it is free. This adds no delay if there is little
 to do, and makes larger batches under load. The number of admitted pictures is bounded: more are rejected at once.
@@ -11,19 +11,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from PIL import Image
-
 from cetacean_inference.monitoring.metrics import Metrics, StageTimes
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.settings import BatchingSettings
-from cetacean_inference.system.priority import lower_thread_priority
-from cetacean_inference.types import Pipeline, PreparedT, Scores
+from cetacean_inference.types import Decoded, Pipeline, PreparedT, Scores
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +81,6 @@ class Batcher(Generic[PreparedT]):
         self._retry_after = retry_after
         self._admission = asyncio.Semaphore(settings.queue_size)
         self._queue: queue.SimpleQueue[_Item[PreparedT] | None] = queue.SimpleQueue()
-        self._preparing = ThreadPoolExecutor(
-            settings.prepare_threads, thread_name_prefix="prepare", initializer=lower_thread_priority
-        )
         # Daemon threads: a batch that takes longer than the grace period must not keep the process from ending.
         self._workers = [
             threading.Thread(target=self._work, name="model", daemon=True) for _ in range(pipeline.num_workers)
@@ -118,12 +112,12 @@ class Batcher(Generic[PreparedT]):
             )
 
     async def score(
-        self, load: Callable[[], tuple[Image.Image, NoteT]], *, wait_for_admission: bool = False
+        self, load: Callable[[], Awaitable[tuple[Decoded, NoteT]]], *, wait_for_admission: bool = False
     ) -> ScoredPicture[NoteT]:
         """Score one picture.
 
         Args:
-            load: returns the picture, in RGB, and a note for the result; called in a thread.
+            load: returns the picture, resized as the pipeline's `resizes` says, and a note for the result.
             wait_for_admission: wait instead of being rejected; for pictures of a request that is admitted.
 
         Raises:
@@ -133,9 +127,9 @@ class Batcher(Generic[PreparedT]):
             self.check_admission()
         async with self._admitted():
             begun = time.perf_counter()
-            prepared, size, note = await asyncio.wrap_future(self._preparing.submit(self._prepare, load))
+            decoded, note = await load()
             queued_at = time.perf_counter()
-            item = _Item(prepared, Future[_Computed](), queued_at)
+            item = _Item(self._pipeline.pack(decoded.pixels), Future[_Computed](), queued_at)
             self._queue.put(item)
             # Cancelling this wait (a time-out, a disconnected client) cancels the item: the model skips it.
             computed = await asyncio.wrap_future(item.future)
@@ -143,11 +137,10 @@ class Batcher(Generic[PreparedT]):
             prepare=queued_at - begun, queue=computed.waited, predict=computed.took, batch_size=computed.batch_size
         )
         self._metrics.observe_stages(stages)
-        return ScoredPicture(computed.scores, size, note, stages)
+        return ScoredPicture(computed.scores, decoded.size, note, stages)
 
     def close(self, *, timeout_seconds: float) -> bool:
         """Compute the queued pictures, then end the threads; False if that took too long."""
-        self._preparing.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + timeout_seconds
         for _ in self._workers:
             self._queue.put(None)
@@ -163,10 +156,6 @@ class Batcher(Generic[PreparedT]):
                 yield
             finally:
                 self._metrics.queue_depth.dec()
-
-    def _prepare(self, load: Callable[[], tuple[Image.Image, NoteT]]) -> tuple[PreparedT, tuple[int, int], NoteT]:
-        image, note = load()
-        return self._pipeline.prepare(image), image.size, note
 
     def _work(self) -> None:
         closed = False

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from PIL import Image
-
 from cetacean_inference.decision import Detection, corrupted, decide
-from cetacean_inference.imaging.decoding import decode
+from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.imaging.masks import MaskMaker
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.metrics import Metrics
@@ -17,6 +15,7 @@ from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.serving.batching import Batcher, ScoredPicture
 from cetacean_inference.serving.prediction_log import PredictionLog
 from cetacean_inference.settings import Settings
+from cetacean_inference.types import Decoded, Decoder, Resize
 
 
 class Predictor:
@@ -25,6 +24,8 @@ class Predictor:
     Args:
         settings: threshold, version and bounds of pictures.
         batcher: scores.
+        decoder: decodes.
+        resizes: how the batcher's pipeline takes pictures.
         masks: makes masks; None if they are disabled.
         log: the prediction log.
         metrics: counts the answers.
@@ -36,12 +37,16 @@ class Predictor:
         settings: Settings,
         *,
         batcher: Batcher[Any],
+        decoder: Decoder,
+        resizes: Sequence[Resize],
         masks: MaskMaker | None,
         log: PredictionLog,
         metrics: Metrics,
         drift: DriftMonitor,
     ) -> None:
         self.batcher: Final = batcher
+        self._decoder = decoder
+        self._resizes = resizes
         self._settings = settings
         self._masks = masks
         self._log = log
@@ -56,7 +61,7 @@ class Predictor:
             image_ind: the file's name.
 
         Raises:
-            RequestRejected: see `imaging.decoding.decode`; 429 if too many pictures are waiting.
+            RequestRejected: see `types.Decoder.decode`; 429 if too many pictures are waiting.
         """
         return self._answer(await self.batcher.score(self._loader(read)), image_ind)
 
@@ -87,18 +92,30 @@ class Predictor:
         """Compute the queued pictures and end the threads; False if that took too long."""
         if self._masks is not None:
             self._masks.close()
+        self._decoder.close()
         return self.batcher.close(timeout_seconds=timeout_seconds)
 
-    def _loader(self, read: Callable[[], bytes]) -> Callable[[], tuple[Image.Image, str]]:
-        """Make a function that decodes the picture and returns it with the digest of its bytes."""
+    @property
+    def can_decode(self) -> bool:
+        """False while no decoder's process can be started."""
+        return self._decoder.healthy
 
-        def load() -> tuple[Image.Image, str]:
+    def _loader(self, read: Callable[[], bytes]) -> Callable[[], Awaitable[tuple[Decoded, str]]]:
+        """Make a function that decodes the picture and returns it with the digest of its bytes."""
+        digest = ""
+
+        def read_and_hash() -> bytes:
+            nonlocal digest
             data = read()
             digest = hashlib.sha256(data).hexdigest()
+            check_file_size(len(data), self._settings.images)
+            return data
+
+        async def load() -> tuple[Decoded, str]:
             try:
-                return decode(data, self._settings.images), digest
+                return await self._decoder.decode(read_and_hash, self._resizes), digest
             except UnusableImage as error:
-                error.sha256 = digest
+                error.sha256 = digest or None
                 raise
 
         return load

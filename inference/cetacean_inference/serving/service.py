@@ -18,7 +18,7 @@ from cetacean_inference.serving.identity import Identity
 from cetacean_inference.serving.prediction_log import PredictionLog
 from cetacean_inference.serving.predictor import Predictor
 from cetacean_inference.settings import Settings
-from cetacean_inference.types import Pipeline
+from cetacean_inference.types import Decoder, Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """True if the weights are loaded and the process is not about to end."""
-        return self._predictor is not None and not self._draining
+        """True if the weights are loaded, pictures can be decoded, and the process is not about to end."""
+        return self._predictor is not None and self._predictor.can_decode and not self._draining
 
     @property
     def predictor(self) -> Predictor:
@@ -65,14 +65,22 @@ class Service:
             )
         return self._predictor
 
-    def start(self, pipeline: Pipeline[Any], *, remove_background: RemoveBackground | None = None) -> None:
-        """Answer with this pipeline, and make masks if `remove_background` is given; may be called in any thread."""
+    def start(
+        self, pipeline: Pipeline[Any], *, decoder: Decoder, remove_background: RemoveBackground | None = None
+    ) -> None:
+        """Answer with this pipeline; may be called in any thread.
+
+        Args:
+            pipeline: computes.
+            decoder: decodes; closed by `close`.
+            remove_background: makes masks; None if they are disabled.
+        """
         settings, metrics, served = self.settings, self.metrics, pipeline.identity
         self.identity = replace(self.identity, served=served)
         metrics.set_rejected_engines(served.rejected_engines)
         masks = None
         if remove_background is not None:
-            masks = MaskMaker(remove_background, settings=settings.mask, images=settings.images, metrics=metrics)
+            masks = MaskMaker(remove_background, settings=settings.mask, decoder=decoder, metrics=metrics)
         batcher = Batcher(
             pipeline,
             threshold=settings.gate.threshold,
@@ -83,6 +91,8 @@ class Service:
         self._predictor = Predictor(
             settings,
             batcher=batcher,
+            decoder=decoder,
+            resizes=tuple(pipeline.resizes),
             masks=masks,
             log=PredictionLog(self.identity),
             metrics=metrics,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.inference_world import FakePipeline, client_of, make_settings
+from support.inference_world import FakePipeline, client_of, make_settings, start
 from support.tiny_weights import write_weights
 
 from cetacean_inference.serving.service import Service
@@ -44,7 +44,7 @@ def pipeline() -> FakePipeline:
 def service(settings: Settings, pipeline: FakePipeline) -> Iterator[Service]:
     """A service with the fake pipeline."""
     service = Service(settings)
-    service.start(pipeline)
+    start(service, pipeline)
     yield service
     pipeline.release()
     assert service.close(timeout_seconds=10)

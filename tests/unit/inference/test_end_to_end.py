@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from support.file_server import FileServer, serving_links
-from support.inference_world import client_of, make_settings
+from support.inference_world import client_of, make_settings, start
 from support.pictures import archive
 from support.tiny_weights import KNOWN, sections, sha256
 
@@ -71,7 +71,7 @@ async def test_fetched_weights_answer_an_archive(settings_of: SettingsOf, weight
     settings = settings_of(model={"sha256": sha256(weights / "tiny.safetensors")})
     pipeline = loaded(settings)
     service = Service(settings)
-    service.start(pipeline)
+    start(service, pipeline)
     pictures = [photograph(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)]
     async with client_of(service) as client:
         files = {"archive": ("a.zip", archive([(p.name, p.read_bytes()) for p in pictures]), "application/zip")}
@@ -226,7 +226,7 @@ async def test_metrics_show_the_engine_and_the_rejected_ones(
     settings = settings_of(engine={"name": "auto", "device": "cpu"})
     pipeline = loaded(settings)
     service = Service(settings)
-    service.start(pipeline)
+    start(service, pipeline)
     async with client_of(service) as client:
         exposed = (await client.get("/metrics")).text
     assert service.close(timeout_seconds=10)
@@ -376,7 +376,7 @@ async def test_replay_reproduces_an_answer_of_the_service(
     settings = settings_of()
     pipeline = loaded(settings)
     service = Service(settings)
-    service.start(pipeline, remove_background=lambda image: image.convert("RGBA"))
+    start(service, pipeline, remove_background=lambda image: image.convert("RGBA"))
     shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
     async with client_of(service) as client:
         answer = await client.post("/v1/predict-single", files={"file": ("a.png", shown.read_bytes(), "image/png")})
@@ -396,7 +396,7 @@ async def test_replay_reproduces_the_answer_for_a_corrupted_entry(
     settings = settings_of()
     pipeline = loaded(settings)
     service = Service(settings)
-    service.start(pipeline)
+    start(service, pipeline)
     shown, recorded = photograph(tmp_path / "whale.png"), tmp_path / "recorded.json"
     whole = shown.read_bytes()
     shown.write_bytes(whole[:-40])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.inference_world import FakePipeline, make_settings
+from support.inference_world import FakePipeline, make_settings, start
 
 from cetacean_inference.serving.service import Service
 
@@ -19,7 +19,7 @@ def service_of(tmp_path: Path, pipeline: FakePipeline) -> Iterator[Callable[...,
 
     def make(**sections: Any) -> Service:
         service = Service(make_settings(tmp_path, **sections))
-        service.start(pipeline)
+        start(service, pipeline)
         made.append(service)
         return service
 

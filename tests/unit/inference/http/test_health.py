@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.inference_world import DIGEST, FakePipeline, client_of, make_settings
+from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, start
 from support.pictures import picture
 
 from cetacean_inference.decision import Detection
@@ -38,7 +38,7 @@ async def test_the_service_is_ready_from_loading_until_draining(settings: Settin
             return [(await client.get(path)).status_code for path in paths]
 
         assert await statuses() == [503, 503]
-        service.start(pipeline)
+        start(service, pipeline)
         assert await statuses() == [200, 200]
         service.drain()
         assert await statuses() == [503, 503]
@@ -60,7 +60,7 @@ async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: F
     service = Service(settings)
     async with client_of(service) as client:
         before = (await client.get("/v1/identity")).json()
-        service.start(pipeline)
+        start(service, pipeline)
         after = (await client.get("/v1/identity")).json()
     assert service.close(timeout_seconds=10)
     assert after == {
@@ -101,7 +101,7 @@ async def test_a_gate_that_accepts_all_is_shown_in_metrics_and_logs(
     tmp_path: Path, pipeline: FakePipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = Service(make_settings(tmp_path, gate={"threshold": 0.0}))
-    service.start(pipeline)
+    start(service, pipeline)
     async with client_of(service) as client:
         assert 'threshold="0.0"' in (await client.get("/metrics")).text
     assert service.close(timeout_seconds=10)
@@ -132,7 +132,7 @@ async def test_drift_is_measured_from_the_baseline_of_the_monitoring_file(
 ) -> None:
     settings = make_settings(tmp_path)
     service = Service(settings)
-    service.start(pipeline)
+    start(service, pipeline)
     async with client_of(service) as client:
         for _ in range(3):
             await predict(client, picture(score=0.6, probability=0.4))

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from support.inference_world import make_settings
 from support.served import Served, serving_process
 from support.waiting import wait_until
+from support.worst_pictures import progressive_jpeg
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.serve import listen, run
@@ -129,6 +131,49 @@ def test_the_process_ends_when_the_grace_period_is_over(serve: Callable[..., Ser
     status, _ = served.wait_for_exit()
     thread.join()
     assert status == 1
+
+
+def test_pictures_that_take_long_to_decode_stop_neither_others_nor_readiness_nor_sigterm(
+    serve: Callable[..., Served],
+) -> None:
+    served = serve(grace=2)
+    served.load()
+    (served.directory / "compute").touch()
+    served.wait_for_status("/v2/health/ready", 200)
+    worst = progressive_jpeg()
+    url = f"{served.client.base_url}/v1/predict-single"
+
+    def ask_for_worst() -> int | None:
+        try:
+            return httpx.post(url, files={"file": ("a.jpg", worst, "image/jpeg")}, timeout=60).status_code
+        except httpx.TransportError:
+            return None
+
+    with ThreadPoolExecutor(4) as clients:
+        asked = [clients.submit(ask_for_worst) for _ in range(4)]
+        wait_until(lambda: "requests_in_flight 4.0" in served.client.get("/metrics").text)
+        for _ in range(10):
+            assert served.predict().status_code == 200
+            assert served.status("/v2/health/ready") == 200
+        assert not all(one.done() for one in asked)
+        decoders = _children(served.process.pid)
+        assert decoders
+        begun = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        served.wait_for_exit()
+        assert time.monotonic() - begun < 12, "the grace period is two seconds"
+        assert {one.result() for one in asked} <= {413, 500, 503, None}
+    wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in decoders))
+
+
+def _children(process: int) -> list[int]:
+    """Return the processes that a process has started and not yet collected."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1]) == process:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pictures import archive, picture
+from PIL import Image
+from support.pictures import archive, encoded, picture
 
 from cetacean_inference.imaging.archives import Archive, clean_name
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
 from cetacean_inference.settings import ArchiveSettings, ImageSettings
 
 BOUNDS = ArchiveSettings(max_entries=20, max_unpacked_bytes=5_000_000, max_ratio=50)
+BOUNDS_OF_ONE = ArchiveSettings(max_ratio=1)
 IMAGES = ImageSettings(max_bytes=2_000_000)
 
 
@@ -54,7 +58,7 @@ def test_entries_that_are_no_pictures_are_skipped_and_counted() -> None:
             ("folder/a.jpg", picture()),
             ("notes.txt", b"words"),
             ("nested.zip", inner),
-            ("__MACOSX/folder/._a.jpg", b"fork"),
+            ("__MACOSX/folder/a.jpg", b"fork"),
             ("folder/._a.jpg", b"fork"),
             ("drawing.svg", b"<svg/>"),
         ]
@@ -159,10 +163,95 @@ def test_too_many_unpacked_bytes_are_rejected_with_413() -> None:
     assert "unpacked bytes, got 6000000" in rejected.detail
 
 
-def test_an_entry_that_unpacks_to_far_more_is_rejected_with_413() -> None:
-    rejected = rejection(archive([("a.bmp", bytes(2_000_000))], method=zipfile.ZIP_DEFLATED))
-    assert rejected.status == 413
-    assert "at most 50 times" in rejected.detail
+def test_an_entry_that_unpacks_to_far_more_is_an_unusable_image_and_the_others_are_read() -> None:
+    content = picture()
+    data = archive([("a.bmp", bytes(2_000_000)), ("b.png", content)], method=zipfile.ZIP_DEFLATED)
+    with opened(data) as found:
+        bomb, other = found.entries
+        with pytest.raises(UnusableImage, match="at most 50 times") as caught:
+            found.read(bomb)
+        assert caught.value.status == 413
+        assert found.read(other) == content
+
+
+def test_a_small_entry_may_unpack_to_far_more() -> None:
+    with opened(archive([("a.bmp", bytes(2_000))], method=zipfile.ZIP_DEFLATED), BOUNDS_OF_ONE) as found:
+        assert found.read(found.entries[0]) == bytes(2_000)
+
+
+def test_by_default_a_picture_of_one_colour_is_read() -> None:
+    black = encoded(Image.new("RGB", (700, 900)), "BMP")
+    data = archive([("black.bmp", black)], method=zipfile.ZIP_DEFLATED)
+    with opened(data, ArchiveSettings()) as found:
+        assert found.read(found.entries[0]) == black
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_an_entry_larger_than_the_directorys_bound_is_read(method: int) -> None:
+    content = np.random.default_rng(0).integers(0, 256, 3_000_000, dtype=np.uint8).tobytes()
+    images = ImageSettings(max_bytes=4_000_000)
+    with Archive(io.BytesIO(archive([("a.bmp", content)], method=method)), settings=BOUNDS, images=images) as found:
+        assert found.read(found.entries[0]) == content
+
+
+def with_local_name(data: bytes, name: bytes, *, flags: int | None = None) -> bytes:
+    """Return the archive with another name of the same length in the header before the first entry."""
+    changed = bytearray(data)
+    (size,) = struct.unpack_from("<H", data, 26)
+    assert len(name) == size
+    changed[30 : 30 + size] = name
+    if flags is not None:
+        struct.pack_into("<H", changed, 6, flags)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("local", "flags"),
+    [(b"d\\a.png", None), (b"D/A.PNG", None), (b"other.p", None), (b"\xff\xff\xff.png", 0x800), (b"d/a.png", 0x800)],
+)
+def test_the_directorys_name_counts_if_the_entrys_own_header_has_another(local: bytes, flags: int | None) -> None:
+    content = picture()
+    data = archive([("d/a.png", content), ("b.png", content)], method=zipfile.ZIP_DEFLATED)
+    with opened(with_local_name(data, local, flags=flags)) as found:
+        assert [(entry.name, found.read(entry)) for entry in found.entries] == [
+            ("d/a.png", content),
+            ("b.png", content),
+        ]
+
+
+def test_an_entry_whose_header_is_not_there_is_an_unusable_image() -> None:
+    data = bytearray(archive([("a.png", picture())]))
+    data[:4] = b"none"
+    with opened(bytes(data)) as found, pytest.raises(UnusableImage, match="no header"):
+        found.read(found.entries[0])
+
+
+def with_unicode_path(name: bytes, path: bytes, *, checksum: int | None = None, version: int = 1) -> bytes:
+    """Return an archive of one picture with the field for names in UTF-8."""
+    field = struct.pack("<BI", version, zlib.crc32(name) if checksum is None else checksum) + path
+    info = zipfile.ZipInfo("x" * len(name))
+    info.extra = struct.pack("<HH", 0x5455, 1) + b"a" + struct.pack("<HH", 0x7075, len(field)) + field
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as stream:
+        stream.writestr(info, picture(kind="JPEG"))
+    return buffer.getvalue().replace(b"x" * len(name), name)
+
+
+def test_the_field_for_names_in_utf8_counts() -> None:
+    assert names(with_unicode_path("кит_01.jpg".encode("cp866"), "кит_01.jpg".encode())) == ["кит_01.jpg"]
+
+
+@pytest.mark.parametrize("wrong", [{"checksum": 5}, {"version": 2}])
+def test_the_field_for_names_in_utf8_is_ignored_if_it_belongs_to_another_name(wrong: dict[str, int]) -> None:
+    assert names(with_unicode_path(b"renamed.jpg", "кит_01.jpg".encode(), **wrong)) == ["renamed.jpg"]
+
+
+def test_a_field_for_names_that_is_not_utf8_is_ignored() -> None:
+    assert names(with_unicode_path(b"a.jpg", b"\xff\xff.jpg")) == ["a.jpg"]
+
+
+def test_the_name_in_the_field_is_made_safe_as_a_path() -> None:
+    assert names(with_unicode_path(b"a.jpg", b"../../etc/a.jpg")) == ["etc/a.jpg"]
 
 
 def test_a_picture_of_too_many_bytes_is_rejected_with_413() -> None:

@@ -17,7 +17,7 @@ import onnx
 import pytest
 from PIL import Image
 from support.file_server import FileServer, serving_links
-from support.inference_world import FakePipeline, client_of, make_settings
+from support.inference_world import FakePipeline, client_of, make_settings, start
 from support.pictures import archive, encoded, picture
 from support.tiny_weights import sections, sha256
 
@@ -106,7 +106,7 @@ async def test_an_identified_single_picture_gets_a_mask_from_fetched_weights(
     asked = server.requests.total()
     service = Service(settings)
     with closing(load_background_remover(settings)) as remover:
-        service.start(FakePipeline(), remove_background=remover)
+        start(service, FakePipeline(), remove_background=remover)
         async with client_of(service) as client:
             found = await single(client, with_square())
             rejected = await single(client, picture(score=0.1))
@@ -186,7 +186,7 @@ def masking(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
     def make(remove_background: RemoveBackground, **mask: Any) -> Service:
         service = Service(make_settings(tmp_path, mask=mask))
-        service.start(FakePipeline(), remove_background=remove_background)
+        start(service, FakePipeline(), remove_background=remove_background)
         made.append(service)
         return service
 

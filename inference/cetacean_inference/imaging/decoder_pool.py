@@ -1,0 +1,404 @@
+"""Decodes pictures in a few processes that can be killed, each decode bounded in processor time and in memory.
+
+A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
+camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
+priority. So pictures made to take long wait for each other, and other pictures hardly wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.imaging.decoder_process import LENGTHS, frame
+from cetacean_inference.messages import one_line
+from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
+from cetacean_inference.settings import MIB, ImageSettings
+from cetacean_inference.system.priority import NICENESS
+from cetacean_inference.types import Decoded, Resize
+
+logger = logging.getLogger(__name__)
+
+MODULE: Final = "cetacean_inference.imaging.decoder_process"
+BYTES_PER_PIXEL: Final = 16
+PROCESS_BYTES: Final = 512 * MIB
+"""Address space of a process apart from the picture's."""
+MAX_HEADER: Final = 64 * 1024
+START_SECONDS: Final = 30.0
+RETRY_SECONDS: Final = 1.0
+WALL_SECONDS: Final = 5.0
+WALL_PER_CPU_SECOND: Final = 4.0
+"""A decode is overdue too after `WALL_SECONDS` and so many times its processor time, as while it waits for memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """The bounds of one try."""
+
+    cpu_share: float
+    """Share of the processor time that a picture may take in all tries."""
+    max_pixels: int | None = None
+    width: int | None = 1
+    """Pictures at once; None is the pool's number of processes."""
+    niceness: int | None = None
+
+
+FIRST_TRIES: Final = (
+    _Try(0.04, max_pixels=4_000_000, width=None),
+    _Try(0.16, max_pixels=16_000_000, width=None),
+    _Try(0.3),  # one at a time: a decoder needs up to sixteen bytes for each pixel
+)
+"""By the number of pixels; a picture of more than `max_pixels` is decoded by one of the following tries."""
+LAST_TRY: Final = _Try(0.5, niceness=19)
+
+
+class _OverdueError(Exception):
+    """A decode took longer than it may; its process is dead."""
+
+
+class _LargeError(Exception):
+    """The picture has more pixels than the try is for."""
+
+
+class _DiedError(Exception):
+    """The process ended."""
+
+
+class DecoderPool:
+    """A `types.Decoder` with processes of its own; use it in one event loop after `start`.
+
+    Args:
+        images: bounds of pictures.
+        processes: pictures of a usual size that are decoded at once.
+        retry_after: seconds of `Retry-After` if no process can be started.
+    """
+
+    def __init__(self, images: ImageSettings, *, processes: int, retry_after: int) -> None:
+        self._images = images
+        self._processes = processes
+        self._retry_after = retry_after
+        self._places = {
+            how: asyncio.Semaphore(processes if how.width is None else how.width) for how in (*FIRST_TRIES, LAST_TRY)
+        }
+        self._idle: deque[_Worker] = deque()
+        self._workers: set[_Worker] = set()
+        self._killed: list[_Worker] = []
+        self._closed = False
+        self._healthy = True
+        self._retrying: asyncio.Task[None] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """False from a process that cannot be started until one can."""
+        return self._healthy
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Ids of the processes that are decoding or ready to."""
+        return tuple(worker.process_id for worker in self._workers)
+
+    def start(self) -> None:
+        """Start the processes and wait until they answer; in any thread.
+
+        Raises:
+            ConfigInvalid: a process cannot be started.
+        """
+        try:
+            for _ in range(self._processes):
+                self._idle.append(self._spawn())
+            for worker in self._idle:
+                worker.wait_until_ready()
+        except (OSError, _DiedError) as error:
+            self.close()
+            raise ConfigInvalid(f"expected a decoder's process that starts, got: {one_line(error)}") from error
+
+    async def decode(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
+        """Decode one picture; see `types.Decoder`."""
+        try:
+            return await self._try_in_turn(read, resizes)
+        except _OverdueError as error:
+            limit = self._images.decode_cpu_seconds
+            logger.warning("a picture was not decoded within %g s of processor time", limit)
+            raise UnusableImage(
+                413,
+                f"expected a picture that is decoded within {limit:g} s of processor time, got one that takes longer",
+            ) from error
+
+    def close(self) -> None:
+        """Kill all processes, whatever they do; in any thread."""
+        self._closed = True
+        for worker in tuple(self._workers):
+            self._discard(worker)
+        for worker in self._killed:
+            worker.wait()
+
+    async def _try_in_turn(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
+        for how in FIRST_TRIES:
+            try:
+                async with self._places[how]:
+                    return await self._try(how, read, resizes)
+            except _LargeError:
+                continue
+            except _OverdueError:
+                break
+        async with self._places[LAST_TRY]:
+            return await self._try(LAST_TRY, read, resizes)
+
+    async def _try(self, how: _Try, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
+        data = await asyncio.to_thread(read)
+        worker = await self._take()
+        seconds = how.cpu_share * self._images.decode_cpu_seconds
+        request = {
+            "resizes": [(one.method, one.side) for one in resizes],
+            "cpu_seconds": seconds,
+            "niceness": how.niceness,
+            "large_pixels": how.max_pixels,
+        }
+        reusable = False
+        try:
+            async with asyncio.timeout(WALL_SECONDS + seconds * WALL_PER_CPU_SECOND):
+                answer, payload = await worker.ask(request, data, limit=self._largest_answer(resizes))
+            reusable = how.niceness is None  # a priority cannot be raised again
+        except TimeoutError as error:
+            raise _OverdueError from error
+        except _DiedError as error:
+            raise await self._explain(worker) from error
+        finally:
+            if reusable:
+                self._idle.append(worker)
+            else:
+                self._discard(worker)
+                self._refill()
+        return _read_answer(answer, payload)
+
+    def _largest_answer(self, resizes: Sequence[Resize]) -> int:
+        return sum(3 * (one.side**2 if one.side else self._images.max_pixels) for one in resizes)
+
+    async def _explain(self, worker: _Worker) -> Exception:
+        """Return the error of a process that ended while it decoded."""
+        status = await asyncio.to_thread(worker.wait)
+        if status == -signal.SIGPROF:
+            return _OverdueError()
+        logger.warning("a decoder's process ended with status %d", status)
+        if status < 0:
+            return UnusableImage(415, "expected a whole picture, got one that ends its decoder")
+        return RuntimeError(f"a decoder's process ended with status {status}")
+
+    async def _take(self) -> _Worker:
+        """Return a process that answers.
+
+        Raises:
+            RequestRejected: 503.
+        """
+        while True:
+            try:
+                worker = self._idle.popleft() if self._idle else self._spawn()
+            except OSError as error:
+                self._report_unhealthy(error)
+                raise self._unavailable() from error
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    await worker.become_ready()
+            except (TimeoutError, _DiedError) as error:
+                was_ready = worker.ready
+                self._discard(worker)
+                if was_ready and not self._closed:
+                    continue  # it ended while it was idle
+                self._report_unhealthy(error)
+                raise self._unavailable() from error
+            except asyncio.CancelledError:
+                self._discard(worker)
+                self._refill()
+                raise
+            self._healthy = True
+            return worker
+
+    def _unavailable(self) -> RequestRejected:
+        return RequestRejected(503, "pictures cannot be decoded at present", retry_after=self._retry_after)
+
+    def _spawn(self) -> _Worker:
+        if self._closed:
+            raise OSError("the pool is closed")
+        self._killed = [worker for worker in self._killed if not worker.has_ended()]
+        worker = _Worker(self._images)
+        self._workers.add(worker)
+        return worker
+
+    def _discard(self, worker: _Worker) -> None:
+        worker.kill()
+        self._workers.discard(worker)
+        self._killed.append(worker)  # collected later: the kernel may take a while to free its memory
+
+    def _refill(self) -> None:
+        """Start a process for the next picture in place of one that was killed."""
+        if self._closed or len(self._idle) >= self._processes:
+            return
+        try:
+            self._idle.append(self._spawn())
+        except OSError as error:
+            self._report_unhealthy(error)
+
+    def _report_unhealthy(self, error: BaseException) -> None:
+        if self._closed:
+            return
+        self._healthy = False
+        logger.error("a decoder's process cannot be started: %s", one_line(error))
+        if self._retrying is None or self._retrying.done():
+            self._retrying = asyncio.get_running_loop().create_task(self._retry(), name="start of decoders")
+
+    async def _retry(self) -> None:
+        """Start a process again and again until one answers: without readiness no request would."""
+        while not self._healthy and not self._closed:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                self._idle.append(await self._take())
+            except RequestRejected:
+                continue
+
+
+class _Worker:
+    """One process and the socket to it."""
+
+    def __init__(self, images: ImageSettings) -> None:
+        options = {
+            "bounds": images.model_dump(include={"max_bytes", "max_pixels", "max_proportion"}),
+            "memory_bytes": PROCESS_BYTES + images.max_bytes + BYTES_PER_PIXEL * images.max_pixels,
+            "niceness": max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)),
+        }
+        self._socket, theirs = socket.socketpair()
+        self._process: subprocess.Popen[bytes]
+        self.ready = False
+        with theirs:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    [sys.executable, "-m", MODULE, json.dumps(options)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # native decoders print warnings about the pictures
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    process_group=0,  # Ctrl-C in a terminal is for the service only
+                )
+            except OSError:
+                self._socket.close()
+                raise
+
+    @property
+    def process_id(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Wait for the first frame of the process; blocks.
+
+        Raises:
+            _DiedError: it ended, or took too long.
+        """
+        self._socket.settimeout(START_SECONDS)
+        try:
+            first = self._socket.recv(LENGTHS.size + MAX_HEADER)
+        except OSError as error:
+            raise _DiedError("the process does not answer") from error
+        if not first:
+            raise _DiedError(f"the process ended with status {self.wait()}")
+        self._socket.setblocking(False)
+        self.ready = True
+
+    async def become_ready(self) -> None:
+        """Wait for the first frame if it has not come yet.
+
+        Raises:
+            _DiedError: the process has ended.
+        """
+        if self._process.poll() is not None:
+            raise _DiedError(f"the process ended with status {self._process.returncode}")
+        if not self.ready:
+            self._socket.setblocking(False)
+            await self._receive(limit=0)
+            self.ready = True
+
+    async def ask(self, request: dict[str, Any], data: bytes, *, limit: int) -> tuple[dict[str, Any], memoryview]:
+        """Send a request and return the answer's header and payload.
+
+        Args:
+            request: see `decoder_process`.
+            data: the picture's file.
+            limit: most bytes of the payload.
+
+        Raises:
+            _DiedError: the process ended, or its answer breaks the protocol.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.sock_sendall(self._socket, frame(request, len(data)))
+            await loop.sock_sendall(self._socket, data)
+        except OSError as error:
+            raise _DiedError from error
+        return await self._receive(limit=limit)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._socket.close()
+
+    def has_ended(self) -> bool:
+        """True if the process has ended; it is collected then."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Return the exit status; blocks."""
+        return self._process.wait()
+
+    async def _receive(self, *, limit: int) -> tuple[dict[str, Any], memoryview]:
+        header_size, payload_size = LENGTHS.unpack(await self._receive_exactly(LENGTHS.size))
+        if header_size > MAX_HEADER or payload_size > limit:
+            self._process.kill()
+            raise _DiedError("the answer is too large")
+        header = json.loads(bytes(await self._receive_exactly(header_size)))
+        return header, await self._receive_exactly(payload_size)
+
+    async def _receive_exactly(self, size: int) -> memoryview:
+        loop, buffer = asyncio.get_running_loop(), memoryview(bytearray(size))
+        received = 0
+        while received < size:
+            try:
+                count = await loop.sock_recv_into(self._socket, buffer[received:])
+            except OSError as error:
+                raise _DiedError from error
+            if count == 0:
+                raise _DiedError
+            received += count
+        return buffer
+
+
+def _read_answer(answer: dict[str, Any], payload: memoryview) -> Decoded:
+    """Return the pictures of an answer.
+
+    Raises:
+        UnusableImage: the process rejects the picture.
+        _LargeError: the picture is large.
+    """
+    if answer.get("large"):
+        raise _LargeError
+    if error := answer.get("error"):
+        status, detail, (width, height) = error
+        raise UnusableImage(status, detail, size=(width, height))
+    pixels, begin = [], 0
+    for width, height in answer["images"]:
+        end = begin + 3 * width * height
+        pixels.append(np.frombuffer(payload[begin:end], np.uint8).reshape(height, width, 3))
+        begin = end
+    width, height = answer["size"]
+    return Decoded((width, height), tuple(pixels))

@@ -1,0 +1,94 @@
+"""Reads TIFF directories, which TIFF files and EXIF data consist of, and from them the orientation.
+
+Pillow stops reading EXIF data at the first tag that is damaged; every viewer reads the others.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+ORIENTATION: Final = 0x0112
+SUB_DIRECTORIES: Final = 330
+MAX_DIRECTORIES: Final = 64
+MAX_VALUES: Final = 64
+"""Values that are read of one tag."""
+_FORMATS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""Unsigned integers, by the number of their type."""
+_XMP_ORIENTATION: Final = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
+
+Directory = dict[int, tuple[int, ...]]
+"""The tags of one directory whose values are unsigned integers; the values of other tags are empty."""
+
+
+def read_directories(data: bytes) -> Iterator[Directory]:
+    """Yield the directories of a TIFF file, each followed by its subdirectories; ends at the first damage."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return
+    version = struct.unpack_from(f"{order}H", data, 2)[0]
+    big = version == 43
+    if not big and version != 42:
+        return
+    waiting: list[int] = []
+    seen: set[int] = set()
+    try:
+        waiting.append(
+            struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0]
+        )
+        while waiting and len(seen) < MAX_DIRECTORIES:
+            if (offset := waiting.pop(0)) in seen or offset == 0:
+                continue
+            seen.add(offset)
+            directory, following = _read_directory(data, offset, order=order, big=big)
+            yield directory
+            waiting[:0] = directory.get(SUB_DIRECTORIES, ())
+            waiting.append(following)
+    except struct.error:
+        return
+
+
+def _read_directory(data: bytes, offset: int, *, order: str, big: bool) -> tuple[Directory, int]:
+    """Return a directory and the offset of the next one, 0 if the file ends before that."""
+    count_format, entry_format, link_format = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    (count,) = struct.unpack_from(order + count_format, data, offset)
+    entry = struct.Struct(order + entry_format)
+    begin = offset + struct.calcsize(order + count_format)
+    directory: Directory = {}
+    for position in range(begin, min(begin + count * entry.size, len(data) - entry.size + 1), entry.size):
+        tag, kind, number, inline = entry.unpack_from(data, position)
+        if tag not in directory:
+            directory[tag] = _values(data, kind, number, inline, order=order, link_format=link_format)
+    try:
+        return directory, struct.unpack_from(order + link_format, data, begin + count * entry.size)[0]
+    except struct.error:
+        return directory, 0
+
+
+def _values(data: bytes, kind: int, number: int, inline: bytes, *, order: str, link_format: str) -> tuple[int, ...]:
+    if (letter := _FORMATS.get(kind)) is None:
+        return ()
+    layout = struct.Struct(f"{order}{min(number, MAX_VALUES)}{letter}")
+    if struct.calcsize(f"{order}{letter}") * number <= len(inline):
+        return layout.unpack_from(inline)
+    try:
+        return layout.unpack_from(data, struct.unpack(order + link_format, inline)[0])
+    except struct.error:
+        return ()
+
+
+def read_orientation(exif: bytes | None, xmp: bytes | None) -> int:
+    """Return the orientation, 1 to 8; 1 if there is none.
+
+    Args:
+        exif: EXIF data, with or without its prefix; preferred.
+        xmp: an XMP packet.
+    """
+    directory = next(read_directories((exif or b"").removeprefix(b"Exif\0\0")), Directory())
+    values = directory.get(ORIENTATION, ())
+    if values and 1 <= values[0] <= 8:
+        return values[0]
+    found = _XMP_ORIENTATION.search(xmp or b"")
+    return int(found[1]) if found else 1

@@ -1,0 +1,143 @@
+"""Reads the chunks of PNG files: what a picture consists of, and the data about its orientation.
+
+Other ancillary chunks (text, colour profiles) are left out before the picture is decoded: they do not change the
+pixels, and viewers show a picture whatever their size or their checksum is.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+MAX_METADATA: Final = 2**20
+"""Bytes of a text that is searched for the orientation."""
+_CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT")
+"""Chunks with the pixels, in their order."""
+_ANCILLARY: Final = 0x20
+"""The bit of a name's first letter that is set if a picture can be shown without the chunk."""
+_PALETTE: Final = 3
+"""The colour type of pictures with a palette."""
+
+
+class DamagedPngError(ValueError):
+    """A chunk that is part of the picture is damaged."""
+
+    def __init__(self, message: str, size: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Png:
+    """The parts of a PNG file."""
+
+    picture: bytes
+    """A PNG file with the same pixels and nothing else."""
+    exif: bytes | None
+    xmp: bytes | None
+
+
+def read_png(data: bytes) -> Png:
+    """Read the chunks of a PNG file.
+
+    Raises:
+        DamagedPngError: a part of the picture is missing or damaged.
+    """
+    critical: dict[bytes, list[bytes]] = {}
+    metadata = _Metadata()
+    for name, content, whole in _chunks(data):
+        if name[0] & _ANCILLARY:
+            if whole:
+                metadata.read(name, content)
+            continue
+        if not whole:
+            raise DamagedPngError(f"image file is truncated or damaged: checksum of {_text(name)}", _size(critical))
+        if name not in _CRITICAL or (name != b"IDAT" and name in critical) or (name != b"IHDR" and not critical):
+            raise DamagedPngError(f"unexpected chunk {_text(name)}", _size(critical))
+        critical.setdefault(name, []).append(content)
+    size = _size(critical)
+    if b"IDAT" not in critical or not any(size):
+        raise DamagedPngError("image file is truncated: no pixels", size)
+    if critical[b"IHDR"][0][9] == _PALETTE and b"PLTE" not in critical:
+        raise DamagedPngError("no palette", size)
+    parts = (_chunk(name, b"".join(critical[name])) for name in _CRITICAL if name in critical)
+    return Png(SIGNATURE + b"".join(parts) + _chunk(b"IEND", b""), metadata.exif, metadata.xmp)
+
+
+class _Metadata:
+    """Collects the first EXIF data and the first XMP packet."""
+
+    def __init__(self) -> None:
+        self.exif: bytes | None = None
+        self.xmp: bytes | None = None
+
+    def read(self, name: bytes, content: bytes) -> None:
+        """Read one ancillary chunk."""
+        if name == b"eXIf":
+            self.exif = self.exif or content
+        elif name in (b"zTXt", b"iTXt", b"tEXt"):
+            keyword, _, text = content.partition(b"\0")
+            if keyword == b"XML:com.adobe.xmp" and name == b"iTXt":
+                self.xmp = self.xmp or _international_text(text)
+            elif keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
+                self.exif = self.exif or _raw_profile(text, compressed=name == b"zTXt")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield the name and the content of each chunk before the last one, and True if its checksum is right."""
+    position = len(SIGNATURE)
+    while position + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        begin, position = position + 8, position + 12 + length
+        if name == b"IEND":
+            return
+        content = data[begin : begin + length]
+        checksum = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+        yield name, content, data[begin + length : begin + length + 4] == checksum
+
+
+def _size(critical: dict[bytes, list[bytes]]) -> tuple[int, int]:
+    """Return width and height in pixels, 0 if they are not known."""
+    head = critical.get(b"IHDR", [b""])[0]
+    if len(head) != 13:
+        return (0, 0)
+    width, height = struct.unpack_from(">II", head)
+    return width, height
+
+
+def _text(name: bytes) -> str:
+    return repr(name.decode("latin-1"))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(name))
+    return b"".join((struct.pack(">I", len(content)), name, content, struct.pack(">I", checksum)))
+
+
+def _international_text(rest: bytes) -> bytes | None:
+    """Return the text of an iTXt chunk, without its keyword; None if it is damaged or too large."""
+    compressed = rest[:1] == b"\1"
+    parts = rest[2:].split(b"\0", 2)  # language, translated keyword, text
+    if len(parts) < 3:
+        return None
+    return _decompress(parts[2]) if compressed else parts[2][:MAX_METADATA]
+
+
+def _raw_profile(text: bytes, *, compressed: bool) -> bytes | None:
+    """Return the EXIF data that ImageMagick writes in hexadecimal digits after three lines."""
+    plain = _decompress(text[1:]) if compressed else text[:MAX_METADATA]
+    try:
+        return bytes.fromhex("".join((plain or b"").decode("latin-1").split("\n")[3:]))
+    except ValueError:
+        return None
+
+
+def _decompress(data: bytes) -> bytes | None:
+    try:
+        return zlib.decompressobj().decompress(data, MAX_METADATA)
+    except zlib.error:
+        return None

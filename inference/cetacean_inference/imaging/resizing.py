@@ -1,0 +1,37 @@
+"""Resizes pictures for the networks, with the same result as torchvision's transforms on PIL pictures.
+
+Imports neither numpy nor the settings: the decoder's processes must start fast.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from cetacean_inference.types import Resize
+
+
+def resize(image: Image.Image, how: Resize) -> Image.Image:
+    """Return the RGB picture as a network takes it; `image` itself if nothing is to be done."""
+    if how.method == "squash":
+        return squash(image, how.side)
+    if how.method == "crop_centre":
+        return crop_centre(image, how.side)
+    return image
+
+
+def squash(image: Image.Image, side: int) -> Image.Image:
+    """Resize to side x side, bilinear, without keeping the proportions."""
+    return image.resize((side, side), Image.Resampling.BILINEAR)
+
+
+def crop_centre(image: Image.Image, side: int) -> Image.Image:
+    """Resize the shortest side to `side`, bicubic, and crop the centre."""
+    width, height = image.size
+    # Rounded like torchvision's Resize and CenterCrop.
+    if width <= height:
+        wide, high = side, int(side * height / width)
+    else:
+        wide, high = int(side * width / height), side
+    left, top = round((wide - side) / 2.0), round((high - side) / 2.0)
+    resized = image if image.size == (wide, high) else image.resize((wide, high), Image.Resampling.BICUBIC)
+    return resized.crop((left, top, left + side, top + side))

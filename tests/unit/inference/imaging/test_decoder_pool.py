@@ -1,0 +1,250 @@
+"""Decoding in processes that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.pictures import announced_png, encoded, picture
+from support.waiting import until
+from support.worst_pictures import WORST, progressive_jpeg
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.imaging import decoder_pool
+from cetacean_inference.imaging.decoder_pool import DecoderPool
+from cetacean_inference.imaging.decoding import decode
+from cetacean_inference.imaging.resizing import resize
+from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
+from cetacean_inference.settings import ImageSettings
+from cetacean_inference.types import Resize
+
+RESIZES = (Resize("crop_centre", 24), Resize("squash", 32), Resize("original"))
+ONE = (Resize("squash", 1),)
+
+
+@pytest.fixture
+def pool_of() -> Iterator[Callable[..., DecoderPool]]:
+    """Makes pools; a picture may take little processor time by default."""
+    pools: list[DecoderPool] = []
+
+    def make(*, processes: int = 2, decode_cpu_seconds: float = 1.0, **bounds: Any) -> DecoderPool:
+        images = ImageSettings(decode_cpu_seconds=decode_cpu_seconds, **bounds)
+        pools.append(DecoderPool(images, processes=processes, retry_after=3))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+        assert pool.process_ids == ()
+
+
+def _processor_ticks(process: int) -> int:
+    """Return the processor time of a process, in hundredths of a second."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _mapped_files(process: int) -> str:
+    return Path(f"/proc/{process}/maps").read_text(encoding="utf-8")
+
+
+def returning(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
+
+
+async def test_a_picture_is_decoded_and_resized_as_in_this_process(pool_of: Callable[..., DecoderPool]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(values), "JPEG")
+    found = await pool_of().decode(returning(data), RESIZES)
+    expected = decode(data, ImageSettings())
+    assert found.size == (120, 80)
+    for pixels, how in zip(found.pixels, RESIZES, strict=True):
+        assert np.array_equal(pixels, np.asarray(resize(expected, how)))
+
+
+async def test_a_rejection_keeps_its_status_message_and_size(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(max_pixels=1_000_000)
+    with pytest.raises(UnusableImage, match="50000x50000") as caught:
+        await pool.decode(returning(announced_png(50_000, 50_000)), ONE)
+    assert (caught.value.status, caught.value.size) == (413, (50_000, 50_000))
+    ids = pool.process_ids
+    assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
+    assert pool.process_ids == ids, "the process is used again"
+
+
+async def test_an_error_of_the_reader_is_raised(pool_of: Callable[..., DecoderPool]) -> None:
+    def read() -> bytes:
+        raise UnusableImage(415, "a damaged entry")
+
+    with pytest.raises(UnusableImage, match="a damaged entry"):
+        await pool_of().decode(read, ONE)
+
+
+@pytest.mark.parametrize("kind", WORST)
+async def test_the_worst_file_of_each_format_ends_in_time_while_others_are_decoded(
+    pool_of: Callable[..., DecoderPool], kind: str
+) -> None:
+    pool, worst = pool_of(decode_cpu_seconds=0.4), WORST[kind]()
+    begun = time.monotonic()
+    bad = [asyncio.create_task(pool.decode(returning(worst), ONE)) for _ in range(4)]
+    good = await asyncio.gather(*(pool.decode(returning(picture()), ONE) for _ in range(20)))
+    assert {one.size for one in good} == {(40, 30)}
+    for one in await asyncio.gather(*bad, return_exceptions=True):
+        assert not isinstance(one, BaseException) or (isinstance(one, UnusableImage) and one.status in (413, 415)), one
+    assert time.monotonic() - begun < 60
+    assert pool.healthy
+
+
+async def test_a_picture_that_takes_too_long_is_rejected_and_its_process_replaced(
+    pool_of: Callable[..., DecoderPool],
+) -> None:
+    pool = pool_of(decode_cpu_seconds=0.4)
+    pool.start()
+    before = set(pool.process_ids)
+    with pytest.raises(UnusableImage, match=r"within 0\.4 s of processor time") as caught:
+        await pool.decode(returning(progressive_jpeg()), ONE)
+    assert caught.value.status == 413
+    assert len(pool.process_ids) == 2
+    assert not before & set(pool.process_ids), "both tries were killed"
+    assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
+
+
+async def test_a_picture_that_takes_longer_than_most_is_decoded(
+    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = replace(decoder_pool.FIRST_TRIES[0], cpu_share=0.0001)
+    monkeypatch.setattr(decoder_pool, "FIRST_TRIES", (first,))
+    data = encoded(Image.new("RGB", (2000, 1500)), "PNG")
+    assert (await pool_of(decode_cpu_seconds=20).decode(returning(data), ONE)).size == (2000, 1500)
+
+
+@pytest.fixture
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes pictures of more than 100 pixels medium ones, and those of more than 1000 large ones."""
+    small, medium, large = decoder_pool.FIRST_TRIES
+    steps = (replace(small, max_pixels=100), replace(medium, max_pixels=1000), large)
+    monkeypatch.setattr(decoder_pool, "FIRST_TRIES", steps)
+
+
+@pytest.mark.usefixtures("_small_steps")
+async def test_pictures_of_every_size_are_decoded(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of()
+    for size in ((10, 10), (20, 20), (40, 30)):
+        assert (await pool.decode(returning(picture(size=size)), ONE)).size == size
+
+
+@pytest.mark.usefixtures("_small_steps")
+async def test_large_pictures_are_decoded_one_at_a_time(pool_of: Callable[..., DecoderPool]) -> None:
+    go_on, reads = threading.Event(), {"first": 0, "second": 0}
+
+    def reading(name: str) -> Callable[[], bytes]:
+        def read() -> bytes:
+            reads[name] += 1
+            # A picture is read twice to see that it is large, and again when its turn has come.
+            if (name, reads[name]) == ("first", 3):
+                assert go_on.wait(30)
+            return picture()
+
+        return read
+
+    pool = pool_of()
+    first = asyncio.create_task(pool.decode(reading("first"), ONE))
+    await until(lambda: reads["first"] == 3)
+    second = asyncio.create_task(pool.decode(reading("second"), ONE))
+    await until(lambda: reads["second"] == 2)
+    assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
+    assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
+    assert reads == {"first": 3, "second": 2}
+    go_on.set()
+    assert [(await one).size for one in (first, second)] == [(40, 30)] * 2
+    assert reads == {"first": 3, "second": 3}
+
+
+async def test_a_cancelled_decode_is_killed_and_frees_its_place(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1, decode_cpu_seconds=600)
+    pool.start()
+    (busy,) = pool.process_ids
+    at_start = _processor_ticks(busy)
+    waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
+    await until(lambda: _processor_ticks(busy) > at_start + 20)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert busy not in pool.process_ids
+    assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
+
+
+async def test_a_process_that_ended_while_idle_is_replaced(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1)
+    pool.start()
+    os.kill(pool.process_ids[0], signal.SIGKILL)
+    assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
+    assert pool.healthy
+
+
+async def test_a_picture_that_ends_its_process_is_rejected(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1)
+    pool.start()
+    (only,) = pool.process_ids
+    os.kill(only, signal.SIGSTOP)
+    waiting = asyncio.create_task(pool.decode(returning(picture()), ONE))
+    await asyncio.sleep(0)
+    os.kill(only, signal.SIGSEGV)
+    os.kill(only, signal.SIGCONT)
+    with pytest.raises(UnusableImage, match="ends its decoder") as caught:
+        await waiting
+    assert caught.value.status == 415
+
+
+async def test_closing_kills_a_decode_under_way(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1, decode_cpu_seconds=600)
+    waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
+    await until(lambda: len(pool.process_ids) == 1)
+    (only,) = pool.process_ids
+    pool.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(only, 0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+def test_a_process_that_cannot_start_is_an_error(
+    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_pool, "MODULE", "no_such_module")
+    with pytest.raises(ConfigInvalid, match=r"expected a decoder's process that starts, got: .*status 1"):
+        pool_of().start()
+
+
+async def test_the_pool_is_unhealthy_until_a_process_starts(
+    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_pool, "RETRY_SECONDS", 0.01)
+    pool = pool_of()
+    with monkeypatch.context() as context:
+        context.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(RequestRejected) as caught:
+            await pool.decode(returning(picture()), ONE)
+        assert (caught.value.status, caught.value.retry_after) == (503, 3)
+        assert not pool.healthy
+    await until(lambda: pool.healthy)
+    assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
+
+
+async def test_a_decoders_process_imports_no_network_library(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1)
+    await pool.decode(returning(picture()), ONE)
+    mapped = _mapped_files(pool.process_ids[0])
+    assert "torch" not in mapped
+    assert "numpy" not in mapped
