@@ -42,9 +42,9 @@ class Context:
         for file in files:
             if _names_context(file, name):
                 return cls(name, file)
-        looked = ", ".join(map(str, files))
+        searched = ", ".join(map(str, files))
         raise ClusterError(
-            f"context {name}: not found in {looked}; `kubectl config get-contexts` lists those there are, "
+            f"context {name}: not found in {searched}; `kubectl config get-contexts` lists those there are, "
             "KUBECONFIG names other files"
         )
 
@@ -84,10 +84,10 @@ class Context:
             raise ClusterError(f"context {self.name}: {self.kubeconfig} names no server for it; repair the file")
         texts: list[str] = []
         problems: list[str] = []
-        # Not a pool's thread: nothing bounds the time of a name's resolution, and nobody may wait for it.
-        asking = threading.Thread(target=_get, args=(f"{url}/version", texts, problems), daemon=True)
-        asking.start()
-        asking.join(ANSWER_WITHIN)
+        # Not a pool's thread: the resolution of a host name has no time-out, and the process must not wait for it.
+        probe = threading.Thread(target=_get, args=(f"{url}/version", texts, problems), daemon=True)
+        probe.start()
+        probe.join(ANSWER_WITHIN)
         if not texts:
             raise self._silent(problems[0] if problems else f"nothing came within {ANSWER_WITHIN:.0f} s")
         return _version(texts[0])

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cetacean_tools.local_cluster.builds import ensure_built
-from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.local_cluster.tools import HELM, KIND, KUBECTL, modules_to_build
 
@@ -61,9 +61,7 @@ class KindCluster:
         """Return the nodes, as kind lists them."""
         if not self.is_up():
             return [("cluster", "not running")]
-        return [
-            (node, f"of Kubernetes {VERSION}'s kind") for node in self._kind("get", "nodes", "--name", NAME).split()
-        ]
+        return [(node, "created by kind") for node in self._kind("get", "nodes", "--name", NAME).split()]
 
     def load_image(self, reference: str, archive: Path | None) -> None:
         """Copy an image from Docker's store, or from an archive, to the node."""

@@ -18,7 +18,9 @@ from cetacean_tools.workspace import MissingError
 
 GO_NEEDED = (1, 26)
 ANSWER_WITHIN = 2.0
-"""Seconds that a program has to print its version: one that takes longer is not used."""
+"""Seconds that a program has to print its version when prerequisites are checked."""
+USE_WITHIN = 20.0
+"""The same when it is about to be used: a machine under load must not change which program that is."""
 _NO_LIMIT = 1_000_000
 
 Version = tuple[int, int]
@@ -42,15 +44,15 @@ class Tool:
         """Return true if this version can be used."""
         return version is not None and self.lowest <= version <= self.highest
 
-    def version_on_path(self) -> Version | None:
-        """Return the version of the PATH's program; None if there is none, or it does not print its version."""
+    def version_on_path(self, within: float) -> Version | None:
+        """Return the version of the PATH's program; None if none is printed within so many seconds."""
         path = shutil.which(self.name)
-        return None if path is None else _printed_version([path, *self.version_command])
+        return None if path is None else _printed_version([path, *self.version_command], within)
 
     def on_path(self) -> Path | None:
         """Return the PATH's program if its version fits."""
         path = shutil.which(self.name)
-        return Path(path) if path is not None and self.fits(self.version_on_path()) else None
+        return Path(path) if path is not None and self.fits(self.version_on_path(USE_WITHIN)) else None
 
     def is_built(self, layout: Layout) -> bool:
         """Return true if it has been built from its present pins."""
@@ -94,8 +96,8 @@ class PathPrograms:
 
     def __init__(self, pool: Executor) -> None:
         """Ask for them in the pool's threads."""
-        self._versions = {tool.name: pool.submit(tool.version_on_path) for tool in (KUBECTL, HELM, KIND)}
-        self._go_problem = pool.submit(go_problem)
+        self._versions = {tool.name: pool.submit(tool.version_on_path, ANSWER_WITHIN) for tool in (KUBECTL, HELM, KIND)}
+        self._go_problem = pool.submit(go_problem, ANSWER_WITHIN)
 
     def check_tool(self, tool: Tool, layout: Layout) -> None:
         """Raise MissingError unless the tool is there or can be built."""
@@ -120,7 +122,7 @@ class PathPrograms:
 
 def check_go() -> None:
     """Raise MissingError unless a Go that can build the modules is there."""
-    if problem := go_problem():
+    if problem := go_problem(USE_WITHIN):
         raise _no_go(problem)
 
 
@@ -129,13 +131,13 @@ def _no_go(problem: str, purpose: str = "") -> MissingError:
     return MissingError(f"missing: {needed}{purpose} ({problem}); install {needed} from go.dev/dl")
 
 
-def go_problem() -> str:
+def go_problem(within: float) -> str:
     """Return why the PATH's Go cannot build the modules; empty if it can."""
     path = shutil.which("go")
     if path is None:
         return "no Go on the PATH"
-    # Not `local`, and a folder with a go.mod, would make Go download the toolchain that the module names.
-    found = _output([path, "env", "GOVERSION"], GOTOOLCHAIN="local").strip()
+    # Without it, and in a folder with a go.mod, Go may download the toolchain that this file names.
+    found = _output([path, "env", "GOVERSION"], within, GOTOOLCHAIN="local").strip()
     version = re.match(r"go(\d+)\.(\d+)", found)
     if version is None:
         return f"{path} does not print its version"
@@ -146,13 +148,13 @@ def _text(version: Version | None) -> str:
     return "of no version that it prints" if version is None else ".".join(map(str, version))
 
 
-def _printed_version(command: list[str]) -> Version | None:
-    found = re.search(r"\bv(\d+)\.(\d+)", _output(command))
+def _printed_version(command: list[str], within: float) -> Version | None:
+    found = re.search(r"\bv(\d+)\.(\d+)", _output(command, within))
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def _output(command: list[str], **variables: str) -> str:
-    """Return the standard output; empty if the program fails, or takes longer than `ANSWER_WITHIN`."""
+def _output(command: list[str], within: float, **variables: str) -> str:
+    """Return the standard output; empty if the program fails, or takes longer."""
     try:
         done = subprocess.run(
             command,
@@ -162,7 +164,7 @@ def _output(command: list[str], **variables: str) -> str:
             errors="replace",
             env={**os.environ, **variables},
             check=False,
-            timeout=ANSWER_WITHIN,
+            timeout=within,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

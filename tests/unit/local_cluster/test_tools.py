@@ -9,7 +9,7 @@ import pytest
 
 from cetacean_tools.local_cluster import tools
 from cetacean_tools.local_cluster.layout import Layout
-from cetacean_tools.local_cluster.pins import stamp
+from cetacean_tools.local_cluster.pins import Module, stamp
 from cetacean_tools.local_cluster.tools import HELM, KIND, KUBECTL, Tool, modules_to_build
 
 from .stand_ins import HELM_4, KIND_033, StandIns, kubectl
@@ -48,7 +48,7 @@ def test_a_program_that_does_not_answer_is_not_waited_for(
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)  # nothing is ever written to it
     stand_ins.add("helm", f'echo v4.3.1; read -r line <"{fifo}"')
-    monkeypatch.setattr(tools, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(tools, "USE_WITHIN", 0.2)
     assert HELM.on_path() is None
     assert stand_ins.calls() == ["helm version --short"]
 
@@ -64,7 +64,7 @@ def test_only_missing_tools_are_built(stand_ins: StandIns, layout: Layout) -> No
 
 
 @pytest.mark.parametrize("module", KUBECTL.modules, ids=lambda module: module.name)
-def test_kubectl_is_not_built_twice(stand_ins: StandIns, layout: Layout, module: tools.Module) -> None:
+def test_kubectl_is_not_built_twice(stand_ins: StandIns, layout: Layout, module: Module) -> None:
     assert stand_ins.calls() == []
     layout.bin.mkdir(parents=True)
     assert modules_to_build([KUBECTL], layout) == [KUBECTL.modules[0]]
