@@ -12,21 +12,23 @@ BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CETACEAN_CACHE)/venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
+CHECK_PYTHON = test -e "$(STAMP)" || $(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	|| { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)" >&2; exit 1; }
 PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference inference/cetacean_evaluation \
 	models/cetacean_logging models/cetacean_registry
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 ##@ The two commands
 .PHONY: demo test
-demo: venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
+demo: _check venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
 	@$(PYTHON) -m cetacean_tools.demo $(if $(KEEP),--keep)
 
-test: test-unit _prepare  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
+test: _check test-unit _prepare  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
 .PHONY: check check-metrics compute-metrics test-unit test-api test-e2e
-.PHONY: _style _types _layers _prepare _programs _test-api _test-e2e
+.PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
 
@@ -49,11 +51,19 @@ compute-metrics: venv  ## compute the newest model's figures on data/test_split 
 test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit -n auto --dist worksteal
 
-test-api: venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
+test-api: _check venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api
 
-test-e2e: _prepare  ## real pods on a real node, installed by Helm
+test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
+
+# Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
+demo sample: CHECKED := --images
+test-api: CHECKED := --programs
+test test-e2e dashboard-pictures: CHECKED := --images --programs
+_check:
+	@$(CHECK_PYTHON)
+	@$(if $(wildcard $(STAMP)),$(PYTHON),$(BASE_PYTHON)) -m cetacean_tools.local_cluster.prerequisites $(CHECKED)
 
 # Outside of the tests, whose time is bounded, and with progress.
 _prepare: venv _programs
@@ -87,7 +97,7 @@ bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments
 bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/results, as each benchmark does for its own
 	@$(PYTHON) -m benchmarks.pictures
 
-dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
+dashboard-pictures: _check _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
 	@$(PYTHON) -m cetacean_tools.dashboards.pictures
 
 ##@ Build
@@ -95,8 +105,7 @@ dashboard-pictures: _prepare  ## pictures of the dashboards over some minutes of
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
-	  || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)"; exit 1; }
+	@$(CHECK_PYTHON)
 	@mkdir -p "$(CETACEAN_CACHE)"
 	@exec 9>"$(CETACEAN_CACHE)/venv.lock"; flock 9; test -e "$@" && exit 0; \
 	 echo "setting up the Python environment in $(VENV)" >&2; \
@@ -114,13 +123,13 @@ images: venv  ## build the operator's and the inference service's images
 models: venv  ## train the demo's models
 	@$(PYTHON) -m cetacean_tools.demo_models
 
-cluster: venv  ## start the local cluster and leave it up
+cluster: _check venv  ## start the local cluster and leave it up
 	@$(PYTHON) -m cetacean_tools.local_cluster up
 
 cluster-env: venv  ## what a shell evaluates to reach it: eval "$(make cluster-env)"
 	@$(PYTHON) -m cetacean_tools.local_cluster env
 
-sample: venv  ## what docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
+sample: _check venv  ## what docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
 	@$(PYTHON) -m cetacean_tools.demo.sample sample
 
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up

@@ -19,9 +19,10 @@ from benchmarks.operator.processes import running
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
-from cetacean_tools.local_cluster.builds import LOCAL, Module, ensure_built
+from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.local_cluster.pins import LOCAL, Module
 from cetacean_tools.workspace import cache_root
 
 KWOK: Final = Module("kwok", ("kwok",))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,9 +10,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from cetacean_tools.workspace import MissingError, cache_root, ensure_commands
-
-REGISTRY_VARIABLE = "IMAGE_REGISTRY"
+from cetacean_tools.workspace import (
+    BUILDER_PACKAGES,
+    REGISTRY_VARIABLE,
+    MissingError,
+    cache_root,
+    docker_answers,
+    ensure_commands,
+    registry,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +30,6 @@ class BuiltImage:
     """A docker-archive of it; None if it lies in Docker's own store under its name."""
     size: int
     """Bytes, unpacked."""
-
-
-def registry() -> str | None:
-    """Return the registry (and path in it) that images are pushed to; None: they exist on this machine only."""
-    return os.environ.get(REGISTRY_VARIABLE, "").rstrip("/") or None
-
-
-def docker_answers() -> bool:
-    """Return true if a Docker daemon is there: a client alone builds nothing."""
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=30).returncode == 0
 
 
 def images_folder() -> Path:
@@ -85,7 +77,7 @@ class Buildah:
 
     def __init__(self, folder: Path) -> None:
         """Install buildah if it is missing."""
-        ensure_commands({"buildah": "buildah", "unshare": "util-linux"})
+        ensure_commands(BUILDER_PACKAGES)
         places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"))
         self._command = ("unshare", "--mount", "--", "buildah", *places, "--storage-driver", "overlay")
 

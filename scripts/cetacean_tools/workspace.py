@@ -1,4 +1,7 @@
-"""Shared by all tools: the repository, the cache's folder, Debian packages, errors and exit codes."""
+"""Shared by all tools: the repository, the cache's folder, Debian packages, Docker, errors and exit codes.
+
+It needs the standard library only: prerequisites are checked before the Python environment exists.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+REGISTRY_VARIABLE = "IMAGE_REGISTRY"
+BUILDER_PACKAGES = {"buildah": "buildah", "unshare": "util-linux"}
+"""What builds and pushes images on a machine without Docker: see `ensure_commands`."""
 
 
 class ToolError(RuntimeError):
@@ -54,6 +60,46 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "cetacean"
 
 
+def registry() -> str | None:
+    """Return the registry (and path in it) that images are pushed to; None: they exist on this machine only."""
+    return os.environ.get(REGISTRY_VARIABLE, "").rstrip("/") or None
+
+
+def docker_answers(timeout: float = 30.0) -> bool:
+    """Return true if a Docker daemon is there: a client alone builds nothing.
+
+    Args:
+        timeout: seconds to wait for it.
+
+    Raises:
+        MissingError: there is one, but it does not answer in time.
+    """
+    if shutil.which("docker") is None:
+        return False
+    try:
+        done = subprocess.run(
+            ["docker", "info"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MissingError(
+            f"Docker: `docker info` did not end within {timeout:.0f} s; restart the daemon, or stop it to go on without"
+        ) from error
+    return done.returncode == 0
+
+
+def check_commands(packages: Mapping[str, str]) -> list[str]:
+    """Return the Debian packages that `ensure_commands` has to install.
+
+    Raises:
+        MissingError: they cannot be installed.
+    """
+    missing = sorted({package for name, package in packages.items() if not _is_there(name)})
+    if missing and (os.geteuid() != 0 or shutil.which("apt-get") is None):
+        wanted = " ".join(missing)
+        raise MissingError(f"missing Debian packages: {wanted} (install them with: apt-get install {wanted})")
+    return missing
+
+
 def ensure_commands(packages: Mapping[str, str]) -> None:
     """Install the Debian packages of the commands or files that are missing.
 
@@ -63,12 +109,10 @@ def ensure_commands(packages: Mapping[str, str]) -> None:
     Raises:
         MissingError: they cannot be installed.
     """
-    missing = sorted({package for name, package in packages.items() if not _is_there(name)})
+    missing = check_commands(packages)
     if not missing:
         return
     wanted = " ".join(missing)
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise MissingError(f"missing Debian packages: {wanted} (install them with: apt-get install {wanted})")
     print(f"installing Debian packages: {wanted}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):

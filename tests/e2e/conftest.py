@@ -13,7 +13,7 @@ from cetacean_tools.demo import installation, metrics_server, prometheus
 from cetacean_tools.demo.environment import Environment, Installed, installed
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import ensure_models
-from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.program_images import ensure_program_image
 
 PARTS = ("serviceMonitor", "models.podMonitor", "prometheusRule", "dashboards")

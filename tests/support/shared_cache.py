@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from cetacean_tools.demo.kubectl import Kubectl
-from cetacean_tools.local_cluster import Cluster
 from cetacean_tools.local_cluster.layout import NODE
 from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.local_cluster.protocol import Cluster
 
 CLAIM = "weights"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from cetacean_tools.container_images.images import Image
-from cetacean_tools.image_store import Buildah, BuiltImage, docker_answers, images_folder, run
-from cetacean_tools.workspace import ensure_commands
+from cetacean_tools.image_store import Buildah, BuiltImage, images_folder, run
+from cetacean_tools.workspace import docker_answers, ensure_commands
 
 BASE_SUITE = "trixie"
 BASE_PACKAGES = "ca-certificates"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cetacean_tools.image_store import registry
-from cetacean_tools.workspace import REPOSITORY
+from cetacean_tools.workspace import REPOSITORY, registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from cetacean_tools.demo.environment import installed
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.steps import NAME, Demo
 from cetacean_tools.demo_models import ensure_models
-from cetacean_tools.local_cluster import Cluster, choose
+from cetacean_tools.local_cluster.choice import choose
+from cetacean_tools.local_cluster.prerequisites import check
+from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.use import exclusive_use
 from cetacean_tools.workspace import run_tool
 
@@ -30,6 +32,7 @@ def main() -> int:
 
 
 def _run(report: Report, *, keep: bool, prepare: bool) -> int:
+    check(images=True)
     if not prepare:
         report.step("0. A cluster, the demo's models, the images, the operator")
     models = ensure_models(show=report.show)

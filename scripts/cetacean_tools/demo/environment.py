@@ -17,7 +17,7 @@ from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.traffic import ModelService, api_proxy
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.demo_models import DemoModels
-from cetacean_tools.local_cluster import Cluster
+from cetacean_tools.local_cluster.protocol import Cluster
 
 POD_LABEL = "ecomarineai.org/cetaceanmodel"
 RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "100m", "memory": "384Mi"}, "limits": {"memory": "1536Mi"}}

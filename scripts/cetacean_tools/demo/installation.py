@@ -10,7 +10,7 @@ from cetacean_tools.container_images import IMAGES, Image, build
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels
 from cetacean_tools.image_store import BuiltImage
-from cetacean_tools.local_cluster import Cluster
+from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.workspace import REPOSITORY
 
 CHART = REPOSITORY / "charts/cetacean-operator"

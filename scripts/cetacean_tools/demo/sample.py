@@ -23,7 +23,9 @@ from cetacean_tools.demo.environment import DRIFT, RESOURCES
 from cetacean_tools.demo.installation import LoadedImages
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels, ensure_models
-from cetacean_tools.local_cluster import Cluster, choose
+from cetacean_tools.local_cluster.choice import choose
+from cetacean_tools.local_cluster.prerequisites import check
+from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.workspace import run_tool
 
 NAME: Final = "whales"
@@ -41,6 +43,7 @@ def main() -> int:
 
 
 def _make(folder: Path) -> int:
+    check(images=True)
     models = ensure_models(show=print)
     images, store = put_into(choose(), models)
     for file in write(folder, models, images, store):

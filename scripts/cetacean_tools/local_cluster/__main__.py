@@ -17,14 +17,17 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cetacean_tools.local_cluster.builds import TESTING, ensure_built
+from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import TESTING
+from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.program_images import ensure_program_image
 from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.sources import monitoring_kinds
@@ -33,6 +36,8 @@ from cetacean_tools.workspace import run_tool
 
 PASSED_ON = ("kubectl", "helm", "run")
 """Commands whose arguments are another program's."""
+BUILDING = ("up", "run", "programs")
+"""Commands that may take minutes: what they need is checked first."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not argparse's REMAINDER, which takes no option right after the command.
         given, passed_on = given[:1], given[1:]
     options = _parser().parse_args(given)
-    return run_tool(lambda: _run(options, passed_on, choose()))
+    return run_tool(lambda: _checked(options, passed_on))
+
+
+def _checked(options: argparse.Namespace, passed_on: Sequence[str]) -> int:
+    if options.command in BUILDING:
+        check(programs=options.command == "programs")
+    return _run(options, passed_on, choose())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,7 +136,11 @@ def shell_lines(cluster: Cluster) -> list[str]:
     """Return the commands after which a shell's kubectl and helm are the cluster's."""
     found = environment(cluster)
     lines = [f"export {name}={shlex.quote(found[name])}" for name in ("KUBECONFIG", "NO_PROXY", "no_proxy")]
-    return [*lines, f'export PATH={shlex.quote(str(cluster.helm.parent))}:"$PATH"']
+    tools = {"helm": cluster.helm, "kubectl": cluster.kubectl}
+    folders = dict.fromkeys(str(path.parent) for name, path in tools.items() if shutil.which(name) != str(path))
+    if folders:
+        lines.append(f'export PATH={shlex.quote(":".join(folders))}:"$PATH"')
+    return lines
 
 
 if __name__ == "__main__":

@@ -2,92 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
-from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import Module, is_built, stamp
 from cetacean_tools.local_cluster.progress import Bars
 from cetacean_tools.local_cluster.protocol import ClusterError
-from cetacean_tools.workspace import MissingError
+from cetacean_tools.local_cluster.tools import check_go
 
-MODULES = Path(__file__).with_name("modules")
-GO_NEEDED = (1, 26)
 _PARALLEL = 2
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-_VERSION_PACKAGE = "k8s.io/component-base/version"
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A folder with a go.mod whose `tool` lines (or main package) are built."""
-
-    name: str
-    binaries: tuple[str, ...]
-    tags: str = ""
-    link: tuple[str, ...] = field(default=())
-    target: str = "tool"
-    pins: str = ""
-    """The folder under `modules/`, if its name is not the module's."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder of its go.mod."""
-        return MODULES / (self.pins or self.name)
-
-    @property
-    def tag_flags(self) -> list[str]:
-        """Build tags, as arguments."""
-        return ["-tags", self.tags] if self.tags else []
-
-    @property
-    def flags(self) -> list[str]:
-        """Arguments of `go build`."""
-        return ["-trimpath", "-buildvcs=false", *self.tag_flags, "-ldflags", " ".join(("-s", "-w", *self.link))]
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hex digits that change if the pins or the flags do."""
-        digest = hashlib.sha256(repr((self.flags, self.target, self.binaries)).encode())
-        for path in sorted(self.folder.iterdir()):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:16]
-
-
-def _kubernetes_link() -> tuple[str, ...]:
-    major, minor, _ = VERSION.removeprefix("v").split(".")
-    values = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return tuple(f"-X {_VERSION_PACKAGE}.{name}={value}" for name, value in values.items())
-
-
-KUBERNETES = Module(
-    "kubernetes",
-    ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
-    link=_kubernetes_link(),
-)
-# For clusters that are not made here: its command line alone takes 20 seconds instead of minutes.
-KUBECTL = Module(
-    "kubectl", ("kubectl",), link=_kubernetes_link(), target="k8s.io/kubernetes/cmd/kubectl", pins="kubernetes"
-)
-CONTAINERD = Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr"), tags="no_btrfs no_devmapper no_zfs")
-COREDNS = Module("coredns", ("coredns",), target=".")
-HELM = Module("helm", ("helm",))
-KIND = Module("kind", ("kind",))
-LOCAL = (KUBERNETES, CONTAINERD, HELM, COREDNS)
-# Without its web pages, and with no service discovery but the cluster's: those of the clouds take most of the time.
-PROMETHEUS = Module("prometheus", ("prometheus", "promtool"), tags="remove_all_sd,enable_kubernetes_sd")
-METRICS_SERVER = Module("metrics-server", ("metrics-server",))
-TESTING = (PROMETHEUS, METRICS_SERVER)
-"""Programs that only tests run, in the cluster or beside it."""
 
 
 def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
@@ -98,12 +30,12 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
         ClusterError: a build failed; the message holds its last lines.
     """
     modules = tuple(modules)
-    if all(_is_built(module, layout) for module in modules):
+    if all(is_built(module, layout) for module in modules):
         # Do not wait for another process's build, which takes minutes.
         return
     layout.bin.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.bin / ".lock"):
-        wanted = [module for module in modules if not _is_built(module, layout)]
+        wanted = [module for module in modules if not is_built(module, layout)]
         if not wanted:
             return
         check_go()
@@ -117,25 +49,6 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
                 pool.shutdown(wait=False, cancel_futures=True)
                 builder.stop()
                 raise
-
-
-def check_go() -> None:
-    """Raise MissingError unless a Go that can build the modules is there."""
-    needed = ".".join(map(str, GO_NEEDED))
-    if shutil.which("go") is None:
-        raise MissingError(f"missing: Go {needed} or later, on the PATH")
-    version = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.match(r"go(\d+)\.(\d+)", version)
-    if found is None or (int(found[1]), int(found[2])) < GO_NEEDED:
-        raise MissingError(f"missing: Go {needed} or later, found {version or 'one that does not print its version'}")
-
-
-def _stamp(module: Module, layout: Layout) -> Path:
-    return layout.bin / f".{module.name}-{module.digest}"
-
-
-def _is_built(module: Module, layout: Layout) -> bool:
-    return _stamp(module, layout).exists() and all((layout.bin / name).exists() for name in module.binaries)
 
 
 class Builder:
@@ -223,7 +136,7 @@ def _install(module: Module, output: Path, layout: Layout) -> None:
     shutil.rmtree(output)
     for outdated in layout.bin.glob(f".{module.name}-*"):
         outdated.unlink()
-    _stamp(module, layout).touch()
+    stamp(module, layout).touch()
 
 
 def last_lines(path: Path, count: int = 15) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from cetacean_tools.image_store import docker_answers
 from cetacean_tools.local_cluster.kind import KindCluster
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.named import NamedCluster
+from cetacean_tools.local_cluster.prerequisites import CONTEXT_VARIABLE
 from cetacean_tools.local_cluster.protocol import Cluster
-
-CONTEXT_VARIABLE = "KUBE_CONTEXT"
+from cetacean_tools.workspace import docker_answers
 
 
 def choose(environment: Mapping[str, str] = os.environ, *, docker: Callable[[], bool] = docker_answers) -> Cluster:

@@ -1,13 +1,15 @@
-"""The cluster of machines with Docker: kind, built from its Go module like everything else."""
+"""The cluster of machines with Docker: kind, the PATH's if its version fits."""
 
 from __future__ import annotations
 
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
-from cetacean_tools.local_cluster.builds import HELM, KIND, KUBECTL, ensure_built
-from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.builds import ensure_built
+from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.tools import HELM, KIND, KUBECTL, modules_to_build
 
 NAME = "cetacean"
 
@@ -23,18 +25,30 @@ class KindCluster:
         self.layout = layout or Layout.default()
         # A file of its own: the user's kubeconfig is not touched.
         self.kubeconfig = self.layout.root / "kind.kubeconfig"
-        self.kubectl = self.layout.kubectl
-        self.helm = self.layout.helm
+
+    @cached_property
+    def kubectl(self) -> Path:
+        """The PATH's if its version fits, else the one that `up` builds."""
+        return KUBECTL.on_path() or self.layout.kubectl
+
+    @cached_property
+    def helm(self) -> Path:
+        """As `kubectl`."""
+        return HELM.on_path() or self.layout.helm
+
+    @cached_property
+    def program(self) -> Path:
+        """Kind itself, as `kubectl`."""
+        return KIND.on_path() or self.layout.bin / KIND.name
 
     def is_up(self) -> bool:
         """Return true if kind knows the cluster."""
-        program = self.layout.bin / "kind"
-        return program.exists() and NAME in self._kind("get", "clusters").split()
+        return self.program.exists() and NAME in self._kind("get", "clusters").split()
 
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- its containers outlive any process; `down` ends them
         """Create it and wait for its node."""
         self.layout.root.mkdir(parents=True, exist_ok=True)
-        ensure_built((KIND, HELM, KUBECTL), self.layout)
+        ensure_built(modules_to_build((KIND, HELM, KUBECTL), self.layout), self.layout)
         if not self.is_up():
             self._kind("create", "cluster", "--name", NAME, "--kubeconfig", str(self.kubeconfig), "--wait", "180s")
 
@@ -47,9 +61,7 @@ class KindCluster:
         """Return the nodes, as kind lists them."""
         if not self.is_up():
             return [("cluster", "not running")]
-        return [
-            (node, f"of Kubernetes {VERSION}'s kind") for node in self._kind("get", "nodes", "--name", NAME).split()
-        ]
+        return [(node, "created by kind") for node in self._kind("get", "nodes", "--name", NAME).split()]
 
     def load_image(self, reference: str, archive: Path | None) -> None:
         """Copy an image from Docker's store, or from an archive, to the node."""
@@ -59,7 +71,7 @@ class KindCluster:
             self._kind("load", "image-archive", str(archive), "--name", NAME)
 
     def _kind(self, *arguments: str) -> str:
-        command = [str(self.layout.bin / "kind"), *arguments]
+        command = [str(self.program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ClusterError(f"`kind {' '.join(arguments)}` failed: {done.stderr.strip()}")

@@ -10,31 +10,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 from filelock import FileLock
 
 from cetacean_tools.local_cluster import configs, network, pki
-from cetacean_tools.local_cluster.builds import LOCAL, ensure_built, last_lines
+from cetacean_tools.local_cluster.builds import ensure_built, last_lines
 from cetacean_tools.local_cluster.cgroups import create_cgroups, remove_cgroups
-from cetacean_tools.local_cluster.layout import CNI_PLUGINS, CONTAINERD_SOCKET, NODE, RUNC, Layout
+from cetacean_tools.local_cluster.layout import CONTAINERD_SOCKET, NODE, Layout
 from cetacean_tools.local_cluster.pause import ensure_pause_image
+from cetacean_tools.local_cluster.pins import LOCAL
+from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.tools import HELM, modules_to_build
 from cetacean_tools.workspace import MissingError, ensure_commands
 
-PACKAGES = {
-    "ip": "iproute2",
-    "nft": "nftables",
-    "conntrack": "conntrack",
-    "openssl": "openssl",
-    "gcc": "gcc",
-    "/usr/include/stdio.h": "libc6-dev",
-    "unshare": "util-linux",
-    "mount": "mount",
-    str(RUNC): "runc",
-    str(CNI_PLUGINS / "ptp"): "containernetworking-plugins",
-}
 SUPERVISOR = "cetacean_tools.local_cluster.supervisor"
 READY_WITHIN = 120.0
 _POLL = 0.05
@@ -51,8 +43,12 @@ class LocalCluster:
         self.layout = layout or Layout.default()
         self.kubeconfig = self.layout.kubeconfig
         self.kubectl = self.layout.kubectl
-        self.helm = self.layout.helm
         self._owner: int | None = None
+
+    @cached_property
+    def helm(self) -> Path:
+        """The PATH's if its version fits, else the one that `up` builds."""
+        return HELM.on_path() or self.layout.helm
 
     def is_up(self) -> bool:
         """Return true if its processes run and its node has been ready."""
@@ -67,7 +63,7 @@ class LocalCluster:
             if self.is_up():
                 return
             ensure_commands(PACKAGES)
-            ensure_built(LOCAL, self.layout)
+            ensure_built([*LOCAL, *modules_to_build([HELM], self.layout)], self.layout)
             pause = ensure_pause_image(self.layout)
             self._clean()
             begun = time.monotonic()
@@ -141,7 +137,7 @@ class LocalCluster:
         configs.write_all(layout, link)
         create_cgroups(layout.name)
         command = [
-            *("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--"),
+            *("unshare", *NAMESPACES, "--kill-child", "--"),
             *(sys.executable, "-m", SUPERVISOR, "--root", str(layout.root)),
             *("--host", link.host, "--node", link.node, *(["--owned"] if owned else [])),
         ]

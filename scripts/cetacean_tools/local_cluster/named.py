@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 from cetacean_tools.image_store import push
-from cetacean_tools.local_cluster.builds import HELM, KUBECTL, ensure_built
+from cetacean_tools.local_cluster.builds import ensure_built
+from cetacean_tools.local_cluster.contexts import Context, kubeconfigs
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.tools import HELM, KUBECTL, Tool, modules_to_build
+from cetacean_tools.local_cluster.tools import kubectl as kubectl_for
 
 
 class NamedCluster:
@@ -19,26 +21,52 @@ class NamedCluster:
     kind = "context"
 
     def __init__(self, context: str, layout: Layout | None = None) -> None:
-        """Take the context from the first file of KUBECONFIG, or from the usual one; prefer the user's own kubectl."""
-        self.context: str | None = context
+        """Take the context from the first kubeconfig that names it."""
         self.layout = layout or Layout.default()
-        first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-        self.kubeconfig = Path(first or "~/.kube/config").expanduser()
-        self.kubectl = Path(shutil.which("kubectl") or self.layout.kubectl)
-        # Built here: the charts want Helm 4.
-        self.helm = self.layout.helm
+        self.context: str | None = context
+        try:
+            self._found: Context | None = Context.find(context)
+        except ClusterError:
+            # `status` and `down` can do without; `up` reports it.
+            self._found = None
+        self.kubeconfig = self._found.kubeconfig if self._found else kubeconfigs()[0]
+
+    @cached_property
+    def kubectl(self) -> Path:
+        """The PATH's if it supports the cluster's version, else the one that `up` builds."""
+        return self._kubectl_tool.on_path() or self.layout.kubectl
+
+    @cached_property
+    def helm(self) -> Path:
+        """The PATH's if its version fits, else the one that `up` builds."""
+        return HELM.on_path() or self.layout.helm
+
+    @cached_property
+    def _kubectl_tool(self) -> Tool:
+        try:
+            server = self._found.server_version(self.layout) if self._found else None
+        except ClusterError:
+            server = None
+        return kubectl_for(server) if server else KUBECTL
 
     def is_up(self) -> bool:
-        """Return true if its API server answers."""
+        """Return true if its API server answers; if no kubectl is there to ask with, build one."""
+        if self._found is None:
+            return False
+        ensure_built(modules_to_build([self._kubectl_tool], self.layout), self.layout)
         command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "--context", str(self.context)]
         return subprocess.run([*command, "get", "--raw", "/readyz"], capture_output=True, check=False).returncode == 0
 
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- it is not ours to end
-        """Build the tools; the cluster must be there."""
+        """Build the tools that are missing; the cluster must be there."""
+        context = Context.find(str(self.context))
         self.layout.root.mkdir(parents=True, exist_ok=True)
-        ensure_built((HELM, KUBECTL), self.layout)
+        ensure_built(modules_to_build([HELM, self._kubectl_tool], self.layout), self.layout)
         if not self.is_up():
-            raise ClusterError(f"context {self.context} of {self.kubeconfig}: its API server does not answer")
+            context.server_version(self.layout)  # its error says why
+            raise ClusterError(
+                f"context {self.context} of {self.kubeconfig}: its API server is not ready; try again later"
+            )
 
     def down(self) -> None:
         """Leave it alone."""

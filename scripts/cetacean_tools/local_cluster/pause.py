@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from cetacean_tools.local_cluster.builds import KUBERNETES
 from cetacean_tools.local_cluster.configs import PAUSE_IMAGE
 from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.pins import KUBERNETES, pause_archive
 from cetacean_tools.local_cluster.program_images import write_image
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.local_cluster.sources import module_folder
@@ -19,7 +19,7 @@ def ensure_pause_image(layout: Layout) -> Path:
     Raises:
         ClusterError: it does not compile.
     """
-    archive = layout.bin / f"pause-{VERSION}.tar"
+    archive = pause_archive(layout)
     if archive.exists():
         return archive
     program = layout.bin / ".pause"

@@ -9,10 +9,12 @@ import platform
 import tarfile
 from pathlib import Path
 
-from cetacean_tools.image_store import BuiltImage, registry
-from cetacean_tools.local_cluster.builds import TESTING, ensure_built
+from cetacean_tools.image_store import BuiltImage
+from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import TESTING
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.workspace import registry
 
 NOBODY = "65532:65532"
 

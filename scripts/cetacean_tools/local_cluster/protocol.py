@@ -20,9 +20,16 @@ class Cluster(Protocol):
     kubeconfig: Path
     context: str | None
     """The context of the kubeconfig; None takes the current one."""
-    kubectl: Path
-    """A kubectl of the cluster's version."""
-    helm: Path
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl that supports the cluster's version; it may have to be built, which `up` does."""
+        ...
+
+    @property
+    def helm(self) -> Path:
+        """Helm 4, for which the same holds."""
+        ...
 
     def is_up(self) -> bool:
         """Return true if it can be used now."""

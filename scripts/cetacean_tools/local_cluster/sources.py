@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
-from cetacean_tools.local_cluster.builds import MODULES
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import MODULES, PROMETHEUS_OPERATOR, monitoring_kinds_folder
 from cetacean_tools.local_cluster.protocol import ClusterError
-
-PROMETHEUS_OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
-"""Folder under `modules/` and the module pinned there."""
+from cetacean_tools.local_cluster.tools import check_go
 
 
 def module_folder(pins: str, module: str) -> Path:
@@ -23,7 +24,9 @@ def module_folder(pins: str, module: str) -> Path:
 
     Raises:
         ClusterError: it cannot be downloaded.
+        MissingError: Go is missing or too old.
     """
+    check_go()
     done = subprocess.run(
         ["go", "mod", "download", "-json", module],
         cwd=MODULES / pins,
@@ -38,8 +41,24 @@ def module_folder(pins: str, module: str) -> Path:
     return Path(found["Dir"])
 
 
-def monitoring_kinds() -> list[Path]:
-    """Return the Prometheus Operator's definitions of ServiceMonitor, PodMonitor and PrometheusRule."""
-    folder = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
-    kinds = ("servicemonitors", "podmonitors", "prometheusrules")
-    return [folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds]
+def monitoring_kinds(layout: Layout | None = None) -> list[Path]:
+    """Return the Prometheus Operator's definitions of ServiceMonitor, PodMonitor and PrometheusRule.
+
+    They are kept beside the built programs, so Go is needed once only.
+
+    Args:
+        layout: of programs; the user's cache by default.
+    """
+    kept = monitoring_kinds_folder(layout or Layout.default())
+    names = [f"monitoring.coreos.com_{kind}.yaml" for kind in ("servicemonitors", "podmonitors", "prometheusrules")]
+    if not kept.exists():
+        source = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=kept.parent))
+        for name in names:
+            shutil.copyfile(source / name, partial / name)
+        try:
+            partial.rename(kept)
+        except OSError:  # another process was faster; its files are the same
+            shutil.rmtree(partial)
+    return [kept / name for name in names]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cetacean_tools.local_cluster.builds import PROMETHEUS, ensure_built
+from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import PROMETHEUS
 
 from .conftest import CHART, Render
 

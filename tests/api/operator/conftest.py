@@ -13,7 +13,7 @@ from support.forged_pods import forged_node
 from support.live_operator import OperatorProcess, running
 
 from cetacean_tools.demo.kubectl import Kubectl
-from cetacean_tools.local_cluster import choose
+from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.local import LocalCluster
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from cetacean_tools.container_images import IMAGES, Image, build
 from cetacean_tools.container_images.build import DOCKER_BASE, IN_USE, LOCAL_BASE
-from cetacean_tools.image_store import BuiltImage, docker_answers, push
-from cetacean_tools.workspace import MissingError
+from cetacean_tools.image_store import BuiltImage, push
+from cetacean_tools.workspace import MissingError, docker_answers
 
 from .conftest import Commands
 

@@ -8,6 +8,8 @@ import pytest
 
 from cetacean_tools.local_cluster.layout import Layout
 
+from .stand_ins import StandIns
+
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
@@ -27,3 +29,16 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         path.chmod(0o755)
 
     return write
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    """A machine with an empty PATH, cache and home."""
+    folder = tmp_path / "stand-ins"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path / "cache"))
+    for variable in ("KUBECONFIG", "KUBE_CONTEXT", "IMAGE_REGISTRY"):
+        monkeypatch.delenv(variable, raising=False)
+    return StandIns(folder)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from cetacean_tools.local_cluster import builds
-from cetacean_tools.local_cluster.builds import Builder, Module, check_go, ensure_built
+from cetacean_tools.local_cluster import pins
+from cetacean_tools.local_cluster.builds import Builder, ensure_built
 from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import Module
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.tools import check_go
 from cetacean_tools.workspace import MissingError
 
 Program = Callable[[str, str], None]
@@ -35,7 +37,7 @@ esac
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
-    monkeypatch.setattr(builds, "MODULES", tmp_path / "modules")
+    monkeypatch.setattr(pins, "MODULES", tmp_path / "modules")
     folder = tmp_path / "modules/tools"
     folder.mkdir(parents=True)
     (folder / "go.mod").write_text("module tools\n")
@@ -113,21 +115,21 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
     assert not list(layout.bin.rglob("go-build*"))
 
 
-@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "go1.19.8"), ("", "one that does not print its version")])
+@pytest.mark.parametrize(("said", "found"), [("go1.19.8", "is go1.19.8"), ("", "does not print its version")])
 def test_a_go_that_is_too_old_is_named(program: Program, said: str, found: str) -> None:
     program("go", f"echo {said}")
-    with pytest.raises(MissingError, match=f"missing: Go 1.26 or later, found {found}"):
+    with pytest.raises(MissingError, match=rf"missing: Go 1.26 or later \(.*/go {found}\); install"):
         check_go()
 
 
 def test_a_missing_go_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingError, match=r"missing: Go 1.26 or later, on the PATH"):
+    with pytest.raises(MissingError, match=r"missing: Go 1.26 or later \(no Go on the PATH\); install"):
         check_go()
 
 
 @pytest.mark.parametrize(
-    "module", [*builds.LOCAL, *builds.TESTING, builds.KIND, builds.KUBECTL], ids=lambda module: module.name
+    "module", [*pins.LOCAL, *pins.TESTING, pins.HELM, pins.KIND, pins.KUBECTL], ids=lambda module: module.name
 )
 def test_every_module_is_pinned_with_checksums(module: Module) -> None:
     assert (module.folder / "go.mod").exists()

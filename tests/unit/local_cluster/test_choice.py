@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cetacean_tools.local_cluster import ClusterError, choose
+from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.kind import KindCluster
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.named import NamedCluster
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 
 def _docker() -> bool:
@@ -43,11 +44,9 @@ def test_a_kubeconfig_alone_is_not_enough(environment: dict[str, str]) -> None:
 
 def test_the_named_cluster_is_never_ended_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr("cetacean_tools.local_cluster.named.ensure_built", lambda *_: None)
-    monkeypatch.setattr("cetacean_tools.local_cluster.named.shutil.which", lambda _: "/bin/false")
     monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
     cluster = choose({"KUBE_CONTEXT": "production"}, docker=_no_docker)
-    with pytest.raises(ClusterError, match=r"context production of .*none: its API server does not answer"):
+    with pytest.raises(ClusterError, match=r"context production: not found in .*none"):
         cluster.up()
     cluster.down()
     assert cluster.status() == [("production", "does not answer")]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cetacean_tools.local_cluster import builds, program_images
-from cetacean_tools.local_cluster.builds import Module
+from cetacean_tools.local_cluster import pins, program_images
 from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import Module
 from cetacean_tools.local_cluster.program_images import ensure_program_image, write_image
 from cetacean_tools.local_cluster.protocol import ClusterError
 
@@ -30,7 +30,7 @@ def _json(archive: Path, name: str) -> Any:
 
 @pytest.fixture
 def module(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
-    monkeypatch.setattr(builds, "MODULES", tmp_path / "modules")
+    monkeypatch.setattr(pins, "MODULES", tmp_path / "modules")
     made = Module("tools", ("one", "two"))
     made.folder.mkdir(parents=True)
     (made.folder / "go.mod").write_text("module tools\n")

@@ -46,8 +46,12 @@ class FakeCluster:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """The checks of prerequisites that were made, by `programs`; in a cache of the test's own."""
+    made: list[bool] = []
     monkeypatch.setenv("CETACEAN_CACHE", str(tmp_path))
+    monkeypatch.setattr(cli, "check", lambda *, programs: made.append(programs))
+    return made
 
 
 def _python(code: str) -> list[str]:
@@ -99,6 +103,23 @@ def test_each_command_calls_the_cluster(monkeypatch: pytest.MonkeyPatch, capsys:
     assert cli.main(["down"]) == 0
     assert cluster.calls == ["up owned=False", "load localhost/a:1 a.tar", "down"]
     assert "export KUBECONFIG=/nowhere/kubeconfig" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("command", "made"), [("up", [False]), ("run", [False]), ("programs", [True]), ("status", [])])
+def test_a_command_that_may_take_minutes_checks_its_prerequisites_first(
+    monkeypatch: pytest.MonkeyPatch,
+    checks: list[bool],
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    made: list[bool],
+) -> None:
+    def choose() -> FakeCluster:
+        raise ClusterError(f"chosen after {len(checks)} checks")
+
+    monkeypatch.setattr(cli, "choose", choose)
+    assert cli.main([command]) == 1
+    assert checks == made
+    assert capsys.readouterr().err == f"error: chosen after {len(made)} checks\n"
 
 
 def test_a_program_is_loaded_as_an_image(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
