@@ -35,7 +35,7 @@ async def test_400_if_a_form_has_more_than_one_file_and_a_few_short_fields(
     message: str,
 ) -> None:
     opened = []
-    temporary = formparsers.SpooledTemporaryFile
+    temporary = vars(formparsers)["SpooledTemporaryFile"]
 
     def counted(*arguments: Any, **options: Any) -> Any:
         opened.append(1)
