@@ -133,7 +133,7 @@ def test_a_safetensors_file_needs_no_digest(tmp_path: Path) -> None:
         (b"\n <HTML>", "an HTML page"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "an XML document"),
         (b'{"error": "gated"}', "JSON text"),
-        (gzip.compress(b"weights"), "a gzip archive"),
+        (gzip.compress(b"weights", mtime=0), "a gzip archive"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"\x93NUMPY\x01\x00", "a .npy array"),
         (b"a" * 300, "a file that begins with the bytes 61 61 61 61 61 61 61 61"),
