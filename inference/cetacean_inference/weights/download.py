@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from cetacean_inference.errors import CacheFull, WeightsNotFound, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
-from cetacean_inference.http_headers import decimal_header
+from cetacean_inference.http_headers import decimal_header, retry_after
 from cetacean_inference.messages import one_line
 from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.progress import Progress
@@ -137,8 +137,8 @@ class Download:
         if response.status_code == 416:
             self.remove_partial()
         if response.status_code != 200:
-            after = decimal_header(response.headers, "Retry-After")
-            raise RetryableError(WeightsUnreachable(message), after_seconds=float(after or 0))
+            after = retry_after(response.headers)
+            raise RetryableError(WeightsUnreachable(message), after_seconds=after or 0.0)
 
     def _write(self, response: httpx.Response, offset: int, digest: hashlib._Hash) -> None:
         announced = decimal_header(response.headers, "Content-Length")
