@@ -55,7 +55,11 @@ class _HeadDeadline(H11Protocol):
         """Answer a request that is no HTTP, with a body like that of every other error."""
         body = json.dumps({"detail": f"expected an HTTP request: {msg}"}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        # Nothing can be added to an answer that has begun.
+        begun = self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
+        for event in (
+            () if begun else (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage())
+        ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
