@@ -86,7 +86,9 @@ class Connection:
         self.answering = asyncio.Event()
         self.answering.set()
         self.loop, self.transport = Loop(), Transport()
-        config = uvicorn.Config(self._app, timeout_keep_alive=KEEP_ALIVE, lifespan="off", log_config=None)
+        config = uvicorn.Config(
+            self._app, interface="asgi3", timeout_keep_alive=KEEP_ALIVE, lifespan="off", log_config=None
+        )
         make = cast(Any, protocol_with_deadline(DEADLINE))
         self._protocol = make(config=config, server_state=ServerState(), app_state={}, _loop=self.loop)
         self._protocol.connection_made(self.transport)

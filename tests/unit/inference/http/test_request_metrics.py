@@ -64,7 +64,7 @@ async def test_the_queues_depth_counts_admitted_pictures_until_they_are_answered
         assert await series(client, "queue_depth") == {"": 0.0}
 
 
-async def test_the_time_in_the_queue_and_the_time_of_the_model_are_told_apart(
+async def test_the_time_in_the_queue_and_the_time_of_the_model_are_counted_separately(
     service_of: Any, pipeline: FakePipeline, advance: Clock
 ) -> None:
     service: Service = service_of(batching={"max_size": 1})
