@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+MAX_DIGITS: Final = 18
+"""A longer number is no size and no time, and Python refuses to convert very long ones."""
 
 
 def decimal_header(headers: Mapping[str, str], name: str) -> int | None:
     """A header's value as a number; None if the header is absent or not a plain decimal number."""
     value = headers.get(name, "").strip()
-    return int(value) if value.isascii() and value.isdecimal() else None
+    return int(value) if value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS else None
+
+
+def retry_after(headers: Mapping[str, str], *, now: dt.datetime | None = None) -> float | None:
+    """The seconds of `Retry-After`, which is a number or a date; None if it is absent or neither.
+
+    Args:
+        headers: of an answer.
+        now: the time that a date is compared with; the present by default.
+    """
+    if (seconds := decimal_header(headers, "Retry-After")) is not None:
+        return float(seconds)
+    try:
+        date = parsedate_to_datetime(headers.get("Retry-After", ""))
+    except (ValueError, OverflowError):
+        return None
+    # A date without a zone is one of UTC, as HTTP has no other.
+    date = date if date.tzinfo else date.replace(tzinfo=dt.UTC)
+    return max(0.0, (date - (now or dt.datetime.now(dt.UTC))).total_seconds())

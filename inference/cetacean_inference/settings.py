@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -39,6 +40,12 @@ def _iso(value: object) -> object:
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _known_scheme(url: str) -> str:
     if not url.startswith(("http://", "https://", "hf://", "file://")):
         raise ValueError("expected http://, https://, hf:// or file://")
@@ -51,6 +58,10 @@ Sha256 = Annotated[
     str, BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v), Field(pattern=r"^[0-9a-f]{64}$")
 ]
 Url = Annotated[str, AfterValidator(_known_scheme)]
+Origin = Annotated[
+    str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?)$")
+]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Section(BaseModel):
@@ -156,6 +167,9 @@ class HttpSettings(Section):
     grace_period_seconds: int = Field(
         20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
+    head_timeout_seconds: float = Field(
+        10.0, gt=0, description="Time for the first line and the headers of a request; then the connection is closed."
+    )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
     max_upload_bytes: int = Field(
         GIB, ge=1, description="Most bytes of request bodies held or announced at once; beyond it 429."
@@ -164,6 +178,11 @@ class HttpSettings(Section):
     archive_timeout_seconds: float = Field(600.0, gt=0, description="Time to answer an archive; then 504.")
     retry_after_seconds: int = Field(1, ge=0, description="`Retry-After` of 429 and 503.")
     keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
+    allowed_origins: Origins = Field(
+        (),
+        description="Origins whose pages may read the answers in a browser (CORS), separated by commas, such as "
+        "`https://whales.example.org`; `*` is every origin. None by default.",
+    )
 
 
 class ImageSettings(Section):

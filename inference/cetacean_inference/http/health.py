@@ -33,7 +33,11 @@ def health_router(service: Service) -> APIRouter:
         """Readiness: verified weights are loaded and warmed up, and the process is not about to end."""
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
-    @router.get("/v2/models/{name}/ready", tags=["health"], responses={404: {"model": Problem}, 503: NOT_READY})
+    @router.get(
+        "/v2/models/{name}/ready",
+        tags=["health"],
+        responses={404: {"model": Problem}, 422: {"model": Problem}, 503: NOT_READY},
+    )
     async def model_ready(name: str) -> JSONResponse:
         """Readiness of one model; there is only the active one."""
         if name != model:

@@ -34,6 +34,7 @@ ENDPOINTS: Final = {SINGLE: SINGLE, "/predict-single": SINGLE, BATCH: BATCH, "/p
 """Paths, and the endpoint under which metrics count each."""
 FORM_OVERHEAD: Final = 64 * KIB
 """Bytes that multipart boundaries and headers may add to a file."""
+REQUEST_ID_HEADER: Final = "X-Request-ID"
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 CLIENT_DISCONNECTED: Final = 499
 """nginx's status for a client that closed the connection; counted, never sent."""
@@ -88,7 +89,7 @@ class PredictionMiddleware:
         """Answer a request for predictions, and count it."""
         begun = time.perf_counter()
         body = Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
-        added = {"X-Request-ID": request_id.get() or "", **self._service.identity.headers()}
+        added = {REQUEST_ID_HEADER: request_id.get() or "", **self._service.identity.headers()}
         answer = _Answer(_with_headers(send, added), body)
         metrics = self._service.metrics
         metrics.in_flight.inc()
@@ -102,6 +103,12 @@ class PredictionMiddleware:
                     await self._run_app(scope, body, answer)
         except ClientDisconnect:
             answer.status = CLIENT_DISCONNECTED
+        except asyncio.CancelledError:
+            # The server cancels what is in progress when the grace period is over, and ends.
+            if answer.status is not None:
+                raise
+            body.drainable = False
+            await self._answer_ending()(scope, receive, answer.send)
         except Exception:
             logger.exception("%s failed", endpoint)
             if answer.status is not None:
@@ -115,6 +122,17 @@ class PredictionMiddleware:
             if status >= 400:
                 fields = {"endpoint": endpoint, "status": status, "total_ms": round(seconds * 1000, 1)}
                 logger.info("not answered", extra=fields)
+
+    def _answer_ending(self) -> JSONResponse:
+        settings = self._service.settings.http
+        return answer_rejected(
+            RequestRejected(
+                503,
+                f"the process is ending, and its {settings.grace_period_seconds} s for requests in progress are over: "
+                "try again",
+                retry_after=settings.retry_after_seconds,
+            )
+        )
 
     async def _run_app(self, scope: Scope, body: Body, answer: _Answer) -> None:
         """Run the application; stop it if the client disconnects before the answer begins.

@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from cetacean_inference.decision import Detection
-from cetacean_inference.http.forms import OneFileRoute
 from cetacean_inference.http.middleware import BATCH, ENDPOINTS, SINGLE
+from cetacean_inference.http.multipart import UploadRoute
 from cetacean_inference.http.schemas import problems
 from cetacean_inference.imaging.archives import Archive, Entry, clean_name, has_zip_signature
 from cetacean_inference.imaging.decoding import check_file_size
@@ -27,12 +27,14 @@ GENERIC_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stre
 """Types of clients that do not know zip; the file's name or first bytes decide."""
 WRITER: Final = TypeAdapter(Detection)
 SKIPPED_HEADER: Final = "X-Skipped-Entries"
-STATUSES: Final = (400, 408, 413, 415, 429, 503, 504)
+UNNAMED: Final = "unknown"
+"""`image_ind` of a file without a name."""
+STATUSES: Final = (400, 408, 413, 415, 422, 429, 503, 504)
 
 
 def prediction_router(service: Service) -> APIRouter:
     """Return the router of both endpoints and their deprecated aliases."""
-    router = APIRouter(tags=["predictions"], route_class=OneFileRoute)
+    router = APIRouter(tags=["predictions"], route_class=UploadRoute)
     skipped: dict[int | str, dict[str, Any]] = {
         200: {
             "headers": {SKIPPED_HEADER: {"description": "Entries that are no pictures.", "schema": {"type": "integer"}}}
@@ -79,7 +81,7 @@ def _predict_single(service: Service) -> Callable[[UploadFile], Awaitable[Respon
 
         predictor = service.predictor
         async with _time_limit(settings.http.timeout_seconds):
-            detection = await predictor.predict(read, image_ind=clean_name(file.filename or ""))
+            detection = await predictor.predict(read, image_ind=clean_name(file.filename or "") or UNNAMED)
         detection = await predictor.add_mask(detection, read)
         # FastAPI would take several times as long; an answer with a mask is megabytes.
         return Response(WRITER.dump_json(detection), media_type="application/json")

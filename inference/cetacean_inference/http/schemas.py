@@ -92,12 +92,13 @@ NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weight
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of an endpoint's error statuses."""
     described = {
-        400: "The file is empty, or the archive cannot be read.",
+        400: "The file is empty, or the form or the archive cannot be read.",
         408: "The body did not arrive in time.",
         413: "A bound is exceeded: bytes, pixels, entries.",
         415: "The file is of another type, or cannot be decoded.",
+        422: "The form has no file under the expected name.",
         429: "Too many pictures are waiting; Retry-After says when to try again.",
-        503: "The weights are not loaded yet.",
+        503: "The weights are not loaded yet, or the process is ending.",
         504: "It took too long.",
     }
     return {status: {"model": Problem, "description": described[status]} for status in statuses}

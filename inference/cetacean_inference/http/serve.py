@@ -22,6 +22,7 @@ import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
+from cetacean_inference.http.protocol import protocol_with_deadline
 from cetacean_inference.imaging.decoder_pool import DecoderPool
 from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
@@ -54,7 +55,7 @@ def run(settings: Settings, *, load: Load | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     listener = listen(settings.http)
     service = Service(settings)
-    server = _Server(_uvicorn_config(service), service)
+    server = _Server(uvicorn_config(service), service)
     loading = _LoadThread(service, load or _load_pipeline, server)
     loading.start()
     with exit_on_signals(server):
@@ -156,13 +157,14 @@ class _LoadThread(threading.Thread):
             self._server.should_exit = True
 
 
-def _uvicorn_config(service: Service) -> uvicorn.Config:
+def uvicorn_config(service: Service) -> uvicorn.Config:
+    """Return the configuration of the server."""
     settings = service.settings.http
     return uvicorn.Config(
         create_app(service),
         log_config=None,
         access_log=False,
-        http="h11",
+        http=protocol_with_deadline(settings.head_timeout_seconds),
         loop="asyncio",
         server_header=False,
         lifespan="on",

@@ -12,10 +12,13 @@ import threading
 from typing import Final
 
 NICENESS: Final = 5
+"""Added to that of the main thread: an absolute one could be higher than that of a process started by `nice`."""
+MAX_NICENESS: Final = 19
 
 
 def lower_thread_priority() -> None:
     """Lower the priority of this thread and of all threads it starts from now on; does nothing except on Linux."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # some sandboxes forbid it, which is no reason not to serve
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            lowered = min(MAX_NICENESS, os.getpriority(os.PRIO_PROCESS, os.getpid()) + NICENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lowered)

@@ -25,7 +25,7 @@ from cetacean_inference.errors import (
     WeightsTruncated,
     WeightsUnreachable,
 )
-from cetacean_inference.http_headers import decimal_header
+from cetacean_inference.http_headers import decimal_header, retry_after
 from cetacean_inference.messages import one_line, printable, with_type
 from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.hub import Access
@@ -172,8 +172,8 @@ class Download:
             with self._writing():
                 self.remove_partial()
         if status != 200:
-            after = decimal_header(response.headers, "Retry-After")
-            raise RetryableError(WeightsUnreachable(message), after_seconds=float(after or 0))
+            after = retry_after(response.headers)
+            raise RetryableError(WeightsUnreachable(message), after_seconds=after or 0.0)
 
     def _write(self, response: httpx.Response, offset: int, digest: hashlib._Hash, *, encoded: bool) -> None:
         announced = None if encoded else decimal_header(response.headers, "Content-Length")

@@ -1,4 +1,4 @@
-"""The bounds of multipart forms."""
+"""Multipart forms: file names of every client, forms that break off, and bounds."""
 
 from __future__ import annotations
 
@@ -6,50 +6,175 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette import formparsers
-from support.pictures import picture
+from support.inference_world import client_of
+from support.pictures import archive, picture
+
+SINGLE, BATCH = "/v1/predict-single", "/v1/predict-batch"
 
 
-def form_of(parts: int, *, size: int, file: bool) -> bytes:
-    """Return a multipart body of parts of that size, before them one picture."""
-    name = '; filename="a.png"\r\nContent-Type: image/png' if file else ""
-    head = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'
-    whole = head.format("file", '; filename="a.png"\r\nContent-Type: image/png').encode() + picture() + b"\r\n"
-    for number in range(parts):
-        whole += head.format(f"part{number}", name).encode() + bytes(size) + b"\r\n"
-    return whole + b"--x--\r\n"
+def part(disposition: str, data: bytes, kind: str = "image/png") -> bytes:
+    """Return one part with its boundary before it."""
+    head = f"--XyZ\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {kind}\r\n\r\n"
+    return head.encode() + data + b"\r\n"
 
 
-@pytest.mark.parametrize("path", ["/v1/predict-single", "/v1/predict-batch"])
+async def send(
+    client: httpx.AsyncClient, *parts: bytes, path: str = SINGLE, end: bytes = b"--XyZ--\r\n"
+) -> httpx.Response:
+    return await client.post(
+        path, content=b"".join([*parts, end]), headers={"Content-Type": "multipart/form-data; boundary=XyZ"}
+    )
+
+
 @pytest.mark.parametrize(
-    ("parts", "size", "file", "message"),
-    [(20, 2**20 - 1, True, "Too many files"), (20, 2**20 - 1, False, "exceeded"), (9, 10, False, "Too many fields")],
+    ("names", "expected"),
+    [
+        ('filename="whale.png"', "whale.png"),
+        ("filename=whale.png", "whale.png"),
+        ('filename="кит.png"', "кит.png"),
+        ("filename*=utf-8''%D0%BA%D0%B8%D1%82.png", "кит.png"),
+        ("filename*=UTF-8'ru'%D0%BA%D0%B8%D1%82.png", "кит.png"),
+        ("filename*=iso-8859-1''%E9.png", "é.png"),
+        ("FileName*=utf-8''a.png", "a.png"),
+        ("filename=\"=?utf-8?B?0LrQuNGCLnBuZw==?=\"; filename*=utf-8''%D0%BA%D0%B8%D1%82.png", "кит.png"),
+        ("filename*=utf-8''%D0%BA%D0%B8%D1%82.png; filename=\"kit.png\"", "кит.png"),
+        ('filename="=?utf-8?B?0LrQuNGCLnBuZw==?="', "кит.png"),
+        ('filename="=?utf-8?Q?=D0=BA=D0=B8=D1=82.png?="', "кит.png"),
+        ('filename="=?koi8-r?B?y8nULnBuZw==?="', "кит.png"),
+        ('filename="=?nonsense?B?0LrQ?="', "=?nonsense?B?0LrQ?="),
+        ('filename="a \\"b\\"; c.png"', 'a "b"; c.png'),
+        ('filename=""', "unknown"),
+        ("filename*=utf-8''", "unknown"),
+        ('filename="../.."', "unknown"),
+        ('filename="C:\\\\"', "unknown"),
+    ],
 )
-async def test_400_if_a_form_has_more_than_one_file_and_a_few_short_fields(
-    client: httpx.AsyncClient,
-    monkeypatch: pytest.MonkeyPatch,
-    path: str,
-    parts: int,
-    size: int,
-    file: bool,
-    message: str,
-) -> None:
-    opened = []
-    temporary = vars(formparsers)["SpooledTemporaryFile"]
+async def test_the_files_name_is_read_in_every_form(client: httpx.AsyncClient, names: str, expected: str) -> None:
+    answer = await send(client, part(f'name="file"; {names}', picture()))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["image_ind"] == expected
 
-    def counted(*arguments: Any, **options: Any) -> Any:
-        opened.append(1)
-        return temporary(*arguments, **options)
 
-    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", counted)
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = await client.post(path, content=form_of(parts, size=size, file=file), headers=headers)
+async def test_an_archives_name_is_read_in_every_form(client: httpx.AsyncClient) -> None:
+    data = archive([("a.png", picture())])
+    for names in ("filename*=utf-8''%D0%BA%D0%B8%D1%82.zip", 'filename="=?utf-8?B?0LrQuNGCLnppcA==?="'):
+        form = part(f'name="archive"; {names}', data, "application/octet-stream")
+        assert (await send(client, form, path=BATCH)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"--XyZ", b"--XyZ\r\n", b"--XyZ-", b"--XyZ\r\nContent-Disposition: form-data", b"--Other--\r\n"]
+)
+async def test_400_if_the_closing_boundary_is_missing(client: httpx.AsyncClient, end: bytes) -> None:
+    answer = await send(client, part('name="file"; filename="a.png"', picture()), end=end)
     assert answer.status_code == 400
-    assert message in answer.json()["detail"]
-    assert len(opened) == 1, "only the first file is stored"
+    assert answer.json()["detail"].startswith("expected a readable multipart form: ")
 
 
-async def test_a_form_may_have_a_few_short_fields_beside_the_file(client: httpx.AsyncClient) -> None:
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = await client.post("/v1/predict-single", content=form_of(8, size=1000, file=False), headers=headers)
+async def test_400_if_a_file_breaks_off(client: httpx.AsyncClient) -> None:
+    whole = part('name="file"; filename="a.png"', picture())
+    answer = await send(client, whole[:-20], end=b"")
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"detail": "expected a readable multipart form: expected a closing boundary, got none"},
+    )
+
+
+async def test_bytes_after_the_closing_boundary_are_ignored(client: httpx.AsyncClient) -> None:
+    answer = await send(client, part('name="file"; filename="a.png"', picture()), end=b"--XyZ--\r\nmore")
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", [SINGLE, BATCH])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"file": "x" * 50_000, "archive": "x" * 50_000}},
+        {"files": {"other": ("a.png", b"x" * 50_000, "image/png")}},
+        {"content": b"x" * 50_000, "headers": {"Content-Type": "application/json"}},
+        {"content": b"x" * 50_000, "headers": {"Content-Type": "image/png"}},
+        {"content": b"file=" + b"x" * 50_000, "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"files": {"file": (None, "x" * 50_000), "archive": (None, "x" * 50_000)}},
+    ],
+    ids=["field", "other name", "JSON", "picture", "urlencoded", "part without a file name"],
+)
+async def test_422_has_one_sentence_and_nothing_of_the_upload(
+    client: httpx.AsyncClient, path: str, form: dict[str, Any]
+) -> None:
+    answer = await client.post(path, **form)
+    assert answer.status_code == 422
+    assert list(answer.json()) == ["detail"]
+    assert ": expected a file, got " in answer.json()["detail"]
+    assert len(answer.content) < 200
+
+
+async def test_a_part_without_a_file_name_is_not_a_file(client: httpx.AsyncClient) -> None:
+    answer = await send(client, part('name="file"', picture()))
+    assert (answer.status_code, answer.json()) == (
+        422,
+        {"detail": "file: expected a file, got a field without a file name"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        ([part('name="file"; filename="b.png"', b"x")], "Too many files"),
+        ([part("name=\"other\"; filename*=utf-8''b.png", b"x")], "Too many files"),
+        ([part(f'name="{number}"', b"x") for number in range(9)], "Too many fields"),
+        ([part('name="field"', b"x" * 70_000)], "Part exceeded maximum size"),
+    ],
+    ids=["two files", "two files by filename*", "many fields", "a large field"],
+)
+async def test_400_for_more_than_one_file_and_few_small_fields(service_of: Any, more: list[bytes], detail: str) -> None:
+    read = 0
+    parts = [part('name="file"; filename="a.png"', picture()), *more]
+
+    async def body() -> Any:
+        nonlocal read
+        for sent in [*parts, *[bytes(100_000)] * 50]:
+            read += len(sent)
+            yield sent
+
+    async with client_of(service_of(images={"max_bytes": 100_000})) as client:
+        answer = await client.post(
+            SINGLE, content=body(), headers={"Content-Type": "multipart/form-data; boundary=XyZ"}
+        )
+    assert answer.status_code == 400
+    assert detail in answer.json()["detail"]
+    assert read < 600_000, "only drained within bounds"
+
+
+async def test_few_fields_beside_the_file_are_ignored(client: httpx.AsyncClient) -> None:
+    fields = [part(f'name="{number}"', b"x" * 1000) for number in range(8)]
+    assert (await send(client, *fields, part('name="file"; filename="a.png"', picture()))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("multipart/form-data", 400),
+        ("multipart/form-data; boundary=", 400),
+        ("Multipart/Form-Data; boundary=XyZ", 200),
+        ('multipart/form-data; charset=utf-8; boundary="XyZ"', 200),
+    ],
+)
+async def test_the_forms_media_type_is_read(client: httpx.AsyncClient, kind: str, status: int) -> None:
+    content = part('name="file"; filename="a.png"', picture()) + b"--XyZ--\r\n"
+    answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert isinstance(answer.json()["detail"], str)
+
+
+@pytest.mark.parametrize("path", [SINGLE, BATCH, "/predict-single"])
+async def test_openapi_has_the_form_and_one_form_of_errors(client: httpx.AsyncClient, path: str) -> None:
+    described = (await client.get("/openapi.json")).json()
+    operation = described["paths"][path]["post"]
+    assert list(operation["requestBody"]["content"]) == ["multipart/form-data"]
+    problems = {status for status in operation["responses"] if status != "200"}
+    assert problems >= {"400", "422"}
+    for status in problems:
+        schema = operation["responses"][status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Problem"}
+    assert described["components"]["schemas"]["Problem"]["properties"]["detail"]["type"] == "string"

@@ -116,21 +116,20 @@ def test_the_process_ends_when_the_grace_period_is_over(serve: Callable[..., Ser
     served = serve(grace=1)
     served.load()
     served.wait_for_status("/v2/health/ready", 200)
-    errors: list[Exception] = []
-
-    def ask() -> None:
-        try:
-            served.predict()
-        except httpx.TransportError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    wait_until((served.directory / "computing").exists)
+    found: list[httpx.Response] = []
+    thread = served.predict_in_background(found)
     served.process.send_signal(signal.SIGTERM)
-    status, _ = served.wait_for_exit()
+    status, lines = served.wait_for_exit()
     thread.join()
     assert status == 1
+    (answer,) = found
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json() == {
+        "detail": "the process is ending, and its 1 s for requests in progress are over: try again"
+    }
+    assert answer.headers["X-Model-Version"] == "1.2.3"
+    (logged,) = [line for line in lines if line["message"] == "not answered"]
+    assert logged["status"] == 503
 
 
 def test_pictures_that_take_long_to_decode_stop_neither_others_nor_readiness_nor_sigterm(
@@ -214,8 +213,37 @@ def test_a_lowered_priority_is_inherited_by_started_threads_only() -> None:
             return pool.submit(priority).result()
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(started_from_there).result() == NICENESS
+        lowered = pool.submit(started_from_there).result()
+        assert lowered == min(19, here + NICENESS)
+        assert pool.submit(started_from_there).result() == lowered, "not again by a thread that has it already"
     assert priority() == here
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
+@pytest.mark.parametrize(("added", "lowered"), [(7, 12), (17, 19)])
+def test_a_priority_is_lowered_from_that_of_the_process(added: int, lowered: int) -> None:
+    program = (
+        "import os, sys, threading\n"
+        "from cetacean_inference.system.priority import lower_thread_priority\n"
+        "os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[1]))\n"
+        "def run():\n"
+        "    lower_thread_priority()\n"
+        "    print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))\n"
+        "thread = threading.Thread(target=run)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    if here > added:
+        pytest.skip(f"the tests themselves run at niceness {here}")
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(added)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, str(lowered)), done.stderr
 
 
 @pytest.mark.usefixtures("_restored_logging")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +19,16 @@ unit = st.floats(0, 1)
 
 
 def monitor(
-    *, window: int = 10, min_samples: int = 3, alarm_drop: float = 0.1, baselines: dict[str, float] | None = None
+    *,
+    window: int = 10,
+    min_samples: int = 3,
+    alarm_drop: float = 0.1,
+    baselines: dict[str, float] | None = None,
+    drift: DriftSettings | None = None,
 ) -> DriftMonitor:
     return DriftMonitor(
         model="tiny",
-        settings=DriftSettings(),
+        settings=drift or DriftSettings(),
         monitoring=Monitoring(
             window=window,
             min_samples=min_samples,
@@ -166,15 +172,63 @@ def test_an_alarm_needs_no_change_found_by_adwin() -> None:
     assert (stats.drifting, stats.alarms_total) == (True, 1)
 
 
+class Yielding(int):
+    """A number in whose addition other threads run: without a lock, they add to the same sum."""
+
+    def __radd__(self, other: int) -> int:
+        time.sleep(0)  # releases the GIL
+        return int(other) + int(self)
+
+
+class Score(float):
+    """A score that becomes such a number."""
+
+    def __mul__(self, factor: float) -> float:
+        return Score(float(self) * factor)
+
+    def __round__(self, digits: object = None) -> Yielding:
+        return Yielding(round(float(self)))
+
+
 def test_predictions_of_several_threads_are_all_counted() -> None:
     watch = monitor(window=100_000, baselines={})
-    threads = [threading.Thread(target=fill, args=(watch, 0.5, 2000)) for _ in range(4)]
+    together = threading.Barrier(4)
+
+    def record() -> None:
+        together.wait()
+        for _ in range(200):
+            watch.record(Score(0.5), 0.5)
+
+    threads = [threading.Thread(target=record) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert watch.stats.n == 8000
-    assert watch.stats.score_mean == 0.5
+    assert (watch.stats.n, watch.stats.lifetime_n) == (800, 800)
+    assert (watch.stats.score_mean, watch.stats.lifetime_score_mean) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(("recovery", "ended_by"), [(1.0, 0.81), (0.8, 0.83), (0.5, 0.86), (0.1, 0.9)])
+def test_the_setting_for_the_recovery_decides_when_an_episode_ends(recovery: float, ended_by: float) -> None:
+    watch = monitor(window=1, min_samples=1, drift=DriftSettings(recovery=recovery))
+    watch.record(0.5, 0.5)
+    for score in (0.81, 0.83, 0.86, 0.9):
+        assert watch.stats.drifting
+        watch.record(score, 0.5)
+        if score == ended_by:
+            break
+    assert not watch.stats.drifting
+
+
+def test_the_setting_for_adwins_confidence_decides_which_changes_it_finds() -> None:
+    changes = {}
+    for delta in (1e-12, 0.5):
+        watch = monitor(window=100, baselines={}, drift=DriftSettings(adwin_delta=delta))
+        fill(watch, 0.5, 200)
+        fill(watch, 0.56, 200)
+        changes[delta] = watch.stats.adwin.changes_total
+    assert changes[1e-12] == 0
+    assert changes[0.5] >= 1
 
 
 def test_a_score_that_is_not_finite_is_an_error() -> None:

@@ -1,0 +1,139 @@
+"""Multipart forms with one file: names of every client, bounded fields, and no form that breaks off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from cetacean_inference.settings import KIB
+
+MAX_FILES: Final = 1
+MAX_FIELDS: Final = 8
+MAX_FIELD_BYTES: Final = 64 * KIB
+"""Fields are kept in memory, and no endpoint reads one."""
+ENCODED_WORD: Final = re.compile(r"=\?[\w.-]+\?[bBqQ]\?[^?]*\?=")
+"""A name as in a mail, which .NET sends as `filename` beside `filename*`."""
+
+
+class UploadRoute(APIRoute):
+    """A route whose forms are read by `FileFormParser`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of a request."""
+        handle = super().get_route_handler()
+
+        async def with_form(request: Request) -> Response:
+            return await handle(_UploadRequest(request.scope, request.receive))
+
+        return with_form
+
+
+class _UploadRequest(Request):
+    async def form(self, **_: Any) -> FormData:  # type: ignore[override] # FastAPI only awaits it
+        """Read the form.
+
+        Raises:
+            HTTPException: 400 if it cannot be read.
+        """
+        if self._form is None:
+            if self.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
+                self._form = FormData()
+                return self._form
+            try:
+                self._form = await FileFormParser(self.headers, self.stream()).parse()
+            except MultiPartException as error:
+                raise HTTPException(400, f"expected a readable multipart form: {error.message}") from error
+        return self._form
+
+
+class FileFormParser(MultiPartParser):
+    """Reads a form with one file; a form that exceeds a bound is rejected before the rest of it is read.
+
+    Args:
+        headers: the request's.
+        stream: its body.
+    """
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(headers, stream, max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+        self._is_complete = False
+
+    async def parse(self) -> FormData:
+        """Read the whole form.
+
+        Raises:
+            MultiPartException: it is malformed, breaks off, or exceeds a bound.
+        """
+        form = await super().parse()
+        if not self._is_complete:
+            await form.close()
+            for file in self._files_to_close_on_error:  # also of the part that breaks off
+                file.close()
+            raise MultiPartException("expected a closing boundary, got none")
+        return form
+
+    def on_headers_finished(self) -> None:
+        """Begin a part; it is a file if it has a file name in any form."""
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        name = file_name(disposition, charset=self._charset)
+        if name is not None:
+            # Starlette reads only `filename`, and takes a part without it for a field.
+            field = _parameters(disposition, self._charset).get("name", "").replace('"', "'")
+            part.content_disposition = f'form-data; name="{field}"; filename="file"'.encode(errors="replace")
+        super().on_headers_finished()
+        if name is not None and isinstance(part.file, UploadFile):
+            part.file.filename = name
+
+    def on_end(self) -> None:
+        """Note that the closing boundary was read."""
+        self._is_complete = True
+
+
+def file_name(disposition: bytes, *, charset: str = "utf-8") -> str | None:
+    """Return the file's name in a Content-Disposition; None if it has none, so that the part is a field.
+
+    `filename*` (RFC 5987) takes precedence over `filename`, in which other names than ASCII are UTF-8, of the form's
+    character set, or an encoded word.
+    """
+    parameters = _parameters(disposition, charset)
+    if (extended := parameters.get("filename*")) is not None:
+        return extended
+    name = parameters.get("filename")
+    if name is None or not ENCODED_WORD.search(name):
+        return name
+    try:
+        return str(make_header(decode_header(name)))
+    except (MessageError, LookupError, ValueError):
+        return name
+
+
+def _parameters(disposition: bytes, charset: str) -> dict[str, str]:
+    """Return the parameters in lower case; an extended one is called `name*`, and its value is decoded."""
+    message = Message()
+    message["Content-Disposition"] = _text(disposition, charset).replace("\r", " ").replace("\n", " ")
+    found: dict[str, str] = {}
+    for key, value in message.get_params(failobj=[], header="content-disposition", unquote=True):
+        is_extended = isinstance(value, tuple)
+        found.setdefault(f"{key.lower()}*" if is_extended else key.lower(), collapse_rfc2231_value(value))
+    return found
+
+
+def _text(raw: bytes, charset: str) -> str:
+    for encoding in ("utf-8", charset):
+        try:
+            return raw.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return raw.decode("latin-1")

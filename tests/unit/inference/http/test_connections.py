@@ -1,0 +1,208 @@
+"""Connections: the deadline of a request's head, and answers to what is no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from support.inference_world import make_settings
+from uvicorn.server import ServerState
+
+from cetacean_inference.http.protocol import protocol_with_deadline
+from cetacean_inference.http.serve import uvicorn_config
+from cetacean_inference.serving.service import Service
+
+REQUEST = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+DEADLINE, KEEP_ALIVE = 10.0, 60
+
+
+class Timer:
+    """One call of the loop below."""
+
+    def __init__(self, at: float, call: Callable[[], None]) -> None:
+        self.at, self.call, self.is_cancelled = at, call, False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class Loop:
+    """Runs tasks at once, and calls when the test says that it is time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._timers: list[Timer] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        self._timers.append(Timer(self.now + seconds, call))
+        return self._timers[-1]
+
+    def create_task(self, task: Coroutine[Any, Any, None], **_: Any) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(task)
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for timer in self._timers:
+            if timer.at <= self.now and not timer.is_cancelled:
+                timer.cancel()
+                timer.call()
+
+
+class Transport:
+    """A connection's other half."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Connection:
+    """A connection to an application that answers when `answering` is set."""
+
+    def __init__(self) -> None:
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.loop, self.transport = Loop(), Transport()
+        config = uvicorn.Config(
+            self._app, interface="asgi3", timeout_keep_alive=KEEP_ALIVE, lifespan="off", log_config=None
+        )
+        make = cast(Any, protocol_with_deadline(DEADLINE))
+        self._protocol = make(config=config, server_state=ServerState(), app_state={}, _loop=self.loop)
+        self._protocol.connection_made(self.transport)
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, and let the application begin or end."""
+        self._protocol.data_received(data)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def closed_after(self, seconds: float) -> bool:
+        """Let time pass; returns true if the connection is closed then."""
+        self.loop.advance(seconds)
+        return self.transport.is_closed
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answering.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: a\r\nX-", REQUEST[:-2]])
+async def test_a_connection_whose_head_is_not_complete_in_time_is_closed(begun: bytes) -> None:
+    connection = Connection()
+    if begun:
+        await connection.send(begun)
+    assert not connection.closed_after(DEADLINE - 0.1)
+    assert connection.closed_after(0.1)
+    assert connection.transport.written == b""
+
+
+async def test_bytes_that_drip_do_not_extend_the_deadline() -> None:
+    connection = Connection()
+    await connection.send(b"GET / HTTP/1.1\r\nX: ")
+    for _ in range(9):
+        assert not connection.closed_after(1.0)
+        await connection.send(b"a")
+    assert connection.closed_after(1.0)
+
+
+async def test_a_complete_head_has_no_deadline_any_more() -> None:
+    connection = Connection()
+    connection.answering.clear()
+    await connection.send(REQUEST)
+    assert not connection.closed_after(1000), "a slow answer"
+    connection.answering.set()
+    await connection.settle()
+    assert connection.transport.written.endswith(b"ok")
+
+
+async def test_a_slow_body_has_no_deadline_of_the_head() -> None:
+    connection = Connection()
+    connection.answering.clear()
+    await connection.send(POST + b"12")
+    assert not connection.closed_after(1000)
+    await connection.send(b"345")
+    assert not connection.closed_after(1000)
+
+
+async def test_between_two_requests_the_connection_is_kept_for_its_own_time() -> None:
+    connection = Connection()
+    await connection.send(REQUEST)
+    assert not connection.closed_after(KEEP_ALIVE - 1)
+    assert connection.closed_after(1)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_head_of_a_later_request_has_the_same_deadline(together: bool) -> None:
+    connection = Connection()
+    if together:
+        await connection.send(REQUEST + b"GET ")
+    else:
+        await connection.send(REQUEST)
+        assert not connection.closed_after(KEEP_ALIVE - 1)
+        await connection.send(b"GET ")
+    assert connection.transport.written.endswith(b"ok")
+    assert not connection.closed_after(DEADLINE - 1)
+    assert connection.closed_after(1)
+
+
+async def test_requests_that_follow_each_other_are_all_answered() -> None:
+    connection = Connection()
+    for number in range(1, 4):
+        await connection.send(REQUEST)
+        assert connection.transport.written.count(b"ok") == number
+        assert not connection.closed_after(DEADLINE + 1)
+    await connection.send(REQUEST + REQUEST)
+    assert connection.transport.written.count(b"ok") == 5
+
+
+@pytest.mark.parametrize("sent", [b"words\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\r\n\r\n"])
+async def test_what_is_no_http_is_answered_like_every_other_error(sent: bytes) -> None:
+    connection = Connection()
+    await connection.send(sent)
+    head, _, body = connection.transport.written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/json" in head
+    assert body.startswith(b'{"detail": "expected an HTTP request')
+    assert connection.transport.is_closed
+
+
+async def test_the_server_has_the_deadline_of_the_settings(tmp_path: Path) -> None:
+    assert make_settings(tmp_path).http.head_timeout_seconds == 10
+    settings = make_settings(tmp_path, http={"head_timeout_seconds": 0.05})
+    server = uvicorn.Server(uvicorn_config(Service(settings)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve([listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET ")
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
+        server.should_exit = True
+        await task
