@@ -244,6 +244,9 @@ class _Listed:
     def store_event(self, resource: ResourceType, event: Object) -> None:
         self._cache.store_event(resource, event)
 
+    def is_known(self, resource: ResourceType, event: Object) -> bool:
+        return self._cache.is_known(resource, event)
+
     def report_unreadable(self, resource: ResourceType, found: UnreadableObject) -> None:
         self._cache.report_unreadable(resource, found)
 

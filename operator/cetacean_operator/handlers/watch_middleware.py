@@ -133,7 +133,9 @@ class WatchMiddleware:
                     if fault is None:
                         brought = True
                         state.progressed()
-                        yield line + b"\n"
+                        # The echo of an own write is stored already, and takes kopf a millisecond each time.
+                        if event["type"] == "BOOKMARK" or not self._sink.is_known(state.resource, event):
+                            yield line + b"\n"
                         continue
                     await self._sleep(state.failed(fault.reason, str(fault)))
                     if fault.reason == "Expired":

@@ -51,6 +51,9 @@ class EventSink(Protocol):
     def store_event(self, resource: ResourceType, event: Object) -> None:
         """Store the object of a watch event, or forget it."""
 
+    def is_known(self, resource: ResourceType, event: Object) -> bool:
+        """Return true if the event brings no later version than the stored one."""
+
     def replace(self, resource: ResourceType, namespace: str | None, names: set[tuple[str, str]], version: str) -> None:
         """Forget what a list did not name: namespace and name of all that it did, and its resourceVersion."""
 

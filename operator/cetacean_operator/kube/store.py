@@ -121,6 +121,11 @@ class Store:
         entry = self._entries.get((kind, namespace, name))
         return entry.object() if entry else None
 
+    def version(self, kind: str, namespace: str, name: str) -> int | None:
+        """Return the stored version of an object, None if it is not stored."""
+        entry = self._entries.get((kind, namespace, name))
+        return entry.version if entry else None
+
     def belonging(self, key: Key) -> Iterator[Object]:
         """Yield the children of a resource, and its pods."""
         for ref in sorted(self._children.get(key, ())):

@@ -46,6 +46,13 @@ class CacheUpdater:
             extra = {"resource": resource.plural, "reason": "UnreadableObject"}
             _LOG.error("%s: an object without the fields of every object: %r", resource.plural, error, extra=extra)
 
+    def is_known(self, resource: ResourceType, event: Mapping[str, Any]) -> bool:
+        """Return true if the event has no later version than the stored one: most often the echo of an own write."""
+        meta = event["object"]["metadata"]
+        stored = self._store.version(resource.kind, str(meta.get("namespace")), str(meta.get("name")))
+        version = str(meta["resourceVersion"])
+        return event["type"] != "DELETED" and stored is not None and version.isdecimal() and int(version) <= stored
+
     def report_unreadable(self, resource: ResourceType, found: UnreadableObject) -> None:
         """Log, count and record an Event for an object that cannot be parsed; its last readable state stays stored.
 

@@ -47,6 +47,8 @@ class Server:
         self.slept: list[float] = []
         self.replaced: list[tuple[str | None, set[tuple[str, str]], str]] = []
         self.unreadable: list[str] = []
+        self.known: set[int] = set()
+        """Versions that are stored already."""
         self.watch_seconds = 60.0
         """The duration of each watch."""
         self.liveness = WatchLiveness(self.metrics, self.clock.time)
@@ -58,6 +60,9 @@ class Server:
 
     def store_event(self, _resource: ResourceType, _event: dict[str, Any]) -> None:
         raise AssertionError("kopf's handler stores events")
+
+    def is_known(self, _resource: ResourceType, event: dict[str, Any]) -> bool:
+        return int(event["object"]["metadata"]["resourceVersion"]) in self.known
 
     def report_unreadable(self, _: ResourceType, found: UnreadableObject) -> None:
         self.unreadable.append(found.name)
@@ -287,3 +292,10 @@ async def test_each_line_resets_the_age_of_its_watch(server: Server) -> None:
     async for _ in response.content.iter_chunked(1):
         assert server.state.age == 0.0
     assert response.content.total_bytes == 5, "other attributes of the content pass through"
+
+
+async def test_the_echo_of_an_own_write_is_left_out_and_a_bookmark_never_is(server: Server) -> None:
+    server.known = {8, 30}
+    bookmark = event(kind="BOOKMARK", version="30")
+    assert await server.watch(event(version="8"), event(version="9"), bookmark) == event(version="9") + bookmark
+    assert server.faults() == {}

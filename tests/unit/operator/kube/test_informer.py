@@ -105,6 +105,9 @@ class World:
     def store_event(self, _resource: ResourceType, event: dict[str, Any]) -> None:
         self.stored.append((event["type"], event["object"]["metadata"]["name"]))
 
+    def is_known(self, _resource: ResourceType, _event: dict[str, Any]) -> bool:
+        raise AssertionError("an informer stores each event")
+
     def report_unreadable(self, _resource: ResourceType, found: UnreadableObject) -> None:
         self.unreadable.append(found.name)
 

@@ -177,3 +177,10 @@ def test_a_pod_is_stored_without_the_fields_that_nobody_reads(world: World) -> N
     assert found is not None
     assert "spec" not in found
     assert found["metadata"]["annotations"] == {"ecomarineai.org/rollout-id": "r"}
+
+
+def test_an_event_is_known_up_to_the_stored_version_unless_it_is_a_deletion(world: World) -> None:
+    world.cache.store_event(PODS, event("ADDED", 5))
+    assert [world.cache.is_known(PODS, event("MODIFIED", version)) for version in (4, 5, 6)] == [True, True, False]
+    assert not world.cache.is_known(PODS, event("DELETED", 5))
+    assert not world.cache.is_known(PODS, event("ADDED", 1, name="other"))
