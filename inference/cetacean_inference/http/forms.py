@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import FormData
-from starlette.requests import AwaitableOrContextManager
 
 from cetacean_inference.settings import KIB
 
@@ -21,7 +19,7 @@ MAX_FIELD_BYTES: Final = 16 * KIB
 
 
 class _BoundedRequest(Request):
-    def form(self, **_: Any) -> AwaitableOrContextManager[FormData]:
+    def form(self, **_: Any) -> Any:
         """Parse the form; 400 at the headers of a part too many, before its content is read."""
         return super().form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
 

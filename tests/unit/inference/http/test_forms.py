@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import httpx
@@ -35,11 +36,10 @@ async def test_400_if_a_form_has_more_than_one_file_and_a_few_short_fields(
     message: str,
 ) -> None:
     opened = []
-    temporary = formparsers.SpooledTemporaryFile
 
     def counted(*arguments: Any, **options: Any) -> Any:
         opened.append(1)
-        return temporary(*arguments, **options)
+        return SpooledTemporaryFile(*arguments, **options)
 
     monkeypatch.setattr(formparsers, "SpooledTemporaryFile", counted)
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
