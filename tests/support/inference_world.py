@@ -93,9 +93,8 @@ class FakePipeline:
 class InlineDecoder:
     """Decodes in a thread: starts faster than processes, and nothing here takes long."""
 
-    healthy = True
-
     def __init__(self, bounds: ImageBounds) -> None:
+        self.healthy = True
         self._bounds = bounds
 
     async def decode(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:

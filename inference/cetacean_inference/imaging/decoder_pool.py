@@ -190,7 +190,8 @@ class DecoderPool:
     async def _explain(self, worker: _Worker) -> Exception:
         """Return the error of a process that ended while it decoded."""
         status = await asyncio.to_thread(worker.wait)
-        if status == -signal.SIGPROF:
+        if status in (-signal.SIGPROF, -signal.SIGKILL):
+            # SIGKILL comes from outside, as when the node has no memory left: perhaps the picture is not the reason.
             return _OverdueError()
         logger.warning("a decoder's process ended with status %d", status)
         if status < 0:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, start
+from support.inference_world import DIGEST, FakePipeline, InlineDecoder, client_of, make_settings, start
 from support.pictures import picture
 
 from cetacean_inference.decision import Detection
@@ -45,6 +45,19 @@ async def test_the_service_is_ready_from_loading_until_draining(settings: Settin
         assert (await client.get("/health")).status_code == 200
         # Requests that still arrive are answered: not every client knows yet.
         assert (await predict(client, picture())).status_code == 200
+    assert service.close(timeout_seconds=10)
+
+
+async def test_the_service_is_not_ready_while_pictures_cannot_be_decoded(
+    settings: Settings, pipeline: FakePipeline
+) -> None:
+    service, decoder = Service(settings), InlineDecoder(settings.images)
+    service.start(pipeline, decoder=decoder)
+    async with client_of(service) as client:
+        for healthy, status in ((True, 200), (False, 503), (True, 200)):
+            decoder.healthy = healthy
+            assert (await client.get("/v2/health/ready")).status_code == status
+            assert (await client.get("/v1/identity")).json()["ready"] is healthy
     assert service.close(timeout_seconds=10)
 
 
