@@ -31,7 +31,7 @@ from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.hub import Access
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.proxies import open_client
-from cetacean_inference.weights.retry import RetryableError, retrying
+from cetacean_inference.weights.retry import RetryableError, retry_after_seconds, retrying
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
@@ -172,8 +172,8 @@ class Download:
             with self._writing():
                 self.remove_partial()
         if status != 200:
-            after = decimal_header(response.headers, "Retry-After")
-            raise RetryableError(WeightsUnreachable(message), after_seconds=float(after or 0))
+            after = retry_after_seconds(response.headers)
+            raise RetryableError(WeightsUnreachable(message), after_seconds=after)
 
     def _write(self, response: httpx.Response, offset: int, digest: hashlib._Hash, *, encoded: bool) -> None:
         announced = None if encoded else decimal_header(response.headers, "Content-Length")
