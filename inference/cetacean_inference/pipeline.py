@@ -159,8 +159,8 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
 
 
 def _read_individuals(settings: Settings, files: WeightFiles, verified: VerifiedFiles) -> tuple[tuple[str, str], ...]:
-    classes = read_classes(verified.open(files.classes), files.classes, known=settings.model.num_classes_active)
-    species = read_species(verified.open(files.species), files.species, classes=classes)
+    classes = read_classes(verified.read(files.classes), files.classes, known=settings.model.num_classes_active)
+    species = read_species(verified.read(files.species), files.species, classes=classes)
     return tuple(zip(classes, species, strict=True))
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
+from cetacean_inference.messages import one_line
 from cetacean_inference.models.network import Network, Normalise
 from cetacean_inference.models.prompts import Prompts
 from cetacean_inference.models.state_dict import load_strictly, read_state
@@ -78,7 +79,7 @@ def load_gate(
     blob: Blob,
     *,
     architecture: str,
-    config: str | None,
+    config: bytes | None,
     prompts: Prompts,
     derived: Path,
     pickle_allowed: bool,
@@ -112,14 +113,14 @@ def load_gate(
     return gate_network(model.visual, texts=texts, positive=len(prompts.positive)), _side(model)
 
 
-def _write_config(config: str, directory: Path) -> str:
+def _write_config(config: bytes, directory: Path) -> str:
     """Write a custom configuration into a folder and return its name for open_clip, whose own list stays unchanged."""
     try:
         content = json.loads(config)
         content = content if "model_cfg" in content else {"model_cfg": content}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise GateUnavailable(
-            f"gate.config_url: expected an open_clip model configuration in JSON, got: {error}"
+            f"gate.config_url: expected an open_clip model configuration in JSON, got: {one_line(error)}"
         ) from error
     (directory / "open_clip_config.json").write_text(json.dumps(content), encoding="utf-8")
     return f"local-dir:{directory}"
@@ -129,10 +130,9 @@ def _build(name: str) -> Any:
     try:
         with _without_open_clip_logs():
             return open_clip.create_model(name, pretrained=None, load_weights=False, pretrained_text=False)
-    except (RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # a configuration of a stranger reaches the constructors of many layers
         raise GateUnavailable(
-            f"gate.architecture: expected a model that open_clip can build, got: {message}"
+            f"gate.architecture: expected a model that open_clip can build, got: {one_line(error)}"
         ) from error
 
 

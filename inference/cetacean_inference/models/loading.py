@@ -32,7 +32,7 @@ def load_network(
     torch.set_num_threads(settings.engine.threads or num_threads())
     unverified_allowed = settings.fetch.allow_unverified_pickle
     if name == "gate":
-        config = verified.open(files.gate_config).read().decode() if files.gate_config else None
+        config = verified.read(files.gate_config).read() if files.gate_config else None
         loaded = load_gate(
             verified.open(files.gate_weights),
             files.gate_weights,

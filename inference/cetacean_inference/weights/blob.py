@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 
@@ -17,6 +17,6 @@ class Blob:
     path: Path
 
 
-def digest_of(stream: BufferedReader) -> str:
+def digest_of(stream: BufferedReader | BytesIO) -> str:
     """Return the SHA-256 of the rest of a stream, as 64 hex digits."""
     return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from types import TracebackType
 from typing import Self
 
@@ -42,6 +42,22 @@ class VerifiedFiles:
         stream.seek(0)
         return stream
 
+    def read(self, blob: Blob) -> BytesIO:
+        """Return the bytes of a small file; they are hashed in memory, so no other process can change them.
+
+        Raises:
+            WeightsNotFound: it was evicted since it was fetched.
+            DigestMismatch: it is damaged.
+        """
+        stream = self._streams.get(blob.sha256)
+        if stream is None:
+            stream = self._streams[blob.sha256] = _open(blob, self.cache)
+        stream.seek(0)
+        content = BytesIO(stream.read())
+        _check(content, blob, self.cache)
+        content.seek(0)
+        return content
+
     def close(self) -> None:
         """Close all files."""
         for stream in self._streams.values():
@@ -49,12 +65,23 @@ class VerifiedFiles:
         self._streams.clear()
 
 
-def _open_verified(blob: Blob, cache: WeightsCache) -> BufferedReader:
+def _open(blob: Blob, cache: WeightsCache) -> BufferedReader:
     try:
-        stream = cache.open_locked(blob.sha256)
+        return cache.open_locked(blob.sha256)
     except FileNotFoundError as error:
         raise WeightsNotFound(f"{blob.url}: evicted from the cache {cache.root} since it was fetched") from error
-    if (found := digest_of(stream)) != blob.sha256:
+
+
+def _open_verified(blob: Blob, cache: WeightsCache) -> BufferedReader:
+    stream = _open(blob, cache)
+    try:
+        _check(stream, blob, cache)
+    except DigestMismatch:
         stream.close()
-        raise DigestMismatch(f"{blob.url}: expected sha256:{blob.sha256}, got sha256:{found} in the cache {cache.root}")
+        raise
     return stream
+
+
+def _check(stream: BufferedReader | BytesIO, blob: Blob, cache: WeightsCache) -> None:
+    if (found := digest_of(stream)) != blob.sha256:
+        raise DigestMismatch(f"{blob.url}: expected sha256:{blob.sha256}, got sha256:{found} in the cache {cache.root}")

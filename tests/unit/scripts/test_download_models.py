@@ -267,8 +267,7 @@ def test_brackets_in_a_url_are_taken_as_they_are(project: Project, name: str) ->
 def test_a_page_instead_of_a_file_without_a_digest_is_an_error(
     project: Project, content: bytes, kind: str, *, companion: bool
 ) -> None:
-    fields: dict[str, Any] = {} if companion else {"sha256": None}
-    path = project.add("first", **fields)
+    path = project.add("first", sha256=DIGEST if companion else None)
     name = "species_map.csv" if companion else "a.ckpt"
     (project.server.directory / "first" / name).write_bytes(content)
     done = project.run()

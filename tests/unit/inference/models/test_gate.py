@@ -17,12 +17,14 @@ from support.tiny_weights import GATE, sections, sha256
 from torch import nn
 from torchvision import transforms
 
+from cetacean_inference.errors import GateUnavailable
 from cetacean_inference.imaging.preprocessing import crop_centre
 from cetacean_inference.models import gate, text_embeddings
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.models.text_embeddings import TextEmbeddings, embed_texts
 from cetacean_inference.settings import Settings
+from cetacean_inference.weights.blob import Blob
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
 from cetacean_inference.weights.verified import VerifiedFiles
 
@@ -140,3 +142,34 @@ def test_the_text_tower_is_not_kept_in_memory(settings: Settings) -> None:
     kept = {name: tensor.shape for name, tensor in (*network.named_parameters(), *network.named_buffers())}
     assert not [name for name, shape in kept.items() if VOCABULARY in shape]
     assert sum(one.numel() for one in network.parameters()) == sum(one.numel() for one in whole.visual.parameters())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (b"\xff\xfe", "in JSON, got: "),
+        (b"<html>", "in JSON, got: "),
+        (b"[" * 100_000, "in JSON, got: "),
+        (b"7", "in JSON, got: "),
+        (b"[]", "that open_clip can build, got: "),
+        (b"{}", "that open_clip can build, got: "),
+        (b'{"embed_dim": 16, "vision_cfg": 5, "text_cfg": {}}', "that open_clip can build, got: "),
+        (b'{"embed_dim": -1, "vision_cfg": {"width": "a"}, "text_cfg": {}}', "that open_clip can build, got: "),
+        (b'{"embed_dim": 16, "vision_cfg": {"width": 1e9}, "text_cfg": null}', "that open_clip can build, got: "),
+    ],
+)
+def test_a_configuration_that_makes_no_model_is_an_error(
+    weights: Path, tmp_path: Path, config: bytes, message: str
+) -> None:
+    with (weights / "gate.safetensors").open("rb") as stream, pytest.raises(GateUnavailable) as caught:
+        gate.load_gate(
+            stream,
+            Blob("https://weights.test/gate.safetensors", "ab" * 32, weights / "gate.safetensors"),
+            architecture="tiny-clip",
+            config=config,
+            prompts=default_prompts(),
+            derived=tmp_path,
+            pickle_allowed=False,
+        )
+    assert message in caught.value.line
+    assert caught.value.line.isprintable()

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -155,6 +156,25 @@ def test_retry_after_is_obeyed_up_to_the_maximum(download: Make, server: FileSer
     server.statuses, server.retry_after = [503], "3600"
     download(settings=BACKING_OFF).run()
     assert slept == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        (formatdate(2**33, usegmt=True), 6, 6),
+        (formatdate(0, usegmt=True), 1, 2),
+        ("soon", 1, 2),
+        ("9" * 400, 6, 6),
+        ("Thu, 01 Jan 99999999999 00:00:00 GMT", 1, 2),
+    ],
+    ids=["in the future", "in the past", "words", "many digits", "no date"],
+)
+def test_retry_after_may_be_a_date(
+    download: Make, server: FileServer, slept: list[float], value: str, least: float, most: float
+) -> None:
+    server.statuses, server.retry_after = [503], value
+    download(settings=BACKING_OFF).run()
+    assert least <= slept[0] <= most
 
 
 def test_progress_is_logged(

@@ -382,6 +382,28 @@ def test_an_evicted_file_is_reported_in_one_line(
         verified.open(blob)
 
 
+def test_the_bytes_that_were_hashed_are_the_bytes_that_are_read(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    content: bytes,
+    digest: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blob = fetch(url, sha256=digest, cache=cache, settings=options)
+
+    def then_changed(stream: BufferedReader) -> str:
+        found = digest_of(stream)
+        blob.path.write_bytes(b"changed by another pod")
+        return found
+
+    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", then_changed)
+    with VerifiedFiles(cache) as verified:
+        assert verified.read(blob).read() == content
+    with VerifiedFiles(cache) as verified, pytest.raises(DigestMismatch, match="in the cache"):
+        verified.read(blob)
+
+
 # --- with other pods -------------------------------------------------------------------------------------------------
 
 
