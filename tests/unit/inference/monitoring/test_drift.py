@@ -186,7 +186,7 @@ class Score(float):
     def __mul__(self, factor: float) -> float:
         return Score(float(self) * factor)
 
-    def __round__(self, digits: object = None) -> Yielding:  # type: ignore[override] # as record() calls it
+    def __round__(self, digits: object = None) -> Yielding:
         return Yielding(round(float(self)))
 
 
