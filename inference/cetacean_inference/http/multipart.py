@@ -20,7 +20,7 @@ from cetacean_inference.settings import KIB
 
 MAX_FILES: Final = 1
 MAX_FIELDS: Final = 8
-MAX_FIELD_BYTES: Final = 64 * KIB
+MAX_FIELD_BYTES: Final = 16 * KIB
 """Fields are kept in memory, and no endpoint reads one."""
 ENCODED_WORD: Final = re.compile(r"=\?[\w.-]+\?[bBqQ]\?[^?]*\?=")
 """A name as in a mail, which .NET sends as `filename` beside `filename*`."""

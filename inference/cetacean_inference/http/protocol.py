@@ -53,14 +53,16 @@ class _HeadDeadline(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that is no HTTP, with a body like that of every other error."""
-        body = json.dumps({"detail": f"expected an HTTP request: {msg}"}).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-        # Nothing can be added to an answer that has begun.
-        begun = self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
-        for event in (
-            () if begun else (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage())
-        ):
-            self.transport.write(self.conn.send(event) or b"")
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # nothing can be added to an answer that has begun
+            body = json.dumps({"detail": f"expected an HTTP request: {msg}"}).encode()
+            headers = [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+            ]
+            self.transport.write(self.conn.send(h11.Response(status_code=400, headers=headers)) or b"")
+            self.transport.write(self.conn.send(h11.Data(data=body)) or b"")
+            self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
         self.transport.close()
 
     def _expect_head(self) -> None:
