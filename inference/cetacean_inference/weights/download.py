@@ -31,7 +31,7 @@ from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.hub import Access
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.proxies import open_client
-from cetacean_inference.weights.retry import RetryableError, retry_after_seconds, retrying
+from cetacean_inference.weights.retry import RetryableError, retrying
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
