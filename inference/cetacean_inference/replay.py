@@ -130,7 +130,7 @@ def _differences(expected: Detection, found: Detection, tolerance: Tolerance) ->
 def _compared(expected: Detection, found: Detection) -> Iterator[Line]:
     for name in Detection.model_fields:
         if name not in NOT_COMPARED:
-            yield name, getattr(expected, name), getattr(found, name)
+            yield name, _plain(getattr(expected, name)), _plain(getattr(found, name))
     yield "number of candidates", len(expected.candidates), len(found.candidates)
     # By name, because equally likely individuals may change places.
     old, new = ({one.class_animal: one for one in answer.candidates} for answer in (expected, found))
@@ -143,6 +143,10 @@ def _compared(expected: Detection, found: Detection) -> Iterator[Line]:
         recorded = old[name].probability if name in old else min(least_old, new[name].probability)
         now = new[name].probability if name in new else min(least_new, old[name].probability)
         yield f"{path}.probability", recorded, now
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, RejectionReason) else value
 
 
 def _report_unusable(message: str) -> int:

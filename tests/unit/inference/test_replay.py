@@ -106,6 +106,11 @@ def test_a_candidate_may_be_missing_only_if_it_is_about_as_likely_as_the_last(re
     assert "number of candidates: recorded 3, now 4" in printed
 
 
+def test_a_reason_is_shown_as_in_the_answer(recorded: Recorded) -> None:
+    expected = "rejection_reason: recorded 'low_confidence', now None\n"
+    assert recorded.replay(rejection_reason="low_confidence") == (1, expected)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

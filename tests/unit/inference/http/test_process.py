@@ -220,12 +220,12 @@ def test_a_lowered_priority_is_inherited_by_started_threads_only() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
-@pytest.mark.parametrize(("added", "lowered"), [(7, 12), (17, 19)])
-def test_a_priority_is_lowered_from_that_of_the_process(added: int, lowered: int) -> None:
+@pytest.mark.parametrize("added", [0, 7, 17])
+def test_a_priority_is_lowered_from_that_of_the_process(added: int) -> None:
     program = (
         "import os, sys, threading\n"
         "from cetacean_inference.system.priority import lower_thread_priority\n"
-        "os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[1]))\n"
+        "print(os.nice(int(sys.argv[1])))\n"
         "def run():\n"
         "    lower_thread_priority()\n"
         "    print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))\n"
@@ -233,9 +233,6 @@ def test_a_priority_is_lowered_from_that_of_the_process(added: int, lowered: int
         "thread.start()\n"
         "thread.join()\n"
     )
-    here = os.getpriority(os.PRIO_PROCESS, 0)
-    if here > added:
-        pytest.skip(f"the tests themselves run at niceness {here}")
     done = subprocess.run(
         [sys.executable, "-c", program, str(added)],
         env={"PYTHONPATH": ":".join(sys.path)},
@@ -243,7 +240,9 @@ def test_a_priority_is_lowered_from_that_of_the_process(added: int, lowered: int
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout.strip()) == (0, str(lowered)), done.stderr
+    assert done.returncode == 0, done.stderr
+    process, thread = map(int, done.stdout.split())
+    assert thread == min(19, process + NICENESS)
 
 
 @pytest.mark.usefixtures("_restored_logging")
