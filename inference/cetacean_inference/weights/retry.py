@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
@@ -31,17 +28,6 @@ class RetryableError(Exception):
         self.failure = failure
         self.after_seconds = after_seconds
         self.advanced = advanced
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float:
-    """Return the pause that the header `Retry-After` asks for, as a number or as a date; 0 without one."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def retrying(settings: FetchSettings) -> Retrying:

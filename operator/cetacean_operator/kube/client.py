@@ -30,6 +30,8 @@ _PAGE_BYTES = 8 << 20
 """A page with more is asked for again with fewer objects."""
 _ANSWER_BYTES = 32 << 20
 """The largest answer that is read; etcd stores 1.5 MB for each object."""
+MAX_RETRY_AFTER_SECONDS = 300.0
+"""A longer `Retry-After` is no pause but a stop."""
 _NAMESPACE_TERMINATING = "NamespaceTerminating"
 UNREADABLE = "Unreadable"
 """The reason of an ApiError for an answer that could not be understood: nothing is known then."""
@@ -334,8 +336,8 @@ def _refusal(verb: str, path: str, response: aiohttp.ClientResponse, raw: bytes)
         answer = {"message": raw[:200].decode(errors="replace")}
     kind = NamespaceTerminatingError if _NAMESPACE_TERMINATING in _causes(answer) else ApiError
     refusal = kind(verb, path, response.status, str(answer.get("reason") or ""), str(answer.get("message") or ""))
-    if (after := response.headers.get("Retry-After", "")).isdigit():
-        refusal.retry_after = float(after)
+    if (after := response.headers.get("Retry-After", "")).isascii() and after.isdecimal():
+        refusal.retry_after = min(float(after), MAX_RETRY_AFTER_SECONDS)
     return refusal
 
 

@@ -188,7 +188,10 @@ async def test_a_cancelled_decode_is_killed_and_frees_its_place(pool_of: Callabl
 async def test_a_process_that_ended_while_idle_is_replaced(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1)
     pool.start()
-    os.kill(pool.process_ids[0], signal.SIGKILL)
+    (idle,) = pool.process_ids
+    os.kill(idle, signal.SIGKILL)
+    # Leaves the exit status to the pool.
+    await until(lambda: os.waitid(os.P_PID, idle, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None)
     assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
     assert pool.healthy
 

@@ -164,7 +164,7 @@ def test_retry_after_is_obeyed_up_to_the_maximum(download: Make, server: FileSer
         (formatdate(2**33, usegmt=True), 6, 6),
         (formatdate(0, usegmt=True), 1, 2),
         ("soon", 1, 2),
-        ("9" * 400, 6, 6),
+        ("9" * 400, 1, 2),
         ("Thu, 01 Jan 99999999999 00:00:00 GMT", 1, 2),
     ],
     ids=["in the future", "in the past", "words", "many digits", "no date"],

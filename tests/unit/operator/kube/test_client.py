@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from cetacean_operator.kube.client import ApiClient, ApiError, NamespaceTerminatingError
+from cetacean_operator.kube.client import MAX_RETRY_AFTER_SECONDS, ApiClient, ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.resources import CHILDREN, MODELS, PODS
 
 Handler = Any
@@ -91,11 +91,16 @@ async def test_a_terminating_namespace_raises_another_error_than_a_missing_right
         await kube.create(PODS, {"metadata": {"namespace": "sea", "name": "p"}})
 
 
-async def test_an_api_error_has_the_retry_after_of_the_response(server: Server, kube: ApiClient) -> None:
-    server.answers = [answer({}, 429, **{"Retry-After": "7"})]
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("7", 7.0), ("9" * 400, MAX_RETRY_AFTER_SECONDS), ("soon", None), ("-1", None), ("", None)]
+)
+async def test_an_api_error_has_the_retry_after_of_the_response(
+    server: Server, kube: ApiClient, value: str, seconds: float | None
+) -> None:
+    server.answers = [answer({}, 429, **{"Retry-After": value})]
     with pytest.raises(ApiError) as error:
         await kube.get(PODS, "sea", "p")
-    assert error.value.retry_after == 7.0
+    assert error.value.retry_after == seconds
 
 
 async def test_a_response_that_is_no_json_is_an_api_error(server: Server, kube: ApiClient) -> None:
