@@ -27,14 +27,14 @@ class MissingError(ToolError):
     """Something the machine lacks; the message is one line that says what, and how to get it."""
 
 
-def run_tool(work: Callable[[], int]) -> int:
+def run_tool(work: Callable[[], int | None]) -> int:
     """Run a tool and return its exit code: 1 after a ToolError or a failed command, 130 after an interruption.
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that it removes what it has set up.
     """
     end_like_ctrl_c()
     try:
-        return work()
+        return work() or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

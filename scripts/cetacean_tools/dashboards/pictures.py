@@ -37,12 +37,11 @@ INTERVAL: Final = "5s"
 WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule"))
 
 
-def main() -> int:
+def main() -> None:
     """Run the model and draw the dashboards."""
     cluster = choose()
     with exclusive_use(cluster):
         _run(cluster, Console(file=sys.stderr).print)
-    return 0
 
 
 def _run(cluster: Cluster, show: Callable[[str], None]) -> None:

@@ -42,13 +42,12 @@ def main() -> int:
     return run_tool(lambda: _make(folder))
 
 
-def _make(folder: Path) -> int:
+def _make(folder: Path) -> None:
     check(images=True)
     models = ensure_models(show=print)
     images, store = put_into(choose(), models)
     for file in write(folder, models, images, store):
         print(file)
-    return 0
 
 
 def put_into(cluster: Cluster, models: DemoModels) -> tuple[LoadedImages, str]:

@@ -23,7 +23,7 @@ from cetacean_tools.local_cluster.layout import CONTAINERD_SOCKET, NODE, Layout
 from cetacean_tools.local_cluster.pause import ensure_pause_image
 from cetacean_tools.local_cluster.pins import LOCAL
 from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import ClusterError, output
 from cetacean_tools.local_cluster.tools import HELM, modules_to_build
 from cetacean_tools.workspace import MissingError, ensure_commands
 
@@ -70,11 +70,10 @@ class LocalCluster:
             try:
                 self._start(owned=owned)
                 self._wait_for_components("kube-apiserver")
-                self._kubectl("apply", "-f", str(self.layout.config / "coredns-rbac.yaml"))
+                self._kubectl("apply", "-f", self.layout.config / "coredns-rbac.yaml")
                 self._wait_for_components()
                 self._import(configs.PAUSE_IMAGE, pause)
-                self._wait("the node to be ready", self._node_is_ready)
-                self._wait("the default service account", self._default_account_exists)
+                self._wait("a ready node and the default service account", self._is_usable)
             except BaseException:
                 self._end()
                 raise
@@ -216,25 +215,19 @@ class LocalCluster:
             if self._pid() is None and (self.layout.state / "pid").exists():
                 self._fail("supervisor", "ended")
             if time.monotonic() > deadline:
-                raise ClusterError(f"waited {within:.0f} s for {what}; kubelet's last lines:\n" + self._kubelet_lines())
+                self._fail("kubelet", f"may say why there was no sign of {what} within {within:.0f} s")
             time.sleep(_POLL)
 
-    def _kubelet_lines(self) -> str:
-        return last_lines(self.layout.logs / "kubelet.log")
+    def _is_usable(self) -> bool:
+        ready = '{.status.conditions[?(@.type=="Ready")].status}'
+        try:
+            self._kubectl("get", "serviceaccount", "default")
+            return self._kubectl("get", "node", NODE, "-o", f"jsonpath={ready}") == "True"
+        except ClusterError:
+            return False
 
-    def _node_is_ready(self) -> bool:
-        path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
-        return self._kubectl("get", "nodes", "-o", f"jsonpath={path}", check=False).strip() == "True"
-
-    def _default_account_exists(self) -> bool:
-        return "default" in self._kubectl("get", "serviceaccount", "-n", "default", "-o", "name", check=False)
-
-    def _kubectl(self, *arguments: str, check: bool = True) -> str:
-        command = [str(self.kubectl), "--kubeconfig", str(self.layout.config / "admin.kubeconfig"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        if check and done.returncode != 0:
-            raise ClusterError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
-        return done.stdout
+    def _kubectl(self, *arguments: str | Path) -> str:
+        return output(self.kubectl, "--kubeconfig", self.layout.config / "admin.kubeconfig", *arguments, within=60)
 
     def _import(self, reference: str, archive: Path) -> None:
         self._ctr("images", "import", "--local", "--digests=false", str(archive))
@@ -250,8 +243,4 @@ class LocalCluster:
         pid = self._pid()
         if pid is None:
             raise ClusterError("the local cluster is not running")
-        enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--"]
-        done = subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
-        return done.stdout
+        return output("nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--", *command)

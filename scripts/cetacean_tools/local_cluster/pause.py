@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from cetacean_tools.local_cluster.configs import PAUSE_IMAGE
 from cetacean_tools.local_cluster.layout import VERSION, Layout
 from cetacean_tools.local_cluster.pins import KUBERNETES, pause_archive
 from cetacean_tools.local_cluster.program_images import write_image
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import output
 from cetacean_tools.local_cluster.sources import module_folder
 
 
@@ -24,14 +23,7 @@ def ensure_pause_image(layout: Layout) -> Path:
         return archive
     program = layout.bin / ".pause"
     source = module_folder(KUBERNETES.name, "k8s.io/kubernetes") / "build/pause/linux/pause.c"
-    done = subprocess.run(
-        ["gcc", "-Os", "-Wall", "-static", f"-DVERSION={VERSION}", "-o", str(program), str(source)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ClusterError(f"compiling {source.name} failed: {done.stderr.strip()}")
+    output("gcc", "-Os", "-Wall", "-static", f"-DVERSION={VERSION}", "-o", program, source)
     write_image(archive, reference=PAUSE_IMAGE, program=program, user="65535:65535")
     program.unlink()
     return archive

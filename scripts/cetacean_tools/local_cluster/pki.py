@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import output
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
 
@@ -51,16 +50,16 @@ def create(folder: Path, *, node: str, names: list[str], addresses: list[str]) -
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Python 3.13 rejects an authority without it.
     usage = ("-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign")
-    _openssl("req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca"))
+    output(
+        "openssl", "req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca")
+    )
     alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)])
     _signed(folder, "apiserver", "/CN=kube-apiserver", "serverAuth", f"subjectAltName={alternatives}")
     for identity in clients(node):
         _signed(folder, identity.name, identity.subject, "clientAuth")
-    _openssl("genrsa", "-out", str(folder / "service-account.key"), "2048")
-    _openssl(
-        *("rsa", "-in", str(folder / "service-account.key"), "-pubout"),
-        *("-out", str(folder / "service-account.pub")),
-    )
+    key, public = folder / "service-account.key", folder / "service-account.pub"
+    output("openssl", "genrsa", "-out", key, "2048")
+    output("openssl", "rsa", "-in", key, "-pubout", "-out", public)
 
 
 def _signed(folder: Path, name: str, subject: str, usage: str, *extensions: str) -> None:
@@ -70,14 +69,10 @@ def _signed(folder: Path, name: str, subject: str, usage: str, *extensions: str)
         for argument in ("-addext", extension)
     ]
     authority = ["-CA", str(folder / "ca.crt"), "-CAkey", str(folder / "ca.key")]
-    _openssl("req", "-x509", *_KEY, "-days", "365", "-subj", subject, *authority, *added, *_files(folder, name))
+    output(
+        "openssl", "req", "-x509", *_KEY, "-days", "365", "-subj", subject, *authority, *added, *_files(folder, name)
+    )
 
 
 def _files(folder: Path, name: str) -> list[str]:
     return ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
-
-
-def _openssl(*arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"openssl {arguments[0]} failed: {done.stderr.strip()}")
