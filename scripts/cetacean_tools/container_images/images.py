@@ -58,17 +58,12 @@ def images(root: Path) -> dict[str, Image]:
     return {
         "operator": _of_repository("cetacean-operator", root, "operator", "cetacean_operator"),
         "inference": _of_repository("cetacean-inference", root, "inference", "cetacean_inference"),
-    }
-
-
-def images_with_extras(root: Path) -> dict[str, Image]:
-    """Return those with optional packages: built only if they are named."""
-    return {
         "inference-mask": _of_repository(
             "cetacean-inference-mask", root, "inference", "cetacean_inference", extras="mask"
-        )
+        ),
     }
 
 
-IMAGES = images(REPOSITORY)
-NAMED_IMAGES = IMAGES | images_with_extras(REPOSITORY)
+NAMED_IMAGES = images(REPOSITORY)
+IMAGES = {name: image for name, image in NAMED_IMAGES.items() if not image.build_args}
+"""Those without optional packages: the others are built only if they are named."""

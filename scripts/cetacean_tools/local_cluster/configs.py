@@ -16,7 +16,7 @@ WRITTEN = (
     *("audit-policy.yaml", "coredns-rbac.yaml"),
 )
 CLIENTS = ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns")
-"""Those of `pki.clients` that get a kubeconfig."""
+"""Those of `pki.CLIENTS` that get a kubeconfig."""
 
 
 def write_all(layout: Layout, link: Link) -> None:
@@ -30,7 +30,7 @@ def write_all(layout: Layout, link: Link) -> None:
 
 
 def kubeconfig(layout: Layout, link: Link, client: str) -> str:
-    """Return a kubeconfig that holds all it needs, for one of `pki.clients`."""
+    """Return a kubeconfig that holds all it needs, for one of `pki.CLIENTS`."""
     files = {"authority": "ca.crt", "certificate": f"{client}.crt", "key": f"{client}.key"}
     data = {name: base64.b64encode((layout.pki / file).read_bytes()).decode() for name, file in files.items()}
     return filled("kubeconfig.yaml", layout, link, client=client, **data)

@@ -132,7 +132,7 @@ class LocalCluster:
         link = network.free_link()
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
         names.append("kubernetes.default.svc.cluster.local")
-        pki.create(layout.pki, node=NODE, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
+        pki.create(layout.pki, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
         configs.write_all(layout, link)
         create_cgroups(layout.name)
         command = [

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from cetacean_tools.local_cluster.layout import NODE
 from cetacean_tools.local_cluster.protocol import output
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The user and groups of a client certificate."""
-
-    name: str
-    user: str
-    groups: tuple[str, ...] = ()
-
-    @property
-    def subject(self) -> str:
-        """The subject as openssl takes it."""
-        return "".join(f"/O={group}" for group in self.groups) + f"/CN={self.user}"
-
-
-def clients(node: str) -> tuple[Identity, ...]:
-    """Return all clients of the API server, and the API server as a client of the kubelet."""
-    return (
-        Identity("admin", "admin", ("system:masters",)),
-        Identity("kube-controller-manager", "system:kube-controller-manager"),
-        Identity("kube-scheduler", "system:kube-scheduler"),
-        Identity("kube-proxy", "system:kube-proxy"),
-        Identity("kubelet", f"system:node:{node}", ("system:nodes",)),
-        Identity("coredns", "system:coredns"),
-        Identity("apiserver-kubelet-client", "apiserver-kubelet-client", ("system:masters",)),
-        Identity("front-proxy-client", "front-proxy-client"),
-    )
+CLIENTS = {
+    "admin": "/O=system:masters/CN=admin",
+    "kube-controller-manager": "/CN=system:kube-controller-manager",
+    "kube-scheduler": "/CN=system:kube-scheduler",
+    "kube-proxy": "/CN=system:kube-proxy",
+    "kubelet": f"/O=system:nodes/CN=system:node:{NODE}",
+    "coredns": "/CN=system:coredns",
+    "apiserver-kubelet-client": "/O=system:masters/CN=apiserver-kubelet-client",
+    "front-proxy-client": "/CN=front-proxy-client",
+}
+"""The subjects of all clients of the API server, and of the API server as a client of the kubelet: groups and user."""
 
 
-def create(folder: Path, *, node: str, names: list[str], addresses: list[str]) -> None:
+def create(folder: Path, *, names: list[str], addresses: list[str]) -> None:
     """Write ca, apiserver, client and service-account files into `folder`.
 
     Args:
         folder: made if it is missing, readable by its owner only.
-        node: the node's name.
         names: DNS names of the API server.
         addresses: IP addresses of the API server.
     """
@@ -55,8 +39,8 @@ def create(folder: Path, *, node: str, names: list[str], addresses: list[str]) -
     )
     alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)])
     _signed(folder, "apiserver", "/CN=kube-apiserver", "serverAuth", f"subjectAltName={alternatives}")
-    for identity in clients(node):
-        _signed(folder, identity.name, identity.subject, "clientAuth")
+    for client, subject in CLIENTS.items():
+        _signed(folder, client, subject, "clientAuth")
     key, public = folder / "service-account.key", folder / "service-account.pub"
     output("openssl", "genrsa", "-out", key, "2048")
     output("openssl", "rsa", "-in", key, "-pubout", "-out", public)

@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LINES = 20.0
 
 
 class Bars(Progress):
-    """Progress of several steps at once, on standard error; thread safe, and a context manager."""
+    """Progress of steps, on standard error; a context manager."""
 
     def __init__(self) -> None:
         """Draw bars only if standard error is a terminal."""

@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -128,12 +127,13 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Wait for every child that has ended: orphans of containers come to process 1 too."""
-        for pid, status in _ended():
-            for part in self._parts.values():
-                if part.pid == pid:
-                    code = os.waitstatus_to_exitcode(status)
-                    part.exit_status = f"exit code {code}" if code >= 0 else f"signal {-code}"
-                    part.state, part.pid, part.ended_at = "failed", 0, time.monotonic()
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                for part in self._parts.values():
+                    if part.pid == ended[0]:
+                        code = os.waitstatus_to_exitcode(ended[1])
+                        part.exit_status = f"exit code {code}" if code >= 0 else f"signal {-code}"
+                        part.state, part.pid, part.ended_at = "failed", 0, time.monotonic()
 
     def _report(self) -> None:
         report = {
@@ -164,23 +164,10 @@ class Supervisor:
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-        while True:
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while True:
                 os.wait()
-            except ChildProcessError:
-                break
         remove_cgroups(self._layout.name)
-
-
-def _ended() -> Iterator[tuple[int, int]]:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield pid, status
 
 
 def _prepare(layout: Layout, link: Link) -> None:
