@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock
@@ -48,13 +49,13 @@ def _build(module: Module, layout: Layout, bars: Bars) -> None:
     output = _emptied(layout.bin / f".partial-{module.name}")
     # -v names each package as it is compiled; those that are in Go's own build cache are not named.
     compiling = _run(module, layout, "build", "-v", *module.flags, "-o", f"{output}/", module.target)
-    with bars.step(f"building {module.name}", packages, "packages") as advance:
+    with closing(compiling), bars.step(f"building {module.name}", packages, "packages") as advance:
         for done, _ in enumerate(compiling, start=1):
             advance(min(done, packages))
         _install(module, output, layout)
 
 
-def _run(module: Module, layout: Layout, *arguments: str) -> Iterator[str]:
+def _run(module: Module, layout: Layout, *arguments: str) -> Generator[str]:
     """Run Go in the module's folder, its output in a log; yield the lines that name packages.
 
     Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
