@@ -48,13 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not argparse's REMAINDER, which takes no option right after the command.
         given, passed_on = given[:1], given[1:]
     options = _parser().parse_args(given)
-    return run_tool(lambda: _checked(options, passed_on))
-
-
-def _checked(options: argparse.Namespace, passed_on: Sequence[str]) -> int:
-    if options.command in BUILDING:
-        check(programs=options.command == "programs")
-    return _run(options, passed_on, choose())
+    return run_tool(lambda: _run(options, passed_on))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster) -> int:
+def _run(options: argparse.Namespace, passed_on: Sequence[str]) -> int:
+    if options.command in BUILDING:
+        check(programs=options.command == "programs")
+    cluster = choose()
     match options.command:
         case "up":
             cluster.up()

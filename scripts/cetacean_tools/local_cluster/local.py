@@ -20,9 +20,9 @@ from cetacean_tools.local_cluster import configs, network, pki
 from cetacean_tools.local_cluster.builds import ensure_built, last_lines
 from cetacean_tools.local_cluster.cgroups import create_cgroups, remove_cgroups
 from cetacean_tools.local_cluster.layout import CONTAINERD_SOCKET, NODE, Layout
-from cetacean_tools.local_cluster.pause import ensure_pause_image
 from cetacean_tools.local_cluster.pins import LOCAL
 from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES
+from cetacean_tools.local_cluster.program_images import ensure_pause_image
 from cetacean_tools.local_cluster.protocol import ClusterError, output
 from cetacean_tools.local_cluster.tools import HELM, modules_to_build
 from cetacean_tools.workspace import MissingError, ensure_commands

@@ -31,7 +31,6 @@ from cetacean_tools.workspace import (
     BUILDER_PACKAGES,
     REGISTRY_VARIABLE,
     MissingError,
-    ToolError,
     check_commands,
     docker_answers,
     registry,
@@ -115,26 +114,14 @@ def _check_machine(layout: Layout, *, images: bool) -> None:
         _check_root()
         check_commands(PACKAGES | (BUILDER_PACKAGES if images else {}))
         if shutil.which("unshare") is not None:  # its package is installed later
-            _check_namespaces()
+            output("unshare", *NAMESPACES, "true", within=ANSWER_WITHIN)
         _check_modules(LOCAL, layout, pause_archive(layout))
-    except ToolError as error:
+    except MissingError as error:
         raise MissingError(f"{error}; or start Docker, or name your own cluster with {CONTEXT_VARIABLE}") from error
-
-
-def _check_namespaces() -> None:
-    try:
-        output("unshare", *NAMESPACES, "true", within=ANSWER_WITHIN)
     except ClusterError as error:
         raise MissingError(
             f"missing: the right to create namespaces ({error}); run it in a privileged container"
         ) from error
-
-
-def _check_modules(modules: Iterable[Module], layout: Layout, file: Path) -> None:
-    """Check that the modules are built and the file is made, or a Go is there that can do it."""
-    missing = [module.name for module in modules if not is_built(module, layout)]
-    if missing := [*missing, *([] if file.exists() else [file.name])]:
-        check_go(f", to make {', '.join(missing)}", ANSWER_WITHIN)
 
 
 def _check_root() -> None:
@@ -142,6 +129,13 @@ def _check_root() -> None:
         raise MissingError(f"missing: Linux, which the local cluster needs (this is {sys.platform})")
     if os.geteuid() != 0:
         raise MissingError("missing: root, which the local cluster's namespaces and mounts need; run it with sudo")
+
+
+def _check_modules(modules: Iterable[Module], layout: Layout, file: Path) -> None:
+    """Check that the modules are built and the file is made, or a Go is there that can do it."""
+    missing = [module.name for module in modules if not is_built(module, layout)]
+    if missing := [*missing, *([] if file.exists() else [file.name])]:
+        check_go(f", to make {', '.join(missing)}", ANSWER_WITHIN)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -44,11 +45,11 @@ def monitoring_kinds(layout: Layout | None = None) -> list[Path]:
     if not kept.exists():
         source = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=kept.parent))
-        for name in names:
-            shutil.copyfile(source / name, partial / name)
-        try:
-            partial.rename(kept)
-        except OSError:  # another process was faster; its files are the same
-            shutil.rmtree(partial)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=kept.parent) as partial:
+            made = Path(partial, kept.name)
+            made.mkdir()
+            for name in names:
+                shutil.copyfile(source / name, made / name)
+            with contextlib.suppress(OSError):  # another process was faster; its files are the same
+                made.rename(kept)
     return [kept / name for name in names]

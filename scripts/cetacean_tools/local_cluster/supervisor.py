@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import httpx
 from cetacean_tools.local_cluster.cgroups import remove_cgroups
 from cetacean_tools.local_cluster.components import Component, components
 from cetacean_tools.local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster.protocol import output
 
 _TICK = 0.1
 _RESTART_AFTER = 1.0
@@ -74,10 +74,7 @@ class Supervisor:
         self._stopping = True
 
     def _wait(self) -> None:
-        if not self._owned:
-            select.select([], [], [], _TICK)
-            return
-        readable, _, _ = select.select([sys.stdin], [], [], _TICK)
+        readable, _, _ = select.select([sys.stdin] if self._owned else [], [], [], _TICK)
         if readable and not os.read(sys.stdin.fileno(), 1):
             self._stopping = True
 
@@ -172,21 +169,17 @@ class Supervisor:
 
 def _prepare(layout: Layout, link: Link) -> None:
     """Prepare the namespaces for containers: mounts, loopback, forwarding, the network link."""
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-
     # Volumes of pods are mounted by the kubelet and must reach containers: shared, but only within this namespace.
-    run("mount", "--make-rshared", "/")
-    run("mount", "-t", "proc", "proc", "/proc")
+    output("mount", "--make-rshared", "/")
+    output("mount", "-t", "proc", "proc", "/proc")
     # Components write outside of their folders, too: to places that end with the cluster.
     for folder in ("/run", "/var/log"):
-        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
+        output("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     upper, work = layout.state / "var-lib", layout.state / "var-lib.work"
     for path in (upper, work):
         path.mkdir()
-    run("mount", "-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={upper},workdir={work}", "overlay", "/var/lib")
-    run("ip", "link", "set", "lo", "up")
+    output("mount", "-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={upper},workdir={work}", "overlay", "/var/lib")
+    output("ip", "link", "set", "lo", "up")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     deadline = time.monotonic() + 10
     # /sys still shows the machine's links; this asks the kernel for this namespace's.
@@ -194,10 +187,10 @@ def _prepare(layout: Layout, link: Link) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the network link did not appear")
         time.sleep(0.02)
-    run("ip", "address", "add", f"{link.node}/{link.prefix}", "dev", "eth0")
-    run("ip", "link", "set", "eth0", "up")
+    output("ip", "address", "add", f"{link.node}/{link.prefix}", "dev", "eth0")
+    output("ip", "link", "set", "eth0", "up")
     # Kubernetes wants a default route to learn the node's address from; nothing is forwarded there.
-    run("ip", "route", "add", "default", "via", link.host)
+    output("ip", "route", "add", "default", "via", link.host)
 
 
 def main() -> int:
