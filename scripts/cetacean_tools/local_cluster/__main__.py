@@ -24,14 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cetacean_tools.local_cluster.builds import ensure_built
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import TESTING
 from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.program_images import ensure_program_image
 from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.sources import monitoring_kinds
-from cetacean_tools.local_cluster.use import exclusive_use
+from cetacean_tools.local_cluster.use import choose, exclusive_use
 from cetacean_tools.workspace import run_tool
 
 PASSED_ON = ("kubectl", "helm", "run")

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import Module, is_built, stamp
-from cetacean_tools.local_cluster.progress import Bars
+from cetacean_tools.local_cluster.progress import step
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.local_cluster.tools import check_go
 
@@ -39,17 +39,16 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
             return
         check_go()
         # One after the other: Go compiles packages in parallel.
-        with Bars() as bars:
-            for module in wanted:
-                _build(module, layout, bars)
+        for module in wanted:
+            _build(module, layout)
 
 
-def _build(module: Module, layout: Layout, bars: Bars) -> None:
+def _build(module: Module, layout: Layout) -> None:
     packages = sum(1 for _ in _run(module, layout, "list", "-deps", *module.tag_flags, module.target))
     output = _emptied(layout.bin / f".partial-{module.name}")
     # -v names each package as it is compiled; those that are in Go's own build cache are not named.
     compiling = _run(module, layout, "build", "-v", *module.flags, "-o", f"{output}/", module.target)
-    with closing(compiling), bars.step(f"building {module.name}", packages, "packages") as advance:
+    with closing(compiling), step(f"building {module.name}", packages, "packages") as advance:
         for done, _ in enumerate(compiling, start=1):
             advance(min(done, packages))
         _install(module, output, layout)

@@ -57,7 +57,7 @@ NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts", "--fork")
 
 
 def check(environment: Mapping[str, str] = os.environ, *, images: bool = False, programs: bool = False) -> None:
-    """Check what the cluster that `choice.choose` takes needs.
+    """Check what the cluster that `use.choose` takes needs.
 
     Every wait in it is bounded and they run side by side: it ends within five seconds.
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 from cetacean_tools.local_cluster.cgroups import remove_cgroups
-from cetacean_tools.local_cluster.components import Component, components
+from cetacean_tools.local_cluster.configs import Component, components
 from cetacean_tools.local_cluster.layout import Layout, Link
 from cetacean_tools.local_cluster.protocol import output
 
@@ -45,11 +45,10 @@ class _Running:
 class Supervisor:
     """Keeps the components running and reports on them in `status.json`."""
 
-    def __init__(self, layout: Layout, link: Link, *, owned: bool, host_pid: int) -> None:
+    def __init__(self, layout: Layout, link: Link, *, owned: bool) -> None:
         """Take the components; `owned` ends everything when standard input is closed."""
         self._layout = layout
         self._owned = owned
-        self._host_pid = host_pid
         self._parts = {part.name: _Running(part) for part in components(layout, link)}
         self._stopping = False
         self._reported = ""
@@ -134,8 +133,6 @@ class Supervisor:
 
     def _report(self) -> None:
         report = {
-            "pid": self._host_pid,
-            "owned": self._owned,
             "components": {
                 name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
                 for name, part in self._parts.items()
@@ -206,7 +203,7 @@ def main() -> int:
     host_pid = int(Path("/proc/self").readlink().name)
     (layout.state / "pid").write_text(str(host_pid))
     _prepare(layout, link)
-    Supervisor(layout, link, owned=arguments.owned, host_pid=host_pid).run()
+    Supervisor(layout, link, owned=arguments.owned).run()
     return 0
 
 

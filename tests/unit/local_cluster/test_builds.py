@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from rich.progress import Progress
 
 from cetacean_tools.local_cluster import pins
 from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import Module
-from cetacean_tools.local_cluster.progress import Bars
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.local_cluster.tools import check_go
 from cetacean_tools.workspace import MissingError
@@ -147,7 +147,7 @@ def test_a_build_that_is_interrupted_does_not_wait_for_go(
     def interrupt(*_: object, **_named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Bars, "update", interrupt)
+    monkeypatch.setattr(Progress, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ensure_built([module], layout)
     assert not (layout.bin / "one").exists()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.kind import KindCluster
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.named import NamedCluster
 from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.use import choose
 
 
 def _docker() -> bool:
