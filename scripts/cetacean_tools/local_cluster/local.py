@@ -21,11 +21,11 @@ from cetacean_tools.local_cluster.builds import ensure_built, last_lines
 from cetacean_tools.local_cluster.cgroups import create_cgroups, remove_cgroups
 from cetacean_tools.local_cluster.layout import CONTAINERD_SOCKET, NODE, Layout
 from cetacean_tools.local_cluster.pins import LOCAL
-from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES
+from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES, check_root
 from cetacean_tools.local_cluster.program_images import ensure_pause_image
 from cetacean_tools.local_cluster.protocol import ClusterError, output
 from cetacean_tools.local_cluster.tools import HELM, modules_to_build
-from cetacean_tools.workspace import MissingError, ensure_commands
+from cetacean_tools.workspace import ensure_commands
 
 SUPERVISOR = "cetacean_tools.local_cluster.supervisor"
 READY_WITHIN = 120.0
@@ -56,8 +56,7 @@ class LocalCluster:
 
     def up(self, *, owned: bool = False) -> None:
         """Start it and wait for a ready node."""
-        if os.geteuid() != 0:
-            raise MissingError("missing: root, which the local cluster's namespaces and mounts need")
+        check_root()
         self.layout.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.layout.lock):
             if self.is_up():
@@ -93,10 +92,9 @@ class LocalCluster:
         if self._pid() is None:
             return [("cluster", "not running")]
         found = []
-        for name, part in self._report().get("components", {}).items():
-            notes = [f"{part['restarts']} restarts"] if part["restarts"] else []
-            notes += [part["exit"]] if part["exit"] else []
-            found.append((name, ", ".join([part["state"], *notes])))
+        for name, part in self._report().items():
+            notes = (f"{part['restarts']} restarts" if part["restarts"] else "", part["exit"])
+            found.append((name, ", ".join(filter(None, (part["state"], *notes)))))
         return found
 
     def load_image(self, reference: str, archive: Path | None) -> None:
@@ -118,7 +116,7 @@ class LocalCluster:
         Raises:
             ClusterError: there is no such component running.
         """
-        pid = self._report().get("components", {}).get(name, {}).get("pid")
+        pid = self._report().get(name, {}).get("pid")
         if not pid:
             raise ClusterError(f"{name}: expected a running component, got {dict(self.status()).get(name)}")
         self._inside("kill", f"-{number.value}", str(pid))
@@ -182,17 +180,15 @@ class LocalCluster:
         return pid if {SUPERVISOR.encode(), str(self.layout.root).encode()} <= set(command) else None
 
     def _report(self) -> dict[str, Any]:
-        try:
-            report: dict[str, Any] = json.loads(self.layout.status.read_text())
-        except FileNotFoundError:
-            return {}
-        return report
+        """Return the state of each component by its name, as the supervisor has written it."""
+        status = self.layout.status
+        return dict(json.loads(status.read_text())) if status.exists() else {}
 
     def _wait_for_components(self, *names: str) -> None:
         """Wait until the named components are ready, all of them if none is named."""
         deadline = time.monotonic() + READY_WITHIN
         while True:
-            parts = self._report().get("components", {})
+            parts = self._report()
             for name, part in parts.items():
                 if part["state"] == "failed" or part["restarts"]:
                     self._fail(name, f"ended with {part['exit']}")

@@ -111,7 +111,7 @@ def _check_image_tools() -> None:
 def _check_machine(layout: Layout, *, images: bool) -> None:
     """Check what the cluster made of processes needs."""
     try:
-        _check_root()
+        check_root()
         check_commands(PACKAGES | (BUILDER_PACKAGES if images else {}))
         if shutil.which("unshare") is not None:  # its package is installed later
             output("unshare", *NAMESPACES, "true", within=ANSWER_WITHIN)
@@ -124,7 +124,8 @@ def _check_machine(layout: Layout, *, images: bool) -> None:
         ) from error
 
 
-def _check_root() -> None:
+def check_root() -> None:
+    """Raise MissingError unless this is Linux, and the user root."""
     if sys.platform != "linux":
         raise MissingError(f"missing: Linux, which the local cluster needs (this is {sys.platform})")
     if os.geteuid() != 0:

@@ -133,10 +133,8 @@ class Supervisor:
 
     def _report(self) -> None:
         report = {
-            "components": {
-                name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
-                for name, part in self._parts.items()
-            },
+            name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
+            for name, part in self._parts.items()
         }
         text = json.dumps(report, indent=2)
         if text != self._reported:
