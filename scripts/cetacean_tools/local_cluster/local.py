@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -128,8 +129,8 @@ class LocalCluster:
         for old in layout.logs.iterdir():
             old.unlink()
         link = network.free_link()
-        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        names.append("kubernetes.default.svc.cluster.local")
+        suffixes = ("", ".default", ".default.svc", ".default.svc.cluster.local")
+        names = ["localhost", *(f"kubernetes{suffix}" for suffix in suffixes)]
         pki.create(layout.pki, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
         configs.write_all(layout, link)
         create_cgroups(layout.name)
@@ -181,8 +182,9 @@ class LocalCluster:
 
     def _report(self) -> dict[str, Any]:
         """Return the state of each component by its name, as the supervisor has written it."""
-        status = self.layout.status
-        return dict(json.loads(status.read_text())) if status.exists() else {}
+        with contextlib.suppress(FileNotFoundError):
+            return dict(json.loads(self.layout.status.read_text()))
+        return {}
 
     def _wait_for_components(self, *names: str) -> None:
         """Wait until the named components are ready, all of them if none is named."""
@@ -211,7 +213,8 @@ class LocalCluster:
             if self._pid() is None and (self.layout.state / "pid").exists():
                 self._fail("supervisor", "ended")
             if time.monotonic() > deadline:
-                self._fail("kubelet", f"may say why there was no sign of {what} within {within:.0f} s")
+                lines = last_lines(self.layout.logs / "kubelet.log")
+                raise ClusterError(f"waited {within:.0f} s for {what}; kubelet's last lines:\n{lines}")
             time.sleep(_POLL)
 
     def _is_usable(self) -> bool:

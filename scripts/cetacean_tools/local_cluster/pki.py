@@ -8,6 +8,7 @@ from cetacean_tools.local_cluster.layout import NODE
 from cetacean_tools.local_cluster.protocol import output
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
+_CERTIFICATE = ("openssl", "req", "-x509", "-days", "365", *_KEY)
 
 
 CLIENTS = {
@@ -34,9 +35,7 @@ def create(folder: Path, *, names: list[str], addresses: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Python 3.13 rejects an authority without it.
     usage = ("-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign")
-    output(
-        "openssl", "req", "-x509", *_KEY, "-days", "365", "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca")
-    )
+    output(*_CERTIFICATE, "-subj", "/CN=local-cluster", *usage, *_files(folder, "ca"))
     alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)])
     _signed(folder, "apiserver", "/CN=kube-apiserver", "serverAuth", f"subjectAltName={alternatives}")
     for client, subject in CLIENTS.items():
@@ -53,9 +52,7 @@ def _signed(folder: Path, name: str, subject: str, usage: str, *extensions: str)
         for argument in ("-addext", extension)
     ]
     authority = ["-CA", str(folder / "ca.crt"), "-CAkey", str(folder / "ca.key")]
-    output(
-        "openssl", "req", "-x509", *_KEY, "-days", "365", "-subj", subject, *authority, *added, *_files(folder, name)
-    )
+    output(*_CERTIFICATE, "-subj", subject, *authority, *added, *_files(folder, name))
 
 
 def _files(folder: Path, name: str) -> list[str]:
