@@ -35,9 +35,8 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
     layout.bin.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.bin / ".lock"):
         wanted = [module for module in modules if not is_built(module, layout)]
-        if not wanted:
-            return
-        check_go()
+        if wanted:
+            check_go()
         # One after the other: Go compiles packages in parallel.
         for module in wanted:
             _build(module, layout)

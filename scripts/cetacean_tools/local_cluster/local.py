@@ -183,7 +183,7 @@ class LocalCluster:
     def _report(self) -> dict[str, Any]:
         """Return the state of each component by its name, as the supervisor has written it."""
         with contextlib.suppress(FileNotFoundError):
-            return dict(json.loads(self.layout.status.read_text()))
+            return dict(json.loads(self.layout.status.read_text())["components"])
         return {}
 
     def _wait_for_components(self, *names: str) -> None:

@@ -133,8 +133,10 @@ class Supervisor:
 
     def _report(self) -> None:
         report = {
-            name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
-            for name, part in self._parts.items()
+            "components": {
+                name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
+                for name, part in self._parts.items()
+            }
         }
         text = json.dumps(report, indent=2)
         if text != self._reported:
@@ -198,8 +200,7 @@ def main() -> int:
     arguments = parser.parse_args()
     layout, link = Layout(arguments.root), Link(arguments.host, arguments.node)
     # /proc is still the machine's: this is the number that the machine knows this process by.
-    host_pid = int(Path("/proc/self").readlink().name)
-    (layout.state / "pid").write_text(str(host_pid))
+    (layout.state / "pid").write_text(Path("/proc/self").readlink().name)
     _prepare(layout, link)
     Supervisor(layout, link, owned=arguments.owned).run()
     return 0
