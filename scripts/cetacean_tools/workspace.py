@@ -27,14 +27,14 @@ class MissingError(ToolError):
     """Something the machine lacks; the message is one line that says what, and how to get it."""
 
 
-def run_tool(work: Callable[[], int]) -> int:
+def run_tool(work: Callable[[], int | None]) -> int:
     """Run a tool and return its exit code: 1 after a ToolError or a failed command, 130 after an interruption.
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that it removes what it has set up.
     """
     end_like_ctrl_c()
     try:
-        return work()
+        return work() or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -46,11 +46,7 @@ def run_tool(work: Callable[[], int]) -> int:
 def end_like_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+        signal.signal(number, signal.default_int_handler)
 
 
 def cache_root() -> Path:
@@ -93,7 +89,12 @@ def check_commands(packages: Mapping[str, str]) -> list[str]:
     Raises:
         MissingError: they cannot be installed.
     """
-    missing = sorted({package for name, package in packages.items() if not _is_there(name)})
+    # A user's PATH often leaves out the folders of administration commands, where nft and conntrack live.
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    there = [
+        name for name in packages if (Path(name).is_absolute() and Path(name).exists()) or shutil.which(name, path=path)
+    ]
+    missing = sorted({package for name, package in packages.items() if name not in there})
     if missing and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         wanted = " ".join(missing)
         raise MissingError(f"missing Debian packages: {wanted} (install them with: apt-get install {wanted})")
@@ -120,12 +121,3 @@ def ensure_commands(packages: Mapping[str, str]) -> None:
         if done.returncode != 0:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise MissingError(f"apt-get {command[0]} failed while installing {wanted}: {' '.join(last)}")
-
-
-def _is_there(name: str) -> bool:
-    return Path(name).exists() if name.startswith("/") else shutil.which(name, path=_search_path()) is not None
-
-
-def _search_path() -> str:
-    # A user's PATH often leaves out the folders of administration commands, where nft and conntrack live.
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])

@@ -13,8 +13,8 @@ from cetacean_tools.demo import installation, metrics_server, prometheus
 from cetacean_tools.demo.environment import Environment, Installed, installed
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import ensure_models
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.program_images import ensure_program_image
+from cetacean_tools.local_cluster.use import choose
 
 PARTS = ("serviceMonitor", "models.podMonitor", "prometheusRule", "dashboards")
 DROPPED = "metrics.models.podMonitor.metricRelabelings[0]"

@@ -18,8 +18,8 @@ from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.prometheus import Prometheus
 from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.program_images import ensure_program_image
+from cetacean_tools.local_cluster.use import choose
 
 NAME = "watched"
 INTERVAL = "2s"

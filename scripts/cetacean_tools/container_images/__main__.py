@@ -25,11 +25,10 @@ def main() -> int:
     return run_tool(lambda: _build(arguments.names or list(IMAGES), arguments.base_image))
 
 
-def _build(names: list[str], base_image: str | None) -> int:
+def _build(names: list[str], base_image: str | None) -> None:
     for name in names:
         image = build(NAMED_IMAGES[name], base_image=base_image)
         print(f"{image.reference}\t{image.size / 1e9:.2f} GB\t{image.archive or 'in the Docker store'}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -38,16 +38,16 @@ class Image:
                     yield path
 
 
-def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: str | None = None) -> Image:
+def _of_repository(root: Path, folder: str, *, extras: str | None = None) -> Image:
     return Image(
-        name=name,
+        name=f"cetacean-{folder}-{extras}" if extras else f"cetacean-{folder}",
         dockerfile=root / folder / "Dockerfile",
         context=root,
         sources=(
             root / folder / (f"requirements-{extras}.lock" if extras else "requirements.lock"),
             root / "models/cetacean_logging",
             root / "models/cetacean_registry",
-            root / folder / package,
+            root / folder / f"cetacean_{folder}",
         ),
         build_args=(("EXTRAS", extras),) if extras else (),
     )
@@ -56,19 +56,12 @@ def _of_repository(name: str, root: Path, folder: str, package: str, *, extras: 
 def images(root: Path) -> dict[str, Image]:
     """Return the images built from the repository at `root`, by short name."""
     return {
-        "operator": _of_repository("cetacean-operator", root, "operator", "cetacean_operator"),
-        "inference": _of_repository("cetacean-inference", root, "inference", "cetacean_inference"),
+        "operator": _of_repository(root, "operator"),
+        "inference": _of_repository(root, "inference"),
+        "inference-mask": _of_repository(root, "inference", extras="mask"),
     }
 
 
-def images_with_extras(root: Path) -> dict[str, Image]:
-    """Return those with optional packages: built only if they are named."""
-    return {
-        "inference-mask": _of_repository(
-            "cetacean-inference-mask", root, "inference", "cetacean_inference", extras="mask"
-        )
-    }
-
-
-IMAGES = images(REPOSITORY)
-NAMED_IMAGES = IMAGES | images_with_extras(REPOSITORY)
+NAMED_IMAGES = images(REPOSITORY)
+IMAGES = {name: image for name, image in NAMED_IMAGES.items() if not image.build_args}
+"""Those without optional packages: the others are built only if they are named."""

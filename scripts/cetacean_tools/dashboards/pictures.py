@@ -25,10 +25,9 @@ from cetacean_tools.demo.prometheus import Prometheus
 from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.demo_models import ensure_models
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.program_images import ensure_program_image
 from cetacean_tools.local_cluster.protocol import Cluster
-from cetacean_tools.local_cluster.use import exclusive_use
+from cetacean_tools.local_cluster.use import choose, exclusive_use
 from cetacean_tools.workspace import REPOSITORY, run_tool
 
 NAMESPACE: Final = "dashboards"
@@ -37,12 +36,11 @@ INTERVAL: Final = "5s"
 WATCHED: Final = tuple(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule"))
 
 
-def main() -> int:
+def main() -> None:
     """Run the model and draw the dashboards."""
     cluster = choose()
     with exclusive_use(cluster):
         _run(cluster, Console(file=sys.stderr).print)
-    return 0
 
 
 def _run(cluster: Cluster, show: Callable[[str], None]) -> None:

@@ -12,10 +12,9 @@ from cetacean_tools.demo.environment import installed
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.steps import NAME, Demo
 from cetacean_tools.demo_models import ensure_models
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.protocol import Cluster
-from cetacean_tools.local_cluster.use import exclusive_use
+from cetacean_tools.local_cluster.use import choose, exclusive_use
 from cetacean_tools.workspace import run_tool
 
 NAMESPACE = "demo"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cetacean_tools.container_images import IMAGES, Image, build
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, manifests
 from cetacean_tools.demo_models import DemoModels
 from cetacean_tools.image_store import BuiltImage
 from cetacean_tools.local_cluster.protocol import Cluster
@@ -18,14 +17,6 @@ OPERATOR_NAMESPACE = "cetacean-system"
 RELEASE = "cetacean-operator"
 STORE = "model-store"
 STORE_PORT = 8000
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +67,16 @@ def install_operator(kubectl: Kubectl, image: str, *settings: str) -> None:
     )
 
 
-def run_server(kubectl: Kubectl, name: str, *, port: int, container: dict[str, Any], pod: dict[str, Any]) -> None:
-    """Run one restricted pod that serves HTTP, with a Service of the same name; return when it is ready.
-
-    Args:
-        kubectl: bound to the namespace.
-        name: of the Deployment and the Service.
-        port: of both.
-        container: its image, arguments, probe, resources.
-        pod: more of the pod's spec.
-    """
-    labels = {"app.kubernetes.io/name": name}
-    whole = {
-        "name": name,
-        "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": "http", "containerPort": port}],
-        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
-        **container,
-    }
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [whole], **pod}}
-    kubectl.apply(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        }
-    )
-    ports = [{"name": "http", "port": port, "targetPort": "http"}]
-    spec = {"selector": labels, "ports": ports}
-    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+def deploy(kubectl: Kubectl, file: str, *, name: str, **variables: object) -> None:
+    """Apply the objects of `manifests/<file>.yaml`; return when the Deployment `name` among them is ready."""
+    for manifest in manifests(file, name=name, namespace=kubectl.namespace, **variables):
+        replace(kubectl, namespace=manifest["metadata"].get("namespace", kubectl.namespace)).apply(manifest)
     kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
 
 
 def deploy_store(kubectl: Kubectl, image: str) -> str:
     """Deploy an HTTP server of the demo's weights; return the base URL by which pods reach it."""
-    container = {
-        "name": "http",
-        "image": image,
-        "readinessProbe": {"httpGet": {"path": "/gate/config.json", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-    }
-    run_server(kubectl, STORE, port=STORE_PORT, container=container, pod={"automountServiceAccountToken": False})
+    deploy(kubectl, "store", name=STORE, image=image, port=STORE_PORT)
     return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
 
 

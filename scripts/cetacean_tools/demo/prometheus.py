@@ -11,13 +11,12 @@ from typing import Any, Self
 
 import httpx
 
-from cetacean_tools.demo.installation import run_server
+from cetacean_tools.demo import installation
 from cetacean_tools.demo.kubectl import Kubectl, manifests
 from cetacean_tools.local_cluster.sources import monitoring_kinds
 from cetacean_tools.workspace import ToolError
 
 NAME = "prometheus"
-PORT = 9090
 MONITORS = "servicemonitors.monitoring.coreos.com"
 POD_MONITORS = "podmonitors.monitoring.coreos.com"
 RULES = "prometheusrules.monitoring.coreos.com"
@@ -208,20 +207,7 @@ def deploy(kubectl: Kubectl, image: str, *, interval: str) -> None:
     # JSON is YAML.
     files = {"prometheus.yml": json.dumps(config), "rules.yml": json.dumps({"groups": groups})}
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": files})
-    kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}})
     for namespace in sorted(namespaces):
         for manifest in manifests("prometheus", name=NAME, namespace=kubectl.namespace):
             replace(kubectl, namespace=namespace).apply(manifest)
-    container = {
-        "image": image,
-        "args": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/data"],
-        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "volumeMounts": [{"name": "config", "mountPath": "/etc/prometheus"}, {"name": "data", "mountPath": "/data"}],
-    }
-    pod = {
-        "serviceAccountName": NAME,
-        "securityContext": {"fsGroup": 65532},
-        "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "data", "emptyDir": {}}],
-    }
-    run_server(kubectl, NAME, port=PORT, container=container, pod=pod)
+    installation.deploy(kubectl, "prometheus-server", name=NAME, image=image)

@@ -17,15 +17,15 @@ from typing import Any, Final
 
 import yaml
 
-from cetacean_registry import Registry, to_manifest
+from cetacean_registry import to_manifest
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import DRIFT, RESOURCES
 from cetacean_tools.demo.installation import LoadedImages
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels, ensure_models
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.protocol import Cluster
+from cetacean_tools.local_cluster.use import choose
 from cetacean_tools.workspace import run_tool
 
 NAME: Final = "whales"
@@ -42,13 +42,12 @@ def main() -> int:
     return run_tool(lambda: _make(folder))
 
 
-def _make(folder: Path) -> int:
+def _make(folder: Path) -> None:
     check(images=True)
     models = ensure_models(show=print)
     images, store = put_into(choose(), models)
     for file in write(folder, models, images, store):
         print(file)
-    return 0
 
 
 def put_into(cluster: Cluster, models: DemoModels) -> tuple[LoadedImages, str]:
@@ -75,9 +74,19 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
     """
     repository, _, tag = images.operator.rpartition(":")
     registry = models.registry(store)
+    # One pod, small bounds on drift, the gate of the small models.
+    whales = to_manifest(
+        registry,
+        models.snapshots(),
+        name=NAME,
+        namespace=NAME,
+        serving={"image": images.inference, "replicas": 1, "resources": RESOURCES},
+        anti_fraud=models.anti_fraud(store),
+        drift=DRIFT,
+    )
     texts = {
         "operator.yaml": _yaml({"image": {"repository": repository, "tag": tag}}),
-        f"{NAME}.yaml": _yaml(manifest(registry, models, images, store)),
+        f"{NAME}.yaml": _yaml(whales),
         "models/registry.json": registry.to_json(),
     }
     copies = {str(entry.metrics_snapshot): models.folder / str(entry.metrics_snapshot) for entry in registry.models}
@@ -87,19 +96,6 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
     for name, source in copies.items():
         shutil.copyfile(source, _place(folder, name))
     return [folder / name for name in (*texts, *copies)]
-
-
-def manifest(registry: Registry, models: DemoModels, images: LoadedImages, store: str) -> dict[str, Any]:
-    """Return the CetaceanModel: one pod, small bounds on drift, the gate of the small models."""
-    return to_manifest(
-        registry,
-        models.snapshots(),
-        name=NAME,
-        namespace=NAME,
-        serving={"image": images.inference, "replicas": 1, "resources": RESOURCES},
-        anti_fraud=models.anti_fraud(store),
-        drift=DRIFT,
-    )
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -65,11 +65,7 @@ class Demo:
             self._apply(BETTER)
             self._rolled_out()
             self._serves(BETTER)
-        self.report.expect(
-            "every pod replaced",
-            f"{len(before & self._pod_uids())} of {len(before)} old pods left",
-            fulfilled=bool(before) and not before & self._pod_uids(),
-        )
+        self._all_replaced(before)
         self._no_failures(traffic)
         history = self._status()["history"]
         self.report.expect(
@@ -151,11 +147,7 @@ class Demo:
             self._apply(GOOD)
             self._rolled_out()
             self._serves(GOOD)
-        self.report.expect(
-            "every pod replaced",
-            f"{len(before & self._pod_uids())} of {len(before)} old pods left",
-            fulfilled=bool(before) and not before & self._pod_uids(),
-        )
+        self._all_replaced(before)
         self._no_failures(traffic)
         self.report.show(f"  sending {_CLEAR} clear pictures: fewer samples would be no ground to judge on")
         self.environment.service(NAME).send(list(islice(cycle(self.environment.models.cetaceans), _CLEAR)))
@@ -195,6 +187,11 @@ class Demo:
         answers = service.send(self.environment.models.cetaceans[:8])
         versions = Counter(answer["model_version"] for answer in answers)
         self.report.expect(f"answers carry model_version {wanted}", dict(versions), fulfilled=set(versions) == {wanted})
+
+    def _all_replaced(self, before: set[str]) -> None:
+        left = before & self._pod_uids()
+        shown = f"{len(left)} of {len(before)} old pods left"
+        self.report.expect("every pod replaced", shown, fulfilled=bool(before) and not left)
 
     def _no_failures(self, traffic: BackgroundTraffic) -> None:
         total = sum(traffic.versions.values())

@@ -20,11 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     return run_tool(_train)
 
 
-def _train() -> int:
+def _train() -> None:
     models = ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
     Console().print(_table(models))
     print(f"threshold {models.threshold:.2f}, {len(models.drifted)} drifted pictures, {models.folder}")
-    return 0
 
 
 def _table(models: DemoModels) -> Table:

@@ -24,14 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cetacean_tools.local_cluster.builds import ensure_built
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import TESTING
 from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.program_images import ensure_program_image
 from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.sources import monitoring_kinds
-from cetacean_tools.local_cluster.use import exclusive_use
+from cetacean_tools.local_cluster.use import choose, exclusive_use
 from cetacean_tools.workspace import run_tool
 
 PASSED_ON = ("kubectl", "helm", "run")
@@ -48,13 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not argparse's REMAINDER, which takes no option right after the command.
         given, passed_on = given[:1], given[1:]
     options = _parser().parse_args(given)
-    return run_tool(lambda: _checked(options, passed_on))
-
-
-def _checked(options: argparse.Namespace, passed_on: Sequence[str]) -> int:
-    if options.command in BUILDING:
-        check(programs=options.command == "programs")
-    return _run(options, passed_on, choose())
+    return run_tool(lambda: _run(options, passed_on))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, passed_on: Sequence[str], cluster: Cluster) -> int:
+def _run(options: argparse.Namespace, passed_on: Sequence[str]) -> int:
+    if options.command in BUILDING:
+        check(programs=options.command == "programs")
+    cluster = choose()
     match options.command:
         case "up":
             cluster.up()

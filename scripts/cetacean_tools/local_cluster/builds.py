@@ -6,19 +6,18 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock
 
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import Module, is_built, stamp
-from cetacean_tools.local_cluster.progress import Bars
+from cetacean_tools.local_cluster.progress import step
 from cetacean_tools.local_cluster.protocol import ClusterError
 from cetacean_tools.local_cluster.tools import check_go
 
-_PARALLEL = 2
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
 
 
@@ -36,85 +35,56 @@ def ensure_built(modules: Iterable[Module], layout: Layout) -> None:
     layout.bin.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.bin / ".lock"):
         wanted = [module for module in modules if not is_built(module, layout)]
-        if not wanted:
-            return
-        check_go()
-        builder = Builder(layout)
-        with builder.bars, ThreadPoolExecutor(_PARALLEL) as pool:
-            try:
-                for built in [pool.submit(builder.build, module) for module in wanted]:
-                    built.result()
-            except BaseException:
-                # The pool waits for its threads, and those for Go: an interruption must not wait for minutes.
-                pool.shutdown(wait=False, cancel_futures=True)
-                builder.stop()
-                raise
+        if wanted:
+            check_go()
+        # One after the other: Go compiles packages in parallel.
+        for module in wanted:
+            _build(module, layout)
 
 
-class Builder:
-    """Runs Go; can be stopped from another thread."""
+def _build(module: Module, layout: Layout) -> None:
+    packages = sum(1 for _ in _run(module, layout, "list", "-deps", *module.tag_flags, module.target))
+    output = _emptied(layout.bin / f".partial-{module.name}")
+    # -v names each package as it is compiled; those that are in Go's own build cache are not named.
+    compiling = _run(module, layout, "build", "-v", *module.flags, "-o", f"{output}/", module.target)
+    with closing(compiling), step(f"building {module.name}", packages, "packages") as advance:
+        for done, _ in enumerate(compiling, start=1):
+            advance(min(done, packages))
+        _install(module, output, layout)
 
-    def __init__(self, layout: Layout) -> None:
-        """Build into the layout's folder of programs."""
-        self.bars = Bars()
-        self._layout = layout
-        self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = False
 
-    def stop(self) -> None:
-        """End what runs, as Ctrl-C would, and begin nothing more."""
-        self._stopped = True
-        for process in list(self._running):
-            process.send_signal(signal.SIGINT)
+def _run(module: Module, layout: Layout, *arguments: str) -> Generator[str]:
+    """Run Go in the module's folder, its output in a log; yield the lines that name packages.
 
-    def build(self, module: Module) -> None:
-        """Build one module.
-
-        Raises:
-            ClusterError: Go failed; the message holds its last lines.
-        """
-        packages = sum(1 for _ in self._run(module, "list", "-deps", *module.tag_flags, module.target))
-        output = _emptied(self._layout.bin / f".partial-{module.name}")
-        # -v names each package as it is compiled; those that are in Go's own build cache are not named.
-        compiling = self._run(module, "build", "-v", *module.flags, "-o", f"{output}/", module.target)
-        with self.bars.step(f"building {module.name}", packages, "packages") as advance:
-            for done, _ in enumerate(compiling, start=1):
-                advance(min(done, packages))
-            _install(module, output, self._layout)
-
-    def _run(self, module: Module, *arguments: str) -> Iterator[str]:
-        """Run Go in the module's folder, its output in a log; yield the lines that name packages.
-
-        Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
-        was interrupted leaves them there.
-        """
-        if self._stopped:
-            raise ClusterError(f"building {module.name}: stopped")
-        self._layout.build_logs.mkdir(parents=True, exist_ok=True)
-        log = self._layout.build_logs / f"{module.name}.log"
-        work = _emptied(self._layout.bin / f".work-{module.name}")
-        with (
-            log.open("w", encoding="utf-8") as output,
-            subprocess.Popen(
-                ["go", *arguments],
-                cwd=module.folder,
-                env={**os.environ, **_ENVIRONMENT, "GOTMPDIR": str(work)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
-            self._running.add(process)
-            if self._stopped:  # after the check above, and before `stop` could see this process
-                process.send_signal(signal.SIGINT)
+    Go's objects, gigabytes of them, lie beside the programs while it works: /tmp may be small, and a Go that
+    was interrupted leaves them there.
+    """
+    layout.build_logs.mkdir(parents=True, exist_ok=True)
+    log = layout.build_logs / f"{module.name}.log"
+    work = _emptied(layout.bin / f".work-{module.name}")
+    with (
+        log.open("w", encoding="utf-8") as output,
+        subprocess.Popen(
+            ["go", *arguments],
+            cwd=module.folder,
+            env={**os.environ, **_ENVIRONMENT, "GOTMPDIR": str(work)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        try:
             for line in process.stdout or ():
                 output.write(line)
                 if not line.startswith("go: "):  # a download
                     yield line
-        self._running.discard(process)
-        shutil.rmtree(work, ignore_errors=True)
-        if process.returncode != 0:
-            raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
+        except BaseException:
+            # An interruption must not wait for minutes.
+            process.send_signal(signal.SIGINT)
+            raise
+    shutil.rmtree(work, ignore_errors=True)
+    if process.returncode != 0:
+        raise ClusterError(f"building {module.name} failed:\n{last_lines(log)}")
 
 
 def _emptied(folder: Path) -> Path:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 
 
-def hierarchies() -> Iterator[Path]:
-    """Yield the mounted cgroup hierarchies: one of version 2, or one for each controller."""
+def hierarchies() -> list[Path]:
+    """Return the mounted cgroup hierarchies: one of version 2, or one for each controller."""
     if (ROOT / "cgroup.controllers").exists():
-        yield ROOT
-        return
-    for path in sorted(ROOT.iterdir()):
-        if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists():
-            yield path
+        return [ROOT]
+    return [path for path in sorted(ROOT.iterdir()) if not path.is_symlink() and (path / "cgroup.procs").exists()]
 
 
 def create_cgroups(name: str) -> None:

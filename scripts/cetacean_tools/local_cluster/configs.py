@@ -1,10 +1,13 @@
-"""The components' configuration files: templates under `files/`, with the cluster's paths and addresses filled in."""
+"""The components and their configuration: templates under `files/`, filled in with paths and addresses."""
 
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+
+import yaml
 
 from cetacean_tools.local_cluster import layout as fixed
 from cetacean_tools.local_cluster.layout import Layout, Link
@@ -16,7 +19,7 @@ WRITTEN = (
     *("audit-policy.yaml", "coredns-rbac.yaml"),
 )
 CLIENTS = ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns")
-"""Those of `pki.clients` that get a kubeconfig."""
+"""Those of `pki.CLIENTS` that get a kubeconfig."""
 
 
 def write_all(layout: Layout, link: Link) -> None:
@@ -30,7 +33,7 @@ def write_all(layout: Layout, link: Link) -> None:
 
 
 def kubeconfig(layout: Layout, link: Link, client: str) -> str:
-    """Return a kubeconfig that holds all it needs, for one of `pki.clients`."""
+    """Return a kubeconfig that holds all it needs, for one of `pki.CLIENTS`."""
     files = {"authority": "ca.crt", "certificate": f"{client}.crt", "key": f"{client}.key"}
     data = {name: base64.b64encode((layout.pki / file).read_bytes()).decode() for name, file in files.items()}
     return filled("kubeconfig.yaml", layout, link, client=client, **data)
@@ -51,4 +54,31 @@ def filled(name: str, layout: Layout, link: Link, **more: str) -> str:
         runc=fixed.RUNC,
         service_cidr=fixed.SERVICE_CIDR,
         **more,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One process of the cluster."""
+
+    name: str
+    command: tuple[str, ...]
+    ready: str
+    """A URL that answers 200 when it is ready, or the path of a socket that is there then."""
+    after: tuple[str, ...] = ()
+    """Components that must be ready before this one is started."""
+
+
+def components(layout: Layout, link: Link) -> tuple[Component, ...]:
+    """Read them from `files/components.yaml`, in the order of their starting."""
+    # BaseLoader leaves every scalar as the text that a flag takes.
+    described = yaml.load(filled("components.yaml", layout, link), Loader=yaml.BaseLoader)  # noqa: S506 -- it makes text only
+    return tuple(
+        Component(
+            part["name"],
+            (str(layout.bin / part["name"]), *(f"--{flag}={value}" for flag, value in part["flags"].items())),
+            part["ready"],
+            tuple(part.get("after", ())),
+        )
+        for part in described
     )

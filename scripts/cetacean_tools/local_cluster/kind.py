@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import cached_property
 from pathlib import Path
 
 from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import output
 from cetacean_tools.local_cluster.tools import HELM, KIND, KUBECTL, modules_to_build
 
 NAME = "cetacean"
@@ -71,8 +70,4 @@ class KindCluster:
             self._kind("load", "image-archive", str(archive), "--name", NAME)
 
     def _kind(self, *arguments: str) -> str:
-        command = [str(self.program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"`kind {' '.join(arguments)}` failed: {done.stderr.strip()}")
-        return done.stdout
+        return output(self.program, *arguments)

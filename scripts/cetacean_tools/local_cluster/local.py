@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,12 +21,12 @@ from cetacean_tools.local_cluster import configs, network, pki
 from cetacean_tools.local_cluster.builds import ensure_built, last_lines
 from cetacean_tools.local_cluster.cgroups import create_cgroups, remove_cgroups
 from cetacean_tools.local_cluster.layout import CONTAINERD_SOCKET, NODE, Layout
-from cetacean_tools.local_cluster.pause import ensure_pause_image
 from cetacean_tools.local_cluster.pins import LOCAL
-from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.prerequisites import NAMESPACES, PACKAGES, check_root
+from cetacean_tools.local_cluster.program_images import ensure_pause_image
+from cetacean_tools.local_cluster.protocol import ClusterError, output
 from cetacean_tools.local_cluster.tools import HELM, modules_to_build
-from cetacean_tools.workspace import MissingError, ensure_commands
+from cetacean_tools.workspace import ensure_commands
 
 SUPERVISOR = "cetacean_tools.local_cluster.supervisor"
 READY_WITHIN = 120.0
@@ -56,8 +57,7 @@ class LocalCluster:
 
     def up(self, *, owned: bool = False) -> None:
         """Start it and wait for a ready node."""
-        if os.geteuid() != 0:
-            raise MissingError("missing: root, which the local cluster's namespaces and mounts need")
+        check_root()
         self.layout.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.layout.lock):
             if self.is_up():
@@ -70,11 +70,10 @@ class LocalCluster:
             try:
                 self._start(owned=owned)
                 self._wait_for_components("kube-apiserver")
-                self._kubectl("apply", "-f", str(self.layout.config / "coredns-rbac.yaml"))
+                self._kubectl("apply", "-f", self.layout.config / "coredns-rbac.yaml")
                 self._wait_for_components()
                 self._import(configs.PAUSE_IMAGE, pause)
-                self._wait("the node to be ready", self._node_is_ready)
-                self._wait("the default service account", self._default_account_exists)
+                self._wait("a ready node and the default service account", self._is_usable)
             except BaseException:
                 self._end()
                 raise
@@ -94,10 +93,9 @@ class LocalCluster:
         if self._pid() is None:
             return [("cluster", "not running")]
         found = []
-        for name, part in self._report().get("components", {}).items():
-            notes = [f"{part['restarts']} restarts"] if part["restarts"] else []
-            notes += [part["exit"]] if part["exit"] else []
-            found.append((name, ", ".join([part["state"], *notes])))
+        for name, part in self._report().items():
+            notes = (f"{part['restarts']} restarts" if part["restarts"] else "", part["exit"])
+            found.append((name, ", ".join(filter(None, (part["state"], *notes)))))
         return found
 
     def load_image(self, reference: str, archive: Path | None) -> None:
@@ -119,7 +117,7 @@ class LocalCluster:
         Raises:
             ClusterError: there is no such component running.
         """
-        pid = self._report().get("components", {}).get(name, {}).get("pid")
+        pid = self._report().get(name, {}).get("pid")
         if not pid:
             raise ClusterError(f"{name}: expected a running component, got {dict(self.status()).get(name)}")
         self._inside("kill", f"-{number.value}", str(pid))
@@ -131,9 +129,9 @@ class LocalCluster:
         for old in layout.logs.iterdir():
             old.unlink()
         link = network.free_link()
-        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        names.append("kubernetes.default.svc.cluster.local")
-        pki.create(layout.pki, node=NODE, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
+        suffixes = ("", ".default", ".default.svc", ".default.svc.cluster.local")
+        names = ["localhost", *(f"kubernetes{suffix}" for suffix in suffixes)]
+        pki.create(layout.pki, names=names, addresses=["127.0.0.1", "10.96.0.1", link.node])
         configs.write_all(layout, link)
         create_cgroups(layout.name)
         command = [
@@ -183,17 +181,16 @@ class LocalCluster:
         return pid if {SUPERVISOR.encode(), str(self.layout.root).encode()} <= set(command) else None
 
     def _report(self) -> dict[str, Any]:
-        try:
-            report: dict[str, Any] = json.loads(self.layout.status.read_text())
-        except FileNotFoundError:
-            return {}
-        return report
+        """Return the state of each component by its name, as the supervisor has written it."""
+        with contextlib.suppress(FileNotFoundError):
+            return dict(json.loads(self.layout.status.read_text())["components"])
+        return {}
 
     def _wait_for_components(self, *names: str) -> None:
         """Wait until the named components are ready, all of them if none is named."""
         deadline = time.monotonic() + READY_WITHIN
         while True:
-            parts = self._report().get("components", {})
+            parts = self._report()
             for name, part in parts.items():
                 if part["state"] == "failed" or part["restarts"]:
                     self._fail(name, f"ended with {part['exit']}")
@@ -216,25 +213,20 @@ class LocalCluster:
             if self._pid() is None and (self.layout.state / "pid").exists():
                 self._fail("supervisor", "ended")
             if time.monotonic() > deadline:
-                raise ClusterError(f"waited {within:.0f} s for {what}; kubelet's last lines:\n" + self._kubelet_lines())
+                lines = last_lines(self.layout.logs / "kubelet.log")
+                raise ClusterError(f"waited {within:.0f} s for {what}; kubelet's last lines:\n{lines}")
             time.sleep(_POLL)
 
-    def _kubelet_lines(self) -> str:
-        return last_lines(self.layout.logs / "kubelet.log")
+    def _is_usable(self) -> bool:
+        ready = '{.status.conditions[?(@.type=="Ready")].status}'
+        try:
+            self._kubectl("get", "serviceaccount", "default")
+            return self._kubectl("get", "node", NODE, "-o", f"jsonpath={ready}") == "True"
+        except ClusterError:
+            return False
 
-    def _node_is_ready(self) -> bool:
-        path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
-        return self._kubectl("get", "nodes", "-o", f"jsonpath={path}", check=False).strip() == "True"
-
-    def _default_account_exists(self) -> bool:
-        return "default" in self._kubectl("get", "serviceaccount", "-n", "default", "-o", "name", check=False)
-
-    def _kubectl(self, *arguments: str, check: bool = True) -> str:
-        command = [str(self.kubectl), "--kubeconfig", str(self.layout.config / "admin.kubeconfig"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        if check and done.returncode != 0:
-            raise ClusterError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
-        return done.stdout
+    def _kubectl(self, *arguments: str | Path) -> str:
+        return output(self.kubectl, "--kubeconfig", self.layout.config / "admin.kubeconfig", *arguments, within=60)
 
     def _import(self, reference: str, archive: Path) -> None:
         self._ctr("images", "import", "--local", "--digests=false", str(archive))
@@ -250,8 +242,4 @@ class LocalCluster:
         pid = self._pid()
         if pid is None:
             raise ClusterError("the local cluster is not running")
-        enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--"]
-        done = subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
-        return done.stdout
+        return output("nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--", *command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import cached_property
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from cetacean_tools.image_store import push
 from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.contexts import Context, kubeconfigs
 from cetacean_tools.local_cluster.layout import Layout
-from cetacean_tools.local_cluster.protocol import ClusterError
-from cetacean_tools.local_cluster.tools import HELM, KUBECTL, Tool, modules_to_build
+from cetacean_tools.local_cluster.protocol import ClusterError, output
+from cetacean_tools.local_cluster.tools import HELM, Tool, modules_to_build
 from cetacean_tools.local_cluster.tools import kubectl as kubectl_for
+from cetacean_tools.workspace import ToolError
 
 
 class NamedCluster:
@@ -25,11 +25,10 @@ class NamedCluster:
         self.layout = layout or Layout.default()
         self.context: str | None = context
         try:
-            self._found: Context | None = Context.find(context)
-        except ClusterError:
+            self.kubeconfig = Context.find(context).kubeconfig
+        except ToolError:
             # `status` and `down` can do without; `up` reports it.
-            self._found = None
-        self.kubeconfig = self._found.kubeconfig if self._found else kubeconfigs()[0]
+            self.kubeconfig = kubeconfigs()[0]
 
     @cached_property
     def kubectl(self) -> Path:
@@ -43,30 +42,24 @@ class NamedCluster:
 
     @cached_property
     def _kubectl_tool(self) -> Tool:
-        try:
-            server = self._found.server_version(self.layout) if self._found else None
-        except ClusterError:
-            server = None
-        return kubectl_for(server) if server else KUBECTL
+        return kubectl_for(Context.find(str(self.context)).server_version())
 
     def is_up(self) -> bool:
-        """Return true if its API server answers; if no kubectl is there to ask with, build one."""
-        if self._found is None:
+        """Return true if its API server answers."""
+        try:
+            output(
+                "kubectl", "--kubeconfig", self.kubeconfig, "--context", str(self.context), "get", "--raw", "/readyz"
+            )
+        except ClusterError:
             return False
-        ensure_built(modules_to_build([self._kubectl_tool], self.layout), self.layout)
-        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "--context", str(self.context)]
-        return subprocess.run([*command, "get", "--raw", "/readyz"], capture_output=True, check=False).returncode == 0
+        return True
 
     def up(self, *, owned: bool = False) -> None:  # noqa: ARG002 -- it is not ours to end
         """Build the tools that are missing; the cluster must be there."""
-        context = Context.find(str(self.context))
         self.layout.root.mkdir(parents=True, exist_ok=True)
         ensure_built(modules_to_build([HELM, self._kubectl_tool], self.layout), self.layout)
         if not self.is_up():
-            context.server_version(self.layout)  # its error says why
-            raise ClusterError(
-                f"context {self.context} of {self.kubeconfig}: its API server is not ready; try again later"
-            )
+            raise ClusterError(f"context {self.context}: its API server is not ready; try again later")
 
     def down(self) -> None:
         """Leave it alone."""

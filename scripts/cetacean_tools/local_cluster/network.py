@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 from cetacean_tools.local_cluster.layout import Link
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import ClusterError, output
 
 _CANDIDATES = ipaddress.ip_network("10.201.0.0/16")
 
@@ -25,15 +25,13 @@ def free_link() -> Link:
 
 def connect(name: str, link: Link, pid: int) -> None:
     """Create the link from the machine to the network namespace of process `pid`."""
-    subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+    disconnect(name)
     for command in (
         ["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid)],
         ["ip", "address", "add", f"{link.host}/{link.prefix}", "dev", name],
         ["ip", "link", "set", name, "up"],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+        output(*command)
 
 
 def disconnect(name: str) -> None:
@@ -42,9 +40,6 @@ def disconnect(name: str) -> None:
 
 
 def _routed() -> Iterator[ipaddress.IPv4Network]:
-    done = subprocess.run(["ip", "-json", "-4", "route"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"`ip route` failed: {done.stderr.strip()}")
-    for route in json.loads(done.stdout or "[]"):
+    for route in json.loads(output("ip", "-json", "-4", "route") or "[]"):
         if route["dst"] != "default":
             yield ipaddress.IPv4Network(route["dst"], strict=False)

@@ -1,4 +1,4 @@
-"""Write the image of one static program as a docker-archive, without any builder."""
+"""Images of one static program each, written as docker-archives without any builder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 
 from cetacean_tools.image_store import BuiltImage
 from cetacean_tools.local_cluster.builds import ensure_built
-from cetacean_tools.local_cluster.layout import Layout
-from cetacean_tools.local_cluster.pins import TESTING
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.configs import PAUSE_IMAGE
+from cetacean_tools.local_cluster.layout import VERSION, Layout
+from cetacean_tools.local_cluster.pins import KUBERNETES, TESTING, pause_archive
+from cetacean_tools.local_cluster.protocol import ClusterError, output
+from cetacean_tools.local_cluster.sources import module_folder
 from cetacean_tools.workspace import registry
 
 NOBODY = "65532:65532"
@@ -47,6 +49,25 @@ def ensure_program_image(name: str, layout: Layout | None = None) -> BuiltImage:
             outdated.unlink()
         write_image(archive, reference=reference, program=layout.bin / name, user=NOBODY)
     return BuiltImage(reference, archive, archive.stat().st_size)
+
+
+def ensure_pause_image(layout: Layout) -> Path:
+    """Return a docker-archive of the pause image, built once.
+
+    It holds a pod's namespaces open: Kubernetes' own pause program, linked statically.
+
+    Raises:
+        ClusterError: it does not compile.
+    """
+    archive = pause_archive(layout)
+    if archive.exists():
+        return archive
+    program = layout.bin / ".pause"
+    source = module_folder(KUBERNETES.name, "k8s.io/kubernetes") / "build/pause/linux/pause.c"
+    output("gcc", "-Os", "-Wall", "-static", f"-DVERSION={VERSION}", "-o", program, source)
+    write_image(archive, reference=PAUSE_IMAGE, program=program, user="65535:65535")
+    program.unlink()
+    return archive
 
 
 def write_image(path: Path, *, reference: str, program: Path, user: str) -> None:

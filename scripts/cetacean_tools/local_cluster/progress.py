@@ -12,33 +12,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _SECONDS_BETWEEN_LINES = 20.0
 
 
-class Bars(Progress):
-    """Progress of several steps at once, on standard error; thread safe, and a context manager."""
+@contextmanager
+def step(name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show one step of `total` units on standard error; yields the function that takes the number of units done."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    begun = last = time.monotonic()
+    task = bar.add_task(name, total=total)
 
-    def __init__(self) -> None:
-        """Draw bars only if standard error is a terminal."""
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        super().__init__(*columns, console=console, disable=not console.is_terminal)
+    def show(line: str) -> None:
+        if bar.disable:
+            console.print(line, markup=False, highlight=False)
 
-    @contextmanager
-    def step(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """Show one step of `total` units; yields the function that takes the number of units done."""
-        begun = last = time.monotonic()
-        task = self.add_task(name, total=total)
-        self._print(f"{name}: {total} {unit}")
+    def advance(done: int) -> None:
+        nonlocal last
+        bar.update(task, completed=done)
+        if (now := time.monotonic()) - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            show(f"{name}: {done} of {total}, {now - begun:.0f} s")
 
-        def advance(done: int) -> None:
-            nonlocal last
-            self.update(task, completed=done)
-            if (now := time.monotonic()) - last >= _SECONDS_BETWEEN_LINES:
-                last = now
-                self._print(f"{name}: {done} of {total}, {now - begun:.0f} s")
-
+    show(f"{name}: {total} {unit}")
+    with bar:
         yield advance
-        self.update(task, completed=total)
-        self._print(f"{name}: done in {time.monotonic() - begun:.0f} s")
-
-    def _print(self, line: str) -> None:
-        if self.disable:
-            self.console.print(line, markup=False, highlight=False)
+        bar.update(task, completed=total)
+    show(f"{name}: done in {time.monotonic() - begun:.0f} s")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +13,41 @@ from cetacean_tools.workspace import ToolError
 
 class ClusterError(ToolError):
     """The cluster cannot be started or used; the message says which part failed, and shows its last lines."""
+
+
+def output(
+    *command: str | Path, within: float | None = None, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    """Run a command without standard input, and return its standard output.
+
+    Args:
+        command: the program and its arguments.
+        within: seconds after which it is ended; no limit if None.
+        cwd: the folder to run it in; this process' own if None.
+        env: its environment; this process' own if None.
+
+    Raises:
+        ClusterError: it cannot be started, failed, or was ended; one line, with what it printed on standard error.
+    """
+    shown = shlex.join(map(str, command))
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=within,
+            cwd=cwd,
+            env=env,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"`{shown}` did not end within {within:g} s") from error
+    except subprocess.CalledProcessError as error:
+        raise ClusterError(f"`{shown}` failed: {' '.join((error.stderr or error.stdout).split())}") from error
+    except OSError as error:
+        raise ClusterError(f"`{shown}` failed: {error.strerror}") from error
+    return done.stdout
 
 
 class Cluster(Protocol):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.pins import MODULES, PROMETHEUS_OPERATOR, monitoring_kinds_folder
-from cetacean_tools.local_cluster.protocol import ClusterError
+from cetacean_tools.local_cluster.protocol import output
 from cetacean_tools.local_cluster.tools import check_go
 
 
@@ -27,18 +27,9 @@ def module_folder(pins: str, module: str) -> Path:
         MissingError: Go is missing or too old.
     """
     check_go()
-    done = subprocess.run(
-        ["go", "mod", "download", "-json", module],
-        cwd=MODULES / pins,
-        env={**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = json.loads(done.stdout or "{}")
-    if done.returncode != 0 or "Dir" not in found:
-        raise ClusterError(f"{module}: cannot be downloaded: {found.get('Error') or done.stderr.strip()}")
-    return Path(found["Dir"])
+    environment = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+    found = output("go", "mod", "download", "-json", module, cwd=MODULES / pins, env=environment)
+    return Path(json.loads(found)["Dir"])
 
 
 def monitoring_kinds(layout: Layout | None = None) -> list[Path]:
@@ -54,11 +45,11 @@ def monitoring_kinds(layout: Layout | None = None) -> list[Path]:
     if not kept.exists():
         source = module_folder(*PROMETHEUS_OPERATOR) / "example/prometheus-operator-crd"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=kept.parent))
-        for name in names:
-            shutil.copyfile(source / name, partial / name)
-        try:
-            partial.rename(kept)
-        except OSError:  # another process was faster; its files are the same
-            shutil.rmtree(partial)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=kept.parent) as partial:
+            made = Path(partial, kept.name)
+            made.mkdir()
+            for name in names:
+                shutil.copyfile(source / name, made / name)
+            with contextlib.suppress(OSError):  # another process was faster; its files are the same
+                made.rename(kept)
     return [kept / name for name in names]

@@ -13,10 +13,8 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,8 +22,9 @@ from pathlib import Path
 import httpx
 
 from cetacean_tools.local_cluster.cgroups import remove_cgroups
-from cetacean_tools.local_cluster.components import Component, components
+from cetacean_tools.local_cluster.configs import Component, components
 from cetacean_tools.local_cluster.layout import Layout, Link
+from cetacean_tools.local_cluster.protocol import output
 
 _TICK = 0.1
 _RESTART_AFTER = 1.0
@@ -46,11 +45,10 @@ class _Running:
 class Supervisor:
     """Keeps the components running and reports on them in `status.json`."""
 
-    def __init__(self, layout: Layout, link: Link, *, owned: bool, host_pid: int) -> None:
+    def __init__(self, layout: Layout, link: Link, *, owned: bool) -> None:
         """Take the components; `owned` ends everything when standard input is closed."""
         self._layout = layout
         self._owned = owned
-        self._host_pid = host_pid
         self._parts = {part.name: _Running(part) for part in components(layout, link)}
         self._stopping = False
         self._reported = ""
@@ -75,10 +73,7 @@ class Supervisor:
         self._stopping = True
 
     def _wait(self) -> None:
-        if not self._owned:
-            select.select([], [], [], _TICK)
-            return
-        readable, _, _ = select.select([sys.stdin], [], [], _TICK)
+        readable, _, _ = select.select([sys.stdin] if self._owned else [], [], [], _TICK)
         if readable and not os.read(sys.stdin.fileno(), 1):
             self._stopping = True
 
@@ -128,21 +123,20 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Wait for every child that has ended: orphans of containers come to process 1 too."""
-        for pid, status in _ended():
-            for part in self._parts.values():
-                if part.pid == pid:
-                    code = os.waitstatus_to_exitcode(status)
-                    part.exit_status = f"exit code {code}" if code >= 0 else f"signal {-code}"
-                    part.state, part.pid, part.ended_at = "failed", 0, time.monotonic()
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                for part in self._parts.values():
+                    if part.pid == ended[0]:
+                        code = os.waitstatus_to_exitcode(ended[1])
+                        part.exit_status = f"exit code {code}" if code >= 0 else f"signal {-code}"
+                        part.state, part.pid, part.ended_at = "failed", 0, time.monotonic()
 
     def _report(self) -> None:
         report = {
-            "pid": self._host_pid,
-            "owned": self._owned,
             "components": {
                 name: {"state": part.state, "exit": part.exit_status, "restarts": part.restarts, "pid": part.pid}
                 for name, part in self._parts.items()
-            },
+            }
         }
         text = json.dumps(report, indent=2)
         if text != self._reported:
@@ -164,42 +158,25 @@ class Supervisor:
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-        while True:
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while True:
                 os.wait()
-            except ChildProcessError:
-                break
         remove_cgroups(self._layout.name)
-
-
-def _ended() -> Iterator[tuple[int, int]]:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield pid, status
 
 
 def _prepare(layout: Layout, link: Link) -> None:
     """Prepare the namespaces for containers: mounts, loopback, forwarding, the network link."""
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-
     # Volumes of pods are mounted by the kubelet and must reach containers: shared, but only within this namespace.
-    run("mount", "--make-rshared", "/")
-    run("mount", "-t", "proc", "proc", "/proc")
+    output("mount", "--make-rshared", "/")
+    output("mount", "-t", "proc", "proc", "/proc")
     # Components write outside of their folders, too: to places that end with the cluster.
     for folder in ("/run", "/var/log"):
-        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
+        output("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     upper, work = layout.state / "var-lib", layout.state / "var-lib.work"
     for path in (upper, work):
         path.mkdir()
-    run("mount", "-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={upper},workdir={work}", "overlay", "/var/lib")
-    run("ip", "link", "set", "lo", "up")
+    output("mount", "-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={upper},workdir={work}", "overlay", "/var/lib")
+    output("ip", "link", "set", "lo", "up")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     deadline = time.monotonic() + 10
     # /sys still shows the machine's links; this asks the kernel for this namespace's.
@@ -207,10 +184,10 @@ def _prepare(layout: Layout, link: Link) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the network link did not appear")
         time.sleep(0.02)
-    run("ip", "address", "add", f"{link.node}/{link.prefix}", "dev", "eth0")
-    run("ip", "link", "set", "eth0", "up")
+    output("ip", "address", "add", f"{link.node}/{link.prefix}", "dev", "eth0")
+    output("ip", "link", "set", "eth0", "up")
     # Kubernetes wants a default route to learn the node's address from; nothing is forwarded there.
-    run("ip", "route", "add", "default", "via", link.host)
+    output("ip", "route", "add", "default", "via", link.host)
 
 
 def main() -> int:
@@ -223,10 +200,9 @@ def main() -> int:
     arguments = parser.parse_args()
     layout, link = Layout(arguments.root), Link(arguments.host, arguments.node)
     # /proc is still the machine's: this is the number that the machine knows this process by.
-    host_pid = int(Path("/proc/self").readlink().name)
-    (layout.state / "pid").write_text(str(host_pid))
+    (layout.state / "pid").write_text(Path("/proc/self").readlink().name)
     _prepare(layout, link)
-    Supervisor(layout, link, owned=arguments.owned, host_pid=host_pid).run()
+    Supervisor(layout, link, owned=arguments.owned).run()
     return 0
 
 

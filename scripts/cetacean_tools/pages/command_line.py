@@ -8,47 +8,15 @@ from typing import Final
 import click
 
 from cetacean_cli.main import cli
+from cetacean_tools.pages.markdown import head
 
 WIDTH: Final = 100
-HEAD: Final = """\
-# Command line
-
-Written by `make command-line` from the help texts; do not edit.
-
-`cetacean` is also the kubectl plugin `kubectl cetacean`: the same program under two names. `pip install
-'.[cli]'` in a checkout installs both; `python -m cetacean_cli` is the same.
-
-The commands under `registry` and `gate` work on a file, `models/registry.json` by default. The others work on a
-CetaceanModel in a cluster and find it as kubectl does: by `--kubeconfig`, `--context` and `--namespace`, else by
-`$KUBECONFIG` and the context's namespace.
-
-A command that changes something shows the change first and asks for confirmation. `--yes` skips the question, for
-scripts. `--dry-run` changes nothing; in a cluster the API server checks the change. With `-o json` standard output
-holds one JSON document and nothing else. A change that someone else made after it was shown is never overwritten.
-
-The commands use the operator's own rules: `promote` shows the operator's decision first, and changes nothing if the
-gate would refuse the model; `gate check` is the rule of CI. If Argo CD, Flux or Helm write the resource, a warning
-says that they will overwrite the field.
-
-`registry rollback` goes to the last entry before the active one that is not deprecated, as new models are appended
-and the file keeps no history; `--to` names another. `rollback` goes to the model that the cluster's own history has
-before the active one.
-
-An error is one line on standard error; after wrong usage the usage is printed too.
-
-| exit code | meaning |
-|---|---|
-| 0 | done |
-| 1 | refused by the gate, by the API server or by you, or a check failed |
-| 2 | wrong usage, or a file, a model or a resource that is missing or invalid |
-| 3 | the cluster cannot be reached, or does not accept your credentials |
-"""
 
 
 def document() -> str:
     """The file's content."""
     sections = "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in _pages(cli, ("cetacean",)))
-    return HEAD + sections
+    return head("command-line") + sections
 
 
 def _pages(

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from string import Template
+
+
+def head(name: str, **variables: object) -> str:
+    """Return the text of `heads/<name>.md`, with values in the places of its variables."""
+    text = Path(__file__).with_name("heads").joinpath(f"{name}.md").read_text(encoding="utf-8")
+    return Template(text).safe_substitute(variables)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

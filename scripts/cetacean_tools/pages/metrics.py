@@ -15,27 +15,9 @@ from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
 from cetacean_operator.metrics.collectors import Metrics as OperatorMetrics
 from cetacean_operator.metrics.model_series import ModelSeries
-from cetacean_tools.pages.markdown import code, table
+from cetacean_tools.pages.markdown import code, head, table
 
 COLUMNS: Final = ("Metric", "Type", "Labels", "Meaning")
-HEAD: Final = """\
-# Metrics
-
-Written by `make metrics` from the registries of both programs; do not edit.
-
-This page lists every metric of the inference service and of the operator. Prometheus scrapes `/metrics`: of the
-inference service at port 8080 of each pod, of the operator at the chart's metrics Service. A histogram has the series
-`_bucket`, `_sum` and `_count`. [Dashboards and alerts](dashboards.md) use these metrics. An unknown value is NaN, which
-graphs leave out.
-"""
-INFERENCE: Final = """\
-Only requests for predictions are counted, not probes and scrapes. The nine metrics without a prefix have the names and
-meanings of the service that this one replaces.
-"""
-OPERATOR: Final = """\
-Metrics that begin with `cetacean_operator_` describe the process. Those that begin with `cetacean_model_` describe one
-resource, with its `namespace` and `name` as labels; they disappear when the resource is deleted.
-"""
 PROCESS: Final = ("process_", "python_")
 """Prefixes of prometheus-client's own metrics of the process."""
 MODEL_INFO: Final = ("name", "version", "sha256", "engine", "threshold")
@@ -47,11 +29,11 @@ def document() -> str:
     drift = DriftMonitor(model="", settings=DriftSettings(), monitoring=Monitoring())
     inference = InferenceMetrics(drift=drift, info=lambda: dict.fromkeys(MODEL_INFO, ""))
     sections = (
-        ("Inference service", INFERENCE, inference.registry),
-        ("Operator", OPERATOR, OperatorMetrics().registry),
+        ("Inference service", head("metrics-inference"), inference.registry),
+        ("Operator", head("metrics-operator"), OperatorMetrics().registry),
     )
     tables = (f"\n## {title}\n\n{text}\n{table(COLUMNS, _rows(registry))}" for title, text, registry in sections)
-    return HEAD + "".join(tables)
+    return head("metrics") + "".join(tables)
 
 
 def _rows(registry: CollectorRegistry) -> Iterator[tuple[str, ...]]:

@@ -7,22 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cetacean_operator.api.crd import COLUMNS, crd
-from cetacean_tools.pages.markdown import code, number, table
+from cetacean_tools.pages.markdown import code, head, number, table
 
 Schema = Mapping[str, Any]
 RULES: Final = "x-kubernetes-validations"
-HEAD: Final = """\
-# Reference of the resource
-
-Written by `make reference` from the CRD, which is written from the Python types; do not edit.
-
-`apiVersion: {group}/{version}`, `kind: {kind}`; `kubectl get {plural}`, `{short}` or `all`.
-This page lists every field; `kubectl explain {singular}.spec --recursive` shows the same in a terminal.
-[The resource](custom-resource.md) explains the operator's behaviour, and `examples/` contains complete manifests.
-
-Fields in bold are required. The API server rejects a manifest that breaks a bound or a rule, with a message that names
-the field. *Null* means that the field may be null, which is equal to leaving it out.
-"""
 FIELDS: Final = ("Field", "Type", "Default", "Bounds", "Meaning")
 
 
@@ -31,7 +19,8 @@ def document() -> str:
     found = crd()["spec"]
     version, names = found["versions"][0], found["names"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]
-    head = HEAD.format(
+    intro = head(
+        "reference",
         group=found["group"],
         version=version["name"],
         kind=names["kind"],
@@ -40,7 +29,7 @@ def document() -> str:
         short=names["shortNames"][0],
     )
     sections = [*_sections("spec", schema["spec"]), _section("status", schema["status"])]
-    return "\n".join([head, *sections, _columns()])
+    return "\n".join([intro, *sections, _columns()])
 
 
 def _sections(path: str, schema: Schema) -> Iterator[str]:

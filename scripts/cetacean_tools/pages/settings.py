@@ -13,18 +13,8 @@ from pydantic_settings import BaseSettings
 from cetacean_inference.settings import SETTINGS_FILE, THRESHOLD_FILE
 from cetacean_inference.settings import Settings as InferenceSettings
 from cetacean_operator.settings import Settings as OperatorSettings
-from cetacean_tools.pages.markdown import number, table
+from cetacean_tools.pages.markdown import head, number, table
 
-HEAD: Final = f"""\
-# Settings
-
-Written by `make settings` from the classes that read them; do not edit.
-
-This page lists every setting of the inference service and of the operator. The inference service reads environment
-variables first, then `{THRESHOLD_FILE}` (the gate's threshold) and `{SETTINGS_FILE}` in its configuration directory. In
-these files, `CETACEAN_HTTP__PORT` is `port` under `http`. An unknown name in a section or in a file is an error. The
-operator reads only environment variables.
-"""
 COLUMNS: Final = ("Variable", "Default", "Bounds", "Meaning")
 SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -35,7 +25,8 @@ def document() -> str:
         ("Inference service", InferenceSettings),
         ("Operator", OperatorSettings),
     ]
-    return HEAD + "".join(f"\n## {title}\n\n{_table(settings)}" for title, settings in sections)
+    intro = head("settings", threshold_file=THRESHOLD_FILE, settings_file=SETTINGS_FILE)
+    return intro + "".join(f"\n## {title}\n\n{_table(settings)}" for title, settings in sections)
 
 
 def _table(settings: type[BaseSettings]) -> str:

@@ -13,8 +13,8 @@ from support.forged_pods import forged_node
 from support.live_operator import OperatorProcess, running
 
 from cetacean_tools.demo.kubectl import Kubectl
-from cetacean_tools.local_cluster.choice import choose
 from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.local_cluster.use import choose
 
 
 @pytest.fixture(scope="module")

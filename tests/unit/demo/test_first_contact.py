@@ -52,10 +52,13 @@ def test_the_demo_with_a_context_that_does_not_exist_ends_with_one_line_and_leav
         "KUBE_CONTEXT": "nope",
         "CETACEAN_CACHE": str(cache),
     }
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho 'error: context nope not found' >&2; exit 1\n")
+    kubectl.chmod(0o755)
     command = [sys.executable, "-m", "cetacean_tools.demo"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"error: context nope: not found in {tmp_path}/config; ")
+    assert done.stderr.startswith(f"error: context nope: not found: `kubectl --kubeconfig {tmp_path}/config config ")
     assert done.stderr.count("\n") == 1
     assert not cache.exists()

@@ -13,13 +13,18 @@ KIND_033 = (
 
 
 def kubectl(client: str, *, server: tuple[str, str] | None = None) -> str:
-    """Return the script of a kubectl, whose server does not answer if it has no version."""
+    """Return the script of a kubectl that finds the context `sea` in existing files.
+
+    Its server does not answer if it has no version.
+    """
     versions: dict[str, object] = {"clientVersion": {"gitVersion": client}}
     if server is not None:
         versions["serverVersion"] = dict(zip(("major", "minor"), server, strict=True))
     failure = "" if server else 'echo "Unable to connect to the server: no route to host" >&2; exit 1'
     return f"""case "$*" in
       "version --client") echo "Client Version: {client}" ;;
+      *"config get-contexts sea -o name") test -f "$2" || {{ echo "error: context sea not found" >&2; exit 1; }} ;;
+      *"config get-contexts"*) echo "error: context $5 not found" >&2; exit 1 ;;
       *"version -o json"*) echo '{json.dumps(versions)}'; {failure} ;;
     esac"""
 

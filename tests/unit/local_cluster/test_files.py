@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cetacean_tools.local_cluster import cgroups, configs, network
-from cetacean_tools.local_cluster.components import components
+from cetacean_tools.local_cluster.configs import components
 from cetacean_tools.local_cluster.layout import Layout, Link
 from cetacean_tools.local_cluster.protocol import ClusterError
 

@@ -6,9 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -27,20 +24,11 @@ CONTEXT = {"KUBE_CONTEXT": "sea"}
 GO = "echo go1.26.8"
 
 
-def _kubeconfig(folder: Path, server: str = "https://127.0.0.1:1", *, context: str = "sea") -> Path:
-    file = folder / "kubeconfig"
-    content = {
-        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-    }
-    file.write_text(yaml.safe_dump(content))
-    return file
-
-
 @pytest.fixture
 def sea(stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
     """A machine whose kubeconfig has the context `sea`, with a kubectl and a Helm that fit, and no Go."""
-    monkeypatch.setenv("KUBECONFIG", str(_kubeconfig(tmp_path)))
+    (tmp_path / "kubeconfig").touch()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     stand_ins.add("kubectl", kubectl("v1.35.1", server=("1", "35+")))
     stand_ins.add("helm", HELM_4)
     return stand_ins
@@ -67,16 +55,25 @@ def bare(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> StandIns:
 
 
 def test_all_waits_together_stay_below_five_seconds() -> None:
-    """Docker is asked first, then everything else side by side; a context's server beside all of it."""
-    assert 2 * tools.ANSWER_WITHIN < 5
-    assert contexts.ANSWER_WITHIN < 5
+    """Docker is asked first, then everything else side by side: a tool, and Go if the tool does not fit."""
+    assert 3 * tools.ANSWER_WITHIN < 5
+    assert contexts.FOUND_WITHIN + contexts.ANSWER_WITHIN < 5
 
 
-@pytest.mark.parametrize("context", ["nope", "se", "c"])
-def test_a_context_that_does_not_exist_is_an_error_before_any_program_is_called(sea: StandIns, context: str) -> None:
-    with pytest.raises(ClusterError, match=rf"^context {context}: not found in .*kubeconfig; `kubectl config get-"):
-        check({"KUBE_CONTEXT": context}, images=True, programs=True)
-    assert sea.calls() == []
+def test_a_context_that_does_not_exist_is_an_error_before_anything_else_is_asked(sea: StandIns) -> None:
+    with pytest.raises(
+        ClusterError,
+        match=r"^context nope: not found: .*/kubeconfig config .*: error: context nope not found; `kubectl c",
+    ) as raised:
+        check({"KUBE_CONTEXT": "nope"}, images=True, programs=True)
+    assert "\n" not in str(raised.value)
+    assert len(sea.calls()) == 1
+
+
+def test_a_named_cluster_needs_a_kubectl(sea: StandIns) -> None:
+    (sea.folder / "kubectl").unlink()
+    with pytest.raises(MissingError, match=r"^missing: kubectl, with which the context sea is used; install it$"):
+        check(CONTEXT)
 
 
 def test_a_context_in_the_second_kubeconfig_is_found(
@@ -89,20 +86,13 @@ def test_a_context_in_the_second_kubeconfig_is_found(
     assert [call for call in sea.calls("kubectl") if second in call]
 
 
-def test_a_kubeconfig_that_is_no_yaml_is_an_error(sea: StandIns, tmp_path: Path) -> None:
-    (tmp_path / "kubeconfig").write_text("contexts: [\n")
-    with pytest.raises(ClusterError, match=r"^.*kubeconfig: expected YAML, got: .*; repair the file"):
-        check(CONTEXT)
-    assert sea.calls() == []
-
-
 def test_a_named_cluster_needs_no_go_if_the_tools_of_the_path_fit(sea: StandIns) -> None:
     check(CONTEXT)
     cluster = NamedCluster("sea")
     cluster.up()
     assert (cluster.kubectl, cluster.helm) == (sea.folder / "kubectl", sea.folder / "helm")
     assert not cluster.layout.bin.exists()
-    assert sea.calls("kubectl")[-1].endswith("--context sea get --raw /readyz")
+    assert any(call.endswith("--context sea get --raw /readyz") for call in sea.calls("kubectl"))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +117,9 @@ def test_a_named_cluster_needs_no_go_if_the_tools_of_the_path_fit(sea: StandIns)
         (
             "kubectl",
             kubectl("v1.37.0"),
-            r"context sea of .*: its API server does not answer \(Unable to connect .*\); check",
+            "`kubectl .* --context sea version -o json` failed: Unable to connect to the server: no route to host",
         ),
-        ("kubectl", "echo x", r"context sea of .*: its API server does not answer \(it printed no version\); check"),
+        ("kubectl", "echo x", "context sea: expected kubectl to print the server's version, got 'x"),
     ],
 )
 def test_the_missing_thing_of_a_named_cluster_is_one_line(
@@ -147,7 +137,7 @@ def test_a_server_that_keeps_kubectl_waiting_is_not_waited_for(
     os.mkfifo(tmp_path / "fifo")  # nothing is ever written to it
     sea.add("kubectl", f'case "$*" in *json*) read -r line <"{tmp_path}/fifo" ;; esac')
     monkeypatch.setattr(contexts, "ANSWER_WITHIN", 1.2)
-    with pytest.raises(ClusterError, match=r"its API server does not answer \(`kubectl version` did not end within"):
+    with pytest.raises(ClusterError, match=r"`kubectl .* version -o json` did not end within 1.2 s"):
         check(CONTEXT)
 
 
@@ -163,63 +153,10 @@ def test_images_for_a_named_cluster_need_a_registry_and_a_builder(
     with pytest.raises(MissingError, match=r"^missing: IMAGE_REGISTRY, .*; set it, as in IMAGE_REGISTRY="):
         check(CONTEXT, images=True)
     monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org/team")
-    with pytest.raises(
-        MissingError, match=r"^missing Debian packages: buildah .*; or start Docker: one of them builds the"
-    ):
+    with pytest.raises(MissingError, match=r"^missing Debian packages: buildah "):
         check(CONTEXT, images=True)
     sea.add("docker", "exit 0")
     check(CONTEXT, images=True)
-
-
-class _Server(BaseHTTPRequestHandler):
-    status, body = 200, b'{"major": "1", "minor": "36"}'
-
-    def do_GET(self) -> None:
-        self.send_response(self.status if self.path == "/version" else 404)
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Refusing(_Server):
-    status, body = 401, b"{}"
-
-
-@pytest.fixture
-def api_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("api_server", "wanted"),
-    [(_Server, "kubectl 1.35 to 1.37 "), (_Refusing, "kubectl 1.36 to 1.38 ")],
-    indirect=["api_server"],
-)
-def test_without_a_kubectl_the_server_is_asked_over_http(
-    sea: StandIns, tmp_path: Path, api_server: str, wanted: str
-) -> None:
-    _kubeconfig(tmp_path, api_server)
-    (sea.folder / "kubectl").unlink()
-    with pytest.raises(MissingError, match=f"^missing: {wanted}.none on the PATH"):
-        check(CONTEXT)
-    sea.add("go", GO)
-    check(CONTEXT)
-
-
-def test_without_a_kubectl_a_server_that_does_not_answer_is_an_error(sea: StandIns) -> None:
-    (sea.folder / "kubectl").unlink()
-    sea.add("go", GO)
-    with pytest.raises(
-        ClusterError, match=r"^context sea of .*: its API server does not answer \(.*refused.*\); check"
-    ):
-        check(CONTEXT)
 
 
 def test_kind_needs_no_go_if_the_tools_of_the_path_fit(dock: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,9 +190,7 @@ def test_a_tool_that_kind_needs_is_named_if_it_cannot_be_built(dock: StandIns, n
     with pytest.raises(MissingError, match=rf"^missing: {wanted} \(none on the PATH\), or Go to compile it"):
         check({})
     dock.add("go", "echo go1.24.3")
-    with pytest.raises(
-        MissingError, match=rf"^missing: {wanted} .*\(.*/go is go1.24.3\); install {wanted}, or Go 1.26"
-    ):
+    with pytest.raises(MissingError, match=rf"^missing: {wanted} .*\(.*/go is 1.24\); install {wanted}, or Go 1.26"):
         check({})
     dock.add("go", GO)
     check({})
@@ -302,7 +237,7 @@ def test_the_local_cluster_needs_debian_packages_or_apt(bare: StandIns) -> None:
 
 def test_the_local_cluster_needs_namespaces(bare: StandIns) -> None:
     bare.add("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
-    with pytest.raises(MissingError, match=r"^missing: the right to create namespaces \(unshare: .* not permitted\)"):
+    with pytest.raises(MissingError, match=r"^missing: the right to create namespaces \(`unshare .* not permitted\)"):
         check({})
     assert bare.calls("unshare") == ["unshare --mount --net --pid --ipc --uts --fork true"]
 
@@ -342,8 +277,4 @@ def test_the_check_runs_before_the_python_environment_exists(sea: StandIns, tmp_
     assert sea.calls("helm") == ["helm version --short"]
     missing = _without_packages("nope")
     assert missing.returncode == 1
-    assert missing.stderr.startswith("error: context nope: not found in")
-    (sea.folder / "kubectl").unlink()
-    sea.add("go", GO)
-    # Neither a kubectl nor PyYAML: the server's address cannot be read yet.
-    assert _without_packages("sea").returncode == 0
+    assert missing.stderr.startswith("error: context nope: not found")

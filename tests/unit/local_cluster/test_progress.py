@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cetacean_tools.local_cluster.progress import Bars
+from cetacean_tools.local_cluster.progress import step
 
 
 def test_a_step_prints_its_start_its_progress_now_and_then_and_its_end(
@@ -14,7 +14,7 @@ def test_a_step_prints_its_start_its_progress_now_and_then_and_its_end(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    with Bars() as bars, bars.step("building helm", 300, "packages") as advance:
+    with step("building helm", 300, "packages") as advance:
         for done, clock[0] in ((10, 5.0), (100, 21.0), (150, 25.0), (250, 42.0)):
             advance(done)
         clock[0] = 50.0
