@@ -202,7 +202,7 @@ async def test_a_picture_that_ends_its_process_is_rejected(pool_of: Callable[...
     (only,) = pool.process_ids
     os.kill(only, signal.SIGSTOP)
     waiting = asyncio.create_task(pool.decode(returning(picture()), ONE))
-    await asyncio.sleep(0)
+    await until(lambda: not pool._idle)
     os.kill(only, signal.SIGSEGV)
     os.kill(only, signal.SIGCONT)
     with pytest.raises(UnusableImage, match="ends its decoder") as caught:
