@@ -2,8 +2,7 @@
 
 The API server stores objects that this process cannot parse: it accepts 10,000 levels of nesting, the parser 200. One
 tenant's object must not hide all others, so a list that cannot be parsed is split by a scan that needs no stack, and
-each object is parsed on its own. An object that cannot be parsed still has a name: `metadata` is parsed apart from the
-rest.
+each object is parsed on its own. An object that cannot be parsed still has a name: it is parsed apart from the rest.
 """
 
 from __future__ import annotations
@@ -92,12 +91,10 @@ def parse_list(raw: bytes) -> ListAnswer:
 
 def name_of(raw: bytes, error: str) -> UnreadableObject:
     """Return the name of an object that cannot be parsed."""
-    try:
-        meta = parse_object(_members(raw).get("metadata", b""))
-    except UnreadableError:
-        meta = {}
+    # Each on its own: managedFields, beside the name, is nested as deep as the spec.
+    meta = _members(_members(raw).get("metadata", b""))
     namespace, name, uid, version = (
-        str(meta.get(key) or "") for key in ("namespace", "name", "uid", "resourceVersion")
+        _string(meta.get(key, b"")) for key in ("namespace", "name", "uid", "resourceVersion")
     )
     return UnreadableObject(namespace, name, uid, version, error)
 
@@ -113,6 +110,15 @@ def parse_item(raw: bytes) -> Object | UnreadableObject:
         return parse_object(raw)
     except UnreadableError as error:
         return name_of(raw, str(error))
+
+
+def _string(raw: bytes) -> str:
+    """Return a JSON string's value; empty if it is anything else."""
+    try:
+        value = from_json(raw)
+    except ValueError:
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def _has_name(item: Object) -> bool:

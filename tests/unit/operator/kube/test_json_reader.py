@@ -76,6 +76,12 @@ def test_an_unreadable_object_in_a_list_is_named_and_hides_no_other() -> None:
     assert (found.version, found.continue_token) == ("40", "next")
 
 
+def test_an_object_whose_managed_fields_are_as_deep_as_its_spec_is_named() -> None:
+    raw = text("deep").replace(b'{"namespace"', b'{"managedFields":[{"fieldsV1":' + DEEP + b'}],"namespace"')
+    found = parse_list(listing(raw))
+    assert found.unreadable[0][:4] == ("sea", "deep", "u-deep", "7")
+
+
 def test_an_object_with_unreadable_metadata_has_no_name_and_hides_no_other() -> None:
     found = parse_list(listing(b'{"metadata":' + DEEP + b"}", json.dumps(obj("b")).encode()))
     assert found.items == [obj("b")]
