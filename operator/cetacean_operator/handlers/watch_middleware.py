@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from cetacean_operator.kube.informer import EventSink
+from cetacean_operator.kube.informer import EventSink, all_named
 from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.watch_stream import Body, WatchFaultError, error_of, parse_event, read_lines
@@ -115,7 +115,7 @@ class WatchMiddleware:
         state.progressed()
         if not page.continue_token:
             del self._listed[state.path]
-            if ("", "") not in names:  # an object without a name may be any: then nothing is known to be gone
+            if all_named(names):
                 self._sink.replace(state.resource, state.namespace, names, page.version)
 
     async def _lines_of(self, state: WatchState, body: Body) -> AsyncIterator[bytes]:

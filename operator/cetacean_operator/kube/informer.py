@@ -7,7 +7,7 @@ Any other end of a watch resumes at the last version that came.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -56,6 +56,15 @@ class EventSink(Protocol):
 
     def replace(self, resource: ResourceType, namespace: str | None, names: set[tuple[str, str]], version: str) -> None:
         """Forget what a list did not name: namespace and name of all that it did, and its resourceVersion."""
+
+
+def all_named(names: Iterable[tuple[str, str]]) -> bool:
+    """Return false if a listed object has no readable name: it may be any, so nothing is known to be gone.
+
+    Args:
+        names: namespace and name of all objects in a list.
+    """
+    return all(name for _, name in names)
 
 
 class Informer:
@@ -110,7 +119,6 @@ class Informer:
         """
         resource, namespace, version = self._state.resource, self._state.namespace, ""
         names: set[tuple[str, str]] = set()
-        all_named = True
         async for page in self._api.list(resource, namespace, label_selector=self._selector):
             version = page.version
             for obj in page.items:
@@ -118,9 +126,8 @@ class Informer:
                 self._sink.store_event(resource, {"type": None, "object": obj})
             for unreadable in page.unreadable:
                 names.add((unreadable.namespace, unreadable.name))
-                all_named = all_named and bool(unreadable.name)
                 self._sink.report_unreadable(resource, unreadable)
-        if all_named:  # an object without a name may be any: then nothing is known to be gone
+        if all_named(names):
             self._sink.replace(resource, namespace, names, version)
         self._version = version
         self._state.touch()
