@@ -13,8 +13,12 @@ MAX_DIGITS: Final = 18
 
 def decimal_header(headers: Mapping[str, str], name: str) -> int | None:
     """A header's value as a number; None if the header is absent or not a plain decimal number."""
-    value = headers.get(name, "").strip()
-    return int(value) if value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS else None
+    return decimal(headers.get(name, "").strip())
+
+
+def decimal(text: str) -> int | None:
+    """A plain decimal number; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime | None = None) -> float | None:

@@ -17,6 +17,7 @@ from urllib.request import getproxies
 import httpx
 
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.http_headers import decimal
 from cetacean_inference.messages import one_line
 from cetacean_inference.settings import FetchSettings
 from cetacean_registry.urls import redacted
@@ -61,15 +62,11 @@ class NoProxy:
 def _split_port(entry: str) -> tuple[str, int | None]:
     if entry.startswith("["):
         host, _, rest = entry[1:].partition("]")
-        return host + (rest if rest.startswith("/") else ""), _number(rest.removeprefix(":"))
+        return host + (rest if rest.startswith("/") else ""), decimal(rest.removeprefix(":"))
     host, colon, port = entry.partition(":")
-    if colon and (number := _number(port)) is not None:
+    if colon and (number := decimal(port)) is not None:
         return host, number
     return entry, None
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _matches(host: str, entry: str) -> bool:
