@@ -47,7 +47,7 @@ class FileServer:
     redirects: dict[str, str] = field(default_factory=dict)
     """Where a path leads to, with 302."""
     hang: threading.Event | None = None
-    """Send nothing after the headers until it is set."""
+    """Send nothing after the headers until it is set, and then the file."""
 
 
 @contextmanager
@@ -137,7 +137,6 @@ def _send_file(
     handler.end_headers()
     if state.hang:
         state.hang.wait()
-        return
     if state.chunked:
         body = (
             b"".join(

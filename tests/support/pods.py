@@ -135,7 +135,7 @@ class FakePod:
         has_figures = self.ready and self.scraped is Scraped.ANSWERED
         return Pod(
             uid=f"pod-{self.number}",
-            name=f"whales-{self.number}",
+            name=f"{self.template['metadata']['labels'][names.LABEL_MODEL]}-{self.number}",
             rollout_id=self.template["metadata"]["annotations"][names.ANNOTATION_ROLLOUT_ID],
             ready=self.ready,
             terminating=False,

@@ -125,7 +125,7 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
     if failure is not None:
         return ConditionState("False", failure.reason, f"{count}; {failure.message}")
     if state.wrong:
-        return ConditionState("False", "WrongModel", f"{count}; {state.wrong[0]}")
+        return ConditionState("False", "WrongModel", f"{count}; {state.wrong[0].message}")
     if len(state.digests) > 1:
         return ConditionState("False", "DigestsDiffer", f"{count}; pods loaded different weights from the same address")
     silent = [pod for pod in state.ready if pod.identity is None]
@@ -164,9 +164,9 @@ def _weights(  # noqa: PLR0911 -- one return for each reason
         return ConditionState("Unknown", "NothingServes", "no model may be served yet")
     if failure is not None and failure.reason == "DigestMismatch":
         return ConditionState("False", "DigestMismatch", failure.message)
-    wrong = [fault for fault in state.wrong if "weights" in fault]
+    wrong = [report for report in state.wrong if report.about_weights]
     if wrong:
-        return ConditionState("False", "DigestMismatch", wrong[0])
+        return ConditionState("False", "DigestMismatch", wrong[0].message)
     if len(state.digests) > 1:
         found = ", ".join(f"sha256:{digest}" for digest in sorted(state.digests))
         return ConditionState("False", "DigestsDiffer", f"{redacted(target.weights_url)}: pods loaded {found}")

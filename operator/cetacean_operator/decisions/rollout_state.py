@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cetacean_operator.api.objects import is_status_current
 from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.status import ModelRef
 from cetacean_operator.decisions.identity import Rollout
+
+
+class WrongReport(NamedTuple):
+    """How a ready pod of the wanted rollout reports something else."""
+
+    message: str
+    about_weights: bool = False
+    """True if it reports other weights, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,8 @@ class RolloutState(CurrentState):
 
     current: tuple[Pod, ...]
     """Ready pods that report exactly the wanted rollout."""
-    wrong: tuple[str, ...]
-    """For each ready pod of the wanted rollout that reports something else: the difference, in words."""
+    wrong: tuple[WrongReport, ...]
+    """One for each ready pod of the wanted rollout that reports something else."""
     digests: frozenset[str]
     """Digests that ready pods of the wanted rollout report."""
     unready: tuple[Pod, ...]
@@ -86,11 +95,11 @@ def desired_replicas(serving: Serving, deployment: Object | None) -> int:
     return 0 if live == 0 else max(int(live or 0), serving.autoscaling.min_replicas)
 
 
-def _fault(pod: Pod, rollout: Rollout) -> str | None:
+def _fault(pod: Pod, rollout: Rollout) -> WrongReport | None:
     """Return how a pod's report differs from the rollout, None if it does not."""
     report, model = pod.identity, rollout.model
     if report is None or not report.digest:
-        return f"pod {pod.name} is ready but names no weights"
+        return WrongReport(f"pod {pod.name} is ready but names no weights", about_weights=True)
     for what, expected, got in (
         ("model", model.name, report.name),
         ("version", model.version, report.version),
@@ -99,10 +108,11 @@ def _fault(pod: Pod, rollout: Rollout) -> str | None:
         ("rollout", rollout.id, report.rollout_id),
     ):
         if expected is not None and expected != got:
-            return f"pod {pod.name} serves another {what}: expected {expected}, got {got}"
+            message = f"pod {pod.name} serves another {what}: expected {expected}, got {got}"
+            return WrongReport(message, about_weights=what == "weights")
     threshold = float(rollout.env["CETACEAN_GATE__THRESHOLD"])
     if report.threshold != threshold:
-        return f"pod {pod.name} has another threshold: expected {threshold:g}, got {report.threshold}"
+        return WrongReport(f"pod {pod.name} has another threshold: expected {threshold:g}, got {report.threshold}")
     return None
 
 

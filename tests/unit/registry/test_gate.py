@@ -104,6 +104,7 @@ def test_a_candidate_without_figures_is_refused() -> None:
     [
         ({"evaluation_set": None}, {}, "the evaluation set of the candidate is missing"),
         ({}, {"evaluation_set": None}, "the evaluation set of old is missing"),
+        ({"evaluation_set": None}, {"evaluation_set": None}, "the evaluation set of the candidate is missing"),
         (
             {"evaluation_set": "other"},
             {},
@@ -157,7 +158,6 @@ any_metrics = st.builds(
 @given(st.none() | any_metrics, st.none() | any_metrics)
 def test_a_verdict_is_one_line_with_the_reasons(own: ModelMetrics | None, theirs: ModelMetrics | None) -> None:
     verdict = against(own, theirs)
-    assert verdict.passed == all(finding.passed for finding in verdict.findings)
     assert "\n" not in verdict.message
     shown = [finding for finding in verdict.findings if finding.passed == verdict.passed]
     assert shown

@@ -9,12 +9,16 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import BufferedReader
+from pathlib import Path
 
 import open_clip
 import pytest
 from support.file_server import FileServer
+from support.waiting import wait_until
 
 from cetacean_inference.errors import (
     CacheFull,
@@ -145,28 +149,41 @@ def test_a_file_that_the_server_removed_is_not_used_from_the_cache(
 
 
 def test_only_one_of_several_pods_downloads(
-    cache: WeightsCache, url: str, digest: str, server: FileServer, content: bytes
+    cache: WeightsCache, url: str, digest: str, server: FileServer, content: bytes, tmp_path: Path
 ) -> None:
     pod = (
-        "import sys; from pathlib import Path;"
+        "import logging, sys; from pathlib import Path;"
         "from cetacean_inference.settings import FetchSettings;"
         "from cetacean_inference.weights.cache import WeightsCache;"
         "from cetacean_inference.weights.fetch import fetch;"
         "cache = WeightsCache(Path(sys.argv[1]), limit_bytes=10**9, keep_unused_seconds=600); cache.prepare();"
-        "print('ready', flush=True); sys.stdin.readline();"
+        "logging.basicConfig(); logging.getLogger('filelock').setLevel(logging.DEBUG);"
         "print(fetch(sys.argv[2], sha256=sys.argv[3], cache=cache, settings=FetchSettings()).sha256)"
     )
     command = [sys.executable, "-c", pod, str(cache.root), url, digest]
-    pods = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(sys.path)}
-        )
-        for _ in range(2)
-    ]
-    for process in pods:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    assert [process.communicate("go\n", timeout=60)[0].strip() for process in pods] == [digest, digest]
+    server.hang = threading.Event()
+    logs = [tmp_path / "one.log", tmp_path / "other.log"]
+
+    def one_waits_or_both_download() -> bool:
+        waits = any("not acquired" in log.read_text() for log in logs)
+        return (waits and server.requests["a.ckpt"] > 0) or server.requests["a.ckpt"] > 1
+
+    with ExitStack() as opened:
+        opened.callback(server.hang.set)
+        pods = [
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=opened.enter_context(log.open("w")),
+                text=True,
+                env={"PYTHONPATH": ":".join(sys.path)},
+            )
+            for log in logs
+        ]
+        wait_until(one_waits_or_both_download, within=60)
+        assert server.requests["a.ckpt"] == 1
+        server.hang.set()
+        assert [process.communicate(timeout=60)[0].strip() for process in pods] == [digest, digest]
     assert server.requests["a.ckpt"] == 1
     path = cache.find(digest)
     assert path is not None

@@ -58,6 +58,29 @@ def test_wrong_weights_are_not_verified() -> None:
     assert world.is_("WeightsVerified") == ("False", "DigestMismatch")
 
 
+@pytest.mark.parametrize("name", ["whales", "weights"], ids=lambda name: f"a resource called {name}")
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"name": "other-weights"},
+        {"version": "9.9.9"},
+        {"config_digest": "old"},
+        {"rollout_id": None},
+        {"threshold": 0.1},
+    ],
+    ids=str,
+)
+def test_weights_are_verified_although_another_part_of_a_report_is_wrong(report: dict[str, Any], name: str) -> None:
+    obj = manifest(**REPLICAS)
+    obj["metadata"]["name"] = name
+    world = World(obj)
+    world.settle()
+    world.pods[0].reports = report
+    world.settle()
+    assert world.is_("Ready") == ("False", "WrongModel")
+    assert world.is_("WeightsVerified") == ("True", "Verified")
+
+
 def test_a_pod_that_is_not_ready_counts_as_missing() -> None:
     world = three()
     world.pods[2].ready = False
