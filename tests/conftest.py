@@ -8,8 +8,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.order import pytest_addoption, pytest_collection_modifyitems
+from support.skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from cetacean_tools.demo.kubectl import Kubectl
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+]
 
 # No deadline: if the machine is busy, drawing an example may take long.
 settings.register_profile("cetacean", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,13 @@ def test_a_silent_pod_is_counted_and_named_and_not_taken_as_healthy() -> None:
     assert "p2" in judged(quiet).condition.message
     assert "p2" in judged(pod(1, samples=60, mean=0.1), quiet).condition.message
     assert "nothing is known" not in judged(loud).condition.message
+
+
+def test_figures_of_a_silent_pod_do_not_count() -> None:
+    quiet = replace(pod(2, samples=600, mean=0.1), silent="no answer within 3 s")
+    verdict = judged(pod(1, samples=60, mean=0.9), quiet)
+    assert (verdict.shown.samples, verdict.shown.mean, verdict.condition.status) == (60, 0.9, "False")
+    assert (judged(quiet).shown.samples, judged(quiet).condition.reason) == (0, "NoReports")
 
 
 def test_an_alarm_is_held_while_all_pods_are_silent() -> None:
