@@ -120,11 +120,15 @@ def the_gate_is_closed(environment: Environment) -> None:
     assert environment.condition(NAME, "AntiFraudDisabled")["status"] == "False"
 
 
-def the_first_serves(environment: Environment) -> None:
-    assert environment.resource(NAME)["status"]["serving"]["name"] == FIRST
-    assert {answer["model_version"] for answer in environment.service(NAME).send(environment.models.cetaceans[:2])} == {
-        environment.registry.model(FIRST).version
-    }
+def serves(model: str) -> Callable[[Environment], None]:
+    """Return a check that clients get answers of this model, and that the status says so."""
+
+    def check(environment: Environment) -> None:
+        assert environment.resource(NAME)["status"]["serving"]["name"] == model
+        answers = environment.service(NAME).send(environment.models.cetaceans[:2])
+        assert {answer["model_version"] for answer in answers} == {environment.registry.model(model).version}
+
+    return check
 
 
 INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
@@ -139,9 +143,17 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
 
 # What clients see when it has worked; the runbook's own text says what on-call sees.
 WORKED: Mapping[str, Callable[[Environment], None]] = {
-    "Demoting 1": the_first_serves,
+    "Promoting a new model 5": serves(SECOND),
+    "Demoting 1": serves(FIRST),
+    "Fast rollback 1": serves(SECOND),
+    "Fast rollback 2": serves(SECOND),
+    "Slow rollback 2": serves(SECOND),
     "Gate disabled 1": the_gate_is_open,
     "Gate disabled 2": the_gate_is_closed,
+    "Rollout stalled 1": serves(SECOND),
+    "Rollout stalled 2": serves(SECOND),
+    "Registry diverged 1": serves(SECOND),
+    "Registry diverged 2": serves(SECOND),
 }
 
 

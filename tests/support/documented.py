@@ -23,7 +23,7 @@ class Block:
     """The position in its section, from 1."""
     commands: str
     expected: tuple[str, ...] = ()
-    """Lines; any space matches any other, and `…` matches anything."""
+    """Lines; any space matches any other, and `…` matches anything but nothing."""
     not_run: str | None = None
     """The reason why a test cannot run it, None if it can."""
 
@@ -65,7 +65,7 @@ def missing(expected: tuple[str, ...], output: str) -> str | None:
     lines = iter(" ".join(line.split()) for line in output.splitlines())
     for line in expected:
         pieces = (re.escape(" ".join(piece.split())) for piece in line.split("…"))
-        wanted = re.compile(".*".join(pieces))
+        wanted = re.compile(".+".join(pieces))
         if not any(wanted.search(one) for one in lines):
             return line
     return None

@@ -76,10 +76,10 @@ class Prometheus:
         """Return all rules, each with its `health`, `lastError` and `state`."""
         return [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
 
-    def firing(self) -> dict[str, dict[str, str]]:
-        """Return the labels of firing alerts, by the alert's name."""
+    def alerts(self, *states: str) -> dict[str, dict[str, str]]:
+        """Return the labels of alerts that are in one of the states, `pending` or `firing`, by the alert's name."""
         alerts = self._get("alerts", {})["alerts"]
-        return {alert["labels"]["alertname"]: alert["labels"] for alert in alerts if alert["state"] == "firing"}
+        return {alert["labels"]["alertname"]: alert["labels"] for alert in alerts if alert["state"] in states}
 
     def knows(self, metric: str) -> bool:
         """Return true if a target exports a metric, also one that has no value yet."""

@@ -126,9 +126,10 @@ def test_history_ends_now_by_prometheus_own_clock(serve: Serve) -> None:
     assert there.history("up", seconds=10, step=5) == series
 
 
-def test_only_firing_alerts_are_returned(serve: Serve) -> None:
+def test_only_alerts_of_the_named_states_are_returned(serve: Serve) -> None:
     def alert(name: str, state: str) -> dict[str, Any]:
         return {"labels": {"alertname": name, "severity": "warning"}, "state": state}
 
     there = serve({"alerts": {"alerts": [alert("Drift", "firing"), alert("Slow", "pending")]}})
-    assert there.firing() == {"Drift": {"alertname": "Drift", "severity": "warning"}}
+    assert there.alerts("firing") == {"Drift": {"alertname": "Drift", "severity": "warning"}}
+    assert set(there.alerts("pending", "firing")) == {"Drift", "Slow"}

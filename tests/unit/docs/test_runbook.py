@@ -70,6 +70,7 @@ def test_blocks_sections_and_reasons() -> None:
     [
         (("NAME READY", "whales True"), None),
         (("whales … True",), None),
+        (("whales True …",), "whales True …"),
         (("whales False",), "whales False"),
         (("whales True", "NAME READY"), "NAME READY"),
         (("NAM.",), "NAM."),
