@@ -8,10 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.fake_cluster import FakeCluster
 
 from cetacean_tools.local_cluster.use import exclusive_use
-
-from .test_run import FakeCluster
 
 
 @pytest.fixture(autouse=True)
