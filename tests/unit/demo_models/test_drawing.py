@@ -34,7 +34,7 @@ def edges(image: Image.Image) -> float:
     return float(np.abs(np.diff(pixels(image).mean(axis=2), axis=1)).mean())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=SEEDS, number=st.integers(0, 10**6), species=st.integers(0, 5))
 def test_a_cetacean_is_drawn_alike_each_time_and_has_the_agreed_size(seed: int, number: int, species: int) -> None:
     individual = individuals(seed, 1)[species]
@@ -62,7 +62,7 @@ def test_a_larger_catalogue_begins_with_the_same_animals() -> None:
             assert draw_cetacean(one, 5, 0).tobytes() == draw_cetacean(same, 5, 0).tobytes()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS)
 def test_animals_have_names_of_their_own_and_bodies_that_fit_the_picture(seed: int) -> None:
     catalogue = individuals(seed, 4)

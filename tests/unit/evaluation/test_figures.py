@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.scored import UNSURE, scored
 
@@ -158,7 +158,6 @@ SPLITS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(split=SPLITS, threshold=SCORES, higher=SCORES)
 def test_counts_add_up_and_a_higher_threshold_accepts_no_more(
     split: list[Scored], threshold: float, higher: float

@@ -197,14 +197,13 @@ async def test_a_process_that_ended_while_idle_is_replaced(pool_of: Callable[...
 
 
 async def test_a_picture_that_ends_its_process_is_rejected(pool_of: Callable[..., DecoderPool]) -> None:
-    pool = pool_of(processes=1)
+    pool = pool_of(processes=1, decode_cpu_seconds=600)
     pool.start()
     (only,) = pool.process_ids
-    os.kill(only, signal.SIGSTOP)
-    waiting = asyncio.create_task(pool.decode(returning(picture()), ONE))
-    await until(lambda: not pool._idle)
+    at_start = _processor_ticks(only)
+    waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
+    await until(lambda: _processor_ticks(only) > at_start + 20)
     os.kill(only, signal.SIGSEGV)
-    os.kill(only, signal.SIGCONT)
     with pytest.raises(UnusableImage, match="ends its decoder") as caught:
         await waiting
     assert caught.value.status == 415

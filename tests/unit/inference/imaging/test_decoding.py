@@ -183,7 +183,7 @@ def test_signatures_of_pictures_are_recognised() -> None:
         assert not has_image_signature(head), head
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]), st.data())
 def test_damaged_bytes_are_decoded_or_rejected(kind: str, data: st.DataObject) -> None:
     content = bytearray(encoded(noise(24, 16), kind))

@@ -200,7 +200,7 @@ def sized(shape: tuple[int, ...], strides: tuple[int, ...], *, offset: int = 0, 
 
     class Rebuilt:
         def __reduce__(self) -> tuple[Any, ...]:
-            rebuild = torch._utils._rebuild_tensor_v2
+            rebuild = torch._utils._rebuild_tensor_v2  # noqa: SLF001 - the name that torch.save writes
             return rebuild, (STATE, offset, shape, strides, False, collections.OrderedDict())
 
     stream = io.BytesIO()

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cetacean_inference.monitoring.drift import DriftMonitor
@@ -50,7 +50,6 @@ def test_an_empty_window_has_no_mean() -> None:
     assert stats.adwin.score_mean is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(unit, unit), min_size=1, max_size=60), st.integers(1, 20))
 def test_the_statistics_are_those_of_the_last_predictions(values: list[tuple[float, float]], window: int) -> None:
     watch = monitor(window=window, min_samples=1)
@@ -65,7 +64,6 @@ def test_the_statistics_are_those_of_the_last_predictions(values: list[tuple[flo
     assert stats.drop == pytest.approx(0.9 - statistics.fmean(score for score, _ in last), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.6, 1.0), max_size=120), st.integers(1, 12), st.integers(1, 12))
 def test_an_alarm_is_counted_once_per_episode(scores: list[float], one: int, other: int) -> None:
     min_samples, window = sorted((one, other))

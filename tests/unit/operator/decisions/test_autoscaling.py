@@ -115,7 +115,7 @@ def test_the_condition_is_removed_with_the_autoscaler() -> None:
     assert len(world.pods) == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(waits=st.lists(st.floats(0, 200), max_size=6))
 def test_the_condition_is_true_exactly_after_two_minutes(waits: list[float]) -> None:
     world = autoscaled()

@@ -50,7 +50,7 @@ def live(acts: list[tuple[tuple[str, Any], timedelta]], *, stepping: bool) -> Wo
     return world
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(ACTS, STEPS), max_size=6))
 def test_a_clock_that_is_set_changes_no_decision_and_no_event(acts: list[tuple[tuple[str, Any], timedelta]]) -> None:
     stepped, steady = live(acts, stepping=True), live(acts, stepping=False)

@@ -161,7 +161,6 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=60,
     stateful_step_count=12,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     report_multiple_bugs=False,

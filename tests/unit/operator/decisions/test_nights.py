@@ -87,7 +87,7 @@ def test_too_few_samples_cause_no_rollback(samples: int) -> None:
     assert world.is_("Drifting") == ("Unknown", "TooFewSamples")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_whatever_the_scores_there_is_at_most_one_rollback_and_always_a_model(means: list[float]) -> None:
     world = night([], reconciles=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.operator_world import World, entry, manifest, model
 
@@ -230,7 +230,6 @@ def test_a_terminating_pod_has_time_for_requests_in_progress() -> None:
     assert ending(60, own) == (60, 5, 7), "it is no variable of the operator's"
 
 
-@settings(deadline=None)
 @given(grace=st.integers(0, 3600))
 def test_a_pod_exits_within_its_grace_period(grace: int) -> None:
     period, sleep, answering = ending(grace)
