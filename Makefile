@@ -48,7 +48,7 @@ check-metrics: venv  ## the regression gate: the registry's metrics snapshots ag
 compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
 	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)"
 
-test-unit: venv  ## seconds; no cluster, no network
+test-unit: venv  ## minutes; no cluster, no network
 	@$(PYTEST) tests/unit -n auto --dist worksteal
 
 test-api: _check venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election

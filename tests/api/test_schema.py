@@ -94,8 +94,16 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         "2.0",
         'spec.registry.schemaVersion: Invalid value: "2.0": spec.registry.schemaVersion in body should match \'^1',
     ),
-    "version-no-version": (f"{MODEL}.version", "latest", "expected a semantic version such as 1.2.0"),
-    "version-two-parts": (f"{MODEL}.version", "1.0", "expected a semantic version such as 1.2.0"),
+    "version-no-version": (
+        f"{MODEL}.version",
+        "latest",
+        'models[0].version: Invalid value: "latest": expected a semantic version such as 1.2.0',
+    ),
+    "version-two-parts": (
+        f"{MODEL}.version",
+        "1.0",
+        'models[0].version: Invalid value: "1.0": expected a semantic version such as 1.2.0',
+    ),
     "version-absent": (f"{MODEL}.version", _ABSENT, "spec.registry.models[0].version: Required value"),
     "architecture-absent": (f"{MODEL}.architecture", _ABSENT, "spec.registry.models[0].architecture: Required value"),
     "architecture-empty": (

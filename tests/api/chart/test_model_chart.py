@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import CommandError, Kubectl
 
 from .conftest import MODEL_CHART, REPOSITORY, RefusedError, Render
 
@@ -92,3 +93,26 @@ def test_the_api_server_accepts_every_rendered_example_with_strict_validation(
     assert len(made) > 3
     said = namespaced("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin="\n---\n".join(made))
     assert len(said.splitlines()) == len(made)
+
+
+def test_a_field_that_others_have_changed_stops_an_upgrade_unless_it_is_forced(
+    namespaced: Kubectl, values: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    upgrade = ("upgrade", "--install", "owned", str(MODEL_CHART), "--values", str(file))
+
+    def threshold() -> float:
+        found: float = namespaced.get("cetaceanmodel", "owned")["spec"]["antiFraud"]["threshold"]
+        return found
+
+    namespaced.run_helm(*upgrade)
+    before = threshold()
+    patch = json.dumps({"spec": {"antiFraud": {"threshold": 0.0}}})
+    namespaced("patch", "cetaceanmodel", "owned", "--type=merge", "-p", patch)
+    with pytest.raises(CommandError, match=r"conflict.*kubectl.*\.spec\.antiFraud\.threshold"):
+        namespaced.run_helm(*upgrade)
+    assert threshold() == 0.0, "nothing was changed"
+    namespaced.run_helm(*upgrade, "--force-conflicts")
+    assert threshold() == before
+    namespaced.run_helm("uninstall", "owned")
