@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 from pydantic_core import to_json
 from support.fuzzing import assert_message, bounded, fuzzed
 from support.mutations import TEXTS, as_hostile_text, mutated
+from support.operator_world import World
 from support.pods import pod_manifest, running_status
 from support.raw_http import raw_server
 
@@ -38,7 +39,6 @@ from cetacean_operator.pods.pod_responses import (
 )
 from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.reconcile.observe import Observer
-from support.operator_world import World
 
 LARGEST_BODY = 2**20
 """Bytes of one answer that the operator reads by default."""

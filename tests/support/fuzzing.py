@@ -83,7 +83,7 @@ def fuzzed(inputs: SearchStrategy[T], *, examples: int) -> Callable[[Callable[[T
             derandomize=True,
             database=None,
             deadline=None,
-            phases=(Phase.explicit, Phase.generate, Phase.shrink),
+            phases=(Phase.explicit, Phase.generate, Phase.shrink, Phase.explain),
             suppress_health_check=_HEALTH,
         )
         return fixed(given(inputs)(check))

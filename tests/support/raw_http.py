@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 
 
 @contextlib.asynccontextmanager
 async def raw_server(answers: Sequence[bytes]) -> AsyncIterator[int]:
-    """Send the next of the answers, the last one again and again, for each request, then close; yield the port."""
-    waiting = list(answers)
+    """Answer each request with the next of the answers, then close; yield the port.
+
+    Args:
+        answers: the last one is for all further requests; may be changed between requests.
+    """
+    requests = itertools.count()
     tasks: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+            writer.write(answers[min(next(requests), len(answers) - 1)])
             await writer.drain()
         writer.close()
         with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from cetacean_operator.api.observed import Identity
-from cetacean_operator.messages import one_line
+from cetacean_registry.messages import one_line
 
 LARGEST_COUNT: Final = 2**53
 """Beyond it floats cannot count."""
@@ -48,7 +48,7 @@ class DriftStats(NamedTuple):
 
 
 class PodMetrics(NamedTuple):
-    """The metrics of a pod that decisions need; values that are not finite, or too large to count with, are left out."""
+    """The metrics of a pod that decisions need; values that cannot be counted with are left out."""
 
     plain: dict[str, float]
     """By name."""

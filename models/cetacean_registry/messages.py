@@ -1,4 +1,4 @@
-"""Texts from outside, as messages of the operator may quote them: one line of bounded length."""
+"""Texts from outside, as messages may quote them: one line of bounded length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 LONGEST_QUOTE: Final = 400
 """Characters of a text from outside in a message, an Event or a status."""
+LONGEST_MESSAGE: Final = 1600
+"""Characters of a message with several faults."""
 
 
 def one_line(text: str, *, longest: int = LONGEST_QUOTE) -> str:
