@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
 from typing import Any
 
@@ -289,7 +289,7 @@ async def watched(client: ApiClient) -> None:
                 parse_event(line)
 
 
-CALLS: dict[str, Callable[[ApiClient], Awaitable[object]]] = {
+CALLS: dict[str, Callable[[ApiClient], Coroutine[Any, Any, object]]] = {
     "list": listed_all,
     "get": lambda client: client.get(MODELS, "sea", "whales"),
     "apply": lambda client: client.apply(MODELS, {"metadata": META}),
@@ -329,14 +329,18 @@ def _call() -> Callable[[str, bytes], object]:
     return kept(_calls())
 
 
+def assert_error(error: ApiError) -> None:
+    assert_message(str(error), longest=LONGEST_ERROR)
+    assert_message(error.message or "none", longest=LONGEST_ERROR)
+    assert error.retry_after is None or 0 <= error.retry_after <= MAX_RETRY_AFTER_SECONDS
+
+
 def called(verb: str, answer: bytes) -> object:
     """Return what a call of the API client returns, None for an error, which is one line."""
     try:
         return _call()(verb, answer)
     except ApiError as error:
-        assert_message(str(error), longest=LONGEST_ERROR)
-        assert_message(error.message or "none", longest=LONGEST_ERROR)
-        assert error.retry_after is None or 0 <= error.retry_after <= MAX_RETRY_AFTER_SECONDS
+        assert_error(error)
     except WatchFaultError as fault:
         assert_message(str(fault), longest=LONGEST_ERROR)
     return None

@@ -297,7 +297,9 @@ def gate_of(config: bytes) -> None:
     raise AssertionError("expected an error")
 
 
-SMALL_NUMBERS = st.integers(-2, 64) | st.sampled_from(("x", None, [], {}, 0.5, True, "ViT-B-32"))
+SMALL_NUMBERS: st.SearchStrategy[Any] = st.integers(-2, 64) | st.sampled_from(
+    ("x", None, [], {}, 0.5, True, "ViT-B-32")
+)
 
 
 @fuzzed(with_hostile_values(GATE, SMALL_NUMBERS, most=2), examples=25)

@@ -31,8 +31,7 @@ def read_all(data: bytes) -> list[bytes]:
         try:
             opened = Archive(io.BytesIO(data), settings=BOUNDS, images=IMAGES)
         except RequestRejected as error:
-            assert error.status in (400, 413)
-            assert_message(error.detail, longest=1000)
+            assert_rejection(error, 400, 413)
             return []
         with opened:
             assert len(opened.entries) + opened.skipped <= BOUNDS.max_entries
@@ -41,11 +40,15 @@ def read_all(data: bytes) -> list[bytes]:
                 try:
                     contents.append(opened.read(entry))
                 except UnusableImage as error:
-                    assert error.status in (413, 415)
-                    assert_message(error.detail, longest=1000)
+                    assert_rejection(error, 413, 415)
     assert all(len(content) <= IMAGES.max_bytes for content in contents)
     assert sum(map(len, contents)) <= BOUNDS.max_unpacked_bytes
     return contents
+
+
+def assert_rejection(error: RequestRejected, *statuses: int) -> None:
+    assert error.status in statuses
+    assert_message(error.detail, longest=1000)
 
 
 def assert_clean(name: str) -> None:

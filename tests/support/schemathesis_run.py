@@ -24,24 +24,23 @@ def run_schemathesis(*, seed: int, examples: int | None = None, seconds: int | N
         examples: requests of each operation and phase.
         seconds: time for all; None: as long as the examples take.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        with serving_process(Path(directory)) as served:
-            served.load()
-            (Path(directory) / "compute").touch()
-            served.wait_for_status("/v2/health/ready", 200)
-            command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
-            command += [f"{served.client.base_url}/openapi.json", f"--checks={CHECKS}", f"--seed={seed}"]
-            command += ["--generation-database=none", "--request-timeout=20", "--no-color"]
-            command += [f"--max-examples={examples}"] if examples else []
-            command += [f"--max-time={seconds}"] if seconds else []
-            given = {"SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": os.pathsep.join(sys.path)}
-            done = subprocess.run(
-                command,
-                cwd=directory,
-                env={**os.environ, **given},
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=3600,
-            )
+    with tempfile.TemporaryDirectory() as directory, serving_process(Path(directory)) as served:
+        served.load()
+        (Path(directory) / "compute").touch()
+        served.wait_for_status("/v2/health/ready", 200)
+        command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
+        command += [f"{served.client.base_url}/openapi.json", f"--checks={CHECKS}", f"--seed={seed}"]
+        command += ["--generation-database=none", "--request-timeout=20", "--no-color"]
+        command += [f"--max-examples={examples}"] if examples else []
+        command += [f"--max-time={seconds}"] if seconds else []
+        given = {"SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env={**os.environ, **given},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=3600,
+        )
     return done.returncode == 0, done.stdout + done.stderr
