@@ -23,11 +23,11 @@ PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 demo: _check venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
 	@$(PYTHON) -m cetacean_tools.demo $(if $(KEEP),--keep)
 
-test: _check test-unit _prepare  ## all three tiers of tests, the last two against one local cluster that is ended afterwards
+test: _check test-unit test-fuzz _prepare  ## all four tiers of tests, the last two against one local cluster that is ended afterwards
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics compute-metrics test-unit test-api test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-api test-e2e
 .PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
@@ -50,6 +50,13 @@ compute-metrics: venv  ## compute the newest model's figures on data/test_split 
 
 test-unit: venv  ## minutes; no cluster, no network
 	@$(PYTEST) tests/unit -n auto --dist worksteal
+
+test-fuzz: venv  ## generated hostile input with fixed seeds: a minute of processor time; no cluster, no network
+	@$(PYTEST) tests/fuzz -n auto --dist worksteal
+
+SECONDS := 600
+fuzz: venv  ## the same with random seeds for SECONDS=600; what failed is kept in the cache and tried first the next time
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m fuzz $(SECONDS) "$(CETACEAN_CACHE)/fuzz"
 
 test-api: _check venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api

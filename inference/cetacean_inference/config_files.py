@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.messages import one_line
+
+LONGEST_SHOWN: Final = 200
+"""Characters of wrong keys that a message shows."""
 
 
 def read_threshold(path: Path) -> dict[str, Any]:
@@ -18,7 +22,8 @@ def read_threshold(path: Path) -> dict[str, Any]:
     """
     content = read_mapping(path)
     if content and "threshold" not in content:
-        raise ConfigInvalid(f"{path}: expected a key 'threshold', got {sorted(map(str, content))}")
+        keys = ", ".join(sorted(map(str, content)))[:LONGEST_SHOWN]
+        raise ConfigInvalid(f"{path}: expected a key 'threshold', got {keys}")
     gate = {key: content[key] for key in ("threshold", "calibrated_at") if key in content}
     return {"gate": gate} if gate else {}
 
@@ -33,8 +38,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigInvalid(f"{path}: {error}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # ValueError: no UTF-8, a date that does not exist, or a number of thousands of digits.
+        raise ConfigInvalid(f"{path}: expected YAML, got: {one_line(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -6,7 +6,12 @@ that names the URL, the expected value and the value found.
 
 from __future__ import annotations
 
+from typing import Final
+
 from cetacean_inference.messages import printable
+
+LONGEST_LINE: Final = 1900
+"""Characters of a message; Kubernetes keeps 4096 bytes of it."""
 
 
 class FatalError(Exception):
@@ -19,8 +24,8 @@ class FatalError(Exception):
 
     @property
     def line(self) -> str:
-        """`Reason: message` on one line."""
-        return f"{self.reason}: {printable(str(self))}"
+        """`Reason: message` on one line of bounded length: messages quote files and answers from outside."""
+        return f"{self.reason}: {printable(str(self)[: 2 * LONGEST_LINE])[:LONGEST_LINE]}"
 
 
 # The subclasses' names are the reasons on the wire, and those have no suffix.

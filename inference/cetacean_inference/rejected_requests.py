@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from cetacean_inference.messages import printable
+
+LONGEST_DETAIL: Final = 600
+"""Characters of a message; it may quote names and types that the client has sent."""
+
 
 class RequestRejected(Exception):  # noqa: N818 - an answer to a client, not an error of the service
     """A request that is answered with `status` and a message.
 
     Args:
         status: HTTP status.
-        detail: one sentence: expected and found.
+        detail: one sentence: expected and found; kept as one line of bounded length.
         retry_after: seconds after which the client may try again.
     """
 
     def __init__(self, status: int, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.status = status
-        self.detail = detail
+        self.detail = printable(detail[: 2 * LONGEST_DETAIL])[:LONGEST_DETAIL]
         self.retry_after = retry_after
 
 

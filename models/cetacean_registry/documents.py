@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,15 +13,30 @@ from cetacean_registry.errors import RegistryError, describe
 
 
 def parse_json(text: str, *, source: str) -> Any:
-    """Parse JSON text.
+    """Parse JSON text; the value can be written as JSON again.
 
     Raises:
-        RegistryError: the text is no JSON; the message names `source`, line and column.
+        RegistryError: the text is no JSON; the message names `source`, and line and column if they are known.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise RegistryError(f"{source}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from error
+    except UnicodeEncodeError as error:
+        raise RegistryError(f"{source}: expected Unicode text, got half of a surrogate pair") from error
+    except RecursionError as error:
+        raise RegistryError(f"{source}: expected JSON, got more levels of nesting than can be read") from error
+    except ValueError as error:  # also an integer of thousands of digits
+        raise RegistryError(f"{source}: expected JSON with finite numbers, got: {error}") from error
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 class Document(BaseModel):

@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from cetacean_registry.messages import LONGEST_MESSAGE, LONGEST_QUOTE, one_line
 from cetacean_registry.patterns import EXPECTATIONS
 from cetacean_registry.urls import redacted
 
 _LONGEST_VALUE = 80
+_LONGEST_PATH = 200
 
 
 class RegistryError(ValueError):
     """A registry or a snapshot is invalid; the message names the file and each invalid field."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message on one line of bounded length, whatever the file holds."""
+        super().__init__(one_line(message, longest=LONGEST_MESSAGE))
 
 
 def field_path(location: Sequence[str | int]) -> str:
@@ -26,8 +32,15 @@ def field_path(location: Sequence[str | int]) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """Return all faults of a validation error in one line, each with its field's path and value."""
-    return "; ".join(describe_one(item) for item in error.errors(include_url=False))
+    """Return the faults of a validation error in one line, each with its field's path and value; the first of many."""
+    faults, length = error.errors(include_url=False), 0
+    shown: list[str] = []
+    for item in faults:
+        shown.append(describe_one(item))
+        length += len(shown[-1])
+        if length > LONGEST_MESSAGE - LONGEST_QUOTE and len(shown) < len(faults):
+            return f"{'; '.join(shown)}; and {len(faults) - len(shown)} more"
+    return "; ".join(shown)
 
 
 def describe_one(item: ErrorDetails) -> str:
@@ -41,8 +54,8 @@ def describe_one(item: ErrorDetails) -> str:
 
 
 def _describe_one(path: str, message: str, kind: str, value: object) -> str:
-    text = message.removeprefix("Value error, ")
-    prefix = f"{path}: " if path else ""
+    text = one_line(message.removeprefix("Value error, "))
+    prefix = f"{one_line(path, longest=_LONGEST_PATH)}: " if path else ""
     if kind == "missing" or isinstance(value, dict | list):
         return f"{prefix}{text}"
     shown = redacted(repr(value))

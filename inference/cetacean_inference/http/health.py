@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Literal
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 
 from cetacean_inference.http.schemas import NOT_READY, DriftReport, IdentityReport, Problem
+from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
 
 
@@ -41,7 +42,7 @@ def health_router(service: Service) -> APIRouter:
     async def model_ready(name: str) -> JSONResponse:
         """Readiness of one model; there is only the active one."""
         if name != model:
-            raise HTTPException(404, f"expected the model {model}, got {name}")
+            raise RequestRejected(404, f"expected the model {model}, got {name}")
         return JSONResponse({"name": name, "ready": service.ready}, 200 if service.ready else 503)
 
     @router.get("/v1/identity", tags=["monitoring"], response_model=IdentityReport)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Final
@@ -22,6 +22,8 @@ from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.predictor import Predictor
 from cetacean_inference.serving.service import Service
 
+PICTURE_TYPES: Final = ("image/bmp", "image/jpeg", "image/png", "image/tiff", "image/webp")
+"""Types of the formats that are decoded; any type `image/*` is taken, and the file's first bytes decide."""
 ZIP_TYPES: Final = frozenset({"application/zip", "application/x-zip-compressed", "application/x-zip"})
 GENERIC_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stream", ""})
 """Types of clients that do not know zip; the file's name or first bytes decide."""
@@ -49,6 +51,7 @@ def prediction_router(service: Service) -> APIRouter:
                 methods=["POST"],
                 response_model=Detection,
                 responses=problems(*STATUSES),
+                openapi_extra=_file_types("file", PICTURE_TYPES),
                 deprecated=bool(alias),
                 operation_id=f"predict_single{alias}",
             )
@@ -59,10 +62,17 @@ def prediction_router(service: Service) -> APIRouter:
                 methods=["POST"],
                 response_model=list[Detection],
                 responses=problems(*STATUSES) | skipped,
+                openapi_extra=_file_types("archive", sorted(ZIP_TYPES)),
                 deprecated=bool(alias),
                 operation_id=f"predict_batch{alias}",
             )
     return router
+
+
+def _file_types(field: str, types: Iterable[str]) -> dict[str, Any]:
+    """Return what OpenAPI says of a form's file besides that it is binary."""
+    encoding = {field: {"contentType": ", ".join(types)}}
+    return {"requestBody": {"content": {"multipart/form-data": {"encoding": encoding}}}}
 
 
 def _predict_single(service: Service) -> Callable[[UploadFile], Awaitable[Response]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIXES = ("http://", "https://")
@@ -42,7 +40,7 @@ def _path(target: str) -> str:
 
 def _raw_path(target: bytes | None) -> bytes | None:
     if target is not None and target.lower().startswith(tuple(prefix.encode() for prefix in PREFIXES)):
-        return urlsplit(target).path or b"/"
+        return b"/" + target.partition(b"://")[2].partition(b"/")[2]
     return target
 
 

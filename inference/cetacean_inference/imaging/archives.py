@@ -197,7 +197,7 @@ def clean_name(name: str) -> str:
     """Make a name safe as a path: no root, no drive, no parent folder, no control characters."""
     printable = "".join(character for character in name.replace("\\", "/") if character.isprintable())
     parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
-    if parts and len(parts[0]) == 2 and parts[0][1] == ":":
+    while parts and len(parts[0]) == 2 and parts[0][1] == ":":
         del parts[0]
     return "/".join(parts)
 

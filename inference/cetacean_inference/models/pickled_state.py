@@ -8,6 +8,7 @@ descriptions of tensors. Any other opcode and any other global is an error that 
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -71,9 +72,10 @@ def read_pickle(content: bytes) -> Any:
     machine = _Machine()
     end = -1
     try:
-        for opcode, argument, position in pickletools.genops(content):
-            machine.step(opcode.name, argument)
-            end = position or 0
+        with warnings.catch_warnings(action="ignore"):  # Python warns of escape sequences that it does not know
+            for opcode, argument, position in pickletools.genops(content):
+                machine.step(opcode.name, argument)
+                end = position or 0
     except PickleRefused:
         raise
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:

@@ -16,6 +16,7 @@ from cetacean_cli.registry_file.locations import JsonText, Location
 from cetacean_cli.registry_file.versions import precedence
 from cetacean_registry import MetricsSnapshot, ModelEntry, Registry, RegistryError, file_sha256
 from cetacean_registry.errors import describe_one, field_path
+from cetacean_registry.messages import one_line
 
 Severity = Literal["error", "warning"]
 _REQUIRED_FIGURES = ("tpr", "tnr", "roc_auc", "evaluation_set")
@@ -104,7 +105,7 @@ class _Check:
 
     def _add(self, severity: Severity, location: Location, message: str) -> None:
         line, column = self._document.position(location)
-        self._faults.append(Fault(severity, line, column, message))
+        self._faults.append(Fault(severity, line, column, one_line(message)))
 
     def _add_at(self, severity: Severity, location: Location, message: str) -> None:
         self._add(severity, location, f"{field_path(location)}: {message}")
@@ -113,7 +114,7 @@ class _Check:
         """Validate the format; return the registry, and a fault without a location, or an empty text."""
         for key, index in self._document.repeated_keys():
             line, column = self._document.line_and_column(index)
-            self._faults.append(Fault("error", line, column, f"{key}: duplicate key"))
+            self._faults.append(Fault("error", line, column, one_line(f"{key}: duplicate key")))
         fault_of_whole = ""
         try:
             return Registry.model_validate(self._data, by_alias=False, by_name=True), fault_of_whole

@@ -48,6 +48,8 @@ class JsonText:
             root = yaml.compose(_UNREADABLE.sub(" ", text), Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
             raise RegistryError(f"{source}: expected each ':' on the line of its key: {error}") from error
+        except RecursionError as error:
+            raise RegistryError(f"{source}: expected JSON, got more levels of nesting than can be read") from error
         assert root is not None  # noqa: S101 -- a JSON text has a value
         return cls(text, root)
 

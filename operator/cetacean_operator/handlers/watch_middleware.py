@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.informer import EventSink, all_named
 from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
@@ -149,7 +150,7 @@ class WatchMiddleware:
 
 
 class TolerantResponse(aiohttp.ClientResponse):
-    """A response whose lists leave out objects that cannot be parsed: kopf would end the process."""
+    """A response whose lists leave out objects that cannot be read: kopf would end the process."""
 
     async def json(self, **_: Any) -> Any:
         """Read the body as JSON.
@@ -158,15 +159,19 @@ class TolerantResponse(aiohttp.ClientResponse):
             aiohttp.ClientPayloadError: it is no JSON object, and no list of objects.
         """
         raw = await self.read()
+        answer: Object = {}
         try:
-            return parse_object(raw)
+            answer = parse_object(raw)
+            if "items" not in answer:
+                return answer
+        except UnreadableError:
+            pass
+        try:
+            page = parse_list(raw)
         except UnreadableError as error:
-            try:
-                page = parse_list(raw)
-            except UnreadableError:
-                raise aiohttp.ClientPayloadError(str(error)) from error
+            raise aiohttp.ClientPayloadError(str(error)) from error
         metadata = {"resourceVersion": page.version, "continue": page.continue_token}
-        return {"metadata": metadata, "items": page.items}
+        return {**answer, "metadata": metadata, "items": page.items}
 
 
 class _Whole:

@@ -22,6 +22,7 @@ from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.connection import Connection
 from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
 from cetacean_operator.kube.resources import ResourceType
+from cetacean_registry.messages import one_line
 
 FIELD_MANAGER = names.MANAGER
 APPLY = "application/apply-patch+yaml"
@@ -33,6 +34,7 @@ _ANSWER_BYTES = 32 << 20
 MAX_RETRY_AFTER_SECONDS = 300.0
 """A longer `Retry-After` is no pause but a stop."""
 _NAMESPACE_TERMINATING = "NamespaceTerminating"
+_LONGEST_REASON = 64
 UNREADABLE = "Unreadable"
 """The reason of an ApiError for an answer that could not be understood: nothing is known then."""
 
@@ -52,7 +54,8 @@ class ApiError(Exception):
     """A request that the API server refused, or did not answer (then `code` is 0)."""
 
     def __init__(self, verb: str, path: str, code: int, reason: str, message: str) -> None:
-        """Keep the parts; the message is one line with all of them."""
+        """Keep the parts; the message is one line with all of them, whatever the API server or a proxy has sent."""
+        reason, message = one_line(reason, longest=_LONGEST_REASON), one_line(message)
         super().__init__(f"{verb} {path}: {code or 'no answer'} {reason}: {message}".rstrip(": "))
         self.code = code
         self.reason = reason
@@ -283,7 +286,7 @@ class ApiClient:
                     response = await stack.enter_async_context(request)
                 code = response.status
                 if code != 200:
-                    raise _refusal("watch", path, response, await response.read())
+                    raise _refusal("watch", path, response, await _read(response, _PAGE_BYTES) or b"")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ApiError("watch", path, 0, type(error).__name__, str(error)) from error
             finally:
@@ -345,4 +348,5 @@ def _causes(status: Object) -> set[str]:
     """Return the reasons among the causes that a Status object gives."""
     details = status.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
-    return {str(cause.get("reason")) for cause in causes or () if isinstance(cause, dict)}
+    listed = causes if isinstance(causes, list) else ()
+    return {str(cause.get("reason")) for cause in listed if isinstance(cause, dict)}

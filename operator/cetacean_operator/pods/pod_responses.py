@@ -16,6 +16,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from cetacean_operator.api.observed import Identity
+from cetacean_registry.messages import one_line
 
 LARGEST_COUNT: Final = 2**53
 """Beyond it floats cannot count."""
@@ -47,7 +48,7 @@ class DriftStats(NamedTuple):
 
 
 class PodMetrics(NamedTuple):
-    """The metrics of a pod that decisions need; values that are not finite are left out."""
+    """The metrics of a pod that decisions need; values that cannot be counted with are left out."""
 
     plain: dict[str, float]
     """By name."""
@@ -106,15 +107,15 @@ def parse_metrics(body: bytes) -> PodMetrics:
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                if not math.isfinite(sample.value):
+                if (value := number(sample.value)) is None:
                     continue
                 if sample.name == _DURATIONS:
-                    durations[float(sample.labels["le"])] = sample.value
+                    durations[float(sample.labels["le"])] = value
                 elif sample.name in _BY_REASON:
                     if (reason := sample.labels.get("reason")) in REASONS:
-                        rejections[str(reason)] = sample.value
+                        rejections[str(reason)] = value
                 else:
-                    plain[sample.name] = sample.value
+                    plain[sample.name] = value
     except (ValueError, KeyError, IndexError) as error:
         raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
     if len(durations) > _MOST_BUCKETS or any(math.isnan(bound) for bound in durations):
@@ -162,7 +163,8 @@ def describe(error: BaseException) -> str:
         return str(error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect: {error.os_error.strerror or error.os_error}"
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    # The HTTP client quotes what the pod has sent.
+    return one_line(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
 def _parse_json(path: str, body: bytes) -> Mapping[str, Any]:

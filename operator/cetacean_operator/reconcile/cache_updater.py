@@ -41,7 +41,7 @@ class CacheUpdater:
         """Store the object of a watch event, or forget it; an object that cannot be read is logged and left out."""
         try:
             self._store_event(resource, event)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._metrics.unreadable_objects.labels(resource.plural).inc()
             extra = {"resource": resource.plural, "reason": "UnreadableObject"}
             _LOG.error("%s: an object without the fields of every object: %r", resource.plural, error, extra=extra)

@@ -201,3 +201,27 @@ def test_a_registry_that_was_read_is_written_unchanged(models: list[Json], data:
 def test_an_unknown_name_is_a_key_error(registry: Json) -> None:
     with pytest.raises(KeyError, match="nobody"):
         parse(registry).model("nobody")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[" * 100_000, "more levels of nesting than can be read"),
+        ("9" * 5000, "expected JSON with finite numbers"),
+        ("NaN", "expected JSON with finite numbers, got: NaN"),
+        ("-Infinity", "expected JSON with finite numbers, got: -Infinity"),
+        ("1e999", "expected JSON with finite numbers, got: 1e999"),
+        (r'"\ud800"', "half of a surrogate pair"),
+    ],
+)
+def test_json_that_cannot_be_written_again_is_an_error(value: str, expected: str) -> None:
+    with pytest.raises(RegistryError, match=expected):
+        Registry.parse(f'{{"note": {value}}}', source="models/registry.json")
+
+
+def test_many_faults_are_one_line_of_bounded_length_with_their_number(registry: Json, entry: Json) -> None:
+    registry["models"] = [{**entry, "version": "x\n" * 1000, "name": f"m{number}"} for number in range(500)]
+    with pytest.raises(RegistryError, match=r"models\[0\]\.version: .*; and \d+ more$") as caught:
+        parse(registry)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 1700

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -55,6 +56,19 @@ async def test_an_absolute_target_is_answered_as_its_path(service_of: Any, prefi
 
 async def test_an_absolute_target_without_a_path_is_the_root(service_of: Any) -> None:
     assert (await ask(service_of(), "http://service.test"))[0] == (await ask(service_of(), "/"))[0] == 404
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://[::1", "https://]/health", "http://a]b[/"])
+async def test_an_absolute_target_with_an_invalid_host_is_no_server_error(service_of: Any, target: str) -> None:
+    assert (await ask(service_of(), target))[0] in (200, 404)
+
+
+async def test_an_error_repeats_at_most_one_short_line_of_what_the_client_sent(service_of: Any) -> None:
+    status, _, body = await ask(service_of(), "/v2/models/" + "x\x1b[31m\n" * 5000 + "/ready")
+    detail = json.loads(body)["detail"]
+    assert status == 404
+    assert detail.isprintable()
+    assert len(detail) <= 600
 
 
 async def test_a_prediction_at_an_absolute_target_is_bounded_and_counted(

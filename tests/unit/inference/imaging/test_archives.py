@@ -82,6 +82,7 @@ def test_an_entry_with_a_pictures_extension_is_not_skipped() -> None:
         ("../../etc/cron.d/a.jpg", "etc/cron.d/a.jpg"),
         ("/root/a.jpg", "root/a.jpg"),
         ("C:\\photos\\..\\a.jpg", "photos/a.jpg"),
+        ("C:/D:/a.jpg", "a.jpg"),
         ("./a/./b.jpg", "a/b.jpg"),
         ("a\nb\x1b.jpg", "ab.jpg"),
         ("кит.jpg", "кит.jpg"),

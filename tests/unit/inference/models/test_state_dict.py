@@ -245,6 +245,7 @@ def test_a_tensor_written_by_hand_is_read(tmp_path: Path) -> None:
         (with_pickle(b"I01\n."), "the opcode INT"),
         (with_pickle(b"(cos\nsystem\no."), "the global 'os.system'"),
         (with_pickle(b"(ios\nsystem\n."), "the opcode INST"),
+        (with_pickle(b"co\\c\nsystem\n."), "the global"),
         (with_pickle(b"\x82\x01."), "the opcode EXT1"),
     ],
 )

@@ -103,6 +103,23 @@ async def test_an_api_error_has_the_retry_after_of_the_response(
     assert error.value.retry_after == seconds
 
 
+@pytest.mark.parametrize("causes", [True, 7, "NamespaceTerminating", {"reason": "x"}, [7], None])
+async def test_a_status_object_of_another_form_is_an_api_error(server: Server, kube: ApiClient, causes: object) -> None:
+    server.answers = [answer({"reason": ["x"], "message": {}, "details": {"causes": causes}}, 403)]
+    with pytest.raises(ApiError) as error:
+        await kube.get(PODS, "sea", "p")
+    assert error.value.code == 403
+
+
+async def test_an_api_error_is_one_short_line_whatever_the_api_server_says(server: Server, kube: ApiClient) -> None:
+    server.answers = [answer({"reason": "So\n" * 1000, "message": "a\x1b[31m\n" * 10_000}, 422)]
+    with pytest.raises(ApiError) as error:
+        await kube.get(PODS, "sea", "p")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 600
+    assert error.value.message.isprintable()
+
+
 async def test_a_response_that_is_no_json_is_an_api_error(server: Server, kube: ApiClient) -> None:
     server.answers = [web.Response(text="<html>bad gateway", status=502)]
     with pytest.raises(ApiError, match="bad gateway"):

@@ -53,6 +53,15 @@ def test_an_answer_that_is_no_object_is_an_error(raw: bytes) -> None:
         b'{"metadata":{},"items":{}}',
         b'{"metadata":{},"items":"x"}',
         b'{"kind":"Status","metadata":{},"status":"Success"}',
+        b'{"metadata":{"resourceVersion":"1"},"items":{{},{}]}',
+        b'{"metadata":{"resourceVersion":"1"},"items":[] garbage}',
+        b'{"metadata":{"resourceVersion":"1"},"items":[[]}',
+        b'{"metadata":{"resourceVersion":"1"},"items":[]} garbage',
+        b'{"metadata":{"resourceVersion":"1"},items:[]}',
+        b'{"metadata":{"resourceVersion":"x"},"items":[]}',
+        b'{"metadata":{"resourceVersion":7},"items":[]}',
+        b'{"metadata":{"resourceVersion":"' + b"9" * 5000 + b'"},"items":[]}',
+        b'{"metadata":{"continue":["x"]},"items":[]}',
     ],
 )
 def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(raw: bytes) -> None:
@@ -80,6 +89,21 @@ def test_an_object_whose_managed_fields_are_as_deep_as_its_spec_is_named() -> No
     raw = text("deep").replace(b'{"namespace"', b'{"managedFields":[{"fieldsV1":' + DEEP + b'}],"namespace"')
     found = parse_list(listing(raw))
     assert found.unreadable[0][:4] == ("sea", "deep", "u-deep", "7")
+
+
+@pytest.mark.parametrize("version", ["x", 7, "-1", "9" * 5000, "٣"])
+def test_an_object_whose_version_cannot_be_compared_is_named_and_hides_no_other(version: object) -> None:
+    odd = obj("odd")
+    odd["metadata"]["resourceVersion"] = version
+    found = parse_list(listing(json.dumps(odd).encode(), json.dumps(obj("b")).encode()))
+    assert found.items == [obj("b")]
+    assert found.unreadable[0][:4] == ("sea", "odd", "u-odd", "")
+
+
+def test_a_part_of_a_list_that_is_empty_is_an_object_without_a_name() -> None:
+    found = parse_list(listing(json.dumps(obj("a")).encode(), b"", text("deep")))
+    assert found.items == [obj("a")]
+    assert [unreadable.name for unreadable in found.unreadable] == ["", "deep"]
 
 
 def test_an_object_with_unreadable_metadata_has_no_name_and_hides_no_other() -> None:

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_operator.kube.watch_stream import WatchFaultError, error_of, parse_event, read_lines
+from cetacean_operator.kube.watch_stream import (
+    CHUNK_BYTES,
+    LONGEST_LINE,
+    WatchFaultError,
+    error_of,
+    parse_event,
+    read_lines,
+)
 
 Chunk = bytes | Exception | asyncio.Event
 
@@ -67,6 +74,11 @@ async def test_a_silent_watch_is_a_fault_with_the_reason_silent() -> None:
     assert await read(b"first\n", asyncio.Event(), silence=0.01) == ([b"first"], "Silent")
 
 
+async def test_an_event_without_an_end_is_a_fault_before_it_fills_the_memory() -> None:
+    endless = itertools.chain([b"whole\n"], itertools.repeat(b"x" * CHUNK_BYTES))
+    assert await read(*itertools.islice(endless, 2 * LONGEST_LINE // CHUNK_BYTES)) == ([b"whole"], "TornEvent")
+
+
 async def test_a_slow_reader_is_not_interrupted() -> None:
     """A time-out around the generator would cancel the reader during its own work."""
     read_so_far = 0
@@ -84,6 +96,11 @@ async def test_a_slow_reader_is_not_interrupted() -> None:
         b"[]",
         b'{"type": "ADDED", "object": {}}',
         b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": 8}}}',
+        b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": "x"}}}',
+        b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": "' + b"9" * 5000 + b'"}}}',
+        b'{"type": ["ADDED"], "object": {"metadata": {"resourceVersion": "8"}}}',
+        b'{"type": {}, "object": {"metadata": {"resourceVersion": "8"}}}',
+        b'{"object": {"metadata": {"resourceVersion": "8"}}}',
     ],
 )
 def test_a_line_that_is_no_event_is_a_fault_with_the_reason_torn_event(line: bytes) -> None:

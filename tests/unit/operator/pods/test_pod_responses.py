@@ -19,6 +19,7 @@ from cetacean_operator.pods.pod_responses import (
     LARGEST_JSON,
     BadAnswerError,
     DriftStats,
+    describe,
     parse_drift_stats,
     parse_identity,
     parse_metrics,
@@ -81,6 +82,18 @@ def test_half_of_a_surrogate_pair_becomes_a_character_that_can_be_encoded() -> N
 def test_impossible_numbers_are_read_as_missing(value: object) -> None:
     raw = json.dumps({"n": value, "alarms_total": value, "score_mean": value}).replace("Infinity", "1e999").encode()
     assert parse_drift_stats("/v1/drift-stats", raw) == DriftStats(0, 0, None)
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, "1e999", "NaN", str(2**54)])
+def test_impossible_values_of_metrics_are_left_out(value: str) -> None:
+    found = parse_metrics(f"predictions_total {value}\nrequests_total 1\n".encode())
+    assert found.plain == {"requests_total": 1.0}
+
+
+def test_an_error_that_quotes_what_a_pod_has_sent_is_one_short_line() -> None:
+    found = describe(ValueError("bad status line\n" + "x\x1b[31m" * 1000))
+    assert found.isprintable()
+    assert len(found) <= 400
 
 
 def test_only_reasons_that_the_service_has_are_kept() -> None:
