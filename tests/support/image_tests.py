@@ -34,6 +34,7 @@ ENVIRONMENT: Final = {
     "PYTHONPATH": ":".join(
         ("/app", PACKAGES, *(f"{CHECKOUT}/{name}" for name in ("inference", "models", "scripts", "tests")))
     ),
+    "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
     # Most packages of the image come without compiled modules, and many tests start processes.
     "PYTHONDONTWRITEBYTECODE": "",
     "PYTHONPYCACHEPREFIX": "/tmp/pycache",
