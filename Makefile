@@ -23,11 +23,11 @@ PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 demo: _check venv  ## a real cluster, the operator, real pods: promotion, refusal, drift, rollback (KEEP=1 leaves it up)
 	@$(PYTHON) -m cetacean_tools.demo $(if $(KEEP),--keep)
 
-test: _check test-unit test-fuzz _prepare  ## all four tiers of tests, the last two against one local cluster that is ended afterwards
+test: _check test-unit test-fuzz _prepare test-image  ## all tiers of tests, the last two against one local cluster that is ended afterwards
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-api test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e
 .PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
@@ -57,6 +57,9 @@ test-fuzz: venv  ## generated hostile input with fixed seeds: a minute of proces
 SECONDS := 600
 fuzz: venv  ## the same with random seeds for SECONDS=600; what failed is kept in the cache and tried first the next time
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m fuzz $(SECONDS) "$(CETACEAN_CACHE)/fuzz"
+
+test-image: venv  ## the tests of the inference service with the interpreter and packages of its image; minutes
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m support.image_tests
 
 test-api: _check venv _programs  ## a real API server: schema, CEL, server-side apply, RBAC, leader election
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api
@@ -180,6 +183,9 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	  -o inference/requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra inference --extra openvino --extra mask --override inference/debian-torch.overrides.txt \
 	  --constraint inference/requirements.lock -o inference/requirements-mask.lock pyproject.toml
+	@$(IMAGE_LOCK) --extra test --extra scripts --constraint inference/requirements.lock \
+	  $$(sed -nE 's/^([a-z0-9.-]+)==.*/--no-emit-package \1/p' inference/requirements.lock) \
+	  -o tests/image/requirements.lock pyproject.toml
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 \
 	  --group supply-chain -o supply-chain.lock
 

@@ -35,6 +35,14 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Require a reason for each test that `make test-image` leaves out."""
+    for item in items:
+        for mark in item.iter_markers("not_in_image"):
+            if not mark.kwargs.get("reason"):
+                raise pytest.UsageError(f'{item.nodeid}: expected not_in_image(reason="…"), got no reason')
+
+
 def _needed(variable: str) -> Path:
     value = os.environ.get(variable)
     if not value:

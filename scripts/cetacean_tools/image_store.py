@@ -72,14 +72,15 @@ def push(reference: str, archive: Path | None = None) -> None:
 class Buildah:
     """buildah without a daemon, its storage in a folder.
 
-    Every call runs in a mount namespace of its own, so that an interrupted one leaves nothing mounted.
+    Every call runs in namespaces of its own, so that an interrupted one leaves nothing mounted and nothing running.
     """
 
     def __init__(self, folder: Path) -> None:
         """Install buildah if it is missing."""
         ensure_commands(BUILDER_PACKAGES)
         places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"))
-        self._command = ("unshare", "--mount", "--", "buildah", *places, "--storage-driver", "overlay")
+        namespaces = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+        self._command = ("unshare", *namespaces, "--", "buildah", *places, "--storage-driver", "overlay")
 
     def run(self, *arguments: str) -> None:
         """Call buildah; its output goes to standard error.

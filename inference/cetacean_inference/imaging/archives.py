@@ -11,6 +11,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, Final
@@ -26,6 +27,11 @@ METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 UTF8_FLAG: Final = 0x800
 ENCRYPTED_FLAG: Final = 0x1
 UNICODE_PATH: Final = 0x7075
+HIDDEN_UNICODE_PATH: Final = 0x7076
+"""Put in its place while Python reads the directory: from version 3.12 on, it refuses archives with a damaged field."""
+_DIRECTORY_HEADER: Final = struct.Struct("<4s24xHHH12x")
+"""Signature, and the sizes of the name, of the extra fields and of the comment."""
+_FIELD: Final = struct.Struct("<HH")
 _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
 """Signature, and the sizes of the name and of the extra fields."""
 RATIO_CHECKED_FROM: Final = MIB
@@ -172,7 +178,10 @@ class _DirectoryTooLargeError(Exception):
 
 
 class _DirectoryGuard:
-    """Bounds a single read while zipfile reads the directory: an entry needs ten times its bytes in memory."""
+    """Bounds a single read while zipfile reads the directory: an entry needs ten times its bytes in memory.
+
+    It also hides the fields for names in UTF-8, which `_unicode_path` reads.
+    """
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
@@ -185,7 +194,26 @@ class _DirectoryGuard:
     def read(self, size: int = -1) -> bytes:
         if size > self._limit:
             raise _DirectoryTooLargeError
-        return self._stream.read(size)
+        return _hide_unicode_paths(self._stream.read(size))
+
+
+def _hide_unicode_paths(directory: bytes) -> bytes:
+    """Return the directory with another number in the place of `UNICODE_PATH`; other bytes as they are."""
+    hidden, position = bytearray(directory), 0
+    with suppress(struct.error):  # the end
+        while True:
+            signature, name_size, extra_size, comment_size = _DIRECTORY_HEADER.unpack_from(directory, position)
+            if signature != b"PK\x01\x02":
+                break
+            field = position + _DIRECTORY_HEADER.size + name_size
+            end = field + extra_size
+            while field + _FIELD.size <= end:
+                kind, size = _FIELD.unpack_from(directory, field)
+                if kind == UNICODE_PATH:
+                    _FIELD.pack_into(hidden, field, HIDDEN_UNICODE_PATH, size)
+                field += _FIELD.size + size
+            position = end + comment_size
+    return bytes(hidden)
 
 
 def has_zip_signature(head: bytes) -> bool:
@@ -224,6 +252,6 @@ def _unicode_path(extra: bytes, raw_name: bytes) -> str | None:
         content = extra[position + 4 : position + 4 + size]
         position += 4 + size
         # Another checksum: a program renamed the entry and did not know the field.
-        if field == UNICODE_PATH and content[:5] == struct.pack("<BI", 1, zlib.crc32(raw_name)):
+        if field == HIDDEN_UNICODE_PATH and content[:5] == struct.pack("<BI", 1, zlib.crc32(raw_name)):
             return content[5:].decode("utf-8")
     return None

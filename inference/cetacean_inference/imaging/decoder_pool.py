@@ -2,7 +2,8 @@
 
 A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
 camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
-priority. So pictures made to take long wait for each other, and other pictures hardly wait for them.
+priority. A file of many more bytes than its pixels need is tried only so. So pictures made to take long wait for each
+other, and other pictures hardly wait for them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any, Final
 import numpy as np
 
 from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.imaging.decoder_process import LENGTHS, frame
+from cetacean_inference.imaging.announced_size import announced_size
+from cetacean_inference.imaging.decoder_process import LENGTH, frame
 from cetacean_inference.messages import one_line
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
 from cetacean_inference.settings import MIB, ImageSettings
@@ -33,10 +35,21 @@ from cetacean_inference.types import Decoded, Resize
 logger = logging.getLogger(__name__)
 
 MODULE: Final = "cetacean_inference.imaging.decoder_process"
+ENVIRONMENT: Final = {"PILLOW_BLOCKS_MAX": "1"}
+"""Lets Pillow keep a block of 16 MB. Otherwise the memory of a picture of 12 million pixels is returned after each one,
+and a fifth of the next one's time is spent to map it again."""
 BYTES_PER_PIXEL: Final = 16
 PROCESS_BYTES: Final = 512 * MIB
 """Address space of a process apart from the picture's."""
-MAX_HEADER: Final = 64 * 1024
+MAX_MESSAGE: Final = 64 * 1024
+MAX_BYTES_PER_PIXEL: Final = 8
+"""What a pixel may need in a file: four values of 16 bits, not compressed."""
+METADATA_BYTES: Final = MIB
+"""What a file of few pixels may have apart from them."""
+KEPT_BYTES: Final = 4 * MIB
+"""Shared memory that a process keeps from one picture to the next."""
+COPIED_AT_ONCE: Final = MIB
+"""Bytes that are copied before the event loop goes on with other work."""
 START_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
 WALL_SECONDS: Final = 5.0
@@ -94,6 +107,9 @@ class DecoderPool:
             how: asyncio.Semaphore(processes if how.width is None else how.width) for how in (*FIRST_TRIES, LAST_TRY)
         }
         self._idle: deque[_Worker] = deque()
+        self._idle_slow: deque[_Worker] = deque()
+        """Those with the lowest priority, which cannot be raised again."""
+        self._slow: set[_Worker] = set()
         self._workers: set[_Worker] = set()
         self._killed: list[_Worker] = []
         self._closed = False
@@ -146,22 +162,32 @@ class DecoderPool:
             worker.wait()
 
     async def _try_in_turn(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
-        for how in FIRST_TRIES:
-            try:
-                async with self._places[how]:
-                    return await self._try(how, read, resizes)
-            except _LargeError:
-                continue
-            except _OverdueError:
-                break
-        async with self._places[LAST_TRY]:
-            return await self._try(LAST_TRY, read, resizes)
+        tries = (*FIRST_TRIES, LAST_TRY)
+        number, data = 0, None
+        while True:
+            how = tries[number]
+            if self._places[how].locked():
+                data = None  # files that wait take no memory
+            async with self._places[how]:
+                if data is None:
+                    data = await asyncio.to_thread(read)
+                if (suitable := _suitable_try(data)) > number:
+                    number = suitable
+                    continue
+                try:
+                    return await self._try(how, data, resizes)
+                except _LargeError:
+                    number += 1
+                except _OverdueError:
+                    if how is LAST_TRY:
+                        raise
+                    number = len(FIRST_TRIES)
 
-    async def _try(self, how: _Try, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
-        data = await asyncio.to_thread(read)
-        worker = await self._take()
+    async def _try(self, how: _Try, data: bytes, resizes: Sequence[Resize]) -> Decoded:
+        worker = await (self._take() if how.niceness is None else self._take_slow())
         seconds = how.cpu_share * self._images.decode_cpu_seconds
         request = {
+            "bytes": len(data),
             "resizes": [(one.method, one.side) for one in resizes],
             "cpu_seconds": seconds,
             "niceness": how.niceness,
@@ -170,19 +196,47 @@ class DecoderPool:
         reusable = False
         try:
             async with asyncio.timeout(WALL_SECONDS + seconds * WALL_PER_CPU_SECOND):
-                answer, payload = await worker.ask(request, data, limit=self._largest_answer(resizes))
-            reusable = how.niceness is None  # a priority cannot be raised again
+                answer = await worker.ask(request, data)
+                decoded = await self._read_answer(answer, worker, limit=self._largest_answer(resizes))
+            reusable = True
+        except (UnusableImage, _LargeError):
+            reusable = True
+            raise
         except TimeoutError as error:
             raise _OverdueError from error
         except _DiedError as error:
             raise await self._explain(worker) from error
         finally:
-            if reusable:
-                self._idle.append(worker)
+            if reusable and not self._closed:
+                worker.free_memory()
+                (self._idle_slow if worker in self._slow else self._idle).append(worker)
             else:
                 self._discard(worker)
                 self._refill()
-        return _read_answer(answer, payload)
+        return decoded
+
+    async def _read_answer(self, answer: dict[str, Any], worker: _Worker, *, limit: int) -> Decoded:
+        """Return the pictures of an answer.
+
+        Raises:
+            UnusableImage: the process rejects the picture.
+            _LargeError: the picture is large.
+            _DiedError: the answer breaks the protocol.
+        """
+        if answer.get("large"):
+            raise _LargeError
+        if error := answer.get("error"):
+            status, detail, (width, height) = error
+            raise UnusableImage(status, detail, size=(width, height))
+        payload_size = sum(3 * width * height for width, height in answer["images"])
+        payload = await worker.read_shared(payload_size, limit=limit)
+        pixels, begin = [], 0
+        for width, height in answer["images"]:
+            end = begin + 3 * width * height
+            pixels.append(np.frombuffer(payload[begin:end], np.uint8).reshape(height, width, 3))
+            begin = end
+        width, height = answer["size"]
+        return Decoded((width, height), tuple(pixels))
 
     def _largest_answer(self, resizes: Sequence[Resize]) -> int:
         return sum(3 * (one.side**2 if one.side else self._images.max_pixels) for one in resizes)
@@ -197,6 +251,22 @@ class DecoderPool:
         if status < 0:
             return UnusableImage(415, "expected a whole picture, got one that ends its decoder")
         return RuntimeError(f"a decoder's process ended with status {status}")
+
+    async def _take_slow(self) -> _Worker:
+        """Return a process that may have the lowest priority from now on.
+
+        Raises:
+            RequestRejected: 503.
+        """
+        while self._idle_slow:
+            worker = self._idle_slow.popleft()
+            if not worker.has_ended():
+                return worker
+            self._discard(worker)
+        worker = await self._take()
+        self._slow.add(worker)
+        self._refill()
+        return worker
 
     async def _take(self) -> _Worker:
         """Return a process that answers.
@@ -241,11 +311,12 @@ class DecoderPool:
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
         self._workers.discard(worker)
+        self._slow.discard(worker)
         self._killed.append(worker)  # collected later: the kernel may take a while to free its memory
 
     def _refill(self) -> None:
-        """Start a process for the next picture in place of one that was killed."""
-        if self._closed or len(self._idle) >= self._processes:
+        """Start a process for the next picture in place of one that was killed or has become slow."""
+        if self._closed or len(self._workers - self._slow) >= self._processes:
             return
         try:
             self._idle.append(self._spawn())
@@ -271,29 +342,32 @@ class DecoderPool:
 
 
 class _Worker:
-    """One process and the socket to it."""
+    """One process, the socket to it, and the memory that both share."""
 
     def __init__(self, images: ImageSettings) -> None:
-        options = {
+        options: dict[str, Any] = {
             "bounds": images.model_dump(include={"max_bytes", "max_pixels", "max_proportion"}),
             "memory_bytes": PROCESS_BYTES + images.max_bytes + BYTES_PER_PIXEL * images.max_pixels,
             "niceness": max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)),
         }
+        self._shared = -1
         self._socket, theirs = socket.socketpair()
         self._process: subprocess.Popen[bytes]
         self.ready = False
         with theirs:
             try:
+                self._shared = options["shared"] = os.memfd_create("pictures")
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
                     [sys.executable, "-m", MODULE, json.dumps(options)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # native decoders print warnings about the pictures
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    pass_fds=(self._shared,),
                     process_group=0,  # Ctrl-C in a terminal is for the service only
                 )
             except OSError:
-                self._socket.close()
+                self._close()
                 raise
 
     @property
@@ -309,7 +383,7 @@ class _Worker:
         """
         self._socket.settimeout(START_SECONDS)
         try:
-            first = self._socket.recv(LENGTHS.size + MAX_HEADER)
+            first = self._socket.recv(LENGTH.size + MAX_MESSAGE)
         except OSError as error:
             raise _DiedError("the process does not answer") from error
         if not first:
@@ -327,32 +401,58 @@ class _Worker:
             raise _DiedError(f"the process ended with status {self._process.returncode}")
         if not self.ready:
             self._socket.setblocking(False)
-            await self._receive(limit=0)
+            await self._receive()
             self.ready = True
 
-    async def ask(self, request: dict[str, Any], data: bytes, *, limit: int) -> tuple[dict[str, Any], memoryview]:
-        """Send a request and return the answer's header and payload.
+    async def ask(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
+        """Share the picture's file, send a request and return the answer.
 
         Args:
             request: see `decoder_process`.
             data: the picture's file.
-            limit: most bytes of the payload.
 
         Raises:
             _DiedError: the process ended, or its answer breaks the protocol.
         """
-        loop = asyncio.get_running_loop()
+        view, position = memoryview(data), 0
         try:
-            await loop.sock_sendall(self._socket, frame(request, len(data)))
-            await loop.sock_sendall(self._socket, data)
+            while position < len(data):
+                position += os.pwrite(self._shared, view[position : position + COPIED_AT_ONCE], position)
+                await asyncio.sleep(0)
+            await asyncio.get_running_loop().sock_sendall(self._socket, frame(request))
         except OSError as error:
             raise _DiedError from error
-        return await self._receive(limit=limit)
+        return await self._receive()
+
+    async def read_shared(self, size: int, *, limit: int) -> memoryview:
+        """Return the first bytes that the process has put into the shared memory.
+
+        Raises:
+            _DiedError: they are more than `limit`, or fewer than `size`.
+        """
+        if size > limit:
+            raise self._breaks_protocol("the answer is too large")
+        buffer, position = memoryview(bytearray(size)), 0
+        while position < size:
+            try:
+                count = os.preadv(self._shared, [buffer[position : position + COPIED_AT_ONCE]], position)
+            except OSError as error:
+                raise _DiedError from error
+            if count == 0:
+                raise self._breaks_protocol("the answer is truncated")
+            position += count
+            await asyncio.sleep(0)
+        return buffer
+
+    def free_memory(self) -> None:
+        """Free the shared memory if it is large."""
+        if os.fstat(self._shared).st_size > KEPT_BYTES:
+            os.ftruncate(self._shared, 0)
 
     def kill(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
-        self._socket.close()
+        self._close()
 
     def has_ended(self) -> bool:
         """True if the process has ended; it is collected then."""
@@ -362,13 +462,22 @@ class _Worker:
         """Return the exit status; blocks."""
         return self._process.wait()
 
-    async def _receive(self, *, limit: int) -> tuple[dict[str, Any], memoryview]:
-        header_size, payload_size = LENGTHS.unpack(await self._receive_exactly(LENGTHS.size))
-        if header_size > MAX_HEADER or payload_size > limit:
-            self._process.kill()
-            raise _DiedError("the answer is too large")
-        header = json.loads(bytes(await self._receive_exactly(header_size)))
-        return header, await self._receive_exactly(payload_size)
+    def _close(self) -> None:
+        self._socket.close()
+        if self._shared >= 0:
+            os.close(self._shared)
+            self._shared = -1
+
+    def _breaks_protocol(self, message: str) -> _DiedError:
+        self._process.kill()
+        return _DiedError(message)
+
+    async def _receive(self) -> dict[str, Any]:
+        (size,) = LENGTH.unpack(await self._receive_exactly(LENGTH.size))
+        if size > MAX_MESSAGE:
+            raise self._breaks_protocol("the answer is too large")
+        message: dict[str, Any] = json.loads(bytes(await self._receive_exactly(size)))
+        return message
 
     async def _receive_exactly(self, size: int) -> memoryview:
         loop, buffer = asyncio.get_running_loop(), memoryview(bytearray(size))
@@ -384,22 +493,14 @@ class _Worker:
         return buffer
 
 
-def _read_answer(answer: dict[str, Any], payload: memoryview) -> Decoded:
-    """Return the pictures of an answer.
-
-    Raises:
-        UnusableImage: the process rejects the picture.
-        _LargeError: the picture is large.
-    """
-    if answer.get("large"):
-        raise _LargeError
-    if error := answer.get("error"):
-        status, detail, (width, height) = error
-        raise UnusableImage(status, detail, size=(width, height))
-    pixels, begin = [], 0
-    for width, height in answer["images"]:
-        end = begin + 3 * width * height
-        pixels.append(np.frombuffer(payload[begin:end], np.uint8).reshape(height, width, 3))
-        begin = end
-    width, height = answer["size"]
-    return Decoded((width, height), tuple(pixels))
+def _suitable_try(data: bytes) -> int:
+    """Return the number of the first try that is for a file with such a head; the last one has the number after."""
+    if (size := announced_size(data)) is None:
+        return 0
+    pixels = size[0] * size[1]
+    if len(data) > METADATA_BYTES + MAX_BYTES_PER_PIXEL * pixels:
+        return len(FIRST_TRIES)
+    return next(
+        (n for n, how in enumerate(FIRST_TRIES) if how.max_pixels is None or pixels <= how.max_pixels),
+        len(FIRST_TRIES),
+    )

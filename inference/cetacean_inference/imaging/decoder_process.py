@@ -2,7 +2,9 @@
 
 Native decoders cannot be interrupted, so each picture is decoded where it can be killed. The kernel ends the process
 if a picture takes more processor time than its request allows, and refuses it memory beyond its limit.
-A frame is the lengths of a JSON header and of a payload, both as 4 bytes, then the header and the payload.
+A frame is the length of a JSON object as 4 bytes, then the object. Pictures are in a file in memory that both processes
+have: the bytes to decode, and afterwards the pixels in their place. A socket would pass them in many small parts, and
+wake both processes for each.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from io import FileIO
+from typing import Any, Final
 
 from cetacean_inference.imaging.decoding import LargePictureError, decode
 from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.types import Resize
 
-LENGTHS: Final = struct.Struct(">II")
+LENGTH: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,17 @@ class Bounds:
     max_proportion: float
 
 
-def frame(header: dict[str, Any], payload_size: int) -> bytes:
-    """Return the beginning of a frame; the payload follows it."""
-    encoded = json.dumps(header).encode()
-    return LENGTHS.pack(len(encoded), payload_size) + encoded
+def frame(message: dict[str, Any]) -> bytes:
+    """Return a message with its length."""
+    encoded = json.dumps(message).encode()
+    return LENGTH.pack(len(encoded)) + encoded
 
 
 def main() -> None:
     """Answer requests until the socket is closed.
 
-    The first argument is a JSON object: `bounds` (the fields of `Bounds`), `memory_bytes` and `niceness`.
+    The first argument is a JSON object: `bounds` (the fields of `Bounds`), `memory_bytes`, `niceness`, and
+    `shared`, the descriptor of the file in memory.
     """
     options = json.loads(sys.argv[1])
     bounds = Bounds(**options["bounds"])
@@ -54,34 +58,33 @@ def main() -> None:
     with (
         socket.socket(fileno=sys.stdin.fileno()) as connection,
         connection.makefile("rb") as requests,
-        connection.makefile("wb") as answers,
+        open(options["shared"], "r+b", buffering=0) as shared,  # noqa: PTH123 - a descriptor
     ):
-        answers.write(frame({}, 0))
-        answers.flush()
-        while lengths := requests.read(LENGTHS.size):
-            header_size, payload_size = LENGTHS.unpack(lengths)
-            header, data = requests.read(header_size), requests.read(payload_size)
-            _answer(answers, json.loads(header), data, bounds=bounds)
+        connection.sendall(frame({}))
+        while length := requests.read(LENGTH.size):
+            request = json.loads(requests.read(LENGTH.unpack(length)[0]))
+            connection.sendall(frame(_answer(request, shared, bounds=bounds)))
 
 
-def _answer(stream: IO[bytes], request: dict[str, Any], data: bytes, *, bounds: Bounds) -> None:
-    """Answer one request."""
+def _answer(request: dict[str, Any], shared: FileIO, *, bounds: Bounds) -> dict[str, Any]:
+    """Decode the shared file's picture, put the pixels there, and return the answer."""
     if request["niceness"] is not None:
         os.setpriority(os.PRIO_PROCESS, 0, request["niceness"])
     # The default action of SIGPROF ends the process, whatever code runs.
     signal.setitimer(signal.ITIMER_PROF, request["cpu_seconds"])
-    header, images = _decode(data, request, bounds)
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    stream.write(frame(header, sum(map(len, images))))
+    answer, images = _decode(shared, request, bounds)
+    shared.seek(0)
     for image in images:
-        stream.write(image)
-    stream.flush()
+        _write(shared, image)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return answer
 
 
-def _decode(data: bytes, request: dict[str, Any], bounds: Bounds) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the header of the answer and the pixels, 3 bytes each."""
+def _decode(shared: FileIO, request: dict[str, Any], bounds: Bounds) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the answer and the pixels, 3 bytes each."""
     try:
-        image = decode(data, bounds, large_pixels=request["large_pixels"])
+        shared.seek(0)
+        image = decode(shared.read(request["bytes"]), bounds, large_pixels=request["large_pixels"])
         resized = [resize(image, Resize(*how)) for how in request["resizes"]]
         pixels = [one.tobytes() for one in resized]
     except LargePictureError:
@@ -93,6 +96,12 @@ def _decode(data: bytes, request: dict[str, Any], bounds: Bounds) -> tuple[dict[
             "error": [413, "expected a picture that is decoded in less memory, got one that needs more", (0, 0)]
         }, []
     return {"size": image.size, "images": [one.size for one in resized]}, pixels
+
+
+def _write(shared: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[shared.write(rest) :]
 
 
 if __name__ == "__main__":

@@ -247,8 +247,19 @@ def test_the_field_for_names_in_utf8_is_ignored_if_it_belongs_to_another_name(wr
     assert names(with_unicode_path(b"renamed.jpg", "кит_01.jpg".encode(), **wrong)) == ["renamed.jpg"]
 
 
-def test_a_field_for_names_that_is_not_utf8_is_ignored() -> None:
-    assert names(with_unicode_path(b"a.jpg", b"\xff\xff.jpg")) == ["a.jpg"]
+@pytest.mark.parametrize("content", [b"\xff\xff.jpg", b""])
+def test_a_field_for_names_that_is_not_utf8_or_empty_is_ignored(content: bytes) -> None:
+    # From version 3.12 on, Python reads the field too, and refuses the archive or warns.
+    assert names(with_unicode_path(b"a.jpg", content)) == ["a.jpg"]
+
+
+def test_a_truncated_field_for_names_is_ignored() -> None:
+    info = zipfile.ZipInfo("a.jpg")
+    info.extra = struct.pack("<HHBH", 0x7075, 3, 1, 5)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr(info, picture())
+    assert names(buffer.getvalue()) == ["a.jpg"]
 
 
 def test_the_name_in_the_field_is_made_safe_as_a_path() -> None:

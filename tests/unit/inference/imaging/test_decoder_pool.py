@@ -8,7 +8,9 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,16 @@ def _processor_seconds_of_ended_processes() -> float:
 
 def _mapped_files(process: int) -> str:
     return Path(f"/proc/{process}/maps").read_text(encoding="utf-8")
+
+
+def _shared_memory() -> list[int]:
+    """Return the sizes of what this process shares with decoders."""
+    sizes = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the folder's own descriptor
+            if "memfd:pictures" in str(one.readlink()):
+                sizes.append(one.stat().st_size)
+    return sizes
 
 
 def returning(data: bytes) -> Callable[[], bytes]:
@@ -153,29 +165,68 @@ async def test_pictures_of_every_size_are_decoded(pool_of: Callable[..., Decoder
 
 @pytest.mark.usefixtures("_small_steps")
 async def test_large_pictures_are_decoded_one_at_a_time(pool_of: Callable[..., DecoderPool]) -> None:
-    go_on, reads = threading.Event(), {"first": 0, "second": 0}
+    pool, reads = pool_of(processes=1, decode_cpu_seconds=600), 0
+    pool.start()
+    (busy,) = pool.process_ids
+    at_start = _processor_ticks(busy)
 
-    def reading(name: str) -> Callable[[], bytes]:
-        def read() -> bytes:
-            reads[name] += 1
-            # A picture is read twice to see that it is large, and again when its turn has come.
-            if (name, reads[name]) == ("first", 3):
-                assert go_on.wait(30)
-            return picture()
+    def read() -> bytes:
+        nonlocal reads
+        reads += 1
+        return picture()
 
-        return read
-
-    pool = pool_of()
-    first = asyncio.create_task(pool.decode(reading("first"), ONE))
-    await until(lambda: reads["first"] == 3)
-    second = asyncio.create_task(pool.decode(reading("second"), ONE))
-    await until(lambda: reads["second"] == 2)
+    first = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
+    await until(lambda: _processor_ticks(busy) > at_start + 20)
+    second = asyncio.create_task(pool.decode(read, ONE))
+    await until(lambda: reads == 1)
     assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
     assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
-    assert reads == {"first": 3, "second": 2}
-    go_on.set()
-    assert [(await one).size for one in (first, second)] == [(40, 30)] * 2
-    assert reads == {"first": 3, "second": 3}
+    assert not second.done()
+    first.cancel()
+    assert (await second).size == (40, 30)
+    assert reads == 2, "its file took no memory while it waited"
+
+
+def padded_webp(size: int) -> bytes:
+    return encoded(Image.new("RGB", (8, 8), (9, 9, 9)), "WEBP", exif=b"Exif\0\0II*\0" + bytes(size))
+
+
+async def test_a_file_of_far_more_bytes_than_its_pixels_need_is_decoded_by_a_slow_process_that_is_kept(
+    pool_of: Callable[..., DecoderPool],
+) -> None:
+    pool = pool_of(processes=1)
+    pool.start()
+    (usual,) = pool.process_ids
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    await pool.decode(returning(padded_webp(1000)), ONE)
+    assert pool.process_ids == (usual,)
+    for _ in range(2):
+        await pool.decode(returning(padded_webp(1_200_000)), ONE)
+    assert len(pool.process_ids) == 2
+    assert sorted(os.getpriority(os.PRIO_PROCESS, one) for one in pool.process_ids) == [max(5, own), 19]
+    await pool.decode(returning(picture()), ONE)
+    assert len(pool.process_ids) == 2
+
+
+async def test_a_slow_process_that_ended_is_replaced(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1)
+    await pool.decode(returning(padded_webp(1_200_000)), ONE)
+    (slow,) = [one for one in pool.process_ids if os.getpriority(os.PRIO_PROCESS, one) == 19]
+    os.kill(slow, signal.SIGKILL)
+    await until(lambda: os.waitid(os.P_PID, slow, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None)
+    assert (await pool.decode(returning(padded_webp(1_200_000)), ONE)).size == (8, 8)
+    assert slow not in pool.process_ids
+
+
+async def test_large_files_and_large_answers_leave_no_memory_behind(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1, decode_cpu_seconds=20)
+    noise = Image.effect_noise((1500, 1200), 90)
+    data = encoded(noise, "BMP")
+    found = await pool.decode(returning(data), (Resize("original"),))
+    assert np.array_equal(found.pixels[0], np.asarray(noise.convert("RGB")))
+    assert _shared_memory() == [0]
+    pool.close()
+    assert _shared_memory() == []
 
 
 async def test_a_cancelled_decode_is_killed_and_frees_its_place(pool_of: Callable[..., DecoderPool]) -> None:

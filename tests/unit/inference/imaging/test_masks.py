@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 from support.file_server import FileServer, serving_links
@@ -30,11 +29,14 @@ from cetacean_inference.weights.fetch import fetch_all, open_cache
 
 SIDE = 320
 """Of U2-Net's input, in pixels."""
+with_rembg = pytest.mark.not_in_image(reason="rembg, which only the image with masks has, and onnx to make its network")
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network with U2-Net's input and output whose foreground is the bright pixels."""
+    import onnx  # noqa: PLC0415 - the image does not have it
+
     tensor, floats = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     axes = onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])
     graph = onnx.helper.make_graph(
@@ -99,6 +101,7 @@ async def counted(client: httpx.AsyncClient) -> dict[str, float]:
 # --- rembg -----------------------------------------------------------------------------------------------------------
 
 
+@with_rembg
 async def test_an_identified_single_picture_gets_a_mask_from_fetched_weights(
     settings_with: Callable[..., Settings], server: FileServer
 ) -> None:
@@ -125,6 +128,7 @@ async def test_an_identified_single_picture_gets_a_mask_from_fetched_weights(
     assert {**found, "mask": None} == together[0]
 
 
+@with_rembg
 def test_fetching_a_network_with_another_digest_fails(
     settings_with: Callable[..., Settings], server: FileServer
 ) -> None:
@@ -132,6 +136,7 @@ def test_fetching_a_network_with_another_digest_fails(
         fetched(settings_with(sha256="ab" * 32), server)
 
 
+@with_rembg
 def test_a_network_damaged_in_the_cache_is_not_loaded(
     settings_with: Callable[..., Settings], server: FileServer, network: Path
 ) -> None:
@@ -144,11 +149,13 @@ def test_a_network_damaged_in_the_cache_is_not_loaded(
         load_background_remover(settings)
 
 
+@with_rembg
 def test_a_network_that_was_not_fetched_is_an_error(settings_with: Callable[..., Settings]) -> None:
     with pytest.raises(WeightsNotFound, match=r"bright\.onnx: .*run fetch first"):
         load_background_remover(settings_with())
 
 
+@with_rembg
 def test_a_file_that_is_no_network_is_an_error(settings_with: Callable[..., Settings], server: FileServer) -> None:
     (server.directory / "other.onnx").write_bytes(b"words")
     digest = sha256(server.directory / "other.onnx")
@@ -158,6 +165,7 @@ def test_a_file_that_is_no_network_is_an_error(settings_with: Callable[..., Sett
     assert "\n" not in str(caught.value)
 
 
+@with_rembg
 def test_without_the_extra_the_error_names_the_package_to_install(
     settings_with: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
