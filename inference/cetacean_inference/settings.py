@@ -171,9 +171,13 @@ class EngineSettings(Section):
     threads: int | None = Field(
         None, ge=1, description="Threads that compute; by default `OMP_NUM_THREADS`, else the CPU quota."
     )
-    max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
+    max_score_deviation: float = Field(
+        0.005, gt=0, description="Largest difference of cetacean_score from eager's on generated pictures."
+    )
     max_probability_deviation: float = Field(
-        0.005, gt=0, description="Largest difference of an individual's probability from eager's."
+        0.0005,
+        gt=0,
+        description="Largest difference of an individual's probability from eager's on generated pictures.",
     )
 
 
