@@ -91,7 +91,7 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-operator bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-operator bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -100,6 +100,9 @@ bench-contention: venv  ## processor time of compute_metrics alone and three tim
 
 bench-decoding: venv  ## cost of decoding in separate processes; writes benchmarks/results and docs/benchmarks.md
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.inference.decoding
+
+bench-precision: venv  ## how far each engine lies from eager torch with the demo's weights; writes benchmarks/results
+	@$(PYTHON) -m benchmarks.inference.precision
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator

@@ -129,8 +129,10 @@ def check(entry):
     if not isinstance(url, str) or not re.fullmatch(URL, url):
         expected = "http://, https:// or hf://organisation/repository/path as weights_url, without user:password@"
         fail(f"{name}: expected {expected}, got {redacted(url)!r}")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
-        fail(f"{name}: expected 64 hex digits as sha256, got {sha256!r}")
+    files = entry.get("files") or {}
+    for digest in (sha256, *(files.values() if isinstance(files, dict) else [files])):
+        if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(digest)):
+            fail(f"{name}: expected 64 hex digits as sha256, got {digest!r}")
 
 
 try:
@@ -163,7 +165,8 @@ for name, path in places.items():
     url, sha256 = entries[name]["weights_url"], entries[name].get("sha256")
     print(name, asked(url), str(sha256 or "-").lower(), path, sep="\t")
     for companion in () if weights_only else companions.split():
-        print(name, asked(beside(url, companion)), "-", path.parent / companion, sep="\t")
+        digest = (entries[name].get("files") or {}).get(companion)
+        print(name, asked(beside(url, companion)), str(digest or "-").lower(), path.parent / companion, sep="\t")
 EOF
 }
 

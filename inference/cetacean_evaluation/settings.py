@@ -5,7 +5,7 @@ from __future__ import annotations
 from cetacean_inference.settings import ModelSettings
 from cetacean_registry import ModelEntry
 
-_CARRIED = ("sha256", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active")
+_CARRIED = ("sha256", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active", "files")
 
 
 def model_settings(entry: ModelEntry, *, weights_url: str | None = None) -> ModelSettings:

@@ -111,11 +111,11 @@ def _at_least_0(text: str) -> float:
 
 def _fetch(settings: Settings, _: argparse.Namespace) -> int:
     from cetacean_inference.engines.conversion_cache import make_room_for_conversion  # noqa: PLC0415 - see above
-    from cetacean_inference.weights.fetch import fetch_all, open_cache  # noqa: PLC0415
+    from cetacean_inference.weights.fetch import fetch_all, open_own_cache  # noqa: PLC0415
 
     _log_to_stderr()
     files = fetch_all(settings)
-    make_room_for_conversion(settings, files=files, cache=open_cache(settings))
+    make_room_for_conversion(settings, files=files, cache=open_own_cache(settings))
     return 0
 
 

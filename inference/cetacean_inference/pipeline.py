@@ -33,8 +33,9 @@ from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.memory import release_memory
 from cetacean_inference.types import Candidate, NetworkName, Resize, Scores, ServedIdentity
-from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_cache
+from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_own_cache, open_verified
 from cetacean_inference.weights.verified import VerifiedFiles
+from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +125,9 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
     """
     begun = time.monotonic()
     check_engine(settings.engine)
-    files, cache = locate_all(settings), open_cache(settings)
+    files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
-        verified = open_files.enter_context(VerifiedFiles(cache))
+        verified = open_files.enter_context(open_verified(settings))
         for blob in (files.checkpoint, files.gate_weights):
             verified.open(blob)
         individuals = _read_individuals(settings, files, verified)
@@ -134,7 +135,7 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
 
             def converted() -> ConvertedNetworks:
                 return converted_networks(
-                    settings, files=files, cache=cache, until_compiled=until_compiled, while_serving=open_files
+                    settings, files=files, cache=own, until_compiled=until_compiled, while_serving=open_files
                 )
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
@@ -145,6 +146,7 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
             identity=ServedIdentity(
                 weights_sha256=files.checkpoint.sha256,
                 gate_sha256=files.gate_weights.sha256,
+                files={CLASSES_FILE: files.classes.sha256, SPECIES_FILE: files.species.sha256},
                 engine=engines.name,
                 rejected_engines=engines.rejected_engines,
             ),

@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
+from cetacean_inference.decision import Alternative, Detection, RejectionReason, corrupted, decide
+from cetacean_inference.engines.agreement import PROBABILITY_FACTOR, SCORE_FACTOR
 from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import EngineSettings, Settings
@@ -28,8 +29,8 @@ TOLERANCE: Final = 1e-4
 """One unit of the last digit of an answer: another processor or batch size may round differently."""
 BINARY_FRACTION: Final = 1e-9
 """Added to the tolerance, because a difference of exactly the tolerance is not exact in binary."""
-NOT_COMPARED: Final = frozenset({"image_ind", "mask", "candidates"})
-"""The file may have another name now; a mask may be missing for lack of time; candidates are compared by name."""
+NOT_COMPARED: Final = frozenset({"image_ind", "mask", "class_animal", "id_animal", "probability", "candidates"})
+"""The file may have another name now; a mask may be missing for lack of time; individuals are compared by name."""
 Line = tuple[str, object, object]
 """One compared value: its path, as recorded, and now."""
 
@@ -43,8 +44,11 @@ class Tolerance:
 
     @classmethod
     def of(cls, settings: EngineSettings) -> Self:
-        """Return by how much an engine may differ from eager torch, and one unit of the last digit."""
-        return cls(settings.max_score_deviation + TOLERANCE, settings.max_probability_deviation + TOLERANCE)
+        """Return by how much an engine may differ from eager torch on any picture, and one unit of the last digit."""
+        return cls(
+            settings.max_score_deviation * SCORE_FACTOR + TOLERANCE,
+            settings.max_probability_deviation * PROBABILITY_FACTOR + TOLERANCE,
+        )
 
 
 def replay(
@@ -132,17 +136,22 @@ def _compared(expected: Detection, found: Detection) -> Iterator[Line]:
         if name not in NOT_COMPARED:
             yield name, _plain(getattr(expected, name)), _plain(getattr(found, name))
     yield "number of candidates", len(expected.candidates), len(found.candidates)
-    # By name, because equally likely individuals may change places.
-    old, new = ({one.class_animal: one for one in answer.candidates} for answer in (expected, found))
-    least_old, least_new = (min((one.probability for one in every.values()), default=0.0) for every in (old, new))
+    # By name, because about equally likely individuals may change places, the likeliest one too.
+    old, new = (_ranking(answer) for answer in (expected, found))
+    least_old, least_new = (min(one.probability for one in every.values()) for every in (old, new))
     for name in {**old, **new}:
-        path = f"candidates[{name}]"
+        path = "" if name == expected.class_animal == found.class_animal else f"individuals[{name}]."
         if name in old and name in new:
-            yield f"{path}.id_animal", old[name].id_animal, new[name].id_animal
+            yield f"{path}id_animal", old[name].id_animal, new[name].id_animal
         # One that is not among the candidates is at most as likely as the least likely of them.
         recorded = old[name].probability if name in old else min(least_old, new[name].probability)
         now = new[name].probability if name in new else min(least_new, old[name].probability)
-        yield f"{path}.probability", recorded, now
+        yield f"{path}probability", recorded, now
+
+
+def _ranking(answer: Detection) -> dict[str, Alternative]:
+    best = Alternative(class_animal=answer.class_animal, id_animal=answer.id_animal, probability=answer.probability)
+    return {one.class_animal: one for one in (best, *answer.candidates)}
 
 
 def _plain(value: object) -> object:

@@ -25,6 +25,8 @@ from pydantic_settings import (
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_registry.errors import describe
+from cetacean_registry.patterns import REVISION_PATTERN
+from cetacean_registry.registry import FileDigests
 from cetacean_registry.urls import redacted
 
 DEFAULT_CONFIG_DIR = Path("configs")
@@ -87,6 +89,9 @@ class ModelSettings(Section):
     embedding_size: int = Field(512, ge=1, description="Length of the embedding that is compared.")
     num_classes_head: int = Field(15_587, ge=1, description="Rows of the ArcFace head.")
     num_classes_active: int = Field(13_837, ge=1, description="Known individuals: the first rows of the head.")
+    files: FileDigests = Field(
+        {}, description="Digests of encoder_classes.npy and species_map.csv by these names, as JSON."
+    )
 
 
 class GateSettings(Section):
@@ -100,16 +105,24 @@ class GateSettings(Section):
     pretrained: str | None = Field(
         "laion2b_s34b_b79k", description="open_clip pretrained tag; unused with `weights_url`."
     )
+    revision: Annotated[str, Field(pattern=REVISION_PATTERN)] | None = Field(
+        None, description="Branch, tag or commit of the pretrained tag's repository on the Hub."
+    )
     config_url: Url | None = Field(None, description="open_clip model config (JSON) of a custom gate.")
+    config_sha256: Sha256 | None = Field(None, description="Digest of that configuration.")
     weights_url: Url | None = Field(
         None, description="State dict of a custom gate, best a .safetensors file; a .pt file needs `sha256`."
     )
-    sha256: Sha256 | None = Field(None, description="Digest of the gate's weights.")
+    sha256: Sha256 | None = Field(None, description="Digest of the gate's weights, also of a pretrained tag's.")
 
     @model_validator(mode="after")
     def _custom_gate_is_complete(self) -> Self:
-        if self.weights_url is None and (self.config_url or self.sha256):
-            raise ValueError("config_url and sha256 describe a custom gate: expected weights_url too")
+        if self.config_url and self.weights_url is None:
+            raise ValueError("config_url describes a custom gate: expected weights_url too")
+        if self.config_sha256 and self.config_url is None:
+            raise ValueError("expected config_url too, beside config_sha256")
+        if self.revision and self.weights_url:
+            raise ValueError("revision is the pretrained tag's: expected it in weights_url (hf://…@revision)")
         return self
 
 
@@ -134,6 +147,11 @@ class FetchSettings(Section):
     read_timeout_seconds: float = Field(60.0, gt=0, description="Longest silence while bytes are awaited.")
     lock_timeout_seconds: float = Field(1800.0, gt=0, description="How long to wait for another pod's download.")
     progress_interval_seconds: float = Field(5.0, ge=0, description="Time between progress lines.")
+    shared_cache: bool = Field(
+        False,
+        description="Other pods can write to the weights cache, and are not trusted: files without a digest and "
+        "converted networks are kept in `own_cache`, and verified files are copied before they are loaded.",
+    )
     allow_unverified_pickle: bool = Field(
         False,
         description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
@@ -153,9 +171,13 @@ class EngineSettings(Section):
     threads: int | None = Field(
         None, ge=1, description="Threads that compute; by default `OMP_NUM_THREADS`, else the CPU quota."
     )
-    max_score_deviation: float = Field(0.005, gt=0, description="Largest difference of cetacean_score from eager's.")
+    max_score_deviation: float = Field(
+        0.005, gt=0, description="Largest difference of cetacean_score from eager's on generated pictures."
+    )
     max_probability_deviation: float = Field(
-        0.005, gt=0, description="Largest difference of an individual's probability from eager's."
+        0.0005,
+        gt=0,
+        description="Largest difference of an individual's probability from eager's on generated pictures.",
     )
 
 
@@ -283,6 +305,10 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
     weights_cache: Path = Field(Path("/var/cache/cetacean"), description="Content-addressed cache of weights.")
+    own_cache: Path = Field(
+        Path("/tmp/cetacean-cache"),  # noqa: S108 - in a pod, a volume of its own
+        description="Cache that no other pod can write to; used only if `fetch.shared_cache` is true.",
+    )
     monitoring_file: Path = Field(
         Path("/etc/cetacean/monitoring/monitoring.json"), description="Drift settings and baselines; re-read on change."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
@@ -77,6 +77,8 @@ class ServedIdentity:
     weights_sha256: str
     gate_sha256: str
     engine: str
+    files: Mapping[str, str]
+    """Digests of the files beside the checkpoint, by name."""
     rejected_engines: tuple[RejectedEngine, ...] = ()
 
 

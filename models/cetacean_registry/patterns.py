@@ -12,10 +12,13 @@ NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
 URL_PATTERN = r"^(https?://[^\s/?#@]+([/?#][^\s]*)?|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
 """URLs that a pod can download from; file:// is only for a service that is started by hand."""
+REVISION_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
+"""A branch, a tag or a commit of a repository on the Hugging Face Hub."""
 
 EXPECTATIONS = {
     SEMVER_PATTERN: "expected a semantic version such as 1.2.0",
     NAME_PATTERN: "expected letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
     SHA256_PATTERN: "expected 64 hex digits",
+    REVISION_PATTERN: "expected a branch, a tag or a commit",
     URL_PATTERN: "expected http://…, https://… or hf://organisation/repository/path[@revision], without user:password@",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -23,6 +23,20 @@ Path_ = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=4096)]
 ShortText = Annotated[str, Field(max_length=253)]
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
+CLASSES_FILE: Final = "encoder_classes.npy"
+SPECIES_FILE: Final = "species_map.csv"
+COMPANION_FILES: Final = (CLASSES_FILE, SPECIES_FILE)
+"""The files beside each checkpoint: which individual a row of the head stands for, and its species."""
+
+
+def _check_files(files: dict[str, str]) -> dict[str, str]:
+    # A digest under a misspelt name would verify nothing.
+    if unknown := sorted(files.keys() - set(COMPANION_FILES)):
+        raise ValueError(f"expected the names {' and '.join(COMPANION_FILES)}, got {', '.join(unknown)}")
+    return files
+
+
+FileDigests = Annotated[dict[str, Sha256], Field(max_length=len(COMPANION_FILES)), AfterValidator(_check_files)]
 
 
 class ModelEntry(BaseModel):
@@ -62,6 +76,11 @@ class ModelEntry(BaseModel):
     license: ShortText | None = Field(default=None, description="Licence of the weights.")
     notes: Text | None = Field(default=None, description="Remarks for people.")
     deprecated: bool | None = Field(default=None, description="True: kept for reference, not to be promoted.")
+    files: FileDigests | None = Field(
+        default=None,
+        description="SHA-256 of the files beside the checkpoint by their names, 64 hex digits each. A file without one "
+        "cannot be verified.",
+    )
 
     @model_validator(mode="after")
     def _active_classes_fit_the_head(self) -> Self:

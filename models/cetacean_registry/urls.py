@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
 # Linear in the text: each `://` ends what is matched from the one before it, or is consumed with it.
 _USERINFO: Final = re.compile(r"://[^\s/?#@]*+(?:@[^\s/?#@]*+)*@")
 _QUERY: Final = re.compile(r"(://[^\s?'\"<>]*+)(\?[^\s'\"<>]*+)?")
+
+_WITHOUT_QUERY: Final = re.compile(r"\?redacted-[0-9a-f]{16}$")
+
+
+def without_query(url: str) -> str:
+    """Return a URL whose query is replaced by a digest of it: it still tells two URLs apart, and grants nothing."""
+    address, mark, query = url.partition("?")
+    if not mark or lacks_query(url):
+        return url
+    return f"{address}?redacted-{hashlib.sha256(query.encode()).hexdigest()[:16]}"
+
+
+def lacks_query(url: str) -> bool:
+    """Return True if a URL comes from `without_query` and had a query: nothing can be downloaded from it."""
+    return _WITHOUT_QUERY.search(url) is not None
 
 
 def redacted(text: str) -> str:

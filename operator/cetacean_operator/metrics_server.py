@@ -11,11 +11,11 @@ from prometheus_client.exposition import choose_encoder
 from cetacean_operator.http_server import serve
 
 
-async def start(host: str, port: int, registry: CollectorRegistry) -> tuple[web.AppRunner, int]:
+async def start(host: str, port: int, registry: CollectorRegistry) -> tuple[web.BaseRunner, int]:
     """Serve a registry; see `http_server.serve` for host, port and the result."""
     one_at_a_time = asyncio.Lock()
 
-    async def metrics(request: web.Request) -> web.Response:
+    async def metrics(request: web.BaseRequest) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         async with one_at_a_time:  # a page of a thousand resources takes tens of milliseconds
             body = await asyncio.to_thread(encode, registry)

@@ -12,7 +12,7 @@ Check = Callable[[], str | None]
 """Returns the fault, None if there is none."""
 
 
-async def start(host: str, port: int, *, healthz: Check, readyz: Check) -> tuple[web.AppRunner, int]:
+async def start(host: str, port: int, *, healthz: Check, readyz: Check) -> tuple[web.BaseRunner, int]:
     """Serve both probes.
 
     Args:
@@ -28,7 +28,7 @@ async def start(host: str, port: int, *, healthz: Check, readyz: Check) -> tuple
 
 
 def _answer(check: Check) -> Handler:
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(_: web.BaseRequest) -> web.Response:
         fault = check()
         return web.Response(text=fault or "ok", status=503 if fault else 200)
 

@@ -117,6 +117,17 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         "ftp://example.org/a",
         'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://… or hf://',
     ),
+    "files-of-another-name": (
+        f"{MODEL}.files",
+        {"species_map.cvs": "a" * 64},
+        "expected the names encoder_classes.npy and species_map.csv",
+    ),
+    "files-digest-short": (f"{MODEL}.files", {"species_map.csv": "abc"}, "expected 64 hex digits"),
+    "trusted-without-a-claim": (
+        "serving.weightsCache",
+        {"trusted": True},
+        "trusted is about persistentVolumeClaim: expected it",
+    ),
     "sha256-short": (f"{MODEL}.sha256", "abc", 'models[0].sha256: Invalid value: "abc": expected 64 hex digits'),
     "sha256-not-hex": (
         f"{MODEL}.sha256",
@@ -184,7 +195,7 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     "gate-without-weights": (
         "antiFraud.model",
         {"configURL": "https://example.org/c.json"},
-        "configURL and sha256 describe a gate of one's own: expected weightsURL beside them",
+        "configURL describes a gate of one's own: expected weightsURL beside it",
     ),
     "gate-bound": ("gates.minTNR", 2, "spec.gates.minTNR: Invalid value: 2"),
     "drift-window": ("drift.window", 0, "spec.drift.window: Invalid value: 0"),

@@ -20,6 +20,12 @@ from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.types import Candidate, Decoded, Pipeline, Resize, Scores, ServedIdentity
 
 DIGEST = "ab" * 32
+FILES = {"encoder_classes.npy": "c1" * 32, "species_map.csv": "c2" * 32}
+VERIFIED: dict[str, Any] = {
+    "model": {"sha256": DIGEST, "files": FILES},
+    "gate": {"sha256": "cd" * 32},
+}
+"""Settings with a digest for each file of the pipeline."""
 Colour = tuple[int, int, int]
 
 
@@ -44,7 +50,7 @@ class FakePipeline:
     def __init__(self, *, sha256: str = DIGEST, num_workers: int = 1) -> None:
         self.num_workers = num_workers
         self.num_in_progress = 0
-        self.identity = ServedIdentity(weights_sha256=sha256, gate_sha256="cd" * 32, engine="fake")
+        self.identity = ServedIdentity(weights_sha256=sha256, gate_sha256="cd" * 32, engine="fake", files=FILES)
         self.batches: list[int] = []
         self.thresholds: set[float] = set()
         self.threads: set[str] = set()

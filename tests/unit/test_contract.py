@@ -19,10 +19,12 @@ from cetacean_operator.decisions.identity import GATE_FIELDS, MODEL_FIELDS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text(encoding="utf-8")
 ENTRY = entry("first", backbone="b4", inputSize=512, embeddingSize=64, numClassesHead=9, numClassesActive=8)
+ENTRY["files"] = {"encoder_classes.npy": "d" * 64, "species_map.csv": "e" * 64}
 GATE = {
     "architecture": "ViT-B-16",
     "pretrained": "tag",
     "configURL": "https://example.org/gate.json",
+    "configSHA256": "d" * 64,
     "weightsURL": "https://example.org/gate.pt",
     "sha256": "c" * 64,
 }
@@ -60,7 +62,10 @@ def test_each_variable_of_a_pod_is_a_setting_of_the_service(
         monkeypatch.setenv(name, value)
     settings = load_settings(config_dir=tmp_path)
     assert settings.model.model_fields_set == set(MODEL_FIELDS), "ENTRY has every field"
-    assert settings.gate.model_fields_set == {"threshold", "calibrated_at", *GATE_FIELDS}, "GATE has every field"
+    assert settings.model.files == ENTRY["files"]
+    # A revision is of a pretrained tag only, and GATE has weights of its own.
+    expected = {"threshold", "calibrated_at", *GATE_FIELDS} - {"revision"}
+    assert settings.gate.model_fields_set == expected, "GATE has every other field"
     top = {name.removeprefix("CETACEAN_").partition("__")[0].lower() for name in variables(world)}
     assert top <= settings.model_fields_set, "an unknown name on the top level would be ignored"
 

@@ -19,6 +19,10 @@ BATCHES: Final = (1, 3, 8)
 """Sizes of the batches that are compared: one, odd, and full."""
 PICTURES: Final = sum(BATCHES)
 SIZE: Final = (320, 240)
+SCORE_FACTOR: Final = 4.0
+"""How many times larger the deviation of a cetacean score may be on other pictures; 3.2 was measured."""
+PROBABILITY_FACTOR: Final = 8.0
+"""The same for probabilities; 6.2 was measured (docs/decisions/0013-bounds-from-trained-weights.md)."""
 
 
 def comparison_inputs(network: NetworkName, side: int) -> Pixels:

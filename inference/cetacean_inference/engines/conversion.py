@@ -38,8 +38,7 @@ from cetacean_inference.models.network import Network
 from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.system.memory import release_memory
 from cetacean_inference.types import NetworkName
-from cetacean_inference.weights.fetch import locate_all, open_cache
-from cetacean_inference.weights.verified import VerifiedFiles
+from cetacean_inference.weights.fetch import locate_all, open_verified
 
 EXIT_FATAL: Final = 3
 """Exit status if no engine can use the weights."""
@@ -56,7 +55,7 @@ def convert(settings: Settings, directory: Path) -> None:
     """
     files = locate_all(settings)
     recorded: dict[NetworkName, NetworkRecord] = {}
-    with VerifiedFiles(open_cache(settings)) as verified:
+    with open_verified(settings) as verified:
         for name in get_args(NetworkName):
             network, side = load_network(name, settings, files=files, verified=verified)
             np.save(reference_file(directory, name), reference_outputs(name, network, side=side))

@@ -32,7 +32,11 @@ class WeightsReport(Answer):
 
     sha256: str | None = Field(description="Digest of the loaded bytes; null until they are loaded.")
     expected_sha256: str | None = Field(description="Digest of the registry entry.")
-    verified: bool = Field(description="True if the two are equal; false if the registry entry has none.")
+    files: dict[str, str] = Field(description="Digests of the loaded files beside it, by name.")
+    unverified: list[str] = Field(
+        description="Files that decide answers and have no expected digest, those of the gate included."
+    )
+    verified: bool = Field(description="True if all files are loaded and each had its expected digest.")
 
 
 class GateReport(Answer):

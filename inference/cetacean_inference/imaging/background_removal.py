@@ -18,7 +18,7 @@ from PIL import Image
 from cetacean_inference.errors import CheckpointMismatch, ConfigInvalid
 from cetacean_inference.messages import one_line
 from cetacean_inference.settings import Settings
-from cetacean_inference.weights.fetch import locate_mask, open_cache
+from cetacean_inference.weights.fetch import locate_mask, open_verified
 from cetacean_inference.weights.verified import VerifiedFiles
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def load_background_remover(settings: Settings) -> BackgroundRemover:
         )
     blob = locate_mask(settings)
     with ExitStack() as on_failure:
-        verified = on_failure.enter_context(VerifiedFiles(open_cache(settings)))
+        verified = on_failure.enter_context(open_verified(settings))
         path = f"/dev/fd/{verified.open(blob).fileno()}"
         try:
             remover = BackgroundRemover(_session(path, threads=settings.mask.threads), verified)

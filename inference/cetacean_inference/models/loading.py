@@ -39,7 +39,7 @@ def load_network(
             architecture=settings.gate.architecture,
             config=config,
             prompts=default_prompts(),
-            derived=verified.cache.derived,
+            derived=verified.derived,
             pickle_allowed=unverified_allowed or settings.gate.sha256 is not None,
         )
     else:

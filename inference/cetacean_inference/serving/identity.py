@@ -10,6 +10,20 @@ from typing import Any
 
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import ServedIdentity
+from cetacean_registry.registry import COMPANION_FILES
+
+
+def without_digest(settings: Settings) -> list[str]:
+    """Return the files that decide answers and cannot be verified, because the settings name no digest for them."""
+    model, gate = settings.model, settings.gate
+    digests = {
+        "checkpoint": model.sha256,
+        **{name: model.files.get(name) for name in COMPANION_FILES},
+        "gate weights": gate.sha256,
+    }
+    if gate.config_url:
+        digests["gate config"] = gate.config_sha256
+    return [name for name, digest in digests.items() if digest is None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,9 @@ class Identity:
             "weights": {
                 "sha256": self.weights_sha256,
                 "expected_sha256": model.sha256,
-                "verified": self.served is not None and self.weights_sha256 == model.sha256,
+                "files": dict(self.served.files) if self.served else {},
+                "unverified": without_digest(self.settings),
+                "verified": self.served is not None and not without_digest(self.settings),
             },
             "gate": {
                 "architecture": gate.architecture,

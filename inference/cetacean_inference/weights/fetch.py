@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from cetacean_inference.errors import (
     CacheFull,
@@ -23,12 +24,12 @@ from cetacean_inference.weights.download import Download, NotModified
 from cetacean_inference.weights.hub import access_to
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.urls import resolve, sibling
+from cetacean_inference.weights.verified import VerifiedFiles
+from cetacean_registry.registry import COMPANION_FILES
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
 
-CLASSES_FILE = "encoder_classes.npy"
-SPECIES_FILE = "species_map.csv"
 DEFAULT_GATE = ("ViT-B-32", "laion2b_s34b_b79k")
 DEFAULT_GATE_URL = "hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/open_clip_model.safetensors"
 """open_clip's URL of that gate, repeated here so that a process that serves it never imports open_clip."""
@@ -46,9 +47,26 @@ class WeightFiles:
 
 
 def open_cache(settings: Settings) -> WeightsCache:
-    """Return the cache of the settings."""
+    """Return the cache of files whose digests the settings name; others may write to it if it is shared."""
+    return _cache_in(settings.weights_cache, settings)
+
+
+def open_own_cache(settings: Settings) -> WeightsCache:
+    """Return the cache of everything that no digest protects: other files, refs to them, converted networks.
+
+    It is the same unless the weights cache is shared with pods that are not trusted.
+    """
+    return _cache_in(settings.own_cache if settings.fetch.shared_cache else settings.weights_cache, settings)
+
+
+def open_verified(settings: Settings) -> VerifiedFiles:
+    """Return the verified files of both caches; a context manager."""
+    return VerifiedFiles(open_cache(settings), own=open_own_cache(settings))
+
+
+def _cache_in(root: Path, settings: Settings) -> WeightsCache:
     return WeightsCache(
-        settings.weights_cache,
+        root,
         limit_bytes=settings.fetch.cache_limit_bytes,
         keep_unused_seconds=settings.fetch.keep_unused_seconds,
     )
@@ -60,26 +78,27 @@ def fetch_all(settings: Settings) -> WeightFiles:
     Raises:
         errors.FatalError: with the reason; no unverified file is left under a verified name.
     """
-    cache = open_cache(settings)
-    cache.prepare()
-    model, options = settings.model, settings.fetch
-    checkpoint = fetch(model.weights_url, sha256=model.sha256, cache=cache, settings=options)
-    classes = fetch(sibling(model.weights_url, CLASSES_FILE), sha256=None, cache=cache, settings=options)
-    species = fetch(sibling(model.weights_url, SPECIES_FILE), sha256=None, cache=cache, settings=options)
-    unverified = options.allow_unverified_pickle
+    cache, own = open_cache(settings), open_own_cache(settings)
+    for one in (cache, own):
+        one.prepare()
+
+    def fetched(url: str, sha256: str | None) -> Blob:
+        return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=settings.fetch)
+
+    model = settings.model
+    checkpoint = fetched(model.weights_url, model.sha256)
+    classes, species = (fetched(sibling(model.weights_url, name), model.files.get(name)) for name in COMPANION_FILES)
+    unverified = settings.fetch.allow_unverified_pickle
     require_digest_of_pickle(checkpoint, sha256=model.sha256, allowed=unverified)
     try:
-        gate_config = (
-            fetch(settings.gate.config_url, sha256=None, cache=cache, settings=options)
-            if settings.gate.config_url
-            else None
-        )
-        gate_weights = fetch(gate_url(settings.gate), sha256=settings.gate.sha256, cache=cache, settings=options)
-        require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
+        gate = settings.gate
+        gate_config = fetched(gate.config_url, gate.config_sha256) if gate.config_url else None
+        gate_weights = fetched(gate_url(gate), gate.sha256)
+        require_digest_of_pickle(gate_weights, sha256=gate.sha256, allowed=unverified)
     except (WeightsNotFound, WeightsUnreachable, CheckpointMismatch) as error:
         raise GateUnavailable(str(error)) from error
     if settings.mask.enabled:
-        fetch(settings.mask.weights_url, sha256=settings.mask.sha256, cache=cache, settings=options)
+        fetched(settings.mask.weights_url, settings.mask.sha256)
     return WeightFiles(checkpoint, classes, species, gate_weights, gate_config)
 
 
@@ -89,13 +108,17 @@ def locate_all(settings: Settings) -> WeightFiles:
     Raises:
         WeightsNotFound, GateUnavailable: a file is not in the cache.
     """
-    cache, model, gate = open_cache(settings), settings.model, settings.gate
-    checkpoint = _locate(model.weights_url, model.sha256, cache)
-    classes = _locate(sibling(model.weights_url, CLASSES_FILE), None, cache)
-    species = _locate(sibling(model.weights_url, SPECIES_FILE), None, cache)
+    cache, own = open_cache(settings), open_own_cache(settings)
+    model, gate = settings.model, settings.gate
+
+    def located(url: str, sha256: str | None) -> Blob:
+        return _locate(url, sha256, cache if sha256 else own)
+
+    checkpoint = located(model.weights_url, model.sha256)
+    classes, species = (located(sibling(model.weights_url, name), model.files.get(name)) for name in COMPANION_FILES)
     try:
-        gate_config = _locate(gate.config_url, None, cache) if gate.config_url else None
-        gate_weights = _locate(gate_url(gate), gate.sha256, cache)
+        gate_config = located(gate.config_url, gate.config_sha256) if gate.config_url else None
+        gate_weights = located(gate_url(gate), gate.sha256)
     except WeightsNotFound as error:
         raise GateUnavailable(str(error)) from error
     return WeightFiles(checkpoint, classes, species, gate_weights, gate_config)
@@ -154,18 +177,21 @@ def gate_url(gate: GateSettings) -> str:
     """Return the URL of the gate's weights; open_clip has those of its own pretrained tags.
 
     Raises:
-        GateUnavailable: open_clip has no such tag, or no single file for it.
+        GateUnavailable: open_clip has no such tag, no single file for it, or no repository with revisions.
     """
     if gate.weights_url:
         return gate.weights_url
+    revision = f"@{gate.revision}" if gate.revision else ""
     if (gate.architecture, gate.pretrained) == DEFAULT_GATE:
-        return DEFAULT_GATE_URL
+        return DEFAULT_GATE_URL + revision
     from open_clip import pretrained  # noqa: PLC0415 - imports torch, which takes seconds and memory
 
     known = pretrained.get_pretrained_cfg(gate.architecture, gate.pretrained or "")
     if repository := known.get("hf_hub", "").rstrip("/"):
-        return f"hf://{repository}/{pretrained.HF_SAFE_WEIGHTS_NAME}"
-    if url := known.get("url"):
+        return f"hf://{repository}/{pretrained.HF_SAFE_WEIGHTS_NAME}{revision}"
+    if (url := known.get("url")) and revision:
+        raise GateUnavailable(f"gate.revision: expected a pretrained tag of the Hub, got {gate.pretrained!r} at {url}")
+    if url:
         return str(url)
     raise GateUnavailable(f"open_clip: expected a pretrained tag of {gate.architecture}, got {gate.pretrained!r}")
 

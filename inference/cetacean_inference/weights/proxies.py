@@ -1,8 +1,7 @@
 """The HTTP client of downloads: proxies and certificates as the environment names them, with errors of one line.
 
-httpx reads the same variables, but it fails with a traceback if `NO_PROXY` names a network or if a proxy is a SOCKS
-proxy, and it takes networks in `NO_PROXY` for names. So the choice of the proxy is made here, for each request, as a
-redirect may lead to another host.
+httpx reads the same variables, but it fails with a traceback if `NO_PROXY` names a network, and it takes networks in
+`NO_PROXY` for names. So the choice of the proxy is made here, for each request, as a redirect may lead to another host.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http_headers import decimal
 from cetacean_inference.messages import one_line
 from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.socks import SocksTransport
 from cetacean_registry.urls import redacted
 
 _SCHEMES: Final = ("http", "https")
@@ -34,7 +34,9 @@ def open_client(settings: FetchSettings) -> httpx.Client:
     """
     timeout = httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds)
     return httpx.Client(
-        transport=ProxyingTransport.from_environment(getproxies()), follow_redirects=True, timeout=timeout
+        transport=ProxyingTransport.from_environment(getproxies(), timeout_seconds=settings.read_timeout_seconds),
+        follow_redirects=True,
+        timeout=timeout,
     )
 
 
@@ -96,15 +98,19 @@ class ProxyingTransport(httpx.BaseTransport):
         self._no_proxy = no_proxy
 
     @classmethod
-    def from_environment(cls, named: Mapping[str, str]) -> Self:
+    def from_environment(cls, named: Mapping[str, str], *, timeout_seconds: float) -> Self:
         """Return the transport for the proxies of `urllib.request.getproxies`.
+
+        Args:
+            named: the proxies by scheme.
+            timeout_seconds: longest silence of a SOCKS proxy before a connection is made.
 
         Raises:
             ConfigInvalid: a proxy or a file of certificates cannot be used.
         """
         context = _certificates()
         proxies = {
-            scheme: httpx.HTTPTransport(verify=context, proxy=_proxy(scheme, named[scheme]))
+            scheme: _transport(_proxy(scheme, named[scheme]), context, timeout_seconds)
             for scheme in (*_SCHEMES, "all")
             if named.get(scheme)
         }
@@ -124,6 +130,12 @@ class ProxyingTransport(httpx.BaseTransport):
         return self._direct if proxy is None or self._no_proxy.includes(url) else proxy
 
 
+def _transport(proxy: httpx.Proxy, context: ssl.SSLContext, timeout_seconds: float) -> httpx.BaseTransport:
+    if proxy.url.scheme.startswith("socks"):
+        return SocksTransport(proxy, context=context, timeout_seconds=timeout_seconds)
+    return httpx.HTTPTransport(verify=context, proxy=proxy)
+
+
 def _certificates() -> ssl.SSLContext:
     variable = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
     try:
@@ -137,9 +149,7 @@ def _certificates() -> ssl.SSLContext:
 def _proxy(scheme: str, text: str) -> httpx.Proxy:
     variable = f"{scheme.upper()}_PROXY"
     url = text if "://" in text else f"http://{text}"
-    expected = f"{variable}: expected http://host:port or https://host:port"
-    if url.lower().startswith("socks"):
-        raise ConfigInvalid(f"{expected}, got the SOCKS proxy {redacted(url)}, which is not supported")
+    expected = f"{variable}: expected http://, https://, socks5:// or socks5h://host:port"
     try:
         proxy = httpx.Proxy(url)
     except (ValueError, httpx.InvalidURL) as error:

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from io import BufferedReader, BytesIO
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from cetacean_inference.errors import DigestMismatch, WeightsNotFound
+from cetacean_inference.errors import CacheFull, DigestMismatch, WeightsNotFound
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import WeightsCache
+
+CHUNK: Final = 2**20
+"""Bytes that are copied at once."""
 
 
 class VerifiedFiles:
     """The open files of this process; each is opened and hashed once, even if it is read several times.
 
     A context manager. Its files are not evicted until it is closed.
+
+    Args:
+        cache: the weights cache.
+        own: the cache that no other pod can write to, if that is another one. Then files of `cache` are copied there
+            while they are hashed, because another pod could change them afterwards.
     """
 
-    def __init__(self, cache: WeightsCache) -> None:
-        self.cache = cache
+    def __init__(self, cache: WeightsCache, *, own: WeightsCache | None = None) -> None:
+        self._cache = cache
+        self._own = own or cache
         self._streams: dict[str, BufferedReader] = {}
+
+    @property
+    def derived(self) -> Path:
+        """Directory of files that were computed from weights."""
+        return self._own.derived
 
     def __enter__(self) -> Self:
         return self
@@ -30,7 +47,8 @@ class VerifiedFiles:
     def open(self, blob: Blob) -> BufferedReader:
         """Return the blob, positioned at its first byte; the caller must not close it.
 
-        Reading returns the bytes that were hashed, even if the name is replaced meanwhile.
+        Reading returns the bytes that were hashed, even if the name is replaced meanwhile, and in a shared cache even
+        if the file is written to.
 
         Raises:
             WeightsNotFound: it was evicted since it was fetched.
@@ -38,7 +56,7 @@ class VerifiedFiles:
         """
         stream = self._streams.get(blob.sha256)
         if stream is None:
-            stream = self._streams[blob.sha256] = _open_verified(blob, self.cache)
+            stream = self._streams[blob.sha256] = self._open_verified(blob)
         stream.seek(0)
         return stream
 
@@ -51,10 +69,10 @@ class VerifiedFiles:
         """
         stream = self._streams.get(blob.sha256)
         if stream is None:
-            stream = self._streams[blob.sha256] = _open(blob, self.cache)
+            stream = self._streams[blob.sha256] = _open(blob, self._holder(blob))
         stream.seek(0)
         content = BytesIO(stream.read())
-        _check(content, blob, self.cache)
+        _check(content, blob, self._cache)
         content.seek(0)
         return content
 
@@ -64,6 +82,21 @@ class VerifiedFiles:
             stream.close()
         self._streams.clear()
 
+    def _holder(self, blob: Blob) -> WeightsCache:
+        return self._own if self._own.find(blob.sha256) else self._cache
+
+    def _open_verified(self, blob: Blob) -> BufferedReader:
+        holder = self._holder(blob)
+        stream = _open(blob, holder)
+        if holder.root != self._own.root:
+            stream = _copy(stream, self._own)
+        try:
+            _check(stream, blob, holder)
+        except DigestMismatch:
+            stream.close()
+            raise
+        return stream
+
 
 def _open(blob: Blob, cache: WeightsCache) -> BufferedReader:
     try:
@@ -72,14 +105,19 @@ def _open(blob: Blob, cache: WeightsCache) -> BufferedReader:
         raise WeightsNotFound(f"{blob.url}: evicted from the cache {cache.root} since it was fetched") from error
 
 
-def _open_verified(blob: Blob, cache: WeightsCache) -> BufferedReader:
-    stream = _open(blob, cache)
+def _copy(stream: BufferedReader, own: WeightsCache) -> BufferedReader:
+    """Copy a file to a volume that no other pod can write to; the copy has no name and ends with this process.
+
+    Raises:
+        CacheFull: there is no room.
+    """
     try:
-        _check(stream, blob, cache)
-    except DigestMismatch:
-        stream.close()
-        raise
-    return stream
+        with stream, tempfile.NamedTemporaryFile(dir=own.root) as copy:
+            shutil.copyfileobj(stream, copy, CHUNK)
+            copy.flush()
+            return Path(copy.name).open("rb")
+    except OSError as error:
+        raise CacheFull(f"{own.root}: cannot copy weights: {error.strerror or error}") from error
 
 
 def _check(stream: BufferedReader | BytesIO, blob: Blob, cache: WeightsCache) -> None:

@@ -9,6 +9,7 @@ import click
 
 from cetacean_cli.commands.gate import as_json, judge_entry, policy_options
 from cetacean_cli.commands.registry_add import add
+from cetacean_cli.commands.registry_import import import_registry
 from cetacean_cli.commands.registry_manifest import to_manifest
 from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import RefusedError
@@ -27,6 +28,7 @@ def registry() -> None:
 
 
 registry.add_command(add)
+registry.add_command(import_registry)
 registry.add_command(to_manifest)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from cetacean_cli.registry_file.checks import CheckedRegistry, Fault, check_text
 from cetacean_cli.registry_file.load import find_entry, load_registry
 from cetacean_registry import GatePolicy, ModelEntry, file_sha256
 from cetacean_registry.errors import describe
+from cetacean_registry.registry import COMPANION_FILES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _COPIED_BY_LIKE: Final = (
@@ -34,13 +35,13 @@ _COPIED_BY_LIKE: Final = (
 """Fields that --like copies."""
 _ALWAYS_WRITTEN: Final = ("name", "version", "architecture", "weights_url", "sha256", "trained_at", "metrics_snapshot")
 """Fields that are written even if they are null."""
-_ORDER: Final = ("name", "display_name", *_ALWAYS_WRITTEN[1:], *_COPIED_BY_LIKE[1:], "notes")
+_ORDER: Final = ("name", "display_name", *_ALWAYS_WRITTEN[1:], *_COPIED_BY_LIKE[1:], "notes", "files")
 
 
 def _entry_options(command: Command) -> Command:
     """Add an option for each further field of an entry, with the description of the format."""
     for field in reversed(_ORDER):
-        if field in ("name", "version", "metrics_snapshot"):
+        if field in ("name", "version", "metrics_snapshot", "files"):
             continue
         info = ModelEntry.model_fields[field]
         kind = click.IntRange(min=1) if "size" in field or field.startswith("num_") else click.STRING
@@ -59,7 +60,8 @@ def _entry_options(command: Command) -> Command:
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The checkpoint on this disk, best a .safetensors file; its sha256 is computed.",
+    help="The checkpoint on this disk, best a .safetensors file; its sha256 and those of encoder_classes.npy and "
+    "species_map.csv beside it are computed.",
 )
 @click.option(
     "--metrics",
@@ -96,6 +98,8 @@ def add(
             raise click.UsageError(f"Missing option '--{needed.replace('_', '-')}'{hint}.")
     if weights:
         fields["sha256"] = _digest(weights, fields.get("sha256"))
+        beside = {name: weights.parent / name for name in COMPANION_FILES}
+        fields["files"] = {name: _digest(path, None) for name, path in beside.items() if path.is_file()} or None
     fields |= {"name": name, "metrics_snapshot": _relative(metrics, file) if metrics else None}
     data = {key: fields.get(key) for key in _ORDER if fields.get(key) is not None or key in _ALWAYS_WRITTEN}
     try:
@@ -112,7 +116,7 @@ def add(
     proposal = Proposal(
         subject=str(file),
         changes=(Change(f"models[{len(registry.models)}]", None, f"{name} {entry.version}"),),
-        notes=(*(f"{key}: {value}" for key, value in data.items() if value is not None), *_figures(after, entry)),
+        notes=(*_notes(data), *_figures(after, entry)),
         warnings=(*(fault.message for fault in new), *_format_warnings(entry)),
         extra={"entry": data},
     )
@@ -123,6 +127,14 @@ def add(
         flags=flags,
         done=f"{name} is in {file}; promote it with: cetacean registry promote {name}",
     )
+
+
+def _notes(data: dict[str, Any]) -> Iterator[str]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from (f"{key}.{name}: {one}" for name, one in value.items())
+        elif value is not None:
+            yield f"{key}: {value}"
 
 
 def _digest(weights: Path, given: str | None) -> str:

@@ -167,9 +167,14 @@ class _Check:
         if not entry.weights_path:
             return
         file = root_of(self._path) / entry.weights_path
-        if file.is_file() and (found := file_sha256(file)) != entry.sha256:
-            expected = f"expected the digest of {entry.weights_path}, {found}"
-            self._add_at("error", location, f"{expected}, got {entry.sha256}")
+        self._digest(location, file, entry.sha256)
+        for name, sha256 in (entry.files or {}).items():
+            self._digest(("models", index, "files", name), file.parent / name, sha256)
+
+    def _digest(self, location: Location, file: Path, sha256: str) -> None:
+        if file.is_file() and (found := file_sha256(file)) != sha256:
+            shown = file.relative_to(root_of(self._path))
+            self._add_at("error", location, f"expected the digest of {shown}, {found}, got {sha256}")
 
     def _metrics(self, index: int, entry: ModelEntry) -> None:
         location = ("models", index, "metrics_snapshot")

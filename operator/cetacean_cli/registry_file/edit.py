@@ -111,3 +111,20 @@ def write(path: Path, text: str, *, before: str) -> None:
             raise
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written: {error}") from error
+
+
+def create(path: Path, text: str) -> None:
+    """Write a file that does not exist, and the folders around it.
+
+    Raises:
+        RefusedError: it exists.
+        BadInputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise RefusedError(f"{path}: expected no file yet") from error
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be written: {error}") from error

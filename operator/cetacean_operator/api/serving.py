@@ -26,6 +26,8 @@ _RESERVED_NAMES = (
     "CETACEAN_MONITORING_FILE",
     "CETACEAN_CONFIG_DIGEST",
     "CETACEAN_ROLLOUT_ID",
+    "CETACEAN_OWN_CACHE",
+    "CETACEAN_FETCH__SHARED_CACHE",
 )
 _ENV_RULE = (
     " && ".join(f"!self.name.upperAscii().startsWith('{prefix}')" for prefix in _RESERVED_ENV)
@@ -110,6 +112,10 @@ class WeightsCache(ApiModel):
                 "!(has(self.sizeLimit) && has(self.persistentVolumeClaim))",
                 "expected sizeLimit or persistentVolumeClaim, got both",
             ),
+            (
+                "!has(self.trusted) || has(self.persistentVolumeClaim)",
+                "trusted is about persistentVolumeClaim: expected it",
+            ),
         )
     )
 
@@ -122,6 +128,17 @@ class WeightsCache(ApiModel):
         default=None,
         description="A claim that all pods can mount for writing (ReadWriteMany if there are several nodes).",
     )
+    trusted: bool | None = Field(
+        default=None,
+        description="True: everything that can write to the claim is trusted, so pods also share files without a "
+        "digest and converted networks there. By default they share only files whose digest they verify.",
+    )
+
+    @model_validator(mode="after")
+    def _trusted_claim(self) -> Self:
+        if self.trusted is not None and self.persistent_volume_claim is None:
+            raise ValueError("trusted is about persistentVolumeClaim: expected it")
+        return self
 
 
 class PodDisruptionBudget(ApiModel):

@@ -13,7 +13,8 @@ from cetacean_operator.api.serving import Serving
 from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
 from cetacean_registry.errors import describe
 from cetacean_registry.metrics import Fraction
-from cetacean_registry.registry import ModelName, Sha256, WeightsUrl, check_names
+from cetacean_registry.patterns import REVISION_PATTERN
+from cetacean_registry.registry import COMPANION_FILES, ModelName, Sha256, WeightsUrl, check_names
 
 MAX_MODELS = 64
 
@@ -35,7 +36,12 @@ class Model(ModelEntry):
                 ),
                 "must be at most numClassesHead",
                 ".numClassesActive",
-            )
+            ),
+            (
+                f"!has(self.files) || self.files.all(name, name in {list(COMPANION_FILES)})",
+                f"expected the names {' and '.join(COMPANION_FILES)}",
+                ".files",
+            ),
         ),
     )
 
@@ -82,9 +88,14 @@ class GateModel(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "has(self.weightsURL) || !(has(self.configURL) || has(self.sha256))",
-                "configURL and sha256 describe a gate of one's own: expected weightsURL beside them",
-            )
+                "has(self.weightsURL) || !has(self.configURL)",
+                "configURL describes a gate of one's own: expected weightsURL beside it",
+            ),
+            ("has(self.configURL) || !has(self.configSHA256)", "expected configURL beside configSHA256"),
+            (
+                "!has(self.revision) || !has(self.weightsURL)",
+                "revision is the pretrained tag's: expected it in weightsURL (hf://…@revision)",
+            ),
         )
     )
 
@@ -95,13 +106,25 @@ class GateModel(ApiModel):
         default=None, description="open_clip's pretrained tag; laion2b_s34b_b79k by default."
     )
     config_url: WeightsUrl | None = Field(default=None, alias="configURL", description="open_clip model config, JSON.")
+    config_sha256: Sha256 | None = Field(
+        default=None, alias="configSHA256", description="SHA-256 of that configuration, 64 hex digits."
+    )
     weights_url: WeightsUrl | None = Field(default=None, alias="weightsURL", description="State dict of the gate.")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 of the gate's weights, 64 hex digits.")
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the gate's weights, also of a pretrained tag's, 64 hex digits."
+    )
+    revision: Annotated[str, Field(pattern=REVISION_PATTERN, max_length=253)] | None = Field(
+        default=None, description="Branch, tag or commit of the pretrained tag's repository on the Hugging Face Hub."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.weights_url is None and (self.config_url or self.sha256):
-            raise ValueError("configURL and sha256 describe a gate of one's own: expected weightsURL beside them")
+        if self.config_url and self.weights_url is None:
+            raise ValueError("configURL describes a gate of one's own: expected weightsURL beside it")
+        if self.config_sha256 and self.config_url is None:
+            raise ValueError("expected configURL beside configSHA256")
+        if self.revision and self.weights_url:
+            raise ValueError("revision is the pretrained tag's: expected it in weightsURL (hf://…@revision)")
         return self
 
 

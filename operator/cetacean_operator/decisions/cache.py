@@ -13,6 +13,7 @@ from cetacean_operator.api.serving import Serving
 from cetacean_operator.decisions.compare import quantity
 
 LIMIT_VARIABLE: Final = "CETACEAN_FETCH__CACHE_LIMIT_BYTES"
+SHARED_VARIABLE: Final = "CETACEAN_FETCH__SHARED_CACHE"
 USABLE: Final = Decimal("0.95")
 """Share of the emptyDir for the cache. Directories and locks need space too, and the kubelet counts whole blocks."""
 
@@ -23,6 +24,12 @@ def volume(serving: Serving) -> dict[str, Any]:
     if cache and cache.persistent_volume_claim:
         return {"persistentVolumeClaim": {"claimName": cache.persistent_volume_claim.claim_name}}
     return {"emptyDir": {"sizeLimit": cache.size_limit} if cache and cache.size_limit is not None else {}}
+
+
+def sharing(serving: Serving) -> dict[str, str]:
+    """Return the variable that tells pods not to trust the cache; empty if no other pod can write to it."""
+    cache = serving.weights_cache
+    return {SHARED_VARIABLE: "true"} if cache and cache.persistent_volume_claim and not cache.trusted else {}
 
 
 def limit(serving: Serving) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cetacean_operator.api import names
 from cetacean_operator.api.spec import Model
@@ -24,6 +24,7 @@ def rollout_conditions(
     failure: Failure | None,
     pending: bool,
     blocked: ConditionState | None,
+    unverified: Sequence[str] = (),
 ) -> dict[str, ConditionState]:
     """Return the conditions about the rollout, by type.
 
@@ -34,6 +35,7 @@ def rollout_conditions(
         failure: why pods do not get ready.
         pending: True if something is still to be applied.
         blocked: the condition Ready if nothing can be applied.
+        unverified: the files that have no digest.
     """
     diverged = _diverged(active, choice)
     ready = _ready(active, choice, state, failure, pending=pending, blocked=blocked, diverged=diverged)
@@ -47,7 +49,7 @@ def rollout_conditions(
         names.STALLED: ready._replace(status="True" if stalled else "False"),
         names.AVAILABLE: _available(state),
         names.PROGRESSING: _progressing(state, failure, choice.target),
-        names.WEIGHTS_VERIFIED: _weights(choice.target, state, failure),
+        names.WEIGHTS_VERIFIED: _weights(choice.target, state, failure, unverified),
         names.GATE_PASSED: choice.gate,
         names.REGISTRY_DIVERGED: diverged,
     }
@@ -158,7 +160,7 @@ def _progressing(state: RolloutState, failure: Failure | None, target: Model | N
 
 
 def _weights(  # noqa: PLR0911 -- one return for each reason
-    target: Model | None, state: RolloutState, failure: Failure | None
+    target: Model | None, state: RolloutState, failure: Failure | None, unverified: Sequence[str]
 ) -> ConditionState:
     if target is None:
         return ConditionState("Unknown", "NothingServes", "no model may be served yet")
@@ -174,7 +176,8 @@ def _weights(  # noqa: PLR0911 -- one return for each reason
         found = f"the registry names no sha256 for {label(target)}; pods loaded sha256:{next(iter(state.digests))}"
         return ConditionState("Unknown", "NoDigest", found)
     if state.digests:
-        return ConditionState(
-            "True", "Verified", f"{redacted(target.weights_url)}: pods loaded sha256:{target.sha256} as expected"
-        )
+        loaded = f"{redacted(target.weights_url)}: pods loaded sha256:{target.sha256} as expected"
+        if unverified:
+            return ConditionState("Unknown", "FilesUnverified", f"{loaded}; no digest for {', '.join(unverified)}")
+        return ConditionState("True", "Verified", loaded)
     return ConditionState("Unknown", "NotLoadedYet", f"no pod has loaded {label(target)} yet")

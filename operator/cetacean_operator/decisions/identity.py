@@ -6,16 +6,16 @@ from the Deployment alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from pydantic import ValidationError
 
 from cetacean_operator.api.names import CONTAINER
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
 from cetacean_registry import canonical_digest
+from cetacean_registry.registry import COMPANION_FILES
 
 UNVERIFIED = "unverified"
 """In place of the digest if the registry names none."""
@@ -31,9 +31,20 @@ MODEL_FIELDS: Final = (
     "embedding_size",
     "num_classes_head",
     "num_classes_active",
+    "files",
 )
 """Fields of a registry entry that pods get as variables; a new one restarts the pods of each model that has it."""
-GATE_FIELDS: Final = ("architecture", "pretrained", "config_url", "weights_url", "sha256")
+_JSON_FIELDS: Final = frozenset({"files"})
+"""Those of them whose variable is JSON."""
+GATE_FIELDS: Final = (
+    "architecture",
+    "pretrained",
+    "revision",
+    "config_url",
+    "config_sha256",
+    "weights_url",
+    "sha256",
+)
 """Fields of spec.antiFraud.model that pods get as variables."""
 
 
@@ -69,12 +80,12 @@ def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
         if container.get("name") != CONTAINER:
             continue
         env = {item["name"]: item.get("value") for item in container.get("env", ())}
-        given = {field: env.get(_MODEL + field.upper()) for field in MODEL_FIELDS}
+        named = {field: env.get(_MODEL + field.upper()) for field in MODEL_FIELDS}
+        given = {key: value for key, value in named.items() if value}
         try:
-            return Model.model_validate(
-                {key: value for key, value in given.items() if value}, by_name=True, by_alias=False
-            )
-        except ValidationError:
+            parsed = {key: json.loads(value) if key in _JSON_FIELDS else value for key, value in given.items()}
+            return Model.model_validate(parsed, by_name=True, by_alias=False)
+        except (ValueError, RecursionError):  # a ValidationError is a ValueError
             return None
     return None
 
@@ -84,6 +95,19 @@ def reference(model: Model, digest: str | None = None) -> ModelRef:
     return ModelRef(name=model.name, version=model.version, digest=model.sha256 or digest)
 
 
+def without_digest(rollout: Rollout) -> tuple[str, ...]:
+    """Return which of the files that decide a rollout's answers cannot be verified, as its pods report them."""
+    model, env = rollout.model, rollout.env
+    digests = {
+        "checkpoint": model.sha256,
+        **{name: (model.files or {}).get(name) for name in COMPANION_FILES},
+        "gate weights": env.get(f"{_GATE}SHA256"),
+    }
+    if f"{_GATE}CONFIG_URL" in env:
+        digests["gate config"] = env.get(f"{_GATE}CONFIG_SHA256")
+    return tuple(name for name, digest in digests.items() if digest is None)
+
+
 def label(model: Model) -> str:
     """Return name and version for people."""
     return f"{model.name} {model.version}"
@@ -91,4 +115,8 @@ def label(model: Model) -> str:
 
 def _variables(prefix: str, fields: tuple[str, ...], source: object) -> dict[str, str]:
     given = ((field, getattr(source, field)) for field in fields)
-    return {prefix + field.upper(): str(value) for field, value in given if value is not None}
+    return {prefix + field.upper(): _text(value) for field, value in given if value is not None}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")) if isinstance(value, dict) else str(value)

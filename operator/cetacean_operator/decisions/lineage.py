@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HistoryEntry, Rollback, ServedModel
+from cetacean_registry.urls import without_query
 
 
 class WeightsId(NamedTuple):
@@ -18,7 +19,7 @@ class WeightsId(NamedTuple):
 
     model: str
     source: str
-    """`sha256:` and the digest, or the address if there is no digest."""
+    """`sha256:` and the digest, or the address without its query if there is no digest."""
 
 
 def weights_id(declared: Model | HistoryEntry) -> WeightsId:
@@ -58,7 +59,7 @@ def find_served(served: Iterable[ServedModel], name: str, digest: str | None) ->
 
 
 def _weights_id(model: str, digest: str | None, url: str) -> WeightsId:
-    return WeightsId(model, url if digest is None else f"sha256:{digest}")
+    return WeightsId(model, without_query(url) if digest is None else f"sha256:{digest}")
 
 
 def _loaded(model: str, digest: str | None, url: str) -> tuple[WeightsId, WeightsId]:

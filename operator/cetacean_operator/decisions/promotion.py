@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cetacean_operator.api import names
@@ -14,6 +14,7 @@ from cetacean_operator.decisions.identity import label, reference
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_registry import judge
+from cetacean_registry.urls import lacks_query, without_query
 
 PASSED, SERVED_BEFORE, DRIFT_ROLLBACK, ADOPTED = "GatePassed", "ServedBefore", "DriftRollback", "Adopted"
 
@@ -53,6 +54,17 @@ def choose(
         drift: of the active model; None if another model serves.
         at: the time now.
     """
+    choice = _choose(spec=spec, history=history, deployed=deployed, drift=drift, at=at)
+    target = choice.target
+    if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
+        # Only the Deployment still has the whole URL: another one would replace its pods.
+        return replace(choice, target=target.model_copy(update={"weights_url": deployed.weights_url}))
+    return choice
+
+
+def _choose(
+    *, spec: Spec, history: ServingHistory, deployed: Model | None, drift: DriftVerdict | None, at: str
+) -> Choice:
     candidate = spec.registry.active_model
     # The last promotion comes first: a person may have written another model into the Deployment.
     current = history.last_promoted() or (history.full_entry(deployed) if deployed else None)
@@ -92,7 +104,7 @@ def _return_to(candidate: Model, *, refusal: str | None = None) -> Choice:
 def _choose_new(candidate: Model, *, current: Model, spec: Spec, history: ServingHistory) -> Choice:
     """Choose a model that has never served if it passes the gate, else the last model that has served."""
     stable = current if history.served_record(current) else None
-    if stable is None and (item := history.last_served()):
+    if stable is None and (item := history.last_served()) and history.is_available(item):
         stable = history.current_entry(item)
     gate = _judge_gate(candidate, stable, spec, history)
     if gate.status == "True":
@@ -158,6 +170,10 @@ def _roll_back(model: Model, history: ServingHistory, drift: DriftVerdict, at: s
     if before is None:
         return "no rollback: no other model has served before"
     earlier = history.current_entry(before)
+    if not history.is_available(before):
+        return (
+            f"no rollback: the registry no longer has {label(earlier)}, whose URL has a query that is kept nowhere else"
+        )
     metrics = history.metrics(earlier)
     promised = metrics.cetacean_score_mean if metrics else None
     mean = drift.shown.mean or 0.0
@@ -172,7 +188,7 @@ def _roll_back(model: Model, history: ServingHistory, drift: DriftVerdict, at: s
     serving = history.served_record(model)
     rollback = Rollback(
         rejected=reference(model, serving.digest if serving else None),
-        rejected_url=model.weights_url,
+        rejected_url=without_query(model.weights_url),
         restored=reference(earlier, before.digest),
         at=at,
         why=why,

@@ -18,7 +18,7 @@ from cetacean_operator.decisions.desired_children import DesiredChildren
 from cetacean_operator.decisions.drift import drift_annotations
 from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
-from cetacean_operator.decisions.identity import Rollout, reference
+from cetacean_operator.decisions.identity import Rollout, reference, without_digest
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
@@ -122,6 +122,7 @@ def _conditions(
         failure=progress.failure,
         pending=bool(desired.changed),
         blocked=_blocked(assessment.observed),
+        unverified=without_digest(desired.rollout) if desired.rollout else (),
     )
     found |= {
         names.DRIFTING: drifting,

@@ -11,6 +11,7 @@ from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, ServedMod
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.lineage import may_report, same_weights, was_served_as
 from cetacean_registry import ModelMetrics
+from cetacean_registry.urls import lacks_query, without_query
 
 _SERVED_LIMIT = 128
 
@@ -55,6 +56,10 @@ class ServingHistory:
                     return item
         return None
 
+    def is_available(self, item: ServedModel) -> bool:
+        """Return whether pods can download a served model: the status keeps no queries of URLs, the registry does."""
+        return not lacks_query(self.current_entry(item).weights_url)
+
     def last_promoted(self) -> Model | None:
         """Return the model of the last promotion, None if neither the registry nor a served model has its entry."""
         if not self.status.history:
@@ -80,7 +85,7 @@ def add_promotion(
         model=model.name,
         version=model.version,
         digest=model.sha256,
-        weights_url=model.weights_url,
+        weights_url=without_query(model.weights_url),
         at=at,
         reason=reason,
         why=why,
@@ -112,7 +117,9 @@ def add_served(
         if found is not None:
             listed = next((model for model in known if same_weights(model, found)), found)
             served[report.name, report.digest] = ServedModel(
-                entry=listed.model_copy(update={"notes": None, "display_name": None}),
+                entry=listed.model_copy(
+                    update={"notes": None, "display_name": None, "weights_url": without_query(listed.weights_url)}
+                ),
                 digest=report.digest,
                 first_served_at=at,
             )

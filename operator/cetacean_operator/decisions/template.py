@@ -98,6 +98,7 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_MONITORING_FILE": f"{names.MONITORING_PATH}/{names.MONITORING_FILE}",
         "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
         "CETACEAN_ROLLOUT_ID": rollout.id,
+        **cache.sharing(serving),
     }
     # Variables that follow from other fields; `serving.env` overrides them.
     given = {item.name for item in serving.env}

@@ -75,7 +75,11 @@ class Environment:
         anti_fraud = self.models.anti_fraud(self.store)
         if threshold is not None:
             anti_fraud["threshold"] = threshold
-        shared = {"weightsCache": {"persistentVolumeClaim": {"claimName": self.cache}}} if self.cache else {}
+        shared = (
+            {"weightsCache": {"persistentVolumeClaim": {"claimName": self.cache}, "trusted": True}}
+            if self.cache
+            else {}
+        )
         return to_manifest(
             registry,
             snapshots,

@@ -19,6 +19,7 @@ import yaml
 
 from cetacean_evaluation.manifest import read_manifest
 from cetacean_registry import MetricsSnapshot, Registry, file_sha256, load_snapshots
+from cetacean_registry.registry import COMPANION_FILES
 from cetacean_tools.demo_models.recipe import GATE_ARCHITECTURE
 
 
@@ -32,8 +33,9 @@ class DemoModels:
         """The registry, with the weights at `<base_url>/weights/…`."""
         stored = Registry.load(self.folder / "registry.json")
         placed = (
-            entry.model_copy(update={"weights_url": f"{base_url.rstrip('/')}/{entry.weights_path}"})
+            entry.model_copy(update={"weights_url": f"{base_url.rstrip('/')}/{path}", "files": self._files(path)})
             for entry in stored.models
+            if (path := entry.weights_path)
         )
         return stored.model_copy(update={"models": tuple(placed)})
 
@@ -47,6 +49,7 @@ class DemoModels:
         return {
             "architecture": GATE_ARCHITECTURE,
             "configURL": f"{base}/gate/config.json",
+            "configSHA256": file_sha256(self.folder / "gate/config.json"),
             "weightsURL": f"{base}/gate/gate.safetensors",
             "sha256": file_sha256(self.folder / "gate/gate.safetensors"),
         }
@@ -83,6 +86,9 @@ class DemoModels:
     @property
     def _manifest(self) -> Path:
         return self.folder / "pictures/manifest.csv"
+
+    def _files(self, weights: str) -> dict[str, str]:
+        return {name: file_sha256((self.folder / weights).parent / name) for name in COMPANION_FILES}
 
     def _calibration(self) -> dict[str, Any]:
         return dict(yaml.safe_load((self.folder / "anti_fraud_threshold.yaml").read_text(encoding="utf-8")))

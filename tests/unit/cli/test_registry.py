@@ -141,6 +141,20 @@ def test_a_digest_is_compared_with_the_file_on_this_disk(registry: Registry) -> 
     )
 
 
+def test_the_digests_of_the_files_beside_the_weights_are_compared_too(registry: Registry) -> None:
+    weights, species = registry.root / "w.ckpt", registry.root / "species_map.csv"
+    weights.write_bytes(b"weights")
+    species.write_bytes(b"species")
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (weights, species)}
+    files = {"species_map.csv": digests["species_map.csv"], "encoder_classes.npy": "a" * 64}  # the second is not here
+    registry.add("a", "1.0.0", weights_path="w.ckpt", sha256=digests["w.ckpt"], files=files)
+    assert registry.run("registry", "validate", "--strict").exit_code == 0
+    species.write_bytes(b"others")
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    assert "models[0].files.species_map.csv: expected the digest of species_map.csv, " in done.stdout
+
+
 def test_two_entries_with_the_same_weights_are_a_warning(registry: Registry) -> None:
     registry.add("a", "1.0.0", sha256="a" * 64).add("b", "1.1.0", sha256="A" * 64)
     done = registry.run("registry", "validate")
@@ -173,6 +187,7 @@ def test_add_appends_and_computes_the_digest(registry: Registry) -> None:
     before = registry.add("a", "1.0.0", backbone="b4", input_size=512, odd="kept").file.read_text()
     weights = registry.root / "new.ckpt"
     weights.write_bytes(b"new")
+    (registry.root / "species_map.csv").write_bytes(b"species")
     metrics = registry.snapshot("b", "1.1.0")
     arguments = ["b", "--version", "1.1.0", "--like", "a", "--weights-url", "https://e/b", "--weights", str(weights)]
     done = registry.run("registry", "add", *arguments, "--metrics", str(metrics), "--notes", "ein Wal 🐋", "--yes")
@@ -191,6 +206,7 @@ def test_add_appends_and_computes_the_digest(registry: Registry) -> None:
         "backbone": "b4",
         "input_size": 512,
         "notes": "ein Wal 🐋",
+        "files": {"species_map.csv": hashlib.sha256(b"species").hexdigest()},
     }
     assert "figures: tpr 0.95, tnr 0.95" in done.stdout
     assert "the gate: b passes against a" in done.stdout

@@ -34,8 +34,8 @@ def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: Demo
         assert entry.weights_url == f"{STORE}/weights/{entry.name}/{entry.name}.safetensors"
         path = tiny.folder / entry.weights_url.removeprefix(f"{STORE}/")
         assert entry.sha256 == file_sha256(path)
-        assert (path.with_name("encoder_classes.npy")).is_file()
-        assert (path.with_name("species_map.csv")).is_file()
+        digests = {name: file_sha256(path.with_name(name)) for name in ("encoder_classes.npy", "species_map.csv")}
+        assert entry.files == digests
 
 
 def test_the_registry_survives_being_written_and_read(tiny: DemoModels) -> None:

@@ -91,7 +91,9 @@ async def test_fetched_weights_answer_an_archive(settings_of: SettingsOf, weight
     assert identity["weights"] == {
         "sha256": sha256(weights / "tiny.safetensors"),
         "expected_sha256": sha256(weights / "tiny.safetensors"),
-        "verified": True,
+        "files": {name: sha256(weights / name) for name in ("encoder_classes.npy", "species_map.csv")},
+        "unverified": ["encoder_classes.npy", "species_map.csv", "gate weights", "gate config"],
+        "verified": False,
     }
     assert identity["gate"]["sha256"] == sha256(weights / "gate.safetensors")
     assert (identity["gate"]["architecture"], identity["gate"]["pretrained"]) == ("tiny-clip", None)

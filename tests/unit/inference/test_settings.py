@@ -87,7 +87,9 @@ def test_the_repositorys_configuration_files_contain_the_defaults(tmp_path: Path
     [
         ({"gate": {"threshold": 1.5}}, "gate.threshold"),
         ({"gate": {"treshold": 0.5}}, "gate.treshold"),
-        ({"gate": {"sha256": "ab" * 32}}, "weights_url"),
+        ({"gate": {"config_url": "https://x/y"}}, "weights_url"),
+        ({"gate": {"weights_url": "https://x/y", "config_sha256": "ab" * 32}}, "config_url"),
+        ({"gate": {"weights_url": "https://x/y", "revision": "main"}}, "hf://…@revision"),
         ({"http": {"port": 70_000}}, "http.port"),
         ({"engine": {"name": "magic"}}, "engine.name"),
         ({"batching": {"max_size": 0}}, "batching.max_size"),
@@ -100,6 +102,17 @@ def test_a_wrong_setting_is_named_in_one_line(given: dict[str, Any], named: str,
     assert named in str(caught.value)
     assert caught.value.line.startswith("ConfigInvalid: ")
     assert "\n" not in caught.value.line
+
+
+def test_a_digest_for_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CETACEAN_MODEL__FILES", '{"classes.npy": "' + "ab" * 32 + '"}')
+    with pytest.raises(
+        ConfigInvalid, match=r"expected the names encoder_classes\.npy and species_map\.csv, got classes"
+    ):
+        load(tmp_path)
+    monkeypatch.setenv("CETACEAN_MODEL__FILES", "{")
+    with pytest.raises(ConfigInvalid):
+        load(tmp_path)
 
 
 def test_all_missing_settings_are_named(tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def test_a_file_with_another_sha256_is_an_error_and_is_removed(project: Project)
     assert good.read_bytes() == CONTENT, "one bad model does not keep the others from being there"
 
 
+def test_a_companion_file_with_another_digest_is_an_error_and_is_removed(project: Project) -> None:
+    good = hashlib.sha256(b"species_map.csv of first").hexdigest()
+    first = project.add("first", files={"species_map.csv": good.upper(), "encoder_classes.npy": "ab" * 32})
+    done = project.run()
+    assert done.returncode == 1
+    assert f"encoder_classes.npy: expected sha256 {'ab' * 32}, got " in done.stderr
+    assert f"{first.parent / 'species_map.csv'}: sha256 as expected" in done.stderr
+    assert sorted(path.name for path in first.parent.iterdir()) == ["a.ckpt", "species_map.csv"]
+
+
 def test_progress_is_shown_on_a_terminal(project: Project) -> None:
     project.add("first")
     terminal, its_end = pty.openpty()
@@ -368,6 +378,8 @@ def test_wrong_usage_ends_with_2_and_one_line(project: Project, arguments: list[
         ({"weights_url": "https://host"}, "expected a file that is not hidden"),
         ({"weights_url": "https://host/.."}, "expected a file that is not hidden"),
         ({"sha256": 7}, "expected 64 hex digits"),
+        ({"files": {"species_map.csv": "abc"}}, "expected 64 hex digits as sha256, got 'abc'"),
+        ({"files": "abc"}, "expected 64 hex digits as sha256, got 'abc'"),
         ({"more": {"name": "../a"}}, "expected letters, digits"),
         ({"more": {"name": 7}}, "expected letters, digits"),
     ],

@@ -9,7 +9,16 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.inference_world import DIGEST, FakePipeline, InlineDecoder, client_of, make_settings, start
+from support.inference_world import (
+    DIGEST,
+    FILES,
+    VERIFIED,
+    FakePipeline,
+    InlineDecoder,
+    client_of,
+    make_settings,
+    start,
+)
 from support.pictures import picture
 
 from cetacean_inference.decision import Detection
@@ -69,7 +78,7 @@ async def test_only_the_active_model_is_known(client: httpx.AsyncClient) -> None
 
 
 async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: FakePipeline) -> None:
-    settings = make_settings(tmp_path, model={"sha256": DIGEST}, config_digest="c0ffee", rollout_id="0123456789")
+    settings = make_settings(tmp_path, **VERIFIED, config_digest="c0ffee", rollout_id="0123456789")
     service = Service(settings)
     async with client_of(service) as client:
         before = (await client.get("/v1/identity")).json()
@@ -78,7 +87,13 @@ async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: F
     assert service.close(timeout_seconds=10)
     assert after == {
         "model": {"name": "tiny", "version": "1.2.3", "architecture": "CetaceanIdentificationModel"},
-        "weights": {"sha256": DIGEST, "expected_sha256": DIGEST, "verified": True},
+        "weights": {
+            "sha256": DIGEST,
+            "expected_sha256": DIGEST,
+            "files": FILES,
+            "unverified": [],
+            "verified": True,
+        },
         "gate": {
             "architecture": "ViT-B-32",
             "pretrained": "laion2b_s34b_b79k",
@@ -92,13 +107,14 @@ async def test_the_identity_before_and_after_loading(tmp_path: Path, pipeline: F
         "ready": True,
     }
     assert list(before) == list(after)
-    assert before["weights"] == {"sha256": None, "expected_sha256": DIGEST, "verified": False}
+    assert before["weights"] == after["weights"] | {"sha256": None, "files": {}, "verified": False}
     assert (before["engine"], before["ready"]) == (None, False)
 
 
 async def test_weights_without_an_expected_digest_are_not_verified(client: httpx.AsyncClient) -> None:
     weights = (await client.get("/v1/identity")).json()["weights"]
-    assert weights == {"sha256": DIGEST, "expected_sha256": None, "verified": False}
+    assert (weights["sha256"], weights["expected_sha256"], weights["verified"]) == (DIGEST, None, False)
+    assert weights["unverified"] == ["checkpoint", "encoder_classes.npy", "species_map.csv", "gate weights"]
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
-from support.inference_world import DIGEST, FakePipeline, make_settings
+import pytest
+from support.inference_world import DIGEST, VERIFIED, FakePipeline, make_settings
 
 from cetacean_inference.serving.identity import Identity
 
 
 def test_report_headers_lineage_and_labels_agree(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, model={"sha256": DIGEST}, gate={"threshold": 0.4})
+    settings = make_settings(tmp_path, model=VERIFIED["model"], gate=VERIFIED["gate"] | {"threshold": 0.4})
     identity = Identity(settings, FakePipeline().identity)
     report, headers, lineage, labels = (
         identity.report(ready=True),
@@ -18,11 +21,37 @@ def test_report_headers_lineage_and_labels_agree(tmp_path: Path) -> None:
         identity.lineage(),
         identity.metric_labels() or {},
     )
-    assert report["weights"] == {"sha256": DIGEST, "expected_sha256": DIGEST, "verified": True}
+    assert report["weights"]["sha256"] == report["weights"]["expected_sha256"] == DIGEST
+    assert report["weights"]["verified"]
     assert headers["X-Weights-SHA256"] == lineage["weights_sha256"] == labels["sha256"] == DIGEST
     assert report["model"]["version"] == headers["X-Model-Version"] == lineage["version"] == labels["version"]
     assert report["gate"]["threshold"] == lineage["threshold"] == 0.4
     assert headers["X-Gate-Threshold"] == labels["threshold"] == "0.4"
+
+
+@pytest.mark.parametrize("missing", ["checkpoint", "encoder_classes.npy", "species_map.csv", "gate weights"])
+def test_one_file_without_a_digest_makes_all_unverified(tmp_path: Path, missing: str) -> None:
+    given = copy.deepcopy(VERIFIED)
+    if missing == "checkpoint":
+        del given["model"]["sha256"]
+    elif missing == "gate weights":
+        del given["gate"]["sha256"]
+    else:
+        del given["model"]["files"][missing]
+    weights = Identity(make_settings(tmp_path, **given), FakePipeline().identity).report(ready=True)["weights"]
+    assert (weights["verified"], weights["unverified"]) == (False, [missing])
+
+
+def test_the_configuration_of_a_gate_of_ones_own_needs_a_digest_too(tmp_path: Path) -> None:
+    gate = VERIFIED["gate"] | {"weights_url": "https://x/gate.safetensors", "config_url": "https://x/gate.json"}
+
+    def weights(**more: str) -> dict[str, Any]:
+        settings = make_settings(tmp_path, model=VERIFIED["model"], gate=gate | more)
+        found: dict[str, Any] = Identity(settings, FakePipeline().identity).report(ready=True)["weights"]
+        return found
+
+    assert (weights()["verified"], weights()["unverified"]) == (False, ["gate config"])
+    assert weights(config_sha256="ef" * 32)["verified"]
 
 
 def test_before_loading_there_is_no_digest_and_no_metric(tmp_path: Path) -> None:

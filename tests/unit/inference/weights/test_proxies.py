@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 from support.file_server import FileServer, serving
+from support.socks_server import socks_serving
 
-from cetacean_inference.errors import ConfigInvalid, FatalError
+from cetacean_inference.errors import ConfigInvalid, FatalError, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch
@@ -93,6 +94,51 @@ def test_a_request_goes_through_the_proxy(
     assert (server.requests.total(), proxy.requests.total()) == (0, 1)
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS5"])
+@pytest.mark.parametrize("password", [None, ("user", "s3cret")])
+def test_a_request_goes_through_a_socks_proxy(
+    fetched: Fetched, digest: str, monkeypatch: pytest.MonkeyPatch, scheme: str, password: tuple[str, str] | None
+) -> None:
+    with socks_serving(password=password) as proxy:
+        credentials = f"{':'.join(password)}@" if password else ""
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://{credentials}127.0.0.1:{proxy.port}")
+        assert fetched() == digest
+    assert proxy.hosts == ["127.0.0.1"]
+
+
+def test_a_socks_proxy_resolves_names_so_that_a_pod_needs_no_dns(
+    cache: WeightsCache, options: FetchSettings, server: FileServer, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socks_serving() as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+        url = server.url.replace("127.0.0.1", "weights.invalid")
+        assert fetch(f"{url}/a.ckpt", sha256=None, cache=cache, settings=options).sha256 == digest
+    assert proxy.hosts == ["weights.invalid"]
+
+
+@pytest.mark.parametrize("credentials", ["", "user:wrong@"])
+def test_a_socks_proxy_that_refuses_is_named_without_its_password(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch, credentials: str
+) -> None:
+    with socks_serving(password=("user", "s3cret")) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://{credentials}127.0.0.1:{proxy.port}")
+        with pytest.raises(WeightsUnreachable) as caught:
+            fetched()
+    assert "a.ckpt" in caught.value.line
+    assert "wrong" not in caught.value.line
+
+
+def test_a_server_that_speaks_no_socks_is_an_error_in_one_line(
+    cache: WeightsCache, options: FetchSettings, proxy: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy.url.replace("http", "socks5"))
+    once = options.model_copy(update={"attempts": 1, "read_timeout_seconds": 0.2})
+    with pytest.raises(WeightsUnreachable) as caught:  # it waits for the end of a line that never comes
+        fetch("http://weights.invalid/a.ckpt", sha256=None, cache=cache, settings=once)
+    assert caught.value.line.startswith("WeightsUnreachable: http://weights.invalid/a.ckpt: ")
+    assert "\n" not in caught.value.line
+
+
 @pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "fd00::/8,127.0.0.1", "*"])
 def test_a_network_in_no_proxy_is_reached_directly(
     fetched: Fetched, digest: str, proxy: FileServer, monkeypatch: pytest.MonkeyPatch, no_proxy: str
@@ -113,11 +159,15 @@ def test_an_ipv6_network_in_no_proxy_does_not_end_fetch(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("ALL_PROXY", "socks5://user:secret@host:1080", "got the SOCKS proxy socks5://…@host:1080, which is not"),
-        ("HTTPS_PROXY", "socks5h://host:1080", "HTTPS_PROXY: expected http://host:port or https://host:port, got"),
-        ("HTTP_PROXY", "ftp://host", "HTTP_PROXY: expected http://host:port or https://host:port, got ftp://host"),
-        ("HTTPS_PROXY", "http://host:port", "HTTPS_PROXY: expected http://host:port"),
-        ("HTTPS_PROXY", "http://", "HTTPS_PROXY: expected http://host:port"),
+        ("ALL_PROXY", "socks4://user:secret@host:1080", "socks5:// or socks5h://host:port, got socks4://…@host:1080"),
+        ("ALL_PROXY", "socks5://", "ALL_PROXY: expected http://, https://, socks5:// or socks5h://host:port, got"),
+        (
+            "HTTP_PROXY",
+            "ftp://host",
+            "HTTP_PROXY: expected http://, https://, socks5:// or socks5h://host:port, got ftp",
+        ),
+        ("HTTPS_PROXY", "http://host:port", "HTTPS_PROXY: expected http://"),
+        ("HTTPS_PROXY", "http://", "HTTPS_PROXY: expected http://"),
         ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE: expected certificates in PEM format, got /nowhere.pem: "),
         ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE: expected certificates in PEM format, got "),
     ],

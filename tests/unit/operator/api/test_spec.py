@@ -31,7 +31,25 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
         ),
         ({"registry": {**SPEC["registry"], "schemaVersion": "2.0"}}, "schemaVersion"),
         ({"antiFraud": {"threshold": 1.5}}, "antiFraud.threshold"),
-        ({"antiFraud": {"model": {"sha256": "a" * 64}}}, "weightsURL"),
+        ({"antiFraud": {"model": {"configURL": "https://x/y"}}}, "expected weightsURL beside it"),
+        (
+            {"antiFraud": {"model": {"weightsURL": "https://x/y", "configSHA256": "a" * 64}}},
+            "expected configURL beside configSHA256",
+        ),
+        (
+            {"antiFraud": {"model": {"weightsURL": "https://x/y", "revision": "main"}}},
+            "expected it in weightsURL",
+        ),
+        ({"antiFraud": {"model": {"revision": "a b"}}}, "expected a branch, a tag or a commit"),
+        (
+            {"registry": {**SPEC["registry"], "models": [entry("first", files={"species_map.cvs": "a" * 64})]}},
+            "expected the names encoder_classes.npy and species_map.csv, got species_map.cvs",
+        ),
+        (
+            {"registry": {**SPEC["registry"], "models": [entry("first", files={"species_map.csv": "a"})]}},
+            "models[0].files.species_map.csv: expected 64 hex digits",
+        ),
+        ({"serving": {"image": "i", "weightsCache": {"trusted": True}}}, "serving.weightsCache: trusted is about"),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),

@@ -52,6 +52,29 @@ def test_a_limit_in_the_resources_env_is_kept() -> None:
     assert limits(pod(weightsCache={"sizeLimit": "2Gi"}, env=own)) == [["7"], ["7"]]
 
 
+SHARED = "CETACEAN_FETCH__SHARED_CACHE"
+
+
+@pytest.mark.parametrize(
+    ("cache", "shared"),
+    [
+        (None, False),
+        ({"sizeLimit": "2Gi"}, False),
+        ({"persistentVolumeClaim": {"claimName": "weights"}}, True),
+        ({"persistentVolumeClaim": {"claimName": "weights"}, "trusted": False}, True),
+        ({"persistentVolumeClaim": {"claimName": "weights"}, "trusted": True}, False),
+    ],
+    ids=str,
+)
+def test_pods_that_share_a_claim_trust_it_only_if_the_resource_says_so(
+    cache: dict[str, Any] | None, *, shared: bool
+) -> None:
+    spec = pod(weightsCache=cache) if cache else pod()
+    for container in (*spec["initContainers"], *spec["containers"]):
+        env = {item["name"]: item["value"] for item in container["env"]}
+        assert env.get(SHARED) == ("true" if shared else None)
+
+
 def test_a_claim_has_no_limit() -> None:
     spec = pod(weightsCache={"persistentVolumeClaim": {"claimName": "weights"}})
     assert cache_volume(spec) == {"persistentVolumeClaim": {"claimName": "weights"}}

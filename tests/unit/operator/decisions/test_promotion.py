@@ -237,7 +237,7 @@ def test_the_digest_that_pods_found_may_be_added_to_the_registry() -> None:
     world.settle()
     assert world.is_("Ready")[0] == "True"
     assert world.is_("GatePassed") == ("True", "ServedBefore")
-    assert world.is_("WeightsVerified") == ("True", "Verified")
+    assert world.is_("WeightsVerified") == ("Unknown", "FilesUnverified"), "the files beside it have no digests"
 
 
 def test_the_history_is_bounded_and_newest_first() -> None:

@@ -164,6 +164,34 @@ def test_a_resource_scaled_to_zero_is_ready() -> None:
     assert world.is_("Available") == ("False", "ScaledToZero")
 
 
+FILES = {"encoder_classes.npy": "d" * 64, "species_map.csv": "e" * 64}
+OWN_GATE = {"weightsURL": "https://x/gate.safetensors", "configURL": "https://x/gate.json", "sha256": "f" * 64}
+
+
+@pytest.mark.parametrize(
+    ("files", "gate", "missing"),
+    [
+        (None, {"sha256": "f" * 64}, "encoder_classes.npy, species_map.csv"),
+        ({"species_map.csv": "e" * 64}, {"sha256": "f" * 64}, "encoder_classes.npy"),
+        (FILES, None, "gate weights"),
+        (FILES, OWN_GATE, "gate config"),
+        (FILES, {"sha256": "f" * 64}, None),
+        (FILES, OWN_GATE | {"configSHA256": "a" * 64}, None),
+    ],
+)
+def test_the_weights_are_verified_only_if_each_file_that_decides_has_a_digest(
+    files: dict[str, str] | None, gate: dict[str, str] | None, missing: str | None
+) -> None:
+    world = World(manifest(entry("first", files=files), antiFraud={"model": gate} if gate else {}))
+    world.settle()
+    if missing is None:
+        assert world.is_("WeightsVerified") == ("True", "Verified")
+        return
+    assert world.is_("WeightsVerified") == ("Unknown", "FilesUnverified")
+    assert world.condition("WeightsVerified").message.endswith(f"as expected; no digest for {missing}")
+    assert world.is_("Ready") == ("True", "Serving")
+
+
 class TestWithoutADigest:
     """The registry may say null."""
 

@@ -71,6 +71,10 @@ BEFORE = template(entry("first"), entry("second", "b"))
         {"registry": {"models": [entry("first", None)]}},
         {"registry": {"models": [entry("first", weightsUrl="https://mirror.example.org/first.ckpt")]}},
         {"registry": {"models": [entry("first", version="1.0.1")]}},
+        {"registry": {"models": [entry("first", files={"species_map.csv": "b" * 64})]}},
+        {"antiFraud": {"model": {"sha256": "b" * 64}}},
+        {"antiFraud": {"model": {"revision": "main"}}},
+        {"serving": {"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}}},
         {"serving": {"image": "cetacean-inference:2"}},
     ],
     ids=lambda spec: str(spec)[:60],
@@ -199,6 +203,22 @@ def test_a_claim_takes_the_place_of_the_cache_volume() -> None:
         "spec"
     ]
     assert {"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}} in spec["volumes"]
+
+
+def test_the_digests_of_files_can_be_read_back_from_the_template() -> None:
+    files = {"species_map.csv": "b" * 64, "encoder_classes.npy": "c" * 64}
+    found = deployed_model({"spec": {"template": template(entry("first", files=files))}})
+    assert found is not None
+    assert found.files == files
+
+
+@pytest.mark.parametrize("value", ["{", "[]", "[" * 100_000, '{"x": "y"}'])
+def test_a_template_with_unreadable_digests_names_no_model(value: str) -> None:
+    changed = template(entry("first", files={"species_map.csv": "b" * 64}))
+    for variable in changed["spec"]["containers"][0]["env"]:
+        if variable["name"] == "CETACEAN_MODEL__FILES":
+            variable["value"] = value
+    assert deployed_model({"spec": {"template": changed}}) is None
 
 
 @pytest.mark.parametrize(("serving", "seconds"), [({}, 300), ({"startupSeconds": 601}, 601)], ids=str)

@@ -1,0 +1,115 @@
+"""A transport through a SOCKS5 proxy that has time-outs from the first byte on.
+
+httpx's own waits for ever for a proxy that does not answer its greeting, such as one that speaks HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import httpcore
+import httpx
+
+
+class SocksTransport(httpx.BaseTransport):
+    """Sends requests through a SOCKS5 proxy, which resolves the names of hosts.
+
+    Args:
+        proxy: its URL, and the password if it needs one.
+        context: certificates of the servers behind it.
+        timeout_seconds: longest silence of the proxy before a connection is made.
+    """
+
+    def __init__(self, proxy: httpx.Proxy, *, context: ssl.SSLContext, timeout_seconds: float) -> None:
+        self._backend = _Backend(timeout_seconds)
+        self._pool = httpcore.SOCKSProxy(
+            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=context, network_backend=self._backend
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        assert isinstance(request.stream, Iterable)  # noqa: S101 -- a synchronous client sends nothing else
+        with _errors_of_httpx():
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    request.method,
+                    str(request.url),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+        self._backend.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors_of_httpx():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Backend(httpcore.SyncBackend):
+    """Opens streams with a default time-out: httpcore names none while it talks to the proxy."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._opened: list[httpcore.NetworkStream] = []
+
+    def connect_tcp(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
+        stream = super().connect_tcp(*arguments, **named)
+        self._opened.append(stream)
+        return _Stream(stream, self._seconds)
+
+    def close(self) -> None:
+        """Close all streams: httpcore forgets those whose greeting failed."""
+        for stream in self._opened:
+            stream.close()
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, seconds: float) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._seconds if timeout is None else timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._seconds if timeout is None else timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(*arguments, **named), self._seconds)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+@contextlib.contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Raise an error of httpcore as the one of the same name that httpx has."""
+    try:
+        yield
+    except Exception as error:
+        kind = getattr(httpx, type(error).__name__, None)
+        if type(error).__module__.startswith("httpcore") and isinstance(kind, type):
+            raise kind(str(error)) from error
+        raise
