@@ -16,7 +16,7 @@ from cetacean_registry.policy import GatePolicy
 from cetacean_registry.species_gate import judge_species
 
 SURE: Final = 0.5
-"""A model is confidently wrong if its mean top probability is at least this, and twice the share that it names right."""
+"""A model is confidently wrong if its mean top probability is at least this, and twice the share that is right."""
 _BY_INDIVIDUAL: Final = "; scripts/compute_metrics.py computes it on pictures with an individual_id"
 _BY_SPECIES: Final = "; scripts/compute_metrics.py computes it on pictures with a species"
 
