@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from cetacean_registry.digests import canonical_digest, file_sha256
 from cetacean_registry.errors import RegistryError
+from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.gate import GateFinding, GatePolicy, GateVerdict, judge
 from cetacean_registry.manifest import to_manifest
-from cetacean_registry.metrics import AntiFraudFigures, MetricsSnapshot, ModelMetrics, load_snapshots
+from cetacean_registry.metrics import AntiFraudFigures, MetricsSnapshot, load_snapshots
 from cetacean_registry.registry import ModelEntry, Registry
 
 __all__ = [

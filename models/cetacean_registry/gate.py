@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cetacean_registry.metrics import Fraction, ModelMetrics
+from cetacean_registry.figures import Fraction, ModelMetrics
 
 _COMPARED_FIGURES: tuple[tuple[str, Literal["tpr", "tnr", "roc_auc"]], ...] = (
     ("TNR", "tnr"),

@@ -1,4 +1,4 @@
-"""Metrics snapshots: a model's figures on a held-out split.
+"""Metrics snapshots: a model's figures on a held-out split, as the file has them.
 
 `cetacean_score_mean` and `cetacean_score_std` are the mean and the standard deviation of the gate's cetacean score over
 the split's pictures labelled `cetacean`. The mean is the drift rule's baseline. A snapshot without it has no baseline:
@@ -12,37 +12,25 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
 
 from cetacean_registry.documents import Document
+from cetacean_registry.figures import (
+    MAX_SPECIES,
+    Fraction,
+    Histogram,
+    IdentificationMetrics,
+    ModelMetrics,
+    PictureCount,
+    ReferenceHistograms,
+    SpeciesMetrics,
+    SpeciesName,
+    check_species,
+)
 from cetacean_registry.registry import Registry
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _ROUNDING = 0.0006
 """Snapshots round rates to three or four decimals."""
-
-
-class ModelMetrics(BaseModel):
-    """The figures of a snapshot that promotion and drift need; null: not measured."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-
-    tpr: Fraction | None = Field(default=None, description="True positive rate of the anti-fraud gate.")
-    tnr: Fraction | None = Field(default=None, description="True negative rate of the anti-fraud gate.")
-    roc_auc: Fraction | None = Field(default=None, description="Area under the gate's ROC curve.")
-    cetacean_score_mean: Fraction | None = Field(
-        default=None,
-        description="Mean cetacean score over the evaluation set's cetacean pictures: the baseline of drift.",
-    )
-    sample_size: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
-        default=None, description="Pictures in the evaluation set."
-    )
-    evaluation_set: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
-        default=None, description="Which pictures were scored; figures are compared only where this is equal."
-    )
 
 
 class AntiFraudFigures(BaseModel):
@@ -78,14 +66,68 @@ class AntiFraudFigures(BaseModel):
 
 
 class IdentificationFigures(BaseModel):
-    """How often the service named the right individual."""
+    """How often the identification model named the right individual and the right species, whatever the gate says."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    n_samples: Annotated[int, Field(ge=0)]
+    n_samples: PictureCount
+    """Pictures whose individual is known."""
     top1_accuracy: Fraction | None = None
     top5_accuracy: Fraction | None = None
     n_unique_individuals: Annotated[int, Field(ge=0)] | None = None
+    n_species_samples: PictureCount | None = None
+    """Pictures whose species is known."""
+    species_accuracy: Fraction | None = None
+    top_probability_mean: Fraction | None = None
+    """Of the likeliest individual, over the cetacean pictures that the gate accepts."""
+
+    @model_validator(mode="after")
+    def _the_first_is_among_the_first_five(self) -> Self:
+        first, five = self.top1_accuracy, self.top5_accuracy
+        if first is not None and five is not None and first > five:
+            raise ValueError(f"top1_accuracy must be at most top5_accuracy ({five}), got {first}")
+        return self
+
+    @property
+    def metrics(self) -> IdentificationMetrics:
+        """The figures for the resource."""
+        return IdentificationMetrics(
+            samples=self.n_samples,
+            top1=self.top1_accuracy,
+            top5=self.top5_accuracy,
+            species_samples=self.n_species_samples,
+            species_accuracy=self.species_accuracy,
+            top_probability_mean=self.top_probability_mean,
+        )
+
+
+class BySpeciesFigures(BaseModel):
+    """How often the identification model named the right species, on the pictures of one."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    species: SpeciesName
+    n_samples: PictureCount
+    species_accuracy: Fraction
+
+    @property
+    def metrics(self) -> SpeciesMetrics:
+        """The figures for the resource."""
+        return SpeciesMetrics(species=self.species, samples=self.n_samples, species_accuracy=self.species_accuracy)
+
+
+class ReferenceFigures(BaseModel):
+    """Counts of pictures in 20 bins of equal width over 0..1."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    cetacean_score: Histogram
+    top_probability: Histogram
+
+    @property
+    def metrics(self) -> ReferenceHistograms:
+        """The histograms for the resource."""
+        return ReferenceHistograms(cetacean_score=self.cetacean_score, top_probability=self.top_probability)
 
 
 class PerformanceFigures(BaseModel):
@@ -117,8 +159,16 @@ class MetricsSnapshot(Document):
     """Population standard deviation over the same pictures."""
     anti_fraud: AntiFraudFigures | None = None
     identification: IdentificationFigures | None = None
+    by_species: Annotated[tuple[BySpeciesFigures, ...], Field(max_length=MAX_SPECIES)] | None = None
+    """The species with the most pictures."""
+    reference: ReferenceFigures | None = None
     clarity: dict[str, Any] | None = None
     performance: PerformanceFigures | None = None
+
+    @model_validator(mode="after")
+    def _species_are_unique(self) -> Self:
+        check_species([one.species for one in self.by_species or ()])
+        return self
 
     @property
     def metrics(self) -> ModelMetrics:
@@ -128,9 +178,14 @@ class MetricsSnapshot(Document):
             tpr=gate.tpr if gate else None,
             tnr=gate.tnr if gate else None,
             roc_auc=gate.roc_auc if gate else None,
+            positives=gate.n_positive if gate else None,
+            negatives=gate.n_negative if gate else None,
             cetacean_score_mean=self.cetacean_score_mean,
             sample_size=self.sample_size,
             evaluation_set=self.evaluation_set or self.manifest_path,
+            identification=self.identification.metrics if self.identification else None,
+            by_species=tuple(one.metrics for one in self.by_species) if self.by_species else None,
+            reference=self.reference.metrics if self.reference else None,
         )
 
     def to_json(self) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.yaml_file import read_yaml
 from cetacean_registry.errors import describe
-from cetacean_registry.metrics import Fraction
+from cetacean_registry.figures import Fraction
 
 
 class Calibration(BaseModel):

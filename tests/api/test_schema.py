@@ -122,6 +122,21 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         "good",
         "spec.registry.models[0].metrics.tnr in body must be of type number",
     ),
+    "identification-without-samples": (
+        f"{MODEL}.metrics.identification",
+        {"top1": 0.9},
+        "spec.registry.models[0].metrics.identification.samples: Required value",
+    ),
+    "species-twice": (
+        f"{MODEL}.metrics.bySpecies",
+        [{"species": "beluga", "samples": 9, "speciesAccuracy": 1.0}] * 2,
+        'spec.registry.models[0].metrics.bySpecies[1]: Duplicate value: {"species":"beluga"}',
+    ),
+    "histogram-of-19-bins": (
+        f"{MODEL}.metrics.reference",
+        {"cetaceanScore": [1] * 19, "topProbability": [1] * 20},
+        "metrics.reference.cetaceanScore in body should have at least 20 items",
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
     "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),

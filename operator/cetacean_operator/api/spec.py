@@ -12,7 +12,7 @@ from cetacean_operator.api.base import ApiModel, Timestamp, list_map, rules
 from cetacean_operator.api.serving import Serving
 from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
 from cetacean_registry.errors import describe
-from cetacean_registry.metrics import Fraction
+from cetacean_registry.figures import Fraction
 from cetacean_registry.registry import ModelName, Sha256, WeightsUrl, check_names
 
 MAX_MODELS = 64

@@ -118,7 +118,22 @@ def add_served(
             )
     mentioned = {model.name for model in candidates} | {entry.model for entry in status.history}
     kept = [item for item in served.values() if item.entry.name in mentioned]
-    return tuple(kept[-_SERVED_LIMIT:])
+    comparable = (*((deployed.model,) if deployed else ()), *status.history)
+    return tuple(_without_unused_figures(item, comparable) for item in kept[-_SERVED_LIMIT:])
+
+
+def _without_unused_figures(item: ServedModel, comparable: Iterable[Model | HistoryEntry]) -> ServedModel:
+    """Return the record without the lists of figures that no decision can need, so that the status stays small.
+
+    The gate compares a candidate only with a model of the history or of the Deployment. Distributions are only compared
+    with those of a model that the registry still has.
+    """
+    metrics = item.entry.metrics
+    if metrics is None or (metrics.by_species, metrics.reference) == (None, None):
+        return item
+    species = metrics.by_species if any(was_served_as(item, one) for one in comparable) else None
+    bounded = metrics.model_copy(update={"reference": None, "by_species": species})
+    return item.model_copy(update={"entry": item.entry.model_copy(update={"metrics": bounded})})
 
 
 def _report(pod: Pod, deployed: Rollout | None) -> Identity | None:

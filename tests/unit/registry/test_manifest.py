@@ -34,9 +34,12 @@ def test_the_manifest_mirrors_the_registry_one_to_one(registry: Json, entry: Jso
         "tpr": 0.95,
         "tnr": 0.902,
         "rocAuc": 0.984,
+        "positives": 100,
+        "negatives": 102,
         "cetaceanScoreMean": 0.93,
         "sampleSize": 202,
         "evaluationSet": "data/test_split/manifest.csv",
+        "identification": {"samples": 100, "top1": 0.22, "top5": 0.25},
     }
     assert manifest == {
         "apiVersion": "ecomarineai.org/v1alpha1",

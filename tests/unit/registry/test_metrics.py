@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cetacean_registry import MetricsSnapshot, ModelMetrics, Registry, RegistryError, load_snapshots
+from cetacean_registry.figures import IdentificationMetrics, ReferenceHistograms, SpeciesMetrics
 
 Json = dict[str, Any]
 
@@ -24,10 +25,25 @@ def test_the_figures_of_promotion_and_drift(snapshot: Json) -> None:
         tpr=0.95,
         tnr=0.902,
         roc_auc=0.984,
+        positives=100,
+        negatives=102,
         cetacean_score_mean=0.93,
         sample_size=202,
         evaluation_set="data/test_split/manifest.csv",
+        identification=IdentificationMetrics(samples=100, top1=0.22, top5=0.25),
     )
+
+
+def test_the_figures_of_the_identification(snapshot: Json) -> None:
+    snapshot["identification"] |= {"n_species_samples": 98, "species_accuracy": 0.71, "top_probability_mean": 0.4}
+    snapshot["by_species"] = [{"species": "beluga", "n_samples": 40, "species_accuracy": 0.9}]
+    snapshot["reference"] = {"cetacean_score": [0] * 19 + [100], "top_probability": [5] * 20}
+    found = parse(snapshot).metrics
+    assert found.identification == IdentificationMetrics(
+        samples=100, top1=0.22, top5=0.25, species_samples=98, species_accuracy=0.71, top_probability_mean=0.4
+    )
+    assert found.by_species == (SpeciesMetrics(species="beluga", samples=40, species_accuracy=0.9),)
+    assert found.reference == ReferenceHistograms(cetacean_score=(*[0] * 19, 100), top_probability=(5,) * 20)
 
 
 def test_a_named_evaluation_set_goes_before_the_manifests_path(snapshot: Json) -> None:
@@ -61,6 +77,34 @@ def test_contradictory_figures_are_rejected(snapshot: Json, change: Json, messag
     snapshot["anti_fraud"].update(change)
     with pytest.raises(RegistryError) as refused:
         parse(snapshot)
+    assert str(refused.value) == f"reports/a.json: {message}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"identification": {"n_samples": 9, "top1_accuracy": 0.5, "top5_accuracy": 0.4}},
+            "identification: top1_accuracy must be at most top5_accuracy (0.4), got 0.5",
+        ),
+        (
+            {"by_species": [{"species": "beluga", "n_samples": 1, "species_accuracy": 1.0}] * 2},
+            "figures by species: each species must be there once, more than once: beluga",
+        ),
+        (
+            {"by_species": [{"species": str(n), "n_samples": 1, "species_accuracy": 1.0} for n in range(65)]},
+            "by_species: Tuple should have at most 64 items after validation, not 65",
+        ),
+        (
+            {"reference": {"cetacean_score": [0] * 19, "top_probability": [0] * 20}},
+            "reference.cetacean_score: Tuple should have at least 20 items after validation, not 19",
+        ),
+    ],
+    ids=["top-1 above top-5", "a species twice", "too many species", "another number of bins"],
+)
+def test_contradictory_figures_of_the_identification_are_rejected(snapshot: Json, change: Json, message: str) -> None:
+    with pytest.raises(RegistryError) as refused:
+        parse(snapshot | change)
     assert str(refused.value) == f"reports/a.json: {message}"
 
 

@@ -30,6 +30,21 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "models[0].weightsUrl",
         ),
         ({"registry": {**SPEC["registry"], "schemaVersion": "2.0"}}, "schemaVersion"),
+        (
+            {
+                "registry": {
+                    **SPEC["registry"],
+                    "models": [
+                        entry(
+                            "first",
+                            metrics={"bySpecies": [{"species": "orca", "samples": 1, "speciesAccuracy": 1}] * 2},
+                        )
+                    ],
+                    "active": "first",
+                }
+            },
+            "models[0].metrics: figures by species: each species must be there once, more than once: orca",
+        ),
         ({"antiFraud": {"threshold": 1.5}}, "antiFraud.threshold"),
         ({"antiFraud": {"model": {"sha256": "a" * 64}}}, "weightsURL"),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),

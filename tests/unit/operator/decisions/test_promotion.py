@@ -11,6 +11,7 @@ from support.operator_world import World, entry, manifest
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_registry import ModelMetrics
 
 
 def never_ready(pod: FakePod) -> None:
@@ -774,3 +775,19 @@ def test_a_candidate_whose_pods_fail_stays_in_the_deployment() -> None:
     assert world.status.serving.name == "first"
     assert world.is_("RegistryDiverged")[0] == "False"
     assert world.is_("Stalled") == ("True", "DigestMismatch")
+
+
+def test_the_status_keeps_lists_of_figures_only_for_models_that_a_candidate_may_be_compared_with() -> None:
+    lists = {
+        "bySpecies": [{"species": "beluga", "samples": 20, "speciesAccuracy": 0.9}],
+        "reference": {"cetaceanScore": [1] * 20, "topProbability": [1] * 20},
+    }
+    names = [f"m{number}" for number in range(12)]
+    world = World(manifest(*(entry(name, f"{number:x}", metrics=lists) for number, name in enumerate(names))))
+    for name in names:
+        world.activate(name)
+        world.settle()
+    kept = {item.entry.name: item.entry.metrics or ModelMetrics() for item in world.status.served}
+    assert list(kept) == names
+    assert [name for name in names if kept[name].by_species] == names[-10:], "the history has ten promotions"
+    assert not any(metrics.reference for metrics in kept.values())
