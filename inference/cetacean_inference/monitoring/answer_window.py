@@ -18,7 +18,7 @@ EDGES: Final = tuple(number / BINS for number in range(1, BINS + 1))
 MOST_SPECIES: Final = 64
 """Species that are counted by name, so that answers and label values stay bounded."""
 OTHER_SPECIES: Final = "other"
-_LONGEST_NAME: Final = 253
+_LONGEST_NAME: Final = 64
 _UNIT: Final = 10**DIGITS
 """Answers have their probability rounded to four decimals: sums of ten-thousandths are exact."""
 

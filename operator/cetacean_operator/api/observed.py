@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 Object = dict[str, Any]
-HISTOGRAM_BINS: Final = 20
-"""Bins of equal width over 0..1 in the histograms of pods and of metrics snapshots."""
 PROBABILITY_UNIT: Final = 10_000
 """Pods round probabilities to four decimals: a sum of them is a whole number of ten-thousandths."""
 

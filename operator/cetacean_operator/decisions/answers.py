@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cetacean_operator.api.observed import HISTOGRAM_BINS, PROBABILITY_UNIT, AnswerCounts
+from cetacean_operator.api.observed import PROBABILITY_UNIT, AnswerCounts
+from cetacean_registry.figures import HISTOGRAM_BINS
 
 _EMPTY = (0,) * HISTOGRAM_BINS
 

@@ -94,3 +94,7 @@ def histogram_variance(counts: Sequence[int]) -> float:
     mean = sum(count * middle for count, middle in zip(counts, middles, strict=True)) / total
     spread = sum(count * (middle - mean) ** 2 for count, middle in zip(counts, middles, strict=True)) / total
     return spread + width**2 / 12.0
+
+
+def _log_choose(size: int, chosen: int) -> float:
+    return math.lgamma(size + 1) - math.lgamma(chosen + 1) - math.lgamma(size - chosen + 1)

@@ -77,7 +77,7 @@ def test_species_beyond_the_limit_share_one_name() -> None:
     assert len(species) == MOST_SPECIES + 1
     assert species["other"].n == 10
     names = SpeciesNames()
-    assert len(names.bounded("x" * 1000)) <= 253
+    assert len(names.bounded("x" * 1000)) <= 64
     assert names.bounded("orca") == names.bounded("orca") == "orca"
 
 
