@@ -58,6 +58,14 @@ class SpeciesMetrics(_Figures):
     species: SpeciesName = Field(description="As the evaluation set and the model's species_map.csv name it.")
     samples: PictureCount = Field(description="Pictures of the species in the evaluation set.")
     species_accuracy: Fraction = Field(description="Share in which the likeliest individual is of this species.")
+    named: PictureCount | None = Field(
+        default=None,
+        description="Cetacean pictures that the gate accepts and whose likeliest individual is of this species, "
+        "rightly or wrongly.",
+    )
+    named_top_probability_mean: Fraction | None = Field(
+        default=None, description="Mean probability of the likeliest individual over the pictures counted in named."
+    )
 
 
 class ReferenceHistograms(_Figures):

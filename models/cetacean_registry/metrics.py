@@ -109,11 +109,20 @@ class BySpeciesFigures(BaseModel):
     species: SpeciesName
     n_samples: PictureCount
     species_accuracy: Fraction
+    n_named: PictureCount | None = None
+    """Cetacean pictures that the gate accepts and the model takes for this species."""
+    named_top_probability_mean: Fraction | None = None
 
     @property
     def metrics(self) -> SpeciesMetrics:
         """The figures for the resource."""
-        return SpeciesMetrics(species=self.species, samples=self.n_samples, species_accuracy=self.species_accuracy)
+        return SpeciesMetrics(
+            species=self.species,
+            samples=self.n_samples,
+            species_accuracy=self.species_accuracy,
+            named=self.n_named,
+            named_top_probability_mean=self.named_top_probability_mean,
+        )
 
 
 class ReferenceFigures(BaseModel):

@@ -71,6 +71,28 @@ class AdwinReport(Answer):
     score_mean: float | None
 
 
+class SpeciesReport(Answer):
+    """The newest answers that name one species."""
+
+    n: int
+    probability_sum: float = Field(description="Sum of their `probability`, exact to four decimals.")
+
+
+class AnswersReport(Answer):
+    """The newest answers as counts; those of several pods can be added."""
+
+    window: int = Field(description="Most answers the window holds.")
+    n: int = Field(description="Pictures answered in the window.")
+    identified: int = Field(description="Those that the gate accepted.")
+    low_confidence: int = Field(description="Those of the identified ones that were rejected as `low_confidence`.")
+    probability_sum: float = Field(description="Sum of `probability` over the identified ones, exact to four decimals.")
+    cetacean_score: tuple[int, ...] = Field(description="Pictures by cetacean score: 20 bins of equal width over 0..1.")
+    top_probability: tuple[int, ...] = Field(description="Identified pictures by `probability`, the same bins.")
+    species: dict[str, SpeciesReport] = Field(
+        description="Identified pictures by species; after 64 species all others count as `other`."
+    )
+
+
 class DriftReport(Answer):
     """The window over the last predictions; means are null while it is empty."""
 
@@ -88,6 +110,7 @@ class DriftReport(Answer):
     adwin: AdwinReport
     lifetime_n: int = Field(description="Predictions since the process started.")
     lifetime_score_mean: float | None = Field(description="Mean score of all of them.")
+    answers: AnswersReport
 
 
 NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weights are not loaded yet."}

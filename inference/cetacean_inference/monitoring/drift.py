@@ -15,6 +15,7 @@ from typing import Final
 
 from river.drift import ADWIN
 
+from cetacean_inference.monitoring.answer_window import AnswerStats, AnswerWindow
 from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
 
@@ -54,6 +55,8 @@ class DriftStats:
     lifetime_n: int
     """Predictions since the process started."""
     lifetime_score_mean: float | None
+    answers: AnswerStats
+    """The newest answers as counts, over a window of their own."""
 
 
 class DriftMonitor:
@@ -77,6 +80,7 @@ class DriftMonitor:
         self._drifting = False
         self._adwin = ADWIN(delta=settings.adwin_delta)
         self._adwin_changes = 0
+        self._answers = AnswerWindow(monitoring.answers_window)
 
     def configure(self, monitoring: Monitoring) -> None:
         """Apply another window, other bounds or another baseline to the predictions in the window."""
@@ -84,10 +88,19 @@ class DriftMonitor:
             self._monitoring = monitoring
             while len(self._window) > monitoring.window:
                 self._drop_oldest()
+            self._answers.resize(monitoring.answers_window)
             self._update_alarm()
 
-    def record(self, cetacean_score: float, probability: float) -> None:
+    def record(
+        self, cetacean_score: float, probability: float, *, species: str | None = None, low_confidence: bool = False
+    ) -> None:
         """Add one prediction as it was answered; both values are within 0..1.
+
+        Args:
+            cetacean_score: the gate's.
+            probability: that of the answer.
+            species: that of the answer; None if the gate rejected the picture.
+            low_confidence: the picture was rejected because its individual is too unlikely.
 
         Raises:
             ValueError: a value is not finite.
@@ -104,6 +117,9 @@ class DriftMonitor:
             self._probability_sum += likelihood
             if len(self._window) > self._monitoring.window:
                 self._drop_oldest()
+            self._answers.add(
+                cetacean_score=cetacean_score, probability=probability, species=species, low_confidence=low_confidence
+            )
             self._adwin.update(cetacean_score)
             self._adwin_changes += bool(self._adwin.drift_detected)
             self._update_alarm()
@@ -131,6 +147,7 @@ class DriftMonitor:
                 ),
                 lifetime_n=self._lifetime_n,
                 lifetime_score_mean=self._lifetime_sum / (self._lifetime_n * UNIT) if self._lifetime_n else None,
+                answers=self._answers.stats,
             )
 
     def _drop_oldest(self) -> None:

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from cetacean_inference.decision import Detection, RejectionReason
+from cetacean_inference.monitoring.answer_window import EDGES, SpeciesNames
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.recent_requests import RECENT, RecentRequests
 from cetacean_inference.types import RejectedEngine
@@ -94,6 +95,25 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
+        self._scores = Histogram(
+            f"{PREFIX}cetacean_score",
+            "Cetacean score of each picture that could be decoded.",
+            buckets=EDGES,
+            registry=self.registry,
+        )
+        self._top_probabilities = Histogram(
+            f"{PREFIX}top_probability",
+            "Probability of the likeliest individual, of each picture that the gate accepted.",
+            buckets=EDGES,
+            registry=self.registry,
+        )
+        self._species_names = SpeciesNames()
+        self._species = Counted(
+            f"{PREFIX}species",
+            "Pictures that the gate accepted, by the species named; after 64 species all others are `other`.",
+            ("species",),
+            registry=self.registry,
+        )
         self._masks = Counted(
             f"{PREFIX}masks",
             "Masks by outcome: made, or null because the queue was full, or the mask was late, failed or too large.",
@@ -130,6 +150,12 @@ class Metrics:
                 self._predictions += 1
             else:
                 self._rejections[detection.rejection_reason] += 1
+            species = self._species_names.bounded(detection.id_animal) if detection.is_cetacean else ""
+        if detection.rejection_reason is not RejectionReason.CORRUPTED_IMAGE:
+            self._scores.observe(detection.cetacean_score)
+        if detection.is_cetacean:
+            self._top_probabilities.observe(detection.probability)
+            self._species.labels(species).inc()
 
     def observe_stages(self, stages: StageTimes) -> None:
         """Record the stage times of one picture."""
@@ -191,6 +217,12 @@ class Metrics:
         )
         yield _gauge(f"{PREFIX}drift_baseline", "Expected mean cetacean score.", drift.baseline)
         yield _gauge(f"{PREFIX}drift_active", "1 while the mean is too far below the baseline.", float(drift.drifting))
+        answers = drift.answers
+        yield _gauge(
+            f"{PREFIX}low_confidence_rate",
+            "Share of the newest pictures that the gate accepted and that were rejected as low_confidence.",
+            answers.low_confidence / answers.identified if answers.identified else None,
+        )
         yield CounterMetricFamily(
             f"{PREFIX}drift_alarms_total", "Episodes of drift since the process started.", value=drift.alarms_total
         )

@@ -29,6 +29,8 @@ class Monitoring(BaseModel):
     """With fewer predictions there is no alarm."""
     alarm_drop: float = Field(0.1, gt=0, le=1)
     """The alarm begins if the mean score is this far below the baseline."""
+    answers_window: int = Field(200, ge=1, le=10_000)
+    """Number of newest answers whose histograms and species are reported."""
     baselines: dict[str, Fraction] = Field(default_factory=dict)
     """Mean cetacean score of each model on its evaluation set, by the model's name."""
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from cetacean_inference.decision import Detection, corrupted, decide
+from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
 from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.imaging.masks import MaskMaker
 from cetacean_inference.monitoring.drift import DriftMonitor
@@ -128,7 +128,12 @@ class Predictor:
             size=scored.size,
             model_version=self._settings.model.version,
         )
-        self._drift.record(scored.scores.cetacean_score, detection.probability)
+        self._drift.record(
+            scored.scores.cetacean_score,
+            detection.probability,
+            species=detection.id_animal if detection.is_cetacean else None,
+            low_confidence=detection.rejection_reason is RejectionReason.LOW_CONFIDENCE,
+        )
         self._metrics.count_detection(detection)
         self._log.write(detection, image_sha256=scored.note, stages=scored.stages)
         return detection

@@ -49,6 +49,11 @@ def list_map(*keys: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+def filled(part: BaseModel) -> dict[str, Any]:
+    """Make a part the default of its field: the API server fills it in, so that people see the values in use."""
+    return {"default": part.model_dump(mode="json", by_alias=True, exclude_none=True)}
+
+
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
 Passthrough = Annotated[

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 Object = dict[str, Any]
+PROBABILITY_UNIT: Final = 10_000
+"""Pods round probabilities to four decimals: a sum of them is a whole number of ten-thousandths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,31 @@ class Identity:
     rollout_id: str | None = None
 
 
+class SpeciesCount(NamedTuple):
+    """The answers that name one species."""
+
+    species: str
+    count: int
+    probability_sum: int
+    """Of their probabilities, in units of 1 / PROBABILITY_UNIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCounts:
+    """One pod's newest answers (`answers` of `/v1/drift-stats`); the counts fit together."""
+
+    answered: int
+    identified: int
+    """Pictures that the gate accepted."""
+    low_confidence: int
+    """Identified pictures that were rejected as low_confidence."""
+    cetacean_score: tuple[int, ...]
+    """Histogram of the answered pictures."""
+    top_probability: tuple[int, ...]
+    """Histogram of the identified pictures."""
+    species: tuple[SpeciesCount, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class DriftReport:
     """One pod's window (`/v1/drift-stats`) and counters (`/metrics`)."""
@@ -35,6 +62,8 @@ class DriftReport:
     """Pictures answered in the recent window, rejected ones included."""
     rejections: float = 0.0
     """Those of them that were rejected as no marine mammal."""
+    answers: AnswerCounts | None = None
+    """None if the pod reports none that can be used."""
 
 
 @dataclass(frozen=True, slots=True)

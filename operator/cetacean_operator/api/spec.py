@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from cetacean_operator.api.base import ApiModel, Timestamp, list_map, rules
+from cetacean_operator.api.base import ApiModel, Timestamp, filled, list_map, rules
+from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.api.serving import Serving
 from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
 from cetacean_registry.errors import describe
@@ -160,6 +161,7 @@ class Drift(ApiModel):
         default="Alert",
         description="Rollback: go back once to the model that served before, if its own baseline promises better.",
     )
+    signals: DriftSignals = Field(default_factory=DriftSignals, json_schema_extra=filled(DriftSignals()))
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -188,24 +190,19 @@ class ServiceLevel(ApiModel):
     )
 
 
-def _filled(part: BaseModel) -> dict[str, Any]:
-    # The API server fills in a part that is missing, so that people see the values in use.
-    return {"default": part.model_dump(mode="json", by_alias=True, exclude_none=True)}
-
-
 class Spec(ApiModel):
     """The wanted state, written by a person or by the registry's mirror, never by the operator."""
 
     registry: RegistrySpec
     serving: Serving
-    anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=_filled(AntiFraud()))
+    anti_fraud: AntiFraud = Field(default_factory=AntiFraud, json_schema_extra=filled(AntiFraud()))
     gates: GatePolicy = Field(
         default_factory=GatePolicy,
         description="Metrics that a candidate must reach to be promoted.",
-        json_schema_extra=_filled(GatePolicy()),
+        json_schema_extra=filled(GatePolicy()),
     )
-    drift: Drift = Field(default_factory=Drift, json_schema_extra=_filled(Drift()))
-    service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=_filled(ServiceLevel()))
+    drift: Drift = Field(default_factory=Drift, json_schema_extra=filled(Drift()))
+    service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=filled(ServiceLevel()))
 
 
 DEEPEST: Final = 64

@@ -66,6 +66,32 @@ class ServedModel(ApiModel):
     first_served_at: Timestamp
 
 
+SignalName = Literal["CetaceanScore", "TopProbability", "LowConfidence", "Distribution", "BySpecies"]
+SignalState = Literal["Raised", "WithinBounds", "Unknown"]
+
+
+class SignalStatus(ApiModel):
+    """One signal of drift."""
+
+    signal: SignalName
+    state: SignalState
+    reason: Annotated[str, Field(min_length=1, max_length=64)]
+    value: float | None = Field(default=None, description="The figure that is compared with the bound.")
+    bound: float | None = Field(default=None, description="The signal is raised from this value on, if it is proven.")
+    samples: int | None = Field(default=None, description="Pictures in the pods' windows that the value is about.")
+    message: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None, description="What was found, only of a raised signal."
+    )
+    next_step: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="What a person should do, and where the runbook says how; only of a raised signal."
+    )
+
+    @property
+    def raised(self) -> bool:
+        """True if the signal reports drift."""
+        return self.state == "Raised"
+
+
 class DriftStatus(ApiModel):
     """Pooled figures of the pods that serve the current model, rounded to three decimals."""
 
@@ -80,6 +106,13 @@ class DriftStatus(ApiModel):
     )
     pods_scraped: int = 0
     pods_silent: int = Field(default=0, description="Ready pods that did not answer.")
+    signals: Annotated[tuple[SignalStatus, ...], Field(max_length=8, json_schema_extra=list_map("signal"))] = Field(
+        default=(), description="Each signal with its bound; docs/drift.md describes them."
+    )
+
+    def signal(self, name: SignalName) -> SignalStatus | None:
+        """Return the signal of that name."""
+        return next((found for found in self.signals if found.signal == name), None)
 
 
 class ServiceStatus(ApiModel):

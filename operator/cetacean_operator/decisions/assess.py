@@ -90,14 +90,14 @@ def assess(
 
 
 def _judge_drift(spec: Spec, state: CurrentState, history: ServingHistory) -> DriftVerdict:
-    """Judge the model that serves by its own baseline."""
+    """Judge the model that serves by its own figures."""
     serving, last_status = state.serving, history.status
     item = find_served(history.served, serving.name, serving.digest) if serving else None
     metrics = history.metrics(history.current_entry(item)) if item else None
     return judge_drift(
         pods=state.ready,
         model=serving,
-        baseline=metrics.cetacean_score_mean if metrics else None,
+        metrics=metrics,
         policy=spec.drift,
         last=last_status.drift if last_status.serving == serving else None,
     )

@@ -78,6 +78,7 @@ def monitoring(spec: Spec) -> str:
         "window": spec.drift.window,
         "min_samples": spec.drift.min_samples,
         "alarm_drop": spec.drift.alarm_drop,
+        "answers_window": spec.drift.signals.window,
         "baselines": baselines,
     }
     return json.dumps(content, sort_keys=True)

@@ -1,4 +1,7 @@
-"""Drift: the pods' windows pooled by sample count, compared with the serving model's own baseline."""
+"""Drift: the pods' windows pooled by sample count, compared with the serving model's own figures.
+
+The playbook's rules on the mean score and on rejections are here; `signals` has those on the newest answers.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from decimal import Decimal
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.api.spec import Drift
-from cetacean_operator.api.status import DriftStatus, ModelRef
+from cetacean_operator.api.status import DriftStatus, ModelRef, SignalName
+from cetacean_operator.decisions.answers import PooledAnswers, pool_answers
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.drift_condition import Comparison, drifting, score_condition, score_signal
 from cetacean_operator.decisions.hysteresis import held, steady
+from cetacean_operator.decisions.signals import SignalVerdict, held_signals, judge_signals
 from cetacean_operator.decisions.silent_pods import describe_silent
+from cetacean_registry import ModelMetrics
 
 _DIGITS = 3
 
@@ -27,6 +34,13 @@ class DriftVerdict:
     alarm: bool
     """The mean lies too far below the baseline now; False for an alarm that is only held."""
     condition: ConditionState
+    signals: tuple[SignalVerdict, ...] = ()
+    """Those about the newest answers."""
+
+    @property
+    def identification_signals(self) -> tuple[SignalName, ...]:
+        """The signals raised now by what the identification model produces; empty for alarms that are only held."""
+        return tuple(one.shown.signal for one in self.signals if one.from_identification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +57,49 @@ class _PooledScores:
     """Pods with figures."""
     silent: tuple[Pod, ...]
     """Pods without figures."""
+    answers: PooledAnswers | None
+    """None if no pod has reported its answers."""
+
+    @property
+    def all_silent(self) -> bool:
+        """True if there are pods and none of them gave figures."""
+        return bool(self.silent) and not self.answered
 
     @property
     def pods(self) -> int:
         return self.answered + len(self.silent)
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """The figures beside their bounds."""
-
-    rejection_rate: float | None
-    """None if there are too few requests."""
-    dropped: bool
-    """The mean lies too far below the baseline."""
-    systemic: bool
-    """Too many requests are rejected as no marine mammal."""
-
-
 def judge_drift(
-    *, pods: Iterable[Pod], model: ModelRef | None, baseline: float | None, policy: Drift, last: DriftStatus | None
+    *,
+    pods: Iterable[Pod],
+    model: ModelRef | None,
+    metrics: ModelMetrics | None,
+    policy: Drift,
+    last: DriftStatus | None,
 ) -> DriftVerdict:
-    """Judge the scores of the pods that serve a model.
+    """Judge the answers of the pods that serve a model.
 
     Args:
         pods: ready pods, whatever they serve.
         model: the model that serves, None if nothing does.
-        baseline: its mean cetacean score on its evaluation set.
+        metrics: its figures on its evaluation set; the baseline is its mean cetacean score.
         policy: the bounds.
         last: the figures shown last for this model; see `hysteresis` for when they change.
     """
-    pooled = _pool(pods, model)
+    baseline = metrics.cetacean_score_mean if metrics else None
+    pooled = _pool(pods, model, policy.signals.window)
     fresh = _compare(pooled, baseline, policy)
     shown, judged = _hold(pooled, fresh, baseline, policy, last)
-    condition = _condition(shown, judged, policy, model=model, answered=pooled.answered)
+    signals = _judge_signals(pooled, metrics, policy, last)
+    score = score_condition(shown, judged, policy, model=model, answered=pooled.answered)
+    condition = drifting(score, judged, shown, policy, signals)
+    every = (score_signal(score, shown, policy), *(one.shown for one in signals))
+    shown = shown.model_copy(update={"signals": every})
     message = condition.message + describe_silent(pooled.silent, pooled.pods)
     # If most pictures are rejected, the pictures or the threshold are at fault: another model would not help.
     alarm = fresh.dropped and not fresh.systemic
-    return DriftVerdict(shown, pooled.mean, alarm, condition._replace(message=message))
+    return DriftVerdict(shown, pooled.mean, alarm, condition._replace(message=message), signals)
 
 
 def drift_annotations(shown: DriftStatus) -> dict[str, str]:
@@ -96,10 +115,15 @@ def drift_annotations(shown: DriftStatus) -> dict[str, str]:
     return {key: value for key, value in figures.items() if value is not None}
 
 
-def _pool(pods: Iterable[Pod], model: ModelRef | None) -> _PooledScores:
-    """Pool the figures of the pods that serve the model, weighted by samples."""
+def _pool(pods: Iterable[Pod], model: ModelRef | None, window: int) -> _PooledScores:
+    """Pool the figures of the pods that serve the model, weighted by samples.
+
+    Answers of a pod that holds more than the window are left out until it has read the monitoring file again: it would
+    count for more than the others.
+    """
     own = [pod for pod in pods if model and (pod.identity is None or pod.identity.digest == model.digest)]
     reports = [pod.drift for pod in own if pod.silent is None and pod.drift is not None]
+    answers = [report.answers for report in reports if report.answers and report.answers.answered <= window]
     return _PooledScores(
         samples=sum(report.samples for report in reports),
         mean=_weighted((report.mean, report.samples) for report in reports),
@@ -109,10 +133,11 @@ def _pool(pods: Iterable[Pod], model: ModelRef | None) -> _PooledScores:
         rejections=sum(report.rejections for report in reports),
         answered=len(reports),
         silent=tuple(pod for pod in own if pod.silent is not None or pod.drift is None),
+        answers=pool_answers(answers) if answers else None,
     )
 
 
-def _compare(pooled: _PooledScores, baseline: float | None, policy: Drift) -> _Comparison:
+def _compare(pooled: _PooledScores, baseline: float | None, policy: Drift) -> Comparison:
     """Compare the exact figures with the bounds; a drop of exactly the bound is an alarm."""
     enough = pooled.requests > 0 and pooled.requests >= policy.min_samples
     rate = pooled.rejections / pooled.requests if enough else None
@@ -122,20 +147,20 @@ def _compare(pooled: _PooledScores, baseline: float | None, policy: Drift) -> _C
         and pooled.samples >= policy.min_samples
         and _exact(baseline - pooled.mean) >= _exact(policy.alarm_drop)
     )
-    return _Comparison(rate, dropped, systemic=rate is not None and rate > policy.max_rejection_rate)
+    return Comparison(rate, dropped, systemic=rate is not None and rate > policy.max_rejection_rate)
 
 
 def _hold(
-    pooled: _PooledScores, fresh: _Comparison, baseline: float | None, policy: Drift, last: DriftStatus | None
-) -> tuple[DriftStatus, _Comparison]:
+    pooled: _PooledScores, fresh: Comparison, baseline: float | None, policy: Drift, last: DriftStatus | None
+) -> tuple[DriftStatus, Comparison]:
     """Return the figures to show and the comparison to report; both are the last ones while an alarm is held."""
-    if last is not None and pooled.silent and not pooled.answered:
+    if last is not None and pooled.all_silent:
         # The last drop is rounded: on the bound itself the exact one may have been less, so it is no alarm.
         dropped = held(last.drop, above=policy.alarm_drop) is not None and last.samples >= policy.min_samples
         systemic = held(last.rejection_rate, above=policy.max_rejection_rate) is not None
         if dropped or systemic:
             shown = last.model_copy(update={"pods_scraped": 0, "pods_silent": pooled.pods})
-            return shown, _Comparison(last.rejection_rate, dropped, systemic)
+            return shown, Comparison(last.rejection_rate, dropped, systemic)
     old = last or DriftStatus()
     mean = steady(pooled.mean, old.mean, digits=_DIGITS)
     shown = DriftStatus(
@@ -152,35 +177,13 @@ def _hold(
     return shown, fresh
 
 
-def _condition(  # noqa: PLR0911 -- one return for each reason
-    shown: DriftStatus, judged: _Comparison, policy: Drift, *, model: ModelRef | None, answered: int
-) -> ConditionState:
-    name = model.name if model else ""
-    rejected = (
-        f"{shown.rejection_rate or 0.0:.{_DIGITS}f} of the requests are rejected as {names.SYSTEMIC_REASON}, more than "
-        f"{policy.max_rejection_rate:g} (maxRejectionRate): a systemic fault, check what is sent and the threshold"
-    )
-    figures = (
-        f"mean cetacean score {shown.mean or 0.0:.{_DIGITS}f} of {name} over {shown.samples} samples, "
-        f"{shown.drop or 0.0:.{_DIGITS}f} below its baseline {shown.baseline or 0.0:g}"
-    )
-    dropped = f"{figures}: at least {policy.alarm_drop:g} (alarmDrop)"
-    if judged.systemic:
-        # If most of what is sent is no whale, the mean drops too: the rejections are to be checked first.
-        return ConditionState("True", "SystemicRejection", f"{rejected}; {dropped}" if judged.dropped else rejected)
-    if judged.dropped:
-        return ConditionState("True", "ScoreDropped", dropped)
-    if model is None:
-        return ConditionState("Unknown", "NothingServes", "no pod serves")
-    if not answered:
-        return ConditionState("Unknown", "NoReports", "no pod has reported its scores")
-    if shown.baseline is None:
-        missing = "its metrics snapshot has no cetaceanScoreMean, so no drop can be found"
-        return ConditionState("Unknown", "NoBaseline", f"{name} has no baseline: {missing}")
-    if shown.samples < policy.min_samples:
-        few = f"{shown.samples} samples of at least {policy.min_samples} (minSamples)"
-        return ConditionState("Unknown", "TooFewSamples", few)
-    return ConditionState("False", "WithinBounds", f"{figures}: less than {policy.alarm_drop:g} (alarmDrop)")
+def _judge_signals(
+    pooled: _PooledScores, metrics: ModelMetrics | None, policy: Drift, last: DriftStatus | None
+) -> tuple[SignalVerdict, ...]:
+    shown = last.signals if last else ()
+    if pooled.all_silent:
+        return held_signals(shown, policy.signals)
+    return judge_signals(pooled.answers, metrics, policy.signals, shown)
 
 
 def _weighted(pairs: Iterable[tuple[float | None, float]]) -> float | None:

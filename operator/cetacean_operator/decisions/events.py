@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cetacean_operator.api import names
-from cetacean_operator.api.status import Condition, Status
+from cetacean_operator.api.status import Condition, SignalStatus, Status
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, PASSED, SERVED_BEFORE
 
@@ -64,12 +64,22 @@ def _weights(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
 
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     old, new = last_status.condition(names.DRIFTING), next_status.condition(names.DRIFTING)
-    if new is None or not _differs(old, new):
-        return
-    if new.status == "True":
-        yield EventSpec("Warning", new.reason, new.message, "Watch")
-    elif old and old.status == "True":
-        yield EventSpec("Normal", "DriftEnded", new.message, "Watch")
+    signals = [one for one in _signals(next_status) if one.raised]
+    if new is not None and _differs(old, new):
+        # A signal has an Event of its own, which is not repeated if the condition takes over its reason later.
+        if new.status == "True" and new.reason not in {one.reason for one in signals}:
+            yield EventSpec("Warning", new.reason, new.message, "Watch")
+        elif new.status != "True" and old and old.status == "True":
+            yield EventSpec("Normal", "DriftEnded", new.message, "Watch")
+    known = {(one.signal, one.reason) for one in _signals(last_status) if one.raised}
+    for one in signals:
+        if (one.signal, one.reason) not in known:
+            yield EventSpec("Warning", one.reason, f"{one.message}. Next: {one.next_step}", "Watch")
+
+
+def _signals(status: Status) -> tuple[SignalStatus, ...]:
+    """Return the signals that the condition Drifting does not have as its own reasons."""
+    return tuple(one for one in (status.drift.signals if status.drift else ()) if one.signal != "CetaceanScore")
 
 
 def _service(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

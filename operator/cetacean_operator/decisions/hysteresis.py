@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+RECOVERY: Final = 0.8
+"""An alarm ends below this part of its bound, as in the pods: noise at the bound is not a new alarm."""
 _ALL_DIGITS: Final = 17
 """Decimals that a float may have."""
+_BINARY: Final = 1e-9
+"""Absorbs binary fractions: 0.9 - 0.8 is a drop of 0.1."""
 
 
 def steady(
@@ -45,6 +49,17 @@ def held(last: float | None, *, above: float | None = None, below: float | None 
         return None
     alarm = (above is not None and last > above) or (below is not None and last < below)
     return last if alarm else None
+
+
+def lasts(value: float, bound: float, *, raised: bool) -> bool:
+    """Return true if an alarm begins or goes on: it begins at its bound and ends below a part of it.
+
+    Args:
+        value: the exact figure; larger is worse.
+        bound: the limit that begins an alarm.
+        raised: there is an alarm already.
+    """
+    return value >= (RECOVERY if raised else 1.0) * bound - _BINARY
 
 
 def _side(value: float, bound: float) -> int:

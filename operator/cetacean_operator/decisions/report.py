@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Observed
+from cetacean_operator.api.status import DriftStatus, Status
 from cetacean_operator.api.status import Rollout as RolloutStatus
-from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_fraud
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
@@ -22,7 +22,7 @@ from cetacean_operator.decisions.identity import Rollout, reference, without_dig
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
-from cetacean_operator.decisions.runbook import add_next_steps
+from cetacean_operator.decisions.runbook import add_next_steps, next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,12 @@ def report(
     found = add_next_steps(_conditions(assessment, choice, desired, progress), runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
-        update={"history": next_status.history, "rollback": next_status.rollback, "conditions": conditions}
+        update={
+            "history": next_status.history,
+            "rollback": next_status.rollback,
+            "conditions": conditions,
+            "drift": _with_next_steps(assessment.drift.shown, runbook_url),
+        }
     )
     return Report(
         status=status,
@@ -134,7 +139,7 @@ def _conditions(
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:
-    """Return the status but for its conditions, history and rollback."""
+    """Return the status but for its conditions, history, rollback and drift."""
     state, active = progress.state, assessment.spec.registry.active_model
     is_active = choice.target == active
     found = min(state.digests, default=None) if is_active else None
@@ -150,10 +155,18 @@ def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, pro
         active_replicas=len(state.current) if is_active else 0,
         selector=",".join(f"{key}={value}" for key, value in selector(assessment.resource.name).items()),
         served=assessment.history.served,
-        drift=assessment.drift.shown,
         service=assessment.service.shown,
         anti_fraud=progress.anti_fraud.shown,
     )
+
+
+def _with_next_steps(drift: DriftStatus, runbook_url: str) -> DriftStatus:
+    """Add the next step to each raised signal."""
+    signals = tuple(
+        one.model_copy(update={"next_step": next_step(names.DRIFTING, one.reason, runbook_url)}) if one.raised else one
+        for one in drift.signals
+    )
+    return drift.model_copy(update={"signals": signals})
 
 
 def _blocked(observed: Observed) -> ConditionState | None:

@@ -18,6 +18,26 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "systemic-rejection",
         "check the pictures that are sent, then the threshold",
     ),
+    (names.DRIFTING, "TopProbabilityDropped"): (
+        "top-probability",
+        "compare what is sent with the evaluation set; if the pictures are as before, go back to the model before",
+    ),
+    (names.DRIFTING, "LowConfidenceRisen"): (
+        "low-confidence",
+        "check if the pictures show individuals that the model does not know, then train it on them",
+    ),
+    (names.DRIFTING, "DistributionChanged"): (
+        "distribution",
+        "find out which pictures have the scores that the message names, then extend the evaluation set",
+    ),
+    (names.DRIFTING, "SpeciesMixChanged"): (
+        "species-mix",
+        "check with those who send pictures if they see other species now; if so, extend the evaluation set",
+    ),
+    (names.DRIFTING, "IdentificationWorse"): (
+        "identification-worse",
+        "label some of the newest pictures, and compare the model before on them",
+    ),
     (names.LOW_AVAILABILITY, ANY): ("availability", "find the pods whose errors_total grows and read their logs"),
     (names.HIGH_LATENCY, ANY): (
         "latency",
@@ -53,9 +73,18 @@ def add_next_steps(found: Mapping[str, ConditionState], base: str) -> dict[str, 
     return {kind: _add_next_step(kind, state, base) for kind, state in found.items()}
 
 
+def next_step(kind: str, reason: str, base: str) -> str | None:
+    """Return the next step with its link, None if the reason of the condition needs no person.
+
+    Args:
+        kind: type of the condition.
+        reason: its reason, or that of a signal.
+        base: address of the runbook, without an anchor.
+    """
+    found = STEPS.get((kind, reason)) or STEPS.get((kind, ANY))
+    return f"{found[1]}; runbook: {base}#{found[0]}" if found else None
+
+
 def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
-    found = STEPS.get((kind, state.reason)) or STEPS.get((kind, ANY))
-    if found is None or state.status != "True":
-        return state
-    anchor, step = found
-    return state._replace(message=f"{state.message}. Next: {step}; runbook: {base}#{anchor}")
+    step = next_step(kind, state.reason, base) if state.status == "True" else None
+    return state._replace(message=f"{state.message}. Next: {step}") if step else state

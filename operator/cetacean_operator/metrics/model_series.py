@@ -22,6 +22,7 @@ CONDITION: Final = "condition"
 REPLICAS: Final = "replicas"
 SERVICE: Final = "service"
 DRIFT: Final = "drift"
+DRIFT_SIGNAL: Final = "drift_signal"
 _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     INFO: ("The active registry entry.", ("model", "version", "active_digest")),
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
@@ -29,6 +30,10 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     REPLICAS: ("Pods by state.", ("state",)),
     SERVICE: ("The service level that clients get, pooled over the pods.", ("figure",)),
     DRIFT: ("Pooled figures of the pods' drift windows.", ("figure",)),
+    DRIFT_SIGNAL: (
+        "A signal of drift: raised (1, 0, or -1 if not known), its value, bound and samples.",
+        ("signal", "figure"),
+    ),
 }
 
 

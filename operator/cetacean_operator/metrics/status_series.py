@@ -6,8 +6,18 @@ from functools import cache
 
 from cetacean_operator.api import names
 from cetacean_operator.api.status import ModelRef, Status
-from cetacean_operator.metrics.model_series import CONDITION, DRIFT, INFO, REPLICAS, SERVICE, SERVING, Series
+from cetacean_operator.metrics.model_series import (
+    CONDITION,
+    DRIFT,
+    DRIFT_SIGNAL,
+    INFO,
+    REPLICAS,
+    SERVICE,
+    SERVING,
+    Series,
+)
 
+_STATES = {"Raised": 1.0, "WithinBounds": 0.0, "Unknown": -1.0}
 _VALUES = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
 
 
@@ -31,7 +41,13 @@ def of(status: Status) -> Series:
         series[_key(REPLICAS, state)] = float(count)
     for family, figures in ((SERVICE, status.service), (DRIFT, status.drift)):
         for figure, value in (figures.wire() if figures else {}).items():
-            series[_key(family, figure)] = float(value)
+            if isinstance(value, int | float):
+                series[_key(family, figure)] = float(value)
+    for signal in status.drift.signals if status.drift else ():
+        figures_of_signal = (("value", signal.value), ("bound", signal.bound), ("samples", signal.samples))
+        for figure, number in (("raised", _STATES[signal.state]), *figures_of_signal):
+            if number is not None:
+                series[_key(DRIFT_SIGNAL, signal.signal, figure)] = float(number)
     return series
 
 
@@ -40,6 +56,6 @@ def _labels(model: ModelRef) -> tuple[str, str, str]:
 
 
 @cache
-def _key(family: str, label: str) -> tuple[str, tuple[str, ...]]:
-    """One object for all resources; there are as many as conditions and figures have names."""
-    return family, (label,)
+def _key(family: str, *labels: str) -> tuple[str, tuple[str, ...]]:
+    """One object for all resources; there are as many as conditions, signals and figures have names."""
+    return family, labels

@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from cetacean_operator.api.observed import Identity
+from cetacean_operator.api.observed import AnswerCounts, Identity
+from cetacean_operator.pods.answer_counts import parse_answers
 from cetacean_registry.messages import one_line
 
 LARGEST_COUNT: Final = 2**53
 """Beyond it floats cannot count."""
 LARGEST_JSON: Final = 64 * 1024
-"""Bytes of `/v1/identity` and `/v1/drift-stats`; the service sends less than one kilobyte."""
+"""Bytes of `/v1/identity` and `/v1/drift-stats`; the service sends a few kilobytes if it names many species."""
 REASONS: Final = frozenset({"not_a_marine_mammal", "low_confidence", "corrupted_image"})
 """The reasons of rejections that the service has; others are left out."""
 _LONGEST_TEXT = 253
@@ -45,6 +46,8 @@ class DriftStats(NamedTuple):
     samples: int = 0
     alarms: int = 0
     score_mean: float | None = None
+    answers: AnswerCounts | None = None
+    """None if the pod reports none that can be used."""
 
 
 class PodMetrics(NamedTuple):
@@ -91,6 +94,7 @@ def parse_drift_stats(path: str, body: bytes) -> DriftStats:
         samples=max(0, int(number(answer.get("n")) or 0)),
         alarms=max(0, int(number(answer.get("alarms_total")) or 0)),
         score_mean=fraction(answer.get("score_mean")),
+        answers=parse_answers(answer.get("answers")),
     )
 
 

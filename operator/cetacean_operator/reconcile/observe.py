@@ -122,6 +122,7 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
         score_avg=fraction(metrics.get("cetacean_score_avg")),
         requests=answered,
         rejections=rejected,
+        answers=stats.answers,
     )
 
 

@@ -183,6 +183,24 @@ async def test_rejected_pictures_are_in_the_drift_window(client: httpx.AsyncClie
     await predict(client, picture(score=0.2, probability=0.8))
     found = (await client.get("/v1/drift-stats")).json()
     assert (found["n"], found["score_mean"], found["probability_mean"]) == (1, 0.2, 0.0)
+    answers = found["answers"]
+    assert (answers["n"], answers["identified"], answers["species"]) == (1, 0, {})
+    assert (answers["cetacean_score"][4], sum(answers["top_probability"])) == (1, 0)
+
+
+async def test_drift_stats_count_the_newest_answers(client: httpx.AsyncClient) -> None:
+    sent: list[float] = []
+    for probability in (0.8, 0.02):
+        answer = await predict(client, picture(score=0.97, probability=probability))
+        sent.append(answer.json()["probability"])
+    answers = (await client.get("/v1/drift-stats")).json()["answers"]
+    assert list(answers) == [
+        "window", "n", "identified", "low_confidence", "probability_sum", "cetacean_score", "top_probability", "species",
+    ]  # fmt: skip
+    assert (answers["window"], answers["n"], answers["identified"], answers["low_confidence"]) == (200, 2, 2, 1)
+    assert (answers["cetacean_score"][19], answers["top_probability"][16], answers["top_probability"][0]) == (2, 1, 1)
+    (species,) = answers["species"].values()
+    assert species == {"n": 2, "probability_sum": sent[0] + sent[1]}
 
 
 async def test_metrics_count_predictions_and_nothing_else(client: httpx.AsyncClient) -> None:

@@ -62,15 +62,17 @@ def samples(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def detection(reason: RejectionReason | None) -> Detection:
+def detection(
+    reason: RejectionReason | None, *, score: float = 0.9, probability: float = 0, species: str = ""
+) -> Detection:
     return Detection(
         image_ind="a.jpg",
         bbox=(0, 0, 1, 1),
         class_animal="",
-        id_animal="",
-        probability=0,
-        is_cetacean=True,
-        cetacean_score=0.9,
+        id_animal=species,
+        probability=probability,
+        is_cetacean=reason in (None, RejectionReason.LOW_CONFIDENCE),
+        cetacean_score=score,
         rejected=reason is not None,
         rejection_reason=reason,
         model_version="1",
@@ -134,6 +136,32 @@ def test_predictions_and_rejections_are_counted_separately(metrics: Metrics) -> 
     assert found["rejections_total"] == 2
     assert found["rejections_by_reason low_confidence"] == 1
     assert found["rejections_by_reason not_a_marine_mammal"] == 1
+
+
+def test_scores_and_species_are_counted_for_the_pictures_that_have_them(metrics: Metrics) -> None:
+    for number in range(70):
+        metrics.count_detection(detection(None, probability=0.5, species=f"species-{number}"))
+    metrics.count_detection(detection(RejectionReason.LOW_CONFIDENCE, probability=0.01, species="species-0"))
+    metrics.count_detection(detection(RejectionReason.NOT_A_MARINE_MAMMAL, score=0.1))
+    metrics.count_detection(detection(RejectionReason.CORRUPTED_IMAGE, score=0))
+    found = samples(metrics)
+    assert found["cetacean_inference_cetacean_score_count"] == 72, "a corrupted picture has no score"
+    assert found["cetacean_inference_cetacean_score_bucket 0.1"] == 1
+    assert found["cetacean_inference_top_probability_count"] == 71, "the gate's rejections are not identified"
+    assert found["cetacean_inference_top_probability_bucket 0.05"] == 1
+    assert found["cetacean_inference_species_total species-0"] == 2
+    assert found["cetacean_inference_species_total other"] == 6
+    assert len([name for name in found if name.startswith("cetacean_inference_species_total ")]) == 65
+
+
+def test_the_rate_of_low_confidence_is_that_of_the_newest_accepted_pictures(
+    metrics: Metrics, drift: DriftMonitor
+) -> None:
+    assert math.isnan(samples(metrics)["cetacean_inference_low_confidence_rate"])
+    drift.record(0.1, 0.0)
+    for low in (True, False, False, False):
+        drift.record(0.9, 0.5, species="orca", low_confidence=low)
+    assert samples(metrics)["cetacean_inference_low_confidence_rate"] == 0.25
 
 
 def test_the_average_score_is_that_of_the_drift_window(metrics: Metrics, drift: DriftMonitor) -> None:

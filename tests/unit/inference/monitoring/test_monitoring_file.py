@@ -11,7 +11,7 @@ import pytest
 
 from cetacean_inference.monitoring.monitoring_file import MonitoringFile
 
-CONTENT = {"window": 500, "min_samples": 20, "alarm_drop": 0.2, "baselines": {"tiny": 0.93}}
+CONTENT = {"window": 500, "min_samples": 20, "alarm_drop": 0.2, "answers_window": 300, "baselines": {"tiny": 0.93}}
 
 
 def mounted(root: Path, version: str, content: str) -> Path:

@@ -203,12 +203,18 @@ def test_monitoring_has_the_bounds_and_the_baselines_of_models_that_have_one() -
             entry("bare", "b", metrics=None),
             entry("unmeasured", "c", metrics={"cetaceanScoreMean": None}),
             entry("other", "d", metrics={"cetaceanScoreMean": 0.8}),
-            drift={"window": 200, "minSamples": 20, "alarmDrop": 0.05},
+            drift={"window": 200, "minSamples": 20, "alarmDrop": 0.05, "signals": {"window": 300}},
         )
     )
     made.settle()
     content = json.loads(made.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"])
-    assert content == {"window": 200, "min_samples": 20, "alarm_drop": 0.05, "baselines": {"first": 0.93, "other": 0.8}}
+    assert content == {
+        "window": 200,
+        "min_samples": 20,
+        "alarm_drop": 0.05,
+        "answers_window": 300,
+        "baselines": {"first": 0.93, "other": 0.8},
+    }
 
 
 def test_the_service_reaches_the_named_port() -> None:

@@ -15,6 +15,7 @@ from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
 from cetacean_operator.api.status import DriftStatus, ModelRef
 from cetacean_operator.decisions.drift import DriftVerdict, drift_annotations, judge_drift
+from cetacean_registry import ModelMetrics
 
 MODEL = ModelRef(name="first", version="1.0.0", digest="a" * 64)
 
@@ -25,7 +26,8 @@ def pod(number: int, *, silent: str | None = None, digest: str = "a" * 64, **rep
 
 
 def judged(*pods: Pod, baseline: float | None = 0.9, last: DriftStatus | None = None, **policy: Any) -> DriftVerdict:
-    return judge_drift(pods=pods, model=MODEL, baseline=baseline, policy=Drift(**policy), last=last)
+    metrics = ModelMetrics(cetacean_score_mean=baseline)
+    return judge_drift(pods=pods, model=MODEL, metrics=metrics, policy=Drift(**policy), last=last)
 
 
 def test_windows_are_pooled_by_their_samples() -> None:
@@ -35,7 +37,7 @@ def test_windows_are_pooled_by_their_samples() -> None:
         pod(3, samples=0, mean=None),
         pod(4, silent="no answer"),
     )
-    assert verdict.shown == DriftStatus(
+    assert verdict.shown.model_copy(update={"signals": ()}) == DriftStatus(
         samples=400,
         mean=0.8,
         baseline=0.9,

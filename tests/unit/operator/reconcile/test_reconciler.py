@@ -410,7 +410,13 @@ async def test_drift_is_written_to_status_and_annotations_and_recorded_as_an_eve
     )
     await serving.reconcile()
     model = serving.find("CetaceanModel")
-    assert model["status"]["drift"] == {
+    drift = dict(model["status"]["drift"])
+    signals = {one["signal"]: one["reason"] for one in drift.pop("signals")}
+    assert signals == {
+        "CetaceanScore": "ScoreDropped",
+        **dict.fromkeys(("TopProbability", "LowConfidence", "Distribution", "BySpecies"), "NoReports"),
+    }
+    assert drift == {
         "samples": 100,
         "mean": 0.75,
         "baseline": 0.9,
