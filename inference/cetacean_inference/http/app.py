@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from cetacean_inference.http.health import health_router
 from cetacean_inference.http.middleware import REQUEST_ID_HEADER, PredictionMiddleware, answer_rejected
 from cetacean_inference.http.predict import SKIPPED_HEADER, prediction_router
+from cetacean_inference.http.shadow import shadow_router
 from cetacean_inference.http.targets import TargetMiddleware
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
@@ -33,11 +34,16 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_refresh_monitoring(service), name="monitoring file")
+        tasks = [
+            asyncio.create_task(_refresh_monitoring(service), name="monitoring file"),
+            asyncio.create_task(service.shadow.run(), name="shadow"),
+        ]
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(
         title="Cetacean inference",
@@ -51,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.include_router(prediction_router(service))
     app.include_router(health_router(service))
+    app.include_router(shadow_router(service))
     # The last one is the outermost.
     app.add_middleware(PredictionMiddleware, service=service)
     if origins := service.settings.http.allowed_origins:
@@ -88,7 +95,7 @@ def _describe(error: Mapping[str, Any]) -> str:
 async def _refresh_monitoring(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.drift.poll_seconds)
-        await asyncio.to_thread(service.refresh_monitoring)
+        await service.refresh_monitoring()
 
 
 def _version() -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,13 +25,17 @@ from cetacean_inference.log_setup import request_id
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import KIB
+from cetacean_inference.shadow.client import PATH as SHADOW
+from cetacean_inference.shadow.samples import RequestSamples
 
 logger = logging.getLogger(__name__)
 
 SINGLE: Final = "/v1/predict-single"
 BATCH: Final = "/v1/predict-batch"
 ENDPOINTS: Final = {SINGLE: SINGLE, "/predict-single": SINGLE, BATCH: BATCH, "/predict-batch": BATCH}
-"""Paths, and the endpoint under which metrics count each."""
+"""Paths of clients, and the endpoint under which metrics count each."""
+_COUNTED_OR_SHADOW: Final = ENDPOINTS | {SHADOW: SHADOW}
+_SAMPLES: Final = "cetacean.samples"
 FORM_OVERHEAD: Final = 64 * KIB
 """Bytes that multipart boundaries and headers may add to a file."""
 REQUEST_ID_HEADER: Final = "X-Request-ID"
@@ -44,6 +48,12 @@ def answer_rejected(error: RequestRejected) -> JSONResponse:
     """Return the response to a rejected request."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return JSONResponse({"detail": error.detail}, error.status, headers)
+
+
+def samples_of(request: Request) -> RequestSamples:
+    """Return what copies this request's pictures for a candidate."""
+    samples: RequestSamples = request.scope[_SAMPLES]
+    return samples
 
 
 class PredictionMiddleware:
@@ -61,6 +71,7 @@ class PredictionMiddleware:
         self._limits = {
             SINGLE: settings.images.max_bytes + FORM_OVERHEAD,
             BATCH: settings.archives.max_bytes + FORM_OVERHEAD,
+            SHADOW: settings.images.max_bytes + FORM_OVERHEAD,
         }
         self._uploads = Uploads(
             settings.http.max_upload_bytes,
@@ -73,7 +84,7 @@ class PredictionMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        endpoint = ENDPOINTS.get(scope["path"]) if scope["method"] == "POST" else None
+        endpoint = _COUNTED_OR_SHADOW.get(scope["path"]) if scope["method"] == "POST" else None
         if endpoint is None:
             await self._app(scope, receive, _with_headers(send, self._service.identity.headers()))
             return
@@ -91,8 +102,9 @@ class PredictionMiddleware:
         body = Body(receive, limit=self._limits[endpoint], seconds=self._service.settings.http.upload_timeout_seconds)
         added = {REQUEST_ID_HEADER: request_id.get() or "", **self._service.identity.headers()}
         answer = _Answer(_with_headers(send, added), body)
-        metrics = self._service.metrics
-        metrics.in_flight.inc()
+        metrics, of_client = self._service.metrics, endpoint != SHADOW
+        metrics.in_flight.inc(of_client)
+        samples = scope[_SAMPLES] = self._service.shadow.request()
         try:
             with self._uploads.reservation() as reserve:
                 if (rejection := self._reject_by_headers(headers, body.limit, reserve)) is not None:
@@ -117,9 +129,13 @@ class PredictionMiddleware:
             await JSONResponse({"detail": "internal error"}, 500)(scope, receive, answer.send)
         finally:
             seconds, status = time.perf_counter() - begun, answer.status or CLIENT_DISCONNECTED
-            metrics.in_flight.dec()
-            metrics.observe_request(endpoint, status, seconds)
-            if status >= 400:
+            metrics.in_flight.dec(of_client)
+            self._service.shadow.finish(samples, sent=status == 200)
+            if of_client:
+                metrics.observe_request(endpoint, status, seconds)
+            else:
+                metrics.count_shadow_request(status)
+            if status >= 400 and of_client:
                 fields = {"endpoint": endpoint, "status": status, "total_ms": round(seconds * 1000, 1)}
                 logger.info("not answered", extra=fields)
 

@@ -8,19 +8,21 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, File, Request, Response, UploadFile
 from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from cetacean_inference.decision import Detection
-from cetacean_inference.http.middleware import BATCH, ENDPOINTS, SINGLE
+from cetacean_inference.http.middleware import BATCH, ENDPOINTS, SINGLE, samples_of
 from cetacean_inference.http.multipart import UploadRoute
 from cetacean_inference.http.schemas import problems
 from cetacean_inference.imaging.archives import Archive, Entry, clean_name, has_zip_signature
 from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.rejected_requests import RequestRejected
-from cetacean_inference.serving.predictor import Predictor
+from cetacean_inference.serving.predictor import UNNAMED, Predictor
 from cetacean_inference.serving.service import Service
+from cetacean_inference.settings import ImageSettings
+from cetacean_inference.shadow.samples import RequestSamples
 
 PICTURE_TYPES: Final = ("image/bmp", "image/jpeg", "image/png", "image/tiff", "image/webp")
 """Types of the formats that are decoded; any type `image/*` is taken, and the file's first bytes decide."""
@@ -29,8 +31,6 @@ GENERIC_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stre
 """Types of clients that do not know zip; the file's name or first bytes decide."""
 WRITER: Final = TypeAdapter(Detection)
 SKIPPED_HEADER: Final = "X-Skipped-Entries"
-UNNAMED: Final = "unknown"
-"""`image_ind` of a file without a name."""
 STATUSES: Final = (400, 408, 413, 415, 422, 429, 503, 504)
 
 
@@ -75,23 +75,19 @@ def _file_types(field: str, types: Iterable[str]) -> dict[str, Any]:
     return {"requestBody": {"content": {"multipart/form-data": {"encoding": encoding}}}}
 
 
-def _predict_single(service: Service) -> Callable[[UploadFile], Awaitable[Response]]:
+def _predict_single(service: Service) -> Callable[[Request, UploadFile], Awaitable[Response]]:
     settings = service.settings
 
-    async def predict_single(file: Annotated[UploadFile, File(description="One picture.")]) -> Response:
+    async def predict_single(
+        request: Request, file: Annotated[UploadFile, File(description="One picture.")]
+    ) -> Response:
         """Say whether a picture shows a marine mammal, and which individual; a rejection is an answer too."""
-        kind = _media_type(file)
-        if not kind.startswith("image/"):
-            raise RequestRejected(415, f"expected a file of type image/*, got {kind or 'none'}")
-        check_file_size(file.size or 0, settings.images)
-
-        def read() -> bytes:
-            file.file.seek(0)
-            return file.file.read()
-
+        read = reader(file, settings.images)
         predictor = service.predictor
-        async with _time_limit(settings.http.timeout_seconds):
-            detection = await predictor.predict(read, image_ind=clean_name(file.filename or "") or UNNAMED)
+        async with time_limit(settings.http.timeout_seconds):
+            detection = await predictor.predict(
+                read, image_ind=clean_name(file.filename or "") or UNNAMED, samples=samples_of(request)
+            )
         detection = await predictor.add_mask(detection, read)
         # FastAPI would take several times as long; an answer with a mask is megabytes.
         return Response(WRITER.dump_json(detection), media_type="application/json")
@@ -99,37 +95,57 @@ def _predict_single(service: Service) -> Callable[[UploadFile], Awaitable[Respon
     return predict_single
 
 
-def _predict_batch(service: Service) -> Callable[[UploadFile, Response], Awaitable[list[Detection]]]:
+def _predict_batch(service: Service) -> Callable[[Request, UploadFile, Response], Awaitable[list[Detection]]]:
     settings = service.settings
 
     async def predict_batch(
-        archive: Annotated[UploadFile, File(description="A zip archive of pictures.")], response: Response
+        request: Request,
+        archive: Annotated[UploadFile, File(description="A zip archive of pictures.")],
+        response: Response,
     ) -> list[Detection]:
         """One Detection for each picture of an archive, in its order; other entries are skipped and counted."""
         _require_zip(archive, await archive.read(4))
         predictor = service.predictor
         predictor.batcher.check_admission()
-        async with _time_limit(settings.http.archive_timeout_seconds):
+        async with time_limit(settings.http.archive_timeout_seconds):
             opened = await run_in_threadpool(Archive, archive.file, settings=settings.archives, images=settings.images)
             with opened:
-                detections = await _predict_entries(predictor, opened)
+                detections = await _predict_entries(predictor, opened, samples_of(request))
         response.headers[SKIPPED_HEADER] = str(opened.skipped)
         return detections
 
     return predict_batch
 
 
-async def _predict_entries(predictor: Predictor, archive: Archive) -> list[Detection]:
+async def _predict_entries(predictor: Predictor, archive: Archive, samples: RequestSamples) -> list[Detection]:
     """Answer for all pictures of an archive, with a bounded number in flight."""
     in_flight = asyncio.Semaphore(predictor.batcher.max_in_flight_per_archive)
 
     async def predict(entry: Entry) -> Detection:
         async with in_flight:
-            return await predictor.predict_entry(partial(archive.read, entry), image_ind=entry.name)
+            return await predictor.predict_entry(partial(archive.read, entry), image_ind=entry.name, samples=samples)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(predict(entry)) for entry in archive.entries]
     return [task.result() for task in tasks]
+
+
+def reader(file: UploadFile, settings: ImageSettings) -> Callable[[], bytes]:
+    """Return a function that reads an uploaded picture.
+
+    Raises:
+        RequestRejected: 415 for another type, 413 for a file that is too large.
+    """
+    kind = _media_type(file)
+    if not kind.startswith("image/"):
+        raise RequestRejected(415, f"expected a file of type image/*, got {kind or 'none'}")
+    check_file_size(file.size or 0, settings)
+
+    def read() -> bytes:
+        file.file.seek(0)
+        return file.file.read()
+
+    return read
 
 
 def _require_zip(archive: UploadFile, head: bytes) -> None:
@@ -149,7 +165,8 @@ def _media_type(file: UploadFile) -> str:
 
 
 @asynccontextmanager
-async def _time_limit(seconds: float) -> AsyncIterator[None]:
+async def time_limit(seconds: float) -> AsyncIterator[None]:
+    """Answer 504 if the block takes longer."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -113,6 +113,75 @@ class DriftReport(Answer):
     answers: AnswersReport
 
 
+class SpeciesAgreementReport(Answer):
+    """Pairs of one species, by the served model, that both models accept."""
+
+    name: str
+    pairs: int
+    species: int = Field(description="Pairs with the same species.")
+    individual: int = Field(description="Pairs with the same individual.")
+
+
+class AgreementReport(Answer):
+    """Counts over pairs of answers; sums of rounded figures are integers in units of 1/10000."""
+
+    pairs: int
+    accepted: int = Field(description="Pairs in which both accept or both reject.")
+    both_accepted: int
+    species: int = Field(description="Pairs that both accept, with the same species.")
+    individual: int = Field(description="Pairs that both accept, with the same individual.")
+    score_difference: int = Field(description="Sum of the other's minus this model's cetacean score.")
+    probability_served: int = Field(description="Sum of this model's probability, over pairs that both accept.")
+    probability_other: int = Field(description="Sum of the other's.")
+    compute_us_served: int = Field(description="Time of this model's networks, in microseconds.")
+    compute_us_other: int
+    slower: int = Field(description="Pairs in which the candidate's networks took longer than the bound allows.")
+    higher: int = Field(
+        description="Pairs that both accept, in which the candidate is surer, as each is expected to be."
+    )
+    lower: int = Field(description="The same, in which it is less sure.")
+    by_species: list[SpeciesAgreementReport] = Field(description="At most 64.")
+
+
+class ShadowModelReport(Answer):
+    """The candidate."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class ShadowReport(Answer):
+    """Counts since the comparison with this candidate began in this process."""
+
+    run: str | None = Field(description="Of the monitoring file; null if no candidate is compared.")
+    model: ShadowModelReport | None
+    sampled: int = Field(description="Answered pictures that were chosen; each picture once.")
+    dropped: int = Field(description="Of these, dropped because too many were waiting.")
+    busy: int = Field(description="Of these, refused by the candidate with 429.")
+    failed: dict[str, int] = Field(description="Of these, without an answer of the candidate, by reason.")
+    candidate: AgreementReport
+    noise: AgreementReport = Field(description="The same, with another pod of the served model.")
+
+
+class ComparedAnswer(Answer):
+    """What one model said."""
+
+    accepted: bool
+    species: str
+    individual: str
+    score: float
+    probability: float
+
+
+class Disagreement(Answer):
+    """A picture about which the two models disagree."""
+
+    image_sha256: str
+    served: ComparedAnswer
+    candidate: ComparedAnswer
+
+
 NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weights are not loaded yet."}
 
 

@@ -40,6 +40,11 @@ class StageTimes:
     predict: float
     batch_size: int
 
+    @property
+    def predict_per_picture(self) -> float:
+        """Seconds of the networks for one picture of the batch."""
+        return self.predict / self.batch_size
+
 
 class Metrics:
     """Counters, gauges and histograms of one app; every method is thread safe.
@@ -114,6 +119,12 @@ class Metrics:
             ("species",),
             registry=self.registry,
         )
+        self._shadow_requests = Counted(
+            f"{PREFIX}shadow_requests",
+            "Pictures that other pods asked about to compare models; no client's, and counted nowhere else.",
+            ("status",),
+            registry=self.registry,
+        )
         self._masks = Counted(
             f"{PREFIX}masks",
             "Masks by outcome: made, or null because the queue was full, or the mask was late, failed or too large.",
@@ -142,6 +153,10 @@ class Metrics:
             self._requests += 1
             self._errors += failed
             self._recent.add(failed=failed, seconds=seconds)
+
+    def count_shadow_request(self, status: int) -> None:
+        """Count a request of another pod that compares models."""
+        self._shadow_requests.labels(str(status)).inc()
 
     def count_detection(self, detection: Detection) -> None:
         """Count the answer for one picture, by its rejection reason."""

@@ -18,6 +18,45 @@ logger = logging.getLogger(__name__)
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
+class ServedModel(BaseModel):
+    """A model as its pods name it in the headers of their answers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field(min_length=1, max_length=256)
+    version: str = Field(min_length=1, max_length=256)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Name, version and digest of the weights."""
+        return self.name, self.version, self.sha256
+
+
+class ShadowPlan(BaseModel):
+    """Which share of the answered pictures is copied, and to whom."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str = Field(min_length=1, max_length=128)
+    """Changes with each candidate; counts begin anew."""
+    share: float = Field(gt=0, le=1, allow_inf_nan=False)
+    url: str = Field(pattern=r"^http://[A-Za-z0-9.:\[\]-]{1,300}$")
+    """Of the candidate's Service."""
+    peer_url: str | None = Field(None, pattern=r"^http://[A-Za-z0-9.:\[\]-]{1,300}$")
+    """Of the served model's Service, if it has several pods: shows how often what serves disagrees with itself."""
+    candidate: ServedModel
+    served: ServedModel
+    max_latency_ratio: float = Field(1.5, gt=0, le=1000, allow_inf_nan=False)
+    """A pair is slower if the candidate's networks took more than this times as long."""
+    probability_offset: float = Field(0.0, ge=-1, le=1, allow_inf_nan=False)
+    """The served model's mean probability on its evaluation set less the candidate's: what each expects of itself."""
+
+    def counts_go_on(self, earlier: ShadowPlan) -> bool:
+        """Return true if pairs of the earlier plan may be counted together with those of this one."""
+        return self.model_copy(update={"url": earlier.url, "peer_url": earlier.peer_url}) == earlier
+
+
 class Monitoring(BaseModel):
     """Content of the monitoring file; unknown fields come from a newer operator and are ignored."""
 
@@ -33,6 +72,8 @@ class Monitoring(BaseModel):
     """Number of newest answers whose histograms and species are reported."""
     baselines: dict[str, Fraction] = Field(default_factory=dict)
     """Mean cetacean score of each model on its evaluation set, by the model's name."""
+    shadow: ShadowPlan | None = None
+    """None sends no copies."""
 
     @model_validator(mode="after")
     def _min_samples_fit_the_window(self) -> Self:

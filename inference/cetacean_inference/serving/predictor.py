@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
 from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.imaging.masks import MaskMaker
 from cetacean_inference.monitoring.drift import DriftMonitor
-from cetacean_inference.monitoring.metrics import Metrics
-from cetacean_inference.rejected_requests import UnusableImage
+from cetacean_inference.monitoring.metrics import Metrics, StageTimes
+from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
 from cetacean_inference.serving.batching import Batcher, ScoredPicture
 from cetacean_inference.serving.prediction_log import PredictionLog
 from cetacean_inference.settings import Settings
+from cetacean_inference.shadow.answers import answer_of
+from cetacean_inference.shadow.samples import RequestSamples, Sample
 from cetacean_inference.types import Decoded, Decoder, Resize
+
+UNNAMED: Final = "unknown"
+"""`image_ind` of a file without a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The digest of a picture's bytes, and its copy if it is sampled for a candidate."""
+
+    sha256: str
+    sample: Sample | None = None
 
 
 class Predictor:
@@ -53,22 +67,38 @@ class Predictor:
         self._metrics = metrics
         self._drift = drift
 
-    async def predict(self, read: Callable[[], bytes], *, image_ind: str) -> Detection:
+    async def predict(self, read: Callable[[], bytes], *, image_ind: str, samples: RequestSamples) -> Detection:
         """Answer for one picture.
 
         Args:
             read: returns the file's bytes; called in a thread.
             image_ind: the file's name.
+            samples: copies the picture, if it is sampled for a candidate.
 
         Raises:
             RequestRejected: see `types.Decoder.decode`; 429 if too many pictures are waiting.
         """
-        return self._answer(await self.batcher.score(self._loader(read)), image_ind)
+        return self._answer(await self.batcher.score(self._loader(read, samples)), image_ind)
 
-    async def predict_entry(self, read: Callable[[], bytes], *, image_ind: str) -> Detection:
+    async def predict_shadow(self, read: Callable[[], bytes]) -> tuple[Detection, StageTimes]:
+        """Answer another pod that compares models: counted nowhere as an answer to a client, and never copied.
+
+        Raises:
+            RequestRejected: see `types.Decoder.decode`; 429 if pictures wait for the model: those of clients go first.
+        """
+        if self.batcher.num_queued:
+            raise RequestRejected(
+                429,
+                "pictures of clients are waiting: try again later",
+                retry_after=self._settings.http.retry_after_seconds,
+            )
+        scored = await self.batcher.score(self._loader(read, None))
+        return self._decide(scored, UNNAMED), scored.stages
+
+    async def predict_entry(self, read: Callable[[], bytes], *, image_ind: str, samples: RequestSamples) -> Detection:
         """Answer for a picture of an admitted archive, even if it cannot be decoded; waits for admission."""
         try:
-            scored = await self.batcher.score(self._loader(read), wait_for_admission=True)
+            scored = await self.batcher.score(self._loader(read, samples), wait_for_admission=True)
         except UnusableImage as error:
             detection = corrupted(image_ind=image_ind, size=error.size, model_version=self._settings.model.version)
             self._metrics.count_detection(detection)
@@ -100,34 +130,41 @@ class Predictor:
         """False while no decoder's process can be started."""
         return self._decoder.healthy
 
-    def _loader(self, read: Callable[[], bytes]) -> Callable[[], Awaitable[tuple[Decoded, str]]]:
-        """Make a function that decodes the picture and returns it with the digest of its bytes."""
-        digest = ""
+    def _loader(
+        self, read: Callable[[], bytes], samples: RequestSamples | None
+    ) -> Callable[[], Awaitable[tuple[Decoded, _File]]]:
+        """Make a function that decodes the picture and returns it with the digest of its bytes and its copy."""
+        file = _File("")
 
         def read_and_hash() -> bytes:
-            nonlocal digest
+            nonlocal file
             data = read()
-            digest = hashlib.sha256(data).hexdigest()
+            file = _File(hashlib.sha256(data).hexdigest())
             check_file_size(len(data), self._settings.images)
+            if samples is not None and (sample := samples.copy(file.sha256, data)) is not None:
+                file = replace(file, sample=sample)
             return data
 
-        async def load() -> tuple[Decoded, str]:
+        async def load() -> tuple[Decoded, _File]:
             try:
-                return await self._decoder.decode(read_and_hash, self._resizes), digest
+                return await self._decoder.decode(read_and_hash, self._resizes), file
             except UnusableImage as error:
-                error.sha256 = digest or None
+                error.sha256 = file.sha256 or None
                 raise
 
         return load
 
-    def _answer(self, scored: ScoredPicture[str], image_ind: str) -> Detection:
-        detection = decide(
+    def _decide(self, scored: ScoredPicture[_File], image_ind: str) -> Detection:
+        return decide(
             scored.scores,
             threshold=self._settings.gate.threshold,
             image_ind=image_ind,
             size=scored.size,
             model_version=self._settings.model.version,
         )
+
+    def _answer(self, scored: ScoredPicture[_File], image_ind: str) -> Detection:
+        detection = self._decide(scored, image_ind)
         self._drift.record(
             scored.scores.cetacean_score,
             detection.probability,
@@ -135,5 +172,7 @@ class Predictor:
             low_confidence=detection.rejection_reason is RejectionReason.LOW_CONFIDENCE,
         )
         self._metrics.count_detection(detection)
-        self._log.write(detection, image_sha256=scored.note, stages=scored.stages)
+        self._log.write(detection, image_sha256=scored.note.sha256, stages=scored.stages)
+        if scored.note.sample is not None:
+            scored.note.sample.answer = answer_of(detection, predict_seconds=scored.stages.predict_per_picture)
         return detection

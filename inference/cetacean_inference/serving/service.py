@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from cetacean_inference.serving.identity import Identity
 from cetacean_inference.serving.prediction_log import PredictionLog
 from cetacean_inference.serving.predictor import Predictor
 from cetacean_inference.settings import Settings
+from cetacean_inference.shadow.client import ShadowClient
+from cetacean_inference.shadow.metrics import ShadowCollector
+from cetacean_inference.shadow.traffic import ShadowTraffic
 from cetacean_inference.types import Decoder, Pipeline
 
 logger = logging.getLogger(__name__)
@@ -29,18 +33,28 @@ class Service:
     Args:
         settings: all of them.
         clock: seconds, monotonic.
+        shadow_client: asks other pods; None for one over the network.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        shadow_client: ShadowClient | None = None,
+    ) -> None:
         self.settings: Final = settings
         self.identity = Identity(settings)
         self._monitoring_file = MonitoringFile(settings.monitoring_file)
+        monitoring = self._monitoring_file.read_if_changed() or Monitoring()
+        self.shadow: Final = ShadowTraffic(settings.shadow, plan=monitoring.shadow, client=shadow_client)
         self.drift: Final = DriftMonitor(
             model=settings.model.name,
             settings=settings.drift,
-            monitoring=self._monitoring_file.read_if_changed() or Monitoring(),
+            monitoring=monitoring,
         )
         self.metrics: Final = Metrics(drift=self.drift, info=self._metric_labels, clock=clock)
+        self.metrics.registry.register(ShadowCollector(self.shadow))
         self._predictor: Predictor | None = None
         self._draining = False
 
@@ -111,10 +125,11 @@ class Service:
         """Compute the queued pictures and end the threads; False if that took too long."""
         return self._predictor is None or self._predictor.close(timeout_seconds=timeout_seconds)
 
-    def refresh_monitoring(self) -> None:
+    async def refresh_monitoring(self) -> None:
         """Apply the monitoring file if it has changed."""
-        if (monitoring := self._monitoring_file.read_if_changed()) is not None:
+        if (monitoring := await asyncio.to_thread(self._monitoring_file.read_if_changed)) is not None:
             self.drift.configure(monitoring)
+            self.shadow.configure(monitoring.shadow)
 
     def _metric_labels(self) -> dict[str, str] | None:
         return self.identity.metric_labels()  # `start` replaces the identity

@@ -23,6 +23,25 @@ LABEL_NAMESPACE: Final = "kubernetes.io/metadata.name"
 """Kubernetes sets it on each namespace."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 APP: Final = "cetacean-inference"
+_CANDIDATE: Final = "candidate"
+LONGEST_NAME_WITH_CANDIDATE: Final = 63 - len(_CANDIDATE) - 1
+"""Of a resource: its candidate's Service needs a name of at most 63 letters."""
+
+
+def candidate_name(name: str) -> str:
+    """Return the name of the Deployment and the Service of a resource's candidate."""
+    return f"{name}-{_CANDIDATE}"
+
+
+def candidate_label(name: str) -> str:
+    """Return the value of LABEL_MODEL on a candidate's pods: no resource can have this name."""
+    return f"{name}_{_CANDIDATE}"
+
+
+def resource_of_label(value: str) -> str:
+    """Return the resource's name in a pod's LABEL_MODEL, be the pod the resource's or its candidate's."""
+    return value.removesuffix(f"_{_CANDIDATE}")
+
 
 # Annotations of the pod template.
 ANNOTATION_WEIGHTS_DIGEST: Final = f"{GROUP}/weights-digest"

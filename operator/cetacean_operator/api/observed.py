@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from cetacean_operator.api.shadow import ShadowReport
+
 Object = dict[str, Any]
 PROBABILITY_UNIT: Final = 10_000
 """Pods round probabilities to four decimals: a sum of them is a whole number of ten-thousandths."""
@@ -112,6 +114,7 @@ class Pod:
     identity: Identity | None = None
     drift: DriftReport | None = None
     service: ServiceReport | None = None
+    shadow: ShadowReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ class Observed:
     children: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Live objects with the resource's label, by kind and name; other owners' objects may be among them."""
     pods: tuple[Pod, ...] = ()
+    candidate_pods: tuple[Pod, ...] = ()
+    """Pods of the model that is compared with what serves; they get no request of a client, and are not scraped."""
     operator_namespace: str = "default"
     """The namespace that the operator runs in."""
     service_monitors: bool = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
+from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
@@ -39,6 +41,7 @@ def children(
     service_monitors: bool,
     operator_namespace: str,
     promotion: str | None = None,
+    comparison: Comparison | None = None,
 ) -> dict[Ref, Object]:
     """Return the manifests of all children, by kind and name.
 
@@ -49,10 +52,12 @@ def children(
         service_monitors: True if the cluster serves that kind.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
+        comparison: the candidate that runs beside them, None without one.
     """
     name, serving = resource.name, spec.serving
+    plan = comparison.plan(name, resource.namespace) if comparison else None
     bodies: dict[Ref, Object] = {
-        ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec)}},
+        ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
         ("Service", name): _service(name),
         ("Deployment", name): _deployment(name, serving, rollout, promotion),
     }
@@ -64,23 +69,27 @@ def children(
         bodies["NetworkPolicy", name] = _network_policy(name, serving, operator_namespace)
     if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
+    if comparison:
+        bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
 
 
-def monitoring(spec: Spec) -> str:
-    """Return monitoring.json, which pods read again without a restart."""
+def monitoring(spec: Spec, plan: Mapping[str, Any] | None = None) -> str:
+    """Return monitoring.json, which pods read again without a restart; `plan` is that of a comparison."""
     baselines = {
         model.name: model.metrics.cetacean_score_mean
         for model in spec.registry.models
         if model.metrics and model.metrics.cetacean_score_mean is not None
     }
-    content = {
+    content: dict[str, Any] = {
         "window": spec.drift.window,
         "min_samples": spec.drift.min_samples,
         "alarm_drop": spec.drift.alarm_drop,
         "answers_window": spec.drift.signals.window,
         "baselines": baselines,
     }
+    if plan is not None:
+        content["shadow"] = plan
     return json.dumps(content, sort_keys=True)
 
 
@@ -129,9 +138,32 @@ def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | 
     return {"metadata": {"annotations": annotations}, "spec": spec}
 
 
-def _service(name: str) -> Object:
+def candidate_bodies(name: str, serving: Serving, rollout: Rollout, operator_namespace: str) -> dict[Ref, Object]:
+    """Return the children of a candidate: one pod and its Service, which only the resource's own pods may reach."""
+    child, labels = names.candidate_name(name), selector(names.candidate_label(name))
+    spec = {
+        "selector": {"matchLabels": labels},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "revisionHistoryLimit": 1,
+        "progressDeadlineSeconds": serving.progress_deadline_seconds,
+        "paused": False,
+        "replicas": 1,
+        "template": pod_template(name=name, serving=serving, rollout=rollout, candidate=True),
+    }
+    bodies: dict[Ref, Object] = {
+        ("Deployment", child): {"metadata": {"annotations": {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}}}
+        | {"spec": spec},
+        ("Service", child): _service(names.candidate_label(name)),
+    }
+    if serving.network_policy and serving.network_policy.enabled:
+        own_pods = {"podSelector": {"matchLabels": selector(name)}}
+        bodies["NetworkPolicy", child] = _admit(labels, [own_pods, _operator_pods(operator_namespace)])
+    return bodies
+
+
+def _service(label_value: str) -> Object:
     port = {"name": names.PORT_NAME, "port": 80, "targetPort": names.PORT_NAME, "protocol": "TCP"}
-    return {"spec": {"selector": selector(name), "ports": [port]}}
+    return {"spec": {"selector": selector(label_value), "ports": [port]}}
 
 
 def _autoscaler(name: str, serving: Serving) -> Object:
@@ -168,15 +200,22 @@ def _budget(name: str, serving: Serving) -> Object | None:
 def _network_policy(name: str, serving: Serving, operator_namespace: str) -> Object:
     policy = serving.network_policy
     peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
-    operator = {
+    return _admit(selector(name), [*peers, _operator_pods(operator_namespace)])
+
+
+def _operator_pods(operator_namespace: str) -> Object:
+    return {
         "namespaceSelector": {"matchLabels": {names.LABEL_NAMESPACE: operator_namespace}},
         "podSelector": {"matchLabels": {names.LABEL_NAME: names.MANAGER}},
     }
+
+
+def _admit(labels: Mapping[str, str], peers: Sequence[Any]) -> Object:
     return {
         "spec": {
-            "podSelector": {"matchLabels": selector(name)},
+            "podSelector": {"matchLabels": dict(labels)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [*peers, operator], "ports": [{"port": names.PORT, "protocol": "TCP"}]}],
+            "ingress": [{"from": list(peers), "ports": [{"port": names.PORT, "protocol": "TCP"}]}],
         }
     }
 

@@ -28,14 +28,19 @@ def is_owned_by(live: Object, resource: CetaceanModel) -> bool:
 def owner_of(obj: Object) -> str | None:
     """Return the name of the CetaceanModel that an object belongs to, None for objects of others.
 
-    A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment controls it: the garbage
+    A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment, or of its candidate's,
+    controls it: the garbage
     collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that names it as its own.
     """
     label, controller = _label(obj), _controller_of(obj)
     if obj["kind"] == names.KIND:
         return str(obj["metadata"]["name"])
     if obj["kind"] == "Pod":
-        return label if label is not None and _is_replica(obj, controller, label) else None
+        if label is None:
+            return None
+        name = names.resource_of_label(label)
+        deployment = name if label == name else names.candidate_name(name)
+        return name if _is_replica(obj, controller, deployment) else None
     if controller is None:
         return label if names.ANNOTATION_APPLIED in annotations_of(obj) else None
     return _model_of(controller)

@@ -18,18 +18,18 @@ _END_SECONDS = 5
 _GRACE_VARIABLE = "CETACEAN_HTTP__GRACE_PERIOD_SECONDS"
 
 
-def pod_labels(name: str) -> dict[str, str]:
-    """Return the labels that the operator gives to a resource's pods and children."""
+def pod_labels(name: str, *, candidate: bool = False) -> dict[str, str]:
+    """Return the labels that the operator gives to a resource's pods and children, or to its candidate's pods."""
     return {
         names.LABEL_NAME: names.APP,
         names.LABEL_INSTANCE: name,
         names.LABEL_MANAGED_BY: names.MANAGER,
-        names.LABEL_MODEL: name,
+        names.LABEL_MODEL: names.candidate_label(name) if candidate else name,
     }
 
 
-def pod_template(*, name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
-    """Build the template of the pods that serve `rollout`."""
+def pod_template(*, name: str, serving: Serving, rollout: Rollout, candidate: bool = False) -> dict[str, Any]:
+    """Build the template of the pods that serve `rollout`, or that a resource compares with what serves."""
     annotations = {
         names.ANNOTATION_MODEL: rollout.model.name,
         names.ANNOTATION_WEIGHTS_DIGEST: rollout.weights_digest,
@@ -38,10 +38,10 @@ def pod_template(*, name: str, serving: Serving, rollout: Rollout) -> dict[str, 
     }
     return {
         "metadata": {
-            "labels": {**(serving.pod_labels or {}), **pod_labels(name)},
+            "labels": {**(serving.pod_labels or {}), **pod_labels(name, candidate=candidate)},
             "annotations": {**(serving.pod_annotations or {}), **annotations},
         },
-        "spec": _pod_spec(name, serving, rollout),
+        "spec": _pod_spec(name, serving, rollout, candidate=candidate),
     }
 
 
@@ -52,7 +52,7 @@ def change_cause(rollout: Rollout) -> str:
     return f"{label(rollout.model)} ({f'sha256:{digest[:12]}' if digest else 'no digest'}), threshold {gate}"
 
 
-def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
+def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         # A Service named "cetacean" would otherwise put CETACEAN_PORT and the like into the environment.
@@ -80,7 +80,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         ("nodeSelector", serving.node_selector),
         ("tolerations", serving.tolerations),
         ("affinity", serving.affinity),
-        ("topologySpreadConstraints", _spread(name, serving)),
+        ("topologySpreadConstraints", _spread(pod_labels(name, candidate=candidate)[names.LABEL_MODEL], serving)),
         ("serviceAccountName", serving.service_account_name),
         ("priorityClassName", serving.priority_class_name),
         ("runtimeClassName", serving.runtime_class_name),
@@ -163,7 +163,7 @@ def _answering(serving: Serving) -> int:
     return max(1, rest - min(_END_SECONDS, rest // 2))
 
 
-def _spread(name: str, serving: Serving) -> Any:
+def _spread(label_value: str, serving: Serving) -> Any:
     """Spread over nodes, each rollout by itself.
 
     Not over zones: if nodes have no zone, the scheduler ignores both constraints.
@@ -175,7 +175,7 @@ def _spread(name: str, serving: Serving) -> Any:
             "maxSkew": 1,
             "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": {names.LABEL_MODEL: name}},
+            "labelSelector": {"matchLabels": {names.LABEL_MODEL: label_value}},
             "matchLabelKeys": ["pod-template-hash"],
         }
     ]

@@ -28,12 +28,20 @@ def without_unused_fields(pod: Object) -> Object:
     return {**{key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}, "metadata": kept}
 
 
-def target_of(pod: Object, key: Key) -> Target | None:
+def is_candidate(pod: Object) -> bool:
+    """Return true if the pod is one of a candidate, not one that serves clients."""
+    label = str((pod["metadata"].get("labels") or {}).get(names.LABEL_MODEL))
+    return label != names.resource_of_label(label)
+
+
+def target_of(pod: Object, key: Key, *, compares: bool = False) -> Target | None:
     """Return the address at which to ask a pod, None if it has none, or does not run."""
     meta, status = pod["metadata"], pod.get("status") or {}
     if "deletionTimestamp" in meta or not status.get("podIP") or status.get("phase") != "Running":
         return None
-    return Target(uid=meta["uid"], key=key, host=status["podIP"], port=names.PORT, ready=is_ready(pod))
+    return Target(
+        uid=meta["uid"], key=key, host=status["podIP"], port=names.PORT, ready=is_ready(pod), compares=compares
+    )
 
 
 def is_ready(pod: Object) -> bool:
@@ -84,6 +92,7 @@ def observed_pod(
         identity=identity,
         drift=drift,
         service=service,
+        shadow=scrape.shadow if scrape else None,
     )
 
 

@@ -1,10 +1,10 @@
-"""Requests to one pod, bounded in time and bytes: three in turn over one connection; a failure is a result."""
+"""Requests to one pod, bounded in time and bytes: a few in turn over one connection; a failure is a result."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -13,6 +13,8 @@ import aiohttp
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Identity
+from cetacean_operator.api.shadow import ShadowReport
+from cetacean_operator.pods import shadow_response
 from cetacean_operator.pods.pod_responses import (
     BadAnswerError,
     DriftStats,
@@ -23,9 +25,12 @@ from cetacean_operator.pods.pod_responses import (
     parse_metrics,
 )
 from cetacean_operator.pods.scrape import Scrape, Target
+from cetacean_operator.pods.shadow_response import parse_shadow_stats
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 16384
+_PARTS = ("identity", "drift_stats", "metrics", "shadow")
+"""In the order in which a pod is asked; the last only of a pod that compares."""
 
 
 class PodClient:
@@ -57,7 +62,7 @@ class PodClient:
             await self._session.close()
 
     async def scrape(self, target: Target) -> Scrape:
-        """Ask one pod for its identity, its drift figures and its metrics."""
+        """Ask one pod for its identity, its drift figures and its metrics, and for a comparison if there is one."""
         try:
             async with asyncio.timeout(self._timeout):
                 results = await self._answers(target)
@@ -65,7 +70,7 @@ class PodClient:
             self._count("timeout")
             return Scrape(error=f"no answer within {self._timeout:g} s", hung=True)
         scrape, kinds = Scrape(), []
-        for name, result in zip(("identity", "drift_stats", "metrics"), results, strict=True):
+        for name, result in zip(_PARTS, results, strict=False):
             if isinstance(result, BadAnswerError):
                 kinds.append("bad_answer")
             elif isinstance(result, Exception):
@@ -84,11 +89,14 @@ class PodClient:
 
     async def _answers(self, target: Target) -> list[Any]:
         results: list[Any] = []
-        for ask in (
+        parts: list[Callable[[], Awaitable[Any]]] = [
             partial(self._identity, target, "/v1/identity"),
             partial(self._drift_stats, target, "/v1/drift-stats"),
             partial(self._metrics, target, "/metrics"),
-        ):
+        ]
+        if target.compares:
+            parts.append(partial(self._shadow, target))
+        for ask in parts:
             # If nobody listens, one attempt is enough.
             if results and isinstance(results[-1], aiohttp.ClientConnectorError):
                 results.append(results[-1])
@@ -116,6 +124,9 @@ class PodClient:
 
     async def _drift_stats(self, target: Target, path: str) -> DriftStats:
         return parse_drift_stats(path, await self._get(target, path))
+
+    async def _shadow(self, target: Target) -> ShadowReport:
+        return parse_shadow_stats(await self._get(target, shadow_response.PATH))
 
     async def _metrics(self, target: Target, path: str) -> PodMetrics:
         return parse_metrics(await self._get(target, path))

@@ -71,7 +71,7 @@ def parse_identity(path: str, body: bytes) -> Identity:
     Raises:
         BadAnswerError: it is no JSON object; the message names `path` and quotes the first bytes.
     """
-    answer = _parse_json(path, body)
+    answer = parse_json(path, body)
     model, weights, gate = (_mapping(answer.get(part)) for part in ("model", "weights", "gate"))
     return Identity(
         name=text(model.get("name")),
@@ -89,7 +89,7 @@ def parse_drift_stats(path: str, body: bytes) -> DriftStats:
     Raises:
         BadAnswerError: it is no JSON object; the message names `path` and quotes the first bytes.
     """
-    answer = _parse_json(path, body)
+    answer = parse_json(path, body)
     return DriftStats(
         samples=max(0, int(number(answer.get("n")) or 0)),
         alarms=max(0, int(number(answer.get("alarms_total")) or 0)),
@@ -171,7 +171,12 @@ def describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
-def _parse_json(path: str, body: bytes) -> Mapping[str, Any]:
+def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        BadAnswerError: it is none, or too large; the message names `path` and quotes the first bytes.
+    """
     if len(body) > LARGEST_JSON:
         raise BadAnswerError(f"{path}: expected at most {LARGEST_JSON} bytes, got more")
     try:

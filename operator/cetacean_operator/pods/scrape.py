@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cetacean_operator.api.observed import Identity
+from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.pod_responses import DriftStats
 
@@ -19,6 +20,8 @@ class Target:
     host: str
     port: int
     ready: bool
+    compares: bool = False
+    """True if the pod sends pictures to a candidate, and is asked how the answers differ."""
 
     @property
     def url(self) -> str:
@@ -36,6 +39,7 @@ class Scrape:
     metrics: Mapping[str, float] = field(default_factory=dict)
     rejections: Mapping[str, float] = field(default_factory=dict)
     durations: tuple[tuple[float, float], ...] = ()
+    shadow: ShadowReport | None = None
     error: str | None = None
     hung: bool = field(default=False, compare=False)
 

@@ -52,10 +52,11 @@ class Observer:
             refused: the API server's message, if it refused the last apply.
         """
         children: dict[tuple[str, str], Object] = {}
-        found = []
+        found: list[Object] = []
+        candidates: list[Object] = []
         for obj in self._store.belonging(key):
             if obj["kind"] == "Pod":
-                found.append(obj)
+                (candidates if observed_pods.is_candidate(obj) else found).append(obj)
             elif obj["kind"] != names.KIND:
                 children[obj["kind"], obj["metadata"]["name"]] = obj
         known = self._memory.setdefault(key, {})
@@ -72,6 +73,7 @@ class Observer:
         return Observed(
             children=children,
             pods=tuple(observed),
+            candidate_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in candidates),
             operator_namespace=self._operator_namespace,
             service_monitors=self.service_monitors,
             name_conflict=name_conflict,
@@ -79,9 +81,13 @@ class Observer:
         )
 
     def targets(self, key: Key) -> Iterable[Target]:
-        """Return the resource's pods that can be scraped."""
+        """Return the resource's pods that can be scraped; they compare while there is a candidate's Deployment."""
+        namespace, name = key
+        compares = self._store.version("Deployment", namespace, names.candidate_name(name)) is not None
         for obj in self._store.belonging(key):
-            if obj["kind"] == "Pod" and (target := observed_pods.target_of(obj, key)) is not None:
+            if obj["kind"] != "Pod" or observed_pods.is_candidate(obj):
+                continue
+            if (target := observed_pods.target_of(obj, key, compares=compares)) is not None:
                 yield target
 
     def forget(self, key: Key) -> None:

@@ -170,7 +170,7 @@ async def test_drift_is_measured_from_the_baseline_of_the_monitoring_file(
             json.dumps({"window": 100, "min_samples": 3, "alarm_drop": 0.1, "baselines": {"tiny": 0.9}}),
             encoding="utf-8",
         )
-        service.refresh_monitoring()
+        await service.refresh_monitoring()
         found = (await client.get("/v1/drift-stats")).json()
     assert service.close(timeout_seconds=10)
     assert (found["n"], found["window"], found["baseline"]) == (3, 100, 0.9)
@@ -256,6 +256,7 @@ async def test_openapi_describes_every_endpoint_with_examples(client: httpx.Asyn
     assert {
         "/v1/predict-single", "/predict-single", "/v1/predict-batch", "/predict-batch", "/v1/drift-stats", "/health",
         "/metrics", "/v1/identity", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}/ready",
+        "/v1/predict-shadow", "/v1/shadow-stats", "/v1/shadow-disagreements", "/v1/shadow-pictures/{sha256}",
     } == set(described["paths"])  # fmt: skip
     single = described["paths"]["/v1/predict-single"]["post"]["responses"]
     assert {"200", "400", "413", "415", "422", "429", "503", "504"} <= set(single)

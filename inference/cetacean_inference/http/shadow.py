@@ -1,0 +1,61 @@
+"""The endpoints for the comparison of a candidate with the served model; for other pods and for the operator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, HTTPException, Response, UploadFile
+
+from cetacean_inference.decision import Detection
+from cetacean_inference.http.predict import STATUSES, WRITER, reader, time_limit
+from cetacean_inference.http.schemas import Disagreement, Problem, ShadowReport, problems
+from cetacean_inference.serving.service import Service
+from cetacean_inference.shadow.answers import timing_header
+from cetacean_inference.shadow.client import PATH
+
+
+def shadow_router(service: Service) -> APIRouter:
+    """Return the router."""
+    router = APIRouter(tags=["shadow"])
+    settings, shadow = service.settings, service.shadow
+
+    @router.post(PATH, response_model=Detection, responses=problems(*STATUSES))
+    async def predict_shadow(file: Annotated[UploadFile, File(description="One picture.")]) -> Response:
+        """Answer as /v1/predict-single does, for a pod that compares models; clients must not use it.
+
+        The answer has no mask, and counts neither in the drift window nor in the metrics of requests. `Server-Timing`
+        gives the time of the networks.
+        """
+        read = reader(file, settings.images)
+        predictor = service.predictor
+        async with time_limit(settings.http.timeout_seconds):
+            detection, stages = await predictor.predict_shadow(read)
+        timing = timing_header(stages.predict_per_picture)
+        return Response(WRITER.dump_json(detection), media_type="application/json", headers={"Server-Timing": timing})
+
+    @router.get("/v1/shadow-stats", response_model=ShadowReport)
+    async def shadow_stats() -> dict[str, Any]:
+        """How the candidate's answers differ from this pod's: counts, which add up over pods."""
+        return shadow.report()
+
+    @router.get("/v1/shadow-disagreements", response_model=list[Disagreement])
+    async def shadow_disagreements() -> list[dict[str, Any]]:
+        """The last pictures about which the two models disagree, oldest first; digests and answers, no pictures."""
+        return shadow.disagreements.report()
+
+    @router.get(
+        "/v1/shadow-pictures/{sha256}",
+        response_class=Response,
+        responses={
+            200: {"content": {"application/octet-stream": {}}},
+            404: {"model": Problem},
+            422: {"model": Problem},
+        },
+    )
+    def shadow_picture(sha256: str) -> Response:
+        """A picture about which the two models disagree, if `keepDisagreements` keeps it."""
+        if (data := shadow.disagreements.picture(sha256)) is None:
+            raise HTTPException(404, "expected the sha256 of a kept picture")
+        return Response(data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
+
+    return router

@@ -1,0 +1,144 @@
+"""Shadow traffic: takes copies of answered pictures, asks the candidate, and counts how the answers differ.
+
+Nothing here is waited for by an answer to a client: copies wait in a bounded queue, and one task asks about them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import Any, Final
+
+from cetacean_inference.monitoring.monitoring_file import ShadowPlan
+from cetacean_inference.settings import ShadowSettings
+from cetacean_inference.shadow.agreement import Agreement, PairBounds
+from cetacean_inference.shadow.answers import UNIT, Answer
+from cetacean_inference.shadow.client import BusyError, FailedError, Failure, ShadowClient
+from cetacean_inference.shadow.disagreements import Disagreements
+from cetacean_inference.shadow.samples import RequestSamples, Sample, SampleQueue
+
+logger = logging.getLogger(__name__)
+
+_NOISE_DIGIT: Final = -1
+"""The digest's digit that decides whether a picture also goes to another pod of the served model: one in four does."""
+
+
+class ShadowTraffic:
+    """One process's part in comparing a candidate with the served model."""
+
+    def __init__(
+        self, settings: ShadowSettings, *, plan: ShadowPlan | None, client: ShadowClient | None = None
+    ) -> None:
+        """Copy pictures as the plan says; None copies none.
+
+        Args:
+            settings: bounds.
+            plan: of the monitoring file.
+            client: asks other pods.
+        """
+        self._settings = settings
+        self._client = client or ShadowClient(timeout_seconds=settings.timeout_seconds)
+        self.samples: Final = SampleQueue(max_pictures=settings.max_pictures, max_bytes=settings.max_bytes)
+        self.disagreements: Final = Disagreements(settings.keep_folder, max_items=settings.keep_max_items)
+        self._plan: ShadowPlan | None = None
+        self._queued = asyncio.Event()
+        self._restart(plan)
+
+    @property
+    def plan(self) -> ShadowPlan | None:
+        """The plan in force."""
+        return self._plan
+
+    def configure(self, plan: ShadowPlan | None) -> None:
+        """Apply a plan; another run begins with counts of zero, and another share or address keeps them."""
+        if plan == self._plan:
+            return
+        if plan is None or self._plan is None or not plan.counts_go_on(self._plan):
+            self._restart(plan)
+        else:
+            self._plan = plan
+
+    def request(self) -> RequestSamples:
+        """Begin a request of a client."""
+        return RequestSamples(self.samples)
+
+    def finish(self, request: RequestSamples, *, sent: bool) -> None:
+        """End a request: its copies are compared if its answer has left. Called in the event loop."""
+        request.finish(sent=sent)
+        self._queued.set()
+
+    def report(self) -> dict[str, Any]:
+        """Return all counts of this run."""
+        plan = self._plan
+        return {
+            "run": plan.run if plan else None,
+            "model": plan.candidate.model_dump() if plan else None,
+            "sampled": self.samples.sampled,
+            "dropped": self.samples.dropped,
+            "busy": self._busy,
+            "failed": {failure.value: self._failed[failure] for failure in Failure},
+            "candidate": self._candidate.report(),
+            "noise": self._noise.report(),
+        }
+
+    async def run(self) -> None:
+        """Ask about copies, one after the other, until cancelled."""
+        try:
+            while True:
+                if (sample := self.samples.take()) is None:
+                    self._queued.clear()
+                    await self._queued.wait()
+                    continue
+                try:
+                    await self._compare(sample)
+                except Exception:  # whatever happens here must not end the comparison, nor reach a client
+                    logger.exception("a picture was not compared")
+                finally:
+                    self.samples.discard(sample)
+        finally:
+            await self._client.close()
+
+    async def _compare(self, sample: Sample) -> None:
+        plan, served = self._plan, sample.answer
+        if plan is None or served is None:
+            return
+        other = await self._ask(plan, sample)
+        if plan is not self._plan and (self._plan is None or plan.run != self._plan.run):
+            return  # the answer belongs to a run that is over
+        bounds = PairBounds(plan.max_latency_ratio, round(plan.probability_offset * UNIT))
+        if other is not None and not self._candidate.count(served, other, bounds):
+            self.disagreements.add(sample.sha256, served, other)
+            await asyncio.to_thread(self.disagreements.store, sample.sha256, sample.data)
+        if plan.peer_url is not None and sample.sha256[_NOISE_DIGIT] in "0123":
+            await self._ask_peer(plan, plan.peer_url, sample, served)
+
+    async def _ask(self, plan: ShadowPlan, sample: Sample) -> Answer | None:
+        run = plan.run
+        try:
+            return await self._client.ask(plan.url, sample.data, model=plan.candidate)
+        except BusyError:
+            if self._plan is not None and self._plan.run == run:
+                self._busy += 1
+        except FailedError as error:
+            if self._plan is not None and self._plan.run == run:
+                self._failed[error.failure] += 1
+                logger.info("shadow: %s of %s: %s", error.failure, plan.candidate.name, error.detail)
+        return None
+
+    async def _ask_peer(self, plan: ShadowPlan, url: str, sample: Sample, served: Answer) -> None:
+        """Ask another pod of the served model; a failure says nothing about the candidate and is not counted."""
+        try:
+            answer = await self._client.ask(url, sample.data, model=plan.served)
+        except (BusyError, FailedError):
+            return
+        if self._plan is not None and self._plan.run == plan.run:
+            self._noise.count(served, answer)
+
+    def _restart(self, plan: ShadowPlan | None) -> None:
+        self._plan = plan
+        self._candidate, self._noise = Agreement(), Agreement()
+        self._failed: Counter[Failure] = Counter()
+        self._busy = 0
+        self.disagreements.restart()
+        self.samples.restart(plan.share if plan else 0.0)

@@ -1,0 +1,58 @@
+"""A comparison: a model runs beside the one that serves, and answers copies of the same pictures.
+
+It is described by what it compares alone, so an operator that was away, or a status that was lost, resumes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cetacean_operator.api import names
+from cetacean_operator.decisions.identity import Rollout
+from cetacean_registry import canonical_digest
+
+MAX_LATENCY_RATIO: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The candidate and the model that serves."""
+
+    candidate: Rollout
+    candidate_digest: str
+    """SHA-256 of its weights."""
+    served: Rollout
+    served_digest: str
+    share: float
+    """Of the answered pictures, 0 to 1."""
+    several_pods: bool
+    """True if another pod of the served model can be asked how often what serves disagrees with itself."""
+    probability_offset: float = 0.0
+    """The served model's mean probability on its evaluation set less the candidate's."""
+    max_latency_ratio: float = MAX_LATENCY_RATIO
+
+    @property
+    def run(self) -> str:
+        """Name the comparison; pods begin to count anew if it changes."""
+        digests = [self.served_digest, self.candidate_digest, self.served.config_digest, self.candidate.config_digest]
+        return canonical_digest([*digests, self.share, self.probability_offset, self.max_latency_ratio])[:16]
+
+    def plan(self, name: str, namespace: str) -> dict[str, Any]:
+        """Return what the serving pods read: which pictures to copy, and where to."""
+        url = "http://{}.{}.svc".format
+        peer = {"peer_url": url(name, namespace)} if self.several_pods else {}
+        return {
+            "run": self.run,
+            "share": self.share,
+            "url": url(names.candidate_name(name), namespace),
+            **peer,
+            "candidate": _named(self.candidate, self.candidate_digest),
+            "served": _named(self.served, self.served_digest),
+            "max_latency_ratio": self.max_latency_ratio,
+            "probability_offset": self.probability_offset,
+        }
+
+
+def _named(rollout: Rollout, digest: str) -> dict[str, str]:
+    return {"name": rollout.model.name, "version": rollout.model.version, "sha256": digest}
