@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.order import pytest_addoption, pytest_collection_modifyitems
+from support import order
+from support.order import pytest_addoption
 from support.skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from cetacean_tools.demo.kubectl import Kubectl
 
 __all__ = [
     "pytest_addoption",
-    "pytest_collection_modifyitems",
     "pytest_make_collect_report",
     "pytest_runtest_makereport",
 ]
@@ -35,8 +35,9 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Require a reason for each test that `make test-image` leaves out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests as asked for, and require a reason for each that `make test-image` leaves out."""
+    order.pytest_collection_modifyitems(config, items)
     for item in items:
         for mark in item.iter_markers("not_in_image"):
             if not mark.kwargs.get("reason"):

@@ -30,8 +30,8 @@ from cetacean_registry import (
     load_snapshots,
     to_manifest,
 )
-from cetacean_registry.gate import GatePolicy
-from cetacean_registry.metrics import ModelMetrics
+from cetacean_registry import GatePolicy
+from cetacean_registry import ModelMetrics
 from cetacean_registry.urls import redacted
 
 ENTRY = {
