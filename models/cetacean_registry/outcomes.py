@@ -19,7 +19,8 @@ from cetacean_registry.registry import Sha256
 
 MAX_PICTURES: Final = 100_000
 _ROUNDING: Final = 0.0006
-Name = Annotated[str, Field(max_length=253)]
+MAX_NAME: Final = 253
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 class Outcome(BaseModel):

@@ -22,7 +22,9 @@ from cetacean_inference.config_files import read_threshold
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.monitoring.monitoring_file import Monitoring, MonitoringFile
 from cetacean_registry import (
+    GatePolicy,
     MetricsSnapshot,
+    ModelMetrics,
     Registry,
     RegistryError,
     canonical_digest,
@@ -30,8 +32,6 @@ from cetacean_registry import (
     load_snapshots,
     to_manifest,
 )
-from cetacean_registry import GatePolicy
-from cetacean_registry import ModelMetrics
 from cetacean_registry.urls import redacted
 
 ENTRY = {

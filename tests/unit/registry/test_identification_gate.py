@@ -163,7 +163,7 @@ def test_pictures_with_other_labels_are_another_evaluation_set(change: Json, tex
     assert failed(verdict(metrics(**change), metrics())) == [f"evaluation set {text}"]
 
 
-BY_SPECIES = {"minSamples": 20, "maxRegression": 0.1}
+BY_SPECIES: Json = {"minSamples": 20, "maxRegression": 0.1}
 
 
 def test_a_model_that_lost_one_species_is_refused() -> None:
@@ -237,7 +237,7 @@ def test_many_lost_species_are_named_in_part_and_counted() -> None:
     assert found[-1] == "56 more species are worse than old's (bySpecies)"
 
 
-INTERVAL = {"evidence": "Interval"}
+INTERVAL: Json = {"evidence": "Interval"}
 
 
 def test_an_interval_that_includes_the_bound_passes_and_says_how_many_pictures_would_decide() -> None:
@@ -287,7 +287,7 @@ def test_roc_auc_is_always_judged_by_itself() -> None:
 
 
 def test_a_few_pictures_of_a_species_refuse_only_what_cannot_be_chance() -> None:
-    policy = {"bySpecies": {**BY_SPECIES, "minSamples": 4}, **INTERVAL}
+    policy: Json = {"bySpecies": {**BY_SPECIES, "minSamples": 4}, **INTERVAL}
     found = verdict(metrics(species=SPECIES | {"minke": (4, 0.5)}), metrics(), **policy)
     assert found.passed
     assert "species accuracy of minke 0.5000 of 4 pictures is not shown to be more than 0.1000 below" in found.message

@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
