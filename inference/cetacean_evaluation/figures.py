@@ -2,11 +2,15 @@
 
 A picture counts as positive if the service accepts it: the gate lets it pass and the likeliest individual is not
 rejected as `low_confidence`. ROC AUC is over the gate's score alone, which has no threshold.
+
+The figures of the identification are over all cetacean pictures whose truth is known, also those that the gate
+rejects: they are about the identification model alone. Top probabilities are over the cetacean pictures that the gate
+accepts, as pods report them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +20,10 @@ from sklearn.metrics import roc_auc_score
 
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.manifest import Picture
-from cetacean_inference.decision import decide
+from cetacean_inference.decision import accepts, decide
 from cetacean_inference.types import Candidate, Scores
 from cetacean_registry import MetricsSnapshot
+from cetacean_registry.figures import HISTOGRAM_BINS, MAX_SPECIES
 
 DIGITS: Final = 4
 """Rates are rounded as the contract's snapshots have them."""
@@ -42,6 +47,11 @@ class Scored:
     def best(self) -> Candidate:
         """The likeliest individual."""
         return self.scores.ranking[0]
+
+    @property
+    def names_species(self) -> bool:
+        """True if the likeliest individual is of the right species."""
+        return self.best.id_animal == self.picture.species
 
     def names(self, ranks: int) -> bool:
         """Return true if the right individual is among the first `ranks`."""
@@ -105,7 +115,9 @@ def compute_snapshot(
         "cetacean_score_mean": _rounded(scores.mean()) if positives else None,
         "cetacean_score_std": _rounded(scores.std()) if positives else None,
         "anti_fraud": _anti_fraud(scored, threshold),
-        "identification": _identification(positives),
+        "identification": _identification(positives, threshold),
+        "by_species": _by_species(positives),
+        "reference": _reference(positives, threshold),
         "clarity": None,
         "performance": _performance([one.latency_ms for one in scored]),
     }
@@ -126,7 +138,7 @@ def per_species(scored: Sequence[Scored], *, threshold: float) -> tuple[SpeciesF
             n_samples=len(group),
             tpr=_rounded(np.mean([accepted(one, threshold) for one in group])),
             top1_accuracy=_rounded(np.mean([one.names(1) for one in group])),
-            species_accuracy=_rounded(np.mean([one.best.id_animal == species for one in group])),
+            species_accuracy=_rounded(np.mean([one.names_species for one in group])),
             cetacean_score_mean=_rounded(np.mean([one.cetacean_score for one in group])),
         )
         for species, group in sorted(groups.items())
@@ -154,14 +166,52 @@ def _anti_fraud(scored: Sequence[Scored], threshold: float) -> dict[str, Any]:
     }
 
 
-def _identification(positives: Sequence[Scored]) -> dict[str, Any]:
+def _identification(positives: Sequence[Scored], threshold: float) -> dict[str, Any]:
     named = [one for one in positives if one.picture.individual_id]
+    of_species = [one for one in positives if one.picture.species]
+    sure = _top_probabilities(positives, threshold)
     return {
         "n_samples": len(named),
         "top1_accuracy": _share(sum(one.names(1) for one in named), len(named)),
         "top5_accuracy": _share(sum(one.names(5) for one in named), len(named)),
         "n_unique_individuals": len({one.picture.individual_id for one in named}),
+        "n_species_samples": len(of_species),
+        "species_accuracy": _share(sum(one.names_species for one in of_species), len(of_species)),
+        "top_probability_mean": _rounded(np.mean(sure)) if sure else None,
     }
+
+
+def _by_species(positives: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Return the figures of the species with the most pictures, by name."""
+    counts = Counter(one.picture.species for one in positives if one.picture.species)
+    most = sorted(counts, key=lambda species: (-counts[species], species))[:MAX_SPECIES]
+    return [
+        {
+            "species": species,
+            "n_samples": counts[species],
+            "species_accuracy": _share(
+                sum(one.names_species for one in positives if one.picture.species == species), counts[species]
+            ),
+        }
+        for species in sorted(most)
+    ]
+
+
+def _reference(positives: Sequence[Scored], threshold: float) -> dict[str, Any]:
+    return {
+        "cetacean_score": _histogram([one.cetacean_score for one in positives]),
+        "top_probability": _histogram(_top_probabilities(positives, threshold)),
+    }
+
+
+def _top_probabilities(positives: Sequence[Scored], threshold: float) -> list[float]:
+    return [one.best.probability for one in positives if accepts(one.cetacean_score, threshold)]
+
+
+def _histogram(values: Sequence[float]) -> list[int]:
+    """Return counts in bins of equal width over 0..1; the last one includes 1."""
+    counts = Counter(min(int(value * HISTOGRAM_BINS), HISTOGRAM_BINS - 1) for value in values)
+    return [counts[number] for number in range(HISTOGRAM_BINS)]
 
 
 def _performance(latencies: Sequence[float]) -> dict[str, Any]:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.outcomes import MAX_PICTURES
 
 COLUMNS: Final = ("relpath", "label", "individual_id", "species", "source", "license", "split")
+LONGEST: Final = {"relpath": 1024, "individual_id": 253, "species": 64}
+"""Characters of the fields that snapshots and outcomes hold."""
 CETACEAN: Final = "cetacean"
 NON_CETACEAN: Final = "non_cetacean"
 
@@ -47,6 +50,8 @@ def read_manifest(path: Path, *, split: str | None = None) -> tuple[Picture, ...
             if not row["split"]:
                 raise EvaluationError(f"{path}:{line}: split: expected a name, got ''")
     _forbid_duplicates(path, rows)
+    if len(rows) > MAX_PICTURES:
+        raise EvaluationError(f"{path}: expected at most {MAX_PICTURES} pictures, got {len(rows)}")
     pictures = tuple(_picture(path, line, row) for line, row in rows if split is None or row["split"] == split)
     if not pictures:
         there = ", ".join(sorted({row["split"] for _, row in rows})) or "no rows"
@@ -117,4 +122,9 @@ def _picture(manifest: Path, line: int, row: dict[str, str]) -> Picture:
     path = manifest.parent / relpath
     if not relpath or not path.is_file():
         raise EvaluationError(f"{manifest}:{line}: relpath: expected a picture, got {relpath!r}, which is no file")
+    for column, longest in LONGEST.items():
+        if len(row[column]) > longest:
+            raise EvaluationError(
+                f"{manifest}:{line}: {column}: expected at most {longest} characters, got {len(row[column])}"
+            )
     return Picture(path, label == CETACEAN, individual_id=row["individual_id"] or None, species=row["species"] or None)

@@ -55,7 +55,11 @@ def _figures(snapshot: MetricsSnapshot) -> Iterable[tuple[str, str, str, str]]:
         for name, accuracy in (("top-1", found.top1_accuracy), ("top-5", found.top5_accuracy)):
             hits = round((accuracy or 0.0) * found.n_samples)
             yield _rate(f"{name} accuracy", hits, found.n_samples)
+        if found.species_accuracy is not None and found.n_species_samples:
+            right = round(found.species_accuracy * found.n_species_samples)
+            yield _rate("species accuracy", right, found.n_species_samples)
         yield "individuals", str(found.n_unique_individuals), "", ""
+        yield "mean top probability", _show(found.top_probability_mean), "", ""
     spread = f"± {_show(snapshot.cetacean_score_std)}"
     yield "cetacean_score of cetaceans", _show(snapshot.cetacean_score_mean), spread, ""
     if speed := snapshot.performance:

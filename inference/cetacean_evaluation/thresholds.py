@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import yaml
-from scipy.stats import binomtest
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.intervals import wilson
 
 THRESHOLDS: Final = tuple(hundredths / 100 for hundredths in range(30, 81))
 """0.30 to 0.80 by 0.01."""
 MIN_TNR: Final = 0.90
 MIN_TPR: Final = 0.85
-CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,8 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's interval at `CONFIDENCE`."""
-        return wilson(self.hits, self.total)
+        """Wilson's interval at 95 %."""
+        return wilson(self.value, self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,6 @@ class Calibration:
     points: tuple[Operating, ...]
     min_tnr: float
     min_tpr: float
-
-
-def wilson(hits: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Wilson's score interval of a binomial share, within 0..1."""
-    interval = binomtest(hits, total).proportion_ci(confidence_level=confidence, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def sweep(

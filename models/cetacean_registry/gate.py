@@ -1,49 +1,60 @@
 """The gate before a promotion: decide if a candidate may replace the serving model.
 
-The rule is pure, and the same in the operator and in CI. A missing figure refuses the candidate, as its
-quality is not known.
+The rule is pure, and the same in the operator, in the command line and in CI. A missing figure that a bound needs
+refuses the candidate, as its quality is not known.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from cetacean_registry.evidence import GateFinding, Measured, judge_drop, judge_minimum, show
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.species_gate import judge_species
 
-from cetacean_registry.figures import Fraction, ModelMetrics
-
-_COMPARED_FIGURES: tuple[tuple[str, Literal["tpr", "tnr", "roc_auc"]], ...] = (
-    ("TNR", "tnr"),
-    ("TPR", "tpr"),
-    ("ROC AUC", "roc_auc"),
-)
-
-
-class GatePolicy(BaseModel):
-    """The bounds that a candidate must reach."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
-
-    min_tnr: Fraction = Field(default=0.90, alias="minTNR", description="Lowest true negative rate.")
-    min_tpr: Fraction = Field(default=0.85, alias="minTPR", description="Lowest true positive rate.")
-    max_regression: Fraction = Field(
-        default=0.02,
-        alias="maxRegression",
-        description="How far TNR, TPR and ROC AUC may lie below the serving model's on the same evaluation set.",
-    )
+SURE: Final = 0.5
+"""A model is confidently wrong if its mean top probability is at least this, and twice the share that is right."""
+_BY_INDIVIDUAL: Final = "; scripts/compute_metrics.py computes it on pictures with an individual_id"
+_BY_SPECIES: Final = "; scripts/compute_metrics.py computes it on pictures with a species"
 
 
 @dataclass(frozen=True, slots=True)
-class GateFinding:
-    """The result of comparing one figure with one bound."""
+class _Figure:
+    """A figure of a model, and the number of pictures that it is a share of."""
 
-    figure: str
-    """`TNR`, `TPR`, `ROC AUC` or `evaluation set`."""
-    passed: bool
-    text: str
-    """E.g. `TNR 0.8800 is below 0.9000 (minTNR)`."""
+    label: str
+    value: Callable[[ModelMetrics], float | None]
+    samples: Callable[[ModelMetrics], int | None]
+    remedy: str = ""
+    """How to get the figure if it is missing."""
+    of_identification: bool = False
+
+    def of(self, metrics: ModelMetrics) -> Measured | None:
+        """Return the figure as measured, None if it is missing."""
+        value = self.value(metrics)
+        return None if value is None else Measured(self.label, value, self.samples(metrics))
+
+
+_TNR: Final = _Figure("TNR", lambda model: model.tnr, lambda model: model.negatives)
+_TPR: Final = _Figure("TPR", lambda model: model.tpr, lambda model: model.positives)
+_ROC_AUC: Final = _Figure("ROC AUC", lambda model: model.roc_auc, lambda _: None)
+_TOP1: Final = _Figure(
+    "top-1",
+    lambda model: model.identification.top1 if model.identification else None,
+    lambda model: model.identification.samples if model.identification else None,
+    _BY_INDIVIDUAL,
+    of_identification=True,
+)
+_SPECIES_ACCURACY: Final = _Figure(
+    "species accuracy",
+    lambda model: model.identification.species_accuracy if model.identification else None,
+    lambda model: model.identification.species_samples if model.identification else None,
+    _BY_SPECIES,
+    of_identification=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +97,68 @@ def judge(
         metrics: its figures; None if it names no snapshot.
         policy: the bounds.
         serving: the serving model's name; None if nothing serves, and then only the thresholds count.
-        serving_metrics: the serving model's figures; a missing one refuses the candidate.
+        serving_metrics: the serving model's figures; a missing one refuses the candidate if a bound needs it.
     """
     own = metrics or ModelMetrics()
-    findings = [
-        _threshold("TNR", own.tnr, policy.min_tnr, "minTNR"),
-        _threshold("TPR", own.tpr, policy.min_tpr, "minTPR"),
-    ]
+    findings = list(_minima(own, policy))
     if serving is not None:
-        findings += _regressions(own, serving, serving_metrics or ModelMetrics(), policy.max_regression)
+        findings += _comparisons(own, serving, serving_metrics or ModelMetrics(), policy)
     return GateVerdict(candidate=candidate, compared_with=serving, findings=tuple(findings))
 
 
-def _threshold(figure: str, value: float | None, bound: float, field: str) -> GateFinding:
-    if value is None:
-        return GateFinding(figure, passed=False, text=f"{figure} is missing, at least {bound:.4f} is needed ({field})")
-    passed = _exact(value) >= _exact(bound)
-    return GateFinding(
-        figure, passed, f"{figure} {_show(value)} is {'at least' if passed else 'below'} {bound:.4f} ({field})"
-    )
+def _minima(own: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
+    for figure, bound, field in (
+        (_TNR, policy.min_tnr, "minTNR"),
+        (_TPR, policy.min_tpr, "minTPR"),
+        (_TOP1, policy.min_top1, "minTop1"),
+        (_SPECIES_ACCURACY, policy.min_species_accuracy, "minSpeciesAccuracy"),
+    ):
+        if bound is None:
+            continue
+        measured = figure.of(own)
+        if measured is None:
+            text = f"{figure.label} is missing, at least {bound:.4f} is needed ({field}){figure.remedy}"
+            yield GateFinding(figure.label, passed=False, text=text)
+        else:
+            yield _named_overconfident(figure, judge_minimum(measured, bound, field, policy.evidence), own)
 
 
-def _regressions(own: ModelMetrics, serving: str, theirs: ModelMetrics, allowed: float) -> list[GateFinding]:
+def _comparisons(own: ModelMetrics, serving: str, theirs: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
     if mismatch := _evaluation_set_mismatch(own, serving, theirs):
-        return [mismatch]
-    return [
-        _regression(label, getattr(own, field), serving, getattr(theirs, field), allowed)
-        for label, field in _COMPARED_FIGURES
-    ]
+        yield mismatch
+        return
+    for figure in (_TNR, _TPR, _ROC_AUC, _TOP1, _SPECIES_ACCURACY):
+        mine, other = figure.of(own), figure.of(theirs)
+        if mine is None or other is None:
+            if not figure.of_identification:  # older snapshots have none, and a bound of its own may ask for it
+                yield _missing(figure, mine, serving, other)
+            continue
+        finding = judge_drop(
+            mine, other, policy.max_regression, serving=serving, field="maxRegression", evidence=policy.evidence
+        )
+        yield _named_overconfident(figure, finding, own)
+    if policy.by_species is not None:
+        yield from judge_species(
+            own.by_species, serving, theirs.by_species, policy=policy.by_species, evidence=policy.evidence
+        )
+
+
+def _named_overconfident(figure: _Figure, finding: GateFinding, own: ModelMetrics) -> GateFinding:
+    """Return the finding; a refused one of the identification says so if the model is sure and wrong."""
+    if finding.passed or not figure.of_identification or own.identification is None:
+        return finding
+    share, sure = figure.value(own) or 0.0, own.identification.top_probability_mean
+    if sure is None or sure < max(SURE, 2 * share):
+        return finding
+    return replace(finding, text=f"{finding.text}, confidently wrong: its mean top probability is {show(sure)}")
+
+
+def _missing(figure: _Figure, mine: Measured | None, serving: str, other: Measured | None) -> GateFinding:
+    if mine is None:
+        text = f"{figure.label} is missing, {serving} has {show(other.value if other else None)}"
+    else:
+        text = f"{figure.label} of {serving} is missing, nothing to compare with"
+    return GateFinding(figure.label, passed=False, text=text)
 
 
 def _evaluation_set_mismatch(own: ModelMetrics, serving: str, theirs: ModelMetrics) -> GateFinding | None:
@@ -121,41 +166,22 @@ def _evaluation_set_mismatch(own: ModelMetrics, serving: str, theirs: ModelMetri
     for owner, metrics in (("the candidate", own), (serving, theirs)):
         if metrics.evaluation_set is None:
             return GateFinding(figure, passed=False, text=f"the evaluation set of {owner} is missing")
-    # A set of another size under the same name is another set.
-    sizes_differ = None not in (own.sample_size, theirs.sample_size) and own.sample_size != theirs.sample_size
-    if own.evaluation_set != theirs.evaluation_set or sizes_differ:
-        return GateFinding(
-            figure,
-            passed=False,
-            text=f"evaluation set {own.evaluation_set} ({_size(own)}) is not "
-            f"{serving}'s {theirs.evaluation_set} ({_size(theirs)})",
-        )
+    # A set of another size under the same name is another set; so is one with other labels.
+    for unit, mine, other in (
+        ("pictures", own.sample_size, theirs.sample_size),
+        ("pictures with a known individual", _TOP1.samples(own), _TOP1.samples(theirs)),
+        ("pictures with a known species", _SPECIES_ACCURACY.samples(own), _SPECIES_ACCURACY.samples(theirs)),
+    ):
+        sizes_differ = None not in (mine, other) and mine != other
+        if own.evaluation_set != theirs.evaluation_set or sizes_differ:
+            return GateFinding(
+                figure,
+                passed=False,
+                text=f"evaluation set {own.evaluation_set} ({_size(mine, unit)}) is not "
+                f"{serving}'s {theirs.evaluation_set} ({_size(other, unit)})",
+            )
     return None
 
 
-def _regression(figure: str, value: float | None, serving: str, other: float | None, allowed: float) -> GateFinding:
-    if value is None:
-        return GateFinding(figure, passed=False, text=f"{figure} is missing, {serving} has {_show(other)}")
-    if other is None:
-        return GateFinding(figure, passed=False, text=f"{figure} of {serving} is missing, nothing to compare with")
-    # Decimal, since 0.90 - 0.88 > 0.02 in binary floating point.
-    drop = _exact(other) - _exact(value)
-    passed = drop <= _exact(allowed)
-    relation = "no more than" if passed else "more than"
-    return GateFinding(
-        figure,
-        passed,
-        f"{figure} {_show(value)} is {relation} {allowed:.4f} below {serving}'s {_show(other)} (maxRegression)",
-    )
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(repr(value))
-
-
-def _show(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
-
-
-def _size(metrics: ModelMetrics) -> str:
-    return "size unknown" if metrics.sample_size is None else f"{metrics.sample_size} pictures"
+def _size(count: int | None, unit: str) -> str:
+    return "size unknown" if count is None else f"{count} {unit}"

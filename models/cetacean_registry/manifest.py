@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cetacean_registry.gate import GatePolicy
 from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.policy import GatePolicy
 from cetacean_registry.registry import ModelEntry, Registry
 
 API_VERSION = "ecomarineai.org/v1alpha1"
@@ -52,7 +52,7 @@ def to_manifest(
     if anti_fraud is not None:
         spec["antiFraud"] = dict(anti_fraud)
     if gates is not None:
-        spec["gates"] = gates.model_dump(by_alias=True)
+        spec["gates"] = gates.model_dump(by_alias=True, exclude_none=True)
     if drift is not None:
         spec["drift"] = dict(drift)
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})

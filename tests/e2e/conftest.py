@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from support import metrics_server
 from support.shared_cache import shared_cache
 
-from cetacean_tools.demo import installation, metrics_server, prometheus
+from cetacean_tools.demo import installation, prometheus
 from cetacean_tools.demo.environment import Environment, Installed, installed
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import ensure_models

@@ -11,7 +11,10 @@ from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.steps import Demo
 
-STEPS = ["first_rollout", "promotion", "refused_regression", "wrong_digest", "drift", "rollback"]
+STEPS = [
+    *("first_rollout", "promotion", "refused_regression", "refused_confidently_wrong"),
+    *("wrong_digest", "drift", "rollback"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The regression gate of CI: the registry's metrics snapshots against a baseline, by the operator's own rule.
 
-It compares the figures that the snapshots claim and computes none; `compute_metrics` computes them.
+It compares the figures that the snapshots claim and computes none; `compute_metrics` computes them. If both models have
+their outcomes beside the snapshot, it compares them picture by picture too and lists what turned from right to wrong.
 
 `python3 scripts/check_regression.py` judges each model of `models/registry.json` that is not deprecated, with
 `--candidate` only the snapshots named. Exit status: 0 all may be promoted, 1 a regression or a missing figure,
@@ -17,15 +18,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from cetacean_evaluation.policy_options import add_policy_options, policy_of
 from cetacean_registry import (
     GatePolicy,
-    GateVerdict,
     MetricsSnapshot,
-    ModelMetrics,
+    PictureComparison,
     Registry,
     RegistryError,
+    compare_pictures,
     judge,
-    load_snapshots,
+    load_outcomes,
 )
 from cetacean_registry.errors import describe
 
@@ -39,24 +41,22 @@ def main(
     """Judge, print every figure with its bound, and return the exit status."""
     options = _parser(root).parse_args(arguments)
     try:
-        policy = GatePolicy(min_tnr=options.min_tnr, min_tpr=options.min_tpr, max_regression=options.max_regression)
-        verdicts = list(_judge(options, policy))
+        comparisons = list(_judge(options, policy_of(options)))
     except (RegistryError, ValidationError) as error:
         print(f"error: {describe(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
         return 2
-    if not verdicts:
+    if not comparisons:
         print(f"error: {options.registry}: no model to judge, all of them are deprecated", file=sys.stderr)
         return 2
-    for verdict in verdicts:
-        print("\n".join(_lines(verdict)))
+    for comparison in comparisons:
+        print("\n".join(_lines(comparison)))
     if summary := environment.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(markdown(verdicts))
-    return 0 if all(verdict.passed for verdict in verdicts) else 1
+            stream.write(markdown(comparisons))
+    return 0 if all(comparison.verdict.passed for comparison in comparisons) else 1
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
-    policy = GatePolicy()
     parser = argparse.ArgumentParser(
         prog="check_regression", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,55 +75,51 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         metavar="FILE",
         help="names the models; its folder's parent is where snapshots' paths begin (default: models/registry.json)",
     )
-    parser.add_argument("--min-tnr", type=float, default=policy.min_tnr, metavar="RATE", help="default: %(default)s")
-    parser.add_argument("--min-tpr", type=float, default=policy.min_tpr, metavar="RATE", help="default: %(default)s")
-    parser.add_argument(
-        "--max-regression",
-        type=float,
-        default=policy.max_regression,
-        metavar="DROP",
-        help="how far TNR, TPR and ROC AUC may lie below the baseline's (default: %(default)s)",
-    )
+    add_policy_options(parser)
     return parser
 
 
-def _judge(options: argparse.Namespace, policy: GatePolicy) -> Iterator[GateVerdict]:
+def _judge(options: argparse.Namespace, policy: GatePolicy) -> Iterator[PictureComparison]:
     baseline = MetricsSnapshot.load(options.baseline)
+    theirs = load_outcomes(options.baseline, baseline)
     registry = Registry.load(options.registry)
     root = options.registry.resolve().parent.parent
     against = f"the baseline {baseline.model_version or options.baseline.name}"
-    for name, metrics in _candidates(options.candidate, registry, root):
-        yield judge(candidate=name, metrics=metrics, policy=policy, serving=against, serving_metrics=baseline.metrics)
+    for name, file in _candidates(options.candidate, registry, root):
+        snapshot = MetricsSnapshot.load(file) if file else None
+        verdict = judge(
+            candidate=name,
+            metrics=snapshot.metrics if snapshot else None,
+            policy=policy,
+            serving=against,
+            serving_metrics=baseline.metrics,
+        )
+        yield compare_pictures(verdict, load_outcomes(file, snapshot) if file and snapshot else None, theirs, policy)
 
 
-def _candidates(
-    files: Sequence[Path] | None, registry: Registry, root: Path
-) -> Iterator[tuple[str, ModelMetrics | None]]:
+def _candidates(files: Sequence[Path] | None, registry: Registry, root: Path) -> Iterator[tuple[str, Path | None]]:
+    """Yield name and snapshot; None: a model that names none is refused for its missing figures, as by the operator."""
+    entries = [entry for entry in registry.models if not entry.deprecated or files is not None]
+    named = {f"{entry.name} {entry.version}": entry.metrics_snapshot for entry in entries}
     if files is None:
-        # A model that names no snapshot has no figures, and so is refused, as the operator would.
-        snapshots = load_snapshots(registry, root)
-        for entry in registry.models:
-            if not entry.deprecated:
-                found = snapshots.get(entry.name)
-                yield f"{entry.name} {entry.version}", found.metrics if found else None
+        yield from ((name, root / path if path else None) for name, path in named.items())
         return
-    names = {
-        (root / entry.metrics_snapshot).resolve(): f"{entry.name} {entry.version}"
-        for entry in registry.models
-        if entry.metrics_snapshot
-    }
-    for file in files:
-        yield names.get(file.resolve(), str(file)), MetricsSnapshot.load(file).metrics
+    names = {(root / path).resolve(): name for name, path in named.items() if path}
+    yield from ((names.get(file.resolve(), str(file)), file) for file in files)
 
 
-def _lines(verdict: GateVerdict) -> Iterator[str]:
+def _lines(comparison: PictureComparison) -> Iterator[str]:
+    verdict = comparison.verdict
     yield f"{verdict.candidate} against {verdict.compared_with}: {'passes' if verdict.passed else 'REFUSED'}"
     for finding in verdict.findings:
         yield f"  {'ok  ' if finding.passed else 'FAIL'}  {finding.text}"
+    for line in comparison.lines():
+        yield f"  {line}"
 
 
-def markdown(verdicts: Sequence[GateVerdict]) -> str:
-    """Return the findings as a Markdown section with one table."""
+def markdown(comparisons: Sequence[PictureComparison]) -> str:
+    """Return the findings as a Markdown section with one table, and the pictures that turned from right to wrong."""
+    verdicts = [comparison.verdict for comparison in comparisons]
     passed = all(verdict.passed for verdict in verdicts)
     lines = [
         f"## Claimed figures: {'passed' if passed else 'refused'}",
@@ -138,6 +134,9 @@ def markdown(verdicts: Sequence[GateVerdict]) -> str:
         for verdict in verdicts
         for finding in verdict.findings
     ]
+    for comparison in comparisons:
+        if listed := list(comparison.lines()):
+            lines += ["", f"{comparison.verdict.candidate}:", "", *(f"    {line}" for line in listed)]
     return "\n".join(lines) + "\n"
 
 

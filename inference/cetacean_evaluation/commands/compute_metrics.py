@@ -1,8 +1,9 @@
 """Compute a metrics snapshot of a model on a labelled split, through the pipeline that serves.
 
 It measures the registry's active model, or with `--weights` a checkpoint that is in no registry yet. It writes the
-snapshot (JSON, for `metrics_snapshot` of a registry entry), a report (Markdown) and pictures; its exit code is the
-verdict of the gate before promotion.
+snapshot (JSON, for `metrics_snapshot` of a registry entry), the outcomes picture by picture, a report (Markdown) and
+pictures; its exit code is the verdict of the gate before promotion. If the baseline has outcomes too, both models are
+compared picture by picture.
 """
 
 from __future__ import annotations
@@ -15,15 +16,28 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import yaml
+from pydantic import ValidationError
 
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
 from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.outcomes import outcomes_of
 from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
+from cetacean_evaluation.policy_options import add_policy_options, policy_of
 from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import sweep
-from cetacean_registry import GatePolicy, GateVerdict, MetricsSnapshot, judge
+from cetacean_registry import (
+    GatePolicy,
+    GateVerdict,
+    MetricsSnapshot,
+    compare_pictures,
+    judge,
+    load_outcomes,
+    outcomes_path,
+    write_outcomes,
+)
+from cetacean_registry.errors import describe
 
 
 def main(
@@ -69,13 +83,14 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         metavar="JSON",
         help="snapshot that no figure may lie far below, e.g. the active model's",
     )
+    add_policy_options(parser)
     parser.add_argument("--evaluation-set", metavar="NAME", help="names the split; default: the manifest's path")
     parser.add_argument(
         "--out",
         type=path_with_suffix(".json"),
         default=Path("reports/metrics_latest.json"),
         metavar="JSON",
-        help="the snapshot; report and pictures are written beside it; default: %(default)s",
+        help="the snapshot; outcomes, report and pictures are written beside it; default: %(default)s",
     )
     return parser
 
@@ -84,16 +99,16 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     entry = (
         cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
     )
-    threshold = _threshold(options)
+    threshold, policy = _threshold(options), _policy(options)
     baseline = MetricsSnapshot.load(options.baseline) if options.baseline else None
+    theirs = load_outcomes(options.baseline, baseline) if baseline else None
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     model, gate = cli.settings_of(options, entry, options.weights)
     name = PurePath(options.weights).stem if options.weights else entry.name
-    report, roc, scores = _beside(options.out)
     inputs = [options.manifest, options.registry, *(picture.path for picture in pictures)]
     if options.threshold is None:
         inputs.append(options.threshold_file)
-    prepare_outputs([options.out, report, roc, scores], inputs=inputs)
+    prepare_outputs([options.out, outcomes_path(options.out), *_beside(options.out)], inputs=inputs)
     from cetacean_evaluation.scoring import open_pipeline, score  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with open_pipeline(model=model, gate=gate, cache=options.cache) as pipeline:
@@ -109,17 +124,24 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
         evaluation_set=options.evaluation_set,
         weights_sha256=digest,
     )
-    verdict = judge(
+    own = outcomes_of(scored, options.manifest.parent)
+    figures = judge(
         candidate=name,
         metrics=snapshot.metrics,
-        policy=GatePolicy(),
+        policy=policy,
         serving=f"the baseline {baseline.model_version}" if baseline else None,
         serving_metrics=baseline.metrics if baseline else None,
     )
-    for path in _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold):
+    compared = compare_pictures(figures, own, theirs, policy)
+    verdict = compared.verdict
+    write_outcomes(outcomes_path(options.out), own)
+    written = _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold)
+    for path in (*written, outcomes_path(options.out)):
         print(f"wrote {path}", file=sys.stderr)
-    print(verdict.message)
-    summarise(f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n")
+    listed = list(compared.lines())
+    print("\n".join((verdict.message, *listed)))
+    heading = f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n"
+    summarise(heading + ("\n" + "".join(f"    {line}\n" for line in listed) if listed else ""))
     return cli.OK if verdict.passed else cli.BELOW
 
 
@@ -169,6 +191,13 @@ def _threshold(options: argparse.Namespace) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise EvaluationError(f"{path}: threshold: expected a number from 0 to 1, got {value!r}")
     return float(value)
+
+
+def _policy(options: argparse.Namespace) -> GatePolicy:
+    try:
+        return policy_of(options)
+    except ValidationError as error:
+        raise EvaluationError(describe(error)) from error
 
 
 def _fraction(text: str) -> float:

@@ -1,34 +1,19 @@
-"""`gate check`: compare two models of a registry's file by the operator's own rule."""
+"""`gate check`: compare two models of a registry's file by the operator's own rule, and picture by picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, file_option, output_option
 from cetacean_cli.output import print_json
+from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file.checks import CheckedRegistry
-from cetacean_cli.registry_file.load import find_entry, load_registry, metrics_of
-from cetacean_registry import GatePolicy, GateVerdict, ModelEntry, judge
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-_DEFAULTS = GatePolicy()
-
-
-def policy_options(command: Command) -> Command:
-    """Add an option for each bound of the gate."""
-    for name, default, text in (
-        ("--max-regression", _DEFAULTS.max_regression, "Largest drop of TNR, TPR and ROC AUC below the other model's."),
-        ("--min-tpr", _DEFAULTS.min_tpr, "Lowest true positive rate."),
-        ("--min-tnr", _DEFAULTS.min_tnr, "Lowest true negative rate."),
-    ):
-        kind = click.FloatRange(0.0, 1.0)
-        command = click.option(name, type=kind, default=default, show_default=True, metavar="RATE", help=text)(command)
-    return command
+from cetacean_cli.registry_file.load import find_entry, load_registry, metrics_of, outcomes_of
+from cetacean_registry import GatePolicy, GateVerdict, ModelEntry, PictureComparison, compare_pictures, judge
 
 
 @click.group()
@@ -46,26 +31,30 @@ def check(
     *,
     candidate: str,
     against: str | None,
-    min_tnr: float,
-    min_tpr: float,
-    max_regression: float,
+    policy: GatePolicy,
     file: Path,
     output: Output,
 ) -> None:
     """Check if the model CANDIDATE of the registry's file may be promoted; exit code 1 if not.
 
     The operator and scripts/check_regression.py have the same rule: TNR and TPR must reach their bounds. TNR, TPR and
-    ROC AUC must not lie too far below those of the active model on the same evaluation set. A missing figure refuses
-    the candidate.
+    ROC AUC must not lie too far below those of the active model on the same evaluation set; top-1 and species accuracy
+    neither, if both models have them. A figure that is missing and that a bound needs refuses the candidate.
+
+    If both models have their outcomes beside the snapshot, they are also compared picture by picture: the candidate is
+    refused if McNemar's exact test shows that it is worse, and if it lost more than --max-regression. The pictures that
+    turned from right to wrong are listed.
     """
-    policy = GatePolicy(min_tnr=min_tnr, min_tpr=min_tpr, max_regression=max_regression)
     checked, registry = load_registry(file)
     entry = find_entry(registry, candidate, file)
-    verdict = judge_entry(checked, entry, find_entry(registry, against or registry.active, file), policy)
+    serving = find_entry(registry, against or registry.active, file)
+    figures = judge_entry(checked, entry, serving, policy)
+    compared = compare_pictures(figures, outcomes_of(checked, entry), outcomes_of(checked, serving), policy)
+    verdict = compared.verdict
     if output == "json":
-        print_json(as_json(verdict))
+        print_json(as_json(verdict) | _pictures(compared))
     else:
-        for line in lines(verdict):
+        for line in (*lines(verdict), *compared.lines()):
             click.echo(line)
     if not verdict.passed:
         raise RefusedError(verdict.message)
@@ -96,11 +85,33 @@ def lines(verdict: GateVerdict) -> list[str]:
 
 def as_json(verdict: GateVerdict) -> dict[str, Any]:
     """Return the verdict as programs read it."""
-    findings = [{"figure": item.figure, "passed": item.passed, "text": item.text} for item in verdict.findings]
+    findings = [
+        {"figure": item.figure, "passed": item.passed, "conclusive": item.conclusive, "text": item.text}
+        for item in verdict.findings
+    ]
     return {
         "candidate": verdict.candidate,
         "comparedWith": verdict.compared_with,
         "passed": verdict.passed,
         "message": verdict.message,
         "findings": findings,
+    }
+
+
+def _pictures(compared: PictureComparison) -> dict[str, Any]:
+    """Return the comparison picture by picture as programs read it; `pictures` is null if there is none."""
+    if not compared.pairs:
+        return {"pictures": None}
+    return {
+        "pictures": [
+            {
+                "figure": pair.figure,
+                "pictures": pair.pictures,
+                "wrongToRight": pair.wrong_to_right,
+                "rightToWrong": [outcome.picture for outcome in pair.right_to_wrong],
+                "pValue": pair.p_value,
+                "result": pair.result,
+            }
+            for pair in compared.pairs
+        ]
     }

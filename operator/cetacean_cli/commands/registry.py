@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cetacean_cli.commands.gate import as_json, judge_entry, policy_options
+from cetacean_cli.commands.gate import as_json, judge_entry
 from cetacean_cli.commands.registry_add import add
 from cetacean_cli.commands.registry_manifest import to_manifest
 from cetacean_cli.confirm import Change, Proposal
@@ -15,6 +15,7 @@ from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import ChangeFlags, Output, change_options, file_option, output_option
 from cetacean_cli.output import print_json
 from cetacean_cli.patch import write_registry
+from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import CheckedRegistry, check
 from cetacean_cli.registry_file.load import find_entry, load_registry
@@ -67,16 +68,13 @@ def validate(*, strict: bool, file: Path, output: Output) -> None:
 def promote(
     *,
     name: str,
-    min_tnr: float,
-    min_tpr: float,
-    max_regression: float,
+    policy: GatePolicy,
     file: Path,
     flags: ChangeFlags,
 ) -> None:
     """Make the model NAME the active one, if the gate lets it pass against the model that is active now."""
     checked, found = load_registry(file)
     entry = find_entry(found, name, file)
-    policy = GatePolicy(min_tnr=min_tnr, min_tpr=min_tpr, max_regression=max_regression)
     verdict = judge_entry(checked, entry, found.active_model, policy)
     if not verdict.passed:
         raise RefusedError(verdict.message)

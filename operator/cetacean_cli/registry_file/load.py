@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.registry_file.checks import CheckedRegistry, check, root_of
-from cetacean_registry import MetricsSnapshot, ModelEntry, ModelMetrics, Registry
+from cetacean_registry import MetricsSnapshot, ModelEntry, ModelMetrics, Outcome, Registry, load_outcomes
 
 
 def load_registry(path: Path) -> tuple[CheckedRegistry, Registry]:
@@ -35,6 +35,17 @@ def metrics_of(checked: CheckedRegistry, entry: ModelEntry) -> ModelMetrics | No
     if entry.name not in checked.snapshots:
         MetricsSnapshot.load(root_of(checked.path) / entry.metrics_snapshot)
     return checked.snapshots[entry.name].metrics
+
+
+def outcomes_of(checked: CheckedRegistry, entry: ModelEntry) -> tuple[Outcome, ...] | None:
+    """Return a model's outcomes picture by picture, None if there are none beside its snapshot.
+
+    Raises:
+        RegistryError: the file cannot be read, or is not the snapshot's.
+    """
+    if entry.metrics_snapshot is None or entry.name not in checked.snapshots:
+        return None
+    return load_outcomes(root_of(checked.path) / entry.metrics_snapshot, checked.snapshots[entry.name])
 
 
 def find_entry(registry: Registry, name: str, path: Path) -> ModelEntry:

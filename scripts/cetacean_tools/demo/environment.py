@@ -17,6 +17,7 @@ from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.traffic import ModelService, api_proxy
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.demo_models import DemoModels
+from cetacean_tools.demo_models.recipe import GATES
 from cetacean_tools.local_cluster.protocol import Cluster
 
 POD_LABEL = "ecomarineai.org/cetaceanmodel"
@@ -89,6 +90,7 @@ class Environment:
                 **(serving or {}),
             },
             anti_fraud=anti_fraud,
+            gates=GATES,
             drift=drift,
         )
 

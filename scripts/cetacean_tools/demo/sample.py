@@ -1,6 +1,6 @@
 """Make the files and load the images that docs/getting-started.md uses: `make sample`.
 
-The cluster gets the images and a namespace with a store of three small models. The folder gets
+The cluster gets the images and a namespace with a store of four small models. The folder gets
 
 operator.yaml         values for the chart: the operator's image
 whales.yaml           a CetaceanModel whose first version is active
@@ -23,6 +23,7 @@ from cetacean_tools.demo.environment import DRIFT, RESOURCES
 from cetacean_tools.demo.installation import LoadedImages
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo_models import DemoModels, ensure_models
+from cetacean_tools.demo_models.recipe import GATES
 from cetacean_tools.local_cluster.prerequisites import check
 from cetacean_tools.local_cluster.protocol import Cluster
 from cetacean_tools.local_cluster.use import choose
@@ -82,6 +83,7 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
         namespace=NAME,
         serving={"image": images.inference, "replicas": 1, "resources": RESOURCES},
         anti_fraud=models.anti_fraud(store),
+        gates=GATES,
         drift=DRIFT,
     )
     texts = {
@@ -89,7 +91,8 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
         f"{NAME}.yaml": _yaml(whales),
         "models/registry.json": registry.to_json(),
     }
-    copies = {str(entry.metrics_snapshot): models.folder / str(entry.metrics_snapshot) for entry in registry.models}
+    reports = sorted(models.folder.glob("reports/*.json*"))
+    copies = {str(report.relative_to(models.folder)): report for report in reports}
     copies |= {"whale.jpg": models.cetaceans[0], "boat.jpg": models.others[0]}
     for name, text in texts.items():
         _place(folder, name).write_text(text, encoding="utf-8")

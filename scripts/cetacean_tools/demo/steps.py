@@ -16,7 +16,7 @@ from cetacean_tools.demo.traffic import BackgroundTraffic
 from cetacean_tools.demo.waiting import until
 
 NAME = "whales"
-GOOD, BETTER, REGRESSED, BROKEN = "demo_v1", "demo_v2", "demo_v3", "demo_v2_broken"
+GOOD, BETTER, REGRESSED, PERMUTED, BROKEN = "demo_v1", "demo_v2", "demo_v3", "demo_permuted", "demo_v2_broken"
 WRONG_DIGEST = "0" * 64
 _DRIFTED = 220
 _CLEAR = 80
@@ -34,9 +34,10 @@ class Demo:
         yield "1. A CetaceanModel mirrors the registry: first rollout", self.first_rollout
         yield "2. Promotion: `active` goes to the better model", self.promotion
         yield "3. A regressed candidate is refused", self.refused_regression
-        yield "4. A model with a wrong sha256 never serves", self.wrong_digest
-        yield "5. Drift: the pictures change", self.drift
-        yield "6. Rollback: `active` goes back to the first model", self.rollback
+        yield "4. A candidate that names the wrong whale with confidence is refused", self.refused_confidently_wrong
+        yield "5. A model with a wrong sha256 never serves", self.wrong_digest
+        yield "6. Drift: the pictures change", self.drift
+        yield "7. Rollback: `active` goes back to the first model", self.rollback
 
     def first_rollout(self) -> None:
         """Apply the mirrored registry; pods fetch, verify, load and answer."""
@@ -76,10 +77,17 @@ class Demo:
 
     def refused_regression(self) -> None:
         """Offer a candidate below the gate's bounds: no pod starts, the condition names the figures."""
+        self._refused(REGRESSED, "TPR")
+
+    def refused_confidently_wrong(self) -> None:
+        """Offer a candidate whose figures of the anti-fraud gate are the serving model's, and that names all wrong."""
+        self._refused(PERMUTED, "minTop1", "confidently wrong")
+
+    def _refused(self, model: str, *named: str) -> None:
         before = self._pod_uids()
-        self._apply(REGRESSED)
-        refused = self.environment.wait_for_condition(NAME, "GatePassed", "False")
-        self.report.expect("the gate names figure and bound", refused["message"], fulfilled="TPR" in refused["message"])
+        self._apply(model)
+        message = self.environment.wait_for_condition(NAME, "GatePassed", "False", mentions=model)["message"]
+        self.report.expect("the gate names figure and bound", message, fulfilled=all(one in message for one in named))
         self.report.expect(
             "no pod started for it", f"{len(self._pod_uids() - before)} new pods", fulfilled=self._pod_uids() == before
         )

@@ -26,6 +26,7 @@ SOURCES: Final = (
     "scripts/cetacean_tools/demo_models/**/*.py",
     "inference/cetacean_evaluation/figures.py",
     "inference/cetacean_evaluation/manifest.py",
+    "inference/cetacean_evaluation/outcomes.py",
     "inference/cetacean_evaluation/scoring.py",
     "inference/cetacean_evaluation/thresholds.py",
     "inference/cetacean_inference/decision.py",

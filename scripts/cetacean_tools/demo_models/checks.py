@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cetacean_registry import GatePolicy, MetricsSnapshot, judge
+from cetacean_registry import GateVerdict, ModelMetrics, judge
+from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.models import DemoModels
 from cetacean_tools.demo_models.recipe import MIN_RATE
 
@@ -18,19 +19,24 @@ def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
         drifted_mean: mean cetacean score of the drifted pictures.
     """
     snapshots = models.snapshots()
-    first, better, worse = (snapshots[name] for name in ("demo_v1", "demo_v2", "demo_v3"))
-    (tpr, tnr), (better_tpr, better_tnr), (worse_tpr, _) = map(_rates, (first, better, worse))
-    top1, better_top1 = _top1(first), _top1(better)
-    mean, least_tpr = first.cetacean_score_mean or 0.0, GatePolicy().min_tpr
+    first, better, worse, permuted = (snapshots[version.name].metrics for version in recipe.VERSIONS)
+    (tpr, tnr), top1, better_top1 = _rates(first), _top1(first), _top1(better)
+    mean, least_tpr = first.cetacean_score_mean or 0.0, recipe.GATES.min_tpr
+    wrong = _judge(permuted, better).message
     expected = (
         (f"demo_v1's TPR to be at least {MIN_RATE}", tpr, tpr >= MIN_RATE),
         (f"demo_v1's TNR to be at least {MIN_RATE}", tnr, tnr >= MIN_RATE),
-        (f"demo_v2's TPR to be at least {max(tpr, MIN_RATE)}", better_tpr, better_tpr >= max(tpr, MIN_RATE)),
-        (f"demo_v2's TNR to be at least {max(tnr, MIN_RATE)}", better_tnr, better_tnr >= max(tnr, MIN_RATE)),
+        ("demo_v1 to pass", "a refusal", _judge(first).passed),
+        *(
+            (f"demo_v2's {name} to be at least {max(rate, MIN_RATE)}", rate2, rate2 >= max(rate, MIN_RATE))
+            for name, rate, rate2 in zip(("TPR", "TNR"), (tpr, tnr), _rates(better), strict=True)
+        ),
         (f"demo_v2's top-1 to be above {top1}", better_top1, better_top1 > top1),
-        (f"demo_v3's TPR to be below {least_tpr}", worse_tpr, worse_tpr < least_tpr),
-        ("demo_v2 to pass against demo_v1", "a refusal", _passes(better, first)),
-        ("demo_v3 to be refused against demo_v2", "a pass", not _passes(worse, better)),
+        (f"demo_v3's TPR to be below {least_tpr}", _rates(worse)[0], _rates(worse)[0] < least_tpr),
+        ("demo_v2 to pass against demo_v1", "a refusal", _judge(better, first).passed),
+        ("demo_v3 to be refused against demo_v2", "a pass", not _judge(worse, better).passed),
+        ("demo_permuted's TPR and TNR to be demo_v2's", _rates(permuted), _rates(permuted) == _rates(better)),
+        ("demo_permuted to be refused as confidently wrong", wrong, "confidently wrong" in wrong),
         (
             f"drifted pictures to score {LEAST_DROP} below {mean}",
             f"{drifted_mean:.4f}",
@@ -40,15 +46,15 @@ def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
     return [f"expected {wanted}, got {got}" for wanted, got, fulfilled in expected if not fulfilled]
 
 
-def _rates(snapshot: MetricsSnapshot) -> tuple[float, float]:
+def _rates(metrics: ModelMetrics) -> tuple[float, float]:
     """TPR and TNR; 0 if they are not known."""
-    return snapshot.metrics.tpr or 0.0, snapshot.metrics.tnr or 0.0
+    return metrics.tpr or 0.0, metrics.tnr or 0.0
 
 
-def _top1(snapshot: MetricsSnapshot) -> float:
-    return (snapshot.identification and snapshot.identification.top1_accuracy) or 0.0
+def _top1(metrics: ModelMetrics) -> float:
+    return (metrics.identification and metrics.identification.top1) or 0.0
 
 
-def _passes(own: MetricsSnapshot, serving: MetricsSnapshot) -> bool:
-    policy = GatePolicy()
-    return judge(candidate="", metrics=own.metrics, policy=policy, serving="", serving_metrics=serving.metrics).passed
+def _judge(own: ModelMetrics, serving: ModelMetrics | None = None) -> GateVerdict:
+    name = None if serving is None else ""
+    return judge(candidate="", metrics=own, policy=recipe.GATES, serving=name, serving_metrics=serving)

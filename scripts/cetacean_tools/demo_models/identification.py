@@ -46,6 +46,8 @@ def train_identification(
         )
     if start is not None:
         model.load_state_dict(start)
+    if version.permuted:
+        return permuted(model.state_dict(), many=int(individuals.max()) + 1)
     normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
 
     def loss_of(batch: Tensor, indices: Tensor) -> Tensor:
@@ -54,6 +56,13 @@ def train_identification(
 
     train(images, loss_of, model.parameters(), schedule=version.schedule, show=show)
     return {key: tensor.detach().clone().contiguous() for key, tensor in model.state_dict().items()}
+
+
+def permuted(state: State, *, many: int) -> State:
+    """Return the state with the head's first `many` rows moved on by one species: each stands for another's animal."""
+    head = state["arc.weight"].clone()
+    head[:many] = head[:many].roll(recipe.PER_SPECIES, dims=0)
+    return {**state, "arc.weight": head}
 
 
 def write_checkpoint(path: Path, state: State, known: tuple[Individual, ...]) -> None:

@@ -46,7 +46,7 @@ def make_models(
     states: dict[str, State] = {}
     entries = []
     for version in versions:
-        show(f"training {version.name}")
+        show(f"{'permuting' if version.permuted else 'training'} {version.name}")
         start = states[version.starts_from] if version.starts_from else None
         state = train_identification(pictures.individual_images, pictures.individuals, version, start=start, show=show)
         states[version.name] = state

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cetacean_evaluation.figures import compute_snapshot
 from cetacean_evaluation.manifest import Picture, read_manifest
+from cetacean_evaluation.outcomes import outcomes_of
 from cetacean_evaluation.scoring import open_pipeline, score
 from cetacean_evaluation.settings import model_settings
 from cetacean_evaluation.thresholds import calibrate, sweep, threshold_file
 from cetacean_inference.settings import GateSettings
-from cetacean_registry import Registry
+from cetacean_registry import Registry, outcomes_path, write_outcomes
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.models import DemoModels
 
@@ -58,8 +59,9 @@ def measure(models: DemoModels, *, now: str) -> float:
         chosen = calibrate(points, min_tnr=recipe.MIN_RATE, min_tpr=recipe.MIN_RATE)
         (folder / "anti_fraud_threshold.yaml").write_text(threshold_file(chosen, calibrated_at=now), encoding="utf-8")
         for entry in registry.models:
+            scored = score(pipelines[entry.name], read_manifest(manifest, split="test"))
             snapshot = compute_snapshot(
-                score(pipelines[entry.name], read_manifest(manifest, split="test")),
+                scored,
                 threshold=chosen.chosen.threshold,
                 model_version=entry.version,
                 manifest_path="pictures/manifest.csv",
@@ -67,6 +69,8 @@ def measure(models: DemoModels, *, now: str) -> float:
                 weights_sha256=entry.sha256,
                 generated_at=now,
             )
-            (folder / f"reports/{entry.name}.json").write_text(snapshot.to_json(), encoding="utf-8")
+            report = folder / f"reports/{entry.name}.json"
+            report.write_text(snapshot.to_json(), encoding="utf-8")
+            write_outcomes(outcomes_path(report), outcomes_of(scored, manifest.parent))
         drifted = score(active, [Picture(path, cetacean=True) for path in models.drifted])
     return sum(one.cetacean_score for one in drifted) / len(drifted)

@@ -3,7 +3,7 @@
 weights/<name>/<name>.safetensors, encoder_classes.npy, species_map.csv
 gate/config.json, gate.safetensors
 registry.json
-reports/<name>.json
+reports/<name>.json, <name>.outcomes.jsonl
 anti_fraud_threshold.yaml
 pictures/…
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from cetacean_registry import GatePolicy
+
 SEED: Final = 7
 
 PER_SPECIES: Final = 7
@@ -49,6 +51,8 @@ class Version:
     """Name of the version whose parameters it continues."""
     smoothing: float = 0.0
     """Label smoothing."""
+    permuted: bool = False
+    """Not trained: the version it starts from, with the names of its individuals permuted."""
 
 
 GATE_SCHEDULE: Final = Schedule(epochs=10, rate=3e-3)
@@ -62,6 +66,14 @@ VERSIONS: Final = (
         Schedule(epochs=4, rate=2e-3, batch=32),
         starts_from="demo_v2",
         smoothing=0.99,
+    ),
+    Version(
+        "demo_permuted",
+        "1.3.0",
+        "demo_v2 with another individual's name for each: as sure as before, and always wrong.",
+        Schedule(epochs=0, rate=0.0),
+        starts_from="demo_v2",
+        permuted=True,
     ),
 )
 ACTIVE: Final = "demo_v1"
@@ -88,4 +100,6 @@ DRIFTED_PER_INDIVIDUAL: Final = 3
 
 MIN_RATE: Final = 0.95
 """TPR and TNR that the gate's threshold is calibrated for."""
+GATES: Final = GatePolicy(min_top1=0.4)
+"""`spec.gates`: the playbook's bounds, and one for the identification that demo_v1 keeps."""
 EVALUATION_SET: Final = "drawn pictures, test split"

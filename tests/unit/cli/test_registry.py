@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
+from support import outcomes
 
 from cetacean_cli.main import cli
 from cetacean_operator.api.spec import parse_spec
@@ -368,6 +369,52 @@ def test_gate_check_compares_two_models(registry: Registry) -> None:
     assert registry.run("gate", "check", "a").stdout.count("\n") == 2, "against itself only the bounds count"
     assert registry.run("gate", "check", "z").exit_code == 2
     assert registry.run("gate", "check", "b", "--min-tnr", "2").exit_code == 2
+
+
+def with_outcomes(registry: Registry, *, lost: int) -> None:
+    """Add the models a and b, of which b names so many pictures of 100 wrong that a names right."""
+    for name, version, wrong in (("a", "1.0.0", 0), ("b", "1.1.0", lost)):
+        found = outcomes.write(registry.root / f"reports/{name}.json", [False] * wrong + [True] * (100 - wrong))
+        species = [{"species": "orca", "n_samples": 100, "species_accuracy": found["species_accuracy"]}]
+        registry.add(name, version, figures={"identification": found, "by_species": species})
+
+
+def test_gate_check_compares_picture_by_picture_and_lists_what_turned_wrong(registry: Registry) -> None:
+    with_outcomes(registry, lost=7)
+    done = registry.run("gate", "check", "b", "--evidence", "Interval")
+    assert done.exit_code == 1
+    assert "FAIL  top-1, picture by picture: of 100, 7 turned from right to wrong and 0 from wrong" in done.stdout
+    assert "species accuracy: pictures that turned from right to wrong (7):\n  test/0.jpg: minke (0.90)" in done.stdout
+    result = json.loads(registry.run("gate", "check", "b", "-o", "json").stdout)
+    (top1, species) = result["pictures"]
+    assert (top1["result"], top1["wrongToRight"], top1["rightToWrong"][:2]) == (
+        "worse",
+        0,
+        ["test/0.jpg", "test/1.jpg"],
+    )
+    assert (species["figure"], species["pictures"], round(species["pValue"], 4)) == ("species accuracy", 100, 0.0156)
+
+
+def test_gate_check_says_if_the_set_is_too_small_or_has_no_outcomes(registry: Registry) -> None:
+    with_outcomes(registry, lost=1)
+    done = registry.run("gate", "check", "b")
+    assert done.exit_code == 0
+    assert "too few to decide" in done.stdout
+    (registry.root / "reports/a.outcomes.jsonl").unlink()
+    done = registry.run("gate", "check", "b")
+    assert "not compared picture by picture: a has no outcomes; scripts/compute_metrics.py writes them" in done.stdout
+    assert json.loads(registry.run("gate", "check", "b", "-o", "json").stdout)["pictures"] is None
+
+
+def test_each_bound_of_the_resource_is_an_option(registry: Registry) -> None:
+    with_outcomes(registry, lost=2)
+    assert registry.run("gate", "check", "b", "--min-top1", "0.98", "--min-species-accuracy", "0.98").exit_code == 0
+    assert "top-1 0.9800 is below 0.9900 (minTop1)" in registry.run("gate", "check", "b", "--min-top1", "0.99").stdout
+    done = registry.run("gate", "check", "b", "--species-max-regression", "0.01")
+    assert "species accuracy of orca 0.9800 is more than 0.0100 below a's 1.0000" in done.stdout
+    assert registry.run("gate", "check", "b", "--species-min-samples", "101").exit_code == 0
+    assert registry.run("registry", "promote", "b", "--min-top1", "0.99", "--yes").exit_code == 1
+    assert registry.run("registry", "promote", "b", "--min-top1", "0.98", "--yes").exit_code == 0
 
 
 def test_the_manifest_mirrors_the_file(registry: Registry) -> None:

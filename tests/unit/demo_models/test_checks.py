@@ -16,6 +16,7 @@ GOOD: Counts = {
     "demo_v1": {"tp": 160, "tn": 160, "top1": 0.6},
     "demo_v2": {"tp": 162, "tn": 160, "top1": 0.9},
     "demo_v3": {"tp": 20, "tn": 161, "top1": 0.1},
+    "demo_permuted": {"tp": 162, "tn": 160, "top1": 0.0},
 }
 
 
@@ -36,7 +37,7 @@ def snapshot(*, tp: int, tn: int, top1: float) -> MetricsSnapshot:
             "tnr": round(tn / negative, 4),
             "roc_auc": 0.99,
         },
-        "identification": {"n_samples": positive, "top1_accuracy": top1},
+        "identification": {"n_samples": positive, "top1_accuracy": top1, "top_probability_mean": 0.9},
     }
     return MetricsSnapshot.model_validate(content)
 
@@ -73,7 +74,10 @@ def test_good_models_have_no_faults(tmp_path: Path) -> None:
         ({"demo_v2": {"tn": 155}}, "expected demo_v2's TNR to be at least 0.9524, got 0.9226"),
         ({"demo_v2": {"tn": 159, "tp": 160}}, "expected demo_v2's TNR to be at least 0.9524, got 0.9464"),
         ({"demo_v2": {"top1": 0.5}}, "expected demo_v2's top-1 to be above 0.6, got 0.5"),
-        ({"demo_v3": {"tp": 160}}, "expected demo_v3 to be refused against demo_v2, got a pass"),
+        ({"demo_v3": {"tp": 160, "top1": 0.9}}, "expected demo_v3 to be refused against demo_v2, got a pass"),
+        ({"demo_v1": {"top1": 0.39}}, "expected demo_v1 to pass, got a refusal"),
+        ({"demo_permuted": {"tp": 161}}, "expected demo_permuted's TPR and TNR to be demo_v2's, got (0.9583, 0.9524)"),
+        ({"demo_permuted": {"top1": 0.9}}, "expected demo_permuted to be refused as confidently wrong, got  passes"),
         ({"demo_v3": {"tp": 150}}, "expected demo_v3's TPR to be below 0.85, got 0.8929"),
     ],
 )

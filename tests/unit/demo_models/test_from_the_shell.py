@@ -23,7 +23,7 @@ def test_the_table_shows_each_version(
     monkeypatch.setattr(__main__, "ensure_models", lambda show: tiny)
     assert __main__.main([]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("demo_v1", "demo_v2", "demo_v3", "1.2.0"))
+    assert all(name in printed for name in ("demo_v1", "demo_v2", "demo_v3", "demo_permuted", "1.3.0"))
 
 
 def test_a_failed_training_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from cetacean_inference.models.identification import CetaceanIdentificationModel
 from cetacean_inference.settings import load_settings
 from cetacean_operator.api.spec import Spec
-from cetacean_registry import Registry, file_sha256, to_manifest
+from cetacean_registry import Registry, file_sha256, load_outcomes, to_manifest
 from cetacean_tools.demo_models import DemoModels, recipe
 from cetacean_tools.demo_models.drawing import SCENES
 from cetacean_tools.demo_models.pictures import known
@@ -29,6 +29,7 @@ def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: Demo
         ("demo_v1", "1.0.0"),
         ("demo_v2", "1.1.0"),
         ("demo_v3", "1.2.0"),
+        ("demo_permuted", "1.3.0"),
     ]
     for entry in registry.models:
         assert entry.weights_url == f"{STORE}/weights/{entry.name}/{entry.name}.safetensors"
@@ -44,7 +45,26 @@ def test_the_registry_survives_being_written_and_read(tiny: DemoModels) -> None:
 
 
 def test_each_version_is_another_model(tiny: DemoModels) -> None:
-    assert len({entry.sha256 for entry in tiny.registry(STORE).models}) == 3
+    assert len({entry.sha256 for entry in tiny.registry(STORE).models}) == 4
+
+
+def test_the_permuted_model_is_the_second_with_the_name_of_another_species_for_each_animal(tiny: DemoModels) -> None:
+    before, after = (
+        load_file(tiny.folder / f"weights/{name}/{name}.safetensors") for name in ("demo_v2", "demo_permuted")
+    )
+    assert [name for name in before if not before[name].equal(after[name])] == ["arc.weight"]
+    species = [one.species for one in known()]
+    for row, head in enumerate(before["arc.weight"]):
+        (moved,) = [index for index, other in enumerate(after["arc.weight"]) if other.equal(head)]
+        assert row >= len(species) or species[moved] != species[row]
+
+
+def test_each_snapshot_has_outcomes_of_its_own_run(tiny: DemoModels) -> None:
+    for name, snapshot in tiny.snapshots().items():
+        outcomes = load_outcomes(tiny.folder / f"reports/{name}.json", snapshot)
+        assert outcomes
+        assert len(outcomes) == len(tiny.cetaceans)
+        assert (tiny.folder / "pictures" / outcomes[0].picture).is_file()
 
 
 def test_a_checkpoint_has_the_fields_format(tiny: DemoModels) -> None:
@@ -77,7 +97,7 @@ def test_the_gate_is_named_with_its_digest(tiny: DemoModels) -> None:
 
 def test_snapshots_are_measured_on_one_evaluation_set(tiny: DemoModels) -> None:
     snapshots = tiny.snapshots()
-    assert list(snapshots) == ["demo_v1", "demo_v2", "demo_v3"]
+    assert list(snapshots) == ["demo_v1", "demo_v2", "demo_v3", "demo_permuted"]
     for name, snapshot in snapshots.items():
         figures = snapshot.metrics
         assert figures.evaluation_set == recipe.EVALUATION_SET

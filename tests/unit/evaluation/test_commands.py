@@ -20,7 +20,7 @@ from cetacean_evaluation.manifest import COLUMNS, Picture, write_manifest
 from cetacean_inference.errors import WeightsUnreachable
 from cetacean_inference.settings import GateSettings, ModelSettings
 from cetacean_inference.types import Candidate, Scores
-from cetacean_registry import MetricsSnapshot
+from cetacean_registry import MetricsSnapshot, file_sha256, load_outcomes
 from cetacean_tools.launch import launch
 from cetacean_tools.workspace import REPOSITORY
 
@@ -97,8 +97,13 @@ def test_a_good_model_ends_with_0_and_everything_is_written(
     assert (snapshot.metrics.tpr, snapshot.metrics.tnr, snapshot.sample_size) == (1.0, 1.0, 5)
     assert json.loads(out.read_text())["weights_sha256"] == "ab" * 32
     assert sorted(path.name for path in out.parent.iterdir()) == [
-        *("new.json", "new.md", "new_roc.png", "new_scores.png"),
+        *("new.json", "new.md", "new.outcomes.jsonl", "new_roc.png", "new_scores.png"),
     ]
+    outcomes = load_outcomes(out, snapshot) or ()
+    assert [(one.picture, one.top1, one.species_right) for one in outcomes] == [
+        (f"{number}.png", True, True) for number in range(3)
+    ]
+    assert outcomes[0].sha256 == file_sha256(split.manifest.parent / "0.png")
     printed = capsys.readouterr()
     assert printed.out.startswith("effb4_15k passes")
     assert "scoring with effb4_15k" in printed.err
@@ -153,6 +158,29 @@ def test_a_baseline_of_another_split_is_refused(split: Split, asked: Asked, tmp_
     baseline = ["--baseline", str(REPOSITORY / "reports/metrics_baseline.json")]
     assert compute_metrics.main([*arguments, *baseline, "--out", str(new)]) == 3
     assert "evaluation set grey (11 pictures) is not" in capsys.readouterr().out
+
+
+def test_a_baseline_with_outcomes_is_compared_picture_by_picture(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split.add("cetacean", *[250] * 8).add("non_cetacean", 10)
+    old, new, summary = tmp_path / "old.json", tmp_path / "new.json", tmp_path / "summary.md"
+    arguments = ["--manifest", str(split.manifest)]
+    assert compute_metrics.main([*arguments, "--out", str(old)]) == 0
+    wrong = Scores(0.9, (Candidate("other", "orca", 0.8),))
+    monkeypatch.setattr(
+        GreyPipeline, "predict", lambda _, batch: [wrong if brightness(batch[0]) > 0.5 else Scores(0.1, wrong.ranking)]
+    )
+    arguments += ["--baseline", str(old), "--out", str(new), "--max-regression", "1"]
+    assert compute_metrics.main(arguments, {"GITHUB_STEP_SUMMARY": str(summary)}) == 0
+    for text in (capsys.readouterr().out, summary.read_text()):
+        assert "top-1, picture by picture: of 8, 8 turned from right to wrong and 0 from wrong to right" in text
+        assert "0.png: other (0.80) instead of animal\n" in text
+    assert compute_metrics.main([*arguments[:-1], "0.5"]) == 3
+    assert compute_metrics.main([*arguments, "--min-top1", "0.5"]) == 3
+    assert "top-1 0.0000 is below 0.5000 (minTop1), confidently wrong" in capsys.readouterr().out
+    assert compute_metrics.main([*arguments, "--min-top1", "2"]) == 1
+    assert capsys.readouterr().err == "error: min_top1: Input should be less than or equal to 1, got 2.0\n"
 
 
 def test_weights_in_no_registry_have_neither_the_entrys_digest_nor_its_name(

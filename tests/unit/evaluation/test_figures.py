@@ -68,6 +68,42 @@ def test_identification_counts_every_cetacean_also_one_that_the_gate_rejects() -
     assert found.n_unique_individuals == 4
 
 
+def test_the_species_is_that_of_the_likeliest_individual() -> None:
+    found = snapshot().identification
+    assert found
+    assert (found.n_species_samples, found.species_accuracy) == (5, 0.4), "orca, orca; a is an orca, so no beluga"
+    without = [scored(0.9, "orca", "a"), scored(0.9, "", "a")]
+    assert (snapshot(without).metrics.identification or found).species_samples == 1
+
+
+def test_top_probabilities_are_those_of_the_cetaceans_that_the_gate_accepts() -> None:
+    made = snapshot()
+    assert made.identification
+    assert made.identification.top_probability_mean == 0.685, "three of 0.9, and 0.04: it passes the gate"
+    assert made.reference
+    assert {number: count for number, count in enumerate(made.reference.top_probability) if count} == {0: 1, 18: 3}
+    assert sum(snapshot(threshold=0.95).metrics.reference.top_probability) == 0  # type: ignore[union-attr]
+    nobody = snapshot(threshold=0.95).identification
+    assert nobody
+    assert nobody.top_probability_mean is None
+
+
+def test_histograms_have_20_bins_and_the_last_includes_1() -> None:
+    made = snapshot([scored(score, "orca") for score in (0.0, 0.0499, 0.05, 0.5, 0.95, 1.0)])
+    assert made.reference
+    counts = {number: count for number, count in enumerate(made.reference.cetacean_score) if count}
+    assert (len(made.reference.cetacean_score), counts) == (20, {0: 2, 1: 1, 10: 1, 19: 2})
+
+
+def test_figures_by_species_are_written_for_the_species_with_the_most_pictures() -> None:
+    beluga, orca = snapshot().by_species or ()
+    assert (beluga.species, beluga.n_samples, beluga.species_accuracy) == ("beluga", 3, 0.0)
+    assert (orca.species, orca.n_samples, orca.species_accuracy) == ("orca", 2, 1.0)
+    many = [scored(0.9, f"s{number:03}") for number in range(80)] + [scored(0.9, "s079")]
+    kept = [one.species for one in snapshot(many).by_species or ()]
+    assert kept == [*(f"s{number:03}" for number in range(63)), "s079"]
+
+
 def test_only_the_first_five_ranks_count() -> None:
     ranking = tuple((name, "orca", 0.1) for name in "abcdef")
     found = snapshot([scored(0.9, "orca", "f", ranking=ranking), scored(0.9, "orca", "e", ranking=ranking)])
@@ -111,7 +147,12 @@ def test_the_file_has_the_contracts_keys_and_survives_being_read() -> None:
         *("n_positive", "n_negative", "tp", "fp", "tn", "fn"),
         *("tpr", "tnr", "precision", "f1", "roc_auc"),
     }
-    assert set(content["identification"]) == {"n_samples", "top1_accuracy", "top5_accuracy", "n_unique_individuals"}
+    assert set(content["identification"]) == {
+        *("n_samples", "top1_accuracy", "top5_accuracy", "n_unique_individuals"),
+        *("n_species_samples", "species_accuracy", "top_probability_mean"),
+    }
+    assert set(content["by_species"][0]) == {"species", "n_samples", "species_accuracy"}
+    assert set(content["reference"]) == {"cetacean_score", "top_probability"}
     assert set(content["performance"]) == {
         "n_samples",
         *(f"latency_{name}_ms" for name in ("p50", "p95", "p99", "mean")),

@@ -61,6 +61,10 @@ def test_a_written_manifest_can_be_read(folder: Path) -> None:
         (["a.jpg,cetacean,,,,,test", "", "./a.jpg,cetacean,,,,,test"], r"manifest.csv:4: relpath: .* as in line 2"),
         (["a.jpg,cetacean,,,,,test", "a.jpg,cetacean,,,,,train"], r"manifest.csv:3: relpath: .* as in line 2"),
         (["link.jpg,cetacean,,,,,test", "a.jpg,cetacean,,,,,test"], r"manifest.csv:3: relpath: .* as in line 2"),
+        (
+            [f"a.jpg,cetacean,,{'x' * 65},,,test"],
+            r"manifest.csv:2: species: expected at most 64 characters, got 65",
+        ),
         (["a.jpg,cetacean,,,,,train"], r"expected pictures of the split test, got: train"),
         ([], r"expected pictures of the split test, got: no rows"),
     ],
@@ -68,6 +72,13 @@ def test_a_written_manifest_can_be_read(folder: Path) -> None:
 def test_faults_are_named_with_their_line(folder: Path, rows: list[str], said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         read_manifest(manifest(folder, *rows), split="test")
+
+
+def test_more_pictures_than_outcomes_can_hold_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cetacean_evaluation.manifest.MAX_PICTURES", 1)
+    path = manifest(folder, "a.jpg,cetacean,,,,,test", "b.jpg,cetacean,,,,,test")
+    with pytest.raises(EvaluationError, match=r"manifest\.csv: expected at most 1 pictures, got 2"):
+        read_manifest(path, split="test")
 
 
 def test_missing_columns_are_named(folder: Path) -> None:

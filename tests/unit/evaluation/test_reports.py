@@ -33,6 +33,8 @@ def test_the_report_holds_verdict_figures_species_and_pictures() -> None:
     assert any(line.startswith("**whales is refused") for line in lines)
     assert "| TPR | 0.5000 | 0.0945 to 0.9055 | 1 of 2 |" in lines
     assert "| top-1 accuracy | 0.5000 | 0.0945 to 0.9055 | 1 of 2 |" in lines
+    assert "| species accuracy | 0.5000 | 0.0945 to 0.9055 | 1 of 2 |" in lines
+    assert "| mean top probability | 0.9000 |  |  |" in lines
     assert "| orca | 1 | 1.0000 | 1.0000 | 1.0000 | 0.9000 |" in lines
     assert lines.index("## By species") < lines.index("| orca | 1 | 1.0000 | 1.0000 | 1.0000 | 0.9000 |")
     assert lines[-1] == "![whales_roc](whales_roc.png)"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cetacean_evaluation.errors import EvaluationError
-from cetacean_evaluation.thresholds import THRESHOLDS, calibrate, sweep, threshold_file, wilson
+from cetacean_evaluation.thresholds import THRESHOLDS, Rate, calibrate, sweep, threshold_file
 from cetacean_inference.settings import load_settings
 
 SCORES = st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=40)
@@ -76,13 +76,9 @@ def test_the_chosen_threshold_keeps_the_bounds_and_no_smaller_one_does(
     ("hits", "total", "low", "high"),
     [(95, 100, 0.8882, 0.9785), (92, 102, 0.8291, 0.9459), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0)],
 )
-def test_wilsons_interval(hits: int, total: int, low: float, high: float) -> None:
-    """Of the old calibration's rates by Wilson's formula with z = 1.959964."""
-    z = 1.959964
-    centre = (hits + z * z / 2) / (total + z * z)
-    half = z / (total + z * z) * (hits * (total - hits) / total + z * z / 4) ** 0.5
-    assert wilson(hits, total) == pytest.approx((centre - half, centre + half), abs=1e-6)
-    assert wilson(hits, total) == pytest.approx((low, high), abs=1e-3)
+def test_the_interval_of_a_rate_is_wilsons(hits: int, total: int, low: float, high: float) -> None:
+    """Of the old calibration's rates."""
+    assert Rate(hits, total).interval == pytest.approx((low, high), abs=1e-3)
 
 
 def test_the_service_reads_the_threshold_file(tmp_path: Path) -> None:

@@ -30,7 +30,12 @@ def failed(verdict: GateVerdict) -> list[str]:
 
 
 def test_the_default_bounds_are_the_playbooks() -> None:
-    assert POLICY.model_dump(by_alias=True) == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02}
+    assert POLICY.model_dump(by_alias=True, exclude_none=True) == {
+        "minTNR": 0.9,
+        "minTPR": 0.85,
+        "maxRegression": 0.02,
+        "evidence": "Point",
+    }
 
 
 def test_an_equal_candidate_passes_and_each_bound_is_named() -> None:

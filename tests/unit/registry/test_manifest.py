@@ -56,7 +56,7 @@ def test_the_manifest_mirrors_the_registry_one_to_one(registry: Json, entry: Jso
             },
             "serving": {"image": "inference:1", "replicas": 2},
             "antiFraud": {"threshold": 0.52},
-            "gates": {"minTNR": 0.91, "minTPR": 0.85, "maxRegression": 0.02},
+            "gates": {"minTNR": 0.91, "minTPR": 0.85, "maxRegression": 0.02, "evidence": "Point"},
             "drift": {"window": 100},
         },
     }

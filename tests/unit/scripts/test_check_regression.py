@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import outcomes
 
 from cetacean_evaluation.commands.check_regression import main
 
@@ -206,7 +207,8 @@ def test_the_summary_is_a_table_appended_to_the_file(project: Project) -> None:
     assert lines[:2] == ["before", "## Claimed figures: refused"]
     assert "nothing was computed" in lines[3]
     assert lines[5:7] == ["| model | | figure and bound |", "|---|---|---|"]
-    assert len(lines) == 7 + 5
+    assert len(lines) == 7 + 5 + 4
+    assert lines[-1].startswith("    not compared picture by picture: the candidate has no outcomes")
     assert lines[7].endswith("odd\\|name.json | ❌ | TNR 0.5000 is below 0.9000 (minTNR) |")
     assert lines[8].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
 
@@ -215,3 +217,74 @@ def test_without_the_variable_no_summary_is_written(project: Project) -> None:
     before = sorted(project.root.rglob("*"))
     assert project.check() == 0
     assert sorted(project.root.rglob("*")) == before
+
+
+def compared(project: Project, *, lost: int, gained: int = 0, pictures: int = 100) -> Path:
+    """Give the baseline and a candidate outcomes; so many turned from right to wrong, and from wrong to right."""
+    same = [True] * (pictures - lost - gained)
+    before, after = [True] * lost + [False] * gained + same, [False] * lost + [True] * gained + same
+    baseline, candidate = project.root / "reports/metrics_baseline.json", project.root / "new.json"
+    project.write("reports/metrics_baseline.json", snapshot() | {"identification": outcomes.write(baseline, before)})
+    return project.write("new.json", snapshot() | {"identification": outcomes.write(candidate, after)})
+
+
+def test_models_with_outcomes_are_compared_picture_by_picture(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.check("--candidate", compared(project, lost=7, gained=1), "--max-regression", "0.05") == 1
+    printed = capsys.readouterr().out
+    assert (
+        "  ok    top-1, picture by picture: of 100, 7 turned from right to wrong and 1 from wrong to right" in printed
+    )
+    assert "top-1 0.9300 is more than 0.0500 below" in printed, "the figures refuse it"
+    assert project.check("--candidate", compared(project, lost=9, gained=1), "--max-regression", "0.05") == 1
+    printed = capsys.readouterr().out
+    assert (
+        "  FAIL  top-1, picture by picture: of 100, 9 turned from right to wrong and 1 from wrong to right" in printed
+    )
+    assert "(McNemar, p = 0.021): the candidate is worse" in printed
+    assert "  top-1: pictures that turned from right to wrong (9):\n    test/0.jpg: z (0.90) instead of a\n" in printed
+
+
+def test_with_interval_evidence_the_pictures_show_a_loss_that_the_shares_do_not(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate = compared(project, lost=6)
+    assert project.check("--candidate", candidate, "--evidence", "Interval") == 1
+    printed = capsys.readouterr().out
+    assert "  ok    top-1 0.9400 of 100 pictures is not shown to be more than 0.0200 below" in printed
+    assert (
+        "  FAIL  top-1, picture by picture: of 100, 6 turned from right to wrong and 0 from wrong to right" in printed
+    )
+
+
+def test_a_set_that_is_too_small_to_decide_passes_and_says_so(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.check("--candidate", compared(project, lost=1, pictures=60)) == 0
+    printed = capsys.readouterr().out
+    assert "too few to decide" in printed
+    assert "the set is too small to show a loss of 0.0200 (maxRegression): at least 300 are needed" in printed
+
+
+def test_the_summary_lists_the_pictures_that_turned_from_right_to_wrong(project: Project) -> None:
+    summary = project.write("summary.md", "")
+    project.check("--candidate", compared(project, lost=9), GITHUB_STEP_SUMMARY=str(summary))
+    assert "    top-1: pictures that turned from right to wrong (9):\n      test/0.jpg: z (0.90)" in summary.read_text()
+
+
+def test_outcomes_of_another_run_are_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = compared(project, lost=9)
+    outcomes.write(candidate, [True] * 100)
+    assert project.check("--candidate", candidate) == 2
+    assert "new.outcomes.jsonl: expected the outcomes of new.json, top-1 0.91 of 100" in capsys.readouterr().err
+
+
+def test_bounds_of_the_identification_can_be_set(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = compared(project, lost=2)
+    assert project.check("--candidate", candidate, "--min-top1", 0.99) == 1
+    assert project.check("--candidate", candidate, "--min-top1", 0.98, "--min-species-accuracy", 0.98) == 0
+    capsys.readouterr()
+    assert project.check("--candidate", candidate, "--species-min-samples", 10) == 1
+    assert "FAIL  figures by species are missing (bySpecies)" in capsys.readouterr().out
+    assert project.check("--candidate", candidate, "--min-top1", 1.5) == 2

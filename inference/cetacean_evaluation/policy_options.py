@@ -1,0 +1,67 @@
+"""The options for the bounds of the gate; their names and defaults are those of `spec.gates`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import get_args
+
+from cetacean_registry import BySpeciesPolicy, GatePolicy
+from cetacean_registry.policy import Evidence
+
+
+def add_policy_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each bound."""
+    policy, species = GatePolicy(), BySpeciesPolicy()
+    group = parser.add_argument_group("bounds", "those of the gate before promotion, spec.gates of the resource")
+    for name, default, text in (
+        ("--min-tnr", policy.min_tnr, "default: %(default)s"),
+        ("--min-tpr", policy.min_tpr, "default: %(default)s"),
+        ("--min-top1", None, "lowest share of pictures whose individual is named right"),
+        ("--min-species-accuracy", None, "lowest share of pictures whose species is named right"),
+        (
+            "--max-regression",
+            policy.max_regression,
+            "how far a figure may lie below the baseline's (default: %(default)s)",
+        ),
+        (
+            "--species-max-regression",
+            None,
+            (
+                "how far the accuracy of one species may lie below the baseline's "
+                f"({species.max_regression} with --species-min-samples)"
+            ),
+        ),
+    ):
+        metavar = "DROP" if "regression" in name else "RATE"
+        group.add_argument(name, type=float, default=default, metavar=metavar, help=text)
+    group.add_argument(
+        "--species-min-samples",
+        type=int,
+        metavar="N",
+        help=f"judge species with so many pictures ({species.min_samples} with --species-max-regression)",
+    )
+    group.add_argument(
+        "--evidence",
+        choices=get_args(Evidence),
+        default=policy.evidence,
+        help="judge by the figure, or refuse only what its 95 %% interval excludes (default: %(default)s)",
+    )
+
+
+def policy_of(options: argparse.Namespace) -> GatePolicy:
+    """Return the bounds that were given.
+
+    Raises:
+        pydantic.ValidationError: a bound is outside of its range.
+    """
+    species = {"min_samples": options.species_min_samples, "max_regression": options.species_max_regression}
+    given = {name: value for name, value in species.items() if value is not None}
+    return GatePolicy(
+        min_tnr=options.min_tnr,
+        min_tpr=options.min_tpr,
+        max_regression=options.max_regression,
+        min_top1=options.min_top1,
+        min_species_accuracy=options.min_species_accuracy,
+        by_species=BySpeciesPolicy.model_validate(given) if given else None,
+        evidence=options.evidence,
+    )

@@ -1,0 +1,117 @@
+"""What a model named in each picture, in a file beside its metrics snapshot: one line of JSON a picture.
+
+Two models that were scored on the same pictures are compared picture by picture with it (`pairs`), which shows more
+than the difference of two shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.figures import Fraction, SpeciesName
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.registry import Sha256
+
+MAX_PICTURES: Final = 100_000
+_ROUNDING: Final = 0.0006
+MAX_NAME: Final = 253
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+
+
+class Outcome(BaseModel):
+    """One cetacean picture: what it shows, and what the model named, whatever the gate says of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    picture: Annotated[str, Field(min_length=1, max_length=1024)]
+    """The path in the manifest."""
+    sha256: Sha256
+    """Of the picture's bytes."""
+    individual: Name | None
+    """The right one; null: not known."""
+    species: SpeciesName | None
+    named_individual: Name
+    """The likeliest one."""
+    named_species: Name
+    probability: Fraction
+    """Of the likeliest individual."""
+    top5: bool
+    """True if the right individual is among the five likeliest."""
+
+    @property
+    def top1(self) -> bool | None:
+        """True if the right individual is named; None: it is not known."""
+        return None if self.individual is None else self.named_individual == self.individual
+
+    @property
+    def species_right(self) -> bool | None:
+        """True if the right species is named; None: it is not known."""
+        return None if self.species is None else self.named_species == self.species
+
+
+def outcomes_path(snapshot: Path) -> Path:
+    """Return the path of the outcomes that belong to a snapshot: `new.json` has `new.outcomes.jsonl`."""
+    return snapshot.with_suffix(".outcomes.jsonl")
+
+
+def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """Write one line for each picture.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.write_text("".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes), encoding="utf-8")
+
+
+def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outcome, ...] | None:
+    """Read the outcomes beside a snapshot; None if there is no such file.
+
+    Raises:
+        RegistryError: the file cannot be read, a line is invalid or there twice, there are too many lines, or the
+            snapshot has other figures.
+    """
+    path = outcomes_path(snapshot_path)
+    if not path.exists():
+        return None
+    outcomes: dict[str, Outcome] = {}
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if number > MAX_PICTURES:
+                    raise RegistryError(f"{path}: expected at most {MAX_PICTURES} lines, got more")
+                outcome = _parse(line, f"{path}:{number}")
+                if outcome.picture in outcomes:
+                    raise RegistryError(f"{path}:{number}: expected each picture once, got {outcome.picture!r} again")
+                outcomes[outcome.picture] = outcome
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistryError(f"{path}: cannot be read: {error}") from error
+    _check_agreement(tuple(outcomes.values()), snapshot, path=path, snapshot_path=snapshot_path)
+    return tuple(outcomes.values())
+
+
+def _parse(line: str, source: str) -> Outcome:
+    try:
+        return Outcome.model_validate_json(line)
+    except ValidationError as error:
+        raise RegistryError(f"{source}: {describe(error)}") from error
+
+
+def _check_agreement(
+    outcomes: Sequence[Outcome], snapshot: MetricsSnapshot, *, path: Path, snapshot_path: Path
+) -> None:
+    """Raise if the outcomes are of another run than the snapshot, or of a part of it."""
+    figures = snapshot.identification
+    if figures is None or figures.top1_accuracy is None:
+        return
+    known = [outcome.top1 for outcome in outcomes if outcome.top1 is not None]
+    share = sum(known) / len(known) if known else 0.0
+    if len(known) != figures.n_samples or abs(share - figures.top1_accuracy) > _ROUNDING:
+        raise RegistryError(
+            f"{path}: expected the outcomes of {snapshot_path.name}, top-1 {figures.top1_accuracy} of "
+            f"{figures.n_samples} pictures, got {share:.4f} of {len(known)}; run scripts/compute_metrics.py again"
+        )

@@ -1,0 +1,69 @@
+"""Intervals against scipy and against published examples; the numbers of pictures that decide."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from cetacean_registry.intervals import difference, pictures_below, pictures_more_than, quantile, wilson
+
+
+@given(st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
+def test_wilsons_interval_is_scipys(counts: tuple[int, int]) -> None:
+    hits, total = counts
+    expected = binomtest(hits, total).proportion_ci(method="wilson")
+    assert wilson(hits / total, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((10, 10, 0, 10), (0.6075, 1.0000)),
+        ((0, 10, 0, 10), (-0.2775, 0.2775)),
+    ],
+    ids=str,
+)
+def test_the_interval_of_a_difference_is_that_of_newcombes_table(
+    counts: tuple[int, int, int, int], expected: tuple[float, float]
+) -> None:
+    """Table II of the paper, method 10."""
+    hits, total, others, other_total = counts
+    found = difference(hits / total, total, others / other_total, other_total)
+    assert found == pytest.approx(expected, abs=5e-5)
+
+
+def test_joint_intervals_are_wider() -> None:
+    assert quantile() == pytest.approx(1.959964, abs=1e-6)
+    assert quantile(comparisons=10) == pytest.approx(2.807034, abs=1e-6)
+
+
+SHARES = st.integers(0, 100).map(lambda number: number / 100)
+
+
+@given(SHARES, SHARES)
+def test_so_many_pictures_decide_that_a_share_is_below_a_bound_and_one_less_do_not(share: float, bound: float) -> None:
+    if share >= bound:
+        return
+    enough = pictures_below(share, bound)
+    assert wilson(share, enough).high < bound or bound == 1
+    if enough > 1 and 0 < bound < 1:
+        assert wilson(share, enough - 1).high >= bound - 1e-12
+
+
+@given(SHARES, SHARES, SHARES)
+def test_so_many_pictures_decide_that_a_drop_is_larger_than_allowed(one: float, other: float, allowed: float) -> None:
+    if one - other < allowed + 0.01:
+        return
+    enough = pictures_more_than(one, other, allowed)
+    assert enough is not None
+    assert difference(one, enough, other, enough).low > allowed
+    if enough > 1:
+        assert difference(one, enough - 1, other, enough - 1).low <= allowed
+
+
+def test_a_drop_of_exactly_what_is_allowed_is_decided_by_no_number_of_pictures() -> None:
+    assert pictures_more_than(0.9, 0.8, 0.1) is None

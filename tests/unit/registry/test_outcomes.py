@@ -1,0 +1,93 @@
+"""The outcomes beside a snapshot: one line for each picture, and only those of the snapshot's own run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cetacean_registry import MetricsSnapshot, Outcome, RegistryError, load_outcomes, outcomes_path, write_outcomes
+
+
+def outcome(picture: str, *, named: str = "a", individual: str | None = "a") -> Outcome:
+    return Outcome(
+        picture=picture,
+        sha256="a" * 64,
+        individual=individual,
+        species="orca",
+        named_individual=named,
+        named_species="orca",
+        probability=0.5,
+        top5=True,
+    )
+
+
+def snapshot(*, top1: float | None = 0.5, samples: int = 2) -> MetricsSnapshot:
+    return MetricsSnapshot.model_validate({"identification": {"n_samples": samples, "top1_accuracy": top1}})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "new.json"
+
+
+TWO = (outcome("a.jpg"), outcome("b.jpg", named="b"))
+
+
+def test_outcomes_are_read_as_they_were_written(file: Path) -> None:
+    assert outcomes_path(file) == file.with_name("new.outcomes.jsonl")
+    write_outcomes(outcomes_path(file), TWO)
+    assert len(outcomes_path(file).read_text().splitlines()) == 2
+    assert load_outcomes(file, snapshot()) == TWO
+
+
+def test_a_snapshot_without_outcomes_has_none(file: Path) -> None:
+    assert load_outcomes(file, snapshot()) is None
+
+
+def test_what_is_right_follows_from_the_names_and_is_unknown_without_the_truth() -> None:
+    right, wrong = TWO
+    unknown = outcome("c.jpg", individual=None)
+    assert [one.top1 for one in (right, wrong, unknown)] == [True, False, None]
+    assert [one.species_right for one in (right, wrong, unknown)] == [True, True, True]
+    assert right.model_copy(update={"species": None}).species_right is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", ":1: Invalid JSON: EOF while parsing an object at line 1 column 1"),
+        (TWO[0].model_dump_json().replace("aaaa", "!", 1), ":1: sha256: expected 64 hex digits"),
+        (f"{TWO[0].model_dump_json()}\n\n", ":2: Invalid JSON"),
+        (f"{TWO[0].model_dump_json()}\n" * 2, ":2: expected each picture once, got 'a.jpg' again"),
+        ("\xff", ": cannot be read: 'utf-8' codec"),
+    ],
+    ids=["no JSON", "digest", "empty line", "twice", "no text"],
+)
+def test_an_invalid_line_is_named(file: Path, text: str, message: str) -> None:
+    path = outcomes_path(file)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(RegistryError) as refused:
+        load_outcomes(file, snapshot())
+    assert str(refused.value).startswith(f"{path}{message}")
+    assert "\n" not in str(refused.value)
+
+
+def test_more_lines_than_allowed_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cetacean_registry.outcomes.MAX_PICTURES", 1)
+    write_outcomes(outcomes_path(file), TWO)
+    with pytest.raises(RegistryError, match="expected at most 1 lines, got more"):
+        load_outcomes(file, snapshot())
+
+
+@pytest.mark.parametrize("figures", [{"top1": 0.6}, {"samples": 3}], ids=["share", "number"])
+def test_outcomes_of_another_run_are_refused(file: Path, figures: dict[str, float]) -> None:
+    write_outcomes(outcomes_path(file), TWO)
+    with pytest.raises(RegistryError, match=r"got 0\.5000 of 2; run scripts/compute_metrics\.py again"):
+        load_outcomes(file, snapshot(**figures))  # type: ignore[arg-type]
+
+
+def test_a_snapshot_without_the_figure_is_not_compared_with_its_outcomes(file: Path) -> None:
+    write_outcomes(outcomes_path(file), TWO)
+    assert load_outcomes(file, snapshot(top1=None)) == TWO
+    assert load_outcomes(file, MetricsSnapshot()) == TWO
