@@ -219,6 +219,16 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"window": 10, "minSamples": 20},
         "spec.drift.minSamples: Invalid value: must be at most window",
     ),
+    "drift-signal-samples": (
+        "drift.signals",
+        {"window": 60, "bySpecies": {"minSamples": 61}},
+        "spec.drift.signals.bySpecies: Invalid value: minSamples must be at most window",
+    ),
+    "drift-signal-bound": (
+        "drift.signals",
+        {"distribution": {"maxDistance": 0}},
+        "spec.drift.signals.distribution.maxDistance: Invalid value: 0",
+    ),
     "drift-alarm-drop": ("drift.alarmDrop", 0, "spec.drift.alarmDrop: Invalid value: 0"),
     "drift-interval": ("drift.scrapeIntervalSeconds", 0, "spec.drift.scrapeIntervalSeconds: Invalid value: 0"),
     "drift-on-alarm": ("drift.onAlarm", "Panic", 'spec.drift.onAlarm: Unsupported value: "Panic"'),

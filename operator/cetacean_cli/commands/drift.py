@@ -14,6 +14,7 @@ from cetacean_cli.options import Output, cluster_options, name_argument, output_
 from cetacean_cli.output import key_value_table, print_json, show, table
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
+from cetacean_operator.api.status import SignalStatus
 
 _PARALLEL_PODS: Final = 8
 """Pods that are read at the same time."""
@@ -30,8 +31,9 @@ _FIELDS: Final = ("n", "score_mean", "baseline", "drop", "drifting", "alarms_tot
 def drift(*, name: str, pods: bool, output: Output, cluster: Cluster) -> None:
     """Compare the scores of the CetaceanModel NAME with the baseline of the model that serves.
 
-    The pooled figures come from the status. To read the figures of each pod you need the right to `get` `pods/proxy`. A
-    pod that does not answer is listed with the error.
+    The pooled figures come from the status, and so do the signals with their value, their bound and, if they are
+    raised, the next step. To read the figures of each pod you need the right to `get` `pods/proxy`. A pod that does not
+    answer is listed with the error.
     """
     resource = CetaceanModel.parse(cluster.get(name))
     selector = resource.status.selector
@@ -48,6 +50,9 @@ def drift(*, name: str, pods: bool, output: Output, cluster: Cluster) -> None:
         )
         return
     show(key_value_table(_pooled(resource)))
+    if signals := resource.status.drift.signals if resource.status.drift else ():
+        click.echo()
+        show(table(("SIGNAL", "STATE", "REASON", "VALUE", "BOUND", "SAMPLES", "NEXT STEP"), map(_signal_row, signals)))
     if by_pod:
         click.echo()
         head = ("POD", "MODEL", "SAMPLES", "MEAN", "BASELINE", "DROP", "DRIFTING", "ALARMS", "NOTE")
@@ -74,6 +79,11 @@ def _pooled(resource: CetaceanModel) -> list[tuple[str, object]]:
         ("Alarms", figures.alarms),
         ("Pods", f"{figures.pods_scraped} answered the operator, {figures.pods_silent} did not"),
     ]
+
+
+def _signal_row(signal: SignalStatus) -> tuple[object, ...]:
+    figures = (signal.value, signal.bound, signal.samples)
+    return signal.signal, signal.state, signal.reason, *figures, signal.next_step or ""
 
 
 def _row(pod: dict[str, Any]) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ _Bound = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 class Signal(ApiModel):
     """The part that all signals have."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="False: the signal is neither judged nor shown.")
     min_samples: int = Field(
         default=50, ge=1, le=LARGEST_WINDOW, description="Fewer pictures, over all pods, decide nothing."
     )
@@ -61,7 +61,7 @@ class DriftSignals(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             *(
-                (f"self.{name}.minSamples <= self.window", "must be at most window", f".{name}.minSamples")
+                (f"self.{name}.minSamples <= self.window", "minSamples must be at most window", f".{name}")
                 for name in ("topProbability", "lowConfidence", "distribution", "bySpecies")
             )
         )

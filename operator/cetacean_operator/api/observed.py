@@ -30,7 +30,7 @@ class SpeciesCount(NamedTuple):
     """The answers that name one species."""
 
     species: str
-    count: int
+    number: int
     probability_sum: int
     """Of their probabilities, in units of 1 / PROBABILITY_UNIT."""
 

@@ -51,7 +51,7 @@ def pool_answers(reports: Iterable[AnswerCounts]) -> PooledAnswers:
     sums: Counter[str] = Counter()
     for report in reports:
         for one in report.species:
-            counts[one.species] += one.count
+            counts[one.species] += one.number
             sums[one.species] += one.probability_sum
     return PooledAnswers(
         answered=sum(report.answered for report in reports),

@@ -32,7 +32,7 @@ def parse_answers(given: object) -> AnswerCounts | None:
     if scores is None or probabilities is None or species is None:
         return None
     fits = (
-        sum(scores) == answered >= identified == sum(probabilities) == sum(one.count for one in species)
+        sum(scores) == answered >= identified == sum(probabilities) == sum(one.number for one in species)
         and low <= identified
     )
     return AnswerCounts(answered, identified, low, scores, probabilities, species) if fits else None

@@ -14,10 +14,7 @@ from cetacean_tools.workspace import REPOSITORY
 
 FOLDER: Final = REPOSITORY / "charts/cetacean-operator/dashboards"
 
-BOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
-    "inference": inference.build,
-    "operator": operator_itself.build,
-}
+BOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {"inference": inference.build, "operator": operator_itself.build}
 """By the name of their file."""
 
 

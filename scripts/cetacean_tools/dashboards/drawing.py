@@ -19,10 +19,8 @@ Series = Mapping[str, Any]
 Ask = Callable[[Query], Sequence[Series]]
 
 _COLUMNS: Final = 3
-_PANEL: Final = (4.6, 2.4)
-"""Width and height, in inches."""
-_NO_LEGEND: Final = "{{pod}} {{name}} {{version}}"
-"""The labels shown of a query without a legend."""
+_PANEL: Final = (4.6, 2.4)  # width and height, in inches
+_NO_LEGEND: Final = "{{pod}} {{name}} {{version}}"  # the labels shown of a query without a legend
 
 
 def draw(path: Path, dashboard: str, ask: Ask, *, end: float) -> None:

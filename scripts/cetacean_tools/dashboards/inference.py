@@ -14,18 +14,21 @@ from grafana_foundation_sdk.models import prometheus as p
 from cetacean_tools.dashboards import parts
 from cetacean_tools.dashboards.parts import SOURCE, lines, panel, query, stacked
 
-AVAILABILITY: Final = 95.0
-"""Percent; below it the alert CetaceanServiceAvailability begins to count."""
-SLOW_MS: Final = 2000.0
-"""Milliseconds of the p95; above it CetaceanServiceLatency begins to count."""
-ERRORS: Final = 0.01
-"""Share of requests; above it CetaceanServiceErrors begins to count."""
+AVAILABILITY: Final = 95.0  # percent; below it the alert CetaceanServiceAvailability begins to count
+SLOW_MS: Final = 2000.0  # milliseconds of the p95; above it CetaceanServiceLatency begins to count
+ERRORS: Final = 0.01  # share of requests; above it CetaceanServiceErrors begins to count
 
 # `service` is what a ServiceMonitor's targets carry: the Service that the operator gives the resource's name.
 PODS: Final = 'namespace="$namespace",service="$model"'
 RESOURCE: Final = 'namespace="$namespace",name="$model"'
 SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-batch"'
 """Leaves out archives; a ServiceMonitor's targets have a label `endpoint` of their own, which renames the pods'."""
+SIGNALS: Final = {  # by title; `raised` is 1 while the signal is, and -1 if nothing is known
+    "Top probability": ("TopProbability", "How far its mean lies below that of the evaluation set, and the bound."),
+    "Low confidence": ("LowConfidence", "How much more is rejected as low_confidence, and the bound."),
+    "Distribution": ("Distribution", "The larger distance of both scores' histograms, and the bound."),
+    "Species": ("BySpecies", "The change of a species' share, or the drop for the same species, and the bound."),
+}
 DURATION: Final = "cetacean_inference_request_duration_seconds"
 
 
@@ -43,6 +46,10 @@ def build() -> dashboard.Dashboard:
     board = board.with_variable(_variable("model", "Model", models)).annotation(Promotions())
     for one in (_availability(), _throughput(), _latency(), _durations(), _rejections(), _drift(), _errors()):
         board = board.with_panel(one)
+    board = board.with_row(dashboard.Row("Signals of drift"))
+    for title, (signal, text) in SIGNALS.items():
+        shown = f'cetacean_model_drift_signal{{{RESOURCE},signal="{signal}",figure!="samples"}}'
+        board = board.with_panel(lines(title, text, "short", query(shown, "{{figure}}"), span=6))
     board = board.with_row(dashboard.Row("Rollout"))
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 

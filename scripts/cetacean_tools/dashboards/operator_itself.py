@@ -10,10 +10,8 @@ from cetacean_tools.dashboards import parts
 from cetacean_tools.dashboards.parts import limit, lines, number, query
 
 PREFIX: Final = "cetacean_operator"
-OURS: Final = f"and on (namespace, pod) {PREFIX}_leader"
-"""Picks the operator's pods among all that have a process metric."""
-STUCK_SECONDS: Final = 120.0
-"""The oldest wait in the queue; above it CetaceanOperatorQueueStuck begins to count."""
+OURS: Final = f"and on (namespace, pod) {PREFIX}_leader"  # the operator's pods among all with a process metric
+STUCK_SECONDS: Final = 120.0  # oldest wait in the queue; above it CetaceanOperatorQueueStuck begins to count
 
 
 def build() -> dashboard.Dashboard:

@@ -335,6 +335,18 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
         "alarms": 1,
         "podsScraped": 1,
         "podsSilent": 1,
+        "signals": [
+            {"signal": "CetaceanScore", "state": "Unknown", "reason": "NoBaseline", "samples": 80},
+            {
+                "signal": "LowConfidence",
+                "state": "Raised",
+                "reason": "LowConfidenceRisen",
+                "value": 0.3,
+                "bound": 0.1,
+                "samples": 80,
+                "nextStep": "train",
+            },
+        ],
     }
     server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now"), pod("w-5")]
     server.pod_responses = {
@@ -353,6 +365,11 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
     done = kubectl("drift", "whales")
     assert done.exit_code == 0, done.output
     assert "Drop            0.2 (alarm at 0.1)" in done.stdout
+    signals = [line.split() for line in done.stdout.partition("SIGNAL ")[2].partition("\n\n")[0].splitlines()[1:]]
+    assert signals == [
+        ["CetaceanScore", "Unknown", "NoBaseline", "-", "-", "80", "-"],
+        ["LowConfidence", "Raised", "LowConfidenceRisen", "0.3", "0.1", "80", "train"],
+    ]
     rows = [line.split() for line in done.stdout.split("POD", 1)[1].splitlines()[1:]]
     assert rows[0] == ["w-1", "first", "1.0.0", "80", "0.7", "0.9", "0.2", "yes", "1", "-"]
     assert [row[0] for row in rows] == ["w-1", "w-2", "w-3", "w-4", "w-5"]

@@ -63,15 +63,15 @@ def test_the_distance_is_the_largest_difference_of_the_cumulative_shares(one: li
         assert differences[place - 1] == pytest.approx(found)
 
 
+def uniform(rng: np.random.Generator, size: int) -> list[int]:
+    """Return the histogram of values that are equally often in each bin."""
+    return [int(count) for count in np.bincount(rng.integers(0, 20, size), minlength=20)]
+
+
 def test_no_chance_of_a_distance_is_smaller_than_its_share_among_random_samples() -> None:
     rng = np.random.default_rng(1)
     for one, other in ((50, 100), (100, 100), (400, 100), (50, 1000)):
-        distances = np.sort(
-            [
-                abs(largest_distance(*(np.bincount(rng.integers(0, 20, n), minlength=20) for n in (one, other)))[0])
-                for _ in range(1000)
-            ]
-        )
+        distances = np.sort([abs(largest_distance(uniform(rng, one), uniform(rng, other))[0]) for _ in range(1000)])
         for share in (0.1, 0.05, 0.01):
             assert distance_chance(float(distances[int(-1000 * share)]), one, other) >= share
 
@@ -84,6 +84,6 @@ def test_the_chance_of_a_drop_is_that_of_the_normal_distribution() -> None:
 
 @given(st.lists(st.floats(0, 0.9999), min_size=1, max_size=200))
 def test_the_variance_of_a_histogram_is_near_that_of_its_values(values: list[float]) -> None:
-    histogram = np.bincount([int(value * 20) for value in values], minlength=20).tolist()
+    histogram = [int(count) for count in np.bincount([int(value * 20) for value in values], minlength=20)]
     width = 1 / 20
     assert math.sqrt(histogram_variance(histogram)) == pytest.approx(np.std(values), abs=width)

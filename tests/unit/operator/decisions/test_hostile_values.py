@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 from support.operator_world import World, entry, manifest
 
-from cetacean_operator.api.observed import CetaceanModel
+from cetacean_operator.api.observed import AnswerCounts, CetaceanModel, DriftReport, SpeciesCount
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import status_as_applied
 
@@ -24,8 +24,24 @@ HOSTILE = st.one_of(
     st.text(),
     st.sampled_from(["", "x" * 100_000, "1e999", {}, [], {"a": {}}, [[]]]),
 )
+FIGURES = {
+    "identification": {"samples": 100, "topProbabilityMean": 0.8},
+    "bySpecies": [
+        {"species": "orca", "samples": 60, "speciesAccuracy": 0.9, "named": 60, "namedTopProbabilityMean": 0.8},
+        {"species": "beluga", "samples": 40, "speciesAccuracy": 0.9},
+    ],
+    "reference": {"cetaceanScore": [5] * 20, "topProbability": [5] * 20},
+}
+ANSWERS = AnswerCounts(
+    answered=60,
+    identified=40,
+    low_confidence=40,
+    cetacean_score=(60, *[0] * 19),
+    top_probability=(40, *[0] * 19),
+    species=(SpeciesCount("orca", 30, 600), SpeciesCount("minke", 10, 200)),
+)
 FULL = manifest(
-    entry("first"),
+    entry("first", metrics=FIGURES),
     entry("second", "b"),
     serving={
         "autoscaling": {"minReplicas": 1, "maxReplicas": 2},
@@ -37,7 +53,12 @@ FULL = manifest(
     },
     antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
     gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
-    drift={"window": 100, "minSamples": 10, "alarmDrop": 0.1},
+    drift={
+        "window": 100,
+        "minSamples": 10,
+        "alarmDrop": 0.1,
+        "signals": {"window": 100, "bySpecies": {"maxDrop": 0.1, "minSamples": 20}},
+    },
 )
 
 
@@ -62,8 +83,11 @@ def replaced(value: Any, path: tuple[Any, ...], hostile: Any) -> Any:
 
 
 def served() -> World:
-    """A world in which the first model serves, with a status and children."""
+    """A world in which the first model serves and drifts, with a status and children."""
     world = World(FULL)
+    world.settle()
+    for pod in world.pods:
+        pod.drift = DriftReport(samples=60, mean=0.02, answers=ANSWERS)
     world.settle()
     return world
 
