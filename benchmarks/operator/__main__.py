@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000], help="(default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="switches of all (default: %(default)s)")
     parser.add_argument("--singles", type=int, default=50, help="changes of one resource (default: %(default)s)")
-    parser.add_argument("--idle-seconds", type=float, default=30.0, help="without any change (default: %(default)s)")
+    parser.add_argument("--idle-seconds", type=float, default=90.0, help="without any change (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=known, default=list(known), help="whom (default: all)")
     parser.add_argument("--minutes", type=float, default=60.0, help="then no other is begun (default: %(default)s)")
     parser.add_argument("--dry", action="store_true", help="print the figures and write nothing")
