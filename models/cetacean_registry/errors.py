@@ -38,7 +38,7 @@ def describe(error: ValidationError) -> str:
     for item in faults:
         shown.append(describe_one(item))
         length += len(shown[-1])
-        if length > LONGEST_MESSAGE - LONGEST_QUOTE and len(shown) < len(faults):
+        if length > LONGEST_MESSAGE - 2 * LONGEST_QUOTE and len(shown) < len(faults):
             return f"{'; '.join(shown)}; and {len(faults) - len(shown)} more"
     return "; ".join(shown)
 

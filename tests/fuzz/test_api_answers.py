@@ -92,16 +92,28 @@ def test_a_truncated_list_is_an_error(cut: int) -> None:
     assert read_list(json.dumps(LIST).encode()[:-cut]) is None
 
 
+def check_damaged(raw: bytes) -> None:
+    """Check that a list is empty only if it says so."""
+    found = read_list(raw)
+    if found is None or found.items or found.unreadable:
+        return
+    assert json.loads(raw)["items"] in ([], None)
+
+
 @fuzzed(mutated((json.dumps(LIST).encode(), json.dumps(LIST, indent=1).encode())), examples=300)
 def test_a_damaged_list_is_an_error_or_names_what_it_lists(raw: bytes) -> None:
-    found = read_list(raw)
-    if found is None:
-        return
-    if found.items or found.unreadable:
-        return
-    # An empty list is one that says so.
-    answer = json.loads(raw)
-    assert answer["items"] in ([], None)
+    check_damaged(raw)
+
+
+BRACKETS = [at for at, byte in enumerate(json.dumps(LIST).encode()) if byte in b"[]{}"]
+
+
+@fuzzed(st.tuples(st.sampled_from(BRACKETS), st.sampled_from(b"[]{}x, ")), examples=300)
+def test_a_list_with_another_bracket_is_an_error_or_names_what_it_lists(change: tuple[int, int]) -> None:
+    at, byte = change
+    raw = bytearray(json.dumps(LIST).encode())
+    raw[at] = byte
+    check_damaged(bytes(raw))
 
 
 @fuzzed(with_hostile_values(LIST), examples=200)

@@ -197,9 +197,10 @@ def response(body: bytes, kind: str = "application/json") -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-RESPONSES = tuple(
-    response(body) for body in (json.dumps(IDENTITY).encode(), json.dumps(DRIFT).encode(), EXPOSITION)
-) + (
+RESPONSES = (
+    response(json.dumps(IDENTITY).encode()),
+    response(json.dumps(DRIFT).encode()),
+    response(EXPOSITION, "text/plain"),
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nSet-Cookie: a=b\r\n\r\n\x1f\x8b",

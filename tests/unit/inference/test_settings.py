@@ -131,7 +131,7 @@ def test_all_missing_settings_are_named(tmp_path: Path) -> None:
         ("anti_fraud_threshold.yaml", "threshold: " + "9" * 5000, "expected YAML, got: Exceeds the limit"),
         ("anti_fraud_threshold.yaml", "calibrated_at: 2026-02-30", "expected YAML, got: day is out of range"),
         ("anti_fraud_threshold.yaml", "? [a]\n: 1", "expected YAML, got: while constructing a mapping"),
-        ("anti_fraud_threshold.yaml", "x" * 100_000 + ": 1", "expected a key 'threshold', got x{200}$"),
+        ("anti_fraud_threshold.yaml", "? " + "x" * 100_000 + "\n: 1", "expected a key 'threshold', got x{200}$"),
     ],
 )
 def test_a_wrong_file_is_named(name: str, content: str, named: str, tmp_path: Path) -> None:
