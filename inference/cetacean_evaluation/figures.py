@@ -116,7 +116,7 @@ def compute_snapshot(
         "cetacean_score_std": _rounded(scores.std()) if positives else None,
         "anti_fraud": _anti_fraud(scored, threshold),
         "identification": _identification(positives, threshold),
-        "by_species": _by_species(positives),
+        "by_species": _by_species(positives, threshold),
         "reference": _reference(positives, threshold),
         "clarity": None,
         "performance": _performance([one.latency_ms for one in scored]),
@@ -181,8 +181,15 @@ def _identification(positives: Sequence[Scored], threshold: float) -> dict[str, 
     }
 
 
-def _by_species(positives: Sequence[Scored]) -> list[dict[str, Any]]:
-    """Return the figures of the species with the most pictures, by name."""
+def _by_species(positives: Sequence[Scored], threshold: float) -> list[dict[str, Any]]:
+    """Return the figures of the species with the most pictures, by name.
+
+    Drift is judged by what the model names, so that is counted too, over all pictures that the gate accepts.
+    """
+    named: defaultdict[str, list[float]] = defaultdict(list)
+    for one in positives:
+        if accepts(one.cetacean_score, threshold):
+            named[one.best.id_animal].append(one.best.probability)
     counts = Counter(one.picture.species for one in positives if one.picture.species)
     most = sorted(counts, key=lambda species: (-counts[species], species))[:MAX_SPECIES]
     return [
@@ -192,6 +199,8 @@ def _by_species(positives: Sequence[Scored]) -> list[dict[str, Any]]:
             "species_accuracy": _share(
                 sum(one.names_species for one in positives if one.picture.species == species), counts[species]
             ),
+            "n_named": len(named[species]),
+            "named_top_probability_mean": _rounded(np.mean(named[species])) if named[species] else None,
         }
         for species in sorted(most)
     ]

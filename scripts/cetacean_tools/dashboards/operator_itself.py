@@ -27,7 +27,7 @@ def build() -> dashboard.Dashboard:
         number("Replicas", "Operator pods that answer scrapes.", f"count({PREFIX}_leader)"),
         number("Models", "Resources the operator serves.", _models("Ready")),
         number("Not ready", "Models whose pods do not all serve the active weights.", _models("Ready", " != 1")),
-        number("Drifting", "Models whose scores have dropped.", _models("Drifting", " == 1")),
+        number("Drifting", "Models whose scores or answers have changed.", _models("Drifting", " == 1")),
         number("Stalled", "Models that wait for a person.", _models("Stalled", " == 1")),
     ):
         board = board.with_panel(stat)

@@ -104,6 +104,13 @@ def test_figures_by_species_are_written_for_the_species_with_the_most_pictures()
     assert kept == [*(f"s{number:03}" for number in range(63)), "s079"]
 
 
+def test_what_the_model_names_is_counted_over_the_pictures_that_the_gate_accepts() -> None:
+    beluga, orca = snapshot().by_species or ()
+    assert (orca.n_named, orca.named_top_probability_mean) == (4, 0.685), "belugas that it takes for orcas are counted"
+    assert (beluga.n_named, beluga.named_top_probability_mean) == (0, None)
+    assert [one.n_named for one in snapshot(threshold=0.95).by_species or ()] == [0, 0]
+
+
 def test_only_the_first_five_ranks_count() -> None:
     ranking = tuple((name, "orca", 0.1) for name in "abcdef")
     found = snapshot([scored(0.9, "orca", "f", ranking=ranking), scored(0.9, "orca", "e", ranking=ranking)])
@@ -151,7 +158,9 @@ def test_the_file_has_the_contracts_keys_and_survives_being_read() -> None:
         *("n_samples", "top1_accuracy", "top5_accuracy", "n_unique_individuals"),
         *("n_species_samples", "species_accuracy", "top_probability_mean"),
     }
-    assert set(content["by_species"][0]) == {"species", "n_samples", "species_accuracy"}
+    assert set(content["by_species"][0]) == {
+        "species", "n_samples", "species_accuracy", "n_named", "named_top_probability_mean",
+    }  # fmt: skip
     assert set(content["reference"]) == {"cetacean_score", "top_probability"}
     assert set(content["performance"]) == {
         "n_samples",

@@ -36,13 +36,13 @@ def test_the_figures_of_promotion_and_drift(snapshot: Json) -> None:
 
 def test_the_figures_of_the_identification(snapshot: Json) -> None:
     snapshot["identification"] |= {"n_species_samples": 98, "species_accuracy": 0.71, "top_probability_mean": 0.4}
-    snapshot["by_species"] = [{"species": "beluga", "n_samples": 40, "species_accuracy": 0.9}]
+    snapshot["by_species"] = [{"species": "beluga", "n_samples": 40, "species_accuracy": 0.9, "n_named": 38}]
     snapshot["reference"] = {"cetacean_score": [0] * 19 + [100], "top_probability": [5] * 20}
     found = parse(snapshot).metrics
     assert found.identification == IdentificationMetrics(
         samples=100, top1=0.22, top5=0.25, species_samples=98, species_accuracy=0.71, top_probability_mean=0.4
     )
-    assert found.by_species == (SpeciesMetrics(species="beluga", samples=40, species_accuracy=0.9),)
+    assert found.by_species == (SpeciesMetrics(species="beluga", samples=40, species_accuracy=0.9, named=38),)
     assert found.reference == ReferenceHistograms(cetacean_score=(*[0] * 19, 100), top_probability=(5,) * 20)
 
 
