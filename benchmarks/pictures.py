@@ -125,7 +125,18 @@ def _decoding(found: Mapping[str, Any]) -> Iterator[Panel]:
     )
 
 
+def _contention(found: Mapping[str, Any]) -> Iterator[Panel]:
+    served = found["service"]
+    places = ("alone", "beside others")
+    costs = tuple(found[key]["processor"] for key in ("alone", "together"))
+    yield Panel("compute_metrics: processor time, s (less is better)", places, (("ours", costs),))
+    rates, times = (tuple(served[key][name] for key in ("alone", "beside")) for name in ("pictures_s", "processor_ms"))
+    yield Panel("the service: pictures/s", places, (("ours", rates),))
+    yield Panel("the service: processor time of a picture, ms", places, (("ours", times),))
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
+    "contention": _contention,
     "decoding": _decoding,
     "inference": _inference,
     "operator": _operator,

@@ -1,13 +1,13 @@
 """Measures the processor time that processes side by side cost each other: `python -m benchmarks.contention`.
 
 `compute_metrics` runs alone and three times side by side, on the demo's models. Each process should take about the same
-processor time as one alone: threads that wait for processors must not spin. The exit status is 1 if it takes more.
+processor time as one alone: threads that wait for processors must not spin. Then the service answers clients, in turns
+alone and beside three busy processes. The exit status is 1 if a bound is not kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,16 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from benchmarks.contention import service
 from benchmarks.machine import BenchmarkError, processor
+from benchmarks.publishing import publish
 
 from cetacean_inference.system.cpus import usable_cpus
+from cetacean_registry import Registry
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import REPOSITORY, ToolError
 
 PROCESSES: Final = 3
 BOUND: Final = 1.2
 """Most processor time of one of several processes, as a multiple of that of one alone."""
-RESULTS: Final = REPOSITORY / "benchmarks/results/contention.json"
+BEGIN, END = "<!-- contention: written by make bench-contention -->", "<!-- contention: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +46,33 @@ class Cost:
 def main() -> int:
     """Measure, print the table and write the results; returns 1 if the bound is not kept or a process failed."""
     parser = argparse.ArgumentParser(prog="benchmarks.contention", description=__doc__)
+    parser.add_argument(
+        "--seconds", type=float, default=8.0, help="length of a turn of the service (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each kind (default: %(default)s)")
+    parser.add_argument("--models", type=Path, help="folder of trained demo models (default: those of `make models`)")
     parser.add_argument("--dry", action="store_true", help="print the results and write nothing")
     options = parser.parse_args()
     try:
-        found = _measure(ensure_models(lambda line: print(line, file=sys.stderr, flush=True)))
+        models = (
+            DemoModels(options.models)
+            if options.models
+            else ensure_models(lambda line: print(line, file=sys.stderr, flush=True))
+        )
+        found = _measure(models, seconds=options.seconds, rounds=options.rounds)
     except (BenchmarkError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(table(found))
     if not options.dry:
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return 0 if found["ratio"] <= BOUND else 1
+        publish(
+            found,
+            table(found),
+            between=(BEGIN, END),
+            json_file=REPOSITORY / "benchmarks/results/contention.json",
+            document=REPOSITORY / "docs/benchmarks.md",
+        )
+    return 0 if found["ratio"] <= BOUND and service.keeps_bounds(found["service"]) else 1
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -67,7 +86,8 @@ def table(found: Mapping[str, Any]) -> str:
     for title, name in (("processor time of each process, s", "processor"), ("time, s", "wall")):
         alone, together = found["alone"][name], found["together"][name]
         lines.append(f"| {title} | {alone:g} | {together:g} | {together / alone:.2f} |")
-    return "\n".join([*lines, "", f"Bound of the processor time: {BOUND:g} times that of one alone."])
+    bound = f"Bound of the processor time: {BOUND:g} times that of one alone."
+    return "\n".join([*lines, "", bound, "", service.table(found["service"])])
 
 
 def results(alone: Sequence[Cost], together: Sequence[Cost], *, load_average: float) -> dict[str, Any]:
@@ -107,10 +127,9 @@ def _run(command: Sequence[str], stream: IO[bytes], *, log: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - begun)
 
 
-def _measure(models: DemoModels) -> dict[str, Any]:
+def _measure(models: DemoModels, *, seconds: float, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="contention-", ignore_cleanup_errors=True) as directory:
         folder = Path(directory)
-        (folder / "registry.json").write_text(models.registry(models.folder.as_uri()).to_json(), encoding="utf-8")
         commands = [_command(models, folder, number) for number in range(PROCESSES)]
         log = models.folder.parent / "contention.log"
         log.unlink(missing_ok=True)
@@ -118,13 +137,18 @@ def _measure(models: DemoModels) -> dict[str, Any]:
         load_average = os.getloadavg()[0]
         alone = run_side_by_side(commands[:1], log=log)
         together = run_side_by_side(commands, log=log)
-        return results(alone, together, load_average=load_average)
+        served = service.measure(models, cache=folder / "service", log=log, seconds=seconds, rounds=rounds)
+        return {**results(alone, together, load_average=load_average), "service": served}
 
 
 def _command(models: DemoModels, folder: Path, number: int) -> list[str]:
     gate = models.gate(models.folder.as_uri())
+    entry = Registry.load(models.folder / "registry.json").models[0]
     options = {
-        "--registry": folder / "registry.json",
+        "--registry": models.folder / "registry.json",
+        "--model": entry.name,
+        "--weights": f"{models.folder}/{entry.weights_path}",  # a registry names no local files
+        "--model-version": entry.version,
         "--manifest": models.folder / "pictures/manifest.csv",
         "--gate-architecture": gate["architecture"],
         "--gate-config": gate["configURL"],
