@@ -46,7 +46,7 @@ def changed(**spec: Any) -> str:
     return json.dumps(content)
 
 
-def user(kubectl: Kubectl, name: str, *roles: str) -> Kubectl:
+def user(kubectl: Kubectl, folder: Path, name: str, *roles: str) -> Kubectl:
     """Return kubectl as a ServiceAccount with these roles in the namespace."""
     kubectl("create", "serviceaccount", name)
     for role in roles:
@@ -59,13 +59,13 @@ def user(kubectl: Kubectl, name: str, *roles: str) -> Kubectl:
         )
     content = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "yaml"))
     content["users"][0]["user"] = {"token": kubectl("create", "token", name).strip()}
-    kubeconfig = kubectl.kubeconfig.with_name(f"{kubectl.namespace}-{name}.kubeconfig")
+    kubeconfig = folder / f"{name}.kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(content))
     return replace(kubectl, kubeconfig=kubeconfig, context=None)
 
 
 @pytest.fixture(scope="module")
-def editors(namespaced: Kubectl) -> Iterator[tuple[Kubectl, Kubectl]]:
+def editors(namespaced: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kubectl, Kubectl]]:
     """Two users who may edit CetaceanModels in one namespace, in which the policy holds; the second may lower gates."""
     namespace = str(namespaced.namespace)
     objects = list(yaml.safe_load_all(POLICY.read_text()))
@@ -81,8 +81,9 @@ def editors(namespaced: Kubectl) -> Iterator[tuple[Kubectl, Kubectl]]:
         namespaced("apply", "-f", "-", stdin=json.dumps(found))
     try:
         namespaced("apply", "-f", "-", stdin=json.dumps(MODEL))
-        editor = user(namespaced, "editor", "--role=editor")
-        lowering = user(namespaced, "lowering", "--role=editor", f"--clusterrole={role['metadata']['name']}")
+        folder = tmp_path_factory.mktemp("users")
+        editor = user(namespaced, folder, "editor", "--role=editor")
+        lowering = user(namespaced, folder, "lowering", "--role=editor", f"--clusterrole={role['metadata']['name']}")
         until("the policy to hold", lambda: refusal(editor, changed(gates={"minTNR": 0.1})), within=60)
         yield editor, lowering
     finally:

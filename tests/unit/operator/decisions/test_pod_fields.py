@@ -91,7 +91,7 @@ def test_a_field_reaches_these_fields_of_a_pod_and_no_others(field: str) -> None
 
 
 def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
-    everything = {
+    everything: dict[str, Any] = {
         "version": "2.0.0",
         "architecture": "X",
         "weightsUrl": "https://x/w.ckpt",
