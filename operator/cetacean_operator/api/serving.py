@@ -214,6 +214,11 @@ class Serving(ApiModel):
     )
     autoscaling: Autoscaling | None = None
     weights_cache: WeightsCache | None = None
+    tmp_size_limit: Quantity | None = Field(
+        default=None,
+        description="Limit of the volume /tmp, beyond which the kubelet evicts a pod. If the weights cache is a claim "
+        "that is not trusted, copies of weights and converted networks lie there: 2Gi hold a model of full size.",
+    )
     pod_disruption_budget: PodDisruptionBudget | None = None
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None

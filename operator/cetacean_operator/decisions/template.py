@@ -71,7 +71,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
         "volumes": [
             {"name": "weights", **cache.volume(serving)},
             {"name": "monitoring", "configMap": {"name": f"{name}-monitoring"}},
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": _tmp(serving)},
         ],
     }
     if serving.image_pull_secrets:
@@ -88,6 +88,10 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
         if value:
             spec[key] = list(value) if isinstance(value, tuple) else value
     return spec
+
+
+def _tmp(serving: Serving) -> dict[str, Any]:
+    return {} if serving.tmp_size_limit is None else {"sizeLimit": serving.tmp_size_limit}
 
 
 def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:

@@ -31,6 +31,15 @@ def targets() -> set[str]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
+def test_each_action_is_named_by_its_commit_with_the_version_beside_it(path: Path) -> None:
+    """A tag can be moved to another commit."""
+    used = re.findall(r"^\s*(?:- )?uses:\s*(.+)$", path.read_text(), flags=re.MULTILINE)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
 def test_each_target_exists(path: Path) -> None:
     called = set(re.findall(r"\bmake ([\w-]+)", "\n".join(commands(path))))
     assert called
