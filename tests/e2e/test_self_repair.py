@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ NAME = "repaired"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def serving(environment: Environment) -> None:
+def serving(environment: Environment) -> Iterator[None]:
     environment.kubectl.apply(environment.manifest(NAME, active="demo_v1", replicas=1))
     environment.wait_for_condition(NAME, "Ready", "True")
+    yield
+    environment.kubectl("delete", "cetaceanmodel", NAME, "--wait=false")
 
 
 def _deployment(environment: Environment) -> dict[str, Any]:
@@ -63,11 +66,17 @@ def test_a_restart_by_hand_replaces_the_pods_and_is_not_undone(environment: Envi
 
 
 def test_nothing_has_a_finalizer_and_deletion_removes_all(environment: Environment) -> None:
-    assert "finalizers" not in environment.resource(NAME)["metadata"]
-    environment.kubectl("delete", "cetaceanmodel", NAME, "--wait=true")
-    until(
-        "the children to be gone",
-        lambda: (
-            not environment.kubectl.get("deployments,services", "--field-selector", f"metadata.name={NAME}")["items"]
-        ),
-    )
+    name = "deleted"
+
+    def children() -> list[Any]:
+        found: list[Any] = environment.kubectl.get("deployments,services", "--field-selector", f"metadata.name={name}")[
+            "items"
+        ]
+        return found
+
+    environment.kubectl.apply(environment.manifest(name, active="demo_v1", replicas=0))
+    environment.wait_for_condition(name, "Ready", "True")
+    assert {child["kind"] for child in children()} == {"Deployment", "Service"}
+    assert not any("finalizers" in one["metadata"] for one in (environment.resource(name), *children()))
+    environment.kubectl("delete", "cetaceanmodel", name, "--wait=true")
+    until("the children to be gone", lambda: not children())

@@ -27,7 +27,7 @@ INTERRUPTIONS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a cluster in a folder may leave behind."""
+    """The leftovers of a cluster in a folder."""
 
     layout: Layout
 

@@ -48,7 +48,7 @@ def test_only_expected_skips_are_no_failures_in_ci(tmp_path: Path) -> None:
 
 
 class Item:
-    """What the plugin needs of a test."""
+    """A test, as far as the plugin needs it."""
 
     def __init__(self, module: str, name: str) -> None:
         self.path, self.name = Path(module), name

@@ -93,6 +93,11 @@ def test_the_score_equals_open_clips(settings: Settings, weights: Path) -> None:
     torch.testing.assert_close(scores(load(settings), *shown), expected, atol=1e-5, rtol=0)
 
 
+def test_the_prompts_have_the_wording_that_the_threshold_was_calibrated_with() -> None:
+    """A new wording, or another order, changes every score: calibrate the threshold again, then change the digest here."""
+    assert default_prompts().sha256 == "43d0dfed0bd7e89621418e6c44e4b5175ec087606da69e3f3eb8982cc6d173af"
+
+
 def test_the_prompts_are_embedded_once_and_stored_by_digest(
     settings: Settings, weights: Path, embedded: list[int]
 ) -> None:
