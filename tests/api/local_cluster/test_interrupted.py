@@ -66,11 +66,11 @@ class Machine:
 
 @pytest.fixture
 def cache() -> Iterator[Path]:
-    """A cache without a cluster, with the programs of the usual one, on its file system."""
+    """A cache without a cluster, with the programs of the usual one; its path is short, as those of sockets must be."""
     cluster = choose()
     if not isinstance(cluster, LocalCluster):
         pytest.skip(f"needs the local cluster, not {cluster.kind}")
-    with TemporaryDirectory(prefix="interrupted-", dir=cache_root()) as folder:
+    with TemporaryDirectory(prefix="cut-", dir=cache_root()) as folder:
         for name in ("bin", "images"):
             if (cache_root() / name).exists():
                 (Path(folder) / name).symlink_to(cache_root() / name)
