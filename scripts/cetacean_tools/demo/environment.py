@@ -149,8 +149,7 @@ class Environment:
         url = f"{self.proxy}/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}:8080/proxy{path}"
         answer = self.client.get(url)
         answer.raise_for_status()
-        found: dict[str, Any] = json.loads(answer.content)
-        return found
+        return dict(json.loads(answer.content))
 
 
 @dataclass(slots=True)

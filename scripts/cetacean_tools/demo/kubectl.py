@@ -55,8 +55,7 @@ class Kubectl:
     def get(self, *arguments: str) -> dict[str, Any]:
         """Return the parsed output of `kubectl get -o json`; the call is not shown."""
         quiet = Kubectl(self.kubectl, self.helm, self.kubeconfig, self.context, self.namespace)
-        found: dict[str, Any] = json.loads(quiet("get", *arguments, "-o", "json"))
-        return found
+        return dict(json.loads(quiet("get", *arguments, "-o", "json")))
 
     def apply(self, manifest: Mapping[str, Any]) -> str:
         """Apply one object with `kubectl apply`."""

@@ -200,7 +200,9 @@ def main() -> int:
     arguments = parser.parse_args()
     layout, link = Layout(arguments.root), Link(arguments.host, arguments.node)
     # /proc is still the machine's: this is the number that the machine knows this process by.
-    (layout.state / "pid").write_text(Path("/proc/self").readlink().name)
+    partial = layout.state / "pid.partial"
+    partial.write_text(Path("/proc/self").readlink().name)
+    partial.replace(layout.state / "pid")
     _prepare(layout, link)
     Supervisor(layout, link, owned=arguments.owned).run()
     return 0

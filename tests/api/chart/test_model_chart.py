@@ -110,7 +110,7 @@ def test_a_field_that_others_have_changed_stops_an_upgrade_unless_it_is_forced(
     before = threshold()
     patch = json.dumps({"spec": {"antiFraud": {"threshold": 0.0}}})
     namespaced("patch", "cetaceanmodel", "owned", "--type=merge", "-p", patch)
-    with pytest.raises(CommandError, match=r"conflict.*kubectl.*\.spec\.antiFraud\.threshold"):
+    with pytest.raises(CommandError, match=r"(?s)conflict.*kubectl.*\.spec\.antiFraud\.threshold"):
         namespaced.run_helm(*upgrade)
     assert threshold() == 0.0, "nothing was changed"
     namespaced.run_helm(*upgrade, "--force-conflicts")

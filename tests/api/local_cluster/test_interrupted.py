@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,27 +65,34 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    """A cache without a cluster, with the programs of the usual one."""
+def cache() -> Iterator[Path]:
+    """A cache without a cluster, with the programs of the usual one; its path is short, as those of sockets must be."""
     cluster = choose()
     if not isinstance(cluster, LocalCluster):
         pytest.skip(f"needs the local cluster, not {cluster.kind}")
-    for name in ("bin", "images", "venv"):
-        if (cache_root() / name).exists():
-            (tmp_path / name).symlink_to(cache_root() / name)
-    layout = Layout(tmp_path / "cluster")
+    with TemporaryDirectory(prefix="cut-", dir=cache_root()) as folder:
+        for name in ("bin", "images"):
+            if (cache_root() / name).exists():
+                (Path(folder) / name).symlink_to(cache_root() / name)
+        yield Path(folder)
+
+
+@pytest.fixture
+def machine(cache: Path) -> Iterator[Machine]:
+    """The machine, without a cluster in that cache."""
+    layout = Layout(cache / "cluster")
     yield Machine(layout)
     LocalCluster(layout).down()
 
 
 @pytest.mark.parametrize("number", INTERRUPTIONS, ids=lambda number: str(number.name))
 def test_an_interrupted_run_leaves_nothing_of_its_cluster(
-    machine: Machine, tmp_path: Path, number: signal.Signals
+    machine: Machine, cache: Path, number: signal.Signals
 ) -> None:
-    there = tmp_path / "there"
+    there = cache / "there"
     command = [sys.executable, "-m", "cetacean_tools.local_cluster", "run", "--"]
     command += ["sh", "-c", f"touch {there}; exec sleep 600"]
-    environment = {**os.environ, "CETACEAN_CACHE": str(tmp_path)}
+    environment = {**os.environ, "CETACEAN_CACHE": str(cache)}
     with subprocess.Popen(command, env=environment, start_new_session=True) as run:
         until("the cluster to be up", lambda: there.exists() or run.poll() is not None, within=180)
         assert run.poll() is None
@@ -94,7 +102,7 @@ def test_an_interrupted_run_leaves_nothing_of_its_cluster(
         # A terminal's Ctrl-C reaches the whole group; the other signals reach one process.
         send = os.killpg if number == signal.SIGINT else os.kill
         send(run.pid, number)
-        assert run.wait(60) == (-number if number == signal.SIGKILL else 130)
+        assert run.wait(120) == (-number if number == signal.SIGKILL else 130)
         if number == signal.SIGKILL:
             # Nobody is left to clean up: the supervisor ends by itself, and the next run removes what the kernel keeps.
             until("the cluster's processes to end", lambda: not machine.processes() and not machine.mounts(), within=30)
