@@ -30,8 +30,9 @@ CONTAINER: Final = "cetacean-image-tests"
 CHECKOUT: Final = "/checkout"
 PACKAGES: Final = "/test-packages"
 PATH_FILE: Final = "test-packages.pth"
-"""Names the folder of packages. Python adds it after its own, also in processes that tests start with another PYTHONPATH."""
-SITE: Final = "/opt/venv/lib/python3.13/site-packages"
+"""Names the folder of packages, which Python adds after all others, also in processes with another PYTHONPATH."""
+SITE: Final = "/usr/lib/python3/dist-packages"
+"""Debian's folder: the last one on the path."""
 ENVIRONMENT: Final = {
     # The service itself is the image's, in /app.
     "PYTHONPATH": ":".join(("/app", *(f"{CHECKOUT}/{name}" for name in ("inference", "models", "scripts", "tests")))),
