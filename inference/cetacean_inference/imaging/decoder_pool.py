@@ -418,7 +418,8 @@ class _Worker:
         try:
             while position < len(data):
                 position += os.pwrite(self._shared, view[position : position + COPIED_AT_ONCE], position)
-                await asyncio.sleep(0)
+                if position < len(data):
+                    await asyncio.sleep(0)
             await asyncio.get_running_loop().sock_sendall(self._socket, frame(request))
         except OSError as error:
             raise _DiedError from error
@@ -441,7 +442,8 @@ class _Worker:
             if count == 0:
                 raise self._breaks_protocol("the answer is truncated")
             position += count
-            await asyncio.sleep(0)
+            if position < size:
+                await asyncio.sleep(0)
         return buffer
 
     def free_memory(self) -> None:
