@@ -12,7 +12,6 @@ import asyncio
 import io
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +31,7 @@ from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.settings import BatchingSettings, ImageSettings
-from cetacean_inference.system.priority import NICENESS
+from cetacean_inference.system.priority import lower_thread_priority
 from cetacean_inference.types import Resize
 from cetacean_tools.workspace import REPOSITORY
 
@@ -138,7 +137,7 @@ async def _cost(pool: DecoderPool, data: bytes, pictures: int) -> dict[str, floa
         return [np.asarray(resize(image, how)) for how in RESIZES]
 
     seen: list[tuple[float, ...]] = []
-    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, initializer=_lower_priority)
+    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, initializer=lower_thread_priority)
     for _ in range(pictures + 3):
         begun, cpu_begun = time.perf_counter(), time.process_time()
         await loop.run_in_executor(thread, here)
@@ -160,11 +159,6 @@ async def _cost(pool: DecoderPool, data: bytes, pictures: int) -> dict[str, floa
         "cpu_difference_ms": np.median(worker_cpu_ms - here_cpu_ms),
     }
     return {name: round(float(value), 2) for name, value in figures.items()}
-
-
-def _lower_priority() -> None:
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(NICENESS, own))
 
 
 def _decoders_cpu_seconds(pool: DecoderPool) -> float:

@@ -29,11 +29,13 @@ TESTS: Final = ("tests/image", "tests/unit/inference", "tests/unit/evaluation")
 CONTAINER: Final = "cetacean-image-tests"
 CHECKOUT: Final = "/checkout"
 PACKAGES: Final = "/test-packages"
+PATH_FILE: Final = "test-packages.pth"
+"""Names the folder of packages, which Python adds after all others, also in processes with another PYTHONPATH."""
+SITE: Final = "/usr/lib/python3/dist-packages"
+"""Debian's folder: the last one on the path."""
 ENVIRONMENT: Final = {
     # The service itself is the image's, in /app.
-    "PYTHONPATH": ":".join(
-        ("/app", PACKAGES, *(f"{CHECKOUT}/{name}" for name in ("inference", "models", "scripts", "tests")))
-    ),
+    "PYTHONPATH": ":".join(("/app", *(f"{CHECKOUT}/{name}" for name in ("inference", "models", "scripts", "tests")))),
     "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
     # Most packages of the image come without compiled modules, and many tests start processes.
     "PYTHONDONTWRITEBYTECODE": "",
@@ -44,7 +46,7 @@ PYTEST: Final = (
     *("-m", "not not_in_image", "-n", "2", "--dist", "worksteal"),
 )
 Runner = Callable[[BuiltImage, Mapping[str, Path], Sequence[str]], None]
-"""Runs a command in an image; the folders are mounted read-only at their names."""
+"""Runs a command in an image; the folders and files are mounted read-only at their names."""
 
 
 def main() -> int:
@@ -55,10 +57,11 @@ def main() -> int:
 def run_tests(tests: Sequence[str]) -> int:
     """Run tests in the image; returns pytest's exit code."""
     image = build(IMAGES["inference"])
-    folders = {CHECKOUT: REPOSITORY, PACKAGES: install_packages(REPOSITORY / LOCK, cache_root())}
+    packages = install_packages(REPOSITORY / LOCK, cache_root())
+    mounted = {CHECKOUT: REPOSITORY, PACKAGES: packages, f"{SITE}/{PATH_FILE}": packages / PATH_FILE}
     runner: Runner = run_with_docker if image.archive is None else run_with_buildah
     try:
-        runner(image, folders, (*PYTEST, *tests))
+        runner(image, mounted, (*PYTEST, *tests))
     except subprocess.CalledProcessError as error:
         return error.returncode  # pytest has shown what failed
     return 0
@@ -79,6 +82,7 @@ def install_packages(lock: Path, cache: Path) -> Path:
                 *("--no-deps", "--require-hashes", "-r", str(lock)),
             ]
         )
+        (partial / PATH_FILE).write_text(f"{PACKAGES}\n", encoding="utf-8")
         for outdated in cache.glob("image-tests-*"):
             if outdated.is_dir() and outdated != partial:
                 shutil.rmtree(outdated)
@@ -86,7 +90,7 @@ def install_packages(lock: Path, cache: Path) -> Path:
     return folder
 
 
-def run_with_docker(image: BuiltImage, folders: Mapping[str, Path], command: Sequence[str]) -> None:
+def run_with_docker(image: BuiltImage, mounted: Mapping[str, Path], command: Sequence[str]) -> None:
     """Run a command with Docker.
 
     Raises:
@@ -98,7 +102,7 @@ def run_with_docker(image: BuiltImage, folders: Mapping[str, Path], command: Seq
         run(
             [
                 *("docker", "run", "--rm", "--init", "--network", "host", "--name", name, "--workdir", CHECKOUT),
-                *_options(folders),
+                *_options(mounted),
                 *("--entrypoint", program, image.reference, *arguments),
             ]
         )
@@ -109,7 +113,7 @@ def run_with_docker(image: BuiltImage, folders: Mapping[str, Path], command: Seq
         raise
 
 
-def run_with_buildah(image: BuiltImage, folders: Mapping[str, Path], command: Sequence[str]) -> None:
+def run_with_buildah(image: BuiltImage, mounted: Mapping[str, Path], command: Sequence[str]) -> None:
     """Run a command with buildah, in a chroot.
 
     Raises:
@@ -125,15 +129,15 @@ def run_with_buildah(image: BuiltImage, folders: Mapping[str, Path], command: Se
         try:
             buildah.run("from", "--quiet", "--pull-never", "--name", CONTAINER, image.reference)
             buildah.run(
-                *("run", "--isolation", "chroot", "--workingdir", CHECKOUT, *_options(folders), CONTAINER, "--"),
+                *("run", "--isolation", "chroot", "--workingdir", CHECKOUT, *_options(mounted), CONTAINER, "--"),
                 *command,
             )
         finally:
             buildah.run("rm", CONTAINER)
 
 
-def _options(folders: Mapping[str, Path]) -> list[str]:
-    volumes = [f"--volume={folder}:{name}:ro" for name, folder in folders.items()]
+def _options(mounted: Mapping[str, Path]) -> list[str]:
+    volumes = [f"--volume={path}:{name}:ro" for name, path in mounted.items()]
     return volumes + [f"--env={name}={value}" for name, value in ENVIRONMENT.items()]
 
 

@@ -29,7 +29,7 @@ from cetacean_inference.imaging.decoder_process import LENGTH, frame
 from cetacean_inference.messages import one_line
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
 from cetacean_inference.settings import MIB, ImageSettings
-from cetacean_inference.system.priority import NICENESS
+from cetacean_inference.system.priority import MAX_NICENESS, lowered_niceness
 from cetacean_inference.types import Decoded, Resize
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ FIRST_TRIES: Final = (
     _Try(0.3),  # one at a time: a decoder needs up to sixteen bytes for each pixel
 )
 """By the number of pixels; a picture of more than `max_pixels` is decoded by one of the following tries."""
-LAST_TRY: Final = _Try(0.5, niceness=19)
+LAST_TRY: Final = _Try(0.5, niceness=MAX_NICENESS)
 
 
 class _OverdueError(Exception):
@@ -348,7 +348,7 @@ class _Worker:
         options: dict[str, Any] = {
             "bounds": images.model_dump(include={"max_bytes", "max_pixels", "max_proportion"}),
             "memory_bytes": PROCESS_BYTES + images.max_bytes + BYTES_PER_PIXEL * images.max_pixels,
-            "niceness": max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)),
+            "niceness": lowered_niceness(),
         }
         self._shared = -1
         self._socket, theirs = socket.socketpair()
@@ -418,7 +418,8 @@ class _Worker:
         try:
             while position < len(data):
                 position += os.pwrite(self._shared, view[position : position + COPIED_AT_ONCE], position)
-                await asyncio.sleep(0)
+                if position < len(data):
+                    await asyncio.sleep(0)
             await asyncio.get_running_loop().sock_sendall(self._socket, frame(request))
         except OSError as error:
             raise _DiedError from error
@@ -441,7 +442,8 @@ class _Worker:
             if count == 0:
                 raise self._breaks_protocol("the answer is truncated")
             position += count
-            await asyncio.sleep(0)
+            if position < size:
+                await asyncio.sleep(0)
         return buffer
 
     def free_memory(self) -> None:

@@ -16,9 +16,13 @@ NICENESS: Final = 5
 MAX_NICENESS: Final = 19
 
 
+def lowered_niceness() -> int:
+    """Return the niceness of what computes for this process."""
+    return min(MAX_NICENESS, os.getpriority(os.PRIO_PROCESS, os.getpid()) + NICENESS)
+
+
 def lower_thread_priority() -> None:
     """Lower the priority of this thread and of all threads it starts from now on; does nothing except on Linux."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # some sandboxes forbid it, which is no reason not to serve
-            lowered = min(MAX_NICENESS, os.getpriority(os.PRIO_PROCESS, os.getpid()) + NICENESS)
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lowered)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lowered_niceness())

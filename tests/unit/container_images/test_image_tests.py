@@ -12,7 +12,7 @@ from cetacean_tools.image_store import BuiltImage
 
 from .conftest import Commands
 
-FOLDERS = {"/checkout": Path("/somewhere/project"), "/test-packages": Path("/cache/packages")}
+MOUNTED = {"/checkout": Path("/somewhere/project"), "/test-packages": Path("/cache/packages")}
 IMAGE = BuiltImage("localhost/cetacean-inference:0123", Path("/cache/images/a.tar"), 1)
 
 
@@ -29,7 +29,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_docker_runs_it_with_the_folders_read_only(commands: Commands) -> None:
-    run_with_docker(IMAGE, FOLDERS, ("python", "-m", "pytest"))
+    run_with_docker(IMAGE, MOUNTED, ("python", "-m", "pytest"))
     (command,) = commands.run
     assert command[:3] == ["docker", "run", "--rm"]
     assert {"--volume=/somewhere/project:/checkout:ro", "--volume=/cache/packages:/test-packages:ro"} <= set(command)
@@ -44,7 +44,7 @@ def test_an_interruption_removes_dockers_container(commands: Commands) -> None:
 
     commands.answer = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_with_docker(IMAGE, FOLDERS, ("python",))
+        run_with_docker(IMAGE, MOUNTED, ("python",))
     started, removed = commands.run
     assert removed == ["docker", "rm", "--force", started[started.index("--name") + 1]]
 
@@ -52,7 +52,7 @@ def test_an_interruption_removes_dockers_container(commands: Commands) -> None:
 @pytest.mark.usefixtures("cache")
 def test_buildah_takes_an_image_that_it_holds_and_removes_the_container(commands: Commands) -> None:
     commands.answer = lambda command: int(command[-2:] == ["inspect", CONTAINER])
-    run_with_buildah(IMAGE, FOLDERS, ("python", "-m", "pytest"))
+    run_with_buildah(IMAGE, MOUNTED, ("python", "-m", "pytest"))
     calls = buildah_calls(commands)
     assert [call[0] for call in calls] == ["inspect", "inspect", "from", "run", "rm"]
     assert "--volume=/somewhere/project:/checkout:ro" in calls[3]
@@ -62,7 +62,7 @@ def test_buildah_takes_an_image_that_it_holds_and_removes_the_container(commands
 @pytest.mark.usefixtures("cache")
 def test_an_image_of_an_archive_is_pulled_and_a_killed_runs_container_replaced(commands: Commands) -> None:
     commands.answer = lambda command: int(command[-2:] == ["inspect", IMAGE.reference])
-    run_with_buildah(IMAGE, FOLDERS, ("python",))
+    run_with_buildah(IMAGE, MOUNTED, ("python",))
     calls = buildah_calls(commands)
     assert [call[0] for call in calls] == ["inspect", "pull", "inspect", "rm", "from", "run", "rm"]
     assert calls[1][-1] == "docker-archive:/cache/images/a.tar"
@@ -77,7 +77,7 @@ def test_an_interruption_removes_buildahs_container(commands: Commands) -> None:
 
     commands.answer = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_with_buildah(IMAGE, FOLDERS, ("python",))
+        run_with_buildah(IMAGE, MOUNTED, ("python",))
     assert buildah_calls(commands)[-1] == ["rm", CONTAINER]
     assert {"--kill-child", "--pid", "--mount"} <= set(commands.run[-1]), "a killed buildah leaves nothing"
 
@@ -97,6 +97,7 @@ def test_packages_of_tests_are_installed_once_for_each_lock(commands: Commands, 
     assert "--require-hashes" in commands.run[0]
     lock.write_text("pytest==2")
     second = install_packages(lock, tmp_path)
+    assert (second / "test-packages.pth").read_text() == "/test-packages\n"
     assert second.is_dir()
     assert not first.exists()
 

@@ -331,13 +331,16 @@ def test_one_file_cannot_be_two_outputs(split: Split, asked: Asked, tmp_path: Pa
     assert "got the same for two" in capsys.readouterr().err
 
 
-def test_unreachable_weights_are_one_line(split: Split, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_unreachable_weights_are_one_line(
+    split: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
+) -> None:
     def unreachable(**_: Any) -> None:
         raise WeightsUnreachable("https://example.org/a.ckpt: connection refused")
 
     split.add("cetacean", 250)
     monkeypatch.setattr(scoring, "open_pipeline", unreachable)
-    assert compute_metrics.main(["--manifest", str(split.manifest)]) == 1
+    arguments = ["--manifest", str(split.manifest), "--out", str(tmp_path / "m.json")]
+    assert compute_metrics.main(arguments) == 1
     assert capsys.readouterr().err == "error: WeightsUnreachable: https://example.org/a.ckpt: connection refused\n"
 
 
