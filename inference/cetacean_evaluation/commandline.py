@@ -100,13 +100,13 @@ def settings_of(
     Args:
         options: of `parser`.
         entry: the registry's.
-        weights: path or URL of other weights than the entry's; the entry's digest is then ignored.
+        weights: path or URL of other weights than the entry's; the entry's digests are then ignored.
 
     Raises:
         ConfigInvalid: a setting is wrong.
     """
     try:
-        known = entry.model_copy(update={"sha256": None}) if weights else entry
+        known = entry.model_copy(update={"sha256": None, "files": None}) if weights else entry
         model = model_settings(known, weights_url=as_url(weights) if weights else None)
         gate = load_settings(model=model, config_dir=options.root / "configs").gate
         given = {
@@ -116,7 +116,9 @@ def settings_of(
         }
         changed = {key: value for key, value in given.items() if value is not None}
         if "weights_url" in changed:
-            changed["sha256"] = None
+            changed |= {"sha256": None, "revision": None}
+        if "config_url" in changed:
+            changed["config_sha256"] = None
         return model, GateSettings.model_validate({**gate.model_dump(), **changed})
     except ValidationError as error:
         raise ConfigInvalid("; ".join(item["msg"] for item in error.errors(include_url=False))) from error

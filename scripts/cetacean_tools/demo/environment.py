@@ -76,11 +76,7 @@ class Environment:
         anti_fraud = self.models.anti_fraud(self.store)
         if threshold is not None:
             anti_fraud["threshold"] = threshold
-        shared = (
-            {"weightsCache": {"persistentVolumeClaim": {"claimName": self.cache}, "trusted": True}}
-            if self.cache
-            else {}
-        )
+        claim = {"persistentVolumeClaim": {"claimName": self.cache}, "trusted": True}
         return to_manifest(
             registry,
             snapshots,
@@ -90,7 +86,7 @@ class Environment:
                 "image": self.images.inference,
                 "replicas": replicas,
                 "resources": RESOURCES,
-                **shared,
+                **({"weightsCache": claim} if self.cache else {}),
                 **(serving or {}),
             },
             anti_fraud=anti_fraud,
