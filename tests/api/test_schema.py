@@ -251,7 +251,7 @@ def _create(kubectl: Kubectl, manifest: Manifest) -> dict[str, Any]:
 
 def test_a_valid_resource_is_accepted_with_defaults(namespaced: Kubectl) -> None:
     spec = _create(namespaced, GOOD)["spec"]
-    assert spec["gates"] == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02}
+    assert spec["gates"] == {"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02, "evidence": "Point"}
     assert spec["antiFraud"]["threshold"] == 0.52
     assert spec["drift"]["window"] == 1000
     assert spec["drift"]["onAlarm"] == "Alert"
