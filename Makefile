@@ -42,11 +42,12 @@ _layers:
 	@$(VENV)/bin/lint-imports --no-cache
 
 BASELINE ?= reports/metrics_baseline.json
+GATES ?=
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
-	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)"
+	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)" $(GATES)
 
 compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
-	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)"
+	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)" $(GATES)
 
 test-unit: venv  ## seconds; no cluster, no network
 	@$(PYTEST) tests/unit -n auto --dist worksteal

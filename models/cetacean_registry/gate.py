@@ -6,7 +6,7 @@ refuses the candidate, as its quality is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -103,7 +103,7 @@ def judge(
     findings = list(_minima(own, policy))
     if serving is not None:
         findings += _comparisons(own, serving, serving_metrics or ModelMetrics(), policy)
-    return GateVerdict(candidate=candidate, compared_with=serving, findings=tuple(findings))
+    return GateVerdict(candidate, serving, tuple(_with_confidently_wrong(findings, own)))
 
 
 def _minima(own: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
@@ -120,7 +120,7 @@ def _minima(own: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
             text = f"{figure.label} is missing, at least {bound:.4f} is needed ({field}){figure.remedy}"
             yield GateFinding(figure.label, passed=False, text=text)
         else:
-            yield _named_overconfident(figure, judge_minimum(measured, bound, field, policy.evidence), own)
+            yield judge_minimum(measured, bound, field, policy.evidence)
 
 
 def _comparisons(own: ModelMetrics, serving: str, theirs: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
@@ -133,24 +133,27 @@ def _comparisons(own: ModelMetrics, serving: str, theirs: ModelMetrics, policy: 
             if not figure.of_identification:  # older snapshots have none, and a bound of its own may ask for it
                 yield _missing(figure, mine, serving, other)
             continue
-        finding = judge_drop(
+        yield judge_drop(
             mine, other, policy.max_regression, serving=serving, field="maxRegression", evidence=policy.evidence
         )
-        yield _named_overconfident(figure, finding, own)
     if policy.by_species is not None:
         yield from judge_species(
             own.by_species, serving, theirs.by_species, policy=policy.by_species, evidence=policy.evidence
         )
 
 
-def _named_overconfident(figure: _Figure, finding: GateFinding, own: ModelMetrics) -> GateFinding:
-    """Return the finding; a refused one of the identification says so if the model is sure and wrong."""
-    if finding.passed or not figure.of_identification or own.identification is None:
-        return finding
-    share, sure = figure.value(own) or 0.0, own.identification.top_probability_mean
-    if sure is None or sure < max(SURE, 2 * share):
-        return finding
-    return replace(finding, text=f"{finding.text}, confidently wrong: its mean top probability is {show(sure)}")
+def _with_confidently_wrong(findings: Sequence[GateFinding], own: ModelMetrics) -> Iterator[GateFinding]:
+    """Yield the findings; the first refused one of a figure in which the model is sure and wrong says so."""
+    sure = own.identification.top_probability_mean if own.identification else None
+    shares = {figure.label: figure.value(own) for figure in (_TOP1, _SPECIES_ACCURACY)}
+    named = False
+    for finding in findings:
+        share = shares.get(finding.figure)
+        if named or finding.passed or share is None or sure is None or sure < max(SURE, 2 * share):
+            yield finding
+            continue
+        named = True
+        yield replace(finding, text=f"{finding.text}, confidently wrong: its mean top probability is {show(sure)}")
 
 
 def _missing(figure: _Figure, mine: Measured | None, serving: str, other: Measured | None) -> GateFinding:

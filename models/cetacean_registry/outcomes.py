@@ -1,4 +1,4 @@
-"""What a model named in each picture, in a file beside its metrics snapshot: one line of JSON a picture.
+"""Outcomes: the animal that a model named in each picture, one line of JSON for each, in a file beside its snapshot.
 
 Two models that were scored on the same pictures are compared picture by picture with it (`pairs`), which shows more
 than the difference of two shares.

@@ -1,4 +1,4 @@
-"""The part of the gate that compares two models species by species: a model may lose one and look as good as before."""
+"""The part of the gate that compares two models species by species: the mean over all hides a species that was lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def judge_species(
 ) -> Iterator[GateFinding]:
     """Compare the species accuracy of each species that has enough pictures.
 
-    As Interval, all intervals hold together at 95 % (Bonferroni): with many species, one looks worse by chance.
+    As Interval, all intervals hold together at 95 % (Bonferroni): with many species, one is worse by chance.
 
     Args:
         own: the candidate's figures.

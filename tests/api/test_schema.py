@@ -137,6 +137,13 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"cetaceanScore": [1] * 19, "topProbability": [1] * 20},
         "metrics.reference.cetaceanScore in body should have at least 20 items",
     ),
+    "min-top1-above-one": ("gates.minTop1", 1.5, "spec.gates.minTop1: Invalid value: 1.5"),
+    "evidence-unknown": ("gates.evidence", "Guess", 'spec.gates.evidence: Unsupported value: "Guess"'),
+    "species-without-pictures": (
+        "gates.bySpecies",
+        {"minSamples": 0},
+        "spec.gates.bySpecies.minSamples: Invalid value: 0",
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
     "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),

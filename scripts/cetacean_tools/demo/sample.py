@@ -91,8 +91,7 @@ def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) ->
         f"{NAME}.yaml": _yaml(whales),
         "models/registry.json": registry.to_json(),
     }
-    reports = sorted(models.folder.glob("reports/*.json*"))
-    copies = {str(report.relative_to(models.folder)): report for report in reports}
+    copies = {f"reports/{report.name}": report for report in sorted(models.folder.glob("reports/*.json*"))}
     copies |= {"whale.jpg": models.cetaceans[0], "boat.jpg": models.others[0]}
     for name, text in texts.items():
         _place(folder, name).write_text(text, encoding="utf-8")

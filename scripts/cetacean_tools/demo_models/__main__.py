@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from cetacean_registry.figures import IdentificationMetrics
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import run_tool
 
@@ -27,13 +28,13 @@ def _train() -> None:
 
 
 def _table(models: DemoModels) -> Table:
-    table = Table("model", "version", "TPR", "TNR", "ROC AUC", "top-1", "top-5", "score", "p50 ms", box=SIMPLE)
+    heads = ("model", "version", "TPR", "TNR", "AUC", "top-1", "top-5", "species", "sure", "score")
+    table = Table(*heads, box=SIMPLE, padding=0)
     for name, snapshot in models.snapshots().items():
-        figures, identified, speed = snapshot.metrics, snapshot.identification, snapshot.performance
+        figures, named = snapshot.metrics, snapshot.metrics.identification or IdentificationMetrics(samples=0)
         shown = (
-            *(figures.tpr, figures.tnr, figures.roc_auc),
-            *(identified and identified.top1_accuracy, identified and identified.top5_accuracy),
-            *(figures.cetacean_score_mean, speed and speed.latency_p50_ms),
+            *(figures.tpr, figures.tnr, figures.roc_auc, named.top1, named.top5, named.species_accuracy),
+            *(named.top_probability_mean, figures.cetacean_score_mean),
         )
         table.add_row(name, snapshot.model_version, *("-" if one is None else f"{one:.3f}" for one in shown))
     return table

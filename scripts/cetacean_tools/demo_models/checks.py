@@ -20,9 +20,9 @@ def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
     """
     snapshots = models.snapshots()
     first, better, worse, permuted = (snapshots[version.name].metrics for version in recipe.VERSIONS)
-    (tpr, tnr), top1, better_top1 = _rates(first), _top1(first), _top1(better)
-    mean, least_tpr = first.cetacean_score_mean or 0.0, recipe.GATES.min_tpr
-    wrong = _judge(permuted, better).message
+    (tpr, tnr), mean = _rates(first), first.cetacean_score_mean or 0.0
+    top1, better_top1 = (one.identification.top1 or 0.0 if one.identification else 0.0 for one in (first, better))
+    least_tpr, wrong = recipe.GATES.min_tpr, _judge(permuted, better).message
     expected = (
         (f"demo_v1's TPR to be at least {MIN_RATE}", tpr, tpr >= MIN_RATE),
         (f"demo_v1's TNR to be at least {MIN_RATE}", tnr, tnr >= MIN_RATE),
@@ -47,12 +47,7 @@ def check(models: DemoModels, *, drifted_mean: float) -> list[str]:
 
 
 def _rates(metrics: ModelMetrics) -> tuple[float, float]:
-    """TPR and TNR; 0 if they are not known."""
     return metrics.tpr or 0.0, metrics.tnr or 0.0
-
-
-def _top1(metrics: ModelMetrics) -> float:
-    return (metrics.identification and metrics.identification.top1) or 0.0
 
 
 def _judge(own: ModelMetrics, serving: ModelMetrics | None = None) -> GateVerdict:

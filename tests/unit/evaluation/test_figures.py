@@ -73,7 +73,9 @@ def test_the_species_is_that_of_the_likeliest_individual() -> None:
     assert found
     assert (found.n_species_samples, found.species_accuracy) == (5, 0.4), "orca, orca; a is an orca, so no beluga"
     without = [scored(0.9, "orca", "a"), scored(0.9, "", "a")]
-    assert (snapshot(without).metrics.identification or found).species_samples == 1
+    identified = snapshot(without).identification
+    assert identified
+    assert identified.n_species_samples == 1
 
 
 def test_top_probabilities_are_those_of_the_cetaceans_that_the_gate_accepts() -> None:

@@ -69,12 +69,13 @@ class Gate:
         for made in (self.origin, self.temp, self.bin):
             made.mkdir()
         self.summary = self.temp / "summary.md"
-        self.make_fails_at = ""
+        self.make_fails_at = self.gates = ""
         self._git("init", "--quiet", "--initial-branch=main")
         self.base = self._commit('{"model_version": "before"}')
         self._commit('{"model_version": "changed"}')
         (self.bin / "make").write_text(
-            '#!/bin/sh\necho "$@" >> "$RUNNER_TEMP/made"\n[ "$1" != "$FAILS_AT" ]\n', encoding="utf-8"
+            '#!/bin/sh\necho "$@${GATES:+ GATES=$GATES}" >> "$RUNNER_TEMP/made"\n[ "$1" != "$FAILS_AT" ]\n',
+            encoding="utf-8",
         )
         (self.bin / "make").chmod(0o755)
 
@@ -114,8 +115,10 @@ class Gate:
             "FAILS_AT": self.make_fails_at,
         }
         for name, value in step.get("env", {}).items():
-            assert value == "${{ github.event.pull_request.base.sha }}"
-            environment[name] = self.base
+            environment[name] = {
+                "${{ github.event.pull_request.base.sha }}": self.base,
+                "${{ vars.GATES }}": self.gates,
+            }[value]
         command = ["bash", "-e", "-o", "pipefail", "-c", step["run"]]
         return subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)
 
@@ -123,6 +126,12 @@ class Gate:
         only = ["--depth", str(depth)] if depth else []
         command = ["git", "clone", "--quiet", *only, self.origin.as_uri(), str(self.clone)]
         subprocess.run(command, check=True, capture_output=True)
+
+    def commit_outcomes(self) -> None:
+        """Make a change whose base has the outcomes of the baseline."""
+        (self.origin / "reports/metrics_baseline.outcomes.jsonl").write_text("outcomes\n", encoding="utf-8")
+        self.base = self._commit('{"model_version": "before"}')
+        self._commit('{"model_version": "changed"}')
 
     def _commit(self, baseline: str) -> str:
         (self.origin / "reports").mkdir(exist_ok=True)
@@ -165,6 +174,19 @@ def test_the_figures_are_computed_and_compared_with_the_baseline_before_the_chan
     assert not gate.summary.exists()
 
 
+def test_the_outcomes_of_a_baseline_that_has_them_lie_beside_it(gate: Gate) -> None:
+    gate.commit_outcomes()
+    gate.run()
+    assert (gate.temp / "metrics_baseline.outcomes.jsonl").read_text(encoding="utf-8") == "outcomes\n"
+
+
+def test_the_repository_variable_sets_the_bounds_of_both_judgements(gate: Gate) -> None:
+    gate.gates = "--min-top1 0.2"
+    gate.run()
+    assert len(gate.made) == 2
+    assert all(line.endswith(" GATES=--min-top1 0.2") for line in gate.made)
+
+
 @pytest.mark.parametrize("target", ["check-metrics", "compute-metrics"])
 def test_a_failure_of_either_judgement_ends_the_job(gate: Gate, target: str) -> None:
     gate.make_fails_at = target
@@ -189,9 +211,9 @@ def test_without_the_computation_the_summary_says_so(gate: Gate) -> None:
     [("check-metrics", "check_regression.py"), ("compute-metrics", "compute_metrics.py --newest")],
 )
 def test_the_targets_pass_the_baseline_on(target: str, computes: str) -> None:
-    make = ["make", "--dry-run", target, "BASELINE=before.json"]
+    make = ["make", "--dry-run", target, "BASELINE=before.json", "GATES=--min-top1 0.2"]
     printed = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    assert re.search(rf'scripts/{computes} --baseline "before\.json"', printed)
+    assert re.search(rf'scripts/{computes} --baseline "before\.json".* --min-top1 0\.2$', printed, re.MULTILINE)
 
 
 def test_bills_of_materials_and_the_audit_cover_every_lock_of_an_image() -> None:

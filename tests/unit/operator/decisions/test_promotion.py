@@ -791,3 +791,60 @@ def test_the_status_keeps_lists_of_figures_only_for_models_that_a_candidate_may_
     assert list(kept) == names
     assert [name for name in names if kept[name].by_species] == names[-10:], "the history has ten promotions"
     assert not any(metrics.reference for metrics in kept.values())
+
+
+IDENTIFICATION = {
+    "samples": 100,
+    "top1": 0.9,
+    "top5": 1.0,
+    "speciesSamples": 100,
+    "speciesAccuracy": 0.95,
+    "topProbabilityMean": 0.9,
+}
+SPECIES = {"beluga": 0.9, "orca": 0.9}
+
+
+def of_identification(species: dict[str, float], **changes: float) -> dict[str, Any]:
+    """Figures of the identification beside good ones of the anti-fraud gate."""
+    return {
+        "identification": IDENTIFICATION | changes,
+        "bySpecies": [{"species": name, "samples": 40, "speciesAccuracy": share} for name, share in species.items()],
+    }
+
+
+def identified(candidate: dict[str, Any], **gates: Any) -> World:
+    """`first` serves, then `second` with other figures of the identification is made active."""
+    good = entry("first", metrics=of_identification(SPECIES))
+    world = World(manifest(good, entry("second", "b", metrics=candidate), gates=gates))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    return world
+
+
+def test_a_candidate_that_names_the_wrong_whale_with_confidence_is_refused_by_its_top1() -> None:
+    wrong = of_identification(SPECIES, top1=0.0, top5=0.1, speciesAccuracy=0.0)
+    world = identified(wrong, minTop1=0.5)
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert "top-1 0.0000 is below 0.5000 (minTop1), confidently wrong" in world.condition("GatePassed").message
+    assert world.deployed == "first"
+    assert "second" not in {pod.model for pod in world.pods}
+
+
+def test_a_candidate_that_lost_one_species_is_refused_only_if_species_are_asked_for() -> None:
+    lost = of_identification(SPECIES | {"orca": 0.0}, speciesAccuracy=0.94)
+    assert identified(lost).deployed == "second"
+    world = identified(lost, bySpecies={})
+    assert world.deployed == "first"
+    assert "species accuracy of orca 0.0000 is more than 0.1000 below" in world.condition("GatePassed").message
+
+
+def test_a_model_without_figures_by_species_comes_back_without_the_gate() -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), gates={}))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.obj["spec"]["gates"] = {"minTop1": 0.5, "bySpecies": {}}
+    world.activate("first")
+    world.settle()
+    assert (world.deployed, world.is_("GatePassed")) == ("first", ("True", "ServedBefore"))
