@@ -1,6 +1,6 @@
 """The figures of the signals that look at the newest answers, beside those of the model's evaluation set.
 
-A function returns None if the model lacks the figures that its signal needs.
+A function returns nothing if the model lacks the figures that its signal needs.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def measure_low_confidence(answers: PooledAnswers, metrics: ModelMetrics, policy
     )
 
 
-def measure_distribution(answers: PooledAnswers, metrics: ModelMetrics, policy: DriftSignals) -> Measured | None:
-    """Measure the larger distance of the two histograms."""
+def measure_distribution(answers: PooledAnswers, metrics: ModelMetrics, policy: DriftSignals) -> list[Measured]:
+    """Measure the distance of each of the two histograms, the larger first; empty without a reference or answers."""
     if metrics.reference is None:
-        return None
+        return []
     found = [
         _distance(name, counts, reference, policy.distribution.max_distance, identified=identified)
         for name, counts, reference, identified in (
@@ -91,7 +91,7 @@ def measure_distribution(answers: PooledAnswers, metrics: ModelMetrics, policy: 
         )
         if any(counts) and any(reference)
     ]
-    return max(found, key=lambda one: one.value, default=None)
+    return sorted(found, key=lambda one: one.value, reverse=True)
 
 
 def measure_species(answers: PooledAnswers, metrics: ModelMetrics, policy: DriftSignals) -> Cause:

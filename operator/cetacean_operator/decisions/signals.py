@@ -76,7 +76,7 @@ def judge_signals(
     measured: dict[SignalName, Sequence[Measured | None]] = {
         "TopProbability": (measure_top_probability(answers, metrics, policy),),
         "LowConfidence": (measure_low_confidence(answers, metrics, policy),),
-        "Distribution": (measure_distribution(answers, metrics, policy),),
+        "Distribution": measure_distribution(answers, metrics, policy),
         # If both are raised, the identification is worse: its answers change the mix too.
         "BySpecies": (cause.worse, cause.mix),
     }
@@ -117,17 +117,23 @@ def _judge(
     known = [one for one in measured if one is not None]
     if not known:
         return _unknown(name, "NoReference" if any_answers else "TooFewSamples")
-    if known[0].samples < min_samples:
+    enough = [one for one in known if one.samples >= min_samples]
+    if not enough:
         return SignalVerdict(_shown(name, "Unknown", "TooFewSamples", known[0], last))
-    for one in known:
+    for one in enough:
         raised = last is not None and last.raised and last.reason == one.reason
         if lasts(one.value, one.bound, raised=raised) and (raised or one.chance <= LEVEL):
             shown = _shown(name, "Raised", one.reason, one, last)
             return SignalVerdict(shown, from_identification=one.from_identification)
-    for one in known:
+    for one in enough:
         if one.value >= one.bound:
             return SignalVerdict(_shown(name, "Unknown", "NotProven", one, last))
-    return SignalVerdict(_shown(name, "WithinBounds", "WithinBounds", known[-1], last))
+    return SignalVerdict(_shown(name, "WithinBounds", "WithinBounds", _nearest(enough), last))
+
+
+def _nearest(measured: Sequence[Measured]) -> Measured:
+    """Return the figure that comes nearest to its bound."""
+    return max(measured, key=lambda one: one.value / one.bound)
 
 
 def _shown(

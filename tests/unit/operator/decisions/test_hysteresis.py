@@ -6,11 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_operator.decisions.hysteresis import held, steady
+from cetacean_operator.decisions.hysteresis import held, lasts, steady
 
 BOUND = 95.0
 # Most values lie around the bound, so that rounding may cross it.
 figures = st.floats(94.8, 95.2) | st.floats(94.999999, 95.000001) | st.floats(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("value", "raised", "expected"),
+    [
+        (0.9 - 0.8, False, True),
+        (0.0999, False, False),
+        (0.0999, True, True),
+        (0.08, True, True),
+        (0.0799, True, False),
+        (-1.0, True, False),
+    ],
+)
+def test_an_alarm_begins_at_its_bound_and_ends_below_four_fifths_of_it(
+    value: float, raised: bool, expected: bool
+) -> None:
+    assert lasts(value, 0.1, raised=raised) is expected
 
 
 @pytest.mark.parametrize(

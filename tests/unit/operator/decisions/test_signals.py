@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cetacean_operator.api.status import DriftStatus, ModelRef, SignalStatus
 from cetacean_operator.decisions.answers import PooledAnswers, pool_answers
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
 from cetacean_operator.decisions.signals import SignalVerdict, judge_signals
+from cetacean_operator.metrics import status_series
 from cetacean_registry import ModelMetrics
 
 FIGURES: dict[str, Any] = {
@@ -186,6 +188,13 @@ def test_a_value_beyond_its_bound_that_chance_may_explain_is_not_raised() -> Non
     assert (found.shown.state, found.shown.reason, found.shown.value) == ("Unknown", "NotProven", 0.12)
 
 
+def test_few_accepted_pictures_do_not_hide_that_the_score_has_changed() -> None:
+    found = judged(replace(counts(0.1, orcas=6, belugas=4), answered=100, cetacean_score=tuple(around(5, 100))))
+    assert reasons(found)["TopProbability"] == "TooFewSamples"
+    assert (found["Distribution"].shown.reason, found["Distribution"].shown.samples) == ("DistributionChanged", 100)
+    assert not found["Distribution"].from_identification
+
+
 def test_a_disabled_signal_is_left_out() -> None:
     found = judged(counts(0.1), topProbability={"enabled": False}, bySpecies={"enabled": False})
     assert set(found) == {"LowConfidence", "Distribution"}
@@ -286,6 +295,25 @@ def test_the_status_has_each_signal_with_the_next_step_of_the_raised_ones() -> N
     ]  # fmt: skip
     assert {one.signal for one in drift.signals if one.next_step} == {"TopProbability", "Distribution", "BySpecies"}
     assert made.condition("Drifting").message.count("Next: ") == 1
+
+
+def test_each_figure_of_a_signal_is_a_series_and_an_unknown_one_is_absent() -> None:
+    made = World(manifest(entry("first", metrics={"identification": FIGURES["identification"]})))
+    made.settle()
+    answer(made, counts(0.5))
+    series = {
+        labels: value for (family, labels), value in status_series.of(made.status).items() if family == "drift_signal"
+    }
+    assert {labels[1]: value for labels, value in series.items() if labels[0] == "TopProbability"} == {
+        "raised": 1.0,
+        "value": 0.3,
+        "bound": 0.1,
+        "samples": 100.0,
+    }
+    assert {labels: value for labels, value in series.items() if labels[0] == "Distribution"} == {
+        ("Distribution", "raised"): -1.0
+    }
+    assert series["CetaceanScore", "raised"] == 0.0
 
 
 def test_nothing_is_written_while_the_answers_stay() -> None:
