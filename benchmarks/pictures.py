@@ -135,11 +135,22 @@ def _contention(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield Panel("the service: processor time of a picture, ms", places, (("ours", times),))
 
 
+def _precision(found: Mapping[str, Any]) -> Iterator[Panel]:
+    models, engines = found["models"], ("openvino-bf16", "openvino-fp32")
+    for network in ("gate", "identification"):
+        bars = tuple(
+            (engine, tuple(one[f"{network} {engine}"]["pictures"]["largest"] for one in models.values()))
+            for engine in engines
+        )
+        yield Panel(f"{network}: largest difference from torch-eager", tuple(models), bars)
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
     "inference": _inference,
     "operator": _operator,
+    "precision": _precision,
 }
 """Makes the panels of each benchmark."""
 

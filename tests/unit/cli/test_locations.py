@@ -59,7 +59,13 @@ def test_each_value_is_at_its_position(content: dict[str, Any], layout: dict[str
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": "\u2028", "b": 1}', '{"a": "\x85\x7f", "b": 1}', '{"a": "\ud83d\ude00", "b": 1}']
+    "text",
+    [
+        '{"a": "\u2028", "b": 1}',
+        '{"a": "\x85\x7f", "b": 1}',
+        '{"a": "\U0001f600", "b": 1}',
+        r'{"a": "\ud83d\ude00", "b": 1}',
+    ],
 )
 def test_characters_that_yaml_reads_differently_do_not_shift_positions(text: str) -> None:
     line, column = JsonText.parse(text, source="a.json").position(("b",))

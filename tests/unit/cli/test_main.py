@@ -49,6 +49,7 @@ def test_the_list_of_commands() -> None:
         "promote",
         "registry",
         "registry add",
+        "registry import",
         "registry promote",
         "registry rollback",
         "registry to-manifest",
@@ -59,7 +60,7 @@ def test_the_list_of_commands() -> None:
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"promote", "rollback", "disable-gate", "restore", "add"}
+    writing = {"promote", "rollback", "disable-gate", "restore", "add", "import"}
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli

@@ -91,6 +91,7 @@ def test_the_gate_is_named_with_its_digest(tiny: DemoModels) -> None:
         "configURL": f"{STORE}/gate/config.json",
         "weightsURL": f"{STORE}/gate/gate.safetensors",
         "sha256": file_sha256(tiny.folder / "gate/gate.safetensors"),
+        "configSHA256": file_sha256(tiny.folder / "gate/config.json"),
     }
     assert json.loads((tiny.folder / "gate/config.json").read_text())["model_cfg"] == recipe.GATE_MODEL
 

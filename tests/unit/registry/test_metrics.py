@@ -108,9 +108,17 @@ def test_contradictory_figures_of_the_identification_are_rejected(snapshot: Json
     assert str(refused.value) == f"reports/a.json: {message}"
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.01"])
-def test_a_mean_is_a_fraction(value: str) -> None:
-    with pytest.raises(RegistryError, match=r"^a\.json: cetacean_score_mean: "):
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("NaN", "expected JSON with finite numbers"),
+        ("Infinity", "expected JSON with finite numbers"),
+        ("-0.1", "cetacean_score_mean: "),
+        ("1.01", "cetacean_score_mean: "),
+    ],
+)
+def test_a_mean_is_a_fraction(value: str, named: str) -> None:
+    with pytest.raises(RegistryError, match=rf"^a\.json: {named}"):
         MetricsSnapshot.parse(f'{{"cetacean_score_mean": {value}}}', source="a.json")
 
 

@@ -71,7 +71,8 @@ def test_wrong_weights_are_not_verified() -> None:
     ids=str,
 )
 def test_weights_are_verified_although_another_part_of_a_report_is_wrong(report: dict[str, Any], name: str) -> None:
-    obj = manifest(**REPLICAS)
+    gate = {"model": {"sha256": "f" * 64}}
+    obj = manifest(entry("first", files=FILES), antiFraud=gate, **REPLICAS)
     obj["metadata"]["name"] = name
     world = World(obj)
     world.settle()
