@@ -14,7 +14,7 @@ _WITHOUT_QUERY: Final = re.compile(r"\?redacted-[0-9a-f]{16}$")
 
 
 def without_query(url: str) -> str:
-    """Return a URL whose query is replaced by a digest of it: it still tells two URLs apart, and grants nothing."""
+    """Return a URL whose query is replaced by a digest of it: two URLs still differ, and it grants nothing."""
     address, mark, query = url.partition("?")
     if not mark or lacks_query(url):
         return url

@@ -27,7 +27,7 @@ def volume(serving: Serving) -> dict[str, Any]:
 
 
 def sharing(serving: Serving) -> dict[str, str]:
-    """Return the variable that tells pods not to trust the cache; empty if no other pod can write to it."""
+    """Return the variable because of which pods do not trust the cache; empty if no other pod can write to it."""
     cache = serving.weights_cache
     return {SHARED_VARIABLE: "true"} if cache and cache.persistent_volume_claim and not cache.trusted else {}
 

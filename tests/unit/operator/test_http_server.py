@@ -13,8 +13,8 @@ from cetacean_operator.http_server import Handler, Limits, serve
 
 QUICK = Limits(head_seconds=0.2, idle_seconds=0.4, connections=4)
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[], Awaitable[Streams]]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Connection]]
 
 
 async def ok(_: web.BaseRequest) -> web.Response:
@@ -26,7 +26,7 @@ async def served(handler: Handler = ok, limits: Limits = QUICK) -> AsyncIterator
     runner, port = await serve("127.0.0.1", 0, {"/healthz": handler}, limits=limits)
     opened: list[asyncio.StreamWriter] = []
 
-    async def connect() -> Streams:
+    async def connect() -> Connection:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         opened.append(writer)
         return reader, writer
@@ -39,7 +39,7 @@ async def served(handler: Handler = ok, limits: Limits = QUICK) -> AsyncIterator
         await runner.cleanup()
 
 
-async def answer_to(streams: Streams, request: bytes = REQUEST) -> bytes:
+async def answer_to(streams: Connection, request: bytes = REQUEST) -> bytes:
     reader, writer = streams
     writer.write(request)
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)

@@ -1,6 +1,6 @@
 """The fields of a pod that a spec reaches: whoever may write a CetaceanModel may set these, and no others.
 
-docs/security.md tells administrators the same. A change of this list is a change of what they grant.
+docs/security.md has the same for administrators. A change of this list is a change of what they grant.
 """
 
 from __future__ import annotations
