@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,10 @@ def _cache() -> Path:
     """Return `$CETACEAN_CACHE`, else `cetacean` in the user's cache folder, as for all that the project keeps there."""
     if named := os.environ.get("CETACEAN_CACHE"):
         return Path(named).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "cetacean"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "cetacean"
+    except RuntimeError:  # a user without a home, as in a container
+        return Path(tempfile.gettempdir()) / "cetacean"
 
 
 def registry_entry(path: Path, name: str | None) -> ModelEntry:

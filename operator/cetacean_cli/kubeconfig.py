@@ -33,7 +33,7 @@ def load_api_client(path: str | None = None, context: str | None = None) -> tupl
     """
     configuration = Configuration()
     configuration.retries = False
-    file = path or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    file = path or os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")  # noqa: PTH111 - without a home too
     chosen = path or context or os.environ.get("KUBECONFIG")
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and not chosen and not Path(file).exists():

@@ -78,9 +78,8 @@ class Buildah:
     def __init__(self, folder: Path) -> None:
         """Install buildah if it is missing."""
         ensure_commands(BUILDER_PACKAGES)
-        places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"))
-        namespaces = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-        self._command = ("unshare", *namespaces, "--", "buildah", *places, "--storage-driver", "overlay")
+        places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "overlay")
+        self._command = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "buildah", *places)
 
     def run(self, *arguments: str) -> None:
         """Call buildah; its output goes to standard error.

@@ -377,6 +377,19 @@ def test_the_scripts_have_a_help_text(name: str) -> None:
     assert "--manifest" in done.stdout
 
 
+def test_a_user_without_a_home_gets_a_help_text(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def unknown(_: object) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_CACHE_HOME", "CETACEAN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(SystemExit) as caught:
+        compute_metrics.main(["--help"])
+    assert caught.value.code == 0
+    assert "--cache" in capsys.readouterr().out
+
+
 def test_the_regression_gate_runs_from_any_folder() -> None:
     command = [sys.executable, str(REPOSITORY / "scripts/check_regression.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={})
