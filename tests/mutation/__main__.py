@@ -42,11 +42,9 @@ def main(wanted: list[str]) -> int:
 
 
 def _run(workspace: Workspace, modules: list[str]) -> bool:
-    if workspace.run("mutation.generate"):
-        return False
-    to_do = results.select(workspace, modules)
-    print(f"{workspace.group.name}: {to_do} mutants to run in {workspace.folder}", flush=True)
-    return not to_do or workspace.run("mutmut", "run") == 0
+    paths = workspace.group.paths()
+    print(f"{workspace.group.name}: mutants are in {workspace.folder}", flush=True)
+    return workspace.run("mutation.run", *(paths[module] for module in modules)) == 0
 
 
 def _report(found: dict[str, figures.Figures], alive: list[Survivor]) -> int:

@@ -26,6 +26,8 @@ PACKAGES = {
     "cetacean_registry": "models",
 }
 """The folder of each package."""
+_UNUSED_PLUGINS = ("cacheprovider", "xdist", "schemathesis", "anyio", "platformdirs")
+"""Plugins of pytest that these tests do without: they would be set up once for each mutant."""
 PATHS = ("operator", "inference", "models", "scripts", "tests")
 
 
@@ -120,7 +122,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _configuration(group: Group) -> str:
-    arguments = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "mutation.plugin", "--hypothesis-profile=mutants"]
+    arguments = ["-p", "mutation.plugin", "--hypothesis-profile=mutants", *(f"-pno:{name}" for name in _UNUSED_PLUGINS)]
     options: dict[str, object] = {
         "source_paths": [group.package],
         "only_mutate": list(group.paths().values()),
@@ -129,6 +131,8 @@ def _configuration(group: Group) -> str:
         "use_git_change_detection": False,
         "on_dependency_change": "ignore",
         "use_setproctitle": False,
+        # Of the clock, on a machine that has other work too; `run` bounds the processor time.
+        "timeout_constant": 60.0,
     }
     # A list or a string of JSON is one of TOML too.
     lines = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
