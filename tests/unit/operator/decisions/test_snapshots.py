@@ -15,6 +15,7 @@ import pytest
 import yaml
 from support.operator_world import BEGIN, World, entry, manifest
 from support.pods import FakePod, Scraped
+from support.snapshots import check
 
 from cetacean_operator.api.observed import CetaceanModel, ContainerFailure, Observed, ServiceReport
 from cetacean_operator.api.status import Status
@@ -25,19 +26,6 @@ from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 BASELINE = {"cetaceanScoreMean": 0.93}
 HISTOGRAM = ((0.5, 40.0), (1.0, 60.0), (2.5, 100.0), (float("inf"), 100.0))
-
-
-def check(name: str, found: str, folder: Path) -> None:
-    """Compare with the snapshot of that name.
-
-    Raises:
-        pytest.fail.Exception: they differ; the message says how to accept the change.
-    """
-    kept = SNAPSHOTS / name
-    if not kept.exists() or found != kept.read_text(encoding="utf-8"):
-        got = folder / name
-        got.write_text(found, encoding="utf-8")
-        pytest.fail(f"the output has changed: check `diff {kept} {got}`; to accept it: cp {got} {kept}")
 
 
 # --- Stories ----------------------------------------------------------------------------------------------------------
@@ -461,7 +449,7 @@ def described(status: Status, events: Iterable[EventSpec], plan: Plan) -> str:
 def test_a_story_ends_with_the_status_and_events_of_its_snapshot(story: Callable[[], World], tmp_path: Path) -> None:
     world = story()
     plan = world.decide()
-    check(f"{story.__name__}.txt", described(plan.status, world.events, plan), tmp_path)
+    check(SNAPSHOTS / f"{story.__name__}.txt", described(plan.status, world.events, plan), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -473,7 +461,7 @@ def test_a_story_ends_with_the_status_and_events_of_its_snapshot(story: Callable
 )
 def test_what_cannot_be_applied_is_reported_as_in_its_snapshot(name: str, observed: Observed, tmp_path: Path) -> None:
     plan = decide(CetaceanModel.of(World().obj), observed, BEGIN)
-    check(f"{name}.txt", described(plan.status, plan.events, plan), tmp_path)
+    check(SNAPSHOTS / f"{name}.txt", described(plan.status, plan.events, plan), tmp_path)
 
 
 # --- Children ---------------------------------------------------------------------------------------------------------
@@ -518,4 +506,4 @@ def test_the_children_are_those_of_the_snapshot(name: str, spec: dict[str, Any],
     world = World(manifest(entry("first", inputSize=512, backbone="b4"), **spec), service_monitors=True)
     observed = replace(world.observed(), operator_namespace="system")
     plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)
-    check(f"{name}.yaml", yaml.safe_dump_all(plan.apply, sort_keys=True, width=110), tmp_path)
+    check(SNAPSHOTS / f"{name}.yaml", yaml.safe_dump_all(plan.apply, sort_keys=True, width=110), tmp_path)
