@@ -27,7 +27,7 @@ test: _check test-unit test-fuzz _prepare test-image  ## all tiers of tests, the
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e mutants
 .PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
@@ -67,6 +67,9 @@ test-api: _check venv _programs  ## a real API server: schema, CEL, server-side 
 
 test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
+
+mutants: venv  ## hours: change the pure modules in small ways; which changes does no test notice? (MODULES="promotion gate")
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m mutation $(MODULES)
 
 # Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
 demo sample: CHECKED := --images

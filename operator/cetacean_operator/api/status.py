@@ -50,9 +50,7 @@ class HistoryEntry(ApiModel):
     digest: ShortText | None = None
     weights_url: Annotated[str, Field(max_length=2048)]
     at: Timestamp
-    reason: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        description="GatePassed, ServedBefore, DriftRollback or Adopted."
-    )
+    reason: Annotated[ShortText, Field(min_length=1, description="GatePassed, ServedBefore, DriftRollback or Adopted.")]
     why: _Message
 
 

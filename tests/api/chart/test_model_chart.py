@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.snapshots import check
 
 from cetacean_tools.demo.kubectl import CommandError, Kubectl
 
@@ -39,10 +40,7 @@ def test_helm_lint_finds_nothing(helm: Path, values: dict[str, Any], tmp_path: P
 
 def test_the_output_equals_the_snapshot(render: Render, values: dict[str, Any], tmp_path: Path) -> None:
     rendered = render({"labels": {"team": "whales"}, "annotations": {"a": "b"}, **values}, chart=MODEL_CHART).text
-    if not SNAPSHOT.exists() or rendered != SNAPSHOT.read_text():
-        got = tmp_path / SNAPSHOT.name
-        got.write_text(rendered)
-        pytest.fail(f"the output has changed: check `diff {SNAPSHOT} {got}`; to accept it: cp {got} {SNAPSHOT}")
+    check(SNAPSHOT, rendered, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("", "whales"), ("minke", "minke")], ids=["release", "value"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.snapshots import check
 
 from cetacean_operator.api import names
 from cetacean_operator.settings import Settings
@@ -44,12 +45,7 @@ def test_helm_lint_finds_nothing(helm: Path) -> None:
     ids=["defaults", "everything"],
 )
 def test_the_output_equals_the_snapshot(render: Render, name: str, values: dict[str, Any], tmp_path: Path) -> None:
-    rendered = render(values, "--skip-tests").text
-    kept = SNAPSHOTS / f"{name}.yaml"
-    if not kept.exists() or rendered != kept.read_text():
-        got = tmp_path / kept.name
-        got.write_text(rendered)
-        pytest.fail(f"the output has changed: check `diff {kept} {got}`; to accept it: cp {got} {kept}")
+    check(SNAPSHOTS / f"{name}.yaml", render(values, "--skip-tests").text, tmp_path)
 
 
 def test_the_crd_is_the_generated_one_and_is_kept_by_helm(render: Render) -> None:

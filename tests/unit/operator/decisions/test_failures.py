@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.operator_world import BEGIN, World, entry, manifest
 from support.pods import FakePod
+from support.snapshots import check
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.timestamps import timestamp
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, find_failure
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, find_failure, seconds_until_failure
 
 PULL = 'failed to pull and unpack image "x": not found'
 FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
@@ -198,6 +201,69 @@ def test_a_replica_that_fails_later_is_reported() -> None:
     world.reconcile()
     assert world.is_("Ready") == ("False", "OOMKilled")
     assert world.is_("Available")[0] == "True"
+
+
+def test_each_failure_has_the_message_of_the_snapshot(tmp_path: Path) -> None:
+    pod = FakePod(1, failing().pods[0].template).observed()
+    lines = []
+    for name, (failure, *_) in FAILURES.items():
+        found = find_failure([replace(pod, failures=(failure,))], None, BEGIN)
+        assert found is not None
+        lines.append(f"{name}: {found.reason}, {'final' if found.final else 'transient'}: {found.message}\n")
+    check(Path(__file__).with_name("snapshots") / "failures.txt", "".join(lines), tmp_path)
+
+
+def deployment(kind: str, **fields: str) -> dict[str, Any]:
+    status = {"observedGeneration": 1, "conditions": [{"type": kind, **fields}]}
+    return {"metadata": {"generation": 1}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            deployment("ReplicaFailure", status="True", message="exceeded quota: q"),
+            ("QuotaExceeded", "exceeded quota: q"),
+        ),
+        (deployment("ReplicaFailure", status="True", reason="FailedCreate"), ("PodsForbidden", "FailedCreate")),
+        (deployment("ReplicaFailure", status="False", message="exceeded quota: q"), None),
+        (
+            deployment("Progressing", reason="ProgressDeadlineExceeded"),
+            ("ProgressDeadlineExceeded", "the Deployment made no progress in time"),
+        ),
+        (
+            deployment("Progressing", reason="ProgressDeadlineExceeded", message="timed out"),
+            ("ProgressDeadlineExceeded", "timed out"),
+        ),
+        (deployment("Progressing", reason="NewReplicaSetAvailable", message="done"), None),
+    ],
+)
+def test_a_deployment_says_why_its_pods_are_missing(given: dict[str, Any], expected: tuple[str, str] | None) -> None:
+    found = find_failure([], given, BEGIN)
+    assert (found and (found.reason, found.message)) == expected
+    assert find_failure([], {**given, "metadata": {"generation": 2}}, BEGIN) is None, "it is about another template"
+
+
+def test_a_pod_that_runs_for_less_than_two_minutes_has_time_left() -> None:
+    pod = replace(FakePod(1, failing().pods[0].template, started_at=timestamp(BEGIN)).observed(), name="p")
+    ready, waiting = replace(pod, ready=True), replace(pod, started_at=None)
+    later = replace(pod, started_at=timestamp(BEGIN + timedelta(seconds=30)))
+    at = BEGIN + timedelta(seconds=50)
+    assert seconds_until_failure([ready, waiting], at) is None
+    assert seconds_until_failure([pod], at) == 70
+    assert seconds_until_failure([later, pod], at) == 70
+    assert seconds_until_failure([later], BEGIN) == 120, "a clock that was set back"
+    assert seconds_until_failure([pod], BEGIN + timedelta(seconds=120)) is None
+    assert find_failure([pod], None, BEGIN + timedelta(seconds=119)) is None
+
+
+@pytest.mark.parametrize(("silent", "end"), [(None, ""), ("refused", ": refused")])
+def test_a_failing_probe_is_reported_with_the_error_of_the_last_scrape(silent: str | None, end: str) -> None:
+    pod = replace(FakePod(1, failing().pods[0].template, started_at=timestamp(BEGIN)).observed(), silent=silent)
+    found = find_failure([pod], None, BEGIN + timedelta(seconds=120))
+    assert found is not None
+    text = "pod whales-1 has been running for more than 120 s and its probe still fails"
+    assert (found.reason, found.message, found.final) == ("ProbeFailing", text + end, False)
 
 
 def test_failure_messages_have_a_limit() -> None:

@@ -115,3 +115,8 @@ def test_no_value_in_the_spec_ends_a_decision(path: tuple[Any, ...], hostile: An
 @given(st.sampled_from(STATUS_PLACES), HOSTILE)
 def test_no_value_in_the_status_ends_a_decision(path: tuple[Any, ...], hostile: Any) -> None:
     decided({**SERVED.obj, "status": replaced(SERVED.obj["status"], path, hostile)})
+
+
+def test_an_empty_text_at_any_place_of_the_status_ends_no_decision() -> None:
+    for path in STATUS_PLACES:
+        decided({**SERVED.obj, "status": replaced(SERVED.obj["status"], path, "")})

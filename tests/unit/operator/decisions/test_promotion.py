@@ -11,7 +11,7 @@ from support.operator_world import World, entry, manifest
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
-from cetacean_registry import ModelMetrics
+from cetacean_registry import ModelMetrics, canonical_digest
 
 
 def never_ready(pod: FakePod) -> None:
@@ -280,6 +280,15 @@ def apply_without_status(world: World) -> None:
     """Apply what is decided and end before the status is written."""
     for child in world.decide().apply:
         world.apply(child)
+
+
+def test_the_record_of_a_promotion_names_the_one_before_by_its_digest() -> None:
+    """An operator of another version must recognise it: otherwise it takes the promotion for one of another history."""
+    world = promoted()
+    assert world.deployment is not None
+    record = json.loads(world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"])
+    assert [one["model"] for one in record["promotions"]] == ["second"]
+    assert record["follows"] == canonical_digest(world.status.history[1].wire())[:16]
 
 
 def test_a_promotion_is_completed_by_the_next_operator() -> None:

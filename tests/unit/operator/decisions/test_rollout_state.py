@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
-from support.pods import Scraped
+from support.pods import Scraped, ready_pod
 
+from cetacean_operator.api.serving import Serving
+from cetacean_operator.decisions.rollout_state import current_state
+
+SERVING = Serving(image="cetacean-inference:1")
 REPLICAS: dict[str, Any] = {"serving": {"replicas": 3}}
 
 
@@ -265,3 +269,34 @@ def test_the_generation_is_in_every_condition() -> None:
     world.settle()
     assert {condition.observed_generation for condition in world.status.conditions} == {2}
     assert world.status.observed_generation == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "rolled_out"),
+    [
+        ({"replicas": 2}, {"updatedReplicas": 2, "replicas": 2}, True),
+        ({"replicas": 2}, {"updatedReplicas": 3, "replicas": 3}, True),
+        ({"replicas": 2}, {"updatedReplicas": 2, "replicas": 3}, False),
+        ({"replicas": 2}, {"updatedReplicas": 1, "replicas": 1}, False),
+        ({"replicas": 1}, {}, False),
+        ({"replicas": 0}, {}, True),
+        ({"replicas": 0}, {"replicas": 1}, False),
+        ({}, {"updatedReplicas": 1, "replicas": 1}, True),
+        ({}, {"replicas": 1}, False),
+    ],
+    ids=str,
+)
+def test_a_deployment_is_rolled_out_if_only_new_pods_are_left(
+    spec: dict[str, int], status: dict[str, int], rolled_out: bool
+) -> None:
+    meta = {"generation": 2}
+    deployment = {"metadata": meta, "spec": spec, "status": {**status, "observedGeneration": 2}}
+    assert current_state((), SERVING, deployment).rolled_out is rolled_out
+    assert not current_state((), SERVING, {**deployment, "metadata": {"generation": 3}}).rolled_out
+    assert not current_state((), SERVING, None).rolled_out
+
+
+def test_pods_that_terminate_do_not_count() -> None:
+    pods = (ready_pod(1), ready_pod(2, terminating=True), ready_pod(3, ready=False))
+    state = current_state(pods, SERVING, None)
+    assert (len(state.pods), len(state.ready)) == (2, 1)

@@ -299,6 +299,16 @@ def test_the_model_is_read_back_from_the_deployment(digit: str | None) -> None:
     assert rollout_of(found, AntiFraud()).id == rollout_of(expected, AntiFraud()).id
 
 
+def test_a_container_that_was_injected_before_ours_does_not_hide_the_model() -> None:
+    world = World(manifest(entry("first")))
+    world.settle()
+    assert world.deployment is not None
+    world.deployment["spec"]["template"]["spec"]["containers"].insert(0, {"name": "proxy"})
+    found = deployed_model(world.deployment)
+    assert found is not None
+    assert found.name == "first"
+
+
 @pytest.mark.parametrize(
     "deployment",
     [

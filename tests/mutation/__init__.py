@@ -1,0 +1,1 @@
+"""Mutation testing: which mistakes in pure code no unit test notices."""

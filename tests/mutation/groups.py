@@ -1,0 +1,156 @@
+"""The modules that are mutated, and the tests that must notice it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules of one package that the same tests cover."""
+
+    name: str
+    root: str
+    """Folder of the repository that holds the package."""
+    package: str
+    modules: tuple[str, ...]
+    """Names inside the package."""
+    tests: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Files below `tests` that are too slow to run once for each mutant."""
+
+    def paths(self) -> dict[str, str]:
+        """Return the file of each module, relative to `root`, by the module's full name."""
+        return {f"{self.package}.{name}": f"{self.package}/{name.replace('.', '/')}.py" for name in self.modules}
+
+
+# Ordered by what a mistake costs. `decisions` has nothing else but pure functions.
+DECISIONS = Group(
+    name="decisions",
+    root="operator",
+    package="cetacean_operator",
+    modules=tuple(
+        f"decisions.{name}"
+        for name in (
+            "promotion",
+            "promotion_record",
+            "identity",
+            "decide",
+            "assess",
+            "conditions",
+            "report",
+            "rollout_state",
+            "drift",
+            "hysteresis",
+            "failures",
+            "children",
+            "desired_children",
+            "template",
+            "serving_history",
+            "lineage",
+            "compare",
+            "ownership",
+            "plan",
+            "service",
+            "quantiles",
+            "silent_pods",
+            "anti_fraud",
+            "autoscaling",
+            "cache",
+            "events",
+            "runbook",
+        )
+    ),
+    tests=("tests/unit/operator/decisions",),
+    # Random values and long random histories. What they alone would notice, an example in the other files must show.
+    left_out=(
+        "tests/unit/operator/decisions/test_clock_steps.py",
+        "tests/unit/operator/decisions/test_hostile_values.py",
+        "tests/unit/operator/decisions/test_level_based.py",
+        "tests/unit/operator/decisions/test_nights.py",
+    ),
+)
+
+REGISTRY = Group(
+    name="registry",
+    root="models",
+    package="cetacean_registry",
+    modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls"),
+    tests=("tests/unit/registry",),
+)
+
+# Pure here means: the result follows from the arguments. No thread, no socket, no network, no model.
+SERVICE = Group(
+    name="service",
+    root="inference",
+    package="cetacean_inference",
+    modules=(
+        "decision",
+        "types",
+        "messages",
+        "http_headers",
+        "rejected_requests",
+        "monitoring.drift",
+        "monitoring.recent_requests",
+        "monitoring.monitoring_file",
+        "serving.identity",
+        "http.multipart",
+        "http.targets",
+        "imaging.exif",
+        "imaging.jpeg",
+        "imaging.png",
+        "imaging.tiff",
+        "imaging.resizing",
+        "models.classes",
+        "models.prompts",
+        "engines.agreement",
+        "weights.eviction",
+        "weights.file_kinds",
+        "weights.proxies",
+        "weights.retry",
+        "weights.urls",
+        "system.cpus",
+    ),
+    tests=(
+        "tests/unit/inference/test_decision.py",
+        "tests/unit/inference/test_http_headers.py",
+        "tests/unit/inference/test_messages.py",
+        "tests/unit/inference/test_replay.py",
+        "tests/unit/inference/monitoring",
+        "tests/unit/inference/serving/test_identity.py",
+        "tests/unit/inference/http/test_multipart.py",
+        "tests/unit/inference/http/test_targets.py",
+        "tests/unit/inference/http/test_single.py",
+        "tests/unit/inference/imaging/test_decoding.py",
+        "tests/unit/inference/imaging/test_preprocessing.py",
+        "tests/unit/inference/models/test_classes.py",
+        "tests/unit/inference/weights/test_eviction.py",
+        "tests/unit/inference/weights/test_proxies.py",
+        "tests/unit/inference/weights/test_download.py",
+        "tests/unit/inference/system/test_cpus.py",
+    ),
+)
+
+GROUPS = (DECISIONS, REGISTRY, SERVICE)
+
+
+def selected(wanted: Sequence[str]) -> list[tuple[Group, list[str]]]:
+    """Return the groups and modules of which a given name is a part; all of them if no name is given.
+
+    Raises:
+        ValueError: a name is that of no module.
+    """
+    names = [name for group in GROUPS for name in group.paths()]
+    unknown = [name for name in wanted if not any(_named(known, name) for known in names)]
+    if unknown:
+        raise ValueError(f"expected modules out of {', '.join(names)}, got {', '.join(unknown)}")
+    chosen = [
+        (group, [name for name in group.paths() if not wanted or any(_named(name, one) for one in wanted)])
+        for group in GROUPS
+    ]
+    return [(group, modules) for group, modules in chosen if modules]
+
+
+def _named(module: str, name: str) -> bool:
+    return f".{name}." in f".{module}."

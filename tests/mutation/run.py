@@ -1,0 +1,155 @@
+"""Run the mutants of some modules, one module after the other; for the working directory, which has the configuration.
+
+mutmut writes the mutants and finds which tests reach which function. `mutmut run` then starts pytest once for each mutant;
+here pytest collects once, and a process is forked for each mutant: a mutant that a test notices takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Never
+
+import pytest
+from mutmut.__main__ import collect_or_load_stats, create_mutants
+from mutmut.configuration import config
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.state import state
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import change_cwd, copy_src_dir, setup_source_paths
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
+from mutmut.workers.isolation import get_mutant_runner
+
+from mutation import type_errors
+
+FINAL = frozenset({"killed", "caught by type check"})
+"""Mutants with these verdicts do not run again."""
+_REJECTED_BY_TYPES, _NO_TESTS, _INTERRUPTED = 37, 33, 2
+"""mutmut's exit codes."""
+
+
+def main(paths: Sequence[str]) -> None:
+    """Run what has no verdict yet, or survived; after Ctrl-C the next call goes on from there.
+
+    Args:
+        paths: files of the modules, as the configuration has them.
+    """
+    set_mutant_under_test("mutant_generation")
+    copy_src_dir()
+    setup_source_paths()
+    create_mutants(_processes())
+    files = {path: _load(path) for path in paths}
+    new = [path for path, file in files.items() if None in file.exit_code_by_key.values()]
+    for path, names in type_errors.rejected(new).items():
+        codes = files[path].exit_code_by_key
+        codes.update({name: _REJECTED_BY_TYPES for name in codes if name.rpartition(".")[2] in names})
+        files[path].save()
+    if not any(_to_do(file) for file in files.values()):
+        return
+    print("Running the tests without a mutant: which of them reach which function?", flush=True)
+    collect_or_load_stats(get_mutant_runner(), apply_config_invalidation=True)
+    set_mutant_under_test("")
+    with change_cwd("mutants"):
+        options = ["--rootdir=.", "-q", "--no-header", *config().pytest_add_cli_args]
+        code = pytest.main([*options, *config().pytest_add_cli_args_test_selection], plugins=[_Loop(files)])
+    sys.exit(code)
+
+
+class _Loop:
+    """Runs the mutants in place of the tests that pytest has collected."""
+
+    def __init__(self, files: Mapping[str, SourceFileMutationData]) -> None:
+        self._files = files
+        self._running: dict[int, str] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        capture.suspend_global_capture(in_=True)
+        for path, file in self._files.items():
+            self._run(path, file, session)
+        capture.resume_global_capture()
+        return True
+
+    def _run(self, path: str, file: SourceFileMutationData, session: pytest.Session) -> None:
+        items = {item.nodeid: item for item in session.items}
+        to_do = _to_do(file)
+        waiting = iter(to_do)
+        done, begun = 0, time.monotonic()
+        while done < len(to_do):
+            while len(self._running) < _processes() and (name := next(waiting, None)):
+                self._running[_fork(name, items, session)] = name
+            pid, status = os.wait()
+            file.exit_code_by_key[self._running.pop(pid)] = os.waitstatus_to_exitcode(status)
+            done += 1
+            with change_cwd(".."):
+                file.save()
+            _show(path, done, len(to_do), file, time.monotonic() - begun)
+        if to_do:
+            print(flush=True)
+
+
+def _fork(name: str, items: Mapping[str, pytest.Item], session: pytest.Session) -> int:
+    """Run the mutant's tests in a process of its own, the fastest first; return its id."""
+    durations = state().duration_by_test
+    reaching = state().tests_by_mangled_function_name.get(mangled_name_from_mutant_name(name), ())
+    tests = [items[test] for test in sorted(reaching, key=lambda test: (durations[test], test)) if test in items]
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        _test(name, tests, session, math.ceil(10 + 3 * sum(durations[test.nodeid] for test in tests)))
+    return pid
+
+
+def _test(name: str, tests: Sequence[pytest.Item], session: pytest.Session, seconds: int) -> Never:
+    """Run the tests until one fails, and exit as mutmut's processes do: 0 if none has failed."""
+    code = _NO_TESTS
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        limit = math.ceil(time.process_time()) + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+        set_mutant_under_test(name)
+        for test, following in zip(tests, [*tests[1:], None], strict=True):
+            session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+            code = 1 if session.testsfailed else 0
+            if code:
+                break
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except BaseException:  # noqa: BLE001 -- whatever a mutant raises, it is noticed
+        code = 1
+    os._exit(code)
+
+
+def _show(path: str, done: int, number: int, file: SourceFileMutationData, seconds: float) -> None:
+    found = Counter(status_by_exit_code[code] for code in file.exit_code_by_key.values())
+    text = f"{path}: {done} of {number} mutants, {found['survived'] + found['no tests']} survived, {seconds:.0f} s"
+    # In a log one line for each tenth mutant, on a terminal one line that is written again.
+    if sys.stdout.isatty():
+        print(f"\r{text}", end="", flush=True)
+    elif done % 10 == 0 or done == number:
+        print(text, flush=True)
+
+
+def _to_do(file: SourceFileMutationData) -> list[str]:
+    return [name for name, code in file.exit_code_by_key.items() if status_by_exit_code[code] not in FINAL]
+
+
+def _load(path: str) -> SourceFileMutationData:
+    file = SourceFileMutationData(path=path)
+    file.load()
+    return file
+
+
+def _processes() -> int:
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""`make mutants` knows all pure modules, and its list of survivors names what exists."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from mutation import figures, groups, survivors
+from mutation.results import Mutant
+from mutation.survivors import Survivor
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DECISIONS = REPOSITORY / "operator/cetacean_operator/decisions"
+SOURCES = {module: REPOSITORY / group.root / path for group in groups.GROUPS for module, path in group.paths().items()}
+
+
+def _functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    methods = {
+        f"{owner.name}.{node.name}"
+        for owner in tree.body
+        if isinstance(owner, ast.ClassDef)
+        for node in owner.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    return methods | {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_each_decision_with_a_function_is_mutated() -> None:
+    found = {path.stem for path in DECISIONS.glob("*.py") if _functions(path)}
+    assert found == {name.removeprefix("decisions.") for name in groups.DECISIONS.modules}
+
+
+def test_each_named_module_and_each_named_test_exists() -> None:
+    tests = {path for group in groups.GROUPS for path in (*group.tests, *group.left_out)}
+    missing = [path for path in (*SOURCES.values(), *(REPOSITORY / test for test in tests)) if not path.exists()]
+    assert not missing
+
+
+def test_modules_are_selected_by_the_ends_of_their_names() -> None:
+    [(group, modules)] = groups.selected(["gate", "cetacean_registry.metrics"])
+    assert (group.name, modules) == ("registry", ["cetacean_registry.gate", "cetacean_registry.metrics"])
+    assert [group for group, _ in groups.selected([])] == list(groups.GROUPS)
+    with pytest.raises(ValueError, match=r"expected modules out of .*, got promotions$"):
+        groups.selected(["promotion", "promotions"])
+
+
+def test_each_listed_survivor_is_in_a_function_that_exists() -> None:
+    missing = [one for one in survivors.read() if one.function not in _functions(SOURCES[one.module])]
+    assert not missing
+
+
+def test_a_listed_survivor_needs_a_reason_and_is_listed_once(tmp_path: Path) -> None:
+    path, survivor = tmp_path / "survivors.toml", Survivor("gate", "judge", "- a\n+ b")
+    path.write_text(survivor.entry("equal"))
+    assert survivors.read(path) == {survivor: "equal"}
+    path.write_text(survivor.entry("equal") * 2)
+    with pytest.raises(ValueError, match=r"gate\.judge is listed twice"):
+        survivors.read(path)
+    path.write_text(survivor.entry())
+    with pytest.raises(ValueError, match=r"expected a reason for gate\.judge"):
+        survivors.read(path)
+
+
+def test_the_percentage_is_of_the_mutants_that_tests_have_to_notice(tmp_path: Path) -> None:
+    verdicts = {"killed": 17, "timeout": 1, "survived": 1, "no tests": 1, "caught by type check": 30, "not checked": 5}
+    found = figures.count(
+        Mutant("gate", f"x__mutmut_{n}", verdict) for verdict, n in verdicts.items() for _ in range(n)
+    )
+    assert (found.mutants, found.types, found.survived, found.unfinished, found.percent) == (55, 30, 2, 5, 10.0)
+    assert figures.table({"gate": found}, {"gate": 1}).splitlines() == [
+        "module  mutants  types  killed  timeout  survived  explained  to do  percent",
+        "gate         55     30      17        1         2          1      5     10.0",
+    ]
