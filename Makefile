@@ -135,11 +135,13 @@ sample: _check venv  ## what docs/getting-started.md rolls out: images and small
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
 	@$(PYTHON) -m cetacean_tools.local_cluster down
 
-CRD := crds/ecomarineai.org_cetaceanmodels.yaml
+CRD := crds/ecomarineai.org_
 VALUES := charts/cetacean-model/values.schema.json
-crd: venv  ## write the CRD from the Python types, and what the charts have of it
-	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
-	@cp $(CRD) charts/cetacean-operator/files/
+crd: venv  ## write the CRDs from the Python types, and what the charts have of them
+	@for plural in cetaceanmodels modelapprovals; do \
+	  $(PYTHON) -m cetacean_operator.api.crd $$plural > $(CRD).new && mv $(CRD).new $(CRD)$$plural.yaml || { rm -f $(CRD).new; exit 1; }; \
+	done
+	@cp $(CRD)*.yaml charts/cetacean-operator/files/
 	@$(PYTHON) -m cetacean_tools.pages.model_chart_schema > $(VALUES).new && mv $(VALUES).new $(VALUES) || { rm -f $(VALUES).new; exit 1; }
 
 dashboards: venv  ## write Grafana's dashboards into the chart

@@ -62,6 +62,12 @@ class ModelEntry(BaseModel):
     license: ShortText | None = Field(default=None, description="Licence of the weights.")
     notes: Text | None = Field(default=None, description="Remarks for people.")
     deprecated: bool | None = Field(default=None, description="True: kept for reference, not to be promoted.")
+    author: ShortText | None = Field(
+        default=None, description="User name, as the cluster knows it, of who wrote the entry; see spec.approval."
+    )
+    hotfix: bool | None = Field(
+        default=None, description="True: released under the rules of spec.approval.hotfix, and reviewed afterwards."
+    )
 
     @model_validator(mode="after")
     def _active_classes_fit_the_head(self) -> Self:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cetacean_operator.api.model_approval import Approvals
+
 Object = dict[str, Any]
 
 
@@ -100,6 +102,8 @@ class Observed:
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None
     """The API server's message when it last refused a child of this generation."""
+    approvals: Approvals = field(default_factory=Approvals)
+    """The ModelApprovals that name the resource."""
 
     @property
     def unasked(self) -> bool:
