@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -25,7 +25,7 @@ from cetacean_operator.settings import Settings
 class Api(FakeApi):
     """An API server whose watches stay empty; the namespace `gone` has no RoleBinding for the operator."""
 
-    forbidden: Set[ResourceType] = frozenset()
+    forbidden: frozenset[ResourceType] = frozenset()
 
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
@@ -130,7 +130,7 @@ async def test_approvals_are_read_while_their_crd_is_served_and_rights_allow_it(
 
 async def test_an_operator_that_may_not_read_approvals_starts_and_is_healthy() -> None:
     api = Api()
-    api.forbidden = {APPROVALS}
+    api.forbidden = frozenset({APPROVALS})
     api.served.add(APPROVALS.plural)
     operator = operator_of(api)
     async with informed(operator):
