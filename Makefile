@@ -45,6 +45,9 @@ BASELINE ?= reports/metrics_baseline.json
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
 	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)"
 
+check-release: venv  ## what the release of a changed registry lacks: BASE=<Git revision> GIVEN="--review <person> --qa <person>"
+	@$(PYTHON) -m cetacean_cli release check --base "$(BASE)" $(GIVEN)
+
 compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
 	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)"
 
@@ -101,7 +104,7 @@ dashboard-pictures: _check _prepare  ## pictures of the dashboards over some min
 	@$(PYTHON) -m cetacean_tools.dashboards.pictures
 
 ##@ Build
-.PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
+.PHONY: check-release venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
@@ -74,6 +75,21 @@ class Approvals:
     given: tuple[Approval, ...] = ()
     unreadable: str | None = None
     """Why they cannot be read, None if they can."""
+
+
+def approval_name(spec: ModelApprovalSpec) -> str:
+    """Return the object's name: one for each resource, candidate, digest, kind and person.
+
+    The chart's admission policy asks for the same name. Characters that names cannot have become `-`.
+    """
+    parts = (spec.resource, _label(spec.candidate), spec.digest[:12], spec.kind.lower(), _label(spec.approver))
+    return ".".join(parts)
+
+
+def _label(text: str) -> str:
+    # `str.lower` turns some letters that are not ASCII into ones that are.
+    ascii_lower = "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    return "-".join(re.findall("[a-z0-9]+", ascii_lower))
 
 
 def parse_approvals(objects: Iterable[Mapping[str, Any]]) -> tuple[Approval, ...]:
