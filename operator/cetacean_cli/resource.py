@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cetacean_cli.errors import BadInputError, RefusedError
-from cetacean_operator.api.model_approval import Approvals
+from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import Status, parse_status
 from cetacean_operator.api.timestamps import timestamp
@@ -147,7 +147,7 @@ def forecast(
     resource: CetaceanModel,
     name: str,
     *,
-    approvals: Approvals = Approvals(),  # noqa: B008 -- it is immutable
+    approvals: Approvals = NO_APPROVALS,
     now: datetime | None = None,
 ) -> Forecast:
     """Apply the operator's own rule as if the model `name` were active.

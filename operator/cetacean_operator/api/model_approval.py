@@ -77,6 +77,9 @@ class Approvals:
     """Why they cannot be read, None if they can."""
 
 
+NO_APPROVALS: Final = Approvals()
+
+
 def approval_name(spec: ModelApprovalSpec) -> str:
     """Return the object's name: one for each resource, candidate, digest, kind and person.
 

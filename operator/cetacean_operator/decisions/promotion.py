@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cetacean_operator.api import names
-from cetacean_operator.api.model_approval import Approvals
+from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import Release, Rollback
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
@@ -59,7 +59,7 @@ def choose(
     deployed: Model | None,
     drift: DriftVerdict | None,
     at: str,
-    approvals: Approvals = Approvals(),  # noqa: B008 -- it is immutable
+    approvals: Approvals = NO_APPROVALS,
 ) -> Choice:
     """Choose one model.
 
