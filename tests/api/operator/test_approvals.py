@@ -32,11 +32,10 @@ def approval(approver: str = "alice", *, name: str | None = None, resource: str 
         "kind": "Review",
         "approver": approver,
     } | spec
-    expected = approval_name(ModelApprovalSpec.model_validate(content))
     return {
         "apiVersion": "ecomarineai.org/v1alpha1",
         "kind": "ModelApproval",
-        "metadata": {"name": name or expected},
+        "metadata": {"name": name or approval_name(ModelApprovalSpec.model_validate(content))},
         "spec": content,
     }
 
@@ -130,7 +129,7 @@ def test_an_approval_cannot_be_changed_by_anyone(policed: Kubectl) -> None:
 def test_an_override_needs_a_right_of_its_own(policed: Kubectl) -> None:
     override = approval("bob", kind="Override", reason="nobody else is awake", resource="overridden")
     assert "Override needs the right to the verb `override`" in refusal(policed, "bob", override)
-    assert "needs a reason" in refusal(policed, "bob", approval("bob", kind="Override", resource="overridden"))
+    assert "needs a reason" in refusal(policed, "bob", approval("bob", name="x", kind="Override"))
     policed("create", "role", "override", "--verb=override", "--resource=modelapprovals.ecomarineai.org")
     policed("create", "rolebinding", "override", "--role=override", "--user=bob")
 
