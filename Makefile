@@ -46,6 +46,9 @@ GATES ?=
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
 	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)" $(GATES)
 
+check-release: venv  ## what the release of a changed registry lacks: BASE=<Git revision> GIVEN="--review <person> --qa <person>"
+	@$(PYTHON) -m cetacean_cli release check --base "$(BASE)" $(GIVEN)
+
 compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
 	@$(PYTHON) scripts/compute_metrics.py --newest --baseline "$(BASELINE)" --out "$(or $(OUT),reports/metrics_latest.json)" $(GATES)
 
@@ -118,7 +121,7 @@ dashboard-pictures: _check _prepare  ## pictures of the dashboards over some min
 	@$(PYTHON) -m cetacean_tools.dashboards.pictures
 
 ##@ Build
-.PHONY: venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
+.PHONY: check-release venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
 venv: $(STAMP)  ## the Python environment with the locked dependencies
 
 $(STAMP): requirements.lock
@@ -152,11 +155,13 @@ sample: _check venv  ## what docs/getting-started.md rolls out: images and small
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
 	@$(PYTHON) -m cetacean_tools.local_cluster down
 
-CRD := crds/ecomarineai.org_cetaceanmodels.yaml
+CRD := crds/ecomarineai.org_
 VALUES := charts/cetacean-model/values.schema.json
-crd: venv  ## write the CRD from the Python types, and what the charts have of it
-	@$(PYTHON) -m cetacean_operator.api.crd > $(CRD).new && mv $(CRD).new $(CRD) || { rm -f $(CRD).new; exit 1; }
-	@cp $(CRD) charts/cetacean-operator/files/
+crd: venv  ## write the CRDs from the Python types, and what the charts have of them
+	@for plural in cetaceanmodels modelapprovals; do \
+	  $(PYTHON) -m cetacean_operator.api.crd $$plural > $(CRD).new && mv $(CRD).new $(CRD)$$plural.yaml || { rm -f $(CRD).new; exit 1; }; \
+	done
+	@cp $(CRD)*.yaml charts/cetacean-operator/files/
 	@$(PYTHON) -m cetacean_tools.pages.model_chart_schema > $(VALUES).new && mv $(VALUES).new $(VALUES) || { rm -f $(VALUES).new; exit 1; }
 
 dashboards: venv  ## write Grafana's dashboards into the chart

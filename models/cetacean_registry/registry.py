@@ -81,6 +81,12 @@ class ModelEntry(BaseModel):
         description="SHA-256 of the files beside the checkpoint by their names, 64 hex digits each. A file without one "
         "cannot be verified.",
     )
+    author: ShortText | None = Field(
+        default=None, description="User name, as the cluster knows it, of who wrote the entry; see spec.approval."
+    )
+    hotfix: bool | None = Field(
+        default=None, description="True: released under the rules of spec.approval.hotfix, and reviewed afterwards."
+    )
 
     @model_validator(mode="after")
     def _active_classes_fit_the_head(self) -> Self:

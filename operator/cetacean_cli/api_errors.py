@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 
 from cetacean_cli.errors import BadInputError, CliError, RefusedError, UnreachableError
-from cetacean_operator.api.names import GROUP, PLURAL
+from cetacean_operator.api.names import GROUP
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _error(error: ApiException, host: str, namespace: str) -> CliError:
     if not error.status:  # no TLS connection
         return UnreachableError(f"{host} does not answer: {message}")
     if body == "404 page not found":  # the path, not the object
-        return BadInputError(f"{host} has no resource {PLURAL}.{GROUP}: install the operator's CRD, or check --context")
+        return BadInputError(f"{host} has no such resource of {GROUP}: install the operator's CRDs, or check --context")
     if error.status == 404:
         return BadInputError(f"{message} (namespace {namespace})")
     if error.status == 401:

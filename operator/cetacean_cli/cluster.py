@@ -16,6 +16,7 @@ from kubernetes.dynamic.exceptions import DynamicApiError
 
 from cetacean_cli.api_errors import one_line_errors
 from cetacean_cli.errors import BadInputError, RefusedError, UnreachableError
+from cetacean_operator.api.model_approval import APPROVAL_KIND, APPROVAL_PLURAL
 from cetacean_operator.api.names import GROUP, KIND, PLURAL, VERSION
 
 Object = dict[str, Any]
@@ -28,6 +29,8 @@ _WATCH_SECONDS: Final = 300
 """The API server ends a watch after this time, and the next one begins."""
 _MAX_FAILED_WATCHES: Final = 6
 """Watches in a row without an event, after which `Cluster.watch` ends."""
+_SELF_REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+_SELF_REVIEW_PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -41,6 +44,9 @@ class KnownResources:
     def __init__(self, client: DynamicClient, _cache_file: str | None = None) -> None:
         of = {"namespaced": True, "client": client}
         self.models = Resource(prefix="apis", group=GROUP, api_version=VERSION, kind=KIND, name=PLURAL, **of)
+        self.approvals = Resource(
+            prefix="apis", group=GROUP, api_version=VERSION, kind=APPROVAL_KIND, name=APPROVAL_PLURAL, **of
+        )
         self.pods = Resource(prefix="api", api_version="v1", kind="Pod", name="pods", **of)
 
 
@@ -52,6 +58,7 @@ class Cluster:
         self.host: str = client.configuration.host
         self._client = DynamicClient(client, discoverer=KnownResources)
         self._models = self._client.resources.models
+        self._approvals = self._client.resources.approvals
         self._pods = self._client.resources.pods
 
     # --- CetaceanModels ---------------------------------------------------------------------------------------------
@@ -121,6 +128,42 @@ class Cluster:
             if failures >= _MAX_FAILED_WATCHES:
                 raise UnreachableError(f"{self.host} ended {failures} watches in a row without an event")
             pause(min(failures, 3))
+
+    # --- ModelApprovals ---------------------------------------------------------------------------------------------
+
+    def approvals(self, name: str) -> list[Object]:
+        """Return the ModelApprovals of a CetaceanModel."""
+        items: list[Object] = self._call(self._approvals.get)["items"]
+        return [item for item in items if item["spec"].get("resource") == name]
+
+    def create_approval(self, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Create a ModelApproval, and return it.
+
+        Args:
+            manifest: the object.
+            dry_run: the API server checks it and stores nothing.
+
+        Raises:
+            RefusedError: it exists already, or the API server rejects it.
+        """
+        return self._call(
+            self._approvals.create,
+            body=manifest,
+            field_manager=FIELD_MANAGER,
+            dry_run="All" if dry_run else None,
+        )
+
+    def user_name(self) -> str:
+        """Return the name by which the API server knows the user."""
+        with self._errors():
+            answer = self._client.request(
+                "post",
+                _SELF_REVIEW_PATH,
+                body=_SELF_REVIEW,
+                serializer=_plain,
+                _request_timeout=(_REQUEST_SECONDS, _REQUEST_SECONDS),
+            )
+        return str(_json_object(answer)["status"]["userInfo"]["username"])
 
     # --- Pods -------------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from cetacean_cli.commands.approve import approve
 from cetacean_cli.commands.drift import drift
 from cetacean_cli.commands.emergency import emergency
 from cetacean_cli.commands.gate import gate
 from cetacean_cli.commands.registry import registry
+from cetacean_cli.commands.release import release
 from cetacean_cli.commands.status import history, status
 from cetacean_cli.commands.switch import promote, rollback
 from cetacean_cli.errors import EXIT_CODES, BadInputError
@@ -51,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (drift, emergency, gate, history, promote, registry, rollback, status):
+for command in (approve, drift, emergency, gate, history, promote, registry, release, rollback, status):
     cli.add_command(command)
 
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cetacean_cli.errors import BadInputError, RefusedError
+from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import Status, parse_status
 from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import choose
@@ -133,16 +135,27 @@ class Forecast:
 
     allowed: bool
     reason: str
-    """`GatePassed`, `ServedBefore`, `GateRefused`, …"""
+    """`GatePassed`, `ServedBefore`, `GateRefused`, `ApprovalMissing`, …"""
     message: str
+    gate: ConditionState
+    """The condition GatePassed as it would be."""
+    approved: ConditionState | None
+    """The condition Approved as it would be; None if no approval is needed."""
 
 
-def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) -> Forecast:
+def forecast(
+    resource: CetaceanModel,
+    name: str,
+    *,
+    approvals: Approvals = NO_APPROVALS,
+    now: datetime | None = None,
+) -> Forecast:
     """Apply the operator's own rule as if the model `name` were active.
 
     Args:
         resource: the CetaceanModel as it was read.
         name: the model's.
+        approvals: those of the resource.
         now: the time of the decision; None: the present.
 
     Raises:
@@ -158,10 +171,19 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
         deployed=None,  # the status names the last rollout
         drift=None,
         at=timestamp(now or datetime.now(UTC)),
+        approvals=approvals,
     )
-    _, reason, message = choice.gate
+    _, reason, message = choice.missing_approval or choice.gate
     allowed = choice.target is not None and same_weights(choice.target, candidate)
-    return Forecast(allowed, reason, message)
+    return Forecast(allowed, reason, message, choice.gate, choice.approved)
+
+
+def last_served(resource: CetaceanModel, *, other_than: Model) -> Model | None:
+    """Return the model whose version decides the type of a release, None if no other has served."""
+    status = resource.status
+    history = ServingHistory(status, status.served, resource.spec.registry.models)
+    item = history.last_served(other_than=other_than)
+    return history.current_entry(item) if item else None
 
 
 def describe(model: Model) -> str:

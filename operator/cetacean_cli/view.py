@@ -11,9 +11,9 @@ from rich.text import Text
 from cetacean_cli.output import age, key_value_table, styled_status, table
 from cetacean_cli.resource import CetaceanModel, describe, digest
 from cetacean_operator.api import names
-from cetacean_operator.api.status import DriftStatus, ModelRef
+from cetacean_operator.api.status import DriftStatus, ModelRef, Release
 
-_GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED}
+_GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED, names.APPROVED}
 """All others report a problem while they are true."""
 
 
@@ -111,11 +111,20 @@ def _reference(reference: ModelRef | None) -> str:
 
 
 def history_view(resource: CetaceanModel) -> RenderableType:
-    """Return the table of the last promotions, newest first."""
+    """Return the table of the last promotions, newest first; with the approvals if any promotion needed one."""
+    entries = resource.status.history
+    head = ("WHEN", "MODEL", "VERSION", "DIGEST", "REASON", "WHY")
+    rows = [(entry.at, entry.model, entry.version, digest(entry.digest), entry.reason, entry.why) for entry in entries]
+    if not any(entry.release for entry in entries):
+        return table(head, rows)
+    approved = [_release_line(entry.release) for entry in entries]
     return table(
-        ("WHEN", "MODEL", "VERSION", "DIGEST", "REASON", "WHY"),
-        (
-            (entry.at, entry.model, entry.version, digest(entry.digest), entry.reason, entry.why)
-            for entry in resource.status.history
-        ),
+        (*head[:5], "RELEASE", "WHY"), [(*row[:5], text, row[5]) for row, text in zip(rows, approved, strict=True)]
     )
+
+
+def _release_line(release: Release | None) -> str:
+    if release is None:
+        return ""
+    given = ", ".join(f"{item.kind} by {item.approver}" for item in release.approvals)
+    return f"{release.type}: {given or 'no approval'}"

@@ -27,7 +27,7 @@ from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.informers import Informers
 from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
-from cetacean_operator.kube.resources import MODELS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
@@ -103,7 +103,12 @@ class Operator:
             else None
         )
         leadership = self.elector or AlwaysLeading()
-        self.observer = Observer(self.store, self.scraper.result, operator_namespace=settings.pod_namespace)
+        self.observer = Observer(
+            self.store,
+            self.scraper.result,
+            operator_namespace=settings.pod_namespace,
+            approvals_unreadable=lambda namespace: self.informers.unreadable(APPROVALS, namespace),
+        )
         writer = Writer(kube, self.store, leadership, instance=settings.lease_identity)
         self.recorder = EventRecorder(writer.event, has_urgent_backlog=lambda: self.queue.has_urgent_backlog)
         self.reconciler = Reconciler(
@@ -119,9 +124,7 @@ class Operator:
         self.cache = CacheUpdater(self.store, self.queue, metrics, record=self.recorder.record)
         self.liveness = WatchLiveness(metrics)
         self.informers = Informers(self._informer, self.liveness, settings.namespaces)
-        self.resync = Resync(
-            api=kube, store=self.store, queue=self.queue, on_service_monitors=self._on_service_monitors
-        )
+        self.resync = Resync(api=kube, store=self.store, queue=self.queue, on_served=self._on_served)
         self.models_listed = _Listed(self.cache, settings.namespaces)
         self.middleware = WatchMiddleware(self.liveness, metrics, self.models_listed, silence=settings.watch_silence)
         self.watching = asyncio.Event()
@@ -147,13 +150,14 @@ class Operator:
         states = (self.liveness.find(MODELS.path(namespace)) for namespace in self.models_listed.missing)
         return all(state is not None and state.refused for state in states)
 
-    async def discover(self) -> bool:
-        """Wait until the API server serves CetaceanModels; return true if it serves ServiceMonitors as well."""
+    async def discover(self) -> tuple[ResourceType, ...]:
+        """Wait until the API server serves CetaceanModels; return the optional kinds that it serves as well."""
         while True:
             try:
                 if await self.kube.serves(MODELS):
-                    self.observer.service_monitors = await self.kube.serves(SERVICE_MONITORS)
-                    return self.observer.service_monitors
+                    served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
+                    self.observer.service_monitors = SERVICE_MONITORS in served
+                    return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
                 _LOG.warning("waiting for the API server: %s", error, extra={"reason": "NotListed"})
@@ -161,7 +165,7 @@ class Operator:
 
     async def inform(self) -> None:
         """Keep the cache of pods and children up to date."""
-        await self.informers.run(service_monitors=await self.discover())
+        await self.informers.run(optional=await self.discover())
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Run kopf until `stop` is set, as soon as pods and children are known."""
@@ -213,7 +217,8 @@ class Operator:
             self.kube,
             state,
             self.cache,
-            label_selector=names.LABEL_MODEL,
+            # People write approvals, and need not know our label.
+            label_selector="" if state.resource is APPROVALS else names.LABEL_MODEL,
             silence=self.settings.watch_silence,
             server_timeout=self.settings.watch_server_timeout,
         )
@@ -229,9 +234,10 @@ class Operator:
             else:
                 self.metrics.models.forget(*key)
 
-    def _on_service_monitors(self, served: bool) -> None:
-        self.observer.service_monitors = served
-        self.informers.set_service_monitors(served=served)
+    def _on_served(self, resource: ResourceType, served: bool) -> None:
+        if resource is SERVICE_MONITORS:
+            self.observer.service_monitors = served
+        self.informers.set_served(resource, served=served)
 
 
 class _Listed:

@@ -12,7 +12,7 @@ import pytest
 from cetacean_tools.demo.kubectl import Kubectl
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-CRD = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
+CRDS = REPOSITORY / "crds"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,11 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def crd(kubectl: Kubectl) -> str:
-    """The CRD, established; returns its name."""
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    name = "cetaceanmodels.ecomarineai.org"
-    kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
-    return name
+    """Both CRDs, established; returns the name of that of CetaceanModels."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+    names = ("cetaceanmodels.ecomarineai.org", "modelapprovals.ecomarineai.org")
+    for name in names:
+        kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
+    return names[0]
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,21 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"minSamples": 0},
         "spec.gates.bySpecies.minSamples: Invalid value: 0",
     ),
+    "approvals-too-many": (
+        "approval.major.approvals",
+        11,
+        "spec.approval.major.approvals: Invalid value: 11",
+    ),
+    "approval-skips-the-unknown": (
+        "approval.hotfix.skip",
+        ["Reviews"],
+        'spec.approval.hotfix.skip[0]: Unsupported value: "Reviews": supported values: "Gate"',
+    ),
+    "approval-without-time": (
+        "approval.hotfix.reviewWithinSeconds",
+        0,
+        "spec.approval.hotfix.reviewWithinSeconds: Invalid value: 0",
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
     "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),

@@ -103,6 +103,49 @@ def regressed(environment: Environment) -> None:
     asked_for(environment, REGRESSED)
 
 
+def not_approved(environment: Environment) -> None:
+    """Ask for approvals, and then for a patch of the first model that nobody has approved."""
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"approval":{}}}')
+    patch = environment.copy_of(SECOND, name="demo_patch", version=patch_of_the_first(environment, 1))
+    asked_for(environment, patch.name, patch)
+
+
+def hotfix_without_a_review(environment: Environment) -> None:
+    """Promote a hotfix that another person has approved, and let the time for its review end."""
+    policy = {"spec": {"approval": {"hotfix": {"reviewWithinSeconds": 1}}}}
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(policy))
+    version = patch_of_the_first(environment, 2)
+    hotfix = environment.copy_of(SECOND, name="demo_hotfix", version=version, hotfix=True)
+    environment.kubectl.apply(
+        {
+            "apiVersion": "ecomarineai.org/v1alpha1",
+            "kind": "ModelApproval",
+            "metadata": {"name": "by-another-person"},
+            "spec": {
+                "resource": NAME,
+                "candidate": hotfix.name,
+                "digest": hotfix.sha256,
+                "kind": "Review",
+                "approver": "another-person",
+            },
+        }
+    )
+    asked_for(environment, hotfix.name, hotfix)
+
+
+def patch_of_the_first(environment: Environment, number: int) -> str:
+    major, minor, patch = environment.registry.model(FIRST).version.split(".")
+    return f"{major}.{minor}.{int(patch) + number}"
+
+
+def the_first_serves_again(environment: Environment) -> None:
+    """The sections that follow are about the model that served before."""
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"approval":null}}')
+    asked_for(environment, FIRST)
+    environment.wait_for_condition(NAME, "Ready", "True")
+    serves(FIRST)(environment)
+
+
 def rejects_a_boat(environment: Environment) -> bool:
     return bool(
         environment.service(NAME).predict(environment.models.others[0])["rejection_reason"] == "not_a_marine_mammal"
@@ -138,6 +181,8 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Autoscaling": autoscaled,
     "Rollout stalled": wrong_bytes,
     "Registry diverged": regressed,
+    "Approval missing": not_approved,
+    "Hotfix review overdue": hotfix_without_a_review,
 }
 
 
@@ -154,6 +199,7 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Rollout stalled 2": serves(SECOND),
     "Registry diverged 1": serves(SECOND),
     "Registry diverged 2": serves(SECOND),
+    "Hotfix review overdue 2": the_first_serves_again,
 }
 
 

@@ -26,6 +26,11 @@ class KubeServer:
     kubeconfig: Path
     models: dict[str, Object] = field(default_factory=dict)
     """By name, all in the namespace `sea`."""
+    approvals: list[Object] = field(default_factory=list)
+    """ModelApprovals, those that were created included."""
+    has_approvals: bool = True
+    """False: the server does not know ModelApprovals."""
+    user: str = "alice"
     pods: list[Object] = field(default_factory=list)
     pod_responses: dict[str, Object | str | int] = field(default_factory=dict)
     """By `pod/path`: a JSON object, a text or an error status."""
@@ -58,6 +63,9 @@ def serving(folder: Path) -> Iterator[KubeServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            _respond(self, state)
+
+        def do_POST(self) -> None:
             _respond(self, state)
 
         def do_PATCH(self) -> None:
@@ -97,13 +105,33 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         _send(handler, *((response, _status("pod is gone")) if isinstance(response, int) else (200, response)))
     elif parts.path == "/api/v1/namespaces/sea/pods":
         _send(handler, 200, {"items": state.pods})
-    elif not state.has_crd:
+    elif parts.path == "/apis/authentication.k8s.io/v1/selfsubjectreviews":
+        _send(handler, 201, {"status": {"userInfo": {"username": state.user}}})
+    elif not state.has_crd or (parts.path.endswith("/modelapprovals") and not state.has_approvals):
         _send(handler, 404, "404 page not found")
+    elif parts.path == "/apis/ecomarineai.org/v1alpha1/namespaces/sea/modelapprovals":
+        _approvals(handler, state, query, body)
     elif query.get("watch"):
         events = state.watches.pop(0) if state.watches else []
         _stream(handler, *events)
     else:
         _model(handler, state, parts.path, query, body)
+
+
+def _approvals(
+    handler: http.server.BaseHTTPRequestHandler, state: KubeServer, query: dict[str, str], body: bytes
+) -> None:
+    if handler.command == "GET":
+        _send(handler, 200, {"items": state.approvals})
+        return
+    created = json.loads(body)
+    if created["metadata"]["name"] in {found["metadata"]["name"] for found in state.approvals}:
+        _send(handler, 409, _status(f'modelapprovals.ecomarineai.org "{created["metadata"]["name"]}" already exists'))
+        return
+    created["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    if query.get("dryRun") != "All":
+        state.approvals.append(created)
+    _send(handler, 201, created)
 
 
 def _model(

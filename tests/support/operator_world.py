@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cetacean_operator.api.model_approval import Approvals, parse_approvals
 from cetacean_operator.api.observed import (
     CetaceanModel,
     DriftReport,
@@ -80,6 +81,9 @@ class World:
     behave: Behaviour = serves
     now: datetime = BEGIN
     service_monitors: bool = False
+    approvals: list[Object] = field(default_factory=list)
+    """ModelApprovals that name the resource."""
+    approvals_unreadable: str | None = None
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: list[FakePod] = field(default_factory=list)
     events: list[EventSpec] = field(default_factory=list)
@@ -120,7 +124,12 @@ class World:
 
     def observed(self) -> Observed:
         pods = tuple(pod.observed() for pod in self.pods)
-        return Observed(copy.deepcopy(self.children), pods, service_monitors=self.service_monitors)
+        return Observed(
+            copy.deepcopy(self.children),
+            pods,
+            service_monitors=self.service_monitors,
+            approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
+        )
 
     def decide(self) -> Plan:
         return decide(CetaceanModel.of(copy.deepcopy(self.obj)), self.observed(), self.now)

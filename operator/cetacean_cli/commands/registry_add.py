@@ -35,7 +35,16 @@ _COPIED_BY_LIKE: Final = (
 """Fields that --like copies."""
 _ALWAYS_WRITTEN: Final = ("name", "version", "architecture", "weights_url", "sha256", "trained_at", "metrics_snapshot")
 """Fields that are written even if they are null."""
-_ORDER: Final = ("name", "display_name", *_ALWAYS_WRITTEN[1:], *_COPIED_BY_LIKE[1:], "notes", "files")
+_ORDER: Final = (
+    "name",
+    "display_name",
+    *_ALWAYS_WRITTEN[1:],
+    *_COPIED_BY_LIKE[1:],
+    "notes",
+    "author",
+    "hotfix",
+    "files",
+)
 
 
 def _entry_options(command: Command) -> Command:
@@ -44,6 +53,9 @@ def _entry_options(command: Command) -> Command:
         if field in ("name", "version", "metrics_snapshot", "files"):
             continue
         info = ModelEntry.model_fields[field]
+        if field == "hotfix":
+            command = click.option("--hotfix", is_flag=True, default=None, help=info.description)(command)
+            continue
         kind = click.IntRange(min=1) if "size" in field or field.startswith("num_") else click.STRING
         command = click.option(f"--{field.replace('_', '-')}", type=kind, metavar="VALUE", help=info.description)(
             command

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from cetacean_cli.approvals import read_approvals
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import ChangeFlags, change_options, cluster_options, name_argument, wait_options
 from cetacean_cli.patch import patch_operation, patch_resource
 from cetacean_cli.resource import CetaceanModel, describe, digest, forecast
+from cetacean_operator.api.names import APPROVAL_MISSING
 
 _FIELD = "spec.registry.active"
 
@@ -23,9 +25,9 @@ _FIELD = "spec.registry.active"
 def promote(*, name: str, model: str, wait: float | None, flags: ChangeFlags, cluster: Cluster) -> None:
     """Make MODEL the active one of the CetaceanModel NAME.
 
-    The command first shows the operator's decision, and changes nothing if the gate would refuse the model. A model
-    that has served before comes back without the gate. If Argo CD, Flux or Helm manage the resource, change their
-    source instead.
+    The command first shows the operator's decision, and changes nothing if the gate would refuse the model or if it
+    lacks approvals. A model that has served before comes back without either. If Argo CD, Flux or Helm manage the
+    resource, change their source instead.
     """
     resource = CetaceanModel.parse(cluster.get(name))
     _switch(resource, model, cluster=cluster, flags=flags, wait=wait)
@@ -66,7 +68,7 @@ def _switch(
 ) -> None:
     """Propose the model `name` and make it active; then wait for `wait` seconds, None: do not wait."""
     old, new = resource.spec.registry.active, resource.model(name)
-    decision = forecast(resource, name)
+    decision = forecast(resource, name, approvals=read_approvals(resource, cluster))
     same = old == name
     proposal = Proposal(
         subject=resource.subject,
@@ -79,7 +81,8 @@ def _switch(
         },
     )
     if not decision.allowed and not same:
-        raise RefusedError(f"{decision.reason}: {decision.message}")
+        hint = "; see `cetacean release plan`, then `cetacean approve`" if decision.reason == APPROVAL_MISSING else ""
+        raise RefusedError(f"{decision.reason}: {decision.message}{hint}")
     patch_resource(
         proposal,
         [patch_operation("replace", _FIELD, name)],

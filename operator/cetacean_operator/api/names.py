@@ -79,6 +79,8 @@ AVAILABLE: Final = "Available"
 PROGRESSING: Final = "Progressing"
 WEIGHTS_VERIFIED: Final = "WeightsVerified"
 GATE_PASSED: Final = "GatePassed"
+APPROVED: Final = "Approved"
+HOTFIX_REVIEW_OVERDUE: Final = "HotfixReviewOverdue"
 DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
@@ -93,6 +95,8 @@ CONDITIONS: Final = (
     PROGRESSING,
     WEIGHTS_VERIFIED,
     GATE_PASSED,
+    APPROVED,
+    HOTFIX_REVIEW_OVERDUE,
     DRIFTING,
     LOW_AVAILABILITY,
     HIGH_LATENCY,
@@ -103,6 +107,8 @@ CONDITIONS: Final = (
 
 # Reasons that more than one module uses.
 GATE_REFUSED: Final = "GateRefused"
+APPROVAL_MISSING: Final = "ApprovalMissing"
+APPROVALS_UNREADABLE: Final = "ApprovalsUnreadable"
 ROLLED_BACK: Final = "RolledBack"
 RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
 INVALID_SPEC: Final = "InvalidSpec"

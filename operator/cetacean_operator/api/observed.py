@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from cetacean_operator.api.model_approval import Approvals
 from cetacean_operator.api.shadow import ShadowReport
 
 Object = dict[str, Any]
@@ -134,6 +135,8 @@ class Observed:
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None
     """The API server's message when it last refused a child of this generation."""
+    approvals: Approvals = field(default_factory=Approvals)
+    """The ModelApprovals that name the resource."""
 
     @property
     def unasked(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from cetacean_operator.api.approval_policy import ApprovalPolicy
 from cetacean_operator.api.base import ApiModel, Timestamp, filled, list_map, rules
 from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.api.serving import Serving
@@ -200,6 +201,9 @@ class Spec(ApiModel):
         default_factory=GatePolicy,
         description="Metrics that a candidate must reach to be promoted.",
         json_schema_extra=filled(GatePolicy()),
+    )
+    approval: ApprovalPolicy | None = Field(
+        default=None, description="Who must approve a model that has never served; absent: nobody."
     )
     drift: Drift = Field(default_factory=Drift, json_schema_extra=filled(Drift()))
     service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=filled(ServiceLevel()))

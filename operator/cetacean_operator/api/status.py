@@ -42,6 +42,32 @@ class Rollout(ApiModel):
     version: ShortText
 
 
+class GivenApproval(ApiModel):
+    """An approval that counted when the model was promoted."""
+
+    name: ShortText = Field(description="Name of the ModelApproval.")
+    kind: ShortText
+    approver: ShortText
+    at: Timestamp
+    evidence: Annotated[str, Field(max_length=2048)] | None = None
+    reason: Annotated[str, Field(max_length=1024)] | None = None
+
+
+class Release(ApiModel):
+    """Who let a model serve, and on which figures; absent without spec.approval."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: ShortText = Field(description="Patch, Minor, Major or Hotfix.")
+    change: ShortText = Field(description="Patch, Minor or Major: the type by the versions alone.")
+    approvals: Annotated[tuple[GivenApproval, ...], Field(max_length=32)] = ()
+    figures: Annotated[dict[str, float], Field(max_length=64)] | None = Field(
+        default=None, description="The model's metrics at the promotion, by their path in the registry entry's metrics."
+    )
+    evaluation_set: Annotated[str, Field(max_length=1024)] | None = None
+    metrics_snapshot: Annotated[str, Field(max_length=1024)] | None = None
+
+
 class HistoryEntry(ApiModel):
     """One promotion, forward or back."""
 
@@ -50,8 +76,11 @@ class HistoryEntry(ApiModel):
     digest: ShortText | None = None
     weights_url: Annotated[str, Field(max_length=2048)]
     at: Timestamp
-    reason: Annotated[ShortText, Field(min_length=1, description="GatePassed, ServedBefore, DriftRollback or Adopted.")]
+    reason: Annotated[
+        ShortText, Field(min_length=1, description="GatePassed, GateSkipped, ServedBefore, DriftRollback or Adopted.")
+    ]
     why: _Message
+    release: Release | None = None
 
 
 class ServedModel(ApiModel):

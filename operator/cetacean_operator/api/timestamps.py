@@ -10,13 +10,19 @@ def timestamp(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def seconds_since(text: str | None, now: datetime) -> float | None:
-    """Return the age of a timestamp in seconds, None if the text is no timestamp.
-
-    A time without a zone is read as UTC. The age is negative if the timestamp lies ahead of `now`: clocks are set back.
-    """
+def parse_timestamp(text: str | None) -> datetime | None:
+    """Return the time of a timestamp, None if the text is none. A time without a zone is read as UTC."""
     try:
         then = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+    return then if then.tzinfo else then.replace(tzinfo=UTC)
+
+
+def seconds_since(text: str | None, now: datetime) -> float | None:
+    """Return the age of a timestamp in seconds, None if the text is no timestamp.
+
+    The age is negative if the timestamp lies ahead of `now`: clocks are set back.
+    """
+    then = parse_timestamp(text)
+    return (now - then).total_seconds() if then else None

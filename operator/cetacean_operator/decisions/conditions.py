@@ -99,6 +99,9 @@ def _diverged(active: Model, choice: Choice) -> ConditionState:
             f"serves until spec.registry.active names another model, or spec.drift.onAlarm is Alert"
         )
         return ConditionState("True", names.ROLLED_BACK, message)
+    if (missing := choice.missing_approval) is not None:
+        message = f"the registry names {label(active)}, which waits for approval: {serving}"
+        return ConditionState("True", missing.reason, message)
     return ConditionState(
         "True", names.GATE_REFUSED, f"the registry names {label(active)}, which the gate refused: {serving}"
     )
@@ -117,7 +120,8 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
     if blocked is not None:
         return blocked
     if diverged.status == "True":
-        return ConditionState("False", diverged.reason, f"{diverged.message}. {choice.gate.message}")
+        why = choice.missing_approval or choice.gate
+        return ConditionState("False", diverged.reason, f"{diverged.message}. {why.message}")
     count = f"{len(state.current)} of {state.wanted} wanted replicas serve {label(active)}"
     if state.complete and not pending:
         if state.wanted == 0:

@@ -47,6 +47,7 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
         deployed=assessment.deployed,
         drift=assessment.drift_of_active,
         at=assessment.at,
+        approvals=observed.approvals,
     )
     next_status = _record(choice, assessment.status, assessment.at)
     desired = desired_children(assessment, choice.target, next_status)
@@ -67,6 +68,6 @@ def _record(choice: Choice, status: Status, at: str) -> Status:
     """Return the status with the choice's promotion and rollback."""
     history = status.history
     if choice.target and choice.promotion:
-        reason, why = choice.promotion
-        history = add_promotion(history, choice.target, reason=reason, why=why, at=at)
+        reason, why, release = choice.promotion
+        history = add_promotion(history, choice.target, reason=reason, why=why, at=at, release=release)
     return status.model_copy(update={"history": history, "rollback": choice.rollback})

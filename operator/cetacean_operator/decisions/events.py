@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition, SignalStatus, Status
+from cetacean_operator.decisions.candidate import GATE_SKIPPED, PASSED
 from cetacean_operator.decisions.plan import EventSpec
-from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, PASSED, SERVED_BEFORE
+from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, SERVED_BEFORE
 
-_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK})
+_WAITING = frozenset({names.APPROVAL_MISSING, names.APPROVALS_UNREADABLE})
+_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK}) | _WAITING
 
 
 def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ...]:
@@ -17,6 +19,8 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
     return (
         *_promotions(last_status, next_status),
         *_refusals(last_status, next_status),
+        *_approvals(last_status, next_status),
+        *_hotfix_review(last_status, next_status),
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
         *_drift(last_status, next_status),
@@ -34,7 +38,7 @@ def _promotions(last_status: Status, next_status: Status) -> Iterator[EventSpec]
         yield EventSpec("Warning", "DriftRollback", entry.why, "Rollback")
     elif entry.reason == SERVED_BEFORE:
         yield EventSpec("Normal", "Returning", f"rolling out {name}: {entry.why}", "Rollback")
-    elif entry.reason == PASSED:
+    elif entry.reason in (PASSED, GATE_SKIPPED):
         yield EventSpec("Normal", "Promoting", f"rolling out {name}: {entry.why}", "Promote")
     else:
         yield EventSpec("Normal", "Adopted", entry.why, "Adopt")
@@ -44,6 +48,28 @@ def _refusals(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     old, new = last_status.condition(names.GATE_PASSED), next_status.condition(names.GATE_PASSED)
     if new and new.reason == names.GATE_REFUSED and _differs(old, new, message=True):
         yield EventSpec("Warning", names.GATE_REFUSED, new.message, "Gate")
+
+
+def _approvals(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.APPROVED), next_status.condition(names.APPROVED)
+    if new is None or not _differs(old, new, message=new.status == "False"):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", new.reason, new.message, "Approve")
+    elif old and old.status == "False":
+        yield EventSpec("Normal", names.APPROVED, new.message, "Approve")
+
+
+def _hotfix_review(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind = names.HOTFIX_REVIEW_OVERDUE
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    was = old is not None and old.status == "True"
+    if new is None or was == (new.status == "True"):
+        return
+    if new.status == "True":
+        yield EventSpec("Warning", kind, new.message, "Watch")
+    else:
+        yield EventSpec("Normal", "HotfixReviewed", new.message, "Watch")
 
 
 def _readiness(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cetacean_operator.api import names
+from cetacean_operator.api.model_approval import APPROVAL_KIND
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object
 
@@ -28,6 +29,8 @@ def is_owned_by(live: Object, resource: CetaceanModel) -> bool:
 def owner_of(obj: Object) -> str | None:
     """Return the name of the CetaceanModel that an object belongs to, None for objects of others.
 
+    A ModelApproval belongs to the resource that it names. It is no child: nothing is derived from its labels.
+
     A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment, or of its candidate's,
     controls it: the garbage
     collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that names it as its own.
@@ -35,6 +38,8 @@ def owner_of(obj: Object) -> str | None:
     label, controller = _label(obj), _controller_of(obj)
     if obj["kind"] == names.KIND:
         return str(obj["metadata"]["name"])
+    if obj["kind"] == APPROVAL_KIND:
+        return _approved_resource(obj)
     if obj["kind"] == "Pod":
         if label is None:
             return None
@@ -44,6 +49,12 @@ def owner_of(obj: Object) -> str | None:
     if controller is None:
         return label if names.ANNOTATION_APPLIED in annotations_of(obj) else None
     return _model_of(controller)
+
+
+def _approved_resource(approval: Object) -> str | None:
+    spec = approval.get("spec")
+    name = spec.get("resource") if isinstance(spec, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _label(obj: Object) -> str | None:

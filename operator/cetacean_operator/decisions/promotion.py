@@ -6,17 +6,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cetacean_operator.api import names
+from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import Model, Spec
-from cetacean_operator.api.status import Rollback
+from cetacean_operator.api.status import Release, Rollback
+from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.drift import DriftVerdict
 from cetacean_operator.decisions.identity import label, reference
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
 from cetacean_operator.decisions.serving_history import ServingHistory
-from cetacean_registry import judge
 from cetacean_registry.urls import lacks_query, without_query
 
-PASSED, SERVED_BEFORE, DRIFT_ROLLBACK, ADOPTED = "GatePassed", "ServedBefore", "DriftRollback", "Adopted"
+SERVED_BEFORE, DRIFT_ROLLBACK, ADOPTED = "ServedBefore", "DriftRollback", "Adopted"
 
 
 class Promotion(NamedTuple):
@@ -24,6 +25,8 @@ class Promotion(NamedTuple):
 
     reason: str
     why: str
+    release: Release | None = None
+    """Who let it serve; None without spec.approval, and for a model that has served before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,24 @@ class Choice:
     """The rollback that stands."""
     refusal: str | None = None
     """Why drift caused no rollback although the resource asks for one."""
+    approved: ConditionState | None = None
+    """The condition Approved, about the active model; None if it may serve without approvals."""
+
+    @property
+    def missing_approval(self) -> ConditionState | None:
+        """The condition Approved if only approvals are missing; the gate's refusal comes first."""
+        is_refused = self.gate.reason == names.GATE_REFUSED
+        return None if is_refused or self.approved is None or self.approved.status == "True" else self.approved
 
 
 def choose(
-    *, spec: Spec, history: ServingHistory, deployed: Model | None, drift: DriftVerdict | None, at: str
+    *,
+    spec: Spec,
+    history: ServingHistory,
+    deployed: Model | None,
+    drift: DriftVerdict | None,
+    at: str,
+    approvals: Approvals = NO_APPROVALS,
 ) -> Choice:
     """Choose one model.
 
@@ -53,8 +70,9 @@ def choose(
         deployed: the model in the live Deployment.
         drift: of the active model; None if another model serves.
         at: the time now.
+        approvals: of the resource.
     """
-    choice = _choose(spec=spec, history=history, deployed=deployed, drift=drift, at=at)
+    choice = _choose(spec=spec, history=history, deployed=deployed, drift=drift, at=at, approvals=approvals)
     target = choice.target
     if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
         # Only the Deployment still has the whole URL: another one would replace its pods.
@@ -63,7 +81,13 @@ def choose(
 
 
 def _choose(
-    *, spec: Spec, history: ServingHistory, deployed: Model | None, drift: DriftVerdict | None, at: str
+    *,
+    spec: Spec,
+    history: ServingHistory,
+    deployed: Model | None,
+    drift: DriftVerdict | None,
+    at: str,
+    approvals: Approvals,
 ) -> Choice:
     candidate = spec.registry.active_model
     # The last promotion comes first: a person may have written another model into the Deployment.
@@ -72,12 +96,12 @@ def _choose(
     if standing and (restored := _restored_model(standing, history, current)):
         return _keep_restored(standing, restored, history)
     if current is None:
-        return _choose_first(candidate, spec, history)
+        return _choose_first(candidate, spec, history, approvals)
     if same_weights(candidate, current):
         return _keep_active(candidate, spec=spec, history=history, drift=drift, at=at)
     if history.served_record(candidate):
         return _return_to(candidate)
-    return _choose_new(candidate, current=current, spec=spec, history=history)
+    return _choose_new(candidate, current=current, spec=spec, history=history, approvals=approvals)
 
 
 def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory) -> Choice:
@@ -86,12 +110,15 @@ def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory)
     return Choice(restored, ConditionState("False", names.ROLLED_BACK, standing.why), promotion, standing)
 
 
-def _choose_first(candidate: Model, spec: Spec, history: ServingHistory) -> Choice:
-    """Choose the active model if it passes the gate; nothing serves yet."""
-    gate = _judge_gate(candidate, None, spec, history)
-    if gate.status == "True":
-        return Choice(candidate, gate, Promotion(PASSED, gate.message))
-    return Choice(None, gate)
+def _choose_first(candidate: Model, spec: Spec, history: ServingHistory, approvals: Approvals) -> Choice:
+    """Choose the active model if it passes the gate and is approved; nothing serves yet."""
+    verdict = judge_candidate(candidate, None, spec=spec, history=history, approvals=approvals)
+    return _promote(candidate, verdict) if verdict.may_start else Choice(None, verdict.gate, approved=verdict.approved)
+
+
+def _promote(candidate: Model, verdict: CandidateVerdict) -> Choice:
+    promotion = Promotion(verdict.gate.reason, verdict.gate.message, verdict.release)
+    return Choice(candidate, verdict.gate, promotion, approved=verdict.approved)
 
 
 def _return_to(candidate: Model, *, refusal: str | None = None) -> Choice:
@@ -101,21 +128,23 @@ def _return_to(candidate: Model, *, refusal: str | None = None) -> Choice:
     return Choice(candidate, gate, Promotion(SERVED_BEFORE, why), refusal=refusal)
 
 
-def _choose_new(candidate: Model, *, current: Model, spec: Spec, history: ServingHistory) -> Choice:
-    """Choose a model that has never served if it passes the gate, else the last model that has served."""
+def _choose_new(
+    candidate: Model, *, current: Model, spec: Spec, history: ServingHistory, approvals: Approvals
+) -> Choice:
+    """Choose a model that has never served if it may start, else the last model that has served."""
     stable = current if history.served_record(current) else None
     if stable is None and (item := history.last_served()) and history.is_available(item):
         stable = history.current_entry(item)
-    gate = _judge_gate(candidate, stable, spec, history)
-    if gate.status == "True":
-        return Choice(candidate, gate, Promotion(PASSED, gate.message))
+    verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
+    if verdict.may_start:
+        return _promote(candidate, verdict)
     kept = stable or current
     promotion = None
     if not same_weights(kept, current):
         promotion = Promotion(SERVED_BEFORE, f"{label(current)} never served and is no longer asked for")
     elif not history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
-    return Choice(kept, gate, promotion)
+    return Choice(kept, verdict.gate, promotion, approved=verdict.approved)
 
 
 def _keep_active(
@@ -130,38 +159,22 @@ def _keep_active(
         refusal = outcome
     if history.is_last_promoted(candidate):
         first = history.status.history[0]
-        gate = ConditionState("Unknown" if first.reason == ADOPTED else "True", first.reason, first.why)
+        is_judged = first.reason not in (ADOPTED, GATE_SKIPPED)
+        gate = ConditionState("True" if is_judged else "Unknown", first.reason, first.why)
         return Choice(candidate, gate, refusal=refusal)
     # The promotion is not in the history: the status was lost, and the Deployment has no record of it either.
     if any(was_served_as(item, candidate) for item in history.status.served):
         return _return_to(candidate, refusal=refusal)
     before = history.last_served(other_than=candidate)
-    gate = _judge_gate(candidate, history.current_entry(before) if before else None, spec, history)
+    gate = judge_gate(candidate, history.current_entry(before) if before else None, spec, history)
     if gate.status == "True":
-        return Choice(candidate, gate, Promotion(PASSED, gate.message), refusal=refusal)
+        return Choice(candidate, gate, Promotion(gate.reason, gate.message), refusal=refusal)
     why = _adopted(candidate)
     return Choice(candidate, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why), refusal=refusal)
 
 
 def _adopted(model: Model) -> str:
     return f"{label(model)} was already rolled out when the operator first saw it"
-
-
-def _judge_gate(candidate: Model, serving: Model | None, spec: Spec, history: ServingHistory) -> ConditionState:
-    """Return the condition GatePassed for a candidate beside the model that serves."""
-    if candidate.deprecated:
-        message = f"{candidate.name} is refused: the registry says that it is deprecated"
-        return ConditionState("False", names.GATE_REFUSED, message)
-    verdict = judge(
-        candidate=candidate.name,
-        metrics=candidate.metrics,
-        policy=spec.gates,
-        serving=serving.name if serving else None,
-        serving_metrics=history.metrics(serving) if serving else None,
-    )
-    if verdict.passed:
-        return ConditionState("True", PASSED, verdict.message)
-    return ConditionState("False", names.GATE_REFUSED, verdict.message)
 
 
 def _roll_back(model: Model, history: ServingHistory, drift: DriftVerdict, at: str) -> Choice | str:

@@ -9,6 +9,7 @@ from cetacean_operator.api.observed import CetaceanModel, Observed
 from cetacean_operator.api.status import DriftStatus, Status
 from cetacean_operator.api.status import Rollout as RolloutStatus
 from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_fraud
+from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
 from cetacean_operator.decisions.children import selector
@@ -18,6 +19,7 @@ from cetacean_operator.decisions.desired_children import DesiredChildren
 from cetacean_operator.decisions.drift import drift_annotations
 from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
+from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
@@ -44,6 +46,8 @@ class _Progress:
     failure: Failure | None
     anti_fraud: AntiFraudVerdict
     autoscaling: ConditionState | None
+    hotfix: HotfixReview | None
+    """None without spec.approval."""
     requeue_after: float | None
 
 
@@ -59,8 +63,12 @@ def report(
         next_status: with the next history and rollback.
         runbook_url: where messages that ask for a person link to.
     """
-    progress = _progress(assessment, desired)
-    found = add_next_steps(_conditions(assessment, choice, desired, progress), runbook_url)
+    progress = _progress(assessment, choice, desired, next_status)
+    found = _conditions(assessment, choice, desired, progress)
+    if progress.hotfix:
+        found[names.APPROVED] = approved_condition(assessment.spec.registry.active_model, choice, next_status.history)
+        found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
+    found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
         update={
@@ -92,7 +100,7 @@ def report_invalid_spec(
     return Report(status=status, annotations=annotations, events=transitions(last_status, status))
 
 
-def _progress(assessment: Assessment, desired: DesiredChildren) -> _Progress:
+def _progress(assessment: Assessment, choice: Choice, desired: DesiredChildren, next_status: Status) -> _Progress:
     last_status, now = assessment.last_status, assessment.now
     state = rollout_state(assessment.current_state, desired.rollout)
     failure = None if state.complete else find_failure(state.unready, assessment.deployment, now)
@@ -110,8 +118,19 @@ def _progress(assessment: Assessment, desired: DesiredChildren) -> _Progress:
         now=now,
     )
     failure_wait = seconds_until_failure(state.unready, now) if failure is None else None
-    waits = [wait for wait in (failure_wait, autoscaling_wait, anti_fraud.requeue_after) if wait is not None]
-    return _Progress(state, failure, anti_fraud, autoscaling, min(waits, default=None))
+    hotfix = None
+    if assessment.spec.approval:
+        hotfix = judge_hotfix_review(
+            target=choice.target,
+            history=next_status.history,
+            policy=assessment.spec.approval,
+            approvals=assessment.observed.approvals,
+            now=now,
+        )
+    hotfix_wait = hotfix.requeue_after if hotfix else None
+    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait)
+    soonest = min((wait for wait in waits if wait is not None), default=None)
+    return _Progress(state, failure, anti_fraud, autoscaling, hotfix, soonest)
 
 
 def _conditions(

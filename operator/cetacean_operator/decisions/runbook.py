@@ -9,6 +9,11 @@ from cetacean_operator.api import names
 from cetacean_operator.decisions.condition_state import ConditionState
 
 ANY: Final = ""
+_APPROVE: Final = ("approval-missing", "give what is missing with `cetacean approve`, or name the model that serves")
+_READ_APPROVALS: Final = (
+    "approval-missing",
+    "install the CRD modelapprovals.ecomarineai.org and let the operator list and watch it",
+)
 STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.DRIFTING, "ScoreDropped"): (
         "drift",
@@ -52,11 +57,19 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "recalibration-overdue",
         "calibrate the threshold and set it now",
     ),
+    (names.HOTFIX_REVIEW_OVERDUE, ANY): (
+        "hotfix-review-overdue",
+        "review the hotfix now and approve it, or go back to the model before",
+    ),
+    (names.REGISTRY_DIVERGED, names.APPROVAL_MISSING): _APPROVE,
+    (names.REGISTRY_DIVERGED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
     (names.REGISTRY_DIVERGED, ANY): (
         "registry-diverged",
         "name a model in the registry that may serve, and mirror it again",
     ),
     (names.STALLED, names.GATE_REFUSED): ("registry-diverged", "name a model that passes the gate"),
+    (names.STALLED, names.APPROVAL_MISSING): _APPROVE,
+    (names.STALLED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
     (names.STALLED, names.ROLLED_BACK): ("registry-diverged", "name the model that serves, or a better one"),
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import Model
-from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, ServedModel, Status
+from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Release, ServedModel, Status
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.lineage import may_report, same_weights, was_served_as
 from cetacean_registry import ModelMetrics
@@ -78,7 +78,13 @@ class ServingHistory:
 
 
 def add_promotion(
-    history: tuple[HistoryEntry, ...], model: Model, *, reason: str, why: str, at: str
+    history: tuple[HistoryEntry, ...],
+    model: Model,
+    *,
+    reason: str,
+    why: str,
+    at: str,
+    release: Release | None = None,
 ) -> tuple[HistoryEntry, ...]:
     """Return the history with a promotion before the others; newest first, of bounded length."""
     entry = HistoryEntry(
@@ -89,6 +95,7 @@ def add_promotion(
         at=at,
         reason=reason,
         why=why,
+        release=release,
     )
     return (entry, *history)[:HISTORY_LENGTH]
 

@@ -99,8 +99,13 @@ class Informer:
         self._listed = asyncio.Event()
 
     async def synced(self) -> None:
-        """Wait for the first list; a named namespace that refuses counts as listed."""
+        """Wait for the first list; a refusal that may last counts as one."""
         await self._listed.wait()
+
+    @property
+    def is_listed(self) -> bool:
+        """True if the kind has been listed once, or a named namespace or an optional kind was refused."""
+        return self._listed.is_set()
 
     async def run(self) -> None:
         """List and watch until cancelled; no fault of the API server ends it."""

@@ -42,6 +42,8 @@ CHILDREN = (
     ResourceType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
     ResourceType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
 )
-# Served only where its CRD is installed; watched only then.
+APPROVALS = ResourceType("ecomarineai.org", "v1alpha1", "modelapprovals", "ModelApproval")
 SERVICE_MONITORS = ResourceType("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
+OPTIONAL = (SERVICE_MONITORS, APPROVALS)
+"""Served only if their CRD is installed, and watched only then."""
 BY_KIND: Mapping[str, ResourceType] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, SERVICE_MONITORS)}

@@ -28,8 +28,10 @@ class WatchState:
     metrics: Metrics
     clock: Callable[[], float]
     alive_at: float
+    optional: bool = False
+    """The operator works without this kind, so a refusal by the whole cluster is no fault either."""
     refused: bool = False
-    """The namespace refuses this kind, so the watch does not count."""
+    """The namespace, or for an optional kind the cluster, refuses it, so the watch does not count."""
     failures: int = 0
     """In a row, since the watch last brought an event."""
 
@@ -62,15 +64,19 @@ class WatchState:
     def rejected(self, status: int, message: str) -> float:
         """Log and count a refusal; return the seconds to wait before the next request.
 
-        A refusal by a named namespace is logged once: it may last, and a new process would meet it too.
+        A refusal by a named namespace, or of an optional kind, is logged once: it may last, and a new process would
+        meet it too.
         """
-        if self.namespace is None or status not in _NOT_SERVED:
+        if status not in _NOT_SERVED or (self.namespace is None and not self.optional):
             return self.failed("Refused", message)
         self.metrics.watch_faults.labels(self.resource.plural, "Refused").inc()
         if not self.refused:
             self.refused = True
-            text = "watch of %s: %s: namespace %s is gone, or lacks a RoleBinding; it is left out until it answers"
-            _LOG.warning(text, self.path, message, self.namespace, extra=self._extra("Refused"))
+            cause = f"namespace {self.namespace} is gone, or lacks a RoleBinding"
+            if self.namespace is None:
+                cause = f"the operator may not list and watch {self.resource.plural}, or their CRD is gone"
+            text = "watch of %s: %s: %s; it is left out until it answers"
+            _LOG.warning(text, self.path, message, cause, extra=self._extra("Refused"))
         return self._pause()
 
     def _pause(self) -> float:
@@ -89,9 +95,9 @@ class WatchLiveness:
         self._metrics, self._clock = metrics, clock
         self._watches: dict[str, WatchState] = {}
 
-    def expect(self, resource: ResourceType, namespace: str | None) -> WatchState:
-        """Begin to measure the watch of a kind in one namespace, or in all."""
-        watch = WatchState(resource, namespace, self._metrics, self._clock, self._clock())
+    def expect(self, resource: ResourceType, namespace: str | None, *, optional: bool = False) -> WatchState:
+        """Begin to measure the watch of a kind in one namespace, or in all; `optional`: it may be refused."""
+        watch = WatchState(resource, namespace, self._metrics, self._clock, self._clock(), optional)
         self._watches[watch.path] = watch
         self._metrics.watch_age.labels(resource.plural).set_function(lambda: self._oldest_of(resource))
         return watch

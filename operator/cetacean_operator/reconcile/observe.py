@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cetacean_operator.api import names
+from cetacean_operator.api.model_approval import APPROVAL_KIND, Approvals, parse_approvals
 from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.pods import observed_pods
@@ -31,10 +32,23 @@ class Observer:
     """Collects what is known of a resource."""
 
     def __init__(
-        self, store: Store, result: Callable[[str], Scrape | None], *, operator_namespace: str = "default"
+        self,
+        store: Store,
+        result: Callable[[str], Scrape | None],
+        *,
+        operator_namespace: str = "default",
+        approvals_unreadable: Callable[[str], str | None] = lambda _namespace: None,
     ) -> None:
-        """Take the store and the function that returns a pod's last answers by its uid."""
+        """Take the parts that are read.
+
+        Args:
+            store: the cache.
+            result: returns a pod's last answers by its uid.
+            operator_namespace: the namespace that the operator runs in.
+            approvals_unreadable: returns why the ModelApprovals of a namespace are not known, None if they are.
+        """
         self._store, self._operator_namespace = store, operator_namespace
+        self._approvals_unreadable = approvals_unreadable
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
         self.service_monitors = False
@@ -54,9 +68,12 @@ class Observer:
         children: dict[tuple[str, str], Object] = {}
         found: list[Object] = []
         candidates: list[Object] = []
+        approvals: list[Object] = []
         for obj in self._store.belonging(key):
             if obj["kind"] == "Pod":
                 (candidates if observed_pods.is_candidate(obj) else found).append(obj)
+            elif obj["kind"] == APPROVAL_KIND:
+                approvals.append(obj)
             elif obj["kind"] != names.KIND:
                 children[obj["kind"], obj["metadata"]["name"]] = obj
         known = self._memory.setdefault(key, {})
@@ -78,6 +95,7 @@ class Observer:
             service_monitors=self.service_monitors,
             name_conflict=name_conflict,
             refused=refused,
+            approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),
         )
 
     def targets(self, key: Key) -> Iterable[Target]:

@@ -1,4 +1,4 @@
-"""Reconciles every resource from the cache now and then, and asks whether ServiceMonitors are served meanwhile.
+"""Reconciles every resource from the cache now and then, and asks which optional kinds are served meanwhile.
 
 As in client-go, a resync lists nothing: informers keep the cache, and list again when a watch has expired.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 from cetacean_operator.api import names
 from cetacean_operator.backoff import jittered
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import OPTIONAL, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 
@@ -37,12 +37,12 @@ class Resync:
         api: Discovery,
         store: Store,
         queue: WorkQueue[Key],
-        on_service_monitors: Callable[[bool], None],
+        on_served: Callable[[ResourceType, bool], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the cache and the queue; `on_service_monitors` is called with whether ServiceMonitors are served."""
+        """Take the cache and the queue; `on_served` is called with each optional kind, and True if it is served."""
         self._api, self._store, self._queue = api, store, queue
-        self._on_service_monitors, self._sleep = on_service_monitors, sleep
+        self._on_served, self._sleep = on_served, sleep
 
     async def run(self, interval: float) -> None:
         """Resync every `interval` seconds, with jitter, until cancelled."""
@@ -61,4 +61,5 @@ class Resync:
         """
         for key in self._store.keys(names.KIND):
             self._queue.add_after(key, random.uniform(0.0, spread))
-        self._on_service_monitors(await self._api.serves(SERVICE_MONITORS))
+        for resource in OPTIONAL:
+            self._on_served(resource, await self._api.serves(resource))

@@ -1,4 +1,4 @@
-"""Print docs/reference.md: every field of the CetaceanModel, from the CustomResourceDefinition."""
+"""Print docs/reference.md: every field of both kinds, from the CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cetacean_operator.api.crd import COLUMNS, crd
+from cetacean_operator.api.crd import APPROVAL_COLUMNS, COLUMNS, approval_crd, crd
 from cetacean_tools.pages.markdown import code, head, number, table
 
 Schema = Mapping[str, Any]
@@ -29,7 +29,9 @@ def document() -> str:
         short=names["shortNames"][0],
     )
     sections = [*_sections("spec", schema["spec"]), _section("status", schema["status"])]
-    return "\n".join([intro, *sections, _columns()])
+    approval = approval_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    sections += [_columns(COLUMNS), _section("modelapproval.spec", approval["spec"])]
+    return "\n".join([intro, *sections, _columns(APPROVAL_COLUMNS, " modelapprovals")])
 
 
 def _sections(path: str, schema: Schema) -> Iterator[str]:
@@ -65,7 +67,7 @@ def _type(schema: Schema) -> str:
     if kind == "array":
         kind = f"array of {_items(schema)['type']}s"
     if "additionalProperties" in schema:
-        kind = "map of strings"
+        kind = f"map of {schema['additionalProperties']['type']}s"
     return f"{kind}, *null*" if schema.get("nullable") else str(kind)
 
 
@@ -103,7 +105,7 @@ def _rules(schema: Schema, path: str) -> Iterator[str]:
         yield from _rules(items, f"{path}[]")
 
 
-def _columns() -> str:
+def _columns(columns: list[dict[str, Any]], kind: str = "") -> str:
     rows = (
         (
             column["name"],
@@ -111,9 +113,9 @@ def _columns() -> str:
             column.get("description", ""),
             "wide" if "priority" in column else "",
         )
-        for column in COLUMNS
+        for column in columns
     )
-    return "## Columns of kubectl get\n\n" + table(("Column", "Path", "Meaning", "Shown"), rows)
+    return f"## Columns of kubectl get{kind}\n\n" + table(("Column", "Path", "Meaning", "Shown"), rows)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ EVERYTHING: dict[str, Any] = {
     "commonLabels": {"team": "whales"},
     "image": {"tag": "1.2.3", "pullSecrets": [{"name": "registry"}]},
     "crds": {"install": False},
+    "approvalPolicy": {"enabled": True},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
     "podLabels": {"zone": "sea"},
     "podAnnotations": {"note": "x"},

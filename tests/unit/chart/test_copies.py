@@ -14,11 +14,12 @@ from support.known_series import known_series, series_in
 from cetacean_operator.api import names
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CRD = "ecomarineai.org_cetaceanmodels.yaml"
+CRDS = ("ecomarineai.org_cetaceanmodels.yaml", "ecomarineai.org_modelapprovals.yaml")
 
 
-def test_the_chart_holds_the_generated_crd(chart: Path) -> None:
-    copy, generated = (chart / "files" / CRD).read_bytes(), (REPOSITORY / "crds" / CRD).read_bytes()
+@pytest.mark.parametrize("crd", CRDS)
+def test_the_chart_holds_the_generated_crd(chart: Path, crd: str) -> None:
+    copy, generated = (chart / "files" / crd).read_bytes(), (REPOSITORY / "crds" / crd).read_bytes()
     assert copy == generated, "run `make crd`"
 
 

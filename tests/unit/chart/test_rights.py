@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cetacean_operator.kube.resources import CHILDREN, EVENTS, LEASES, MODELS, PODS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import (
+    APPROVALS,
+    CHILDREN,
+    EVENTS,
+    LEASES,
+    MODELS,
+    PODS,
+    SERVICE_MONITORS,
+    ResourceType,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Rules = list[dict[str, list[str]]]
@@ -57,6 +66,7 @@ def test_the_rules_are_what_the_code_uses(rules: Rules) -> None:
         key(MODELS): WATCHED | {"patch"},
         (MODELS.group, f"{MODELS.plural}/status"): {"patch"},
         key(PODS): WATCHED,
+        key(APPROVALS): WATCHED,
         key(EVENTS): {"create"},
     }
     assert granted(rules) == expected

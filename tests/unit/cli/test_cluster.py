@@ -421,9 +421,7 @@ def test_a_cluster_without_the_crd_is_reported(server: KubeServer, kubectl: Run,
     server.has_crd = False
     done = kubectl("status", "whales")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert (
-        "has no resource cetaceanmodels.ecomarineai.org: install the operator's CRD, or check --context" in done.stderr
-    )
+    assert "has no such resource of ecomarineai.org: install the operator's CRDs, or check --context" in done.stderr
 
 
 def test_a_missing_resource_is_reported_with_the_namespace(kubectl: Run, live: Object) -> None:

@@ -39,6 +39,7 @@ def test_each_command_has_a_help_text(path: tuple[str, ...]) -> None:
 def test_the_list_of_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "",
+        "approve",
         "drift",
         "emergency",
         "emergency disable-gate",
@@ -54,13 +55,16 @@ def test_the_list_of_commands() -> None:
         "registry rollback",
         "registry to-manifest",
         "registry validate",
+        "release",
+        "release check",
+        "release plan",
         "rollback",
         "status",
     }
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"promote", "rollback", "disable-gate", "restore", "add", "import"}
+    writing = {"approve", "promote", "rollback", "disable-gate", "restore", "add", "import"}
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli

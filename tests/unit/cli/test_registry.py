@@ -476,3 +476,14 @@ def test_a_base_keeps_everything_but_the_registry(registry: Registry) -> None:
     assert (done.exit_code, "expected one manifest of a CetaceanModel" in done.stderr) == (2, True)
     assert registry.run("registry", "to-manifest").exit_code == 2
     assert registry.run("registry", "to-manifest", "x", "--image", "i", "--threshold-file", "nowhere").exit_code == 2
+
+
+def test_add_declares_a_hotfix_and_its_author(registry: Registry) -> None:
+    registry.add("first", "1.0.0")
+    options = ("--version", "1.0.1", "--weights-url", "https://example.org/x.safetensors", "--like", "first")
+    added = registry.run("registry", "add", "second", *options, "--hotfix", "--author", "alice", "--yes")
+    assert added.exit_code == 0, added.output
+    assert registry.read()["models"][1] | {"hotfix": True, "author": "alice"} == registry.read()["models"][1]
+    plain = registry.run("registry", "add", "third", *options, "--version", "1.0.2", "--yes")
+    assert plain.exit_code == 0, plain.output
+    assert not {"hotfix", "author"} & registry.read()["models"][2].keys()

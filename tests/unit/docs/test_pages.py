@@ -12,7 +12,7 @@ import pytest
 from support.documented import anchors, blocks
 from support.known_series import known_series
 
-from cetacean_operator.api.crd import crd
+from cetacean_operator.api.crd import approval_crd, crd
 from cetacean_tools.pages import metrics, reference
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -42,6 +42,14 @@ def test_every_field_of_spec_is_there_and_explained() -> None:
         for path, child in fields(schema, ""):
             assert child.get("description"), f"spec.{part}.{path} has no description"
             assert f"`{path}`" in section, path
+
+
+def test_every_field_of_an_approval_is_there_and_explained() -> None:
+    spec = approval_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    section = reference.document().split("## modelapproval.spec\n")[1]
+    for path, child in fields(spec, ""):
+        assert child.get("description"), f"modelapproval.spec.{path} has no description"
+        assert f"`{path}`" in section, path
 
 
 def test_every_series_is_there() -> None:

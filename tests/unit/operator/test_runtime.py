@@ -9,12 +9,13 @@ from typing import cast
 
 import pytest
 from kubernetes.aio.client import Configuration
+from support.approvals import approval_object
 from support.fake_api import FakeApi
 from support.operator_world import manifest
 from support.virtual_time import settle
 
 from cetacean_operator.kube.client import ApiClient, ApiError, Page
-from cetacean_operator.kube.resources import CHILDREN, PODS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, CHILDREN, PODS, SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.watch_stream import Body
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.runtime import Operator
@@ -24,10 +25,12 @@ from cetacean_operator.settings import Settings
 class Api(FakeApi):
     """An API server whose watches stay empty; the namespace `gone` has no RoleBinding for the operator."""
 
+    forbidden: frozenset[ResourceType] = frozenset()
+
     async def list(
         self, resource: ResourceType, namespace: str | None, *, label_selector: str = ""
     ) -> AsyncIterator[Page]:
-        if namespace == "gone":
+        if namespace == "gone" or resource in self.forbidden:
             raise ApiError("list", resource.path(namespace), 403, "Forbidden", "no RoleBinding")
         async for page in super().list(resource, namespace, label_selector=label_selector):
             yield page
@@ -103,6 +106,39 @@ async def test_service_monitors_are_watched_while_their_crd_is_served() -> None:
     ) == 2
 
 
+async def test_approvals_are_read_while_their_crd_is_served_and_rights_allow_it() -> None:
+    api = Api()
+    operator = operator_of(api, "gone", "sea")
+    api.put(approval_object())
+    seen = operator.informers.unreadable
+    async with informed(operator):
+        assert "its CRD is not installed" in str(seen(APPROVALS, "sea"))
+        api.served = {APPROVALS.plural}
+        await operator.resync.once(spread=0.0)
+        await settle()
+        assert seen(APPROVALS, "sea") is None
+        assert "refuses to list" in str(seen(APPROVALS, "gone"))
+        observed = operator.observer.observe(("sea", "whales"), window=1, answers=1)
+        assert [given.spec.approver for given in observed.approvals.given] == ["alice"]
+        assert observed.children == {}
+        assert ("watch", "ModelApproval/") in api.calls, "all of them, whatever their labels"
+        api.served = set()
+        await operator.resync.once(spread=0.0)
+        observed = operator.observer.observe(("sea", "whales"), window=1, answers=1)
+        assert "its CRD is not installed" in str(observed.approvals.unreadable)
+
+
+async def test_an_operator_that_may_not_read_approvals_starts_and_is_healthy() -> None:
+    api = Api()
+    api.forbidden = frozenset({APPROVALS})
+    api.served.add(APPROVALS.plural)
+    operator = operator_of(api)
+    async with informed(operator):
+        await settle()
+        assert "refuses to list" in str(operator.informers.unreadable(APPROVALS, "sea"))
+        assert "modelapprovals" not in operator.liveness.oldest()[0]
+
+
 async def test_the_operator_waits_for_the_crd(monkeypatch: pytest.MonkeyPatch) -> None:
     api, waited = Api(), []
     api.served.discard("cetaceanmodels")
@@ -112,7 +148,7 @@ async def test_the_operator_waits_for_the_crd(monkeypatch: pytest.MonkeyPatch) -
         api.served.add("cetaceanmodels")
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    assert await operator_of(api).discover() is False
+    assert await operator_of(api).discover() == ()
     assert waited == [2.0]
 
 

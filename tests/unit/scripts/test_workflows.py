@@ -225,6 +225,42 @@ def test_the_targets_pass_the_baseline_on(target: str, computes: str) -> None:
     assert re.search(rf'scripts/{computes} --baseline "before\.json".* --min-top1 0\.2$', printed, re.MULTILINE)
 
 
+RELEASE = REPOSITORY / ".github/workflows/release.yml"
+
+
+def review(login: str, state: str, at: int, *, commit: str = "head", body: str = "") -> dict[str, Any]:
+    return {"user": {"login": login}, "state": state, "submitted_at": f"{at:02}", "commit_id": commit, "body": body}
+
+
+@pytest.mark.parametrize(
+    ("reviews", "options"),
+    [
+        ([], ""),
+        ([review("alice", "APPROVED", 1)], "--review alice"),
+        ([review("alice", "APPROVED", 1, body="Fine.\nQA passed")], "--review alice --qa alice"),
+        ([review("alice", "APPROVED", 1, commit="earlier")], ""),
+        ([review("alice", "APPROVED", 1), review("alice", "CHANGES_REQUESTED", 2)], ""),
+        ([review("alice", "APPROVED", 1), review("alice", "DISMISSED", 2)], ""),
+        ([review("alice", "APPROVED", 1), review("alice", "COMMENTED", 2)], "--review alice"),
+        ([review("alice", "APPROVED", 1), review("bob", "APPROVED", 2)], "--review alice --review bob"),
+        ([review("$(reboot)", "APPROVED", 1), review("robot[bot]", "APPROVED", 1)], ""),
+        ([review("alice", "APPROVED", 1, body="no QA passed yet")], "--review alice"),
+    ],
+)
+def test_the_newest_review_of_each_person_and_of_this_commit_counts(
+    reviews: list[dict[str, Any]], options: str
+) -> None:
+    steps = [step for job in load(RELEASE)["jobs"].values() for step in job["steps"]]
+    (step,) = [step for step in steps if "OPTIONS" in step.get("env", {})]
+    environment = {**os.environ, "HEAD": "head", "OPTIONS": step["env"]["OPTIONS"]}
+    shell = step["run"].split(" | ", 1)[1].split(" > ")[0]
+    pages = json.dumps([reviews[:1], reviews[1:]])
+    done = subprocess.run(
+        ["bash", "-c", shell], input=pages, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == options
+
+
 def test_bills_of_materials_and_the_audit_cover_every_lock_of_an_image() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     locks = re.findall(r"^LOCKS := (.*)$", makefile, flags=re.MULTILINE)[0].split()

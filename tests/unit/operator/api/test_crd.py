@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from cetacean_operator.api.crd import crd, render
+from cetacean_operator.api.approval_policy import ApprovalPolicy
+from cetacean_operator.api.crd import approval_crd, crd, render
 from cetacean_operator.api.schema import structural
 from cetacean_operator.api.spec import InvalidResourceError, Spec, parse_spec
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-FILE = REPOSITORY / "crds/ecomarineai.org_cetaceanmodels.yaml"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 SCHEMA: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+APPROVAL: dict[str, Any] = approval_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+BOTH = pytest.mark.parametrize("schema", [SCHEMA, APPROVAL], ids=["CetaceanModel", "ModelApproval"])
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -30,12 +32,16 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[key], f"{path}[]")
 
 
-def test_the_file_is_not_stale() -> None:
-    assert FILE.read_text(encoding="utf-8") == render(), "run `make crd`"
+@pytest.mark.parametrize("made", [crd, approval_crd], ids=["CetaceanModel", "ModelApproval"])
+def test_the_file_is_not_stale(made: Callable[[], dict[str, Any]]) -> None:
+    manifest = made()
+    file = REPOSITORY / f"crds/ecomarineai.org_{manifest['spec']['names']['plural']}.yaml"
+    assert file.read_text(encoding="utf-8") == render(manifest), "run `make crd`"
 
 
-def test_every_node_of_the_schema_is_structural() -> None:
-    for path, node in nodes(SCHEMA):
+@BOTH
+def test_every_node_of_the_schema_is_structural(schema: dict[str, Any]) -> None:
+    for path, node in nodes(schema):
         assert "type" in node or node.get("x-kubernetes-int-or-string"), path
         assert not {"$ref", "$defs", "title", "allOf", "oneOf", "not", "const"} & node.keys(), path
         if "anyOf" in node:
@@ -44,9 +50,10 @@ def test_every_node_of_the_schema_is_structural() -> None:
             assert isinstance(node.get(bound, False), bool), path
 
 
-def test_fields_that_rules_use_are_bounded() -> None:
+@BOTH
+def test_fields_that_rules_use_are_bounded(schema: dict[str, Any]) -> None:
     """The API server reckons a rule's cost from these bounds, and refuses a CRD without them."""
-    for path, node in nodes(SCHEMA["properties"]["spec"]):
+    for path, node in nodes(schema["properties"]["spec"]):
         if node.get("x-kubernetes-preserve-unknown-fields"):
             continue
         if node.get("type") == "array":
@@ -57,9 +64,10 @@ def test_fields_that_rules_use_are_bounded() -> None:
             assert "maxLength" in node, path
 
 
-def test_every_rule_has_a_message_and_names_existing_fields() -> None:
+@BOTH
+def test_every_rule_has_a_message_and_names_existing_fields(schema: dict[str, Any]) -> None:
     found = 0
-    for path, node in nodes(SCHEMA):
+    for path, node in nodes(schema):
         for rule in node.get("x-kubernetes-validations", ()):
             found += 1
             assert rule["message"], path
@@ -67,7 +75,13 @@ def test_every_rule_has_a_message_and_names_existing_fields() -> None:
                 assert field.removeprefix(".") in node["properties"], path
             for name in re.findall(r"self\.([a-zA-Z0-9]+)\b(?!\()", rule["rule"]):
                 assert name in node.get("properties", {}), f"{path}: {rule['rule']}"
-    assert found > 10
+    assert found > (10 if schema is SCHEMA else 3)
+
+
+def test_an_approval_cannot_be_changed() -> None:
+    rules = [rule["rule"] for rule in APPROVAL["properties"]["spec"]["x-kubernetes-validations"]]
+    assert "self == oldSelf" in rules
+    assert set(APPROVAL["properties"]["spec"]["required"]) == {"resource", "candidate", "digest", "approver"}
 
 
 def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
@@ -109,6 +123,18 @@ def test_defaults_of_schema_and_types_agree() -> None:
     }
     bare = {"registry": registry, "serving": {"image": "x"}}
     assert parse_spec(bare) == parse_spec(bare | filled)
+
+
+def test_spec_approval_is_absent_by_default_and_its_parts_are_filled_in() -> None:
+    approval = SCHEMA["properties"]["spec"]["properties"]["approval"]
+    assert "default" not in approval
+    for name, part in approval["properties"].items():
+        if name != "excludeAuthor":
+            own = {field: child["default"] for field, child in part["properties"].items() if "default" in child}
+            assert part["default"] == own | ({"skip": []} if name == "hotfix" else {})
+    assert ApprovalPolicy.model_validate({name: part["default"] for name, part in approval["properties"].items()}) == (
+        ApprovalPolicy()
+    )
 
 
 def test_names_and_subresources() -> None:

@@ -68,6 +68,8 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),
+        ({"approval": {"major": {"approvals": 11}}}, "approval.major.approvals"),
+        ({"approval": {"hotfix": {"skip": ["Reviews"]}}}, "approval.hotfix.skip[0]"),
         ({"serving": {}}, "serving.image"),
         (
             {"serving": {"image": "i", "autoscaling": {"minReplicas": 12}}},

@@ -10,7 +10,7 @@ from support.virtual_time import VirtualClock, settle
 
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.resync import Resync
@@ -27,16 +27,22 @@ class World:
             api=self,
             store=self.store,
             queue=self.queue,
-            on_service_monitors=self.monitors.append,
+            on_served=self.on_served,
             sleep=self.sleep,
         )
 
     async def serves(self, resource: ResourceType) -> bool:
+        if resource is APPROVALS:
+            return False
         assert resource is SERVICE_MONITORS
         answer = self.served.pop(0)
         if isinstance(answer, ApiError):
             raise answer
         return answer
+
+    def on_served(self, resource: ResourceType, served: bool) -> None:
+        if resource is SERVICE_MONITORS:
+            self.monitors.append(served)
 
     async def sleep(self, seconds: float) -> None:
         if not self.served:

@@ -1,0 +1,92 @@
+"""`spec.approval`: what each type of release needs before its first pod may start. The defaults are the playbook's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from cetacean_operator.api.base import ATOMIC, ApiModel
+
+VersionChange = Literal["Patch", "Minor", "Major"]
+ReleaseType = Literal["Patch", "Minor", "Major", "Hotfix"]
+_Approvals = Annotated[int, Field(ge=0, le=10)]
+_Figures = Literal["Optional", "Required"]
+_APPROVALS = "Number of persons who must have reviewed the release (ModelApprovals of the kind Review)."
+_FIGURES = (
+    "Required: the registry entry names its metrics snapshot, the evaluation set and its size, so that the figures can "
+    "be traced. The gate judges the figures in any case."
+)
+_QA = "True: one person must have tested the release by hand (a ModelApproval of the kind QA)."
+
+
+class Requirement(ApiModel):
+    """What a type of release needs."""
+
+    approvals: _Approvals = Field(default=1, description=_APPROVALS)
+    metrics: _Figures = Field(default="Optional", description=_FIGURES)
+    qa: bool = Field(default=False, description=_QA)
+
+
+class MinorRequirement(Requirement):
+    """What a minor release needs."""
+
+    metrics: _Figures = Field(default="Required", description=_FIGURES)
+
+
+class MajorRequirement(Requirement):
+    """What a major release needs."""
+
+    approvals: _Approvals = Field(default=2, description=_APPROVALS)
+    metrics: _Figures = Field(default="Required", description=_FIGURES)
+    qa: bool = Field(default=True, description=_QA)
+
+
+class HotfixRequirement(Requirement):
+    """What a hotfix needs, and until when it must be reviewed."""
+
+    skip: Annotated[tuple[Literal["Gate"], ...], Field(max_length=8, json_schema_extra=ATOMIC)] = Field(
+        default=(), description="Gate: a hotfix is promoted without a comparison of its figures."
+    )
+    review_within_seconds: int = Field(
+        default=24 * 3600,
+        ge=1,
+        le=365 * 24 * 3600,
+        description="Seconds after the promotion until which the hotfix must have what its version asks for.",
+    )
+
+
+def _filled(part: BaseModel) -> dict[str, Any]:
+    return {"default": part.model_dump(mode="json", by_alias=True)}
+
+
+class ApprovalPolicy(ApiModel):
+    """Who must approve a model that has never served. Absent: nobody. A rollback never waits."""
+
+    patch: Requirement = Field(
+        default_factory=Requirement,
+        description="If only the third number of the version differs, or none.",
+        json_schema_extra=_filled(Requirement()),
+    )
+    minor: MinorRequirement = Field(
+        default_factory=MinorRequirement,
+        description="If the second number of the version differs.",
+        json_schema_extra=_filled(MinorRequirement()),
+    )
+    major: MajorRequirement = Field(
+        default_factory=MajorRequirement,
+        description="If the first number of the version or the architecture differs, or if no model has served yet.",
+        json_schema_extra=_filled(MajorRequirement()),
+    )
+    hotfix: HotfixRequirement = Field(
+        default_factory=HotfixRequirement,
+        description="If the registry entry has `hotfix: true` and another model has served.",
+        json_schema_extra=_filled(HotfixRequirement()),
+    )
+    exclude_author: bool = Field(
+        default=False, description="True: the `author` of the registry entry cannot approve it; every entry needs one."
+    )
+
+    def requirement(self, release: ReleaseType) -> Requirement:
+        """Return what a type of release needs."""
+        return {"Patch": self.patch, "Minor": self.minor, "Major": self.major, "Hotfix": self.hotfix}[release]
