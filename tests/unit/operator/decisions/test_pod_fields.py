@@ -108,6 +108,8 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "license": "MIT",
         "notes": "x",
         "deprecated": False,
+        "author": "x",
+        "hotfix": False,
         "files": {"species_map.csv": "c" * 64},
     }
     names = {info.alias or name for name, info in Model.model_fields.items()} - {"name", "metrics"}
