@@ -24,7 +24,7 @@ from cetacean_registry.figures import HISTOGRAM_BINS
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The cause that the figures by species name."""
+    """The figures by species, which show if the identification is worse."""
 
     worse: Measured | None
     """How much less sure the model is of the same species; None without a reference by species."""

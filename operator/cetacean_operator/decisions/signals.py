@@ -29,9 +29,9 @@ FALSE_ALARMS: Final = 0.01
 """At most this share of windows, in which every answer is replaced once, raises any signal while nothing changes."""
 TESTS: Final = 6
 """Top probability, low confidence, two histograms, the mix of species, how sure the model is of them."""
-CHECKS: Final = 40
+JUDGEMENTS: Final = 40
 """A window that slides has as many chances to exceed a bound as about so many windows that share no picture."""
-LEVEL: Final = FALSE_ALARMS / (TESTS * CHECKS)
+LEVEL: Final = FALSE_ALARMS / (TESTS * JUDGEMENTS)
 """The largest chance that proves a value."""
 _DIGITS: Final = 3
 

@@ -235,13 +235,13 @@ def test_the_condition_has_the_reason_of_the_raised_signal_and_the_rollback_stay
 
 
 def test_a_report_of_more_answers_than_the_window_holds_is_left_out() -> None:
-    school = counts(0.1, orcas=150, belugas=51)
-    found = verdict(counts(0.8), school)
+    excess = counts(0.1, orcas=150, belugas=51)
+    found = verdict(counts(0.8), excess)
     assert found.condition.status == "False"
     top = found.shown.signal("TopProbability")
     assert top is not None
     assert top.samples == 100
-    alone = verdict(school).shown.signal("TopProbability")
+    alone = verdict(excess).shown.signal("TopProbability")
     assert alone is not None
     assert alone.reason == "NoReports"
 
