@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
+from support.operator_world import model as one_model
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.api.status import HistoryEntry, ServedModel, Status
+from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_registry import canonical_digest
 
 
@@ -274,6 +279,23 @@ def test_a_model_without_history_is_adopted_if_it_serves_already() -> None:
     world.settle()
     assert world.is_("GatePassed") == ("Unknown", "Adopted")
     assert world.is_("Ready")[0] == "True"
+
+
+def test_a_model_that_came_by_other_means_is_compared_with_the_last_one_that_served() -> None:
+    """The last promotion was of a model that nothing knows any more, and it never served."""
+    ghost, first, second = (one_model(name, digit) for name, digit in (("ghost", "c"), ("first", "a"), ("second", "b")))
+    at = "2026-01-01T00:00:00Z"
+    history: tuple[HistoryEntry, ...] = ()
+    for promoted_model in (first, ghost):
+        history = add_promotion(history, promoted_model, reason="GatePassed", why="", at=at)
+    served = tuple(ServedModel(entry=one, digest=str(one.sha256), first_served_at=at) for one in (first, second))
+    spec = parse_spec(manifest(entry("second", "b"), entry("first"))["spec"])
+    known = ServingHistory(Status(history=history), served, spec.registry.models)
+    choice = choose(spec=spec, history=known, deployed=second, drift=None, at=at)
+    assert "second passes against first" in choice.gate.message
+    assert choice.target == second
+    assert choice.promotion is not None
+    assert choice.promotion.reason == "GatePassed"
 
 
 def apply_without_status(world: World) -> None:
@@ -784,3 +806,10 @@ def test_a_candidate_whose_pods_fail_stays_in_the_deployment() -> None:
     assert world.status.serving.name == "first"
     assert world.is_("RegistryDiverged")[0] == "False"
     assert world.is_("Stalled") == ("True", "DigestMismatch")
+
+
+def test_another_reason_for_a_refusal_is_another_event() -> None:
+    world = promoted(metrics={"tnr": 0.5})
+    world.models(entry("first"), entry("second", "b", metrics={"tnr": 0.4}))
+    world.settle()
+    assert world.reasons.count("GateRefused") == 2
