@@ -121,7 +121,11 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
             gates={"minTNR": 0.1},
             drift={"window": 60, "minSamples": 10},
             serviceLevel={"minRequests": 5},
-            approval={"patch": {"approvals": 0}, "minor": {"approvals": 0}, "major": {"approvals": 0}},
+            approval={
+                "patch": {"approvals": 0},
+                "minor": {"approvals": 0, "metrics": "Optional"},
+                "major": {"approvals": 0, "metrics": "Optional", "qa": False},
+            },
         )
     )
     world.reconcile()
