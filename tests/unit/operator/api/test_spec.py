@@ -65,6 +65,7 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "models[0].files.species_map.csv: expected 64 hex digits",
         ),
         ({"serving": {"image": "i", "weightsCache": {"trusted": True}}}, "serving.weightsCache: trusted is about"),
+        ({"serving": {"image": "i", "serviceMonitor": {"interval": "1ms"}}}, "serving.serviceMonitor.interval"),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),

@@ -55,6 +55,14 @@ def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
     assert "ServiceMonitor" not in kinds(made)
 
 
+def test_a_service_monitor_bounds_what_prometheus_takes_from_a_pod() -> None:
+    monitored = World(manifest(serving={"serviceMonitor": {}}), service_monitors=True)
+    monitored.settle()
+    spec = monitored.children["ServiceMonitor", "whales"]["spec"]
+    bounds = {name: spec[name] for name in ("sampleLimit", "labelLimit", "labelValueLengthLimit", "bodySizeLimit")}
+    assert bounds == {"sampleLimit": 5000, "labelLimit": 32, "labelValueLengthLimit": 1024, "bodySizeLimit": "4MB"}
+
+
 def test_a_child_that_is_no_longer_wanted_is_deleted() -> None:
     made = world(replicas=2, networkPolicy={})
     made.edit(serving={"replicas": 1, "networkPolicy": None})

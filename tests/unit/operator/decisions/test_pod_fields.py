@@ -121,20 +121,14 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
             gates={"minTNR": 0.1},
             drift={"window": 60, "minSamples": 10},
             serviceLevel={"minRequests": 5},
-            approval={
-                "patch": {"approvals": 0},
-                "minor": {"approvals": 0, "metrics": "Optional"},
-                "major": {"approvals": 0, "metrics": "Optional", "qa": False},
-            },
+            approval={"major": {"approvals": 0, "qa": False, "metrics": "Optional"}},
         )
     )
     world.reconcile()
     assert world.deployment is not None
     found = changed(dict(fields(world.deployment["spec"]["template"])))
     assert found <= set(IDENTITY)
-    assert set(Spec.model_fields) == {
-        *("registry", "serving", "anti_fraud", "gates", "approval", "drift", "service_level"),
-    }
+    assert set(Spec.model_fields) == {"registry", "serving", "anti_fraud", "gates", "drift", "service_level", "approval"}
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
 
 

@@ -732,6 +732,16 @@ def test_rejections_alone_cause_no_rollback() -> None:
     assert world.deployed == "second"
 
 
+def test_a_drop_with_systemic_rejections_causes_no_rollback() -> None:
+    """Whoever sends many pictures without a whale lowers the scores too, and must not choose the model."""
+    world = drifting(mean=0.92)
+    world.drift(0.1, requests=100, rejections=90)
+    world.settle()
+    assert world.is_("Drifting") == ("True", "SystemicRejection")
+    assert world.deployed == "second"
+    assert world.status.rollback is None
+
+
 def test_drift_of_the_old_pods_does_not_roll_back_the_candidate() -> None:
     """While `second` is not serving yet, an alarm is about `first`."""
     world = World(
