@@ -72,7 +72,7 @@ test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
 
 mutants: venv  ## hours: change the pure modules in small ways; which changes does no test notice? (MODULES="promotion gate")
-	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m mutation $(MODULES)
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" nice -n 19 $(PYTHON) -m mutation $(MODULES)
 
 # Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
 demo sample: CHECKED := --images

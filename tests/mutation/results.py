@@ -1,4 +1,4 @@
-"""Results of the runs: the verdict on each mutant, in mutmut's files."""
+"""Read the verdict on each mutant from the files that mutmut writes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
-from cetacean_operator.api.status import HistoryEntry, ServedModel, Status
+from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, ServedModel, Status
 from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_registry import ModelMetrics, canonical_digest
@@ -815,6 +815,32 @@ def test_the_rejected_model_is_not_promoted_again_if_the_restored_weights_have_m
         pod.scraped = Scraped.NOT_YET
     world.settle()
     assert world.deployed == "first"
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "reason"),
+    [("first", "first", "RolledBack"), ("ghost", "second", "Adopted")],
+    ids=["known by the digest that pods found", "nothing knows it any more"],
+)
+def test_a_rollback_stands_only_while_the_restored_model_is_known(name: str, target: str, reason: str) -> None:
+    """A person has written the rejected model into the Deployment, and the history is lost."""
+    first, second = one_model("first", None), one_model("second", "b", metrics={"tnr": 0.1})
+    at = "2026-01-01T00:00:00Z"
+    rollback = Rollback(
+        rejected=ModelRef(name="second", version="1.0.0", digest="b" * 64),
+        rejected_url=second.weights_url,
+        restored=ModelRef(name=name, version="1.0.0", digest=DIGEST_IN_POD),
+        at=at,
+        why="drifted",
+    )
+    served = (ServedModel(entry=first, digest=DIGEST_IN_POD, first_served_at=at),)
+    obj = manifest(entry("second", "b", metrics={"tnr": 0.1}), entry("first", None), drift={"onAlarm": "Rollback"})
+    spec = parse_spec(obj["spec"])
+    known = ServingHistory(Status(rollback=rollback), served, spec.registry.models)
+    choice = choose(spec=spec, history=known, deployed=second, drift=None, at=at)
+    assert choice.target is not None
+    assert (choice.target.name, choice.gate.reason) == (target, reason)
+    assert choice.rollback == (rollback if reason == "RolledBack" else None)
 
 
 def test_a_rollback_that_a_person_has_ended_is_removed_from_the_deployment() -> None:
