@@ -106,6 +106,7 @@ SERVICE = Group(
         "http_headers",
         "rejected_requests",
         "monitoring.drift",
+        "monitoring.feedback",
         "monitoring.recent_requests",
         "monitoring.monitoring_file",
         "serving.identity",

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from cetacean_inference.http.feedback import feedback_router
 from cetacean_inference.http.health import health_router
 from cetacean_inference.http.middleware import REQUEST_ID_HEADER, PredictionMiddleware, answer_rejected
 from cetacean_inference.http.predict import SKIPPED_HEADER, prediction_router
@@ -58,6 +59,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(prediction_router(service))
     app.include_router(health_router(service))
     app.include_router(shadow_router(service))
+    app.include_router(feedback_router(service))
     # The last one is the outermost.
     app.add_middleware(PredictionMiddleware, service=service)
     if origins := service.settings.http.allowed_origins:

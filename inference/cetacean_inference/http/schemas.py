@@ -182,6 +182,41 @@ class Disagreement(Answer):
     candidate: ComparedAnswer
 
 
+class SpeciesFeedbackReport(Answer):
+    """Answers to pictures of one species."""
+
+    name: str = Field(description="The true species; after 64 species all others count as `other`.")
+    correct: int = Field(description="Answers that name it.")
+    wrong: int = Field(description="Answers that name another one, or none.")
+
+
+class VersionFeedbackReport(Answer):
+    """Feedback on the answers of one model version."""
+
+    model_version: str = Field(description="After 16 versions all others count as `other`.")
+    species_correct: int
+    species_wrong: int
+    individual_correct: int = Field(description="Of the answers of which the true individual is known.")
+    individual_wrong: int
+    by_species: list[SpeciesFeedbackReport] = Field(description="At most 65.")
+
+
+class FeedbackReport(Answer):
+    """Feedback since the process started; the counts of several pods can be added."""
+
+    received: int = Field(description="All feedback that was counted.")
+    models: list[VersionFeedbackReport] = Field(description="At most 17.")
+
+
+class FeedbackReceipt(Answer):
+    """How the feedback was counted."""
+
+    model_version: str
+    species: str = Field(description="The true one.")
+    species_correct: bool
+    individual_correct: bool | None = Field(description="Null if the truth names no individual.")
+
+
 NOT_READY: Final[dict[str, Any]] = {"model": Problem, "description": "The weights are not loaded yet."}
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from cetacean_inference.imaging.masks import MaskMaker, RemoveBackground
 from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.feedback import FeedbackCounts
+from cetacean_inference.monitoring.feedback_metrics import FeedbackCollector
 from cetacean_inference.monitoring.metrics import Metrics
 from cetacean_inference.monitoring.monitoring_file import Monitoring, MonitoringFile
 from cetacean_inference.rejected_requests import RequestRejected
@@ -55,6 +57,8 @@ class Service:
         )
         self.metrics: Final = Metrics(drift=self.drift, info=self._metric_labels, clock=clock)
         self.metrics.registry.register(ShadowCollector(self.shadow))
+        self.feedback: Final = FeedbackCounts(settings.model.version)
+        self.metrics.registry.register(FeedbackCollector(self.feedback))
         self._predictor: Predictor | None = None
         self._draining = False
 

@@ -10,6 +10,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.feedback import FeedbackCounts
+from cetacean_inference.monitoring.feedback_metrics import FeedbackCollector
 from cetacean_inference.monitoring.metrics import Metrics as InferenceMetrics
 from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
@@ -28,6 +30,7 @@ def document() -> str:
     """Return the content of the page."""
     drift = DriftMonitor(model="", settings=DriftSettings(), monitoring=Monitoring())
     inference = InferenceMetrics(drift=drift, info=lambda: dict.fromkeys(MODEL_INFO, ""))
+    inference.registry.register(FeedbackCollector(FeedbackCounts("")))
     sections = (
         ("Inference service", head("metrics-inference"), inference.registry),
         ("Operator", head("metrics-operator"), OperatorMetrics().registry),
@@ -51,7 +54,7 @@ def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
     return {
         metric.name: _labels(collector if isinstance(collector, MetricWrapperBase) else metric)
         for collector in collectors
-        if isinstance(collector, MetricWrapperBase | ModelSeries)
+        if isinstance(collector, MetricWrapperBase | ModelSeries | FeedbackCollector)
         for metric in collector.describe()
     }
 
