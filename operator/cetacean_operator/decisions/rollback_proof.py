@@ -102,10 +102,7 @@ def prove(active: Model, *, spec: Spec, history: ServingHistory, given: ProofInp
         failed = f"; {status.failed} were not answered by it" if status.failed else ""
         message = f"no rollback yet: {label(earlier)} answers the same pictures: {found}{failed}"
     elif status.verdict == "NoBetter":
-        message = (
-            f"no rollback (NoBetter): on {status.pairs} of the same pictures {label(earlier)} does no better, it is "
-            f"surer of {status.higher} and less sure of {status.lower}: {CALIBRATE}"
-        )
+        message = f"no rollback (NoBetter): {_no_better(label(earlier), status)}: {CALIBRATE}"
     return Proof(message, earlier, before.digest, comparison if running else None, status)
 
 
@@ -124,12 +121,16 @@ def _status(
     comparison: Comparison, model: ModelRef, expected: float, spec: Spec, given: ProofInput
 ) -> tuple[ComparisonStatus, str]:
     """Return what the pods have counted, and the verdict; a verdict stays while the comparison is the same."""
-    last = given.last
-    if last is not None and last.run == comparison.run and last.verdict == "NoBetter":
+    last = given.last if given.last and given.last.run == comparison.run else None
+    if last is not None and last.verdict == "NoBetter":
         return last, ""
+    if not (given.drift and given.drift.identification_signals):
+        # The alarm is only held, because no pod answers: what some of them have counted decides nothing.
+        status = last or ComparisonStatus(run=comparison.run, model=model)
+        return status, f"{status.pairs} pictures when pods answered last"
     report = pool([pod.shadow for pod in given.pods if pod.shadow], comparison.run)
-    verdict, found = _judge(report.candidate, expected, spec)
-    status = ComparisonStatus(
+    verdict, found = judge_pairs(report.candidate, expected, spec)
+    return ComparisonStatus(
         run=comparison.run,
         model=model,
         pairs=report.candidate.pairs,
@@ -137,8 +138,18 @@ def _status(
         higher=report.candidate.higher,
         lower=report.candidate.lower,
         verdict=verdict,
+    ), found
+
+
+def _no_better(earlier: str, status: ComparisonStatus) -> str:
+    """Return what a comparison has shown, from the status alone: the pods count no pairs any more."""
+    counts = f"it is surer of {status.higher} and less sure of {status.lower}"
+    if status.higher <= status.lower:
+        return f"on {status.pairs} of the same pictures {earlier} does no better, {counts}"
+    return (
+        f"on {status.pairs} of the same pictures {earlier} does not do enough better, {counts}, and it would drift too "
+        "or the difference is too small"
     )
-    return status, found
 
 
 def _expected(history: ServingHistory, model: Model) -> float | None:
@@ -146,8 +157,17 @@ def _expected(history: ServingHistory, model: Model) -> float | None:
     return metrics.identification.top_probability_mean if metrics and metrics.identification else None
 
 
-def _judge(pairs: PairCounts, expected: float, spec: Spec) -> tuple[Verdict, str]:
-    """Judge the pairs that both models accept; return the verdict and what was found."""
+def judge_pairs(pairs: PairCounts, expected: float, spec: Spec) -> tuple[Verdict, str]:
+    """Judge the pairs that both models accept.
+
+    Args:
+        pairs: of all pods together.
+        expected: the mean probability of the model before on its evaluation set.
+        spec: with the bounds of the signal.
+
+    Returns:
+        The verdict, and what was found.
+    """
     signal = spec.drift.signals.top_probability
     trials = pairs.higher + pairs.lower
     bounds = share_bounds(pairs.higher, trials, alpha=ALPHA)
