@@ -143,18 +143,26 @@ class World:
             pod.drift = replace(pod.drift, answers=answers)
 
     def compare(
-        self, *, surer: int, less_sure: int = 0, probability: float = 0.9, failed: int = 0, run: str | None = None
+        self,
+        *,
+        surer: int,
+        less_sure: int = 0,
+        equal: int = 0,
+        probability: float = 0.9,
+        failed: int = 0,
+        run: str | None = None,
     ) -> None:
         """Let the pods report pairs of answers.
 
         Args:
             surer: pictures of which the compared model is surer, as each is expected to be.
             less_sure: pictures of which it is less sure.
+            equal: pictures of which it is as sure.
             probability: of its likeliest individuals.
             failed: pictures that it did not answer.
             run: the comparison; that of the pods' plan unless given.
         """
-        plan, number = self.comparison_plan, surer + less_sure
+        plan, number = self.comparison_plan, surer + less_sure + equal
         assert plan is not None, "the pods have no plan of a comparison"
         pairs = PairCounts(
             pairs=number,

@@ -178,6 +178,10 @@ def judge_pairs(pairs: PairCounts, expected: float, spec: Spec) -> tuple[Verdict
     recovers = drop < signal.max_drop
     if bounds.low > _HALF and recovers:
         return "Better", f"{surer}, and its mean probability is {drop:.3f} below its own of {expected:g}"
-    if bounds.high < _HALF or trials >= MOST_PAIRS or (bounds.low > _HALF and pairs.both_accepted >= MOST_PAIRS // 10):
+    if (
+        bounds.high < _HALF
+        or pairs.both_accepted >= MOST_PAIRS
+        or (bounds.low > _HALF and pairs.both_accepted >= MOST_PAIRS // 10)
+    ):
         return "NoBetter", surer
     return "Running", f"{surer}; more than half of them, with certainty, are needed"

@@ -143,6 +143,16 @@ def test_a_difference_that_does_not_show_in_many_pictures_is_no_reason() -> None
     assert (world.deployed, verdict(world)) == ("second", "NoBetter")
 
 
+def test_two_models_with_the_same_answers_are_not_compared_for_ever() -> None:
+    world = compared()
+    world.compare(surer=0, equal=1999)
+    world.settle()
+    assert verdict(world) == "Running"
+    world.compare(surer=0, equal=2000)
+    world.settle()
+    assert (world.deployed, verdict(world)) == ("second", "NoBetter")
+
+
 def test_each_model_is_compared_with_what_is_expected_of_it() -> None:
     world = served_twice(second=SURER)
     world.identify(WORSE)
