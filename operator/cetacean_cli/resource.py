@@ -15,6 +15,7 @@ from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory
 
 _GITOPS_KEYS = {
@@ -169,7 +170,7 @@ def forecast(
         spec=spec,
         history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
-        drift=None,
+        given=ProofInput("", None, (), None),
         at=timestamp(now or datetime.now(UTC)),
         approvals=approvals,
     )

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cetacean_operator.api import names
 from cetacean_operator.api.model_approval import Approvals, parse_approvals
 from cetacean_operator.api.observed import (
+    PROBABILITY_UNIT,
+    AnswerCounts,
     CetaceanModel,
     DriftReport,
     Object,
     Observed,
+    SpeciesCount,
 )
+from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import Condition, Status, parse_status
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
+from cetacean_registry.figures import HISTOGRAM_BINS
 from support.pods import FakePod
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,6 +38,10 @@ METRICS = {
     "sampleSize": 100,
     "evaluationSet": "test",
 }
+SURE: dict[str, Any] = {"identification": {"samples": 100, "topProbabilityMean": 0.9}}
+"""Metrics of a model whose identification can be seen to drift, and be compared with another model's."""
+WORSE, FEWEST_PAIRS = 0.5, 60
+"""A top probability that proves a drop, and pairs that prove what each of them shows."""
 
 
 def entry(name: str, digit: str | None = "a", **changes: Any) -> dict[str, Any]:
@@ -118,7 +129,62 @@ class World:
                 score_avg=mean,
                 requests=requests or samples,
                 rejections=rejections,
+                answers=pod.drift.answers,
             )
+
+    def identify(self, probability: float, *, samples: int = 100) -> None:
+        """Let each pod report answers whose likeliest individuals have this probability."""
+        place, orcas = min(int(probability * HISTOGRAM_BINS), HISTOGRAM_BINS - 1), round(probability * PROBABILITY_UNIT)
+        answers = AnswerCounts(
+            answered=samples,
+            identified=samples,
+            low_confidence=0,
+            cetacean_score=(*(0,) * (HISTOGRAM_BINS - 1), samples),
+            top_probability=tuple(samples * (number == place) for number in range(HISTOGRAM_BINS)),
+            species=(SpeciesCount("orca", samples, orcas * samples),),
+        )
+        for pod in self.pods:
+            pod.drift = replace(pod.drift, answers=answers)
+
+    def compare(
+        self,
+        *,
+        surer: int,
+        less_sure: int = 0,
+        equal: int = 0,
+        probability: float = 0.9,
+        failed: int = 0,
+        run: str | None = None,
+    ) -> None:
+        """Let the pods report pairs of answers.
+
+        Args:
+            surer: pictures of which the compared model is surer, as each is expected to be.
+            less_sure: pictures of which it is less sure.
+            equal: pictures of which it is as sure.
+            probability: of its likeliest individuals.
+            failed: pictures that it did not answer.
+            run: the comparison; that of the pods' plan unless given.
+        """
+        plan, number = self.comparison_plan, surer + less_sure + equal
+        assert plan is not None, "the pods have no plan of a comparison"
+        pairs = PairCounts(
+            pairs=number,
+            accepted=number,
+            both_accepted=number,
+            probability_other=round(probability * UNIT) * number,
+            higher=surer,
+            lower=less_sure,
+        )
+        self.pods[0].shadow = ShadowReport(run=run or plan["run"], failed=failed, candidate=pairs)
+
+    def fail_identification(self) -> None:
+        """Let the model that serves be less sure of its answers, and the one before not, if it is compared."""
+        self.identify(WORSE)
+        self.settle()
+        if self.comparison_plan is not None:
+            self.compare(surer=FEWEST_PAIRS)
+        self.settle()
 
     # --- The operator's part ------------------------------------------------------------------------------------------
 
@@ -142,6 +208,9 @@ class World:
         for child_ref in plan.delete:
             assert self.children.pop((child_ref.kind, child_ref.name))["metadata"]["uid"] == child_ref.uid
             self.writes += 1
+        if self.comparison_plan is None:
+            for pod in self.pods:
+                pod.shadow = None  # it begins at zero when it compares again
         if plan.apply or plan.delete:
             plan = self.decide()
         self.write_status(plan)
@@ -176,6 +245,18 @@ class World:
     @property
     def deployment(self) -> Object | None:
         return self.children.get(("Deployment", self.obj["metadata"]["name"]))
+
+    @property
+    def comparison_plan(self) -> dict[str, Any] | None:
+        """What the monitoring file tells the pods to compare."""
+        child = self.children.get(("ConfigMap", f"{self.obj['metadata']['name']}-monitoring"))
+        plan: dict[str, Any] | None = json.loads(child["data"][names.MONITORING_FILE]).get("shadow") if child else None
+        return plan
+
+    @property
+    def candidate(self) -> Object | None:
+        """The Deployment of the model that is compared."""
+        return self.children.get(("Deployment", names.candidate_name(self.obj["metadata"]["name"])))
 
     def roll(self) -> bool:
         """One step of the Deployment's controller: surge by one, remove an old pod for each new one that is ready."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
+from cetacean_operator.api.shadow import ShadowReport
 
 STARTED: Final = "2026-01-01T00:00:00Z"
 NO_ANSWER: Final = "no answer within 3 s"
@@ -121,6 +122,8 @@ class FakePod:
     """Fields of its identity that differ from the template."""
     drift: DriftReport = field(default_factory=DriftReport)
     service: ServiceReport = field(default_factory=ServiceReport)
+    shadow: ShadowReport | None = None
+    """Its counts of a comparison."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -147,6 +150,7 @@ class FakePod:
             identity=self._identity() if has_identity else None,
             drift=self.drift if has_figures else None,
             service=self.service if has_figures else None,
+            shadow=self.shadow if has_figures else None,
         )
 
     def _identity(self) -> Identity:

@@ -160,7 +160,8 @@ class Drift(ApiModel):
     scrape_interval_seconds: int = Field(default=30, ge=1, le=3600, description="Seconds between two scrapes of a pod.")
     on_alarm: Literal["Alert", "Rollback"] = Field(
         default="Alert",
-        description="Rollback: go back once to the model that served before, if its own baseline promises better.",
+        description="Rollback: if the identification drifts, the model before answers the same pictures, and "
+        "serves again, once, if it does better on them.",
     )
     signals: DriftSignals = Field(default_factory=DriftSignals, json_schema_extra=filled(DriftSignals()))
 

@@ -163,6 +163,18 @@ class Rollback(ApiModel):
     why: _Message
 
 
+class ComparisonStatus(ApiModel):
+    """A model that answers the same pictures as the one that serves, and gives no answer to a client."""
+
+    run: ShortText = Field(description="Names the comparison; pods count anew if it changes.")
+    model: ModelRef = Field(description="The model that is compared.")
+    pairs: int = Field(default=0, description="Pictures that both models answered, over all pods.")
+    failed: int = Field(default=0, description="Pictures that the compared model did not answer.")
+    higher: int = Field(default=0, description="Pictures of which it is surer, as each model is expected to be.")
+    lower: int = Field(default=0, description="Pictures of which it is less sure.")
+    verdict: Literal["Running", "Better", "NoBetter"] = "Running"
+
+
 class AntiFraudStatus(ApiModel):
     """State of the anti-fraud gate."""
 
@@ -197,6 +209,9 @@ class Status(ApiModel):
     service: ServiceStatus | None = None
     anti_fraud: AntiFraudStatus | None = None
     rollback: Rollback | None = None
+    comparison: ComparisonStatus | None = Field(
+        default=None, description="While the identification drifts and onAlarm is Rollback: the model before."
+    )
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of that type."""

@@ -11,6 +11,7 @@ from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import Status
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.children import Ref
+from cetacean_operator.decisions.comparison import compared_model
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import find_served, may_report
@@ -71,8 +72,9 @@ def assess(
     state = current_state(observed.pods, spec.serving, deployment)
     known = spec.registry.models
     rollout = rollout_of(deployed, spec.anti_fraud) if deployed else None
-    served = add_served(status, ready=state.ready, known=known, deployed=rollout, at=timestamp(now))
-    history = ServingHistory(status, served, known)
+    compared = compared_model(resource.name, children)
+    served = add_served(status, ready=state.ready, known=known, deployed=rollout, compared=compared, at=timestamp(now))
+    history = ServingHistory(status, served, known, compared[1] if compared else None)
     return Assessment(
         resource=resource,
         spec=spec,

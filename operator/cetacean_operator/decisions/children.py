@@ -98,7 +98,10 @@ def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Obje
     metadata: dict[str, Any] = {
         "namespace": resource.namespace,
         "name": name,
-        "labels": {**own.get("labels", {}), **pod_labels(resource.name)},
+        "labels": {
+            **own.get("labels", {}),
+            **pod_labels(resource.name, candidate=name == names.candidate_name(resource.name)),
+        },
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,

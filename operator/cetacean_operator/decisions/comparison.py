@@ -5,11 +5,15 @@ It is described by what it compares alone, so an operator that was away, or a st
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cetacean_operator.api import names
-from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.api.observed import Object
+from cetacean_operator.api.spec import Model
+from cetacean_operator.decisions.identity import Rollout, deployed_model
 from cetacean_registry import canonical_digest
 
 MAX_LATENCY_RATIO: Final = 1.5
@@ -52,6 +56,30 @@ class Comparison:
             "max_latency_ratio": self.max_latency_ratio,
             "probability_offset": self.probability_offset,
         }
+
+
+def compared_model(name: str, children: Mapping[tuple[str, str], Object]) -> tuple[Model, str] | None:
+    """Return the model that a live candidate runs, and the digest of its weights; None without one.
+
+    Args:
+        name: of the resource.
+        children: its live children.
+    """
+    model = deployed_model(children.get(("Deployment", names.candidate_name(name))))
+    if model is None:
+        return None
+    # The registry may name no digest: then the plan has the one that the model's pods found when it served.
+    digest = model.sha256 or _planned_digest(children.get(("ConfigMap", f"{name}-monitoring")), model)
+    return (model, digest) if digest else None
+
+
+def _planned_digest(config_map: Object | None, model: Model) -> str | None:
+    data = (config_map or {}).get("data") or {}
+    try:
+        found = json.loads(data.get(names.MONITORING_FILE, "null"))["shadow"]["candidate"]
+        return str(found["sha256"]) if found["name"] == model.name else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None  # someone has changed the file
 
 
 def _named(rollout: Rollout, digest: str) -> dict[str, str]:

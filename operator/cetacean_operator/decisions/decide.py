@@ -17,6 +17,7 @@ from cetacean_operator.decisions.desired_children import desired_children
 from cetacean_operator.decisions.plan import Plan
 from cetacean_operator.decisions.promotion import Choice, choose
 from cetacean_operator.decisions.report import report, report_invalid_spec
+from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import add_promotion
 
 
@@ -45,12 +46,14 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
         spec=spec,
         history=assessment.history,
         deployed=assessment.deployed,
-        drift=assessment.drift_of_active,
+        given=ProofInput(
+            resource.name, assessment.drift_of_active, assessment.current_state.ready, last_status.comparison
+        ),
         at=assessment.at,
         approvals=observed.approvals,
     )
     next_status = _record(choice, assessment.status, assessment.at)
-    desired = desired_children(assessment, choice.target, next_status)
+    desired = desired_children(assessment, choice, next_status)
     result = report(assessment, choice, desired, next_status, runbook_url=runbook_url)
     return Plan(
         status=result.status,

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cetacean_operator.api.observed import Object
-from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.children import Ref, children
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, rollout_of
 from cetacean_operator.decisions.plan import ChildRef
+from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
 
 
@@ -34,23 +34,24 @@ class DesiredChildren:
         return tuple(manifest for ref, manifest in self.manifests.items() if ref in self.differences)
 
 
-def desired_children(assessment: Assessment, target: Model | None, next_status: Status) -> DesiredChildren:
-    """Return the children for the chosen model.
+def desired_children(assessment: Assessment, choice: Choice, next_status: Status) -> DesiredChildren:
+    """Return the children for the chosen model, and for the one that is compared with it.
 
     Args:
         assessment: with the live children.
-        target: the chosen model; without one nothing is applied or deleted.
+        choice: the chosen model; without one nothing is applied or deleted.
         next_status: with the history that the Deployment must record.
     """
-    if target is None:
+    if choice.target is None:
         return DesiredChildren()
-    rollout = rollout_of(target, assessment.spec.anti_fraud)
+    rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
     manifests = children(
         assessment.resource,
         assessment.spec,
         rollout,
         service_monitors=assessment.observed.service_monitors,
         operator_namespace=assessment.observed.operator_namespace,
+        comparison=choice.comparison,
         promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
     )
     found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}

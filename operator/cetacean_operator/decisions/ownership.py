@@ -22,7 +22,9 @@ def is_owned_by(live: Object, resource: CetaceanModel) -> bool:
     """
     controller = _controller_of(live)
     if controller is None:
-        return names.ANNOTATION_APPLIED in annotations_of(live) and _label(live) in (None, resource.name)
+        label = _label(live)
+        is_labelled = label is None or names.resource_of_label(label) == resource.name
+        return names.ANNOTATION_APPLIED in annotations_of(live) and is_labelled
     return _model_of(controller) == resource.name
 
 
@@ -32,8 +34,8 @@ def owner_of(obj: Object) -> str | None:
     A ModelApproval belongs to the resource that it names. It is no child: nothing is derived from its labels.
 
     A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment, or of its candidate's,
-    controls it: the garbage
-    collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that names it as its own.
+    controls it: the garbage collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that
+    names it as its own.
     """
     label, controller = _label(obj), _controller_of(obj)
     if obj["kind"] == names.KIND:

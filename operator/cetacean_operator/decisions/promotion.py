@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cetacean_operator.api import names
 from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import Model, Spec
-from cetacean_operator.api.status import Release, Rollback
+from cetacean_operator.api.status import ComparisonStatus, Release, Rollback
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
+from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
-from cetacean_operator.decisions.drift import DriftVerdict
 from cetacean_operator.decisions.identity import label, reference
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
+from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofInput, prove
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_registry.urls import lacks_query, without_query
 
+REJECTED: Final = f"no rollback: while most pictures are rejected, another model would not help: {CALIBRATE}"
+NOT_OF_THE_MODEL: Final = (
+    "no rollback: the mean cetacean score comes from the anti-fraud gate, which all models share, so no other "
+    f"model would raise it: {CALIBRATE}"
+)
 SERVED_BEFORE, DRIFT_ROLLBACK, ADOPTED = "ServedBefore", "DriftRollback", "Adopted"
 
 
@@ -43,6 +50,10 @@ class Choice:
     """The rollback that stands."""
     refusal: str | None = None
     """Why drift caused no rollback although the resource asks for one."""
+    comparison: Comparison | None = None
+    """The model that runs beside the target and answers the same pictures."""
+    compared: ComparisonStatus | None = None
+    """The figures of the comparison so far."""
     approved: ConditionState | None = None
     """The condition Approved, about the active model; None if it may serve without approvals."""
 
@@ -58,7 +69,7 @@ def choose(
     spec: Spec,
     history: ServingHistory,
     deployed: Model | None,
-    drift: DriftVerdict | None,
+    given: ProofInput,
     at: str,
     approvals: Approvals = NO_APPROVALS,
 ) -> Choice:
@@ -68,11 +79,11 @@ def choose(
         spec: what is wanted.
         history: what was promoted and what has served.
         deployed: the model in the live Deployment.
-        drift: of the active model; None if another model serves.
+        given: drift of the active model, and what is known about the model before.
         at: the time now.
         approvals: of the resource.
     """
-    choice = _choose(spec=spec, history=history, deployed=deployed, drift=drift, at=at, approvals=approvals)
+    choice = _choose(spec=spec, history=history, deployed=deployed, given=given, at=at, approvals=approvals)
     target = choice.target
     if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
         # Only the Deployment still has the whole URL: another one would replace its pods.
@@ -85,7 +96,7 @@ def _choose(
     spec: Spec,
     history: ServingHistory,
     deployed: Model | None,
-    drift: DriftVerdict | None,
+    given: ProofInput,
     at: str,
     approvals: Approvals,
 ) -> Choice:
@@ -98,7 +109,7 @@ def _choose(
     if current is None:
         return _choose_first(candidate, spec, history, approvals)
     if same_weights(candidate, current):
-        return _keep_active(candidate, spec=spec, history=history, drift=drift, at=at)
+        return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
     if history.served_record(candidate):
         return _return_to(candidate)
     return _choose_new(candidate, current=current, spec=spec, history=history, approvals=approvals)
@@ -121,11 +132,11 @@ def _promote(candidate: Model, verdict: CandidateVerdict) -> Choice:
     return Choice(candidate, verdict.gate, promotion, approved=verdict.approved)
 
 
-def _return_to(candidate: Model, *, refusal: str | None = None) -> Choice:
+def _return_to(candidate: Model) -> Choice:
     """Choose a model that has served before; it needs no gate."""
     why = f"{label(candidate)} has served before: it comes back at once, without the gate"
     gate = ConditionState("True", SERVED_BEFORE, why)
-    return Choice(candidate, gate, Promotion(SERVED_BEFORE, why), refusal=refusal)
+    return Choice(candidate, gate, Promotion(SERVED_BEFORE, why))
 
 
 def _choose_new(
@@ -147,62 +158,59 @@ def _choose_new(
     return Choice(kept, verdict.gate, promotion, approved=verdict.approved)
 
 
-def _keep_active(
-    candidate: Model, *, spec: Spec, history: ServingHistory, drift: DriftVerdict | None, at: str
-) -> Choice:
-    """Keep the active model in the Deployment, unless it drifts and the model before promises better."""
-    refusal = None
-    if drift is not None and drift.alarm and spec.drift.on_alarm == "Rollback":
-        outcome = _roll_back(candidate, history, drift, at)
-        if isinstance(outcome, Choice):
-            return outcome
-        refusal = outcome
+def _on_drift(candidate: Model, *, spec: Spec, history: ServingHistory, given: ProofInput, at: str) -> Choice:
+    """Keep the active model in the Deployment, unless it drifts and the model before proves to do better."""
+    kept = _keep_active(candidate, spec=spec, history=history)
+    drift = given.drift
+    if drift is None or spec.drift.on_alarm != "Rollback":
+        return kept
+    if drift.condition.reason == "SystemicRejection":
+        return replace(kept, refusal=REJECTED)
+    signals = drift.identification_signals
+    # While no pod answers, what was raised is held: the comparison goes on, and decides nothing.
+    is_held = given.last is not None and any(one.shown.raised for one in drift.signals)
+    if not signals and not is_held:
+        return replace(kept, refusal=NOT_OF_THE_MODEL) if drift.alarm else kept
+    proof = prove(candidate, spec=spec, history=history, given=given)
+    if signals and proof.is_better and proof.earlier:
+        return _roll_back(candidate, proof, signals, history, at)
+    return replace(kept, refusal=proof.message, comparison=proof.comparison, compared=proof.status)
+
+
+def _keep_active(candidate: Model, *, spec: Spec, history: ServingHistory) -> Choice:
+    """Keep the active model in the Deployment."""
     if history.is_last_promoted(candidate):
         first = history.status.history[0]
         is_judged = first.reason not in (ADOPTED, GATE_SKIPPED)
         gate = ConditionState("True" if is_judged else "Unknown", first.reason, first.why)
-        return Choice(candidate, gate, refusal=refusal)
+        return Choice(candidate, gate)
     # The promotion is not in the history: the status was lost, and the Deployment has no record of it either.
     if any(was_served_as(item, candidate) for item in history.status.served):
-        return _return_to(candidate, refusal=refusal)
+        return _return_to(candidate)
     before = history.last_served(other_than=candidate)
     gate = judge_gate(candidate, history.current_entry(before) if before else None, spec, history)
     if gate.status == "True":
-        return Choice(candidate, gate, Promotion(gate.reason, gate.message), refusal=refusal)
+        return Choice(candidate, gate, Promotion(gate.reason, gate.message))
     why = _adopted(candidate)
-    return Choice(candidate, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why), refusal=refusal)
+    return Choice(candidate, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why))
 
 
 def _adopted(model: Model) -> str:
     return f"{label(model)} was already rolled out when the operator first saw it"
 
 
-def _roll_back(model: Model, history: ServingHistory, drift: DriftVerdict, at: str) -> Choice | str:
-    """Go back to the model before if its baseline promises more than the drifted mean; else return why not."""
-    before = history.last_served(other_than=model)
-    if before is None:
-        return "no rollback: no other model has served before"
-    earlier = history.current_entry(before)
-    if not history.is_available(before):
-        return (
-            f"no rollback: the registry no longer has {label(earlier)}, whose URL has a query that is kept nowhere else"
-        )
-    metrics = history.metrics(earlier)
-    promised = metrics.cetacean_score_mean if metrics else None
-    mean = drift.shown.mean or 0.0
-    if promised is None:
-        return f"no rollback: {label(earlier)} has no baseline that would promise better"
-    if drift.mean is None or promised <= drift.mean:
-        return f"no rollback: the baseline {promised:g} of {label(earlier)} promises no better than {mean:.3f}"
+def _roll_back(model: Model, proof: Proof, signals: Sequence[str], history: ServingHistory, at: str) -> Choice:
+    """Go back to the model before, which has proved to do better on the pictures of now."""
+    earlier, serving = proof.earlier, history.served_record(model)
+    assert earlier is not None  # noqa: S101 -- the caller asked
     why = (
-        f"{label(model)} drifted to a mean score of {mean:.3f}; {label(earlier)} served before and its baseline "
-        f"{promised:g} promises better"
+        f"{label(model)} drifted ({', '.join(signals)}); {label(earlier)} served before and does better on the same "
+        f"pictures: {proof.message}"
     )
-    serving = history.served_record(model)
     rollback = Rollback(
         rejected=reference(model, serving.digest if serving else None),
         rejected_url=without_query(model.weights_url),
-        restored=reference(earlier, before.digest),
+        restored=reference(earlier, proof.digest),
         at=at,
         why=why,
     )

@@ -74,6 +74,7 @@ def report(
         update={
             "history": next_status.history,
             "rollback": next_status.rollback,
+            "comparison": choice.compared,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }

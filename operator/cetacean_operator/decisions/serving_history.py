@@ -26,6 +26,8 @@ class ServingHistory:
     """Models that have served, those that pods report now included; oldest first."""
     known: tuple[Model, ...]
     """The registry's entries."""
+    compared: str | None = None
+    """The digest of the model that a live candidate runs."""
 
     def served_record(self, model: Model) -> ServedModel | None:
         """Return the record of the model's weights, None if they have never served."""
@@ -49,12 +51,16 @@ class ServingHistory:
         return item.entry.metrics if item and item.entry.metrics else model.metrics
 
     def last_served(self, *, other_than: Model | None = None) -> ServedModel | None:
-        """Return the model that was promoted last among those that have served."""
+        """Return the model that was promoted last among those that have served.
+
+        If the status was lost, the history has the last promotion only; a comparison that runs names the model before.
+        """
+        others = [item for item in self.served if not (other_than and was_served_as(item, other_than))]
         for entry in self.status.history:
-            for item in self.served:
-                if was_served_as(item, entry) and not (other_than and was_served_as(item, other_than)):
+            for item in others:
+                if was_served_as(item, entry):
                     return item
-        return None
+        return next((item for item in others if item.digest == self.compared), None)
 
     def is_available(self, item: ServedModel) -> bool:
         """Return whether pods can download a served model: the status keeps no queries of URLs, the registry does."""
@@ -101,7 +107,13 @@ def add_promotion(
 
 
 def add_served(
-    status: Status, *, ready: Iterable[Pod], known: tuple[Model, ...], deployed: Rollout | None, at: str
+    status: Status,
+    *,
+    ready: Iterable[Pod],
+    known: tuple[Model, ...],
+    deployed: Rollout | None,
+    compared: tuple[Model, str] | None = None,
+    at: str,
 ) -> tuple[ServedModel, ...]:
     """Return the models that have served, with those that ready pods report now.
 
@@ -112,28 +124,34 @@ def add_served(
         ready: ready pods.
         known: the registry's entries.
         deployed: what the Deployment serves; the registry may have dropped its model.
+        compared: the model that a live candidate runs, and its digest: it has served before.
         at: the time now.
     """
     served = {(item.entry.name, item.digest): item for item in status.served}
-    candidates = (*((deployed.model,) if deployed else ()), *known)
+    candidates = (*((deployed.model,) if deployed else ()), *((compared[0],) if compared else ()), *known)
+    # Only a status that was lost lacks it. Otherwise the status says what has served, whatever the candidate's template
+    # names.
+    if compared and not served:
+        model, digest = compared
+        served[model.name, digest] = _record(model, digest, known, at)
     for pod in ready:
         report = _report(pod, deployed)
         if report is None or not report.digest or not report.name or (report.name, report.digest) in served:
             continue
         found = next((model for model in candidates if may_report(model, report.name, report.digest)), None)
         if found is not None:
-            listed = next((model for model in known if same_weights(model, found)), found)
-            served[report.name, report.digest] = ServedModel(
-                entry=listed.model_copy(
-                    update={"notes": None, "display_name": None, "weights_url": without_query(listed.weights_url)}
-                ),
-                digest=report.digest,
-                first_served_at=at,
-            )
+            served[report.name, report.digest] = _record(found, report.digest, known, at)
     mentioned = {model.name for model in candidates} | {entry.model for entry in status.history}
     kept = [item for item in served.values() if item.entry.name in mentioned]
     comparable = (*((deployed.model,) if deployed else ()), *status.history)
     return tuple(_without_unused_figures(item, comparable) for item in kept[-_SERVED_LIMIT:])
+
+
+def _record(found: Model, digest: str, known: Iterable[Model], at: str) -> ServedModel:
+    """Return the record of a model, with the registry's entry if it has one."""
+    listed = next((model for model in known if same_weights(model, found)), found)
+    shortened = {"notes": None, "display_name": None, "weights_url": without_query(listed.weights_url)}
+    return ServedModel(entry=listed.model_copy(update=shortened), digest=digest, first_served_at=at)
 
 
 def _without_unused_figures(item: ServedModel, comparable: Iterable[Model | HistoryEntry]) -> ServedModel:

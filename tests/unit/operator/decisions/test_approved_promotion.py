@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.approvals import approval_object
 from support.kstatus import kstatus
-from support.operator_world import World, entry, manifest
+from support.operator_world import SURE, World, entry, manifest
 
 from cetacean_operator.decisions.plan import status_as_applied
 
@@ -172,12 +172,12 @@ def test_a_resource_that_serves_already_goes_on_when_approvals_are_first_asked_f
 
 
 def test_a_rollback_on_drift_does_not_wait() -> None:
-    world = waiting(metrics={"cetaceanScoreMean": 0.95})
+    world = waiting(metrics=SURE)
+    world.models(entry("first", metrics=SURE), world.obj["spec"]["registry"]["models"][1], active="second")
     approve(world, "alice")
     world.approvals.clear()
     world.edit(drift={"onAlarm": "Rollback"})
-    world.drift(0.5)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "first"
     assert world.is_("Approved") == ("True", "ServedBefore")
 

@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import BEGIN, World, entry, manifest
+from support.operator_world import BEGIN, SURE, World, entry, manifest
 from support.pods import FakePod
 
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.failures import PROBE_PATIENCE, seconds_until_failure
 
 MODELS = (
-    entry("good", "a"),
-    entry("better", "b", metrics={"tnr": 0.93, "cetaceanScoreMean": 0.93}),
+    entry("good", "a", metrics=SURE),
+    entry("better", "b", metrics={"tnr": 0.93, "cetaceanScoreMean": 0.93} | SURE),
     entry("broken", "d", metrics={"tnr": 0.94}),
 )
 STEPS = st.timedeltas(timedelta(days=-400), timedelta(days=400))
 ACTS = st.one_of(
     st.tuples(st.just("activate"), st.sampled_from([model["name"] for model in MODELS])),
     st.tuples(st.just("drift"), st.sampled_from([0.5, 0.85, 0.93])),
+    st.tuples(st.just("identify"), st.sampled_from([0.5, 0.85, 0.9])),
+    st.tuples(st.just("compare"), st.sampled_from([0, 60])),
     st.tuples(st.just("replicas"), st.integers(0, 2)),
 )
 
@@ -42,6 +44,11 @@ def live(acts: list[tuple[tuple[str, Any], timedelta]], *, stepping: bool) -> Wo
             world.activate(value)
         elif act == "drift":
             world.drift(value)
+        elif act == "identify":
+            world.identify(value)
+        elif act == "compare":
+            if world.comparison_plan is not None and world.pods:
+                world.compare(surer=value, less_sure=60 - value)
         else:
             world.edit(serving={"replicas": value})
         world.settle()

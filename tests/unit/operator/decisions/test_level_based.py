@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.operator_world import World, entry, manifest
+from support.operator_world import SURE, World, entry, manifest
 from support.pods import FakePod, Scraped
 
 from cetacean_operator.decisions.plan import Plan, status_as_applied
 
 MODELS = (
-    entry("good", "a"),
-    entry("better", "b", metrics={"tnr": 0.93, "cetaceanScoreMean": 0.93}),
+    entry("good", "a", metrics=SURE),
+    entry("better", "b", metrics={"tnr": 0.93, "cetaceanScoreMean": 0.93} | SURE),
     entry("regressed", "c", metrics={"tnr": 0.80}),
     entry("broken", "d", metrics={"tnr": 0.94}),
     entry("unknown", None, metrics={"tnr": 0.93, "cetaceanScoreMean": None}),
@@ -73,6 +73,15 @@ class Life(RuleBasedStateMachine):
     @rule(mean=st.sampled_from([0.5, 0.85, 0.93]))
     def score(self, mean: float) -> None:
         self.world.drift(mean)
+
+    @rule(probability=st.sampled_from([0.5, 0.85, 0.9]))
+    def identify(self, probability: float) -> None:
+        self.world.identify(probability)
+
+    @precondition(lambda self: self.world.comparison_plan and self.world.pods)
+    @rule(surer=st.sampled_from([0, 30, 60]))
+    def compare(self, surer: int) -> None:
+        self.world.compare(surer=surer, less_sure=60 - surer)
 
     @precondition(lambda self: self.world.children)
     @rule(data=st.data())
@@ -149,6 +158,9 @@ class Life(RuleBasedStateMachine):
             assert world.deployed != active
         assert "regressed" not in world.started, "it never passes, so no pod of it may ever start"
         assert len(world.status.history) <= 10
+        comparison = world.status.comparison
+        runs = comparison is not None and comparison.verdict == "Running"
+        assert (world.candidate is not None) == (world.comparison_plan is not None) == runs
         if live:
             assert world.is_("Available")[0] == "True"
         times = [condition.last_transition_time for condition in world.status.conditions]

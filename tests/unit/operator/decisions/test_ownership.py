@@ -12,6 +12,7 @@ from cetacean_operator.decisions.ownership import is_owned_by, owner_of
 
 WHALES = CetaceanModel.of(manifest())
 LABELS = {"ecomarineai.org/cetaceanmodel": "whales", "app.kubernetes.io/managed-by": "cetacean-operator"}
+CANDIDATE = {"ecomarineai.org/cetaceanmodel": "whales_candidate"}
 APPLIED = {"ecomarineai.org/applied-digest": "0123456789abcdef"}
 
 
@@ -34,6 +35,9 @@ def owner(**changes: Any) -> dict[str, Any]:
         ({"ownerReferences": [owner(uid="gone")]}, True),
         ({"ownerReferences": [owner(apiVersion="ecomarineai.org/v1")]}, True),
         ({"annotations": APPLIED}, True),
+        ({"annotations": APPLIED, "labels": CANDIDATE}, True),
+        ({"annotations": APPLIED, "labels": {"ecomarineai.org/cetaceanmodel": "dolphins_candidate"}}, False),
+        ({"labels": CANDIDATE}, False),
         ({"ownerReferences": [owner(controller=False)], "annotations": APPLIED}, True),
         ({"ownerReferences": [owner(kind="Dolphin", controller=False), owner()]}, True),
         ({"labels": LABELS}, False),
@@ -50,6 +54,9 @@ def owner(**changes: Any) -> dict[str, Any]:
         "a child of a deleted resource of the same name",
         "a child of another version of the API",
         "a child that was orphaned",
+        "a candidate's child that was orphaned",
+        "an orphaned child of another resource's candidate",
+        "no owner and a candidate's label",
         "a child whose reference is no controller any more",
         "a child with a second owner",
         "no owner and the labels",
@@ -65,9 +72,11 @@ def test_a_controller_or_else_the_annotation_makes_an_object_a_child(metadata: d
     assert is_owned_by({"kind": "Service", "metadata": {"name": "whales", **metadata}}, WHALES) == owned
 
 
-def pod(controller: str | None, *, template: str | None = "5d4f8", kind: str = "ReplicaSet") -> Object:
+def pod(
+    controller: str | None, *, label: str = "whales", template: str | None = "5d4f8", kind: str = "ReplicaSet"
+) -> Object:
     """A pod with the label of `whales`."""
-    labels = {"ecomarineai.org/cetaceanmodel": "whales"} | ({"pod-template-hash": template} if template else {})
+    labels = {"ecomarineai.org/cetaceanmodel": label} | ({"pod-template-hash": template} if template else {})
     owner = {"apiVersion": "apps/v1", "kind": kind, "name": controller, "uid": "u", "controller": True}
     meta = {"name": "p", "labels": labels, "ownerReferences": [owner] if controller else []}
     return {"kind": "Pod", "metadata": meta}
@@ -82,6 +91,10 @@ def pod(controller: str | None, *, template: str | None = "5d4f8", kind: str = "
         (pod("others-5d4f8"), None),
         (pod("whales-other"), None),
         (pod("whales-5d4f8", kind="StatefulSet"), None),
+        (pod("whales-candidate-5d4f8", label="whales_candidate"), "whales"),
+        (pod("whales-candidate-5d4f8"), None),
+        (pod("whales-5d4f8", label="whales_candidate"), None),
+        (pod(None, label="whales_candidate"), None),
     ],
 )
 def test_a_pod_belongs_to_the_resource_whose_replica_set_controls_it(found: Object, owner: str | None) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from support.operator_world import World, entry, manifest
+from support.operator_world import SURE, WORSE, World, entry, manifest
 from support.operator_world import model as one_model
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
@@ -15,6 +15,7 @@ from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, ServedModel, Status
 from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_registry import ModelMetrics, canonical_digest
 
@@ -310,8 +311,8 @@ def test_drift_says_at_once_why_there_is_no_rollback_although_the_history_is_los
     world.settle()
     world.obj["status"] = {key: world.obj["status"][key] for key in status}
     forget_promotion(world)
-    world.models(entry("first", metrics=metrics))
-    world.drift(0.1)
+    world.models(entry("first", metrics=SURE | metrics))
+    world.identify(WORSE)
     plan = world.decide()
     assert plan.status.history[0].reason == reason
     drifting = plan.status.condition("Drifting")
@@ -329,7 +330,7 @@ def test_a_model_that_came_by_other_means_is_compared_with_the_last_one_that_ser
     served = tuple(ServedModel(entry=one, digest=str(one.sha256), first_served_at=at) for one in (first, second))
     spec = parse_spec(manifest(entry("second", "b"), entry("first"))["spec"])
     known = ServingHistory(Status(history=history), served, spec.registry.models)
-    choice = choose(spec=spec, history=known, deployed=second, drift=None, at=at)
+    choice = choose(spec=spec, history=known, deployed=second, given=ProofInput("whales", None, (), None), at=at)
     assert "second passes against first" in choice.gate.message
     assert choice.target == second
     assert choice.promotion is not None
@@ -539,26 +540,24 @@ def test_a_model_that_got_its_digest_after_it_had_served_keeps_it() -> None:
 # --- Automatic rollback ---------------------------------------------------------------------------------------------
 
 
-def drifting(
-    *,
-    on_alarm: str = "Rollback",
-    first: dict[str, Any] | None = None,
-    mean: float = 0.75,
-    digit: str | None = "b",
-) -> World:
-    """`second` serves after `first`, and its scores drop."""
-    world = World(
-        manifest(
-            entry("first", metrics=first or {"cetaceanScoreMean": 0.9}),
-            entry("second", digit, metrics={"cetaceanScoreMean": 0.93}),
-            drift={"onAlarm": on_alarm},
-        )
-    )
+def two_served(*, on_alarm: str = "Rollback", digit: str | None = "b") -> World:
+    """`second` serves after `first`."""
+    first, second = entry("first", metrics=SURE), entry("second", digit, metrics=SURE)
+    world = World(manifest(first, second, drift={"onAlarm": on_alarm}))
     world.settle()
     world.activate("second")
     world.settle()
-    world.drift(mean)
-    world.settle()
+    return world
+
+
+def drifting(
+    *,
+    on_alarm: str = "Rollback",
+    digit: str | None = "b",
+) -> World:
+    """`second` serves after `first`, and its identification is worse on the pictures that come."""
+    world = two_served(on_alarm=on_alarm, digit=digit)
+    world.fail_identification()
     return world
 
 
@@ -567,7 +566,10 @@ def test_drift_goes_back_to_the_model_before(digit: str | None) -> None:
     world = drifting(digit=digit)
     assert world.deployed == "first"
     assert world.status.rollback is not None
-    assert "drifted to a mean score of 0.750" in world.status.rollback.why
+    assert (
+        "drifted (TopProbability); first 1.0.0 served before and does better on the same pictures"
+        in world.status.rollback.why
+    )
     assert world.is_("Ready") == ("False", "RolledBack")
     assert world.is_("Stalled") == ("True", "RolledBack")
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
@@ -577,26 +579,23 @@ def test_drift_goes_back_to_the_model_before(digit: str | None) -> None:
 
 
 def test_drift_goes_back_to_the_address_that_the_registry_has_now() -> None:
-    second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
-    world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
+    second = entry("second", "b", metrics=SURE)
+    world = World(manifest(entry("first", metrics=SURE), second, drift={"onAlarm": "Rollback"}))
     world.settle()
-    world.models(entry("first", weightsUrl=MOVED), second, active="second")
+    world.models(entry("first", weightsUrl=MOVED, metrics=SURE), second, active="second")
     world.settle()
-    world.drift(0.7)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "first"
     assert [pod.env["CETACEAN_MODEL__WEIGHTS_URL"] for pod in world.pods] == [MOVED]
 
 
 def test_drift_goes_back_to_the_newest_of_several_models_before() -> None:
-    good = {"cetaceanScoreMean": 0.93}
-    models = [entry(name, digit, metrics=good) for name, digit in (("first", "a"), ("second", "b"), ("third", "c"))]
+    models = [entry(name, digit, metrics=SURE) for name, digit in (("first", "a"), ("second", "b"), ("third", "c"))]
     world = World(manifest(*models, drift={"onAlarm": "Rollback"}))
     for model in models:
         world.activate(model["name"])
         world.settle()
-    world.drift(0.7)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "second"
     assert world.status.rollback is not None
     assert (world.status.rollback.rejected.name, world.status.rollback.restored.name) == ("third", "second")
@@ -605,7 +604,7 @@ def test_drift_goes_back_to_the_newest_of_several_models_before() -> None:
 def test_the_rejected_model_is_not_promoted_again_by_its_digest_in_the_registry() -> None:
     """It had none; then the digest is added that its pods found."""
     world = drifting(digit=None)
-    world.models(entry("first"), entry("second", "f", metrics={"cetaceanScoreMean": 0.93}))
+    world.models(entry("first", metrics=SURE), entry("second", "f", metrics=SURE))
     world.settle()
     assert world.deployed == "first"
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
@@ -627,8 +626,8 @@ def test_the_rejected_model_is_not_promoted_again_by_another_change(change: dict
 
 def test_the_rejected_model_is_not_promoted_again_by_a_longer_registry() -> None:
     world = drifting()
-    second, third = entry("second", "b", metrics={"cetaceanScoreMean": 0.93}), entry("third", "c")
-    world.models(entry("first"), second, third, active="second")
+    second, third = entry("second", "b", metrics=SURE), entry("third", "c")
+    world.models(entry("first", metrics=SURE), second, third, active="second")
     world.settle()
     assert world.deployed == "first"
     assert world.is_("RegistryDiverged") == ("True", "RolledBack")
@@ -639,23 +638,22 @@ def test_the_rejected_model_is_not_promoted_again_by_a_longer_registry() -> None
 
 
 def test_drift_goes_back_to_a_model_that_the_registry_dropped() -> None:
-    second = entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
-    world = World(manifest(entry("first"), second, drift={"onAlarm": "Rollback"}))
+    second = entry("second", "b", metrics=SURE)
+    world = World(manifest(entry("first", metrics=SURE), second, drift={"onAlarm": "Rollback"}))
     world.settle()
     world.models(second, active="second")
     world.settle()
-    world.drift(0.7)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "first"
     assert world.is_("Stalled") == ("True", "RolledBack")
 
 
 def test_the_restored_model_is_not_rolled_back_in_turn() -> None:
     world = drifting()
-    world.drift(0.5)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "first"
     assert world.is_("Drifting")[0] == "True"
+    assert world.candidate is None
     assert world.reasons.count("DriftRollback") == 1
 
 
@@ -687,7 +685,7 @@ def test_onalarm_alert_ends_a_rollback() -> None:
 )
 def test_other_weights_end_a_rollback(digit: str | None, other: dict[str, Any]) -> None:
     world = drifting(digit=digit)
-    world.models(entry("first"), entry("second", **other))
+    world.models(entry("first", metrics=SURE), entry("second", **other))
     world.settle()
     assert world.deployed == "second"
     assert world.status.rollback is None
@@ -696,36 +694,21 @@ def test_other_weights_end_a_rollback(digit: str | None, other: dict[str, Any]) 
 def test_onalarm_alert_keeps_the_drifting_model() -> None:
     world = drifting(on_alarm="Alert")
     assert world.deployed == "second"
-    assert world.is_("Drifting") == ("True", "ScoreDropped")
-    assert world.is_("Ready")[0] == "True"
-
-
-@pytest.mark.parametrize(
-    ("first", "text"),
-    [
-        ({"cetaceanScoreMean": 0.7}, "promises no better than 0.750"),
-        ({"cetaceanScoreMean": 0.75}, "promises no better than 0.750"),
-        ({"cetaceanScoreMean": None}, "has no baseline"),
-    ],
-)
-def test_no_rollback_to_a_model_that_promises_no_better(first: dict[str, Any], text: str) -> None:
-    world = drifting(first=first)
-    assert world.deployed == "second"
-    assert text in world.condition("Drifting").message
+    assert world.is_("Drifting") == ("True", "TopProbabilityDropped")
+    assert world.candidate is None
     assert world.is_("Ready")[0] == "True"
 
 
 def test_no_rollback_if_no_other_model_has_served() -> None:
-    world = World(manifest(drift={"onAlarm": "Rollback"}))
+    world = World(manifest(entry("first", metrics=SURE), drift={"onAlarm": "Rollback"}))
     world.settle()
-    world.drift(0.1)
-    world.settle()
+    world.fail_identification()
     assert world.deployed == "first"
     assert "no other model has served before" in world.condition("Drifting").message
 
 
 def test_rejections_alone_cause_no_rollback() -> None:
-    world = drifting(mean=0.92)
+    world = two_served()
     world.drift(0.92, requests=100, rejections=90)
     world.settle()
     assert world.is_("Drifting") == ("True", "SystemicRejection")
@@ -734,7 +717,7 @@ def test_rejections_alone_cause_no_rollback() -> None:
 
 def test_a_drop_with_systemic_rejections_causes_no_rollback() -> None:
     """Whoever sends many pictures without a whale lowers the scores too, and must not choose the model."""
-    world = drifting(mean=0.92)
+    world = two_served()
     world.drift(0.1, requests=100, rejections=90)
     world.settle()
     assert world.is_("Drifting") == ("True", "SystemicRejection")
@@ -742,27 +725,41 @@ def test_a_drop_with_systemic_rejections_causes_no_rollback() -> None:
     assert world.status.rollback is None
 
 
+def test_no_model_is_compared_while_most_pictures_are_rejected() -> None:
+    """The pictures or the threshold are at fault: a rollback would hide it."""
+    world = two_served()
+    world.drift(0.92, requests=100, rejections=90)
+    world.fail_identification()
+    assert world.is_("Drifting") == ("True", "SystemicRejection")
+    assert "no rollback: while most pictures are rejected" in world.condition("Drifting").message
+    assert world.candidate is None
+    assert world.deployed == "second"
+
+
 def test_drift_of_the_old_pods_does_not_roll_back_the_candidate() -> None:
     """While `second` is not serving yet, an alarm is about `first`."""
     world = World(
-        manifest(entry("first"), entry("second", "b"), drift={"onAlarm": "Rollback"}), behave=fails_for("second")
+        manifest(entry("first", metrics=SURE), entry("second", "b", metrics=SURE), drift={"onAlarm": "Rollback"}),
+        behave=fails_for("second"),
     )
     world.settle()
     world.activate("second")
     world.settle()
-    world.drift(0.1)
-    world.settle()
+    world.fail_identification()
     assert world.is_("Drifting")[0] == "True"
+    assert world.candidate is None
     assert world.deployed == "second"
     assert world.status.rollback is None
 
 
 def test_a_rollback_is_completed_by_the_next_operator() -> None:
-    world = drifting(on_alarm="Alert", mean=0.7)
+    world = drifting(on_alarm="Alert")
     world.edit(drift={"onAlarm": "Rollback"})
+    world.settle()
+    world.compare(surer=60)
     apply_without_status(world)
     # Nothing drifts any longer; the rollback is written on the Deployment and goes on.
-    world.drift(0.95)
+    world.identify(0.95)
     world.settle()
     assert world.deployed == "first"
     assert world.status.rollback is not None
@@ -771,8 +768,8 @@ def test_a_rollback_is_completed_by_the_next_operator() -> None:
 
 
 def test_the_rejected_model_is_not_promoted_again_if_the_status_is_lost() -> None:
-    world = drifting(mean=0.7)
-    world.drift(0.95)
+    world = drifting()
+    world.identify(0.95)
     del world.obj["status"]
     world.settle()
     assert world.deployed == "first"
@@ -783,13 +780,12 @@ def test_the_rejected_model_is_not_promoted_again_if_the_status_is_lost() -> Non
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "forgotten by the registry"])
 def test_the_rejected_model_is_not_promoted_again_before_any_pod_is_scraped(digit: str | None, listed: bool) -> None:
     """Who served before is not known then: only the Deployment has a record."""
-    first, second = entry("first", digit), entry("second", "b", metrics={"cetaceanScoreMean": 0.93})
+    first, second = entry("first", digit, metrics=SURE), entry("second", "b", metrics=SURE)
     world = World(manifest(first, second, drift={"onAlarm": "Rollback"}))
     world.settle()
     world.activate("second")
     world.settle()
-    world.drift(0.7)
-    world.settle()
+    world.fail_identification()
     if not listed:
         world.models(second)
     del world.obj["status"]
@@ -807,7 +803,7 @@ def test_the_rejected_model_is_not_promoted_again_before_any_pod_is_scraped(digi
 
 
 def test_the_rejected_model_is_not_promoted_again_if_the_restored_weights_have_moved() -> None:
-    world = drifting(mean=0.7)
+    world = drifting()
     world.models(entry("first", weightsUrl="https://example.org/moved.ckpt"), entry("second", "b"))
     world.settle()
     del world.obj["status"]
@@ -837,16 +833,16 @@ def test_a_rollback_stands_only_while_the_restored_model_is_known(name: str, tar
     obj = manifest(entry("second", "b", metrics={"tnr": 0.1}), entry("first", None), drift={"onAlarm": "Rollback"})
     spec = parse_spec(obj["spec"])
     known = ServingHistory(Status(rollback=rollback), served, spec.registry.models)
-    choice = choose(spec=spec, history=known, deployed=second, drift=None, at=at)
+    choice = choose(spec=spec, history=known, deployed=second, given=ProofInput("whales", None, (), None), at=at)
     assert choice.target is not None
     assert (choice.target.name, choice.gate.reason) == (target, reason)
     assert choice.rollback == (rollback if reason == "RolledBack" else None)
 
 
 def test_a_rollback_that_a_person_has_ended_is_removed_from_the_deployment() -> None:
-    world = drifting(mean=0.7)
+    world = drifting()
     world.edit(drift={"onAlarm": "Alert"})
-    world.drift(0.95)
+    world.identify(0.95)
     world.settle()
     assert world.deployed == "second"
     del world.obj["status"]

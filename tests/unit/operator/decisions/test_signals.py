@@ -222,11 +222,11 @@ def verdict(*reports: AnswerCounts | None, last: DriftStatus | None = None, **po
     return judge_drift(pods=pods, model=model, metrics=metrics, policy=Drift.model_validate(policy), last=last)
 
 
-def test_the_condition_has_the_reason_of_the_raised_signal_and_the_rollback_stays_as_it_was() -> None:
+def test_the_condition_has_the_reason_of_the_raised_signal_and_the_mean_score_stays_as_it_was() -> None:
     found = verdict(counts(0.6))
     assert (found.condition.status, found.condition.reason) == ("True", "TopProbabilityDropped")
     assert found.identification_signals == ("TopProbability", "Distribution", "BySpecies")
-    assert not found.alarm, "onAlarm: Rollback acts on the mean score only"
+    assert not found.alarm, "that is about the mean score only"
     assert "(topProbability.maxDrop)" in found.condition.message
     assert "(bySpecies.maxDrop)" in found.condition.message
     score = found.shown.signal("CetaceanScore")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from support.operator_world import World, entry, manifest
+from support.operator_world import SURE, World, entry, manifest
 
 SIGNED = "https://example.org/first.ckpt?X-Signature=s3cret&part=1"
 
@@ -21,14 +21,17 @@ def weights_urls(world: World) -> set[str]:
 
 @pytest.mark.parametrize("digit", ["a", None])
 def test_neither_status_nor_annotations_nor_events_contain_the_query(digit: str | None) -> None:
-    world = World(manifest(signed("first", digit), entry("second", "b"), drift={"onAlarm": "Rollback"}))
+    world = World(
+        manifest(
+            signed("first", digit, metrics=SURE), entry("second", "b", metrics=SURE), drift={"onAlarm": "Rollback"}
+        )
+    )
     world.settle()
     world.activate("second")
     world.settle()
     world.activate("first")
     world.settle()
-    world.drift(0.2)  # a rollback names the rejected URL too
-    world.settle()
+    world.fail_identification()  # a rollback names the rejected URL too
     assert world.status.rollback is not None
     assert world.deployment is not None
     written = [world.obj["status"], world.obj["metadata"], world.deployment["metadata"], world.events]
@@ -68,12 +71,11 @@ def test_with_a_digest_a_new_signature_needs_no_gate() -> None:
 
 
 def test_a_dropped_model_whose_url_had_a_query_is_not_rolled_back_to() -> None:
-    world = World(manifest(signed(), entry("second", "b"), drift={"onAlarm": "Rollback"}))
+    world = World(manifest(signed(metrics=SURE), entry("second", "b", metrics=SURE), drift={"onAlarm": "Rollback"}))
     world.settle()
     world.activate("second")
     world.settle()
-    world.models(entry("second", "b"))
-    world.drift(0.2)
-    world.settle()
+    world.models(entry("second", "b", metrics=SURE))
+    world.fail_identification()
     assert world.deployed == "second"
     assert "no rollback: the registry no longer has first 1.0.0" in world.condition("Drifting").message

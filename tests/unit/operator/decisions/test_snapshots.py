@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.operator_world import BEGIN, World, entry, manifest
+from support.operator_world import BEGIN, FEWEST_PAIRS, SURE, WORSE, World, entry, manifest
 from support.pods import FakePod, Scraped
 from support.snapshots import check
 
@@ -115,12 +115,22 @@ def a_model_is_adopted() -> World:
 
 def a_lost_status_is_written_again_from_the_served_model() -> World:
     """Only the history is lost: `first` has served, and no promotion of it is known."""
-    world = one(drift={"onAlarm": "Rollback"})
+    world = World(manifest(entry("first", metrics=SURE), drift={"onAlarm": "Rollback"}))
+    world.settle()
     world.obj["status"]["history"] = []
     assert world.deployment is not None
     del world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"]
-    world.drift(0.1)
-    world.settle()
+    world.fail_identification()
+    return world
+
+
+def two_sure(first: str | None = "a", second: str | None = "b") -> World:
+    """`second` serves after `first`; both have the figures by which models are compared."""
+    models = entry("first", first, metrics=SURE), entry("second", second, metrics=SURE)
+    world = World(manifest(*models, drift={"onAlarm": "Rollback"}))
+    for name in ("first", "second"):
+        world.activate(name)
+        world.settle()
     return world
 
 
@@ -130,9 +140,8 @@ def lost(**changes: Any) -> World:
     del world.obj["status"]
     assert world.deployment is not None
     del world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"]
-    world.models(entry("first", **changes))
-    world.drift(0.1)
-    world.settle()
+    world.models(entry("first", metrics=SURE | changes.pop("metrics", {}), **changes))
+    world.fail_identification()
     return world
 
 
@@ -159,54 +168,57 @@ def drift_ends() -> World:
 
 
 def drift_rolls_back() -> World:
-    world = two(metrics=BASELINE, drift={"onAlarm": "Rollback"})
-    world.drift(0.75)
-    world.settle()
+    world = two_sure()
+    world.fail_identification()
     return world
 
 
 def drift_rolls_back_to_a_model_without_a_digest() -> World:
-    world = World(manifest(entry("first", None), entry("second", "b", metrics=BASELINE), drift={"onAlarm": "Rollback"}))
-    for name in ("first", "second"):
-        world.activate(name)
-        world.settle()
-    world.drift(0.0)
-    world.settle()
+    world = two_sure(None, "b")
+    world.fail_identification()
     return world
 
 
 def drift_rolls_back_a_model_without_a_digest() -> World:
-    world = two(digit=None, metrics=BASELINE, drift={"onAlarm": "Rollback"})
-    world.drift(0.75)
-    world.settle()
+    world = two_sure("a", None)
+    world.fail_identification()
     return world
 
 
 def drift_finds_no_model_before() -> World:
-    world = one(drift={"onAlarm": "Rollback"})
-    world.drift(0.1)
+    world = World(manifest(entry("first", metrics=SURE), drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.fail_identification()
+    return world
+
+
+def drift_compares_the_model_before() -> World:
+    world = two_sure()
+    world.identify(WORSE)
     world.settle()
     return world
 
 
 def drift_finds_no_better_model() -> World:
-    world = two(metrics={"cetaceanScoreMean": 1.0}, drift={"onAlarm": "Rollback"})
-    world.drift(0.9)
+    world = two_sure()
+    world.identify(WORSE)
+    world.settle()
+    world.compare(surer=0, less_sure=FEWEST_PAIRS)
     world.settle()
     return world
 
 
 def drift_finds_no_baseline() -> World:
-    world = World(
-        manifest(
-            entry("first", metrics={"cetaceanScoreMean": None}),
-            entry("second", "b", metrics=BASELINE),
-            drift={"onAlarm": "Rollback"},
-        )
-    )
+    world = World(manifest(entry("first"), entry("second", "b", metrics=SURE), drift={"onAlarm": "Rollback"}))
     world.settle()
     world.activate("second")
     world.settle()
+    world.fail_identification()
+    return world
+
+
+def drift_of_the_score_alone_compares_nothing() -> World:
+    world = two_sure()
     world.drift(0.1)
     world.settle()
     return world
@@ -414,8 +426,10 @@ STORIES: tuple[Callable[[], World], ...] = (
     drift_rolls_back_to_a_model_without_a_digest,
     drift_rolls_back_a_model_without_a_digest,
     drift_finds_no_model_before,
+    drift_compares_the_model_before,
     drift_finds_no_better_model,
     drift_finds_no_baseline,
+    drift_of_the_score_alone_compares_nothing,
     pictures_are_rejected,
     too_few_samples,
     weights_do_not_match,

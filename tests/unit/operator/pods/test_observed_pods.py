@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods import pod_manifest
+from support.pods import pod_manifest, running_status
 
+from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
 from cetacean_operator.pods.observed_pods import observed_pod, target_of
@@ -97,6 +98,31 @@ def test_the_target_of_a_scrape_is_a_running_pod_with_an_address() -> None:
     going["metadata"]["deletionTimestamp"] = "now"
     assert target_of(going, KEY) is None
     assert observed_pod(going, None, None, None).terminating
+
+
+def candidate(name: str) -> dict[str, Any]:
+    """Return a running pod of the model that `whales` compares with what serves."""
+    made = pod_manifest(name, labels={"ecomarineai.org/cetaceanmodel": "whales"}, status=running_status("10.0.0.9"))
+    made["metadata"]["labels"]["ecomarineai.org/cetaceanmodel"] = "whales_candidate"
+    made["metadata"]["ownerReferences"][0]["name"] = "whales-candidate-5d4f8"
+    return made
+
+
+def test_pods_of_a_candidate_are_apart_and_never_scraped_and_the_others_compare_while_it_has_a_deployment() -> None:
+    store = Store(owner_of)
+    serving = pod_manifest("p", labels={"ecomarineai.org/cetaceanmodel": "whales"}, status=running_status("10.0.0.1"))
+    store.put(serving)
+    store.put(candidate("c"))
+    report = ShadowReport(run="one", sampled=3)
+    observer = Observer(store, lambda uid: Scrape(shadow=report if uid == "p" else None))
+    observed = observer.observe(KEY, window=10, answers=10)
+    assert [(one.name, one.shadow) for one in observed.pods] == [("p", report)]
+    assert [(one.name, one.ready) for one in observed.candidate_pods] == [("c", True)]
+    assert [(one.uid, one.compares) for one in observer.targets(KEY)] == [("p", False)]
+    owner = {"apiVersion": "ecomarineai.org/v1alpha1", "kind": "CetaceanModel", "name": "whales", "controller": True}
+    meta = {"namespace": "sea", "name": "whales-candidate", "uid": "d", "ownerReferences": [owner]}
+    store.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta})
+    assert [(one.uid, one.compares) for one in observer.targets(KEY)] == [("p", True)]
 
 
 class Counters:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from cetacean_operator.api.observed import Identity
+from cetacean_operator.api.shadow import COUNTS
 from cetacean_operator.pods.pod_client import PodClient
 from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape, Target
@@ -77,8 +78,8 @@ class Pod:
             self._requested.notify_all()
         return await self.answers[request.path](request)
 
-    def target(self, uid: str = "p", *, ready: bool = True) -> Target:
-        return Target(uid, KEY, "127.0.0.1", self.port, ready)
+    def target(self, uid: str = "p", *, ready: bool = True, compares: bool = False) -> Target:
+        return Target(uid, KEY, "127.0.0.1", self.port, ready, compares)
 
 
 @pytest.fixture
@@ -319,6 +320,31 @@ async def test_results_of_deleted_pods_are_dropped(pod: Pod) -> None:
         b.scraper.sync(KEY, [pod.target("p")], 3600.0)
         b.scraper.clear()
         assert len(b.scraper) == 0
+
+
+PAIRS: dict[str, object] = dict.fromkeys(COUNTS, 0) | {"by_species": []}
+SHADOW = {"run": "one", "sampled": 3, "dropped": 0, "busy": 0, "failed": {}, "candidate": PAIRS, "noise": PAIRS}
+
+
+async def test_only_a_pod_that_compares_is_asked_for_pairs(pod: Pod) -> None:
+    pod.answers["/v1/shadow-stats"] = text(json.dumps(SHADOW))
+    async with PodClient(timeout=5.0, max_bytes=65536) as client:
+        assert (await client.scrape(pod.target())).shadow is None
+        assert pod.requests["/v1/shadow-stats"] == 0
+        scrape = await client.scrape(pod.target(compares=True))
+    assert scrape.shadow is not None
+    assert (scrape.shadow.run, scrape.shadow.sampled, scrape.error) == ("one", 3, None)
+
+
+async def test_impossible_pairs_leave_the_other_answers_of_a_pod(pod: Pod) -> None:
+    pod.answers["/v1/shadow-stats"] = text(json.dumps(SHADOW | {"sampled": -1}))
+    async with PodClient(timeout=5.0, max_bytes=65536) as client:
+        scrape = await client.scrape(pod.target(compares=True))
+    assert scrape.shadow is None
+    assert scrape.settled
+    assert scrape.drift_stats is not None
+    assert scrape.error is not None
+    assert "/v1/shadow-stats: expected a count sampled of 0 or more" in scrape.error
 
 
 def test_an_ipv6_address_has_brackets_in_the_url() -> None:
