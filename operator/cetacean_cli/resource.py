@@ -13,6 +13,7 @@ from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory
 
 _GITOPS_KEYS = {
@@ -156,7 +157,7 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
         spec=spec,
         history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
-        drift=None,
+        given=ProofInput(resource.name, drift=None, pods=(), last=None),
         at=timestamp(now or datetime.now(UTC)),
     )
     _, reason, message = choice.gate

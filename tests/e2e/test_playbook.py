@@ -15,7 +15,7 @@ from cetacean_tools.demo.environment import DRIFT, Environment
 from cetacean_tools.demo.waiting import until
 
 BATCH = 20
-"""Pictures that are sent between two looks at the cluster."""
+"""Pictures that are sent before the cluster is read again."""
 SIGNALS = {"window": 100, "topProbability": {"minSamples": 40}}
 ROLLBACK = {**DRIFT, "onAlarm": "Rollback", "signals": SIGNALS}
 UNSURE = "demo_unsure"
@@ -58,11 +58,11 @@ def send_until(
 ) -> None:
     """Send pictures until `probe` returns something true."""
 
-    def look() -> Any:
+    def send_and_probe() -> Any:
         environment.service(name).send(list(islice(pictures, BATCH)))
         return probe()
 
-    until(what, look, within=240)
+    until(what, send_and_probe, within=240)
 
 
 def candidates(environment: Environment, name: str) -> list[str]:

@@ -236,7 +236,7 @@ class World:
 
     @property
     def comparison_plan(self) -> dict[str, Any] | None:
-        """What the monitoring file tells the pods to compare."""
+        """The part of the monitoring file that is about a comparison."""
         child = self.children.get(("ConfigMap", f"{self.obj['metadata']['name']}-monitoring"))
         plan: dict[str, Any] | None = json.loads(child["data"][names.MONITORING_FILE]).get("shadow") if child else None
         return plan
