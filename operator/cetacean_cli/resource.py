@@ -157,7 +157,7 @@ def forecast(resource: CetaceanModel, name: str, now: datetime | None = None) ->
         spec=spec,
         history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
-        given=ProofInput(resource.name, drift=None, pods=(), last=None),
+        given=ProofInput(resource.raw["metadata"]["name"], drift=None, pods=(), last=None),
         at=timestamp(now or datetime.now(UTC)),
     )
     _, reason, message = choice.gate
