@@ -258,6 +258,18 @@ def test_a_lost_status_resumes_the_comparison(digit: str | None) -> None:
     assert world.deployed == "first"
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "[]", "{}", '{"shadow": 1}', '{"shadow": {"candidate": []}}', "[" * 100_000], ids=len
+)
+def test_a_monitoring_file_that_someone_has_changed_is_written_again_if_the_status_is_lost_too(text: str) -> None:
+    world = compared(digit=None)
+    world.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"] = text
+    del world.obj["status"]
+    world.settle()
+    assert world.deployed == "second"
+    assert "no other model has served before" in message(world)
+
+
 @pytest.mark.parametrize("change", [{"drift": {"onAlarm": "Alert"}}, {"registry": {"active": "first"}}], ids=str)
 def test_a_change_that_makes_the_comparison_pointless_ends_it(change: dict[str, Any]) -> None:
     world = compared()
