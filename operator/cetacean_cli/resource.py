@@ -170,7 +170,7 @@ def forecast(
         spec=spec,
         history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
-        given=ProofInput("", None, (), None),
+        given=ProofInput(resource.raw["metadata"]["name"], drift=None, pods=(), last=None),
         at=timestamp(now or datetime.now(UTC)),
         approvals=approvals,
     )

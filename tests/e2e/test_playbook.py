@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
@@ -15,9 +16,11 @@ from cetacean_tools.demo.environment import DRIFT, Environment
 from cetacean_tools.demo.waiting import until
 
 BATCH = 20
-"""Pictures that are sent between two looks at the cluster."""
+"""Pictures that are sent before the cluster is read again."""
 SIGNALS = {"window": 100, "topProbability": {"minSamples": 40}}
 ROLLBACK = {**DRIFT, "onAlarm": "Rollback", "signals": SIGNALS}
+STRICT = {**ROLLBACK, "signals": {"window": 200, "topProbability": {"minSamples": 100, "maxDrop": 0.05}}}
+"""demo_v1 loses a mean probability of 0.12 on these pictures, demo_v2 of 0.27: both more than the bound, by far."""
 UNSURE = "demo_unsure"
 
 
@@ -58,11 +61,11 @@ def send_until(
 ) -> None:
     """Send pictures until `probe` returns something true."""
 
-    def look() -> Any:
+    def send_and_probe() -> Any:
         environment.service(name).send(list(islice(pictures, BATCH)))
         return probe()
 
-    until(what, look, within=240)
+    until(what, send_and_probe, within=240)
 
 
 def candidates(environment: Environment, name: str) -> list[str]:
@@ -143,12 +146,13 @@ def test_a_model_at_fault_is_rolled_back_once_and_the_alarm_ends(
 def test_if_the_pictures_are_at_fault_no_model_is_rolled_back(
     environment: Environment, name: str, tmp_path: Path
 ) -> None:
-    # demo_v1 comes back without the gate, which would refuse it beside demo_v2.
-    for model in ("demo_v1", "demo_v2", "demo_v1"):
-        environment.kubectl.apply(environment.manifest(name, active=model, replicas=1, drift=ROLLBACK))
+    for model in ("demo_v1", "demo_v2"):
+        environment.kubectl.apply(environment.manifest(name, active=model, replicas=1, drift=STRICT))
         environment.wait_for_condition(name, "Ready", "True", mentions=model)
 
-    pictures = distinct(environment.models.cetaceans, tmp_path, change=low_contrast)
+    shuffled = list(environment.models.cetaceans)
+    random.Random(0).shuffle(shuffled)
+    pictures = distinct(shuffled, tmp_path, change=low_contrast)
     send_until(
         environment,
         name,
@@ -162,8 +166,8 @@ def test_if_the_pictures_are_at_fault_no_model_is_rolled_back(
     until("the candidate to be deleted", lambda: not candidates(environment, name))
     status = environment.resource(name)["status"]
     assert "rollback" not in status
-    assert status["serving"]["name"] == "demo_v1"
-    assert [entry["model"] for entry in status["history"]] == ["demo_v1", "demo_v2", "demo_v1"]
+    assert status["serving"]["name"] == "demo_v2"
+    assert [entry["model"] for entry in status["history"]] == ["demo_v2", "demo_v1"]
     assert event_messages(environment, name, "DriftRollback") == []
 
 

@@ -208,12 +208,12 @@ class World:
         for child_ref in plan.delete:
             assert self.children.pop((child_ref.kind, child_ref.name))["metadata"]["uid"] == child_ref.uid
             self.writes += 1
-        if self.comparison_plan is None:
-            for pod in self.pods:
-                pod.shadow = None  # it begins at zero when it compares again
         if plan.apply or plan.delete:
             plan = self.decide()
         self.write_status(plan)
+        if self.comparison_plan is None:
+            for pod in self.pods:
+                pod.shadow = None  # it begins at zero when it compares again
         return plan
 
     def write_status(self, plan: Plan) -> None:
@@ -248,7 +248,7 @@ class World:
 
     @property
     def comparison_plan(self) -> dict[str, Any] | None:
-        """What the monitoring file tells the pods to compare."""
+        """The part of the monitoring file that is about a comparison."""
         child = self.children.get(("ConfigMap", f"{self.obj['metadata']['name']}-monitoring"))
         plan: dict[str, Any] | None = json.loads(child["data"][names.MONITORING_FILE]).get("shadow") if child else None
         return plan

@@ -43,7 +43,7 @@ class Answer:
 
 
 class UnreadableAnswerError(Exception):
-    """A pod sent something else than an answer; one line says what was expected."""
+    """The bytes that a pod sent are no answer; one line says what was expected."""
 
 
 class _Body(BaseModel):

@@ -166,7 +166,7 @@ class Rollback(ApiModel):
 class ComparisonStatus(ApiModel):
     """A model that answers the same pictures as the one that serves, and gives no answer to a client."""
 
-    run: ShortText = Field(description="Names the comparison; pods count anew if it changes.")
+    run: ShortText = Field(description="Names the comparison; pods count from zero again if it changes.")
     model: ModelRef = Field(description="The model that is compared.")
     pairs: int = Field(default=0, description="Pictures that both models answered, over all pods.")
     failed: int = Field(default=0, description="Pictures that the compared model did not answer.")

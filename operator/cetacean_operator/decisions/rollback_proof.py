@@ -2,9 +2,9 @@
 
 The model before answers copies of the same pictures, beside the one that serves. Nobody knows the truth about these
 pictures, so each model is compared with itself: how sure is it, less how sure it was on its evaluation set? The model
-before does better if this is higher for more than half of the pictures, by bounds that hold at every look
-(`confidence_sequence`), and if it would not raise the signal TopProbability itself. If the pictures are at fault, both
-models are less sure, and the model before does no better.
+before does better if this is higher for more than half of the pictures, by bounds that hold however often they are
+judged (`confidence_sequence`), and if it would not raise the signal TopProbability itself. If the pictures are at
+fault, both models are less sure, and the model before does no better.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CALIBRATE: Final = "check the pictures, calibrate the anti-fraud gate or collect
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known about the model before."""
+    """The findings about the model before."""
 
     message: str
     """Why there is no rollback yet, or what proves that it helps."""
@@ -42,7 +42,7 @@ class Proof:
     digest: str | None = None
     """Of its weights."""
     comparison: Comparison | None = None
-    """What is to run beside the pods that serve; None once there is a verdict."""
+    """The model that is to run beside the pods that serve; None once there is a verdict."""
     status: ComparisonStatus | None = None
 
     @property
@@ -53,7 +53,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ProofInput:
-    """What a proof needs besides the resource's spec and history."""
+    """The facts that a proof needs besides the resource's spec and history."""
 
     name: str
     """Of the resource."""

@@ -201,7 +201,11 @@ def test_the_roles_view_and_edit_get_rights_on_cetaceanmodels(kubectl: Kubectl, 
     assert edit["metadata"]["labels"][f"{aggregated}edit"] == "true"
     assert f"{aggregated}view" not in edit["metadata"]["labels"], "the role view must grant no writes"
     group = "ecomarineai.org"
-    assert granted(view) == {(group, "cetaceanmodels", verb) for verb in ("get", "list", "watch")}
+    assert granted(view) == {
+        (group, resource, verb)
+        for resource in ("cetaceanmodels", "modelapprovals")
+        for verb in ("get", "list", "watch")
+    }
     assert granted(edit) == {
         (group, resource, verb)
         for resource in ("cetaceanmodels", "cetaceanmodels/scale")

@@ -18,7 +18,7 @@ OLD = entry("old", metrics=SURE)
 NEW = entry("new", "b", metrics=SURE)
 
 
-def look(world: World, probability: float) -> None:
+def answer(world: World, probability: float) -> None:
     """Reconcile once after new answers; the model before is as sure as it always was, if it is compared."""
     world.wait(seconds=PERIOD)
     world.identify(probability)
@@ -36,7 +36,7 @@ def night(probabilities: list[float], *, reconciles: int, world: World | None = 
         world.settle()
     for probability in probabilities:
         for _ in range(reconciles):
-            look(world, probability)
+            answer(world, probability)
     return world
 
 
@@ -120,9 +120,9 @@ def test_whatever_the_scores_no_other_model_serves(means: list[float]) -> None:
 def test_whatever_the_answers_there_is_at_most_one_rollback_and_always_a_model(probabilities: list[float]) -> None:
     world = night([], reconciles=0)
     for probability in probabilities:
-        look(world, probability)
+        answer(world, probability)
         assert world.is_("Available")[0] == "True"
-    # The first look begins the comparison, and the alarm must still stand when it is judged.
+    # The first reconcile begins the comparison, and the alarm must still stand when it is judged.
     proven = any(one <= 0.6 and other <= 0.6 for one, other in pairwise(probabilities))
     assert world.started.count("old") == (2 if proven else 1)
     assert events(world, "DriftRollback") == ["DriftRollback"] * proven

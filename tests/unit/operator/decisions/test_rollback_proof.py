@@ -112,7 +112,7 @@ def test_if_the_pictures_are_at_fault_there_is_no_rollback_until_the_alarm_ends(
     world.settle()
     assert world.is_("Drifting")[0] != "True"
     assert world.status.comparison is None
-    # Another alarm is compared anew.
+    # Another alarm begins another comparison.
     world.identify(WORSE)
     world.settle()
     assert (verdict(world), world.candidate is None) == ("Running", False)
@@ -258,6 +258,18 @@ def test_a_lost_status_resumes_the_comparison(digit: str | None) -> None:
     assert world.deployed == "first"
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "[]", "{}", '{"shadow": 1}', '{"shadow": {"candidate": []}}', "[" * 100_000], ids=len
+)
+def test_a_monitoring_file_that_someone_has_changed_is_written_again_if_the_status_is_lost_too(text: str) -> None:
+    world = compared(digit=None)
+    world.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"] = text
+    del world.obj["status"]
+    world.settle()
+    assert world.deployed == "second"
+    assert "no other model has served before" in message(world)
+
+
 @pytest.mark.parametrize("change", [{"drift": {"onAlarm": "Alert"}}, {"registry": {"active": "first"}}], ids=str)
 def test_a_change_that_makes_the_comparison_pointless_ends_it(change: dict[str, Any]) -> None:
     world = compared()
@@ -361,7 +373,7 @@ def test_the_children_of_the_model_before_are_adopted_again_if_their_owner_was_r
 # --- How often it is wrong ------------------------------------------------------------------------------------------
 
 
-def judged_at_every_look(seed: int, *, surer: float, probability: float, pictures: int) -> tuple[str | None, int]:
+def judged_picture_by_picture(seed: int, *, surer: float, probability: float, pictures: int) -> tuple[str | None, int]:
     """Compare picture by picture, with a reconcile after every fifth; return the verdict and the number of pictures."""
     chance, world, higher = random.Random(seed), compared(), 0
     for number in range(1, pictures + 1):
@@ -378,11 +390,11 @@ def judged_at_every_look(seed: int, *, surer: float, probability: float, picture
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_model_at_fault_is_rolled_back_within_200_pictures(seed: int) -> None:
-    found, pictures = judged_at_every_look(seed, surer=0.85, probability=0.88, pictures=200)
+    found, pictures = judged_picture_by_picture(seed, surer=0.85, probability=0.88, pictures=200)
     assert (found, pictures <= 200) == ("Better", True)
 
 
-def test_pictures_at_fault_cause_a_rollback_in_at_most_five_percent_of_runs_although_each_look_is_judged() -> None:
+def test_pictures_at_fault_cause_a_rollback_in_at_most_five_percent_of_runs_although_judged_often() -> None:
     """Both models lose the same: each picture is a coin, and the model before is even as sure as it must be."""
     chance, runs, wrong = random.Random(16), 1000, 0
     spec = parse_spec(manifest()["spec"])

@@ -322,7 +322,7 @@ async def test_results_of_deleted_pods_are_dropped(pod: Pod) -> None:
         assert len(b.scraper) == 0
 
 
-PAIRS: dict[str, object] = dict.fromkeys(COUNTS, 0) | {"by_species": []}
+PAIRS: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "by_species": []}
 SHADOW = {"run": "one", "sampled": 3, "dropped": 0, "busy": 0, "failed": {}, "candidate": PAIRS, "noise": PAIRS}
 
 
