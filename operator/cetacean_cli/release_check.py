@@ -1,4 +1,4 @@
-"""What a change of the registry's file needs to be merged, by the rules of spec.approval; without a cluster."""
+"""Compute what a change of the registry's file needs to be merged, by the rules of spec.approval; without a cluster."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _turn(target: Target, database: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             target.run(EXAMPLES, database=database)
-    except Exception:  # noqa: BLE001 - any error is what is looked for
+    except Exception:  # noqa: BLE001 - any error is a finding
         print(f"FAILED: {target.name}", flush=True)
         traceback.print_exc(file=sys.stdout)  # the notes hold the input and its blob
         return False

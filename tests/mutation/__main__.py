@@ -20,7 +20,7 @@ def main(wanted: list[str]) -> int:
     """Run the mutants, print a table of the modules and each new survivor; return the exit code."""
     cache = Path(os.environ["CETACEAN_CACHE"]) / "mutants" / REPOSITORY.name
     interrupted = False
-    found: dict[str, figures.Figures] = {}
+    found: dict[str, figures.MutantCounts] = {}
     alive: list[Survivor] = []
     for group, modules in groups.selected(wanted):
         workspace = prepare(group, cache)
@@ -47,7 +47,7 @@ def _run(workspace: Workspace, modules: list[str]) -> bool:
     return workspace.run("mutation.run", *(paths[module] for module in modules)) == 0
 
 
-def _report(found: dict[str, figures.Figures], alive: list[Survivor]) -> int:
+def _report(found: dict[str, figures.MutantCounts], alive: list[Survivor]) -> int:
     listed = survivors.read()
     explained = Counter(one.module for one in alive if one in listed)
     print(f"\n{figures.table(found, explained)}\n")

@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("figures.json")
 
 
 @dataclass(frozen=True)
-class Figures:
+class MutantCounts:
     """Counts of mutants of one module."""
 
     mutants: int
@@ -36,19 +36,19 @@ class Figures:
         return 100 * self.survived / tried if tried else 0.0
 
 
-def count(mutants: Iterable[Mutant]) -> Figures:
+def count(mutants: Iterable[Mutant]) -> MutantCounts:
     """Count the mutants by their verdict."""
     found = Counter(mutant.status for mutant in mutants)
     types, killed, timeout = (found.pop(name, 0) for name in ("caught by type check", "killed", "timeout"))
     survived = found.pop("survived", 0) + found.pop("no tests", 0)
     unfinished = sum(found.values())
-    return Figures(types + killed + timeout + survived + unfinished, types, killed, timeout, survived, unfinished)
+    return MutantCounts(types + killed + timeout + survived + unfinished, types, killed, timeout, survived, unfinished)
 
 
 _HEADER = ("module", "mutants", "types", "killed", "timeout", "survived", "explained", "to do", "percent")
 
 
-def table(figures: Mapping[str, Figures], explained: Mapping[str, int]) -> str:
+def table(figures: Mapping[str, MutantCounts], explained: Mapping[str, int]) -> str:
     """Return one line a module."""
     rows = [
         [
@@ -72,7 +72,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([first, *others])
 
 
-def publish(figures: Mapping[str, Figures], explained: Mapping[str, int], path: Path = FILE) -> None:
+def publish(figures: Mapping[str, MutantCounts], explained: Mapping[str, int], path: Path = FILE) -> None:
     """Write the figures of the modules that were run to the end; those of others stay."""
     written: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name, one in figures.items():

@@ -1,4 +1,4 @@
-"""What the runs have found: the verdict on each mutant, in mutmut's files."""
+"""Results of the runs: the verdict on each mutant, in mutmut's files."""
 
 from __future__ import annotations
 

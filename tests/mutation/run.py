@@ -96,10 +96,12 @@ class _Loop:
 
 
 def _fork(name: str, items: Mapping[str, pytest.Item], session: pytest.Session) -> int:
-    """Run the mutant's tests in a process of its own, the fastest first; return its id."""
+    """Run the mutant's tests in a process of its own, those of the module first, then the fastest; return its id."""
     durations = state().duration_by_test
-    reaching = state().tests_by_mangled_function_name.get(mangled_name_from_mutant_name(name), ())
-    tests = [items[test] for test in sorted(reaching, key=lambda test: (durations[test], test)) if test in items]
+    function = mangled_name_from_mutant_name(name)
+    own = f"/test_{function.split('.')[-2]}.py::"
+    reaching = state().tests_by_mangled_function_name.get(function, ())
+    tests = [items[test] for test in sorted(reaching, key=lambda t: (own not in t, durations[t], t)) if test in items]
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -111,7 +113,7 @@ def _test(name: str, tests: Sequence[pytest.Item], session: pytest.Session, seco
     """Run the tests until one fails, and exit as mutmut's processes do: 0 if none has failed."""
     code = _NO_TESTS
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        session.config.pluginmanager.unregister(name="terminalreporter")
         limit = math.ceil(time.process_time()) + seconds
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         set_mutant_under_test(name)

@@ -134,7 +134,7 @@ def reference(answers: list[Answer], *, named: bool = True) -> ModelMetrics:
     )
 
 
-def looks(
+def judgements(
     metrics: ModelMetrics,
     answers: list[Answer],
     *,

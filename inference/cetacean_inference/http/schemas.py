@@ -165,7 +165,7 @@ class ShadowReport(Answer):
 
 
 class ComparedAnswer(Answer):
-    """What one model said."""
+    """The answer of one model."""
 
     accepted: bool
     species: str

@@ -39,7 +39,7 @@ class ShadowPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     run: str = Field(min_length=1, max_length=128)
-    """Changes with each candidate; counts begin anew."""
+    """Changes with each candidate; counts begin again."""
     share: float = Field(gt=0, le=1, allow_inf_nan=False)
     url: str = Field(pattern=r"^http://[A-Za-z0-9.:\[\]-]{1,300}$")
     """Of the candidate's Service."""

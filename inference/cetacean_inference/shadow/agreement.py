@@ -13,7 +13,7 @@ MAX_SPECIES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PairBounds:
-    """What a pair is compared by, besides equality."""
+    """Bounds by which a pair is compared, besides equality."""
 
     max_latency_ratio: float = 1.5
     probability_offset: int = 0

@@ -22,7 +22,7 @@ _MAX_NAME: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one model said about one picture."""
+    """The answer of one model about one picture."""
 
     accepted: bool
     """The gate accepts the picture."""
@@ -43,7 +43,7 @@ class Answer:
 
 
 class UnreadableAnswerError(Exception):
-    """What a pod sent is no answer; one line says what was expected."""
+    """A pod sent something else than an answer; one line says what was expected."""
 
 
 class _Body(BaseModel):

@@ -1,4 +1,4 @@
-"""The counts of the comparison as Prometheus metrics; they begin anew with each candidate, as counters may."""
+"""The counts of the comparison as Prometheus metrics; they begin at zero with each candidate, as counters may."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _QA = "True: one person must have tested the release by hand (a ModelApproval of
 
 
 class Requirement(ApiModel):
-    """What a type of release needs."""
+    """The requirement of a type of release."""
 
     approvals: _Approvals = Field(default=1, description=_APPROVALS)
     metrics: _Figures = Field(default="Optional", description=_FIGURES)
@@ -29,13 +29,13 @@ class Requirement(ApiModel):
 
 
 class MinorRequirement(Requirement):
-    """What a minor release needs."""
+    """The requirement of a minor release."""
 
     metrics: _Figures = Field(default="Required", description=_FIGURES)
 
 
 class MajorRequirement(Requirement):
-    """What a major release needs."""
+    """The requirement of a major release."""
 
     approvals: _Approvals = Field(default=2, description=_APPROVALS)
     metrics: _Figures = Field(default="Required", description=_FIGURES)
@@ -43,7 +43,7 @@ class MajorRequirement(Requirement):
 
 
 class HotfixRequirement(Requirement):
-    """What a hotfix needs, and until when it must be reviewed."""
+    """The requirement of a hotfix, and until when it must be reviewed."""
 
     skip: Annotated[tuple[Literal["Gate"], ...], Field(max_length=8, json_schema_extra=ATOMIC)] = Field(
         default=(), description="Gate: a hotfix is promoted without a comparison of its figures."

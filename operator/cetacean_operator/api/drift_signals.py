@@ -1,4 +1,4 @@
-"""Bounds of the signals of drift that look at the newest answers; a signal judges only models with its figures."""
+"""Bounds of the signals of drift about the newest answers; a signal judges only models with its figures."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def run(self) -> str:
-        """Name the comparison; pods begin to count anew if it changes."""
+        """Name the comparison; pods begin to count from zero if it changes."""
         digests = [self.served_digest, self.candidate_digest, self.served.config_digest, self.candidate.config_digest]
         return canonical_digest([*digests, self.share, self.probability_offset, self.max_latency_ratio])[:16]
 

@@ -126,7 +126,7 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
     if state.complete and not pending:
         if state.wanted == 0:
             return ConditionState("True", "ScaledToZero", f"no replica of {label(active)} is wanted")
-        digest = next(iter(state.digests), "unknown")
+        digest = next(iter(state.digests))  # a replica is current only if it reports one
         return ConditionState("True", "Serving", f"{count} (sha256:{digest})")
     if failure is not None:
         return ConditionState("False", failure.reason, f"{count}; {failure.message}")

@@ -1,4 +1,4 @@
-"""Bounds of a share that hold at every look together, so that looking often turns no noise into a verdict.
+"""Bounds of a share that hold at every check together, so that checking often turns no noise into a verdict.
 
 The method is the beta-binomial mixture of Robbins (1970, "Statistical methods related to the law of the iterated
 logarithm", Annals of Mathematical Statistics 41), in the form of Howard, Ramdas, McAuliffe and Sekhon (2021,

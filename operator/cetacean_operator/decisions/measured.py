@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one signal has found in the newest answers."""
+    """The figure of one signal over the newest answers."""
 
     value: float
     bound: float

@@ -1,8 +1,8 @@
 """Judge a candidate by the pairs of answers: agrees, disagrees, or not enough pictures yet.
 
-Each requirement is a share of independent trials with a smallest value, judged by bounds that hold at every look
+Each requirement is a share of independent trials with a smallest value, judged by bounds that hold at every check
 (`confidence_sequence`). A candidate fails if the upper bound of one share is below its smallest value. The error of 5 %
-is divided among all shares (Bonferroni), so one that meets every requirement is refused, at whatever look, in at most
+is divided among all shares (Bonferroni), so one that meets every requirement is refused, at whatever check, in at most
 5 % of comparisons. It passes if the lower bound of every share reaches the smallest value. One that misses a
 requirement passes in at most 5 % of comparisons: all shares must pass, so nothing is to be divided.
 """
@@ -28,7 +28,7 @@ _FEWEST_NOISE_PAIRS: Final = 30
 
 
 class Outcome(StrEnum):
-    """What the pairs say."""
+    """The result of a comparison."""
 
     PASSED = "passed"
     FAILED = "failed"

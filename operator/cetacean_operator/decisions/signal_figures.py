@@ -1,4 +1,4 @@
-"""The figures of the signals that look at the newest answers, beside those of the model's evaluation set.
+"""The figures of the signals about the newest answers, beside those of the model's evaluation set.
 
 A function returns nothing if the model lacks the figures that its signal needs.
 """
@@ -24,7 +24,7 @@ from cetacean_registry.figures import HISTOGRAM_BINS
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What the figures by species say about the identification."""
+    """The figures by species, which show if the identification is worse."""
 
     worse: Measured | None
     """How much less sure the model is of the same species; None without a reference by species."""

@@ -1,4 +1,4 @@
-"""The signals of drift that look at the newest answers: when one is raised, and whose fault it may be.
+"""The signals of drift about the newest answers: when one is raised, and whose fault it may be.
 
 A signal is raised if its value reaches its bound and chance alone cannot explain it, and it ends by the one rule of
 `hysteresis`. `docs/drift.md` states what is promised about false alarms.
@@ -29,9 +29,9 @@ FALSE_ALARMS: Final = 0.01
 """At most this share of windows, in which every answer is replaced once, raises any signal while nothing changes."""
 TESTS: Final = 6
 """Top probability, low confidence, two histograms, the mix of species, how sure the model is of them."""
-LOOKS: Final = 40
+JUDGEMENTS: Final = 40
 """A window that slides has as many chances to exceed a bound as about so many windows that share no picture."""
-LEVEL: Final = FALSE_ALARMS / (TESTS * LOOKS)
+LEVEL: Final = FALSE_ALARMS / (TESTS * JUDGEMENTS)
 """The largest chance that proves a value."""
 _DIGITS: Final = 3
 

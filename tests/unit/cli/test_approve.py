@@ -18,7 +18,7 @@ Object = dict[str, Any]
 NAME = f"whales.second.{'b' * 12}.review.alice"
 
 
-def asking(server: KubeServer, *, policy: Object | None = None, **candidate: Any) -> Object:
+def with_policy(server: KubeServer, *, policy: Object | None = None, **candidate: Any) -> Object:
     """The resource `whales`: `first` serves, and `second` would be a major release."""
     second = entry("second", "b", **{"version": "2.0.0", "metricsSnapshot": "m.json"} | candidate)
     world = World(manifest(entry("first"), second))
@@ -29,7 +29,7 @@ def asking(server: KubeServer, *, policy: Object | None = None, **candidate: Any
 
 
 def test_an_approval_has_the_users_own_name_and_the_digest(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     done = kubectl("approve", "whales", "second", "--evidence", "https://ci/1", input="y\n")
     assert done.exit_code == 0, done.output
     assert f"modelapproval/{NAME}: - → Review" in done.stdout
@@ -53,13 +53,13 @@ def test_an_approval_has_the_users_own_name_and_the_digest(server: KubeServer, k
 def test_qa_and_override_are_kinds(
     server: KubeServer, kubectl: Run, arguments: tuple[str, ...], kind: str, reason: str | None
 ) -> None:
-    asking(server)
+    with_policy(server)
     assert kubectl("approve", "whales", "second", *arguments, "--yes").exit_code == 0
     assert (server.approvals[0]["spec"]["kind"], server.approvals[0]["spec"].get("reason")) == (kind, reason)
 
 
 def test_a_dry_run_and_a_second_approval_create_nothing(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     done = kubectl("approve", "whales", "second", "--dry-run", "-o", "json")
     assert json.loads(done.stdout)["approval"]["name"] == NAME
     assert server.approvals == []
@@ -70,7 +70,7 @@ def test_a_dry_run_and_a_second_approval_create_nothing(server: KubeServer, kube
 
 
 def test_wrong_usage_and_models_that_cannot_be_approved(server: KubeServer, kubectl: Run) -> None:
-    asking(server, sha256=None)
+    with_policy(server, sha256=None)
     refused = kubectl("approve", "whales", "second", "--yes")
     assert (refused.exit_code, "has no sha256" in refused.stderr) == (1, True)
     assert kubectl("approve", "whales", "third", "--yes").exit_code == 2
@@ -80,7 +80,7 @@ def test_wrong_usage_and_models_that_cannot_be_approved(server: KubeServer, kube
 
 
 def test_warnings_say_that_an_approval_will_not_count(server: KubeServer, kubectl: Run) -> None:
-    asking(server, policy={"excludeAuthor": True}, author="alice")
+    with_policy(server, policy={"excludeAuthor": True}, author="alice")
     assert (
         "alice wrote the entry of second: the approval will not count"
         in kubectl("approve", "whales", "second", "--yes").stderr
@@ -90,7 +90,7 @@ def test_warnings_say_that_an_approval_will_not_count(server: KubeServer, kubect
 
 
 def test_promote_needs_the_approvals_and_rollback_does_not(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     done = kubectl("promote", "whales", "second", "--yes")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: ApprovalMissing: second 2.0.0 is a major release (before it: first 1.0.0)")
@@ -103,7 +103,7 @@ def test_promote_needs_the_approvals_and_rollback_does_not(server: KubeServer, k
 
 
 def test_the_plan_names_type_gate_approvals_and_the_result(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     server.approvals.append(approval_object("alice", evidence="https://ci/1"))
     shown = kubectl("release", "plan", "whales", "second").stdout.splitlines()
     assert shown[0].startswith("cetaceanmodel sea/whales: second 2.0.0 (sha256:")
@@ -118,7 +118,7 @@ def test_the_plan_names_type_gate_approvals_and_the_result(server: KubeServer, k
 
 
 def test_the_plan_of_a_model_that_serves_and_of_a_resource_that_asks_nobody(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     assert "none are needed" in kubectl("release", "plan", "whales").stdout
     server.models["whales"]["spec"]["approval"] = None
     shown = kubectl("release", "plan", "whales", "second").stdout
@@ -127,7 +127,7 @@ def test_the_plan_of_a_model_that_serves_and_of_a_resource_that_asks_nobody(serv
 
 
 def test_approvals_that_cannot_be_read_are_said(server: KubeServer, kubectl: Run) -> None:
-    asking(server)
+    with_policy(server)
     server.has_approvals = False
     assert "the right to read ModelApprovals" in kubectl("release", "plan", "whales", "second").stdout
     failed = kubectl("approve", "whales", "second", "--yes")

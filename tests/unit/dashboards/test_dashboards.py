@@ -138,6 +138,7 @@ def test_the_document_names_every_panel_and_every_alert() -> None:
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {rule['alert']} |")]
         assert f"| {rule['labels']['severity']} |" in row
         assert f"(runbook.md#{anchor})" in row
-        assert f" {rule['for'].removesuffix('m')} min" in row if "for" in rule else " min " not in row
+        waits = rule.get("for", "").replace("m", " min").replace("h", " h")
+        assert f" {waits}" in row if waits else " min " not in row
     for panel in json.loads(written("inference"))["panels"]:
         assert panel["type"] == "row" or f"\n| {panel['title']} |" in text

@@ -368,7 +368,7 @@ class TestCommands:
         recorded.write_text(json.dumps({**answer, "class_animal": "another", "cetacean_score": 2.0}), encoding="utf-8")
         assert command("replay", str(picture), "--recorded", str(recorded))[0] == 1
         differences = capsys.readouterr().err
-        assert "individuals[another].probability: recorded" in differences
+        assert "individuals[another].probability: recorded " in differences
         assert "cetacean_score: recorded 2.0" in differences
 
 

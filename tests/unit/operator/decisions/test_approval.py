@@ -1,4 +1,4 @@
-"""What each type of release needs, and which approvals count."""
+"""The requirements of each type of release, and which approvals count."""
 
 from __future__ import annotations
 

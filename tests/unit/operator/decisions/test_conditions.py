@@ -85,6 +85,10 @@ class TestDisabledGate:
         world.wait(hours=1)
         assert world.decide().requeue_after == 23 * 3600
 
+    def test_the_beginning_stays_although_less_than_a_second_is_over(self, world: World) -> None:
+        world.wait(milliseconds=500)
+        assert world.decide().requeue_after == 24 * 3600 - 0.5
+
     def test_after_a_day_recalibration_is_overdue_with_one_event(self, world: World) -> None:
         world.wait(hours=24)
         world.settle()

@@ -1,4 +1,4 @@
-"""Bounds of a share: they hold the true share at every look together, as a seeded simulation shows."""
+"""Bounds of a share: they hold the true share at every check together, as a seeded simulation shows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LONGEST = 1500
 
 
 def ever_excludes(share: float, *, alpha: float, rng: random.Random) -> bool:
-    """Look after every trial; return true if the bounds once exclude the true share."""
+    """Check after every trial; return true if the bounds once exclude the true share."""
     successes = 0
     for trials in range(1, LONGEST + 1):
         successes += rng.random() < share
-        # All looks are judged, but computing the bounds at each would take minutes: between these they change little.
+        # All checks are judged, but computing the bounds at each would take minutes: between these they change little.
         if trials < 60 or trials % 20 == 0:
             bounds = share_bounds(successes, trials, alpha=alpha)
             if not bounds.low <= share <= bounds.high:
@@ -28,15 +28,15 @@ def ever_excludes(share: float, *, alpha: float, rng: random.Random) -> bool:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.85, 0.98])
-def test_looking_often_excludes_the_true_share_in_at_most_five_percent(share: float) -> None:
+def test_checking_often_excludes_the_true_share_in_at_most_five_percent(share: float) -> None:
     rng = random.Random(f"bounds of {share}")
     wrong = sum(ever_excludes(share, alpha=0.05, rng=rng) for _ in range(RUNS))
     # At 5 %, 300 runs have more than 27 wrong ones with a chance below one in a thousand.
     assert wrong <= 27
 
 
-def test_a_fixed_interval_at_every_look_would_be_wrong_far_more_often() -> None:
-    """The simulation can fail: the usual 95 % interval, looked at as often, does."""
+def test_a_fixed_interval_at_every_check_would_be_wrong_far_more_often() -> None:
+    """The simulation can fail: the usual 95 % interval, checked as often, does."""
     rng = random.Random("fixed")
     wrong = 0
     for _ in range(RUNS):

@@ -108,6 +108,8 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "license": "MIT",
         "notes": "x",
         "deprecated": False,
+        "author": "x",
+        "hotfix": False,
         "files": {"species_map.csv": "c" * 64},
     }
     names = {info.alias or name for name, info in Model.model_fields.items()} - {"name", "metrics"}
@@ -119,13 +121,20 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
             gates={"minTNR": 0.1},
             drift={"window": 60, "minSamples": 10},
             serviceLevel={"minRequests": 5},
+            approval={
+                "patch": {"approvals": 0},
+                "minor": {"approvals": 0, "metrics": "Optional"},
+                "major": {"approvals": 0, "metrics": "Optional", "qa": False},
+            },
         )
     )
     world.reconcile()
     assert world.deployment is not None
     found = changed(dict(fields(world.deployment["spec"]["template"])))
     assert found <= set(IDENTITY)
-    assert set(Spec.model_fields) == {"registry", "serving", "anti_fraud", "gates", "drift", "service_level"}
+    assert set(Spec.model_fields) == {
+        *("registry", "serving", "anti_fraud", "gates", "approval", "drift", "service_level"),
+    }
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
 
 

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
+from support.operator_world import model as one_model
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.api.status import HistoryEntry, ServedModel, Status
+from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_registry import ModelMetrics, canonical_digest
 
 
@@ -274,6 +279,61 @@ def test_a_model_without_history_is_adopted_if_it_serves_already() -> None:
     world.settle()
     assert world.is_("GatePassed") == ("Unknown", "Adopted")
     assert world.is_("Ready")[0] == "True"
+
+
+def forget_promotion(world: World) -> None:
+    """Remove the record of the promotion, as a restore from a backup without annotations does."""
+    assert world.deployment is not None
+    del world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"]
+
+
+def test_a_model_that_served_when_all_was_lost_is_adopted_although_another_is_refused() -> None:
+    world = World(manifest(entry("first"), entry("second", "b", metrics={"tnr": 0.5})))
+    world.settle()
+    del world.obj["status"]
+    forget_promotion(world)
+    world.activate("second")
+    world.settle()
+    assert (world.deployed, world.is_("GatePassed")) == ("first", ("False", "GateRefused"))
+    assert [(item.model, item.reason) for item in world.status.history] == [("first", "Adopted")]
+
+
+@pytest.mark.parametrize(
+    ("status", "metrics", "reason"),
+    [(["served"], {}, "ServedBefore"), ([], {}, "GatePassed"), ([], {"tnr": 0.1}, "Adopted")],
+    ids=["it has served", "it passes the gate", "it is adopted"],
+)
+def test_drift_says_at_once_why_there_is_no_rollback_although_the_history_is_lost(
+    status: list[str], metrics: dict[str, Any], reason: str
+) -> None:
+    world = World(manifest(drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.obj["status"] = {key: world.obj["status"][key] for key in status}
+    forget_promotion(world)
+    world.models(entry("first", metrics=metrics))
+    world.drift(0.1)
+    plan = world.decide()
+    assert plan.status.history[0].reason == reason
+    drifting = plan.status.condition("Drifting")
+    assert drifting is not None
+    assert "no rollback: no other model has served before" in drifting.message
+
+
+def test_a_model_that_came_by_other_means_is_compared_with_the_last_one_that_served() -> None:
+    """The last promotion was of a model that nothing knows any more, and it never served."""
+    ghost, first, second = (one_model(name, digit) for name, digit in (("ghost", "c"), ("first", "a"), ("second", "b")))
+    at = "2026-01-01T00:00:00Z"
+    history: tuple[HistoryEntry, ...] = ()
+    for promoted_model in (first, second, ghost):
+        history = add_promotion(history, promoted_model, reason="GatePassed", why="", at=at)
+    served = tuple(ServedModel(entry=one, digest=str(one.sha256), first_served_at=at) for one in (first, second))
+    spec = parse_spec(manifest(entry("second", "b"), entry("first"))["spec"])
+    known = ServingHistory(Status(history=history), served, spec.registry.models)
+    choice = choose(spec=spec, history=known, deployed=second, drift=None, at=at)
+    assert "second passes against first" in choice.gate.message
+    assert choice.target == second
+    assert choice.promotion is not None
+    assert choice.promotion.reason == "GatePassed"
 
 
 def apply_without_status(world: World) -> None:
@@ -857,3 +917,10 @@ def test_a_model_without_figures_by_species_comes_back_without_the_gate() -> Non
     world.activate("first")
     world.settle()
     assert (world.deployed, world.is_("GatePassed")) == ("first", ("True", "ServedBefore"))
+
+
+def test_another_reason_for_a_refusal_is_another_event() -> None:
+    world = promoted(metrics={"tnr": 0.5})
+    world.models(entry("first"), entry("second", "b", metrics={"tnr": 0.4}))
+    world.settle()
+    assert world.reasons.count("GateRefused") == 2

@@ -112,7 +112,7 @@ def outcome_of(
     species_names: int = 4,
     longest: int = 1500,
 ) -> Outcome:
-    """Send pictures one by one and look again and again, until there is a verdict."""
+    """Send pictures one by one and check again and again, until there is a verdict."""
     counts = dict.fromkeys(("pairs", "accepted", "both_accepted", "species", "individual", "slower"), 0)
     by_species: dict[str, list[int]] = {f"species{number}": [0, 0, 0] for number in range(species_names)}
     for number in range(1, longest + 1):

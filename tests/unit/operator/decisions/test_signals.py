@@ -118,7 +118,7 @@ def test_another_distribution_of_the_gates_score_is_not_the_identifications() ->
     assert "have a cetacean score below 0.6" in (found.shown.message or "")
 
 
-def test_another_mix_of_species_is_told_apart_from_a_worse_model() -> None:
+def test_another_mix_of_species_is_distinguished_from_a_worse_model() -> None:
     mixed = judged(counts(0.8, orcas=10, belugas=90))["BySpecies"]
     assert (mixed.shown.reason, mixed.shown.value, mixed.from_identification) == ("SpeciesMixChanged", 0.5, False)
     assert "0.100 of 100 pictures are named as orca, on the evaluation set 0.600" in (mixed.shown.message or "")
@@ -235,13 +235,13 @@ def test_the_condition_has_the_reason_of_the_raised_signal_and_the_rollback_stay
 
 
 def test_a_report_of_more_answers_than_the_window_holds_is_left_out() -> None:
-    crowd = counts(0.1, orcas=150, belugas=51)
-    found = verdict(counts(0.8), crowd)
+    excess = counts(0.1, orcas=150, belugas=51)
+    found = verdict(counts(0.8), excess)
     assert found.condition.status == "False"
     top = found.shown.signal("TopProbability")
     assert top is not None
     assert top.samples == 100
-    alone = verdict(crowd).shown.signal("TopProbability")
+    alone = verdict(excess).shown.signal("TopProbability")
     assert alone is not None
     assert alone.reason == "NoReports"
 

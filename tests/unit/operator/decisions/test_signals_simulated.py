@@ -1,7 +1,7 @@
-"""Seeded simulations of what docs/drift.md promises: false alarms, fog, and a mix told apart from a worse model.
+"""Seeded simulations of what docs/drift.md promises: false alarms, fog, and a mix distinguished from a worse model.
 
 A window is `drift.signals.window` new pictures of a pod (200 at the defaults): then each of its answers is another one.
-The operator looks many times meanwhile: a run of two windows begins with an empty pod and ends with one whose window
+The operator judges many times meanwhile: a run of two windows begins with an empty pod and ends with one whose window
 has slid once.
 """
 
@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from support.drift_simulation import FOG, Traffic, Window, looks, raised, reference, window_of
+from support.drift_simulation import FOG, Traffic, Window, judgements, raised, reference, window_of
 
 from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.decisions.signals import FALSE_ALARMS, judge_signals
@@ -45,13 +45,13 @@ TRAFFIC = {
 def share_of_runs_with_an_alarm(
     traffic: Traffic, *, every: int, evaluation_set: int = 100, policy: DriftSignals | None = None
 ) -> float:
-    """Return the share of runs in which any look raises any signal; the evaluation set is drawn anew for each."""
+    """Return the share of runs in which any judgement raises any signal; the evaluation set is drawn again for each."""
     alarms = 0
     for seed in range(RUNS):
         rng = np.random.default_rng(seed)
         metrics = reference(traffic.draw(rng, evaluation_set))
         answers = traffic.draw(rng, 2 * WINDOW)
-        alarms += any(raised(verdicts) for _, verdicts in looks(metrics, answers, every=every, policy=policy))
+        alarms += any(raised(verdicts) for _, verdicts in judgements(metrics, answers, every=every, policy=policy))
     return alarms / RUNS
 
 
@@ -66,7 +66,7 @@ def test_without_drift_at_most_one_percent_of_single_windows_raise_a_signal(name
 
 
 @pytest.mark.parametrize("name", TRAFFIC)
-def test_without_drift_repeated_looks_raise_a_signal_in_at_most_one_percent_of_windows(name: str) -> None:
+def test_without_drift_repeated_judgements_raise_a_signal_in_at_most_one_percent_of_windows(name: str) -> None:
     assert share_of_runs_with_an_alarm(TRAFFIC[name], every=20) <= FALSE_ALARMS
 
 
@@ -83,10 +83,10 @@ def test_an_evaluation_set_drawn_once_raises_no_signal_in_more_than_one_percent_
         rng = np.random.default_rng(seed)
         metrics = reference(Traffic().draw(rng, 100))
         found: Counter[int] = Counter()
-        for number, verdicts in looks(metrics, Traffic().draw(rng, 25 * WINDOW), every=20):
+        for number, verdicts in judgements(metrics, Traffic().draw(rng, 25 * WINDOW), every=20):
             found[(number - 1) // WINDOW] += bool(raised(verdicts))
         windows += len(found)
-        alarmed += sum(looked > 0 for looked in found.values())
+        alarmed += sum(alarms > 0 for alarms in found.values())
     assert windows == 500
     assert alarmed <= FALSE_ALARMS * windows
 
@@ -99,7 +99,7 @@ def test_fog_is_found_within_two_hundred_pictures_although_the_windows_are_full_
         window = Window(pods * WINDOW)
         for answer in Traffic().draw(rng, pods * WINDOW):
             window.add(answer)
-        found = list(looks(metrics, FOG.draw(rng, 200), every=10, window=window))
+        found = list(judgements(metrics, FOG.draw(rng, 200), every=10, window=window))
         assert {"TopProbabilityDropped", "DistributionChanged"} <= set.union(*(raised(one) for _, one in found)), seed
 
 

@@ -124,6 +124,26 @@ def a_lost_status_is_written_again_from_the_served_model() -> World:
     return world
 
 
+def lost(**changes: Any) -> World:
+    """Status and record of the promotion are lost while `first` serves and drifts."""
+    world = one(drift={"onAlarm": "Rollback"})
+    del world.obj["status"]
+    assert world.deployment is not None
+    del world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"]
+    world.models(entry("first", **changes))
+    world.drift(0.1)
+    world.settle()
+    return world
+
+
+def a_drifting_model_is_judged_again_after_all_was_lost() -> World:
+    return lost()
+
+
+def a_drifting_model_is_adopted_after_all_was_lost() -> World:
+    return lost(metrics={"tnr": 0.1})
+
+
 def a_model_drifts() -> World:
     world = two(metrics=BASELINE)
     world.drift(0.75)
@@ -151,6 +171,13 @@ def drift_rolls_back_to_a_model_without_a_digest() -> World:
         world.activate(name)
         world.settle()
     world.drift(0.0)
+    world.settle()
+    return world
+
+
+def drift_rolls_back_a_model_without_a_digest() -> World:
+    world = two(digit=None, metrics=BASELINE, drift={"onAlarm": "Rollback"})
+    world.drift(0.75)
     world.settle()
     return world
 
@@ -379,10 +406,13 @@ STORIES: tuple[Callable[[], World], ...] = (
     a_failed_candidate_is_given_up,
     a_model_is_adopted,
     a_lost_status_is_written_again_from_the_served_model,
+    a_drifting_model_is_judged_again_after_all_was_lost,
+    a_drifting_model_is_adopted_after_all_was_lost,
     a_model_drifts,
     drift_ends,
     drift_rolls_back,
     drift_rolls_back_to_a_model_without_a_digest,
+    drift_rolls_back_a_model_without_a_digest,
     drift_finds_no_model_before,
     drift_finds_no_better_model,
     drift_finds_no_baseline,
