@@ -36,8 +36,7 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("signal", "figure"),
     ),
     FEEDBACK: (
-        "Feedback that the present pods have received, by the version that answered: answers, how many were correct, "
-        "their share, and the ends of its 95 % interval; of the species or of the individual.",
+        "Feedback that the present pods have received: answers, correct ones, their share and its 95 % interval.",
         ("model_version", "about", "figure"),
     ),
 }

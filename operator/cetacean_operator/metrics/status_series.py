@@ -49,11 +49,16 @@ def of(status: Status) -> Series:
         for figure, number in (("raised", _STATES[signal.state]), *figures_of_signal):
             if number is not None:
                 series[_key(DRIFT_SIGNAL, signal.signal, figure)] = float(number)
-    for found in status.feedback or ():
-        for about, accuracy in (("species", found.species), ("individual", found.individual)):
-            for figure, value in (accuracy.wire() if accuracy else {}).items():
-                series[FEEDBACK, (found.version, about, figure)] = float(value)
-    return series
+    return series | _feedback(status)
+
+
+def _feedback(status: Status) -> Series:
+    return {
+        (FEEDBACK, (found.version, about, figure)): float(value)
+        for found in status.feedback or ()
+        for about, accuracy in (("species", found.species), ("individual", found.individual))
+        for figure, value in (accuracy.wire() if accuracy else {}).items()
+    }
 
 
 def _labels(model: ModelRef) -> tuple[str, str, str]:

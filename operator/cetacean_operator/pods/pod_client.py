@@ -63,7 +63,7 @@ class PodClient:
             await self._session.close()
 
     async def scrape(self, target: Target) -> Scrape:
-        """Ask one pod for its identity, its drift figures and its metrics; for a comparison and feedback if it has any."""
+        """Ask one pod for its identity, drift figures and metrics, and for a comparison and feedback if it has any."""
         try:
             async with asyncio.timeout(self._timeout):
                 results = await self._answers(target)
