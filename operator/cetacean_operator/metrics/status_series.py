@@ -49,7 +49,8 @@ def of(status: Status) -> Series:
         for figure, number in (("raised", _STATES[signal.state]), *figures_of_signal):
             if number is not None:
                 series[_key(DRIFT_SIGNAL, signal.signal, figure)] = float(number)
-    return series | _feedback(status)
+    series.update(_feedback(status))
+    return series
 
 
 def _feedback(status: Status) -> Series:
