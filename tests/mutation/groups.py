@@ -56,6 +56,7 @@ DECISIONS = Group(
             "quantiles",
             "silent_pods",
             "anti_fraud",
+            "feedback",
             "autoscaling",
             "cache",
             "events",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.model_approval import Approvals
 from cetacean_operator.api.shadow import ShadowReport
 
@@ -116,6 +117,8 @@ class Pod:
     drift: DriftReport | None = None
     service: ServiceReport | None = None
     shadow: ShadowReport | None = None
+    feedback: FeedbackReport = field(default_factory=dict)
+    """Since its container started, as far as it was scraped."""
 
 
 @dataclass(frozen=True, slots=True)

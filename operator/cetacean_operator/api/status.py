@@ -12,6 +12,7 @@ from cetacean_operator.api.spec import Model
 from cetacean_registry.registry import ShortText
 
 HISTORY_LENGTH = 10
+MOST_FEEDBACK_VERSIONS = 16
 _Message = Annotated[str, Field(max_length=32768)]
 
 
@@ -153,6 +154,29 @@ class ServiceStatus(ApiModel):
     )
 
 
+class LiveAccuracy(ApiModel):
+    """How often answers were right, with Wilson's 95 % interval, rounded to three decimals."""
+
+    samples: int = Field(description="Answers with feedback.")
+    correct: int
+    accuracy: float = Field(description="Correct by samples.")
+    low: float
+    high: float
+
+
+class FeedbackStatus(ApiModel):
+    """Feedback of clients on the answers of one model version."""
+
+    version: ShortText
+    model: ShortText | None = Field(
+        default=None, description="The registry entry with that version; absent if there is none, or more than one."
+    )
+    species: LiveAccuracy = Field(description="Of the species (id_animal).")
+    individual: LiveAccuracy | None = Field(
+        default=None, description="Of the individual (class_animal), if feedback names it."
+    )
+
+
 class Rollback(ApiModel):
     """An automatic rollback that stands until a person changes the spec."""
 
@@ -207,6 +231,14 @@ class Status(ApiModel):
     )
     drift: DriftStatus | None = None
     service: ServiceStatus | None = None
+    feedback: (
+        Annotated[
+            tuple[FeedbackStatus, ...], Field(max_length=MOST_FEEDBACK_VERSIONS, json_schema_extra=list_map("version"))
+        ]
+        | None
+    ) = Field(
+        default=None, description="Live accuracy by the feedback that the present pods have received; decides nothing."
+    )
     anti_fraud: AntiFraudStatus | None = None
     rollback: Rollback | None = None
     comparison: ComparisonStatus | None = Field(

@@ -19,6 +19,7 @@ from cetacean_operator.decisions.desired_children import DesiredChildren
 from cetacean_operator.decisions.drift import drift_annotations
 from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
+from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
 from cetacean_operator.decisions.plan import EventSpec
@@ -176,6 +177,7 @@ def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, pro
         selector=",".join(f"{key}={value}" for key, value in selector(assessment.resource.name).items()),
         served=assessment.history.served,
         service=assessment.service.shown,
+        feedback=live_accuracy(state.pods, assessment.spec.registry.models) or None,
         anti_fraud=progress.anti_fraud.shown,
     )
 

@@ -23,6 +23,7 @@ REPLICAS: Final = "replicas"
 SERVICE: Final = "service"
 DRIFT: Final = "drift"
 DRIFT_SIGNAL: Final = "drift_signal"
+FEEDBACK: Final = "feedback"
 _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     INFO: ("The active registry entry.", ("model", "version", "active_digest")),
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
@@ -33,6 +34,10 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     DRIFT_SIGNAL: (
         "A signal of drift: raised (1, 0, or -1 if not known), its value, bound and samples.",
         ("signal", "figure"),
+    ),
+    FEEDBACK: (
+        "Feedback that the present pods have received: answers, correct ones, their share and its 95 % interval.",
+        ("model_version", "about", "figure"),
     ),
 }
 

@@ -10,6 +10,7 @@ from cetacean_operator.metrics.model_series import (
     CONDITION,
     DRIFT,
     DRIFT_SIGNAL,
+    FEEDBACK,
     INFO,
     REPLICAS,
     SERVICE,
@@ -48,7 +49,17 @@ def of(status: Status) -> Series:
         for figure, number in (("raised", _STATES[signal.state]), *figures_of_signal):
             if number is not None:
                 series[_key(DRIFT_SIGNAL, signal.signal, figure)] = float(number)
+    series.update(_feedback(status))
     return series
+
+
+def _feedback(status: Status) -> Series:
+    return {
+        (FEEDBACK, (found.version, about, figure)): float(value)
+        for found in status.feedback or ()
+        for about, accuracy in (("species", found.species), ("individual", found.individual))
+        for figure, value in (accuracy.wire() if accuracy else {}).items()
+    }
 
 
 def _labels(model: ModelRef) -> tuple[str, str, str]:

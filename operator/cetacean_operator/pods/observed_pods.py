@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cetacean_operator.api import names
+from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.scrape import Scrape, Target
@@ -66,6 +67,7 @@ def observed_pod(
     identity: Identity | None,
     drift: DriftReport | None,
     service: ServiceReport | None = None,
+    feedback: FeedbackReport | None = None,
 ) -> Pod:
     """Combine the Pod, and the answers of its scrapes.
 
@@ -75,6 +77,7 @@ def observed_pod(
         identity: its last answer since the container started.
         drift: its figures, if the last answer had them.
         service: how it answers its clients, if the last answer had it.
+        feedback: since its container started.
     """
     meta, status = pod["metadata"], pod.get("status") or {}
     gone = status.get("phase") in ("Succeeded", "Failed")
@@ -93,6 +96,7 @@ def observed_pod(
         drift=drift,
         service=service,
         shadow=scrape.shadow if scrape else None,
+        feedback=feedback or {},
     )
 
 

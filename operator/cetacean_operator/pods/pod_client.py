@@ -12,10 +12,13 @@ from typing import Any, Self
 import aiohttp
 
 from cetacean_operator.api import names
+from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.observed import Identity
 from cetacean_operator.api.shadow import ShadowReport
-from cetacean_operator.pods import shadow_response
+from cetacean_operator.pods import feedback_response, shadow_response
+from cetacean_operator.pods.feedback_response import parse_feedback_stats
 from cetacean_operator.pods.pod_responses import (
+    FEEDBACK_RECEIVED,
     BadAnswerError,
     DriftStats,
     PodMetrics,
@@ -29,8 +32,6 @@ from cetacean_operator.pods.shadow_response import parse_shadow_stats
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 16384
-_PARTS = ("identity", "drift_stats", "metrics", "shadow")
-"""In the order in which a pod is asked; the last only of a pod that compares."""
 
 
 class PodClient:
@@ -62,7 +63,7 @@ class PodClient:
             await self._session.close()
 
     async def scrape(self, target: Target) -> Scrape:
-        """Ask one pod for its identity, its drift figures and its metrics, and for a comparison if there is one."""
+        """Ask one pod for its identity, drift figures and metrics, and for a comparison and feedback if it has any."""
         try:
             async with asyncio.timeout(self._timeout):
                 results = await self._answers(target)
@@ -70,7 +71,7 @@ class PodClient:
             self._count("timeout")
             return Scrape(error=f"no answer within {self._timeout:g} s", hung=True)
         scrape, kinds = Scrape(), []
-        for name, result in zip(_PARTS, results, strict=False):
+        for name, result in results.items():
             if isinstance(result, BadAnswerError):
                 kinds.append("bad_answer")
             elif isinstance(result, Exception):
@@ -87,24 +88,23 @@ class PodClient:
             _LOG.debug("scrape: %s: %s", target.url, scrape.error, extra={"resource": "/".join(target.key)})
         return scrape
 
-    async def _answers(self, target: Target) -> list[Any]:
-        results: list[Any] = []
-        parts: list[Callable[[], Awaitable[Any]]] = [
-            partial(self._identity, target, "/v1/identity"),
-            partial(self._drift_stats, target, "/v1/drift-stats"),
-            partial(self._metrics, target, "/metrics"),
-        ]
+    async def _answers(self, target: Target) -> dict[str, Any]:
+        """Return the answers by the name of the scrape's field, in the order in which the pod is asked."""
+        results: dict[str, Any] = {}
+        parts: dict[str, Callable[[], Awaitable[Any]]] = {
+            "identity": partial(self._identity, target, "/v1/identity"),
+            "drift_stats": partial(self._drift_stats, target, "/v1/drift-stats"),
+            "metrics": partial(self._metrics, target, "/metrics"),
+        }
         if target.compares:
-            parts.append(partial(self._shadow, target))
-        for ask in parts:
+            parts["shadow"] = partial(self._shadow, target)
+        last: Any = None
+        for name, ask in parts.items():
             # If nobody listens, one attempt is enough.
-            if results and isinstance(results[-1], aiohttp.ClientConnectorError):
-                results.append(results[-1])
-                continue
-            try:
-                results.append(await ask())
-            except (BadAnswerError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                results.append(error)
+            last = results[name] = last if isinstance(last, aiohttp.ClientConnectorError) else await _result(ask)
+        metrics = results["metrics"]
+        if isinstance(metrics, PodMetrics) and metrics.plain.get(FEEDBACK_RECEIVED):
+            results["feedback"] = await _result(partial(self._feedback, target))
         return results
 
     async def _get(self, target: Target, path: str) -> bytes:
@@ -128,5 +128,16 @@ class PodClient:
     async def _shadow(self, target: Target) -> ShadowReport:
         return parse_shadow_stats(await self._get(target, shadow_response.PATH))
 
+    async def _feedback(self, target: Target) -> FeedbackReport:
+        return parse_feedback_stats(await self._get(target, feedback_response.PATH))
+
     async def _metrics(self, target: Target, path: str) -> PodMetrics:
         return parse_metrics(await self._get(target, path))
+
+
+async def _result(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Return a pod's answer, or the error."""
+    try:
+        return await ask()
+    except (BadAnswerError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return error

@@ -33,9 +33,11 @@ _DURATIONS = "cetacean_inference_request_duration_seconds_bucket"
 # The time of an archive depends on the number of its pictures, and a rejected request takes no time.
 _JUDGED = (b'endpoint="/v1/predict-single"', b'status="200"')
 _COUNTERS = ("predictions_total", "rejections_total", "requests_total", "errors_total")
+FEEDBACK_RECEIVED: Final = "cetacean_inference_feedback_received_total"
+"""Says whether a pod has any feedback; one without any is not asked for more."""
 _GAUGES = ("cetacean_score_avg", "availability_percent")
 _BY_REASON = ("rejections_by_reason", "rejections_by_reason_total")
-_WANTED = "|".join((*_COUNTERS, *_GAUGES, *_BY_REASON, _DURATIONS))
+_WANTED = "|".join((*_COUNTERS, FEEDBACK_RECEIVED, *_GAUGES, *_BY_REASON, _DURATIONS))
 # The pattern finds whole lines of these metrics in one pass, whatever else is in the body.
 _LINE = re.compile(rf"^(?:{_WANTED})(?![A-Za-z0-9_:])[^\n]*$".encode(), re.MULTILINE)
 
@@ -171,14 +173,14 @@ def describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
-def parse_json(path: str, body: bytes) -> Mapping[str, Any]:
-    """Return a JSON object.
+def parse_json(path: str, body: bytes, *, largest: int = LARGEST_JSON) -> Mapping[str, Any]:
+    """Return a JSON object of at most `largest` bytes.
 
     Raises:
         BadAnswerError: it is none, or too large; the message names `path` and quotes the first bytes.
     """
-    if len(body) > LARGEST_JSON:
-        raise BadAnswerError(f"{path}: expected at most {LARGEST_JSON} bytes, got more")
+    if len(body) > largest:
+        raise BadAnswerError(f"{path}: expected at most {largest} bytes, got more")
     try:
         answer = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

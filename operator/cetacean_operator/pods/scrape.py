@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.observed import Identity
 from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.kube.store import Key
@@ -40,6 +41,8 @@ class Scrape:
     rejections: Mapping[str, float] = field(default_factory=dict)
     durations: tuple[tuple[float, float], ...] = ()
     shadow: ShadowReport | None = None
+    feedback: FeedbackReport | None = None
+    """None also if the pod has no feedback, and was therefore not asked."""
     error: str | None = None
     hung: bool = field(default=False, compare=False)
 

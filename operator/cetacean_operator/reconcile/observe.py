@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cetacean_operator.api import names
+from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.model_approval import APPROVAL_KIND, Approvals, parse_approvals
 from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.pods import observed_pods
-from cetacean_operator.pods.pod_responses import fraction
+from cetacean_operator.pods.pod_responses import FEEDBACK_RECEIVED, fraction
 from cetacean_operator.pods.scrape import Scrape, Target
 
 _SNAPSHOTS = 32
@@ -23,6 +24,7 @@ class _Memory:
 
     container: str = ""
     identity: Identity | None = None
+    feedback: FeedbackReport = field(default_factory=dict)
     counters: deque[tuple[float, ...]] = field(default_factory=deque)
     durations: deque[tuple[float, ...]] = field(default_factory=deque)
     bounds: tuple[float, ...] = ()
@@ -86,7 +88,9 @@ class Observer:
             memory = known.setdefault(pod["metadata"]["uid"], _Memory())
             identity = _remember(memory, pod, scrape)
             drift, service = _drift(memory, scrape, window), _service(memory, scrape, answers)
-            observed.append(observed_pods.observed_pod(pod, scrape, identity, drift, service))
+            observed.append(
+                observed_pods.observed_pod(pod, scrape, identity, drift, service, _feedback(memory, scrape))
+            )
         return Observed(
             children=children,
             pods=tuple(observed),
@@ -117,12 +121,21 @@ def _remember(memory: _Memory, pod: Object, scrape: Scrape | None) -> Identity |
     """Return what a pod serves; a scrape that failed does not change what its container has loaded."""
     container = observed_pods.container_id(pod)
     if container != memory.container:
-        memory.container, memory.identity = container, None
+        memory.container, memory.identity, memory.feedback = container, None, {}
         memory.counters.clear()
         memory.durations.clear()
     if scrape is not None and scrape.identity is not None:
         memory.identity = scrape.identity
     return memory.identity
+
+
+def _feedback(memory: _Memory, scrape: Scrape | None) -> FeedbackReport:
+    """Return the counts of a pod's feedback; a scrape that failed does not change them."""
+    if scrape is not None and scrape.feedback is not None:
+        memory.feedback = scrape.feedback
+    elif scrape is not None and scrape.metrics and not scrape.metrics.get(FEEDBACK_RECEIVED):
+        memory.feedback = {}  # it has none, and was not asked
+    return memory.feedback
 
 
 def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport | None:

@@ -50,6 +50,10 @@ def build() -> dashboard.Dashboard:
     for title, (signal, text) in SIGNALS.items():
         shown = f'cetacean_model_drift_signal{{{RESOURCE},signal="{signal}",figure!="samples"}}'
         board = board.with_panel(lines(title, text, "short", query(shown, "{{figure}}"), span=6))
+    shown = f'cetacean_model_feedback{{{RESOURCE},about="species",figure=~"accuracy|low|high"}}'
+    text = "Share of right species in the answers that clients gave feedback on, and the ends of its 95 % interval."
+    accuracy = query(shown, "{{model_version}} {{figure}}")
+    board = board.with_panel(lines("Live accuracy", text, "percentunit", accuracy, span=24))
     board = board.with_row(dashboard.Row("Rollout"))
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 
