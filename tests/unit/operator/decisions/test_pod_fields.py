@@ -128,7 +128,15 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
     assert world.deployment is not None
     found = changed(dict(fields(world.deployment["spec"]["template"])))
     assert found <= set(IDENTITY)
-    assert set(Spec.model_fields) == {"registry", "serving", "anti_fraud", "gates", "drift", "service_level", "approval"}
+    assert set(Spec.model_fields) == {
+        "registry",
+        "serving",
+        "anti_fraud",
+        "gates",
+        "drift",
+        "service_level",
+        "approval",
+    }
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
 
 
