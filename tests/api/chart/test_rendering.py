@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.operator_world import World, manifest
 from support.snapshots import check
 
 from cetacean_operator.api import names
@@ -168,6 +169,19 @@ def test_one_pod_monitor_selects_the_pods_of_all_models_in_the_served_namespaces
     label = re.sub(r"[^a-z]", "_", names.LABEL_MODEL)
     assert own == {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "service"}
     assert others == given["relabelings"]
+
+
+def test_the_pod_monitor_of_the_models_bounds_what_prometheus_takes_as_a_models_own_monitor_does(
+    render: Render,
+) -> None:
+    """Whoever may create pods may give one the label by which it selects."""
+    given = render({"metrics": {"models": {"podMonitor": {"enabled": True}}}}).one("PodMonitor")["spec"]
+    made = World(manifest(serving={"serviceMonitor": {}}), service_monitors=True)
+    made.settle()
+    own = made.children["ServiceMonitor", "whales"]["spec"]
+    bounds = {name for name in own if name.endswith("Limit")}
+    assert len(bounds) == 4
+    assert {name: given[name] for name in bounds} == {name: own[name] for name in bounds}
 
 
 def test_alerts_keep_the_templates_of_prometheus(render: Render) -> None:
