@@ -1,7 +1,7 @@
 """Change the pure modules in small ways, one at a time, and run their tests: which changes does no test notice?
 
 `make mutants` does this for all of them, `make mutants MODULES="promotion gate"` for some. Ctrl-C ends it; the next
-call goes on from there. Mutants that survived are tried again each time, so new tests count.
+call goes on from there. Mutants that survived are tried again each time, so new tests count; those listed are not.
 """
 
 from __future__ import annotations
@@ -44,7 +44,14 @@ def main(wanted: list[str]) -> int:
 def _run(workspace: Workspace, modules: list[str]) -> bool:
     paths = workspace.group.paths()
     print(f"{workspace.group.name}: mutants are in {workspace.folder}", flush=True)
-    return workspace.run("mutation.run", *(paths[module] for module in modules)) == 0
+    listed = survivors.read()
+    explained = [
+        mutant.name
+        for mutant in results.read(workspace, modules)
+        if mutant.status == "survived"
+        and Survivor(mutant.module, mutant.function, results.change(workspace, mutant)) in listed
+    ]
+    return workspace.run("mutation.run", *(paths[module] for module in modules), "--", *explained) == 0
 
 
 def _report(found: dict[str, figures.Score], alive: list[Survivor]) -> int:

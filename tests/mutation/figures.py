@@ -76,7 +76,7 @@ def publish(figures: Mapping[str, Score], explained: Mapping[str, int], path: Pa
     """Write the figures of the modules that were run to the end; those of others stay."""
     written: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name, one in figures.items():
-        if not one.unfinished:
+        if one.mutants and not one.unfinished:
             written[name] = {
                 "mutants": one.mutants,
                 "rejected_by_types": one.types,

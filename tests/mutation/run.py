@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Never
 
 import pytest
@@ -34,11 +35,12 @@ _REJECTED_BY_TYPES, _NO_TESTS, _INTERRUPTED = 37, 33, 2
 """mutmut's exit codes."""
 
 
-def main(paths: Sequence[str]) -> None:
+def main(paths: Sequence[str], explained: AbstractSet[str] = frozenset()) -> None:
     """Run what has no verdict yet, or survived; after Ctrl-C the next call goes on from there.
 
     Args:
         paths: files of the modules, as the configuration has them.
+        explained: names of mutants that have survived and are not tried again.
     """
     set_mutant_under_test("mutant_generation")
     copy_src_dir()
@@ -50,22 +52,24 @@ def main(paths: Sequence[str]) -> None:
         codes = files[path].exit_code_by_key
         codes.update({name: _REJECTED_BY_TYPES for name in codes if name.rpartition(".")[2] in names})
         files[path].save()
-    if not any(_to_do(file) for file in files.values()):
+    to_do = {path: _to_do(file, explained) for path, file in files.items()}
+    if not any(to_do.values()):
         return
     print("Running the tests without a mutant: which of them reach which function?", flush=True)
     collect_or_load_stats(get_mutant_runner(), apply_config_invalidation=True)
     set_mutant_under_test("")
     with change_cwd("mutants"):
         options = ["--rootdir=.", "-q", "--no-header", *config().pytest_add_cli_args]
-        code = pytest.main([*options, *config().pytest_add_cli_args_test_selection], plugins=[_Loop(files)])
+        code = pytest.main([*options, *config().pytest_add_cli_args_test_selection], plugins=[_Loop(files, to_do)])
     sys.exit(code)
 
 
 class _Loop:
     """Runs the mutants in place of the tests that pytest has collected."""
 
-    def __init__(self, files: Mapping[str, SourceFileMutationData]) -> None:
+    def __init__(self, files: Mapping[str, SourceFileMutationData], to_do: Mapping[str, Sequence[str]]) -> None:
         self._files = files
+        self._to_do = to_do
         self._running: dict[int, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -79,7 +83,7 @@ class _Loop:
 
     def _run(self, path: str, file: SourceFileMutationData, session: pytest.Session) -> None:
         items = {item.nodeid: item for item in session.items}
-        to_do = _to_do(file)
+        to_do = self._to_do[path]
         waiting = iter(to_do)
         done, begun = 0, time.monotonic()
         while done < len(to_do):
@@ -139,8 +143,9 @@ def _show(path: str, done: int, number: int, file: SourceFileMutationData, secon
         print(text, flush=True)
 
 
-def _to_do(file: SourceFileMutationData) -> list[str]:
-    return [name for name, code in file.exit_code_by_key.items() if status_by_exit_code[code] not in FINAL]
+def _to_do(file: SourceFileMutationData, explained: AbstractSet[str]) -> list[str]:
+    open_ = (name for name, code in file.exit_code_by_key.items() if status_by_exit_code[code] not in FINAL)
+    return [name for name in open_ if name not in explained or file.exit_code_by_key[name] is None]
 
 
 def _load(path: str) -> SourceFileMutationData:
@@ -154,4 +159,5 @@ def _processes() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    separator = sys.argv.index("--")
+    main(sys.argv[1:separator], frozenset(sys.argv[separator + 1 :]))
