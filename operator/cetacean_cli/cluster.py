@@ -48,6 +48,7 @@ class KnownResources:
             prefix="apis", group=GROUP, api_version=VERSION, kind=APPROVAL_KIND, name=APPROVAL_PLURAL, **of
         )
         self.pods = Resource(prefix="api", api_version="v1", kind="Pod", name="pods", **of)
+        self.services = Resource(prefix="api", api_version="v1", kind="Service", name="services", **of)
 
 
 class Cluster:
@@ -60,6 +61,7 @@ class Cluster:
         self._models = self._client.resources.models
         self._approvals = self._client.resources.approvals
         self._pods = self._client.resources.pods
+        self._services = self._client.resources.services
 
     # --- CetaceanModels ---------------------------------------------------------------------------------------------
 
@@ -181,6 +183,23 @@ class Cluster:
         url = f"{self._pods.path(name=f'{pod}:{port}', namespace=self.namespace)}/proxy{path}"
         with self._errors():
             content = self._client.request("get", url, serializer=_plain, _request_timeout=(_REQUEST_SECONDS, seconds))
+        return _json_object(content)
+
+    # --- Services ---------------------------------------------------------------------------------------------------
+
+    def post_to_service(self, service: str, port: str, path: str, body: Object) -> Object:
+        """Send a POST with JSON to one pod of a Service, through the API server's proxy.
+
+        This needs the right to `create` `services/proxy`.
+
+        Raises:
+            CliError: no response, or an error.
+        """
+        url = f"{self._services.path(name=f'{service}:{port}', namespace=self.namespace)}/proxy{path}"
+        with self._errors():
+            content = self._client.request(
+                "post", url, body=body, serializer=_plain, _request_timeout=(_REQUEST_SECONDS, _REQUEST_SECONDS)
+            )
         return _json_object(content)
 
     # --- Requests ---------------------------------------------------------------------------------------------------

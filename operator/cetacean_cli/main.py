@@ -12,6 +12,7 @@ import click
 from cetacean_cli.commands.approve import approve
 from cetacean_cli.commands.drift import drift
 from cetacean_cli.commands.emergency import emergency
+from cetacean_cli.commands.feedback import feedback
 from cetacean_cli.commands.gate import gate
 from cetacean_cli.commands.registry import registry
 from cetacean_cli.commands.release import release
@@ -53,7 +54,7 @@ def cli() -> None:
     """
 
 
-for command in (approve, drift, emergency, gate, history, promote, registry, release, rollback, status):
+for command in (approve, drift, emergency, feedback, gate, history, promote, registry, release, rollback, status):
     cli.add_command(command)
 
 

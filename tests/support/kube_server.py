@@ -46,6 +46,10 @@ class KubeServer:
     """The query and the operations of each patch."""
     requests: list[str] = field(default_factory=list)
     """The paths, in order."""
+    feedback: list[Object] = field(default_factory=list)
+    """The bodies that the pods of a Service have got and counted."""
+    refuse_feedback_after: int | None = None
+    """The number of bodies after which no pod answers."""
 
     def add(self, model: Object) -> Object:
         """Add a model with generation 1."""
@@ -99,6 +103,8 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         _send(handler, 401, _status("Unauthorized"))
     elif state.error_status:
         _send(handler, state.error_status, _status("an error for a test"))
+    elif parts.path.endswith("/proxy/v1/feedback"):
+        _feedback(handler, state, body)
     elif "/proxy/" in parts.path:
         pod, path = parts.path.split("/pods/")[1].split(":8080/proxy/")
         response = state.pod_responses.get(f"{pod}/{path}", 503)
@@ -116,6 +122,15 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         _stream(handler, *events)
     else:
         _model(handler, state, parts.path, query, body)
+
+
+def _feedback(handler: http.server.BaseHTTPRequestHandler, state: KubeServer, body: bytes) -> None:
+    assert handler.headers["Content-Type"] == "application/json"
+    if state.refuse_feedback_after is not None and len(state.feedback) >= state.refuse_feedback_after:
+        _send(handler, 503, _status("no endpoints available"))
+        return
+    state.feedback.append(json.loads(body))
+    _send(handler, 200, {"species_correct": True})
 
 
 def _approvals(

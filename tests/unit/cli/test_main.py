@@ -44,6 +44,7 @@ def test_the_list_of_commands() -> None:
         "emergency",
         "emergency disable-gate",
         "emergency restore",
+        "feedback",
         "gate",
         "gate check",
         "history",
@@ -64,7 +65,7 @@ def test_the_list_of_commands() -> None:
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"approve", "promote", "rollback", "disable-gate", "restore", "add", "import"}
+    writing = {"approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli
