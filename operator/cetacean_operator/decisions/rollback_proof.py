@@ -20,6 +20,7 @@ from cetacean_operator.api.status import ComparisonStatus, ModelRef, ServedModel
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.confidence_sequence import share_bounds
 from cetacean_operator.decisions.drift import DriftVerdict
+from cetacean_operator.decisions.hysteresis import RECOVERY
 from cetacean_operator.decisions.identity import label, reference, rollout_of
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.shadow_verdict import ALPHA, pool
@@ -175,7 +176,7 @@ def judge_pairs(pairs: PairCounts, expected: float, spec: Spec) -> tuple[Verdict
     if pairs.both_accepted < signal.min_samples:
         return "Running", f"{pairs.both_accepted} pictures so far, at least {signal.min_samples} are needed"
     drop = expected - pairs.probability_other / (UNIT * pairs.both_accepted)
-    recovers = drop < signal.max_drop
+    recovers = drop < RECOVERY * signal.max_drop
     if bounds.low > _HALF and recovers:
         return "Better", f"{surer}, and its mean probability is {drop:.3f} below its own of {expected:g}"
     if (
