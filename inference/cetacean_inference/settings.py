@@ -257,10 +257,6 @@ class ShadowSettings(Section):
     max_pictures: int = Field(64, ge=1, description="Most copies kept at once; more are dropped and counted.")
     max_bytes: int = Field(64 * MIB, ge=1, description="Most bytes of copies kept at once.")
     timeout_seconds: float = Field(30.0, gt=0, description="Time for the candidate's answer; then it has failed.")
-    keep_folder: Path | None = Field(
-        None, description="Where pictures are kept about which the two models disagree; none are kept without it."
-    )
-    keep_max_items: int = Field(200, ge=1, le=10_000, description="Most pictures kept there.")
 
 
 class MaskSettings(Section):

@@ -164,24 +164,6 @@ class ShadowReport(Answer):
     noise: AgreementReport = Field(description="The same, with another pod of the served model.")
 
 
-class ComparedAnswer(Answer):
-    """The answer of one model."""
-
-    accepted: bool
-    species: str
-    individual: str
-    score: float
-    probability: float
-
-
-class Disagreement(Answer):
-    """A picture about which the two models disagree."""
-
-    image_sha256: str
-    served: ComparedAnswer
-    candidate: ComparedAnswer
-
-
 class SpeciesFeedbackReport(Answer):
     """Answers to pictures of one species."""
 

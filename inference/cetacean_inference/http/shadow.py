@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, HTTPException, Response, UploadFile
+from fastapi import APIRouter, File, Response, UploadFile
 
 from cetacean_inference.decision import Detection
 from cetacean_inference.http.predict import STATUSES, WRITER, reader, time_limit
-from cetacean_inference.http.schemas import Disagreement, Problem, ShadowReport, problems
+from cetacean_inference.http.schemas import ShadowReport, problems
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.answers import timing_header
 from cetacean_inference.shadow.client import PATH
@@ -37,25 +37,5 @@ def shadow_router(service: Service) -> APIRouter:
     async def shadow_stats() -> dict[str, Any]:
         """How the candidate's answers differ from this pod's: counts, which add up over pods."""
         return shadow.report()
-
-    @router.get("/v1/shadow-disagreements", response_model=list[Disagreement])
-    async def shadow_disagreements() -> list[dict[str, Any]]:
-        """The last pictures about which the two models disagree, oldest first; digests and answers, no pictures."""
-        return shadow.disagreements.report()
-
-    @router.get(
-        "/v1/shadow-pictures/{sha256}",
-        response_class=Response,
-        responses={
-            200: {"content": {"application/octet-stream": {}}},
-            404: {"model": Problem},
-            422: {"model": Problem},
-        },
-    )
-    def shadow_picture(sha256: str) -> Response:
-        """A picture about which the two models disagree, if `keepDisagreements` keeps it."""
-        if (data := shadow.disagreements.picture(sha256)) is None:
-            raise HTTPException(404, "expected the sha256 of a kept picture")
-        return Response(data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
 
     return router

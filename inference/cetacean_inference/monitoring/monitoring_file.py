@@ -41,9 +41,9 @@ class ShadowPlan(BaseModel):
     run: str = Field(min_length=1, max_length=128)
     """Changes with each candidate; counts begin at zero."""
     share: float = Field(gt=0, le=1, allow_inf_nan=False)
-    url: str = Field(pattern=r"^http://[A-Za-z0-9.:\[\]-]{1,300}$")
+    url: str = Field(pattern=r"^http://[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc$")
     """Of the candidate's Service."""
-    peer_url: str | None = Field(None, pattern=r"^http://[A-Za-z0-9.:\[\]-]{1,300}$")
+    peer_url: str | None = Field(None, pattern=r"^http://[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc$")
     """Of the served model's Service, if it has several pods: shows how often what serves disagrees with itself."""
     candidate: ServedModel
     served: ServedModel

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,12 +34,6 @@ class Answer:
     """Of the likeliest individual, in units of 1/10000; 0 if the gate rejects."""
     compute_us: int
     """Time of the networks for this picture, in microseconds."""
-
-    def report(self) -> dict[str, Any]:
-        """Return the answer as a list of disagreements shows it."""
-        values = asdict(self)
-        del values["compute_us"]
-        return values | {"score": self.score / UNIT, "probability": self.probability / UNIT}
 
 
 class UnreadableAnswerError(Exception):

@@ -15,7 +15,6 @@ from cetacean_inference.settings import ShadowSettings
 from cetacean_inference.shadow.agreement import Agreement, PairBounds
 from cetacean_inference.shadow.answers import UNIT, Answer
 from cetacean_inference.shadow.client import BusyError, FailedError, Failure, ShadowClient
-from cetacean_inference.shadow.disagreements import Disagreements
 from cetacean_inference.shadow.samples import RequestSamples, Sample, SampleQueue
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ class ShadowTraffic:
         self._settings = settings
         self._client = client or ShadowClient(timeout_seconds=settings.timeout_seconds)
         self.samples: Final = SampleQueue(max_pictures=settings.max_pictures, max_bytes=settings.max_bytes)
-        self.disagreements: Final = Disagreements(settings.keep_folder, max_items=settings.keep_max_items)
         self._plan: ShadowPlan | None = None
         self._queued = asyncio.Event()
         self._restart(plan)
@@ -107,9 +105,8 @@ class ShadowTraffic:
         if plan is not self._plan and (self._plan is None or plan.run != self._plan.run):
             return  # the answer belongs to a run that is over
         bounds = PairBounds(plan.max_latency_ratio, round(plan.probability_offset * UNIT))
-        if other is not None and not self._candidate.count(served, other, bounds):
-            self.disagreements.add(sample.sha256, served, other)
-            await asyncio.to_thread(self.disagreements.store, sample.sha256, sample.data)
+        if other is not None:
+            self._candidate.count(served, other, bounds)
         if plan.peer_url is not None and sample.sha256[_NOISE_DIGIT] in "0123":
             await self._ask_peer(plan, plan.peer_url, sample, served)
 
@@ -140,5 +137,4 @@ class ShadowTraffic:
         self._candidate, self._noise = Agreement(), Agreement()
         self._failed: Counter[Failure] = Counter()
         self._busy = 0
-        self.disagreements.restart()
         self.samples.restart(plan.share if plan else 0.0)
