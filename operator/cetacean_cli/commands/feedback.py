@@ -67,11 +67,8 @@ def _send(cluster: Cluster, name: str, file: Path, rows: Sequence[Correction]) -
         try:
             cluster.post_to_service(name, "http", _PATH, row.body())
         except CliError as error:
-            error.message = (
-                f"{file}: line {row.line}: {error.message}; {_rows(number)} counted: "
-                f"continue with --from-line {row.line}"
-            )
-            raise
+            message = f"{file}: line {row.line}: {error.message}; {_rows(number)} counted: continue with --from-line"
+            raise type(error)(f"{message} {row.line}") from error
     return len(rows)
 
 
