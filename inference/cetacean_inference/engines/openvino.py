@@ -20,6 +20,7 @@ import numpy as np
 
 from cetacean_inference.engines.base import ConvertedNetwork, EngineAbsent, Outputs, Runner
 from cetacean_inference.imaging.preprocessing import Pixels
+from cetacean_inference.system.signal_stack import kept_signal_stack
 
 Precision = Literal["bf16", "fp32"]
 HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
@@ -67,6 +68,10 @@ class OpenVinoEngine:
         Raises:
             EngineAbsent: OpenVINO is not available, or the processor does not support the precision.
         """
+        with kept_signal_stack():
+            return self._compile(network)
+
+    def _compile(self, network: ConvertedNetwork) -> Runner:
         package = openvino()
         core = package.Core()
         # Without AVX512-BF16 or AMX, OpenVINO would emulate it, which is slower.
@@ -90,6 +95,10 @@ def _runner(requests: Callable[[], tuple[Any, Any]]) -> Runner:
     local = threading.local()
 
     def run(images: Pixels) -> Outputs:
+        with kept_signal_stack():
+            return compute(images)
+
+    def compute(images: Pixels) -> Outputs:
         if not hasattr(local, "requests"):
             local.requests = requests()
         trunk, head = local.requests
