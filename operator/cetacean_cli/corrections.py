@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cetacean_cli.errors import BadInputError
+from cetacean_registry.messages import one_line
 from cetacean_registry.patterns import EXPECTATIONS, SHA256_PATTERN
 
 _REQUIRED: Final = {
@@ -88,7 +89,7 @@ def _check_head(path: Path, head: Sequence[str]) -> None:
     if not head:
         raise BadInputError(f"{path}: expected a header with the columns {', '.join(_REQUIRED)}, got nothing")
     if missing := [name for name in _REQUIRED if name not in head]:
-        raise BadInputError(f"{path}: expected the columns {', '.join(missing)} too, got {', '.join(head)}")
+        raise BadInputError(f"{path}: expected the columns {', '.join(missing)} too, got {one_line(', '.join(head))}")
 
 
 def _row(path: Path, line: int, head: Sequence[str], values: Sequence[str]) -> Correction:

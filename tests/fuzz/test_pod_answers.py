@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from support.fuzzing import assert_message, bounded, fuzzed
 from support.mutations import TEXTS, as_hostile_text, mutated
 from support.operator_world import World
-from support.pods import pod_manifest, running_status
+from support.pods import pod_manifest, ready_pod, running_status
 from support.raw_http import raw_server
 
 from cetacean_inference.monitoring.drift import DriftMonitor
@@ -24,9 +24,11 @@ from cetacean_inference.settings import DriftSettings
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Identity
 from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.decisions.plan import status_as_applied
 from cetacean_operator.kube.store import Store
+from cetacean_operator.pods.feedback_response import parse_feedback_stats
 from cetacean_operator.pods.pod_client import PodClient
 from cetacean_operator.pods.pod_responses import (
     LARGEST_COUNT,
@@ -66,6 +68,14 @@ DRIFT = {
     "drop": 0.02,
     "drifting": False,
     "adwin": {"changes_total": 0, "width": 100, "score_mean": 0.91},
+}
+FEEDBACK_OF_ONE = {"species_correct": 2, "species_wrong": 1, "individual_correct": 0, "individual_wrong": 1}
+FEEDBACK = {
+    "received": 6,
+    "models": [
+        {"model_version": version, **FEEDBACK_OF_ONE, "by_species": [{"name": "orca", "correct": 2, "wrong": 1}]}
+        for version in ("1.0.0", "other")
+    ],
 }
 
 
@@ -155,6 +165,20 @@ def test_drift_figures_are_within_their_ranges_or_a_bad_answer(body: bytes) -> N
     assert stats.score_mean is None or 0 <= stats.score_mean <= 1
 
 
+@fuzzed(as_hostile_text(FEEDBACK), examples=200)
+def test_feedback_is_counts_of_which_a_status_can_be_made_or_a_bad_answer(body: bytes) -> None:
+    feedback = read(lambda: parse_feedback_stats(body))
+    if feedback is None:
+        return
+    assert len(feedback) <= 17
+    for version, counts in feedback.items():
+        assert 0 < len(version) <= 253
+        assert 0 <= counts.individuals <= counts.answers
+    shown = live_accuracy([ready_pod(1, feedback=feedback), ready_pod(2, feedback=feedback)], ())
+    to_json([one.wire() for one in shown])
+    assert all(0 <= one.species.low <= one.species.accuracy <= one.species.high <= 1 for one in shown)
+
+
 def check_metrics(body: bytes) -> None:
     metrics = read(lambda: parse_metrics(body))
     if metrics is None:
@@ -191,6 +215,7 @@ def test_no_answer_of_the_largest_size_stops_the_event_loop(parts: tuple[bytes, 
     read(lambda: parse_metrics(body))
     read(lambda: parse_identity("/v1/identity", body[:LARGEST_JSON]))
     read(lambda: parse_drift_stats("/v1/drift-stats", body))
+    read(lambda: parse_feedback_stats(body[: 512 * 1024]))
 
 
 def response(body: bytes, kind: str = "application/json") -> bytes:

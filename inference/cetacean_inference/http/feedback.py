@@ -42,8 +42,8 @@ class AnswerOfModel(BaseModel):
     image_sha256: str | None = Field(None, pattern=SHA256_PATTERN, description="Digest of the picture; only logged.")
 
 
-class CorrectAnswer(BaseModel):
-    """The individual and the species that the picture shows."""
+class PictureContent(BaseModel):
+    """The animal that the picture really shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +76,7 @@ class Feedback(BaseModel):
     )
 
     answer: AnswerOfModel
-    truth: CorrectAnswer
+    truth: PictureContent
 
     def judged(self) -> Judged:
         """Compare the answer with the truth; names must be equal."""

@@ -101,6 +101,7 @@ def test_nothing_is_sent_without_a_confirmation_or_in_a_dry_run(
     [
         ("", "expected a header with the columns"),
         ("id_animal,model_version\n", "expected the columns class_animal, true_id_animal too"),
+        ("\x00" + HEAD, "got \N{REPLACEMENT CHARACTER}class_animal, id_animal"),
         (HEAD, "expected at least one row"),
         (HEAD + "a,orca,1.0.0,,\n", "line 2: true_id_animal: expected the species, got nothing"),
         (HEAD + "a,orca,,,orca\n", "line 2: model_version: expected the version that answered, got nothing"),
