@@ -146,11 +146,6 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"top1": 0.9},
         "spec.registry.models[0].metrics.identification.samples: Required value",
     ),
-    "species-twice": (
-        f"{MODEL}.metrics.bySpecies",
-        [{"species": "beluga", "samples": 9, "speciesAccuracy": 1.0}] * 2,
-        'spec.registry.models[0].metrics.bySpecies[1]: Duplicate value: {"species":"beluga"}',
-    ),
     "histogram-of-19-bins": (
         f"{MODEL}.metrics.reference",
         {"cetaceanScore": [1] * 19, "topProbability": [1] * 20},
