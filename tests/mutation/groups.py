@@ -71,6 +71,7 @@ DECISIONS = Group(
             "drift_condition",
             "hotfix_review",
             "release_type",
+            "rollback_proof",
             "shadow_verdict",
             "signal_figures",
             "signals",
