@@ -44,7 +44,11 @@ def watching(environment: Environment) -> Iterator[Prometheus]:
     environment.wait_for_condition(NAME, "Ready", "True")
 
     service = environment.service(NAME)
-    service.send([*environment.models.cetaceans[:8], *environment.models.others[:8]])
+    for found in service.send([*environment.models.cetaceans[:8], *environment.models.others[:8]]):
+        answer = {key: found[key] for key in ("class_animal", "id_animal", "model_version")}
+        truth = {"id_animal": found["id_animal"]}
+        done = service.client.post(f"{service.base}/v1/feedback", json={"answer": answer, "truth": truth})
+        assert found["rejected"] or done.is_success, done.text
     until("Prometheus to scrape all", lambda: _up(there) >= {NAME, f"{installation.RELEASE}-metrics"})
     service.send(list(islice(cycle(environment.models.drifted), 60)))
     environment.wait_for_condition(NAME, "Drifting", "True", within=60)

@@ -59,6 +59,8 @@ def overload(environment: Environment) -> None:
     large = io.BytesIO()
     with Image.open(environment.models.cetaceans[0]) as picture:
         picture.resize(LARGE).save(large, "JPEG")
+    # Most of a quarter are answered within the timeout, and late; of all of them, only a few.
+    service.send_at_once(large.getvalue(), AT_ONCE // 4)
     answers = service.send_at_once(large.getvalue(), AT_ONCE)
     assert answers.keys() == {200, 504}, "some were in time"
 
@@ -138,12 +140,12 @@ def patch_of_the_first(environment: Environment, number: int) -> str:
     return f"{major}.{minor}.{int(patch) + number}"
 
 
-def the_first_serves_again(environment: Environment) -> None:
-    """The sections that follow are about the model that served before."""
+def the_second_serves_again(environment: Environment) -> None:
+    """The sections that follow are about the model that served before the approvals."""
     environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"approval":null}}')
-    asked_for(environment, FIRST)
+    asked_for(environment, SECOND)
     environment.wait_for_condition(NAME, "Ready", "True")
-    serves(FIRST)(environment)
+    serves(SECOND)(environment)
 
 
 def rejects_a_boat(environment: Environment) -> bool:
@@ -199,7 +201,7 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Rollout stalled 2": serves(SECOND),
     "Registry diverged 1": serves(SECOND),
     "Registry diverged 2": serves(SECOND),
-    "Hotfix review overdue 2": the_first_serves_again,
+    "Hotfix review overdue 2": the_second_serves_again,
 }
 
 
