@@ -51,7 +51,7 @@ def prediction_router(service: Service) -> APIRouter:
                 methods=["POST"],
                 response_model=Detection,
                 responses=problems(*STATUSES),
-                openapi_extra=_file_types("file", PICTURE_TYPES),
+                openapi_extra=file_types("file", PICTURE_TYPES),
                 deprecated=bool(alias),
                 operation_id=f"predict_single{alias}",
             )
@@ -62,14 +62,14 @@ def prediction_router(service: Service) -> APIRouter:
                 methods=["POST"],
                 response_model=list[Detection],
                 responses=problems(*STATUSES) | skipped,
-                openapi_extra=_file_types("archive", sorted(ZIP_TYPES)),
+                openapi_extra=file_types("archive", sorted(ZIP_TYPES)),
                 deprecated=bool(alias),
                 operation_id=f"predict_batch{alias}",
             )
     return router
 
 
-def _file_types(field: str, types: Iterable[str]) -> dict[str, Any]:
+def file_types(field: str, types: Iterable[str]) -> dict[str, Any]:
     """Return what OpenAPI says of a form's file besides that it is binary."""
     encoding = {field: {"contentType": ", ".join(types)}}
     return {"requestBody": {"content": {"multipart/form-data": {"encoding": encoding}}}}

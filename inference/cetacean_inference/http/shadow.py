@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Response, UploadFile
 
 from cetacean_inference.decision import Detection
-from cetacean_inference.http.predict import STATUSES, WRITER, reader, time_limit
+from cetacean_inference.http.predict import PICTURE_TYPES, STATUSES, WRITER, file_types, reader, time_limit
 from cetacean_inference.http.schemas import ShadowReport, problems
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.answers import timing_header
@@ -19,7 +19,12 @@ def shadow_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["shadow"])
     settings, shadow = service.settings, service.shadow
 
-    @router.post(PATH, response_model=Detection, responses=problems(*STATUSES))
+    @router.post(
+        PATH,
+        response_model=Detection,
+        responses=problems(*STATUSES),
+        openapi_extra=file_types("file", PICTURE_TYPES),
+    )
     async def predict_shadow(file: Annotated[UploadFile, File(description="One picture.")]) -> Response:
         """Answer as /v1/predict-single does, for a pod that compares models; clients must not use it.
 
