@@ -3,7 +3,7 @@
 The model before answers copies of the same pictures, beside the one that serves. Nobody knows the truth about these
 pictures, so each model is compared with itself: how sure is it, less how sure it was on its evaluation set? The model
 before does better if this is higher for more than half of the pictures, by bounds that hold however often they are
-judged (`confidence_sequence`), and if it would not raise the signal TopProbability itself. If the pictures are at
+judged (`confidence_sequence`), and if it would end the signal TopProbability. If the pictures are at
 fault, both models are less sure, and the model before does no better.
 """
 
