@@ -118,12 +118,13 @@ def test_if_the_pictures_are_at_fault_there_is_no_rollback_until_the_alarm_ends(
     assert (verdict(world), world.candidate is None) == ("Running", False)
 
 
-def test_a_model_before_that_is_surer_and_would_raise_the_same_signal_does_no_better() -> None:
+@pytest.mark.parametrize("probability", [0.79, 0.81], ids=["it would raise the signal", "it would not end the signal"])
+def test_a_model_before_that_is_surer_and_does_not_end_the_signal_does_no_better(probability: float) -> None:
     world = compared()
-    world.compare(surer=150, probability=0.79)
+    world.compare(surer=150, probability=probability)
     world.settle()
     assert (world.deployed, verdict(world)) == ("second", "Running")
-    world.compare(surer=200, probability=0.79)
+    world.compare(surer=200, probability=probability)
     world.settle()
     assert (world.deployed, verdict(world)) == ("second", "NoBetter")
     assert (
