@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
+from support.mutations import places, replaced
 from support.operator_world import World, entry, manifest
 
 from cetacean_operator.api.observed import AnswerCounts, CetaceanModel, DriftReport, SpeciesCount
@@ -60,26 +59,6 @@ FULL = manifest(
         "signals": {"window": 100, "bySpecies": {"maxDrop": 0.1, "minSamples": 20}},
     },
 )
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of each value, containers included."""
-    yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        yield from places(one, (*path, key))
-
-
-def replaced(value: Any, path: tuple[Any, ...], hostile: Any) -> Any:
-    """Return a copy with another value at one place."""
-    if not path:
-        return hostile
-    copied = copy.deepcopy(value)
-    at = copied
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = hostile
-    return copied
 
 
 def served() -> World:
