@@ -144,7 +144,14 @@ def the_second_serves_again(environment: Environment) -> None:
     """The sections that follow are about the model that served before the approvals."""
     environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"approval":null}}')
     asked_for(environment, SECOND)
-    environment.wait_for_condition(NAME, "Ready", "True")
+    environment.wait_for_condition(NAME, "Ready", "True", mentions=SECOND)
+
+    def left() -> set[str]:
+        pods = environment.kubectl.get("pods", "-l", f"ecomarineai.org/cetaceanmodel={NAME}")["items"]
+        return {str(pod["metadata"]["annotations"].get("ecomarineai.org/model")) for pod in pods}
+
+    # The sections that follow take the first pod, which may be one that still ends.
+    until("the pods of other models to be gone", lambda: left() == {SECOND})
     serves(SECOND)(environment)
 
 
