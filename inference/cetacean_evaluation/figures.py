@@ -21,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.manifest import Picture
 from cetacean_inference.decision import accepts, decide
+from cetacean_inference.monitoring.answer_window import bin_of
 from cetacean_inference.types import Candidate, Scores
 from cetacean_registry import MetricsSnapshot
 from cetacean_registry.figures import HISTOGRAM_BINS, MAX_SPECIES
@@ -218,8 +219,8 @@ def _top_probabilities(positives: Sequence[Scored], threshold: float) -> list[fl
 
 
 def _histogram(values: Sequence[float]) -> list[int]:
-    """Return counts in bins of equal width over 0..1; the last one includes 1."""
-    counts = Counter(min(int(value * HISTOGRAM_BINS), HISTOGRAM_BINS - 1) for value in values)
+    """Return counts in the bins that pods report too, of equal width over 0..1."""
+    counts = Counter(map(bin_of, values))
     return [counts[number] for number in range(HISTOGRAM_BINS)]
 
 

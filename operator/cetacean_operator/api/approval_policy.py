@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from cetacean_operator.api.base import ATOMIC, ApiModel
+from cetacean_operator.api.base import ATOMIC, ApiModel, filled
 
 VersionChange = Literal["Patch", "Minor", "Major"]
 ReleaseType = Literal["Patch", "Minor", "Major", "Hotfix"]
@@ -56,32 +56,28 @@ class HotfixRequirement(Requirement):
     )
 
 
-def _filled(part: BaseModel) -> dict[str, Any]:
-    return {"default": part.model_dump(mode="json", by_alias=True)}
-
-
 class ApprovalPolicy(ApiModel):
     """Who must approve a model that has never served. Absent: nobody. A rollback never waits."""
 
     patch: Requirement = Field(
         default_factory=Requirement,
         description="If only the third number of the version differs, or none.",
-        json_schema_extra=_filled(Requirement()),
+        json_schema_extra=filled(Requirement()),
     )
     minor: MinorRequirement = Field(
         default_factory=MinorRequirement,
         description="If the second number of the version differs.",
-        json_schema_extra=_filled(MinorRequirement()),
+        json_schema_extra=filled(MinorRequirement()),
     )
     major: MajorRequirement = Field(
         default_factory=MajorRequirement,
         description="If the first number of the version or the architecture differs, or if no model has served yet.",
-        json_schema_extra=_filled(MajorRequirement()),
+        json_schema_extra=filled(MajorRequirement()),
     )
     hotfix: HotfixRequirement = Field(
         default_factory=HotfixRequirement,
         description="If the registry entry has `hotfix: true` and another model has served.",
-        json_schema_extra=_filled(HotfixRequirement()),
+        json_schema_extra=filled(HotfixRequirement()),
     )
     exclude_author: bool = Field(
         default=False, description="True: the `author` of the registry entry cannot approve it; every entry needs one."

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cetacean_operator.api.drift_signals import LARGEST_WINDOW
 from cetacean_operator.api.observed import PROBABILITY_UNIT, AnswerCounts, SpeciesCount
+from cetacean_operator.pods.counts import whole
 from cetacean_registry.figures import HISTOGRAM_BINS, MAX_SPECIES
 
 _OTHER_SPECIES: Final = 1
@@ -39,7 +40,7 @@ def parse_answers(given: object) -> AnswerCounts | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_WINDOW else None
+    return whole(value, largest=LARGEST_WINDOW)
 
 
 def _histogram(given: object) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cetacean_operator.api.feedback import AnswerFeedback, FeedbackReport
+from cetacean_operator.pods.counts import whole
 from cetacean_operator.pods.pod_responses import BadAnswerError, parse_json, text
 
 PATH: Final = "/v1/feedback-stats"
@@ -44,7 +45,7 @@ def parse_feedback_stats(body: bytes) -> FeedbackReport:
 
 
 def _count(found: Mapping[str, Any], name: str) -> int:
-    value = found.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_COUNT:
+    value = whole(found.get(name), largest=LARGEST_COUNT)
+    if value is None:
         raise BadAnswerError(f"{PATH}: expected a count {name} from 0 to {LARGEST_COUNT}")
     return value

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cetacean_operator.api.shadow import COUNTS, PairCounts, ShadowReport, SpeciesPairs
+from cetacean_operator.pods.counts import whole
 from cetacean_operator.pods.pod_responses import LARGEST_COUNT, BadAnswerError, parse_json, text
 
 PATH: Final = "/v1/shadow-stats"
@@ -69,8 +70,8 @@ def _mapping(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(found: Mapping[str, Any], name: str, *, negative: bool = False) -> int:
-    value = found.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not -LARGEST_COUNT <= value <= LARGEST_COUNT:
+    value = whole(found.get(name), smallest=-LARGEST_COUNT, largest=LARGEST_COUNT)
+    if value is None:
         raise BadAnswerError(f"{PATH}: expected a count {name}")
     if value < 0 and not negative:
         raise BadAnswerError(f"{PATH}: expected a count {name} of 0 or more, got {value}")
