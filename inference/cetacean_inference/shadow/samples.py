@@ -132,13 +132,20 @@ class RequestSamples:
         self._queue.discard(sample)
         return None
 
-    def finish(self, *, sent: bool) -> None:
-        """Queue the copies once the answer has left; release them if it did not, or has nothing about a picture."""
+    def finish(self, *, sent: bool) -> bool:
+        """Queue the copies once the answer has left; release them if it did not, or has nothing about a picture.
+
+        Returns:
+            True if one was handed to the queue.
+        """
         with self._lock:
             self._finished = True
+        handed_over = False
         for sample in self._samples:
             if sent and sample.answer is not None:
                 self._queue.put(sample)
+                handed_over = True
             else:
                 sample.answer = None
                 self._queue.discard(sample)
+        return handed_over

@@ -63,8 +63,8 @@ class ShadowTraffic:
 
     def finish(self, request: RequestSamples, *, sent: bool) -> None:
         """End a request: its copies are compared if its answer has left. Called in the event loop."""
-        request.finish(sent=sent)
-        self._queued.set()
+        if request.finish(sent=sent):
+            self._queued.set()
 
     def report(self) -> dict[str, Any]:
         """Return all counts of this run."""
@@ -102,7 +102,7 @@ class ShadowTraffic:
         if plan is None or served is None:
             return
         other = await self._ask(plan, sample)
-        if plan is not self._plan and (self._plan is None or plan.run != self._plan.run):
+        if not self._goes_on(plan):
             return  # the answer belongs to a run that is over
         bounds = PairBounds(plan.max_latency_ratio, round(plan.probability_offset * UNIT))
         if other is not None:
@@ -111,14 +111,13 @@ class ShadowTraffic:
             await self._ask_peer(plan, plan.peer_url, sample, served)
 
     async def _ask(self, plan: ShadowPlan, sample: Sample) -> Answer | None:
-        run = plan.run
         try:
             return await self._client.ask(plan.url, sample.data, model=plan.candidate)
         except BusyError:
-            if self._plan is not None and self._plan.run == run:
+            if self._goes_on(plan):
                 self._busy += 1
         except FailedError as error:
-            if self._plan is not None and self._plan.run == run:
+            if self._goes_on(plan):
                 self._failed[error.failure] += 1
                 logger.info("shadow: %s of %s: %s", error.failure, plan.candidate.name, error.detail)
         return None
@@ -129,8 +128,12 @@ class ShadowTraffic:
             answer = await self._client.ask(url, sample.data, model=plan.served)
         except (BusyError, FailedError):
             return
-        if self._plan is not None and self._plan.run == plan.run:
+        if self._goes_on(plan):
             self._noise.count(served, answer)
+
+    def _goes_on(self, plan: ShadowPlan) -> bool:
+        """Return true if the plan's run is still the one that is counted."""
+        return self._plan is not None and self._plan.run == plan.run
 
     def _restart(self, plan: ShadowPlan | None) -> None:
         self._plan = plan
