@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -112,12 +111,6 @@ class Environment:
         found = self.kubectl.get("pods", "-l", f"{POD_LABEL}={name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def condition(self, name: str, kind: str) -> Mapping[str, Any]:
-        """Return a condition of the resource; empty if there is none."""
-        conditions = self.resource(name).get("status", {}).get("conditions", [])
-        found: Mapping[str, Any] = next((item for item in conditions if item["type"] == kind), {})
-        return found
-
     def wait_for_condition(
         self,
         name: str,
@@ -129,23 +122,23 @@ class Environment:
     ) -> Mapping[str, Any]:
         """Wait until a condition of the current generation has a status, and `mentions` in its message."""
 
-        def probe() -> Mapping[str, Any]:
+        def conditions() -> Sequence[Mapping[str, Any]]:
             resource = self.resource(name)
-            generation = resource["metadata"]["generation"]
-            for item in resource.get("status", {}).get("conditions", []):
-                if item["type"] == kind and item["status"] == status and mentions in item["message"]:
-                    return item if item["observedGeneration"] == generation else {}
-            return {}
+            found = resource.get("status", {}).get("conditions", [])
+            return [item for item in found if item["observedGeneration"] == resource["metadata"]["generation"]]
 
-        return until(f"{kind}={status} {mentions}".rstrip(), probe, within=within)
+        def probe() -> Mapping[str, Any]:
+            wanted = {"type": kind, "status": status}
+            found = (item for item in conditions() if item.items() >= wanted.items() and mentions in item["message"])
+            return next(found, {})
+
+        return until(f"{kind}={status} {mentions}".rstrip(), probe, within=within, shown=conditions)
 
     def pod_answer(self, pod: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Return the JSON response of one pod, through the API server's proxy."""
         meta = pod["metadata"]
         url = f"{self.proxy}/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}:8080/proxy{path}"
-        answer = self.client.get(url)
-        answer.raise_for_status()
-        return dict(json.loads(answer.content))
+        return dict(self.client.get(url).raise_for_status().json())
 
 
 @dataclass(slots=True)
