@@ -56,7 +56,7 @@ class CertificateChain(_Part):
 
 
 class VerificationMaterial(_Part):
-    """What the signature was made with: one of the three."""
+    """The key or the certificate of the signature: one of the three."""
 
     public_key: KeyIdentifier | None = None
     x509_certificate_chain: CertificateChain | None = None

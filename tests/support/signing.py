@@ -76,6 +76,11 @@ class Authority:
         """Return a self-signed authority."""
         return _issue(None, name, ca=True, **options)
 
+    @property
+    def pair(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """The key, and its certificate."""
+        return self.key, self.certificate
+
     def issue(self, name: str, **options: Any) -> Authority:
         """Issue a certificate; the options are those of `_issue`."""
         return _issue(self, name, **options)

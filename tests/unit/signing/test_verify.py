@@ -1,4 +1,4 @@
-"""What holds, and the message if it does not."""
+"""Which signatures hold, and the message for those that do not."""
 
 from __future__ import annotations
 
