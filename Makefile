@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
 CHECK_PYTHON = test -e "$(STAMP)" || $(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	|| { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)" >&2; exit 1; }
 PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference inference/cetacean_evaluation \
-	models/cetacean_logging models/cetacean_registry
+	models/cetacean_logging models/cetacean_registry models/cetacean_signing
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 ##@ The two commands
@@ -191,9 +191,9 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --all-extras \
 	  -o requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
-	@$(IMAGE_LOCK) --extra inference --extra openvino --override inference/debian-torch.overrides.txt \
+	@$(IMAGE_LOCK) --extra inference --extra openvino --extra signing --override inference/debian-torch.overrides.txt \
 	  -o inference/requirements.lock pyproject.toml
-	@$(IMAGE_LOCK) --extra inference --extra openvino --extra mask --override inference/debian-torch.overrides.txt \
+	@$(IMAGE_LOCK) --extra inference --extra openvino --extra signing --extra mask --override inference/debian-torch.overrides.txt \
 	  --constraint inference/requirements.lock -o inference/requirements-mask.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra test --extra scripts --constraint inference/requirements.lock \
 	  $$(sed -nE 's/^([a-z0-9.-]+)==.*/--no-emit-package \1/p' inference/requirements.lock) \

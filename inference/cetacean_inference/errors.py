@@ -35,6 +35,18 @@ class DigestMismatch(FatalError):  # noqa: N818
     """The bytes are complete but have another digest than expected."""
 
 
+class SignatureMissing(FatalError):  # noqa: N818
+    """A signature is required, and there is none."""
+
+
+class SignatureMismatch(FatalError):  # noqa: N818
+    """The signature cannot be read, is of other weights, or is by none of the trusted keys and certificates."""
+
+
+class SigningKeyUnreadable(FatalError):  # noqa: N818
+    """A trusted key or certificate is missing or cannot be read."""
+
+
 class WeightsNotFound(FatalError):  # noqa: N818
     """The server says that the file does not exist, or denies access to it."""
 

@@ -92,6 +92,10 @@ class ModelSettings(Section):
     files: FileDigests = Field(
         {}, description="Digests of encoder_classes.npy and species_map.csv by these names, as JSON."
     )
+    signature_url: Url | None = Field(
+        None,
+        description="Signature of these files; by default the weights' URL with `.sig`, else `model.sig` beside them.",
+    )
 
 
 class GateSettings(Section):
@@ -157,6 +161,16 @@ class FetchSettings(Section):
         description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
     )
     hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
+
+
+class SignatureSettings(Section):
+    """Who must have signed the weights (OpenSSF Model Signing); nobody if both lists are empty."""
+
+    keys: tuple[Path, ...] = Field((), description="Files of trusted public keys (PEM), as a JSON list.")
+    certificates: tuple[Path, ...] = Field(
+        (), description="Files of trusted certificates (PEM), which may issue those that sign, as a JSON list."
+    )
+    require: bool = Field(True, description="False: a missing or wrong signature is reported, and ends nothing.")
 
 
 class EngineSettings(Section):
@@ -303,6 +317,7 @@ class Settings(BaseSettings):
     model: ModelSettings
     gate: GateSettings = GateSettings()
     fetch: FetchSettings = FetchSettings()
+    signature: SignatureSettings = SignatureSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     images: ImageSettings = ImageSettings()

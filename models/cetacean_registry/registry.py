@@ -81,6 +81,11 @@ class ModelEntry(BaseModel):
         description="SHA-256 of the files beside the checkpoint by their names, 64 hex digits each. A file without one "
         "cannot be verified.",
     )
+    signature_url: WeightsUrl | None = Field(
+        default=None,
+        description="Where the signature of these files is (OpenSSF Model Signing); by default at the checkpoint's URL "
+        "with .sig, else in model.sig beside it.",
+    )
     author: ShortText | None = Field(
         default=None, description="User name, as the cluster knows it, of who wrote the entry; see spec.approval."
     )

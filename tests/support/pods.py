@@ -117,6 +117,8 @@ class FakePod:
     """The error of the last scrape, if it failed."""
     failures: tuple[ContainerFailure, ...] = ()
     unschedulable: str | None = None
+    signature: str | None = None
+    """The line of its container `fetch` about the signature."""
     started_at: str | None = None
     reports: dict[str, Any] = field(default_factory=dict)
     """Fields of its identity that differ from the template."""
@@ -145,6 +147,7 @@ class FakePod:
             started_at=self.started_at,
             unschedulable=self.unschedulable,
             failures=self.failures,
+            signature=self.signature,
             asked=self.scraped is not Scraped.NOT_YET,
             silent=self.error if self.scraped in (Scraped.FAILED_LATELY, Scraped.ALWAYS_FAILED) else None,
             identity=self._identity() if has_identity else None,

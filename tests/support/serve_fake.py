@@ -43,7 +43,7 @@ def main(directory: Path) -> int:
     try:
         return run(settings, load=load)
     except FatalError as error:
-        write_termination_message(error, settings.termination_message_file)
+        write_termination_message(error.line, settings.termination_message_file)
         return 1
 
 

@@ -44,6 +44,7 @@ _ORDER: Final = (
     "author",
     "hotfix",
     "files",
+    "signature_url",
 )
 
 

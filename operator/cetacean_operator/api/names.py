@@ -67,6 +67,7 @@ INIT_CONTAINER: Final = "fetch"
 CACHE_PATH: Final = "/var/cache/cetacean"
 MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
+SIGNATURE_PATH: Final = "/etc/cetacean/signature"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
 """The number of recent requests in a pod's availability_percent."""
@@ -78,6 +79,7 @@ STALLED: Final = "Stalled"
 AVAILABLE: Final = "Available"
 PROGRESSING: Final = "Progressing"
 WEIGHTS_VERIFIED: Final = "WeightsVerified"
+SIGNATURE_VERIFIED: Final = "SignatureVerified"
 GATE_PASSED: Final = "GatePassed"
 APPROVED: Final = "Approved"
 HOTFIX_REVIEW_OVERDUE: Final = "HotfixReviewOverdue"
@@ -94,6 +96,7 @@ CONDITIONS: Final = (
     AVAILABLE,
     PROGRESSING,
     WEIGHTS_VERIFIED,
+    SIGNATURE_VERIFIED,
     GATE_PASSED,
     APPROVED,
     HOTFIX_REVIEW_OVERDUE,
@@ -114,7 +117,9 @@ RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
 INVALID_SPEC: Final = "InvalidSpec"
 NAME_TAKEN: Final = "NameTaken"
 
-TERMINATION_REASONS: Final = frozenset(
+SIGNATURE_REASONS: Final = frozenset({"SignatureMissing", "SignatureMismatch", "SigningKeyUnreadable"})
+"""Why a signature does not hold."""
+TERMINATION_REASONS: Final = SIGNATURE_REASONS | frozenset(
     {
         "DigestMismatch",
         "WeightsNotFound",

@@ -109,6 +109,8 @@ class Pod:
     unschedulable: str | None = None
     """The scheduler's message."""
     failures: tuple[ContainerFailure, ...] = ()
+    signature: str | None = None
+    """The line in which its container `fetch` reported about the signature of its weights, None without one."""
     asked: bool = True
     """True if the operator has scraped the pod since it started."""
     silent: str | None = None

@@ -18,9 +18,10 @@ from cetacean_operator.api.base import (
     rules,
 )
 from cetacean_operator.api.names import GROUP
+from cetacean_operator.api.signature import Signature
 
 # The service reads its settings in any case, and a whole group of them as JSON (`CETACEAN_GATE={…}`).
-_RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE")
+_RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE", "CETACEAN_SIGNATURE")
 _RESERVED_NAMES = (
     "CETACEAN_WEIGHTS_CACHE",
     "CETACEAN_MONITORING_FILE",
@@ -211,6 +212,9 @@ class Serving(ApiModel):
     )
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = Field(
         default=(), description="More environment variables of both containers."
+    )
+    signature: Signature | None = Field(
+        default=None, description="Who must have signed the weights; absent: signatures are not checked."
     )
     autoscaling: Autoscaling | None = None
     weights_cache: WeightsCache | None = None

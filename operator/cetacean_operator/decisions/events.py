@@ -23,6 +23,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_hotfix_review(last_status, next_status),
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
+        *_signature(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
         *_anti_fraud(last_status, next_status),
@@ -86,6 +87,15 @@ def _weights(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     old, new = last_status.condition(names.WEIGHTS_VERIFIED), next_status.condition(names.WEIGHTS_VERIFIED)
     if new and new.reason == "NoDigest" and _differs(old, new):
         yield EventSpec("Warning", "WeightsUnverified", new.message, "Verify")
+
+
+def _signature(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind, ready = names.SIGNATURE_VERIFIED, next_status.condition(names.READY)
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or new.status != "False" or not _differs(old, new):
+        return
+    if ready is None or ready.reason != new.reason:  # a pod that cannot start has its Event already
+        yield EventSpec("Warning", new.reason, new.message, "Verify")
 
 
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -33,6 +33,9 @@ TRANSIENT = frozenset({"Unschedulable", "ProbeFailing", "WeightsUnreachable", "W
 PRECEDENCE = (
     "ConfigInvalid",
     "DigestMismatch",
+    "SigningKeyUnreadable",
+    "SignatureMismatch",
+    "SignatureMissing",
     "WeightsNotFound",
     "WeightsTruncated",
     "WeightsTooLarge",

@@ -32,6 +32,7 @@ MODEL_FIELDS: Final = (
     "num_classes_head",
     "num_classes_active",
     "files",
+    "signature_url",
 )
 """Fields of a registry entry that pods get as variables; a new one restarts the pods of each model that has it."""
 _JSON_FIELDS: Final = frozenset({"files"})

@@ -26,6 +26,7 @@ from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
+from cetacean_operator.decisions.signature_verified import judge_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ def _conditions(
         names.HIGH_LATENCY: assessment.service.latency,
         names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
     }
+    if assessment.spec.serving.signature:
+        found[names.SIGNATURE_VERIFIED] = judge_signature(choice.target, progress.state, progress.failure)
     return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
 
 

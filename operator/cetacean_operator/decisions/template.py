@@ -6,7 +6,7 @@ from typing import Any
 
 from cetacean_operator.api import names
 from cetacean_operator.api.serving import Serving, is_reserved
-from cetacean_operator.decisions import cache
+from cetacean_operator.decisions import cache, signature
 from cetacean_operator.decisions.identity import Rollout, label
 
 _USER = 65532
@@ -66,12 +66,13 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_container(names.INIT_CONTAINER, serving, rollout)],
+        "initContainers": [signature.check(_container(names.INIT_CONTAINER, serving, rollout), serving)],
         "containers": [_container(names.CONTAINER, serving, rollout) | _serving_parts(serving)],
         "volumes": [
             {"name": "weights", **cache.volume(serving)},
             {"name": "monitoring", "configMap": {"name": f"{name}-monitoring"}},
             {"name": "tmp", "emptyDir": _tmp(serving)},
+            *signature.volumes(serving),
         ],
     }
     if serving.image_pull_secrets:

@@ -90,6 +90,7 @@ def observed_pod(
         started_at=_started(status),
         unschedulable=_unschedulable(status),
         failures=tuple(_failures(status)),
+        signature=_signature(status),
         asked=scrape is not None,
         silent=scrape.error if scrape else None,
         identity=identity,
@@ -112,6 +113,16 @@ def _unschedulable(status: Mapping[str, Any]) -> str | None:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message") or "cannot be scheduled")
+    return None
+
+
+def _signature(status: Mapping[str, Any]) -> str | None:
+    for container in status.get("initContainerStatuses") or ():
+        if container.get("name") == names.INIT_CONTAINER:
+            ended = (container.get("state") or {}).get("terminated") or {}
+            line = str(ended.get("message") or "").strip()
+            reported = line.partition(": ")[0] in names.SIGNATURE_REASONS | {names.SIGNATURE_VERIFIED}
+            return line if reported and ended.get("exitCode") == 0 else None
     return None
 
 

@@ -65,6 +65,11 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "models[0].files.species_map.csv: expected 64 hex digits",
         ),
         ({"serving": {"image": "i", "weightsCache": {"trusted": True}}}, "serving.weightsCache: trusted is about"),
+        ({"serving": {"image": "i", "signature": {}}}, "serving.signature: expected keys or certificates, got neither"),
+        (
+            {"serving": {"image": "i", "signature": {"keys": [{"configMapKeyRef": {"name": "a", "key": "../b"}}]}}},
+            "serving.signature.keys[0].configMapKeyRef.key",
+        ),
         ({"serving": {"image": "i", "serviceMonitor": {"interval": "1ms"}}}, "serving.serviceMonitor.interval"),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),

@@ -37,6 +37,10 @@ REACHED: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
     "podLabels": ({"a": "b"}, ("labels",)),
     "podAnnotations": ({"a": "b"}, ("annotations",)),
     "env": ([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}], ENV),
+    "signature": (
+        {"keys": [{"configMapKeyRef": {"name": "signers", "key": "release.pub"}}]},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[signature]"),
+    ),
     "autoscaling": ({}, ()),
     "weightsCache": ({"persistentVolumeClaim": {"claimName": "c"}}, (*ENV, "volumes[weights]")),
     "tmpSizeLimit": ("2Gi", ("volumes[tmp]",)),
@@ -111,6 +115,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "author": "x",
         "hotfix": False,
         "files": {"species_map.csv": "c" * 64},
+        "signatureUrl": "https://x/w.sig",
     }
     names = {info.alias or name for name, info in Model.model_fields.items()} - {"name", "metrics"}
     assert set(everything) == names

@@ -35,6 +35,18 @@ def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]
     return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
 
 
+def test_the_report_about_a_signature_is_the_line_of_a_fetch_that_succeeded() -> None:
+    def reported(*init: dict[str, Any]) -> str | None:
+        return observed_pod(pod(init=init), None, None, None).signature
+
+    line = "SignatureVerified: https://x/w.sig: signed by key sha256:a (k)"
+    assert reported(container("fetch", state=ended(0, "Completed", f"{line}\n"))) == line
+    assert reported(container("other", state=ended(0, message=line)), container("fetch")) is None
+    assert reported(container("fetch", state=ended(1, message="SignatureMissing: x"))) is None, "it is a failure"
+    assert reported(container("fetch", state=ended(0, message="{}"))) is None
+    assert reported() is None
+
+
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return {"waiting": {"reason": reason, "message": message}}
 

@@ -1,0 +1,152 @@
+"""The certificate method: which chains hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from support.signing import YEAR, Authority, changed_bundle, digests, new_key, pem_of, sign_files, write
+
+from cetacean_signing import KeyUnreadableError, SignatureError, Trust, load_trust, verify
+
+FILES: Final = {"whales.safetensors": b"weights"}
+NOW: Final = dt.datetime.now(dt.UTC)
+ROOT: Final = Authority.root()
+MIDDLE: Final = ROOT.issue("releases", ca=True)
+TRUST: Final = Trust(certificates=(ROOT.certificate,))
+
+
+def check(leaf: Authority, *chain: Authority, trust: Trust = TRUST) -> str:
+    bundle = sign_files(FILES, leaf.key, leaf.certificate, *(one.certificate for one in chain))
+    return verify(bundle, trust, digests(FILES)).signer
+
+
+def test_a_chain_to_a_trusted_certificate_holds() -> None:
+    assert check(MIDDLE.issue("signer"), MIDDLE).startswith("certificate CN=signer (sha256:")
+
+
+def test_a_chain_may_contain_the_trusted_certificate_too() -> None:
+    check(MIDDLE.issue("signer"), MIDDLE, ROOT)
+
+
+def test_the_certificate_that_signs_may_be_trusted_itself() -> None:
+    leaf = MIDDLE.issue("signer")
+    check(leaf, trust=Trust(certificates=(leaf.certificate,)))
+
+
+def test_an_intermediate_certificate_may_be_trusted() -> None:
+    check(MIDDLE.issue("signer"), trust=Trust(certificates=(MIDDLE.certificate,)))
+
+
+def test_a_certificate_without_purposes_holds() -> None:
+    check(MIDDLE.issue("signer", purposes=()), MIDDLE)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "chain", "message"),
+    [
+        (Authority.root("other").issue("signer"), (), "expected a chain to a trusted certificate, got none"),
+        (MIDDLE.issue("signer"), (), "expected a chain to a trusted certificate, got none"),
+        (MIDDLE.issue("signer", end=NOW - YEAR / 12), (MIDDLE,), "expected one that is valid today, got one from"),
+        (MIDDLE.issue("signer", begin=NOW + YEAR / 12), (MIDDLE,), "expected one that is valid today, got one from"),
+        (
+            MIDDLE.issue("server", purposes=(ExtendedKeyUsageOID.SERVER_AUTH,)),
+            (MIDDLE,),
+            "expected the key usage digitalSignature, and codeSigning",
+        ),
+        (MIDDLE.issue("signer", usage="key_encipherment"), (MIDDLE,), "expected the key usage digitalSignature"),
+        (MIDDLE.issue("signer", usage=None, purposes=()), (MIDDLE,), "expected the key usage digitalSignature"),
+    ],
+)
+def test_a_certificate_is_refused(leaf: Authority, chain: tuple[Authority, ...], message: str) -> None:
+    with pytest.raises(SignatureError, match=message):
+        check(leaf, *chain)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        MIDDLE.issue("no authority"),
+        MIDDLE.issue("expired", ca=True, end=NOW - YEAR / 12),
+        MIDDLE.issue("may not issue", ca=True, usage="digital_signature"),
+        ROOT.issue("too deep", ca=True, path_length=0).issue("below", ca=True),
+    ],
+    ids=["no authority", "expired", "without the usage", "below an authority that allows none"],
+)
+def test_a_certificate_by_an_issuer_that_may_not_issue_it_is_refused(issuer: Authority) -> None:
+    with pytest.raises(SignatureError, match="expected a chain to a trusted certificate, got none that holds"):
+        check(issuer.issue("signer"), issuer, MIDDLE)
+
+
+def test_an_expired_root_is_refused() -> None:
+    old = Authority.root("old", end=NOW - YEAR / 12)
+    with pytest.raises(SignatureError, match="got none that holds"):
+        check(old.issue("signer"), trust=Trust(certificates=(old.certificate,)))
+
+
+def test_a_signature_by_another_key_than_the_certificates_is_refused() -> None:
+    leaf = MIDDLE.issue("signer")
+    bundle = sign_files(FILES, new_key(), leaf.certificate, MIDDLE.certificate)
+    with pytest.raises(SignatureError, match=r"holds under the certificate CN=signer .* got one that does not"):
+        verify(bundle, TRUST, digests(FILES))
+
+
+def test_what_is_no_certificate_is_refused() -> None:
+    leaf = MIDDLE.issue("signer")
+    bundle = sign_files(FILES, leaf.key, leaf.certificate)
+    chain = {"certificates": [{"rawBytes": "AAAA"}]}
+    broken = changed_bundle(bundle, lambda content: content["verificationMaterial"].update(x509CertificateChain=chain))
+    with pytest.raises(SignatureError, match=r"expected X.509 certificates, got"):
+        verify(broken, TRUST, digests(FILES))
+
+
+def test_a_chain_that_is_too_long_is_refused() -> None:
+    leaf = MIDDLE.issue("signer")
+    bundle = sign_files(FILES, leaf.key, leaf.certificate)
+
+    def lengthen(content: dict[str, Any]) -> None:
+        content["verificationMaterial"]["x509CertificateChain"]["certificates"] *= 9
+
+    with pytest.raises(SignatureError, match="certificates: Tuple should have at most 8 items"):
+        verify(changed_bundle(bundle, lengthen), TRUST, digests(FILES))
+
+
+def test_each_method_is_refused_if_only_the_other_is_trusted(tmp_path: Path) -> None:
+    leaf = MIDDLE.issue("signer")
+    with pytest.raises(SignatureError, match="as no certificate is trusted, got one by a certificate"):
+        check(leaf, MIDDLE, trust=Trust())
+    with pytest.raises(SignatureError, match="as no key is trusted, got one by a key"):
+        verify(sign_files(FILES, new_key()), TRUST, digests(FILES))
+
+
+def test_all_certificates_of_a_file_are_trusted(tmp_path: Path) -> None:
+    other = Authority.root("other")
+    path = write(tmp_path, "roots.pem", pem_of(other.certificate, ROOT.certificate))
+    check(MIDDLE.issue("signer"), MIDDLE, trust=load_trust(certificates=[path]))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_an_unreadable_file_of_certificates_is_named(content: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path, "roots.pem", content)
+    with pytest.raises(KeyUnreadableError, match=r"roots\.pem: expected certificates in PEM, got"):
+        load_trust(certificates=[path])
+
+
+def test_a_file_of_too_many_certificates_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "roots.pem", pem_of(*[ROOT.certificate] * 257))
+    with pytest.raises(KeyUnreadableError, match="expected at most 256 certificates, got 257"):
+        load_trust(certificates=[path])
+
+
+def test_a_subject_from_outside_is_one_short_line() -> None:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\nb\x1b[31m")])
+    assert name.rfc4514_string() != "CN=ab"
+    with pytest.raises(SignatureError) as raised:
+        check(MIDDLE.issue("a\nb\x1b[31m"), trust=TRUST)
+    assert str(raised.value).isprintable()
