@@ -117,6 +117,7 @@ class FakePod:
     """The error of the last scrape, if it failed."""
     failures: tuple[ContainerFailure, ...] = ()
     unschedulable: str | None = None
+    lost_node: str | None = None
     started_at: str | None = None
     reports: dict[str, Any] = field(default_factory=dict)
     """Fields of its identity that differ from the template."""
@@ -144,6 +145,7 @@ class FakePod:
             terminating=False,
             started_at=self.started_at,
             unschedulable=self.unschedulable,
+            lost_node=self.lost_node,
             failures=self.failures,
             asked=self.scraped is not Scraped.NOT_YET,
             silent=self.error if self.scraped in (Scraped.FAILED_LATELY, Scraped.ALWAYS_FAILED) else None,

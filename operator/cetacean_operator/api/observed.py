@@ -108,6 +108,8 @@ class Pod:
     """When the main container began to run, None if it does not run."""
     unschedulable: str | None = None
     """The scheduler's message."""
+    lost_node: str | None = None
+    """The pod's node if the control plane has marked the pod as not ready because the node does not report."""
     failures: tuple[ContainerFailure, ...] = ()
     asked: bool = True
     """True if the operator has scraped the pod since it started."""

@@ -12,7 +12,6 @@ from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
-from cetacean_operator.decisions.children import selector
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
 from cetacean_operator.decisions.desired_children import DesiredChildren
@@ -22,6 +21,7 @@ from cetacean_operator.decisions.failures import Failure, find_failure, seconds_
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state

@@ -26,7 +26,10 @@ def without_unused_fields(pod: Object) -> Object:
     ):
         found = meta.get(part) or {}
         kept[part] = {key: found[key] for key in wanted if key in found}
-    return {**{key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}, "metadata": kept}
+    spec = pod.get("spec") or {}
+    kept_spec = {key: spec[key] for key in ("nodeName", "readinessGates") if spec.get(key)}
+    whole = {key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}
+    return {**whole, "metadata": kept, **({"spec": kept_spec} if kept_spec else {})}
 
 
 def is_candidate(pod: Object) -> bool:
@@ -47,8 +50,12 @@ def target_of(pod: Object, key: Key, *, compares: bool = False) -> Target | None
 
 def is_ready(pod: Object) -> bool:
     """Return true if the kubelet reports the pod ready."""
+    return _has_condition(pod, "Ready", "True")
+
+
+def _has_condition(pod: Object, kind: str, status: str) -> bool:
     return any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
+        condition.get("type") == kind and condition.get("status") == status
         for condition in (pod.get("status") or {}).get("conditions") or ()
     )
 
@@ -89,6 +96,7 @@ def observed_pod(
         terminating="deletionTimestamp" in meta or gone,
         started_at=_started(status),
         unschedulable=_unschedulable(status),
+        lost_node=_lost_node(pod),
         failures=tuple(_failures(status)),
         asked=scrape is not None,
         silent=scrape.error if scrape else None,
@@ -106,6 +114,18 @@ def _started(status: Mapping[str, Any]) -> str | None:
             running = (container.get("state") or {}).get("running") or {}
             return running.get("startedAt")
     return None
+
+
+def _lost_node(pod: Object) -> str | None:
+    """Return the pod's node if that does not report any longer.
+
+    Then the node's controller sets Ready to False and leaves ContainersReady as the kubelet wrote it. A kubelet does so
+    only for a pod with readiness gates.
+    """
+    spec = pod.get("spec") or {}
+    if spec.get("readinessGates") or not _has_condition(pod, "ContainersReady", "True"):
+        return None
+    return str(spec.get("nodeName") or "unknown") if _has_condition(pod, "Ready", "False") else None
 
 
 def _unschedulable(status: Mapping[str, Any]) -> str | None:
