@@ -146,6 +146,19 @@ class WeightsCache(ApiModel):
         return self
 
 
+_PREFETCH_RULE = (
+    (
+        "!has(self.prefetch) || self.prefetch == 'Never' || "
+        "(has(self.weightsCache) && has(self.weightsCache.persistentVolumeClaim))"
+    ),
+    (
+        "expected weightsCache.persistentVolumeClaim: a volume that a pod has for itself cannot be filled before the "
+        "pod exists"
+    ),
+    ".prefetch",
+)
+
+
 class PodDisruptionBudget(ApiModel):
     """A PodDisruptionBudget; if unset there is one if more than one replica is wanted."""
 
@@ -187,7 +200,7 @@ class ServiceMonitor(ApiModel):
 class Serving(ApiModel):
     """How the inference service runs."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*POD_RULES))
+    model_config = ConfigDict(json_schema_extra=rules(*POD_RULES, _PREFETCH_RULE))
 
     image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Image of the inference service.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
@@ -247,6 +260,12 @@ class Serving(ApiModel):
     service: ServiceFields | None = None
     autoscaling: Autoscaling | None = None
     weights_cache: WeightsCache | None = None
+    prefetch: Literal["Never", "Candidate", "All"] = Field(
+        default="Never",
+        description="Weights that a Job downloads into the claim of weightsCache before their model serves. Candidate: "
+        "those of the active model while it waits, for approval for instance, and of entries with `prefetch: true`. "
+        "All: also those of every other entry that is not deprecated.",
+    )
     tmp_size_limit: Quantity | None = Field(
         default=None,
         description="Limit of the volume /tmp, beyond which the kubelet evicts a pod. If the weights cache is a claim "
@@ -271,4 +290,11 @@ class Serving(ApiModel):
     @model_validator(mode="after")
     def _pod_fields_fit_together(self) -> Self:
         check_pod_fields(self.volumes, self.volume_mounts, self.sidecars, self.extra_init_containers)
+        return self
+
+    @model_validator(mode="after")
+    def _can_prefetch(self) -> Self:
+        cache = self.weights_cache
+        if self.prefetch != "Never" and not (cache and cache.persistent_volume_claim):
+            raise ValueError(f"prefetch: {_PREFETCH_RULE[1]}")
         return self

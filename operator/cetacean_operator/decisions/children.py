@@ -13,6 +13,7 @@ from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import extra_targets, selector, service
+from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -24,9 +25,8 @@ _VERSIONS = {
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "Job": "batch/v1",
 }
-Ref = tuple[str, str]
-"""Kind and name."""
 
 
 def children(
@@ -67,6 +67,11 @@ def children(
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
     if comparison:
         bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
+    return finished(resource, bodies)
+
+
+def finished(resource: CetaceanModel, bodies: Mapping[Ref, Object]) -> dict[Ref, Object]:
+    """Return manifests with what all children have: their names, labels, owner and digest."""
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
 
 

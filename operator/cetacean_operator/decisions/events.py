@@ -23,6 +23,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_hotfix_review(last_status, next_status),
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
+        *_prefetch(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
         *_anti_fraud(last_status, next_status),
@@ -86,6 +87,17 @@ def _weights(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     old, new = last_status.condition(names.WEIGHTS_VERIFIED), next_status.condition(names.WEIGHTS_VERIFIED)
     if new and new.reason == "NoDigest" and _differs(old, new):
         yield EventSpec("Warning", "WeightsUnverified", new.message, "Verify")
+
+
+def _prefetch(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind = names.WEIGHTS_PREFETCHED
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", "PrefetchFailed", new.message, "Prefetch")
+    elif new.reason == "Prefetched":
+        yield EventSpec("Normal", kind, new.message, "Prefetch")
 
 
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

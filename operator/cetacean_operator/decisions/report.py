@@ -23,6 +23,7 @@ from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
 from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
@@ -53,7 +54,13 @@ class _Progress:
 
 
 def report(
-    assessment: Assessment, choice: Choice, desired: DesiredChildren, next_status: Status, *, runbook_url: str
+    assessment: Assessment,
+    choice: Choice,
+    desired: DesiredChildren,
+    next_status: Status,
+    *,
+    prefetch: Prefetch,
+    runbook_url: str,
 ) -> Report:
     """Return status, events and annotations.
 
@@ -62,6 +69,7 @@ def report(
         choice: the model that is to serve.
         desired: its children.
         next_status: with the next history and rollback.
+        prefetch: weights that are fetched before their model serves.
         runbook_url: where messages that ask for a person link to.
     """
     progress = _progress(assessment, choice, desired, next_status)
@@ -69,6 +77,8 @@ def report(
     if progress.hotfix:
         found[names.APPROVED] = approved_condition(assessment.spec.registry.active_model, choice, next_status.history)
         found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
+    if prefetch.condition:
+        found[names.WEIGHTS_PREFETCHED] = prefetch.condition
     found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
@@ -76,6 +86,7 @@ def report(
             "history": next_status.history,
             "rollback": next_status.rollback,
             "comparison": choice.compared,
+            "prefetched": prefetch.shown or None,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }
@@ -84,7 +95,9 @@ def report(
         status=status,
         annotations=drift_annotations(assessment.drift.shown),
         events=transitions(assessment.last_status, status),
-        requeue_after=progress.requeue_after,
+        requeue_after=min(
+            (wait for wait in (progress.requeue_after, prefetch.requeue_after) if wait is not None), default=None
+        ),
     )
 
 
@@ -146,7 +159,7 @@ def _conditions(
         choice=choice,
         state=progress.state,
         failure=progress.failure,
-        pending=bool(desired.changed),
+        pending=any(child["kind"] != "Job" for child in desired.changed),
         blocked=_blocked(assessment.observed),
         unverified=without_digest(desired.rollout) if desired.rollout else (),
     )
