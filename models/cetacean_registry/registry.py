@@ -93,6 +93,11 @@ class ModelEntry(BaseModel):
         default=None, description="True: released under the rules of spec.approval.hotfix, and reviewed afterwards."
     )
 
+    prefetch: bool | None = Field(
+        default=None,
+        description="True: its weights are downloaded before it is active; see spec.serving.prefetch.",
+    )
+
     @model_validator(mode="after")
     def _active_classes_fit_the_head(self) -> Self:
         if self.num_classes_head and self.num_classes_active and self.num_classes_active > self.num_classes_head:

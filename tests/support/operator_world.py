@@ -19,6 +19,7 @@ from cetacean_operator.api.observed import (
     DriftReport,
     Object,
     Observed,
+    Pod,
     SpeciesCount,
 )
 from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport
@@ -97,6 +98,8 @@ class World:
     approvals_unreadable: str | None = None
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: list[FakePod] = field(default_factory=list)
+    prefetch_pods: list[Pod] = field(default_factory=list)
+    """Pods of Jobs that fetch weights."""
     events: list[EventSpec] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     """The model of each pod that was ever created."""
@@ -193,6 +196,7 @@ class World:
         return Observed(
             copy.deepcopy(self.children),
             pods,
+            prefetch_pods=tuple(self.prefetch_pods),
             service_monitors=self.service_monitors,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )

@@ -119,6 +119,7 @@ class FakePod:
     unschedulable: str | None = None
     signature: str | None = None
     """The line of its container `fetch` about the signature."""
+    lost_node: str | None = None
     started_at: str | None = None
     reports: dict[str, Any] = field(default_factory=dict)
     """Fields of its identity that differ from the template."""
@@ -146,6 +147,7 @@ class FakePod:
             terminating=False,
             started_at=self.started_at,
             unschedulable=self.unschedulable,
+            lost_node=self.lost_node,
             failures=self.failures,
             signature=self.signature,
             asked=self.scraped is not Scraped.NOT_YET,

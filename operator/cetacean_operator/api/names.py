@@ -43,6 +43,18 @@ def resource_of_label(value: str) -> str:
     return value.removesuffix(f"_{_CANDIDATE}")
 
 
+PREFETCH_LABEL: Final = "prefetch_job"
+"""The value of LABEL_MODEL on the pods of Jobs that fetch weights, which no Service selects: no resource has this name.
+
+LABEL_INSTANCE has the resource's name.
+"""
+
+
+def prefetch_name(name: str, digest: str) -> str:
+    """Return the name of a Job that fetches weights; it is no longer than a label's value may be."""
+    return f"{name[:40]}-prefetch-{digest[:10]}"
+
+
 # Annotations of the pod template.
 ANNOTATION_WEIGHTS_DIGEST: Final = f"{GROUP}/weights-digest"
 ANNOTATION_CONFIG_DIGEST: Final = f"{GROUP}/config-digest"
@@ -80,6 +92,7 @@ AVAILABLE: Final = "Available"
 PROGRESSING: Final = "Progressing"
 WEIGHTS_VERIFIED: Final = "WeightsVerified"
 SIGNATURE_VERIFIED: Final = "SignatureVerified"
+WEIGHTS_PREFETCHED: Final = "WeightsPrefetched"
 GATE_PASSED: Final = "GatePassed"
 APPROVED: Final = "Approved"
 HOTFIX_REVIEW_OVERDUE: Final = "HotfixReviewOverdue"
@@ -97,6 +110,7 @@ CONDITIONS: Final = (
     PROGRESSING,
     WEIGHTS_VERIFIED,
     SIGNATURE_VERIFIED,
+    WEIGHTS_PREFETCHED,
     GATE_PASSED,
     APPROVED,
     HOTFIX_REVIEW_OVERDUE,

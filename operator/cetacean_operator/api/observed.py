@@ -108,11 +108,17 @@ class Pod:
     """When the main container began to run, None if it does not run."""
     unschedulable: str | None = None
     """The scheduler's message."""
+    lost_node: str | None = None
+    """The pod's node if the control plane has marked the pod as not ready because the node does not report."""
     failures: tuple[ContainerFailure, ...] = ()
     signature: str | None = None
     """The line in which its container `fetch` reported about the signature of its weights, None without one."""
     asked: bool = True
     """True if the operator has scraped the pod since it started."""
+    job: str | None = None
+    """The Job that has started the pod, None for a pod of a Deployment."""
+    fetched: bool = False
+    """True if its container `fetch` has ended well."""
     silent: str | None = None
     """Why the last scrape failed, None if it did not."""
     identity: Identity | None = None
@@ -132,6 +138,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     candidate_pods: tuple[Pod, ...] = ()
     """Pods of the model that is compared with what serves; they get no request of a client, and are not scraped."""
+    prefetch_pods: tuple[Pod, ...] = ()
+    """Pods of Jobs that fetch weights; they serve nothing."""
     operator_namespace: str = "default"
     """The namespace that the operator runs in."""
     service_monitors: bool = False

@@ -199,6 +199,15 @@ class ComparisonStatus(ApiModel):
     verdict: Literal["Running", "Better", "NoBetter"] = "Running"
 
 
+class PrefetchedModel(ApiModel):
+    """Weights that a Job has downloaded before their model serves."""
+
+    model: ShortText
+    digest: ShortText = Field(description="SHA-256 of the weights.")
+    claim: ShortText = Field(description="The PersistentVolumeClaim that holds them.")
+    since: Timestamp
+
+
 class AntiFraudStatus(ApiModel):
     """State of the anti-fraud gate."""
 
@@ -239,6 +248,9 @@ class Status(ApiModel):
     ) = Field(
         default=None, description="Live accuracy by the feedback that the present pods have received; decides nothing."
     )
+    prefetched: (
+        Annotated[tuple[PrefetchedModel, ...], Field(max_length=64, json_schema_extra=list_map("model"))] | None
+    ) = Field(default=None, description="Weights in the claim of weightsCache; see spec.serving.prefetch.")
     anti_fraud: AntiFraudStatus | None = None
     rollback: Rollback | None = None
     comparison: ComparisonStatus | None = Field(

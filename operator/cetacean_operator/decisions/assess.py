@@ -10,12 +10,11 @@ from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import Status
 from cetacean_operator.api.timestamps import timestamp
-from cetacean_operator.decisions.children import Ref
 from cetacean_operator.decisions.comparison import compared_model
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import find_served, may_report
-from cetacean_operator.decisions.ownership import is_owned_by
+from cetacean_operator.decisions.ownership import Ref, is_owned_by
 from cetacean_operator.decisions.promotion_record import read_promotion_record
 from cetacean_operator.decisions.rollout_state import CurrentState, current_state
 from cetacean_operator.decisions.service import ServiceVerdict, judge_service

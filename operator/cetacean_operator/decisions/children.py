@@ -12,6 +12,8 @@ from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.model_service import extra_targets, selector, service
+from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -23,14 +25,8 @@ _VERSIONS = {
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "Job": "batch/v1",
 }
-Ref = tuple[str, str]
-"""Kind and name."""
-
-
-def selector(name: str) -> dict[str, str]:
-    """Return the labels that select a resource's pods. They are immutable in a Deployment: never change them."""
-    return {names.LABEL_MODEL: name}
 
 
 def children(
@@ -58,7 +54,7 @@ def children(
     plan = comparison.plan(name, resource.namespace) if comparison else None
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
-        ("Service", name): _service(name),
+        ("Service", name): service(name, serving.service),
         ("Deployment", name): _deployment(name, serving, rollout, promotion),
     }
     if serving.autoscaling:
@@ -71,6 +67,11 @@ def children(
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
     if comparison:
         bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
+    return finished(resource, bodies)
+
+
+def finished(resource: CetaceanModel, bodies: Mapping[Ref, Object]) -> dict[Ref, Object]:
+    """Return manifests with what all children have: their names, labels, owner and digest."""
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
 
 
@@ -156,17 +157,12 @@ def candidate_bodies(name: str, serving: Serving, rollout: Rollout, operator_nam
     bodies: dict[Ref, Object] = {
         ("Deployment", child): {"metadata": {"annotations": {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}}}
         | {"spec": spec},
-        ("Service", child): _service(names.candidate_label(name)),
+        ("Service", child): service(names.candidate_label(name)),
     }
     if serving.network_policy and serving.network_policy.enabled:
         own_pods = {"podSelector": {"matchLabels": selector(name)}}
         bodies["NetworkPolicy", child] = _admit(labels, [own_pods, _operator_pods(operator_namespace)])
     return bodies
-
-
-def _service(label_value: str) -> Object:
-    port = {"name": names.PORT_NAME, "port": 80, "targetPort": names.PORT_NAME, "protocol": "TCP"}
-    return {"spec": {"selector": selector(label_value), "ports": [port]}}
 
 
 def _autoscaler(name: str, serving: Serving) -> Object:
@@ -203,7 +199,7 @@ def _budget(name: str, serving: Serving) -> Object | None:
 def _network_policy(name: str, serving: Serving, operator_namespace: str) -> Object:
     policy = serving.network_policy
     peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
-    return _admit(selector(name), [*peers, _operator_pods(operator_namespace)])
+    return _admit(selector(name), [*peers, _operator_pods(operator_namespace)], extra_targets(serving.service))
 
 
 def _operator_pods(operator_namespace: str) -> Object:
@@ -213,12 +209,12 @@ def _operator_pods(operator_namespace: str) -> Object:
     }
 
 
-def _admit(labels: Mapping[str, str], peers: Sequence[Any]) -> Object:
+def _admit(labels: Mapping[str, str], peers: Sequence[Any], more: Sequence[Object] = ()) -> Object:
     return {
         "spec": {
             "podSelector": {"matchLabels": dict(labels)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": list(peers), "ports": [{"port": names.PORT, "protocol": "TCP"}]}],
+            "ingress": [{"from": list(peers), "ports": [{"port": names.PORT, "protocol": "TCP"}, *more]}],
         }
     }
 

@@ -15,6 +15,7 @@ from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.assess import assess
 from cetacean_operator.decisions.desired_children import desired_children
 from cetacean_operator.decisions.plan import Plan
+from cetacean_operator.decisions.prefetch import plan_prefetch
 from cetacean_operator.decisions.promotion import Choice, choose
 from cetacean_operator.decisions.report import report, report_invalid_spec
 from cetacean_operator.decisions.rollback_proof import ProofInput
@@ -53,8 +54,17 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
         approvals=observed.approvals,
     )
     next_status = _record(choice, assessment.status, assessment.at)
-    desired = desired_children(assessment, choice, next_status)
-    result = report(assessment, choice, desired, next_status, runbook_url=runbook_url)
+    prefetch = plan_prefetch(
+        resource.name,
+        spec,
+        choice,
+        children=assessment.children,
+        pods=observed.prefetch_pods,
+        last=last_status.prefetched or (),
+        now=now,
+    )
+    desired = desired_children(assessment, choice, next_status, prefetch)
+    result = report(assessment, choice, desired, next_status, prefetch=prefetch, runbook_url=runbook_url)
     return Plan(
         status=result.status,
         children=tuple(desired.manifests.values()),

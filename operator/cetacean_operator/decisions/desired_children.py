@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
-from cetacean_operator.decisions.children import Ref, children
+from cetacean_operator.decisions.children import children, finished
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, rollout_of
+from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.plan import ChildRef
+from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
 
@@ -34,18 +36,25 @@ class DesiredChildren:
         return tuple(manifest for ref, manifest in self.manifests.items() if ref in self.differences)
 
 
-def desired_children(assessment: Assessment, choice: Choice, next_status: Status) -> DesiredChildren:
+def desired_children(
+    assessment: Assessment, choice: Choice, next_status: Status, prefetch: Prefetch
+) -> DesiredChildren:
     """Return the children for the chosen model, and for the one that is compared with it.
 
     Args:
         assessment: with the live children.
-        choice: the chosen model; without one nothing is applied or deleted.
+        choice: the chosen model; without one nothing but Jobs is applied or deleted.
         next_status: with the history that the Deployment must record.
+        prefetch: the Jobs that fetch weights.
     """
+    jobs = finished(assessment.resource, prefetch.jobs)
     if choice.target is None:
-        return DesiredChildren()
+        live = {ref: child for ref, child in assessment.children.items() if ref[0] == "Job"}
+        return DesiredChildren(
+            manifests=jobs, differences=_differences(jobs, live), stale=_stale_children(live, _kept(assessment, jobs))
+        )
     rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
-    manifests = children(
+    manifests = jobs | children(
         assessment.resource,
         assessment.spec,
         rollout,
@@ -54,13 +63,21 @@ def desired_children(assessment: Assessment, choice: Choice, next_status: Status
         comparison=choice.comparison,
         promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
     )
-    found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}
     return DesiredChildren(
         rollout=rollout,
         manifests=manifests,
-        differences={ref: paths for ref, paths in found.items() if paths},
-        stale=_stale_children(assessment.children, {} if _must_withdraw(assessment) else manifests),
+        differences=_differences(manifests, assessment.children),
+        stale=_stale_children(assessment.children, _kept(assessment, manifests)),
     )
+
+
+def _differences(manifests: Mapping[Ref, Object], live: Mapping[Ref, Object]) -> dict[Ref, tuple[str, ...]]:
+    found = {ref: tuple(differences(manifest, live.get(ref))) for ref, manifest in manifests.items()}
+    return {ref: paths for ref, paths in found.items() if paths}
+
+
+def _kept(assessment: Assessment, manifests: Mapping[Ref, Object]) -> Mapping[Ref, Object]:
+    return {} if _must_withdraw(assessment) else manifests
 
 
 def _must_withdraw(assessment: Assessment) -> bool:

@@ -24,6 +24,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
         *_signature(last_status, next_status),
+        *_prefetch(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
         *_anti_fraud(last_status, next_status),
@@ -96,6 +97,17 @@ def _signature(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
         return
     if ready is None or ready.reason != new.reason:  # a pod that cannot start has its Event already
         yield EventSpec("Warning", new.reason, new.message, "Verify")
+
+
+def _prefetch(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind = names.WEIGHTS_PREFETCHED
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", "PrefetchFailed", new.message, "Prefetch")
+    elif new.reason == "Prefetched":
+        yield EventSpec("Normal", kind, new.message, "Prefetch")
 
 
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -12,7 +12,6 @@ from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
-from cetacean_operator.decisions.children import selector
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
 from cetacean_operator.decisions.desired_children import DesiredChildren
@@ -22,7 +21,9 @@ from cetacean_operator.decisions.failures import Failure, find_failure, seconds_
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
@@ -54,7 +55,13 @@ class _Progress:
 
 
 def report(
-    assessment: Assessment, choice: Choice, desired: DesiredChildren, next_status: Status, *, runbook_url: str
+    assessment: Assessment,
+    choice: Choice,
+    desired: DesiredChildren,
+    next_status: Status,
+    *,
+    prefetch: Prefetch,
+    runbook_url: str,
 ) -> Report:
     """Return status, events and annotations.
 
@@ -63,6 +70,7 @@ def report(
         choice: the model that is to serve.
         desired: its children.
         next_status: with the next history and rollback.
+        prefetch: weights that are fetched before their model serves.
         runbook_url: where messages that ask for a person link to.
     """
     progress = _progress(assessment, choice, desired, next_status)
@@ -70,6 +78,8 @@ def report(
     if progress.hotfix:
         found[names.APPROVED] = approved_condition(assessment.spec.registry.active_model, choice, next_status.history)
         found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
+    if prefetch.condition:
+        found[names.WEIGHTS_PREFETCHED] = prefetch.condition
     found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
@@ -77,6 +87,7 @@ def report(
             "history": next_status.history,
             "rollback": next_status.rollback,
             "comparison": choice.compared,
+            "prefetched": prefetch.shown or None,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }
@@ -85,7 +96,9 @@ def report(
         status=status,
         annotations=drift_annotations(assessment.drift.shown),
         events=transitions(assessment.last_status, status),
-        requeue_after=progress.requeue_after,
+        requeue_after=min(
+            (wait for wait in (progress.requeue_after, prefetch.requeue_after) if wait is not None), default=None
+        ),
     )
 
 
@@ -147,7 +160,7 @@ def _conditions(
         choice=choice,
         state=progress.state,
         failure=progress.failure,
-        pending=bool(desired.changed),
+        pending=any(child["kind"] != "Job" for child in desired.changed),
         blocked=_blocked(assessment.observed),
         unverified=without_digest(desired.rollout) if desired.rollout else (),
     )

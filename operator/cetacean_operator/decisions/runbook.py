@@ -43,6 +43,10 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "identification-worse",
         "label some of the newest pictures, and compare the model before on them",
     ),
+    (names.WEIGHTS_PREFETCHED, ANY): (
+        "weights-not-prefetched",
+        "mend what the message names: the registry's entry, the store or the claim",
+    ),
     (names.LOW_AVAILABILITY, ANY): ("availability", "find the pods whose errors_total grows and read their logs"),
     (names.HIGH_LATENCY, ANY): (
         "latency",
@@ -74,6 +78,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }
 """Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""
+_GOOD_IF_TRUE: Final = frozenset({names.WEIGHTS_PREFETCHED})
+"""Conditions that report a problem if they are False."""
 
 
 def add_next_steps(found: Mapping[str, ConditionState], base: str) -> dict[str, ConditionState]:
@@ -99,5 +105,6 @@ def next_step(kind: str, reason: str, base: str) -> str | None:
 
 
 def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
-    step = next_step(kind, state.reason, base) if state.status == "True" else None
+    problem = "False" if kind in _GOOD_IF_TRUE else "True"
+    step = next_step(kind, state.reason, base) if state.status == problem else None
     return state._replace(message=f"{state.message}. Next: {step}") if step else state

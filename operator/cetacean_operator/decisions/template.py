@@ -8,6 +8,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.serving import Serving, is_reserved
 from cetacean_operator.decisions import cache, signature
 from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.pod_overrides import with_overrides
 
 _USER = 65532
 _PROBE_PERIOD = 2
@@ -41,7 +42,7 @@ def pod_template(*, name: str, serving: Serving, rollout: Rollout, candidate: bo
             "labels": {**(serving.pod_labels or {}), **pod_labels(name, candidate=candidate)},
             "annotations": {**(serving.pod_annotations or {}), **annotations},
         },
-        "spec": _pod_spec(name, serving, rollout, candidate=candidate),
+        "spec": with_overrides(_pod_spec(name, serving, rollout, candidate=candidate), serving),
     }
 
 

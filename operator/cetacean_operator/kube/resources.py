@@ -41,6 +41,7 @@ CHILDREN = (
     ResourceType("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     ResourceType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
     ResourceType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    ResourceType("batch", "v1", "jobs", "Job"),
 )
 APPROVALS = ResourceType("ecomarineai.org", "v1alpha1", "modelapprovals", "ModelApproval")
 SERVICE_MONITORS = ResourceType("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")

@@ -70,10 +70,12 @@ class Observer:
         children: dict[tuple[str, str], Object] = {}
         found: list[Object] = []
         candidates: list[Object] = []
+        fetching: list[Object] = []
         approvals: list[Object] = []
         for obj in self._store.belonging(key):
             if obj["kind"] == "Pod":
-                (candidates if observed_pods.is_candidate(obj) else found).append(obj)
+                of_prefetch, of_candidate = observed_pods.is_of_prefetch(obj), observed_pods.is_candidate(obj)
+                (fetching if of_prefetch else candidates if of_candidate else found).append(obj)
             elif obj["kind"] == APPROVAL_KIND:
                 approvals.append(obj)
             elif obj["kind"] != names.KIND:
@@ -95,6 +97,7 @@ class Observer:
             children=children,
             pods=tuple(observed),
             candidate_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in candidates),
+            prefetch_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in fetching),
             operator_namespace=self._operator_namespace,
             service_monitors=self.service_monitors,
             name_conflict=name_conflict,
@@ -107,7 +110,7 @@ class Observer:
         namespace, name = key
         compares = self._store.version("Deployment", namespace, names.candidate_name(name)) is not None
         for obj in self._store.belonging(key):
-            if obj["kind"] != "Pod" or observed_pods.is_candidate(obj):
+            if obj["kind"] != "Pod" or observed_pods.is_candidate(obj) or observed_pods.is_of_prefetch(obj):
                 continue
             if (target := observed_pods.target_of(obj, key, compares=compares)) is not None:
                 yield target

@@ -461,6 +461,33 @@ def test_the_manifest_is_printed_as_values_of_the_chart(registry: Registry) -> N
     Draft202012Validator(schema).validate(values)
 
 
+def test_of_a_large_registry_the_active_the_served_and_the_newest_models_are_kept(registry: Registry) -> None:
+    for number in range(70):
+        registry.add(f"m{number:02}", f"1.{number}.0")
+    base = registry.root / "base.yaml"
+    manifest = yaml.safe_load((REPOSITORY / "examples/minimal.yaml").read_text())
+    manifest["spec"]["registry"]["active"] = "m01"
+    manifest["status"] = {
+        "served": [{"entry": {"name": "m02"}}, {"entry": {"name": "gone"}}, None],
+        "history": [{"model": "m03"}, "x"],
+    }
+    base.write_text(yaml.safe_dump(manifest))
+    done = registry.run("registry", "to-manifest", "--base", str(base))
+    assert done.exit_code == 0, done.output
+    kept = [model["name"] for model in yaml.safe_load(done.stdout)["spec"]["registry"]["models"]]
+    assert registry.read()["active"] == "m00"
+    assert kept == [f"m{number:02}" for number in range(70) if not 4 <= number < 10]
+    assert "the resource holds 64 models, 6 are left out: m04, m05, m06, m07, m08, m09." in done.stderr
+    assert "left out" not in registry.run("registry", "to-manifest", "x", "--image", "i", "-o", "json").stdout
+
+
+def test_a_registry_that_the_resource_can_hold_is_mirrored_without_a_warning(registry: Registry) -> None:
+    for number in range(64):
+        registry.add(f"m{number:02}", f"1.{number}.0")
+    done = registry.run("registry", "to-manifest", "x", "--image", "i")
+    assert (len(yaml.safe_load(done.stdout)["spec"]["registry"]["models"]), done.stderr) == (64, "")
+
+
 def test_a_base_keeps_everything_but_the_registry(registry: Registry) -> None:
     registry.add("a", "1.0.0")
     base = registry.root / "base.yaml"

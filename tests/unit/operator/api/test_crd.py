@@ -86,6 +86,9 @@ def test_an_approval_cannot_be_changed() -> None:
     assert set(APPROVAL["properties"]["spec"]["required"]) == {"resource", "candidate", "digest", "approver"}
 
 
+CONTAINERS = ("sidecars", "extraInitContainers")
+
+
 def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
     open_ended = {path for path, node in nodes(SCHEMA) if node.get("x-kubernetes-preserve-unknown-fields")}
     assert open_ended == {
@@ -97,6 +100,15 @@ def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
             "topologySpreadConstraints[]",
             "env[].valueFrom",
             "networkPolicy.ingressFrom[]",
+            "podSecurityContext",
+            "securityContext",
+            "volumes[]",
+            "volumeMounts[]",
+            *(f"{kind}[]{part}" for kind in CONTAINERS for part in ("", ".ports[]", ".securityContext")),
+            "hostAliases[]",
+            "dnsConfig",
+            "lifecycle",
+            "service.ports[]",
             "autoscaling.behavior",
         )
     }

@@ -78,6 +78,64 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
         ({"approval": {"hotfix": {"skip": ["Reviews"]}}}, "approval.hotfix.skip[0]"),
         ({"serving": {}}, "serving.image"),
         (
+            {"serving": {"image": "i", "volumes": [{"name": "tmp"}]}},
+            "serving.volumes[0]: name: tmp is a volume of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "volumes": [{"name": "cetacean-x"}]}},
+            "serving.volumes[0]: name: cetacean-x is a volume of the operator: expected another name",
+        ),
+        (
+            {
+                "serving": {
+                    "image": "i",
+                    "volumes": [{"name": "a"}],
+                    "volumeMounts": [{"name": "a", "mountPath": "/tmp/"}],
+                }
+            },
+            "serving.volumeMounts[0]: mountPath: /tmp/ is a mount of the operator: expected another path",
+        ),
+        (
+            {
+                "serving": {
+                    "image": "i",
+                    "volumes": [{"name": "a"}],
+                    "volumeMounts": [{"name": "a", "mountPath": "/var/cache/cetacean/blobs"}],
+                }
+            },
+            "is a mount of the operator: expected another path",
+        ),
+        (
+            {"serving": {"image": "i", "volumeMounts": [{"name": "a", "mountPath": "/a"}]}},
+            "volumeMounts: each must name one of spec.serving.volumes, got a",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "serve"}]}},
+            "serving.sidecars[0]: name: serve is a container of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "extraInitContainers": [{"name": "fetch"}]}},
+            "serving.extraInitContainers[0]: name: fetch is a container of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a"}], "extraInitContainers": [{"name": "a"}]}},
+            "sidecars: expected other names than those of extraInitContainers, got a",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a", "ports": [{"containerPort": 8080}]}]}},
+            "serving.sidecars[0].ports[0]: the service listens on 8080, named http: expected another port and name",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a", "ports": [{"name": "http", "containerPort": 1}]}]}},
+            "serving.sidecars[0].ports[0]: the service listens on 8080, named http: expected another port and name",
+        ),
+        ({"serving": {"image": "i", "sidecars": [{"name": f"a{n}"} for n in range(9)]}}, "serving.sidecars"),
+        (
+            {"serving": {"image": "i", "service": {"ports": [{"name": "http", "port": 81}]}}},
+            "serving.service.ports[0]: port 80, named http, leads to the service: expected another port and name",
+        ),
+        ({"serving": {"image": "i", "service": {"type": "ExternalName"}}}, "serving.service.type"),
+        (
             {"serving": {"image": "i", "autoscaling": {"minReplicas": 12}}},
             "serving.autoscaling: minReplicas must be at most maxReplicas (10), got 12",
         ),

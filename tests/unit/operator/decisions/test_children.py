@@ -225,9 +225,10 @@ def test_monitoring_has_the_bounds_and_the_baselines_of_models_that_have_one() -
     }
 
 
-def test_the_service_reaches_the_named_port() -> None:
+def test_the_service_reaches_the_port_by_its_number() -> None:
+    """A container that a webhook adds may have a port of the same name."""
     spec = world().children["Service", "whales"]["spec"]
-    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
+    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
     assert spec["selector"] == {"ecomarineai.org/cetaceanmodel": "whales"}
 
 

@@ -41,6 +41,18 @@ REACHED: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
         {"keys": [{"configMapKeyRef": {"name": "signers", "key": "release.pub"}}]},
         ("initContainers[].env", "initContainers[].volumeMounts", "volumes[signature]"),
     ),
+    "podSecurityContext": ({"runAsUser": None}, ("securityContext",)),
+    "securityContext": (
+        {"readOnlyRootFilesystem": False},
+        ("containers[].securityContext", "initContainers[].securityContext"),
+    ),
+    "volumes": ([{"name": "extra", "emptyDir": {}}], ("volumes[extra]",)),
+    "sidecars": ([{"name": "proxy", "image": "p"}], ("containers[proxy]",)),
+    "extraInitContainers": ([{"name": "proxy", "image": "p"}], ("initContainers[proxy]",)),
+    "hostAliases": ([{"ip": "10.0.0.1", "hostnames": ["store"]}], ("hostAliases",)),
+    "dnsConfig": ({"nameservers": ["10.0.0.2"]}, ("dnsConfig",)),
+    "lifecycle": ({"postStart": {"exec": {"command": ["true"]}}}, ("containers[].lifecycle",)),
+    "service": ({"type": "NodePort"}, ()),
     "autoscaling": ({}, ()),
     "weightsCache": ({"persistentVolumeClaim": {"claimName": "c"}}, (*ENV, "volumes[weights]")),
     "tmpSizeLimit": ("2Gi", ("volumes[tmp]",)),
@@ -61,8 +73,9 @@ def fields(template: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from template["metadata"].items()
     for key, value in template["spec"].items():
         if key in ("containers", "initContainers"):
-            (container,) = value
-            yield from ((f"{key}[].{name}", one) for name, one in container.items())
+            own = next(one for one in value if one["name"] in ("fetch", "serve"))
+            yield from ((f"{key}[].{name}", one) for name, one in own.items())
+            yield from ((f"{key}[{one['name']}]", one) for one in value if one is not own)
         elif key == "volumes":
             yield from ((f"volumes[{one['name']}]", one) for one in value)
         else:
@@ -85,7 +98,13 @@ def changed(found: dict[str, Any]) -> set[str]:
 
 def test_the_list_has_every_field_of_the_spec() -> None:
     names = {info.alias or name for name, info in Serving.model_fields.items()}
-    assert set(REACHED) == names
+    assert {*REACHED, "volumeMounts"} == names
+
+
+def test_a_mount_reaches_both_containers() -> None:
+    volume = {"name": "extra", "emptyDir": {}}
+    found = changed(template(serving={"volumes": [volume], "volumeMounts": [{"name": "extra", "mountPath": "/extra"}]}))
+    assert found == {"volumes[extra]", "containers[].volumeMounts", "initContainers[].volumeMounts"}
 
 
 @pytest.mark.parametrize("field", REACHED)
@@ -148,16 +167,23 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
 @pytest.mark.parametrize(
     "never",
     [
-        "securityContext",
         "automountServiceAccountToken",
-        "containers[].securityContext",
         "containers[].args",
+        "containers[].command",
         "hostNetwork",
+        "hostPID",
+        "hostIPC",
     ],
 )
-def test_no_field_of_the_spec_changes_how_a_pod_is_confined(never: str) -> None:
+def test_no_field_of_the_spec_reaches_the_token_the_command_or_the_namespaces_of_the_host(never: str) -> None:
     assert not any(never in reached for _, reached in REACHED.values())
-    assert never in PLAIN or never == "hostNetwork"
+    assert never in PLAIN or never.startswith("host") or never.endswith("command")
+
+
+def test_only_two_fields_change_how_the_operators_containers_are_confined() -> None:
+    confining = {"securityContext", "containers[].securityContext", "initContainers[].securityContext"}
+    found = {field for field, (_, reached) in REACHED.items() if confining & set(reached)}
+    assert found == {"podSecurityContext", "securityContext"}
 
 
 def test_the_page_on_security_names_each_field_that_reaches_a_pod() -> None:

@@ -14,7 +14,7 @@ from support.pods import pod_manifest, running_status
 from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
-from cetacean_operator.pods.observed_pods import observed_pod, target_of
+from cetacean_operator.pods.observed_pods import observed_pod, target_of, without_unused_fields
 from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import Observer, recent_growth
@@ -91,6 +91,36 @@ def test_an_unschedulable_pod_has_the_message_of_the_scheduler() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert observed_pod(pod(conditions=[condition]), None, None, None).unschedulable == "0/3 nodes"
     assert observed_pod(pod(), None, None, None).unschedulable is None
+
+
+READY_ONLY_FALSE = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "expected"),
+    [
+        ({"nodeName": "n1"}, READY_ONLY_FALSE, "n1"),
+        ({}, READY_ONLY_FALSE, "unknown"),
+        (
+            {"nodeName": "n1"},
+            [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}],
+            None,
+        ),
+        (
+            {"nodeName": "n1"},
+            [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
+            None,
+        ),
+        # A readiness gate that is not True has the same conditions: the pod's node is there.
+        ({"nodeName": "n1", "readinessGates": [{"conditionType": "x"}]}, READY_ONLY_FALSE, None),
+    ],
+)
+def test_a_pod_that_the_control_plane_marks_as_not_ready_is_on_a_lost_node(
+    spec: dict[str, Any], conditions: list[dict[str, str]], expected: str | None
+) -> None:
+    stored = without_unused_fields({**pod(conditions=conditions), "spec": {**spec, "containers": ["large"]}})
+    assert "containers" not in stored.get("spec", {})
+    assert observed_pod(stored, None, None, None).lost_node == expected
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
