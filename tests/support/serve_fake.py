@@ -39,7 +39,9 @@ def main(directory: Path) -> int:
 
     grace = int((directory / "grace").read_text(encoding="utf-8"))
     port = int((directory / "port").read_text(encoding="utf-8"))
-    settings = make_settings(directory, http={"port": port, "grace_period_seconds": grace})
+    internal = int((directory / "internal-port").read_text(encoding="utf-8"))
+    http = {"port": port, "internal_port": internal, "grace_period_seconds": grace}
+    settings = make_settings(directory, http=http)
     try:
         return run(settings, load=load)
     except FatalError as error:

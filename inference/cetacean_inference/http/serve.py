@@ -53,13 +53,13 @@ def run(settings: Settings, *, load: Load | None = None) -> int:
     """
     configure(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    listener = listen(settings.http)
+    listeners = [listen(settings.http), *listen_internally(settings.http)]
     service = Service(settings)
     server = _Server(uvicorn_config(service), service)
     loading = _LoadThread(service, load or _load_pipeline, server)
     loading.start()
     with exit_on_signals(server):
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     if loading.failure is not None:
         raise loading.failure
     remaining = max(0.0, server.deadline - time.monotonic())
@@ -90,6 +90,17 @@ def listen(settings: HttpSettings) -> socket.socket:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     logger.info("listening on %s:%d", *listener.getsockname()[:2])
     return listener
+
+
+def listen_internally(settings: HttpSettings) -> list[socket.socket]:
+    """Open the socket of the internal port; none if there is none, or if a sidecar has taken it."""
+    if settings.internal_port == 0:
+        return []
+    try:
+        return [listen(settings.model_copy(update={"port": settings.internal_port}))]
+    except ConfigInvalid as error:
+        logger.warning("%s; serving without the internal port", error)
+        return []
 
 
 @contextlib.contextmanager
