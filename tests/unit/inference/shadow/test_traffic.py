@@ -207,7 +207,8 @@ async def disagreements(client: httpx.AsyncClient) -> dict[str, Any]:
 
 async def test_disagreements_are_listed_and_stay_until_another_run_begins(tmp_path: Path, candidate: Service) -> None:
     async with serving(tmp_path / "served", httpx.ASGITransport(create_app(candidate)), plan=None) as (service, client):
-        nothing = {"run": None, "served": None, "candidate": None, "disagreements": []}
+        nothing: dict[str, Any] = {"run": None, "served": None, "candidate": None}
+        nothing |= {"keeps_pictures": False, "disagreements": []}
         assert await disagreements(client) == nothing
         service.shadow.configure(PLAN)
         for data in (picture(), blue(0), blue(1)):
@@ -256,6 +257,7 @@ async def test_pictures_are_kept_only_if_the_plan_asks_for_it(tmp_path: Path, ca
             await until(lambda: done(service))
             await until(partial(all_kept, service, number))
         assert (await count("kept"), await count("busy"), await count("failed")) == (2, 0, 0)
+        assert (await disagreements(client))["keeps_pictures"]
         digests = [hashlib.sha256(blue(number)).hexdigest() for number in range(3)]
         url = "http://pod.test:8081/v1/shadow-pictures/"
         answers = [await client.get(url + digest) for digest in digests]
