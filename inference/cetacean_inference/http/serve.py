@@ -28,6 +28,7 @@ from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
+from cetacean_inference.shadow.client import ShadowClient
 from cetacean_inference.system.priority import lower_thread_priority
 from cetacean_inference.types import Pipeline
 
@@ -41,12 +42,13 @@ EXIT_SECONDS: Final = 2.0
 Load = Callable[[Settings], Pipeline[Any]]
 
 
-def run(settings: Settings, *, load: Load | None = None) -> int:
+def run(settings: Settings, *, load: Load | None = None, shadow_client: ShadowClient | None = None) -> int:
     """Serve until a signal; returns 0 if all requests were answered in time, else 1.
 
     Args:
         settings: all of them.
         load: loads the pipeline; by default `pipeline.load_pipeline`.
+        shadow_client: asks other pods; None for one over the network.
 
     Raises:
         errors.FatalError: the weights cannot be loaded, or the address cannot be bound.
@@ -54,7 +56,7 @@ def run(settings: Settings, *, load: Load | None = None) -> int:
     configure(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
     listeners = [listen(settings.http), *listen_internally(settings.http)]
-    service = Service(settings)
+    service = Service(settings, shadow_client=shadow_client)
     server = _Server(uvicorn_config(service), service)
     loading = _LoadThread(service, load or _load_pipeline, server)
     loading.start()
