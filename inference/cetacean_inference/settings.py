@@ -200,6 +200,13 @@ class HttpSettings(Section):
 
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    internal_port: int = Field(
+        8081,
+        ge=0,
+        le=65535,
+        description="Port of the pod, and of no Service, that answers about pictures of other clients "
+        "(`/v1/shadow-disagreements`); 0: none. If it is taken, the process serves without it.",
+    )
     grace_period_seconds: int = Field(
         20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
@@ -271,6 +278,12 @@ class ShadowSettings(Section):
     max_pictures: int = Field(64, ge=1, description="Most copies kept at once; more are dropped and counted.")
     max_bytes: int = Field(64 * MIB, ge=1, description="Most bytes of copies kept at once.")
     timeout_seconds: float = Field(30.0, gt=0, description="Time for the candidate's answer; then it has failed.")
+    keep_folder: Path | None = Field(
+        None, description="Folder for the pictures of `keepDisagreements`; the operator sets it if it mounts a volume."
+    )
+    keep_max_bytes: int = Field(
+        GIB, ge=1, description="Most bytes of the pictures in that folder; the oldest are removed first."
+    )
 
 
 class MaskSettings(Section):

@@ -48,6 +48,7 @@ DECISIONS = Group(
             "desired_children",
             "template",
             "serving_history",
+            "kept_pictures",
             "lineage",
             "compare",
             "ownership",

@@ -74,6 +74,8 @@ ANNOTATION_DRIFT_SAMPLES: Final = f"{GROUP}/drift-samples"
 # The pod; docs/architecture.md describes it.
 PORT: Final = 8080
 PORT_NAME: Final = "http"
+INTERNAL_PORT: Final = 8081
+"""Of the pods, and of no Service: answers about pictures of clients, for people who may `get` `pods/proxy`."""
 CONTAINER: Final = "serve"
 INIT_CONTAINER: Final = "fetch"
 CACHE_PATH: Final = "/var/cache/cetacean"

@@ -38,6 +38,7 @@ _RESERVED_NAMES = (
     "CETACEAN_ROLLOUT_ID",
     "CETACEAN_OWN_CACHE",
     "CETACEAN_FETCH__SHARED_CACHE",
+    "CETACEAN_SHADOW__KEEP_FOLDER",
 )
 _ENV_RULE = (
     " && ".join(f"!self.name.upperAscii().startsWith('{prefix}')" for prefix in _RESERVED_ENV)

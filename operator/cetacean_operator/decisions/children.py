@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cetacean_operator.api import names
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
@@ -38,6 +39,7 @@ def children(
     operator_namespace: str,
     promotion: str | None = None,
     comparison: Comparison | None = None,
+    keep_disagreements: KeepDisagreements | None = None,
 ) -> dict[Ref, Object]:
     """Return the manifests of all children, by kind and name.
 
@@ -49,13 +51,15 @@ def children(
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
         comparison: the candidate that runs beside them, None without one.
+        keep_disagreements: of the spec's shadows; the volume is mounted before the first begins, which restarts pods
+            when the field is set and not in the middle of a comparison.
     """
     name, serving = resource.name, spec.serving
     plan = comparison.plan(name, resource.namespace) if comparison else None
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
         ("Service", name): service(name, serving.service),
-        ("Deployment", name): _deployment(name, serving, rollout, promotion),
+        ("Deployment", name): _deployment(name, serving, rollout, promotion, keep_disagreements),
     }
     if serving.autoscaling:
         bodies["HorizontalPodAutoscaler", name] = _autoscaler(name, serving)
@@ -122,7 +126,9 @@ def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Obje
     return manifest
 
 
-def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | None) -> Object:
+def _deployment(
+    name: str, serving: Serving, rollout: Rollout, promotion: str | None, keep: KeepDisagreements | None
+) -> Object:
     annotations = {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}
     if promotion is not None:
         annotations[names.ANNOTATION_PROMOTION] = promotion
@@ -133,7 +139,7 @@ def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | 
         "progressDeadlineSeconds": serving.progress_deadline_seconds,
         # Owned by the operator too, so that it undoes `kubectl rollout pause`.
         "paused": False,
-        "template": pod_template(name=name, serving=serving, rollout=rollout),
+        "template": pod_template(name=name, serving=serving, rollout=rollout, keep_disagreements=keep),
     }
     if serving.autoscaling:
         annotations[names.ANNOTATION_AUTOSCALED] = "true"

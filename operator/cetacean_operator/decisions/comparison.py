@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cetacean_operator.api import names
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, deployed_model
+from cetacean_operator.decisions.kept_pictures import keep_plan
 from cetacean_registry import canonical_digest
 
 MAX_LATENCY_RATIO: Final = 1.5
@@ -35,6 +37,8 @@ class Comparison:
     probability_offset: float = 0.0
     """The served model's mean probability on its evaluation set less the candidate's."""
     max_latency_ratio: float = MAX_LATENCY_RATIO
+    keep_disagreements: KeepDisagreements | None = None
+    """None keeps no pictures, only digests and answers."""
 
     @property
     def run(self) -> str:
@@ -55,6 +59,7 @@ class Comparison:
             "served": _named(self.served, self.served_digest),
             "max_latency_ratio": self.max_latency_ratio,
             "probability_offset": self.probability_offset,
+            **keep_plan(self.keep_disagreements),
         }
 
 

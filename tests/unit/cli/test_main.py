@@ -40,6 +40,8 @@ def test_the_list_of_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "",
         "approve",
+        "candidate",
+        "candidate disagreements",
         "drift",
         "emergency",
         "emergency disable-gate",
