@@ -70,6 +70,17 @@ MONITORING_FILE: Final = "monitoring.json"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
 """The number of recent requests in a pod's availability_percent."""
+SERVICE_PORT: Final = 80
+"""Of the Service N and of its candidate's."""
+CLIENT_PATHS: Final = (
+    "/v1/predict-single",
+    "/v1/predict-batch",
+    "/v1/feedback",
+    "/health",
+    "/v2/health/live",
+    "/v2/health/ready",
+)
+"""What clients ask the service for. The other paths are for the operator, for Prometheus and for other pods."""
 
 # Condition types.
 READY: Final = "Ready"
@@ -85,6 +96,7 @@ DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
 AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
+ROUTE_ACCEPTED: Final = "RouteAccepted"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
@@ -101,6 +113,7 @@ CONDITIONS: Final = (
     LOW_AVAILABILITY,
     HIGH_LATENCY,
     AUTOSCALING_INACTIVE,
+    ROUTE_ACCEPTED,
     ANTI_FRAUD_DISABLED,
     REGISTRY_DIVERGED,
 )

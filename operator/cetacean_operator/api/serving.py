@@ -18,6 +18,7 @@ from cetacean_operator.api.base import (
     rules,
 )
 from cetacean_operator.api.names import GROUP
+from cetacean_operator.api.route import Route
 
 # The service reads its settings in any case, and a whole group of them as JSON (`CETACEAN_GATE={…}`).
 _RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE")
@@ -222,6 +223,7 @@ class Serving(ApiModel):
     pod_disruption_budget: PodDisruptionBudget | None = None
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None
+    route: Route | None = None
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="A rollout without progress for so long counts as failed."
     )

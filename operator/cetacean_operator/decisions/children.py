@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.route import http_route
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -23,7 +25,10 @@ _VERSIONS = {
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "HTTPRoute": f"{GATEWAY_GROUP}/v1",
 }
+OPTIONAL_CHILDREN: Final = frozenset({"ServiceMonitor", "HTTPRoute"})
+"""Kinds that exist only if their CRD is installed."""
 Ref = tuple[str, str]
 """Kind and name."""
 
@@ -38,7 +43,7 @@ def children(
     spec: Spec,
     rollout: Rollout,
     *,
-    service_monitors: bool,
+    optional_kinds: Collection[str],
     operator_namespace: str,
     promotion: str | None = None,
     comparison: Comparison | None = None,
@@ -49,7 +54,7 @@ def children(
         resource: their owner.
         spec: its spec.
         rollout: what its pods are to serve.
-        service_monitors: True if the cluster serves that kind.
+        optional_kinds: those that the cluster serves because their CRD is installed.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
         comparison: the candidate that runs beside them, None without one.
@@ -67,8 +72,10 @@ def children(
         bodies["PodDisruptionBudget", name] = budget
     if serving.network_policy and serving.network_policy.enabled:
         bodies["NetworkPolicy", name] = _network_policy(name, serving, operator_namespace)
-    if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
+    if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
+    if "HTTPRoute" in optional_kinds and serving.route:
+        bodies["HTTPRoute", name] = http_route(name, serving.route)
     if comparison:
         bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
@@ -165,7 +172,7 @@ def candidate_bodies(name: str, serving: Serving, rollout: Rollout, operator_nam
 
 
 def _service(label_value: str) -> Object:
-    port = {"name": names.PORT_NAME, "port": 80, "targetPort": names.PORT_NAME, "protocol": "TCP"}
+    port = {"name": names.PORT_NAME, "port": names.SERVICE_PORT, "targetPort": names.PORT_NAME, "protocol": "TCP"}
     return {"spec": {"selector": selector(label_value), "ports": [port]}}
 
 

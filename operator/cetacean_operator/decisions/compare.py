@@ -24,6 +24,8 @@ _MEANINGFUL_IF_EMPTY = frozenset({"emptyDir", "podSelector", "namespaceSelector"
 _OMITTED = frozenset({"paused"})
 # Keys by which the API server merges lists instead of replacing them.
 _KEYS = ("name", "mountPath", "containerPort", "uid", "type")
+# It replaces these as a whole, although their items have such a key.
+_ATOMIC = frozenset({"parentRefs", "backendRefs", "metrics"})
 
 
 def quantity(value: object) -> Decimal | None:
@@ -59,7 +61,7 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
 
 
 def _lists(wanted: list[Any], live: list[Any], path: str) -> Iterator[str]:
-    key = _key(wanted)
+    key = None if path.rpartition(".")[2] in _ATOMIC else _key(wanted)
     if key is None:
         if len(wanted) != len(live):
             yield path

@@ -25,6 +25,7 @@ from cetacean_operator.decisions.identity import Rollout, reference, without_dig
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
+from cetacean_operator.decisions.route_accepted import judge_route
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
 
 
@@ -156,7 +157,13 @@ def _conditions(
         names.HIGH_LATENCY: assessment.service.latency,
         names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
     }
-    return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
+    route = judge_route(
+        route=assessment.spec.serving.route,
+        live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
+        is_served="HTTPRoute" in assessment.observed.optional_kinds,
+    )
+    found |= {names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {}
+    return found | ({names.ROUTE_ACCEPTED: route} if route else {})
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:
