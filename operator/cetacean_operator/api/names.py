@@ -75,12 +75,13 @@ SERVICE_PORT: Final = 80
 CLIENT_PATHS: Final = (
     "/v1/predict-single",
     "/v1/predict-batch",
+    "/predict-single",
+    "/predict-batch",
     "/v1/feedback",
     "/health",
-    "/v2/health/live",
-    "/v2/health/ready",
+    "/v2",
 )
-"""What clients ask the service for. The other paths are for the operator, for Prometheus and for other pods."""
+"""Prefixes of the paths of clients. The other paths are for the operator, for Prometheus and for other pods."""
 
 # Condition types.
 READY: Final = "Ready"

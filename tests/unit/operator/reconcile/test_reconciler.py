@@ -176,6 +176,7 @@ async def second(serving: Bench) -> Bench:
         ("PodDisruptionBudget", {"replicas": 2}),
         ("NetworkPolicy", NETWORK_POLICY),
         ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
+        ("HTTPRoute", {"route": {"parentRefs": [{"name": "public"}]}}),
     ],
 )
 async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_taken(
