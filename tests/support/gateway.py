@@ -1,7 +1,8 @@
-"""A Gateway in the cluster that routes HTTP: Contour with an Envoy. `python -m support.gateway` fetches what it is made of."""
+"""A Gateway in the cluster that routes HTTP: Contour with an Envoy. `python -m support.gateway` fetches its parts."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import re
@@ -181,12 +182,15 @@ def _forwarded(kubectl: Kubectl) -> Iterator[str]:
             process.terminate()
 
 
-def main() -> int:
-    """Fetch and build all that it is made of."""
+def main() -> None:
+    """Fetch the definitions; with `--images`, build the images too."""
+    parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
+    parser.add_argument("--images", action="store_true", help="build the images of Contour and Envoy too")
+    options = parser.parse_args()
     kinds()
-    ensure_program_image("contour")
-    _build_envoy()
-    return 0
+    if options.images:
+        ensure_program_image("contour")
+        _build_envoy()
 
 
 if __name__ == "__main__":
