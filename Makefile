@@ -85,9 +85,11 @@ _check:
 # Outside of the tests, whose time is bounded, and with progress.
 _prepare: venv _programs
 	@$(PYTHON) -m cetacean_tools.demo --prepare
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m support.gateway --images
 
 _programs: venv
 	@$(PYTHON) -m cetacean_tools.local_cluster programs
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m support.gateway
 
 # Its tests wait most of the time: for a lease to run out, for a watch to fall silent. Each file has its own namespaces.
 _test-api:

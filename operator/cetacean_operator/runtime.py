@@ -27,7 +27,7 @@ from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.informers import Informers
 from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
-from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, OPTIONAL_CHILDREN, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
@@ -156,7 +156,7 @@ class Operator:
             try:
                 if await self.kube.serves(MODELS):
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
-                    self.observer.service_monitors = SERVICE_MONITORS in served
+                    self.observer.optional_kinds = frozenset(r.kind for r in served if r in OPTIONAL_CHILDREN)
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
@@ -235,8 +235,9 @@ class Operator:
                 self.metrics.models.forget(*key)
 
     def _on_served(self, resource: ResourceType, served: bool) -> None:
-        if resource is SERVICE_MONITORS:
-            self.observer.service_monitors = served
+        if resource in OPTIONAL_CHILDREN:
+            others = self.observer.optional_kinds - {resource.kind}
+            self.observer.optional_kinds = others | {resource.kind} if served else others
         self.informers.set_served(resource, served=served)
 
 

@@ -60,7 +60,38 @@ _ABSENT = object()
 
 
 MODEL = "registry.models.0"
+ROUTE: Manifest = {"parentRefs": [{"name": "public"}]}
 REJECTED: dict[str, tuple[str, Any, str]] = {
+    "route-without-a-parent": (
+        "serving.route",
+        {"parentRefs": []},
+        "spec.serving.route.parentRefs in body should have at least 1 items",
+    ),
+    "route-with-a-parent-twice": (
+        "serving.route",
+        {"parentRefs": [{"name": "public"}, {"name": "public", "kind": "Gateway"}]},
+        "expected each entry once",
+    ),
+    "route-with-a-hostname-twice": (
+        "serving.route",
+        ROUTE | {"hostnames": ["whales.example.org", "whales.example.org"]},
+        "expected each entry once",
+    ),
+    "route-with-a-port-in-its-hostname": (
+        "serving.route",
+        ROUTE | {"hostnames": ["whales.example.org:80"]},
+        "spec.serving.route.hostnames[0] in body should match",
+    ),
+    "route-with-a-relative-path": (
+        "serving.route",
+        ROUTE | {"paths": ["metrics"]},
+        "spec.serving.route.paths[0] in body should match",
+    ),
+    "route-with-a-timeout-in-days": (
+        "serving.route",
+        ROUTE | {"requestTimeout": "1d"},
+        "spec.serving.route.requestTimeout in body should match",
+    ),
     "active-unknown": (
         "registry.active",
         "third",

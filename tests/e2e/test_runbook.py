@@ -80,6 +80,13 @@ def autoscaled(environment: Environment) -> None:
     until("the autoscaler to have figures of the pods", has_figures)
 
 
+def routed_to_no_gateway(environment: Environment) -> None:
+    """Name a Gateway that does not exist in the route."""
+    route = {"spec": {"serving": {"route": {"parentRefs": [{"name": "absent"}]}}}}
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(route))
+    environment.wait_for_condition(NAME, "RouteAccepted", "Unknown", mentions="for Gateway absent")
+
+
 def something_else_is_sent(environment: Environment) -> None:
     environment.service(NAME).send(list(islice(cycle(environment.models.others), 60)))
 
@@ -188,6 +195,7 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Systemic rejection": something_else_is_sent,
     "Availability": overload,
     "Autoscaling": autoscaled,
+    "Route not accepted": routed_to_no_gateway,
     "Rollout stalled": wrong_bytes,
     "Registry diverged": regressed,
     "Approval missing": not_approved,

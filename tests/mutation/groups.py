@@ -73,6 +73,8 @@ DECISIONS = Group(
             "hotfix_review",
             "release_type",
             "rollback_proof",
+            "route",
+            "route_accepted",
             "shadow_verdict",
             "signal_figures",
             "signals",

@@ -92,7 +92,7 @@ class World:
     obj: Object = field(default_factory=manifest)
     behave: Behaviour = serves
     now: datetime = BEGIN
-    service_monitors: bool = False
+    optional_kinds: frozenset[str] = frozenset()
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
     approvals_unreadable: str | None = None
@@ -197,7 +197,7 @@ class World:
             copy.deepcopy(self.children),
             pods,
             prefetch_pods=tuple(self.prefetch_pods),
-            service_monitors=self.service_monitors,
+            optional_kinds=self.optional_kinds,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.inference_world import make_settings
 from support.operator_world import World, entry, manifest
 
 from cetacean_inference import errors
+from cetacean_inference.http.app import create_app
 from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import SignatureSettings, load_settings
 from cetacean_inference.weights import signature
 from cetacean_operator.api import names
@@ -102,6 +105,17 @@ def test_a_report_about_the_signature_begins_with_a_name_that_the_operator_knows
 def test_the_service_reads_the_monitoring_file_of_the_operator(world: World) -> None:
     content = json.loads(world.children["ConfigMap", "whales-monitoring"]["data"][names.MONITORING_FILE])
     assert Monitoring.model_validate(content).model_fields_set == set(content)
+
+
+def test_a_route_leads_clients_to_every_endpoint_but_those_of_the_operator_of_prometheus_and_of_other_pods(
+    tmp_path: Path,
+) -> None:
+    endpoints = set(create_app(Service(make_settings(tmp_path))).openapi()["paths"])
+    routed = {
+        path for path in endpoints for prefix in names.CLIENT_PATHS if path == prefix or path.startswith(f"{prefix}/")
+    }
+    internal = {"/metrics", "/v1/identity", "/v1/drift-stats", "/v1/feedback-stats", "/v1/shadow-stats"}
+    assert endpoints - routed == internal | {"/v1/predict-shadow"}
 
 
 def test_the_page_names_each_reason_and_each_variable(world: World) -> None:

@@ -85,6 +85,18 @@ SIGNATURE_PATH: Final = "/etc/cetacean/signature"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
 """The number of recent requests in a pod's availability_percent."""
+SERVICE_PORT: Final = 80
+"""Of the Service N and of its candidate's."""
+CLIENT_PATHS: Final = (
+    "/v1/predict-single",
+    "/v1/predict-batch",
+    "/predict-single",
+    "/predict-batch",
+    "/v1/feedback",
+    "/health",
+    "/v2",
+)
+"""Prefixes of the paths of clients. The other paths are for the operator, for Prometheus and for other pods."""
 
 # Condition types.
 READY: Final = "Ready"
@@ -102,6 +114,7 @@ DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
 AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
+ROUTE_ACCEPTED: Final = "RouteAccepted"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
@@ -120,6 +133,7 @@ CONDITIONS: Final = (
     LOW_AVAILABILITY,
     HIGH_LATENCY,
     AUTOSCALING_INACTIVE,
+    ROUTE_ACCEPTED,
     ANTI_FRAUD_DISABLED,
     REGISTRY_DIVERGED,
 )

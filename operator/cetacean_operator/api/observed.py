@@ -142,8 +142,8 @@ class Observed:
     """Pods of Jobs that fetch weights; they serve nothing."""
     operator_namespace: str = "default"
     """The namespace that the operator runs in."""
-    service_monitors: bool = False
-    """True if the cluster serves ServiceMonitors."""
+    optional_kinds: frozenset[str] = frozenset()
+    """Kinds of children that the cluster serves because their CRD is installed."""
     name_conflict: str | None = None
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None

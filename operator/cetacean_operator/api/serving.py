@@ -26,6 +26,7 @@ from cetacean_operator.api.pod_fields import (
     Volumes,
     check_pod_fields,
 )
+from cetacean_operator.api.route import Route
 from cetacean_operator.api.service_fields import OWN_KEYS, ServiceFields
 from cetacean_operator.api.signature import Signature
 
@@ -279,6 +280,7 @@ class Serving(ApiModel):
     pod_disruption_budget: PodDisruptionBudget | None = None
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None
+    route: Route | None = None
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="A rollout without progress for so long counts as failed."
     )

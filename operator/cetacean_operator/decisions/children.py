@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import extra_targets, selector, service
 from cetacean_operator.decisions.ownership import Ref
+from cetacean_operator.decisions.route import http_route
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -27,7 +29,10 @@ _VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
     "Job": "batch/v1",
+    "HTTPRoute": f"{GATEWAY_GROUP}/v1",
 }
+OPTIONAL_CHILDREN: Final = frozenset({"ServiceMonitor", "HTTPRoute"})
+"""Kinds that exist only if their CRD is installed."""
 
 
 def children(
@@ -35,7 +40,7 @@ def children(
     spec: Spec,
     rollout: Rollout,
     *,
-    service_monitors: bool,
+    optional_kinds: Collection[str],
     operator_namespace: str,
     promotion: str | None = None,
     comparison: Comparison | None = None,
@@ -47,7 +52,7 @@ def children(
         resource: their owner.
         spec: its spec.
         rollout: what its pods are to serve.
-        service_monitors: True if the cluster serves that kind.
+        optional_kinds: those that the cluster serves because their CRD is installed.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
         comparison: the candidate that runs beside them, None without one.
@@ -67,8 +72,10 @@ def children(
         bodies["PodDisruptionBudget", name] = budget
     if serving.network_policy and serving.network_policy.enabled:
         bodies["NetworkPolicy", name] = _network_policy(name, serving, operator_namespace)
-    if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
+    if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
+    if "HTTPRoute" in optional_kinds and serving.route:
+        bodies["HTTPRoute", name] = http_route(name, serving.route)
     if comparison:
         bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
     return finished(resource, bodies)

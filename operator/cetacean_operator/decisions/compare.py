@@ -37,6 +37,8 @@ _KEYS: tuple[tuple[str, ...], ...] = (
     ("topologyKey", "whenUnsatisfiable"),
     ("ip",),
 )
+# It replaces these as a whole, although their items have such a key.
+_ATOMIC = frozenset({"parentRefs", "backendRefs", "metrics"})
 
 
 def quantity(value: object) -> Decimal | None:
@@ -72,7 +74,7 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
 
 
 def _lists(wanted: list[Any], live: list[Any], path: str) -> Iterator[str]:
-    keys = _keys(wanted)
+    keys = None if path.rpartition(".")[2] in _ATOMIC else _keys(wanted)
     if keys is None:
         if len(wanted) != len(live):
             yield path

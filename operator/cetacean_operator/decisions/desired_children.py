@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
-from cetacean_operator.decisions.children import children, finished
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, finished
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, rollout_of
 from cetacean_operator.decisions.ownership import Ref
@@ -58,7 +58,7 @@ def desired_children(
         assessment.resource,
         assessment.spec,
         rollout,
-        service_monitors=assessment.observed.service_monitors,
+        optional_kinds=assessment.observed.optional_kinds,
         operator_namespace=assessment.observed.operator_namespace,
         comparison=choice.comparison,
         promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
@@ -67,7 +67,11 @@ def desired_children(
         rollout=rollout,
         manifests=manifests,
         differences=_differences(manifests, assessment.children),
-        stale=_stale_children(assessment.children, _kept(assessment, manifests)),
+        stale=_stale_children(
+            assessment.children,
+            _kept(assessment, manifests),
+            not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
+        ),
     )
 
 
@@ -86,9 +90,12 @@ def _must_withdraw(assessment: Assessment) -> bool:
     return assessment.observed.name_conflict is not None and never_served
 
 
-def _stale_children(live: Mapping[Ref, Object], manifests: Mapping[Ref, Object]) -> tuple[ChildRef, ...]:
+def _stale_children(
+    live: Mapping[Ref, Object], manifests: Mapping[Ref, Object], *, not_served: Collection[str] = ()
+) -> tuple[ChildRef, ...]:
+    # A kind that is not served is gone with its CRD, or the API server has just started and does not know it yet.
     return tuple(
         ChildRef(kind, name, child["metadata"]["uid"])
         for (kind, name), child in sorted(live.items())
-        if (kind, name) not in manifests and "deletionTimestamp" not in child["metadata"]
+        if (kind, name) not in manifests and kind not in not_served and "deletionTimestamp" not in child["metadata"]
     )

@@ -27,6 +27,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_prefetch(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
+        *_route(last_status, next_status),
         *_anti_fraud(last_status, next_status),
     )
 
@@ -144,6 +145,16 @@ def _service(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
             yield EventSpec("Warning", kind, new.message, "Watch")
         else:
             yield EventSpec("Normal", ended, new.message, "Watch")
+
+
+def _route(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.ROUTE_ACCEPTED), next_status.condition(names.ROUTE_ACCEPTED)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", "RouteNotAccepted", new.message, "Route")
+    elif old and old.status == "False" and new.status == "True":
+        yield EventSpec("Normal", names.ROUTE_ACCEPTED, new.message, "Route")
 
 
 def _anti_fraud(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -26,6 +26,7 @@ from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
+from cetacean_operator.decisions.route_accepted import judge_route
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
 from cetacean_operator.decisions.signature_verified import judge_signature
 
@@ -172,7 +173,13 @@ def _conditions(
     }
     if assessment.spec.serving.signature:
         found[names.SIGNATURE_VERIFIED] = judge_signature(choice.target, progress.state, progress.failure)
-    return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
+    route = judge_route(
+        route=assessment.spec.serving.route,
+        live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
+        is_served="HTTPRoute" in assessment.observed.optional_kinds,
+    )
+    found |= {names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {}
+    return found | ({names.ROUTE_ACCEPTED: route} if route else {})
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:

@@ -56,6 +56,14 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "autoscaling",
         "check that the metrics API is served (metrics-server), and that resources.requests names a cpu",
     ),
+    (names.ROUTE_ACCEPTED, ANY): (
+        "route-not-accepted",
+        "compare spec.serving.route with the Gateway's listeners, and check that it allows routes of this namespace",
+    ),
+    (names.ROUTE_ACCEPTED, "GatewayAPIMissing"): (
+        "route-not-accepted",
+        "install the Gateway API's CRDs (version 1 or later), or remove spec.serving.route",
+    ),
     (names.ANTI_FRAUD_DISABLED, "ThresholdZero"): ("gate-disabled", "calibrate the threshold and set it"),
     (names.ANTI_FRAUD_DISABLED, names.RECALIBRATION_OVERDUE): (
         "recalibration-overdue",
@@ -78,8 +86,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }
 """Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""
-_GOOD_IF_TRUE: Final = frozenset({names.WEIGHTS_PREFETCHED})
-"""Conditions that report a problem if they are False."""
+_PROBLEM_IF_FALSE: Final = frozenset({names.ROUTE_ACCEPTED, names.WEIGHTS_PREFETCHED})
+"""Conditions that report a problem if they are False; the others do if they are True."""
 
 
 def add_next_steps(found: Mapping[str, ConditionState], base: str) -> dict[str, ConditionState]:
@@ -105,6 +113,6 @@ def next_step(kind: str, reason: str, base: str) -> str | None:
 
 
 def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
-    problem = "False" if kind in _GOOD_IF_TRUE else "True"
+    problem = "False" if kind in _PROBLEM_IF_FALSE else "True"
     step = next_step(kind, state.reason, base) if state.status == problem else None
     return state._replace(message=f"{state.message}. Next: {step}") if step else state

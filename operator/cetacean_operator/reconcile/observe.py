@@ -53,7 +53,7 @@ class Observer:
         self._approvals_unreadable = approvals_unreadable
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
-        self.service_monitors = False
+        self.optional_kinds: frozenset[str] = frozenset()
 
     def observe(
         self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
@@ -99,7 +99,7 @@ class Observer:
             candidate_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in candidates),
             prefetch_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in fetching),
             operator_namespace=self._operator_namespace,
-            service_monitors=self.service_monitors,
+            optional_kinds=self.optional_kinds,
             name_conflict=name_conflict,
             refused=refused,
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),

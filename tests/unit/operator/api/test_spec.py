@@ -71,6 +71,23 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "serving.signature.keys[0].configMapKeyRef.key",
         ),
         ({"serving": {"image": "i", "serviceMonitor": {"interval": "1ms"}}}, "serving.serviceMonitor.interval"),
+        ({"serving": {"image": "i", "route": {"parentRefs": []}}}, "serving.route.parentRefs"),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}, {"name": "a", "kind": "Gateway"}]}}},
+            "serving.route: parentRefs: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "hostnames": ["b.org", "b.org"]}}},
+            "serving.route: hostnames: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "paths": ["/a", "/a"]}}},
+            "serving.route: paths: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "requestTimeout": "1d"}}},
+            "serving.route.requestTimeout",
+        ),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),
@@ -146,6 +163,18 @@ def test_an_invalid_field_is_named(change: dict[str, Any], said: str) -> None:
         parse_spec(copy.deepcopy(SPEC) | change)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_listeners_of_one_gateway_are_parents_of_their_own() -> None:
+    parents = [
+        {"name": "a"},
+        {"name": "a", "sectionName": "https"},
+        {"name": "a", "port": 80},
+        {"name": "a", "namespace": "b"},
+    ]
+    spec = parse_spec(copy.deepcopy(SPEC) | {"serving": {"image": "i", "route": {"parentRefs": parents}}})
+    assert spec.serving.route is not None
+    assert [parent.wire() for parent in spec.serving.route.parent_refs] == parents
 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils import parse_quantity
-from support.operator_world import World
+from support.operator_world import World, entry, manifest
 
 from cetacean_operator.decisions.compare import differences, quantity
 
@@ -161,6 +161,14 @@ def test_annotations_that_others_add_stay() -> None:
     world.deployment["metadata"]["annotations"]["other"] = "x"
     world.deployment["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
     assert not world.decide().apply
+
+
+def test_a_metric_that_somebody_adds_to_the_autoscaler_is_removed() -> None:
+    world = World(manifest(entry("first"), serving={"autoscaling": {}}))
+    world.settle()
+    metrics = world.children["HorizontalPodAutoscaler", "whales"]["spec"]["metrics"]
+    metrics.append({"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "Value", "value": "1"}}})
+    assert [child["kind"] for child in world.decide().apply] == ["HorizontalPodAutoscaler"]
 
 
 def test_a_deleted_child_is_created_again() -> None:

@@ -49,6 +49,7 @@ FULL = manifest(
         "resources": {"limits": {"memory": "1Gi"}},
         "env": [{"name": "A", "value": "b"}],
         "weightsCache": {"sizeLimit": "2Gi"},
+        "route": {"parentRefs": [{"name": "public"}], "hostnames": ["whales.example.org"]},
     },
     antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
     gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
@@ -63,7 +64,7 @@ FULL = manifest(
 
 def served() -> World:
     """A world in which the first model serves and drifts, with a status and children."""
-    world = World(FULL)
+    world = World(FULL, optional_kinds=frozenset({"HTTPRoute"}))
     world.settle()
     for pod in world.pods:
         pod.drift = DriftReport(samples=60, mean=0.02, answers=ANSWERS)

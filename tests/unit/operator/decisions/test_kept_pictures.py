@@ -38,7 +38,7 @@ def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
         CetaceanModel.of(world.obj),
         parse_spec(world.obj["spec"]),
         served,
-        service_monitors=False,
+        optional_kinds=(),
         operator_namespace="operators",
         comparison=comparison,
         keep_disagreements=keep,

@@ -59,6 +59,7 @@ REACHED: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
     "podDisruptionBudget": ({"maxUnavailable": 1}, ()),
     "networkPolicy": ({"ingressFrom": []}, ()),
     "serviceMonitor": ({"interval": "60s"}, ()),
+    "route": ({"parentRefs": [{"name": "public"}]}, ()),
     "progressDeadlineSeconds": (60, ()),
     "startupSeconds": (60, ("containers[].startupProbe",)),
     "terminationGracePeriodSeconds": (

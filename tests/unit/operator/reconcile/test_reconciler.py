@@ -176,12 +176,13 @@ async def second(serving: Bench) -> Bench:
         ("PodDisruptionBudget", {"replicas": 2}),
         ("NetworkPolicy", NETWORK_POLICY),
         ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
+        ("HTTPRoute", {"route": {"parentRefs": [{"name": "public"}]}}),
     ],
 )
 async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_taken(
     second: Bench, kind: str, added: dict[str, Any], reported: bool
 ) -> None:
-    second.observer.service_monitors = True
+    second.observer.optional_kinds = frozenset({kind})
     second.api.put({"kind": kind, "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}})
     second.edit(serving=added)
     if reported:

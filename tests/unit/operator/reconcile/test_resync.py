@@ -10,7 +10,7 @@ from support.virtual_time import VirtualClock, settle
 
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import APPROVALS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.resync import Resync
@@ -32,9 +32,8 @@ class World:
         )
 
     async def serves(self, resource: ResourceType) -> bool:
-        if resource is APPROVALS:
+        if resource is not SERVICE_MONITORS:
             return False
-        assert resource is SERVICE_MONITORS
         answer = self.served.pop(0)
         if isinstance(answer, ApiError):
             raise answer

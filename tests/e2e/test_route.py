@@ -1,0 +1,104 @@
+"""Clients outside of the cluster reach a model through a real Gateway, and a canary gets its share of their requests."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from scipy.stats import binom
+from support import gateway
+from support.gateway import Gateway
+
+from cetacean_operator.api.names import candidate_name
+from cetacean_operator.api.route import Route
+from cetacean_operator.decisions.route import http_route
+from cetacean_tools.demo.environment import Environment, Installed
+from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.use import choose
+
+NAME = "routed"
+HOST = "whales.example.org"
+STABLE, CANDIDATE = "demo_v1", "demo_v2"
+"""The models of the resource and of its candidate."""
+REQUESTS = 1000
+CHANCE = 1e-6
+"""That a right weight fails a test."""
+
+
+@pytest.fixture(scope="module")
+def there(operator: Installed) -> Iterator[Gateway]:
+    """A Gateway that takes the names below example.org from every namespace."""
+    with gateway.running(operator.kubectl, f"gateway-{uuid.uuid4().hex[:8]}", gateway.load_images(choose())) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def routed(environment: Environment, there: Gateway) -> Iterator[Environment]:
+    """A model with a route, and a second one under the name of its candidate."""
+    route = {"parentRefs": [there.parent], "hostnames": [HOST], "requestTimeout": "60s"}
+    environment.kubectl.apply(environment.manifest(NAME, active=STABLE, replicas=1, serving={"route": route}))
+    environment.kubectl.apply(environment.manifest(candidate_name(NAME), active=CANDIDATE, replicas=1))
+    for name in (NAME, candidate_name(NAME)):
+        environment.wait_for_condition(name, "Ready", "True")
+    yield environment
+    environment.kubectl("delete", gateway.ROUTES, "--all")
+    environment.kubectl("delete", "cetaceanmodel", NAME, candidate_name(NAME), "--wait=true")
+
+
+def version_of(answer: httpx.Response) -> str:
+    answer.raise_for_status()
+    return str(answer.headers["X-Model-Version"])
+
+
+def shared(there: Gateway, host: str, canary_weight: int) -> dict[str, Any]:
+    """Return an HTTPRoute that gives the candidate its share of one host's requests."""
+    route = Route.model_validate({"parentRefs": [there.parent], "hostnames": [host]})
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": host},
+        **http_route(NAME, route, canary_weight=canary_weight),
+    }
+
+
+def health(there: Gateway, host: str) -> httpx.Response:
+    return there.client.get("/health", headers={"Host": host})
+
+
+def test_the_route_alone_serves_predictions_through_the_gateway(routed: Environment, there: Gateway) -> None:
+    message = routed.wait_for_condition(NAME, "RouteAccepted", "True")["message"]
+    assert message == f"accepted by Gateway {there.namespace}/gateway"
+    until("Envoy to know the route", lambda: health(there, HOST).status_code == 200)
+    picture = routed.models.cetaceans[0]
+    answer = there.client.post(
+        "/v1/predict-single",
+        files={"file": (picture.name, picture.read_bytes(), "image/jpeg")},
+        headers={"Host": HOST},
+    )
+    assert version_of(answer) == routed.registry.model(STABLE).version
+    assert answer.json() == routed.service(NAME).predict(picture), "the same as without the Gateway"
+
+
+@pytest.mark.usefixtures("routed")
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [(HOST, "/metrics"), (HOST, "/v1/identity"), (HOST, "/v1/predict-shadow"), ("other.example.org", "/health")],
+)
+def test_other_paths_and_names_are_not_routed(there: Gateway, host: str, path: str) -> None:
+    assert there.client.get(path, headers={"Host": host}).status_code == 404
+
+
+@pytest.mark.parametrize("weight", [0, 10, 50, 100])
+def test_the_share_of_a_canary_is_that_of_its_weight(routed: Environment, there: Gateway, weight: int) -> None:
+    host = f"canary-{weight}.example.org"
+    routed.kubectl.apply(shared(there, host, weight))
+    until("Envoy to know the route", lambda: health(there, host).status_code == 200)
+    answered = Counter(version_of(health(there, host)) for _ in range(REQUESTS))
+    stable, candidate = (routed.registry.model(name).version for name in (STABLE, CANDIDATE))
+    assert set(answered) <= {stable, candidate}
+    low, high = binom.ppf((CHANCE / 2, 1 - CHANCE / 2), REQUESTS, weight / 100)
+    assert low <= answered[candidate] <= high, f"{answered}, expected {low:.0f}..{high:.0f} of {candidate}"
