@@ -118,6 +118,7 @@ TERMINATION_REASONS: Final = frozenset(
     {
         "DigestMismatch",
         "WeightsNotFound",
+        "WeightsDenied",
         "WeightsUnreachable",
         "WeightsTruncated",
         "WeightsTooLarge",

@@ -34,6 +34,7 @@ PRECEDENCE = (
     "ConfigInvalid",
     "DigestMismatch",
     "WeightsNotFound",
+    "WeightsDenied",
     "WeightsTruncated",
     "WeightsTooLarge",
     "WeightsUnreachable",
