@@ -48,7 +48,11 @@ class SigningKeyUnreadable(FatalError):  # noqa: N818
 
 
 class WeightsNotFound(FatalError):  # noqa: N818
-    """The server says that the file does not exist, or denies access to it."""
+    """The server says that the file does not exist."""
+
+
+class WeightsDenied(FatalError):  # noqa: N818
+    """The server denies access to the file: a credential is missing, wrong, or gives no access to it."""
 
 
 class WeightsUnreachable(FatalError):  # noqa: N818

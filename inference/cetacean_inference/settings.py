@@ -28,6 +28,7 @@ from cetacean_registry.errors import describe
 from cetacean_registry.patterns import REVISION_PATTERN
 from cetacean_registry.registry import FileDigests
 from cetacean_registry.urls import redacted
+from cetacean_registry.weights_schemes import NAMES, scheme_of
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
@@ -49,8 +50,8 @@ def _split(value: object) -> object:
 
 
 def _known_scheme(url: str) -> str:
-    if not url.startswith(("http://", "https://", "hf://", "file://")):
-        raise ValueError("expected http://, https://, hf:// or file://")
+    if scheme_of(url) not in (*NAMES, "file"):
+        raise ValueError(f"expected {', '.join(f'{name}://' for name in NAMES)} or file://")
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("expected a URL without user:password@, which logs would show; give a signed URL")
     return url

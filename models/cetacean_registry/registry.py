@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from cetacean_registry.documents import Document
-from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN, URL_PATTERN
+from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN
+from cetacean_registry.weights_schemes import NAMES, URL_PATTERN
 
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
 SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
@@ -53,7 +54,7 @@ class ModelEntry(BaseModel):
         description="Model class the checkpoint belongs to, e.g. CetaceanIdentificationModel."
     )
     weights_url: WeightsUrl = Field(
-        description="Where the checkpoint is (http, https, hf); encoder_classes.npy and species_map.csv lie beside it."
+        description=f"Where the checkpoint is ({', '.join(NAMES)}); beside it lie {' and '.join(COMPANION_FILES)}."
     )
     sha256: Sha256 | None = Field(
         default=None,

@@ -146,7 +146,7 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     "weights-url-ftp": (
         f"{MODEL}.weightsUrl",
         "ftp://example.org/a",
-        'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://… or hf://',
+        'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://…',
     ),
     "files-of-another-name": (
         f"{MODEL}.files",

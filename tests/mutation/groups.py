@@ -95,7 +95,7 @@ REGISTRY = Group(
     name="registry",
     root="models",
     package="cetacean_registry",
-    modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls"),
+    modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls", "weights_schemes"),
     tests=("tests/unit/registry",),
 )
 
@@ -129,7 +129,7 @@ SERVICE = Group(
         "weights.file_kinds",
         "weights.proxies",
         "weights.retry",
-        "weights.urls",
+        "weights.sources.http",
         "system.cpus",
     ),
     tests=(

@@ -153,6 +153,7 @@ TERMINATION_REASONS: Final = SIGNATURE_REASONS | frozenset(
     {
         "DigestMismatch",
         "WeightsNotFound",
+        "WeightsDenied",
         "WeightsUnreachable",
         "WeightsTruncated",
         "WeightsTooLarge",

@@ -37,6 +37,7 @@ PRECEDENCE = (
     "SignatureMismatch",
     "SignatureMissing",
     "WeightsNotFound",
+    "WeightsDenied",
     "WeightsTruncated",
     "WeightsTooLarge",
     "WeightsUnreachable",

@@ -15,6 +15,7 @@ from support import outcomes
 
 from cetacean_cli.main import cli
 from cetacean_operator.api.spec import parse_spec
+from cetacean_registry.weights_schemes import URL_EXPECTED
 
 from .conftest import Registry
 
@@ -48,10 +49,7 @@ def test_all_faults_are_reported_at_once_with_their_positions(registry: Registry
             "or digit, got 'a b'"
         ),
         "F:6:32: error: models[0].version: expected a semantic version such as 1.2.0, got '1.0'",
-        (
-            "F:6:75: error: models[0].weights_url: expected http://…, https://… or "
-            "hf://organisation/repository/path[@revision], without user:password@, got 'ftp://x'"
-        ),
+        (f"F:6:75: error: models[0].weights_url: {URL_EXPECTED}, got 'ftp://x'"),
         "F:6:96: error: models[0].sha256: expected 64 hex digits, got 'ab'",
         "F:7:100: warning: models[1].sha256: missing: the download cannot be verified",
         (

@@ -1,0 +1,50 @@
+"""Where weights come from: one module for each scheme or family of schemes, behind the interface `Source`.
+
+The registry's format has the same schemes in `cetacean_registry.weights_schemes`, but for file://.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.sources.file import FileSource
+from cetacean_inference.weights.sources.http import HttpSource
+from cetacean_inference.weights.sources.hub import HubSource
+from cetacean_inference.weights.sources.source import Source
+from cetacean_registry.urls import redacted
+from cetacean_registry.weights_schemes import scheme_of
+
+SOURCES: Final[Mapping[str, type[Source]]] = {
+    "http": HttpSource,
+    "https": HttpSource,
+    "hf": HubSource,
+    "file": FileSource,
+}
+
+
+def source_of(url: str, settings: FetchSettings) -> Source:
+    """Return the source of a file.
+
+    Raises:
+        ConfigInvalid: its scheme is none of `SOURCES`.
+    """
+    return _kind(url)(url, settings)
+
+
+def sibling(url: str, name: str) -> str:
+    """Return the URL of the file `name` in the folder of `url`.
+
+    Raises:
+        ConfigInvalid: its scheme is none of `SOURCES`, or a part of it is missing.
+    """
+    return _kind(url).sibling(url, name)
+
+
+def _kind(url: str) -> type[Source]:
+    kind = SOURCES.get(scheme_of(url))
+    if kind is None:
+        raise ConfigInvalid(f"{redacted(url)}: expected one of the schemes {', '.join(SOURCES)}")
+    return kind

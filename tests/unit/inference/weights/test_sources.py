@@ -1,0 +1,22 @@
+"""Each scheme of the registry's format has one source, and an unknown one is an error of one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.sources import SOURCES, sibling, source_of
+from cetacean_registry.weights_schemes import NAMES
+
+
+def test_each_scheme_of_the_registry_has_a_source() -> None:
+    assert set(SOURCES) == {*NAMES, "file"}
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a.ckpt?signature=secret", "a.ckpt", ""])
+def test_an_unknown_scheme_is_an_error_of_one_line(url: str) -> None:
+    for call in (lambda: source_of(url, FetchSettings()), lambda: sibling(url, "b")):
+        with pytest.raises(ConfigInvalid, match="expected one of the schemes http, https, ") as caught:
+            call()
+        assert "secret" not in caught.value.line
