@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from support.loopback import Quiet, listening
 
+LONGEST_HANG_SECONDS: Final = 90
+"""Longer than any test waits; without it, a client without a time-out would keep a test until its own time is over."""
 
 @dataclass(slots=True)
 class FileServer:
@@ -47,7 +50,7 @@ class FileServer:
     redirects: dict[str, str] = field(default_factory=dict)
     """Where a path leads to, with 302."""
     hang: threading.Event | None = None
-    """Send nothing after the headers until it is set, and then the file."""
+    """Send nothing after the headers until it is set, or for LONGEST_HANG_SECONDS, and then the file."""
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def _send_file(
         handler.send_header("Last-Modified", _date())
     handler.end_headers()
     if state.hang:
-        state.hang.wait()
+        state.hang.wait(LONGEST_HANG_SECONDS)
     if state.chunked:
         body = (
             b"".join(
