@@ -59,6 +59,8 @@ DECISIONS = Group(
             "feedback",
             "autoscaling",
             "cache",
+            "signature",
+            "signature_verified",
             "events",
             "runbook",
             "answers",
@@ -94,6 +96,14 @@ REGISTRY = Group(
     package="cetacean_registry",
     modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls"),
     tests=("tests/unit/registry",),
+)
+
+SIGNING = Group(
+    name="signing",
+    root="models",
+    package="cetacean_signing",
+    modules=("verify", "statement", "certificates", "keys", "bundle", "trust", "sign"),
+    tests=("tests/unit/signing",),
 )
 
 # Pure here means: the result follows from the arguments. No thread, no socket, no network, no model.
@@ -149,7 +159,7 @@ SERVICE = Group(
     ),
 )
 
-GROUPS = (DECISIONS, REGISTRY, SERVICE)
+GROUPS = (DECISIONS, REGISTRY, SIGNING, SERVICE)
 
 
 def selected(wanted: Sequence[str]) -> list[tuple[Group, list[str]]]:
