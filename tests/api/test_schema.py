@@ -213,6 +213,26 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         [{"name": "CETACEAN_MODEL__SHA256", "value": "x"}],
         "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
     ),
+    "signature-of-nobody": (
+        "serving.signature",
+        {"require": True, "keys": []},
+        "spec.serving.signature: Invalid value: expected keys or certificates, got neither",
+    ),
+    "signature-key-outside": (
+        "serving.signature",
+        {"keys": [{"configMapKeyRef": {"name": "signers", "key": "../release.pub"}}]},
+        "spec.serving.signature.keys[0].configMapKeyRef.key in body should match",
+    ),
+    "signature-url-ftp": (
+        f"{MODEL}.signatureUrl",
+        "ftp://example.org/a.sig",
+        'signatureUrl: Invalid value: "ftp://example.org/a.sig": expected http://…, https://… or hf://',
+    ),
+    "env-reserved-signature": (
+        "serving.env",
+        [{"name": "CETACEAN_SIGNATURE__REQUIRE", "value": "false"}],
+        "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
+    ),
     "env-reserved-in-another-case": (
         "serving.env",
         [{"name": "cetacean_Model__sha256", "value": "x"}],

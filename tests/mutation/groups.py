@@ -60,6 +60,8 @@ DECISIONS = Group(
             "feedback",
             "autoscaling",
             "cache",
+            "signature",
+            "signature_verified",
             "events",
             "runbook",
             "answers",
@@ -97,6 +99,14 @@ REGISTRY = Group(
     package="cetacean_registry",
     modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls", "weights_schemes"),
     tests=("tests/unit/registry",),
+)
+
+SIGNING = Group(
+    name="signing",
+    root="models",
+    package="cetacean_signing",
+    modules=("verify", "statement", "certificates", "keys", "bundle", "trust", "sign"),
+    tests=("tests/unit/signing",),
 )
 
 # Pure here means: the result follows from the arguments. No thread, no socket, no network, no model.
@@ -152,7 +162,7 @@ SERVICE = Group(
     ),
 )
 
-GROUPS = (DECISIONS, REGISTRY, SERVICE)
+GROUPS = (DECISIONS, REGISTRY, SIGNING, SERVICE)
 
 
 def selected(wanted: Sequence[str]) -> list[tuple[Group, list[str]]]:

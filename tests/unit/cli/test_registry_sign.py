@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Final
 
 import pytest
 from click.testing import CliRunner, Result
+from support.documented import blocks, missing
 from support.signing import Authority, new_key, pem_of, private_pem, public_pem, write
 
 from cetacean_cli.main import cli
 
 FILES: Final = {"whales.safetensors": b"weights", "encoder_classes.npy": b"classes", "species_map.csv": b"species"}
 KEY: Final = new_key()
+REPOSITORY: Final = Path(__file__).resolve().parents[3]
 Run = Callable[..., Result]
 
 
@@ -48,6 +51,19 @@ def test_what_is_signed_is_verified(run: Run) -> None:
     done = run("verify", "whales.safetensors", "--key", "key.pub")
     assert done.exit_code == 0
     assert done.stdout.startswith("whales.safetensors.sig: signed by key sha256:")
+
+
+def test_the_commands_of_the_page_sign_and_verify(folder: Path) -> None:
+    for name in FILES:
+        write(folder / "weights", name, FILES[name])
+    page = (REPOSITORY / "docs/signatures.md").read_text(encoding="utf-8")
+    (block,) = (one for one in blocks(page) if one.section == "Sign")
+    program = f'cetacean() {{ "{sys.executable}" -m cetacean_cli "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-euc", program + block.commands], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert missing(block.expected, done.stdout) is None, done.stdout
 
 
 def test_a_certificate_signs_too(run: Run, folder: Path) -> None:
