@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "gates": {"spec": {"gates": {"minTPR": 0.5, "maxRegression": 0.5}}},
     "replicas": {"spec": {"serving": {"replicas": 2}}},
     "budget": {"spec": {"serving": {"podDisruptionBudget": {"enabled": False}, "networkPolicy": {"enabled": True}}}},
+    "service": {"spec": {"serving": {"service": {"type": "NodePort", "annotations": {"a": "b"}}}}},
     "deadline": {"spec": {"serving": {"progressDeadlineSeconds": 700}}},
     "autoscaling": {"spec": {"serving": {"autoscaling": {"maxReplicas": 3}}}},
     "autoscaling-off": {"spec": {"serving": {"autoscaling": None}}},
