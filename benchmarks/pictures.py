@@ -145,12 +145,19 @@ def _precision(found: Mapping[str, Any]) -> Iterator[Panel]:
         yield Panel(f"{network}: largest difference from torch-eager", tuple(models), bars)
 
 
+def _prefetch(found: Mapping[str, Any]) -> Iterator[Panel]:
+    times = (found["without_s"], found["prefetched_s"])
+    groups = ("without prefetch", "with prefetch")
+    yield Panel("from active to Ready, s (less is better)", groups, (("ours", times),))
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
     "inference": _inference,
     "operator": _operator,
     "precision": _precision,
+    "prefetch": _prefetch,
 }
 """Makes the panels of each benchmark."""
 

@@ -273,6 +273,65 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         {"sizeLimit": "1Gi", "persistentVolumeClaim": {"claimName": "a"}},
         "spec.serving.weightsCache: Invalid value: expected sizeLimit or persistentVolumeClaim, got both",
     ),
+    "volume-reserved": (
+        "serving.volumes",
+        [{"name": "weights", "emptyDir": {}}],
+        "spec.serving.volumes[0].name: Invalid value: is a volume of the operator: expected another name",
+    ),
+    "mount-reserved": (
+        "serving",
+        {
+            "image": "i",
+            "volumes": [{"name": "a", "emptyDir": {}}],
+            "volumeMounts": [{"name": "a", "mountPath": "/etc/cetacean/monitoring"}],
+        },
+        "spec.serving.volumeMounts[0].mountPath: Invalid value: is a mount of the operator: expected another path",
+    ),
+    "mount-of-no-volume": (
+        "serving.volumeMounts",
+        [{"name": "a", "mountPath": "/a"}],
+        "spec.serving.volumeMounts: Invalid value: each must name one of spec.serving.volumes",
+    ),
+    "sidecar-reserved": (
+        "serving.sidecars",
+        [{"name": "serve", "image": "i"}],
+        "spec.serving.sidecars[0].name: Invalid value: is a container of the operator: expected another name",
+    ),
+    "sidecar-on-the-port-of-the-service": (
+        "serving.sidecars",
+        [{"name": "a", "image": "i", "ports": [{"containerPort": 8080}]}],
+        "the service listens on 8080, named http: expected another port and name",
+    ),
+    "sidecars-too-many": (
+        "serving.sidecars",
+        [{"name": f"a{number}", "image": "i"} for number in range(9)],
+        "spec.serving.sidecars: Too many: 9: must have at most 8 items",
+    ),
+    "containers-of-one-name": (
+        "serving",
+        {"image": "i", "sidecars": [{"name": "a"}], "extraInitContainers": [{"name": "a"}]},
+        "spec.serving.sidecars: Invalid value: expected other names than those of extraInitContainers",
+    ),
+    "service-port-reserved": (
+        "serving.service",
+        {"ports": [{"name": "metrics", "port": 80}]},
+        "port 80, named http, leads to the service: expected another port and name",
+    ),
+    "service-type-unknown": (
+        "serving.service",
+        {"type": "ExternalName"},
+        'spec.serving.service.type: Unsupported value: "ExternalName"',
+    ),
+    "service-annotation-reserved": (
+        "serving.service",
+        {"annotations": {"ecomarineai.org/x": "y"}},
+        "keys under ecomarineai.org/ and app.kubernetes.io/ are the operator's",
+    ),
+    "prefetch-without-a-claim": (
+        "serving.prefetch",
+        "All",
+        "spec.serving.prefetch: Invalid value: expected weightsCache.persistentVolumeClaim: a volume that a pod has",
+    ),
     "threshold-above-one": ("antiFraud.threshold", 1.01, "spec.antiFraud.threshold: Invalid value: 1.01"),
     "threshold-negative": ("antiFraud.threshold", -0.1, "spec.antiFraud.threshold: Invalid value: -0.1"),
     "gate-without-weights": (
@@ -318,6 +377,28 @@ def test_a_valid_resource_is_accepted_with_defaults(namespaced: Kubectl) -> None
     assert spec["drift"]["onAlarm"] == "Alert"
     assert spec["serving"]["replicas"] == 1
     assert "autoscaling" not in spec["serving"]
+
+
+def test_a_null_in_a_security_context_is_kept(namespaced: Kubectl) -> None:
+    """It removes a default: the API server must not drop it."""
+    manifest = copy.deepcopy(GOOD)
+    removed = {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "runAsNonRoot": True}
+    _set("serving.podSecurityContext", removed)(manifest)
+    _set("serving.securityContext", {"readOnlyRootFilesystem": None})(manifest)
+    serving = _create(namespaced, manifest)["spec"]["serving"]
+    assert serving["podSecurityContext"] == removed
+    assert serving["securityContext"] == {"readOnlyRootFilesystem": None}
+
+
+def test_server_side_apply_keeps_a_null_that_it_adds_to_a_resource(namespaced: Kubectl) -> None:
+    """Unlike a merge patch, for which null means to delete the key from the resource."""
+    manifest = copy.deepcopy(GOOD) | {"metadata": {"name": "nulls"}}
+    namespaced("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    _set("serving.podSecurityContext", {"runAsUser": None})(manifest)
+    namespaced("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    found = namespaced.get("cetaceanmodel", "nulls")["spec"]["serving"]["podSecurityContext"]
+    namespaced("delete", "cetaceanmodel", "nulls", "--wait=true")
+    assert found == {"runAsUser": None}
 
 
 def test_autoscaling_has_defaults(namespaced: Kubectl) -> None:

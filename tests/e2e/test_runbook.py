@@ -142,6 +142,27 @@ def hotfix_without_a_review(environment: Environment) -> None:
     asked_for(environment, hotfix.name, hotfix)
 
 
+def weights_that_are_not_there(environment: Environment) -> None:
+    """Let a Job fetch the weights of an entry that nobody has uploaded."""
+    if not environment.cache:
+        pytest.skip("needs the local cluster, which has a volume that pods share")
+    absent = environment.copy_of(
+        SECOND,
+        name="demo_absent",
+        version=patch_of_the_first(environment, 3),
+        weights_url=f"{environment.store}/weights/absent.ckpt",
+        sha256="0" * 64,
+    )
+    asked_for(environment, SECOND, absent)
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"serving":{"prefetch":"All"}}}')
+
+
+def nothing_is_fetched_any_more(environment: Environment) -> None:
+    """The sections that follow need no entry without weights."""
+    asked_for(environment, SECOND)
+    environment.wait_for_condition(NAME, "Ready", "True", mentions=SECOND)
+
+
 def patch_of_the_first(environment: Environment, number: int) -> str:
     major, minor, patch = environment.registry.model(FIRST).version.split(".")
     return f"{major}.{minor}.{int(patch) + number}"
@@ -200,6 +221,7 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Registry diverged": regressed,
     "Approval missing": not_approved,
     "Hotfix review overdue": hotfix_without_a_review,
+    "Weights not prefetched": weights_that_are_not_there,
 }
 
 
@@ -217,6 +239,7 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Registry diverged 1": serves(SECOND),
     "Registry diverged 2": serves(SECOND),
     "Hotfix review overdue 2": the_second_serves_again,
+    "Weights not prefetched 2": nothing_is_fetched_any_more,
 }
 
 
@@ -231,8 +254,8 @@ class OnCall:
     def comes_to(self, section: str) -> None:
         """Cause the incident that the section is about."""
         if section in INCIDENTS and section not in self._happened:
-            self._happened.add(section)
             INCIDENTS[section](self.environment)
+            self._happened.add(section)
 
 
 def checkout(folder: Path, environment: Environment) -> None:

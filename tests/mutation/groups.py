@@ -81,6 +81,10 @@ DECISIONS = Group(
             "signal_figures",
             "signals",
             "species_mix",
+            "model_service",
+            "pod_overrides",
+            "prefetch",
+            "prefetch_job",
         )
     ),
     tests=("tests/unit/operator/decisions",),

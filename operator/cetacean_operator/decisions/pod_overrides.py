@@ -1,4 +1,4 @@
-"""What `spec.serving` adds to a pod, and the defaults of the pod that it replaces.
+"""The parts of a pod that `spec.serving` adds, and the defaults that it replaces.
 
 Nothing here changes a pod whose spec has none of these fields: its template stays as it is.
 """

@@ -44,6 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "replicas": {"spec": {"serving": {"replicas": 2}}},
     "budget": {"spec": {"serving": {"podDisruptionBudget": {"enabled": False}, "networkPolicy": {"enabled": True}}}},
     "route": {"spec": {"serving": {"route": {"parentRefs": [{"name": "public"}]}}}},
+    "service": {"spec": {"serving": {"service": {"type": "NodePort", "annotations": {"a": "b"}}}}},
     "deadline": {"spec": {"serving": {"progressDeadlineSeconds": 700}}},
     "autoscaling": {"spec": {"serving": {"autoscaling": {"maxReplicas": 3}}}},
     "autoscaling-off": {"spec": {"serving": {"autoscaling": None}}},

@@ -35,7 +35,13 @@ def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
 
 
 def test_all_conditions_are_present_in_order() -> None:
-    serving = {"autoscaling": {}, "signature": SIGNATURE, "route": {"parentRefs": [{"name": "public"}]}}
+    serving = {
+        "autoscaling": {},
+        "signature": SIGNATURE,
+        "route": {"parentRefs": [{"name": "public"}]},
+        "prefetch": "All",
+        "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
+    }
     world = World(manifest(serving=serving, approval={}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS

@@ -167,6 +167,37 @@ def test_pods_of_a_candidate_are_apart_and_never_scraped_and_the_others_compare_
     assert [(one.uid, one.compares) for one in observer.targets(KEY)] == [("p", True)]
 
 
+def fetching(name: str, *, exit_code: int | None = None, owner: str = "Job") -> dict[str, Any]:
+    """Return a pod of a Job that fetches weights for `whales`."""
+    made = pod_manifest(name, labels={"app.kubernetes.io/instance": "whales"})
+    made["metadata"]["labels"]["ecomarineai.org/cetaceanmodel"] = "prefetch_job"
+    made["metadata"]["ownerReferences"] = [{"kind": owner, "name": "whales-prefetch-1", "controller": True}]
+    state = {"running": {}} if exit_code is None else ended(exit_code, message="WeightsNotFound: x")
+    made["status"] = running_status("10.0.0.8") | {"containerStatuses": [container("fetch", state=state)]}
+    return made
+
+
+@pytest.mark.parametrize(("exit_code", "fetched", "failures"), [(None, False, 0), (0, True, 0), (1, False, 1)])
+def test_pods_that_fetch_weights_are_apart_and_never_scraped(
+    exit_code: int | None, fetched: bool, failures: int
+) -> None:
+    store = Store(owner_of)
+    store.put(without_unused_fields(fetching("f", exit_code=exit_code)))
+    observer = Observer(store, lambda _uid: None)
+    observed = observer.observe(KEY, window=10, answers=10)
+    assert (observed.pods, observed.candidate_pods, list(observer.targets(KEY))) == ((), (), [])
+    (found,) = observed.prefetch_pods
+    assert (found.name, found.job, found.fetched, len(found.failures)) == ("f", "whales-prefetch-1", fetched, failures)
+
+
+def test_a_pod_that_says_it_fetches_and_is_of_no_job_is_nobodys() -> None:
+    assert owner_of(fetching("f")) == "whales"
+    assert owner_of(fetching("f", owner="ReplicaSet")) is None
+    unnamed = fetching("f")
+    del unnamed["metadata"]["labels"]["app.kubernetes.io/instance"]
+    assert owner_of(unnamed) is None
+
+
 class Counters:
     """The counters of one pod, read through an Observer."""
 
