@@ -100,7 +100,7 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-operator bench-prefetch bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -112,6 +112,9 @@ bench-decoding: venv  ## cost of decoding in separate processes; writes benchmar
 
 bench-precision: venv  ## how far each engine lies from eager torch with the demo's weights; writes benchmarks/results
 	@$(PYTHON) -m benchmarks.inference.precision
+
+bench-shadow: venv  ## throughput and latency while none, a quarter and all pictures are copied to a candidate; writes benchmarks/results
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.shadow
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator

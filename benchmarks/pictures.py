@@ -151,6 +151,16 @@ def _prefetch(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield Panel("from active to Ready, s (less is better)", groups, (("ours", times),))
 
 
+def _shadow(found: Mapping[str, Any]) -> Iterator[Panel]:
+    groups = tuple(found["shares"])
+    for title, name in (
+        ("pictures/s by share copied (more is better)", "pictures_s"),
+        ("latency p95, ms (less is better)", "p95_ms"),
+        ("processor time of a picture, ms", "processor_ms"),
+    ):
+        yield Panel(title, groups, (("ours", tuple(one[name] for one in found["shares"].values())),))
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
@@ -158,6 +168,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "operator": _operator,
     "precision": _precision,
     "prefetch": _prefetch,
+    "shadow": _shadow,
 }
 """Makes the panels of each benchmark."""
 

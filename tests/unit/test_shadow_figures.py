@@ -48,7 +48,7 @@ NUM_PICTURES: Final = 40
 OFFSET: Final = 0.0123
 """Of the probabilities, in the plan; 123 in units of the last digit."""
 TIMES: Final = {"compute_us_served", "compute_us_other", "slower"}
-"""Measured anew in each run."""
+"""Measured in each run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def test_it_is_an_error_if_no_pod_answers(kubectl: Run) -> None:
 
 
 def test_without_a_comparison_or_without_a_disagreement_it_says_so(server: KubeServer, kubectl: Run) -> None:
-    nothing = {"run": None, "served": None, "candidate": None, "keeps_pictures": False, "disagreements": []}
+    nothing: Object = {"run": None, "served": None, "candidate": None, "keeps_pictures": False, "disagreements": []}
     for pod in ("w-1", "w-2"):
         answer(server, pod, nothing)
     assert "no pod has compared a candidate" in kubectl("candidate", "disagreements", "whales").stdout

@@ -62,19 +62,20 @@ class Services:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     with ExitStack() as running:
         candidate = running.enter_context(hostile_candidate(CANDIDATE["sha256"]))
-        started: list[Served] = []
-        for name in ("copying", "alone"):
+
+        def started(name: str) -> Served:
             directory = tmp_path_factory.mktemp(name)
             sections = {"drift": {"poll_seconds": 0.05}, "shadow": {"timeout_seconds": 0.5}}
             (directory / "sections.json").write_text(json.dumps(sections), encoding="utf-8")
             (directory / "candidates.json").write_text(json.dumps(candidate.ports), encoding="utf-8")
             (directory / "monitoring.json").write_text("{}", encoding="utf-8")
             (directory / "compute").touch()
-            started.append(running.enter_context(serving_process(directory)))
-        for served in started:
+            served = running.enter_context(serving_process(directory))
             served.load()
             served.wait_for_status("/v2/health/ready", 200)
-        yield Services(*started, candidate)
+            return served
+
+        yield Services(started("copying"), started("alone"), candidate)
 
 
 def send(served: Served, data: bytes) -> httpx.Response:
