@@ -156,7 +156,8 @@ class Operator:
             try:
                 if await self.kube.serves(MODELS):
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
-                    self.observer.optional_kinds = frozenset(r.kind for r in served if r in OPTIONAL_CHILDREN)
+                    for resource in OPTIONAL_CHILDREN:
+                        self.observer.set_served(resource.kind, served=resource in served)
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
@@ -236,8 +237,7 @@ class Operator:
 
     def _on_served(self, resource: ResourceType, served: bool) -> None:
         if resource in OPTIONAL_CHILDREN:
-            others = self.observer.optional_kinds - {resource.kind}
-            self.observer.optional_kinds = others | {resource.kind} if served else others
+            self.observer.set_served(resource.kind, served=served)
         self.informers.set_served(resource, served=served)
 
 

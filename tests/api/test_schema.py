@@ -69,13 +69,13 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     ),
     "route-with-a-parent-twice": (
         "serving.route",
-        {"parentRefs": [{"name": "public"}, {"name": "public", "kind": "Gateway"}]},
+        {"parentRefs": [{"name": "public", "port": 80}, {"name": "public", "port": 80}]},
         "expected each entry once",
     ),
     "route-with-a-hostname-twice": (
         "serving.route",
         ROUTE | {"hostnames": ["whales.example.org", "whales.example.org"]},
-        "expected each entry once",
+        'spec.serving.route.hostnames[1]: Duplicate value: "whales.example.org"',
     ),
     "route-with-a-port-in-its-hostname": (
         "serving.route",

@@ -108,7 +108,7 @@ def installed(kubectl: Kubectl, *names: str) -> Iterator[None]:
         yield
     finally:
         for path in missing:
-            kubectl("delete", "crd", path.stem, "--wait=false", "--ignore-not-found")
+            kubectl("delete", "crd", path.stem, "--ignore-not-found")
 
 
 def envoy_image() -> Image:

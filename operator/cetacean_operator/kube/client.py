@@ -62,6 +62,11 @@ class ApiError(Exception):
         self.message = message
         self.retry_after: float | None = None
 
+    @property
+    def is_unknown_kind(self) -> bool:
+        """True if the API server does not serve the kind: then it answers without a Status, which has a reason."""
+        return self.code == 404 and not self.reason
+
 
 class AnswerTooLargeError(ApiError):
     """An answer of more bytes than are read."""

@@ -105,6 +105,11 @@ class Observer:
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),
         )
 
+    def set_served(self, kind: str, *, served: bool) -> None:
+        """Take it that the cluster serves a kind of children, or does not, because its CRD has come or gone."""
+        others = self.optional_kinds - {kind}
+        self.optional_kinds = others | {kind} if served else others
+
     def targets(self, key: Key) -> Iterable[Target]:
         """Return the resource's pods that can be scraped; they compare while there is a candidate's Deployment."""
         namespace, name = key

@@ -32,7 +32,6 @@ def operator(namespaced_account: Account, namespaced: Kubectl, folder: Path) -> 
     with running(namespaced_account, folder, resync_interval=2) as started:
         namespaced.apply(model(NAME, serving={**UNSCHEDULABLE, "replicas": 1, "route": ROUTE}))
         yield started
-        namespaced("delete", "cetaceanmodel", NAME, "--ignore-not-found")
 
 
 def route_of(kubectl: Kubectl, *flags: str) -> dict[str, Any] | None:
@@ -87,7 +86,8 @@ def there(operator: OperatorProcess, namespaced: Kubectl) -> Iterator[Kubectl]:
     with gateway.installed(namespaced, gateway.ROUTES):
         until("the HTTPRoute", lambda: route_of(namespaced), within=40)
         yield namespaced
-    assert "install the Gateway API's CRDs" in wait_for_reason(namespaced, "GatewayAPIMissing")
+        namespaced("delete", "cetaceanmodel", NAME, "--ignore-not-found")
+        until("its route to go", lambda: route_of(namespaced) is None, within=40)
 
 
 def test_the_route_is_applied_and_owned(there: Kubectl) -> None:
