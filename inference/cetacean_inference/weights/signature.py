@@ -7,8 +7,6 @@ weights. It must cover the checkpoint and both files beside it. It may cover mor
 from __future__ import annotations
 
 import logging
-import posixpath
-from urllib.parse import unquote, urlsplit
 
 from cetacean_inference.errors import (
     ConfigInvalid,
@@ -22,7 +20,7 @@ from cetacean_inference.errors import (
 from cetacean_inference.settings import ModelSettings, Settings
 from cetacean_inference.weights.blob import Blob
 from cetacean_inference.weights.fetch import WeightFiles, fetch, open_own_cache
-from cetacean_inference.weights.urls import parse_hf, sibling
+from cetacean_inference.weights.sources import file_name, sibling
 from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
 
 logger = logging.getLogger(__name__)
@@ -104,11 +102,5 @@ def _fetch_signature(settings: Settings) -> Blob:
 def _urls(model: ModelSettings) -> tuple[str, ...]:
     if model.signature_url:
         return (model.signature_url,)
-    beside = f"{_file_name(model.weights_url)}.sig"
+    beside = f"{file_name(model.weights_url)}.sig"
     return sibling(model.weights_url, beside), sibling(model.weights_url, FOLDER_SIGNATURE)
-
-
-def _file_name(url: str) -> str:
-    """Return the name of the file that a URL leads to."""
-    path = parse_hf(url)[1] if url.startswith("hf://") else unquote(urlsplit(url).path)
-    return posixpath.basename(path)

@@ -16,7 +16,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, Ref
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.ownership import Ref, is_owned_by
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied

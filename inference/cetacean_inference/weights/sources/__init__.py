@@ -43,6 +43,11 @@ def sibling(url: str, name: str) -> str:
     return _kind(url).sibling(url, name)
 
 
+def file_name(url: str) -> str:
+    """Return the name of the file that a URL leads to; raises as `sibling` does."""
+    return _kind(url).file_name(url)
+
+
 def _kind(url: str) -> type[Source]:
     kind = SOURCES.get(scheme_of(url))
     if kind is None:

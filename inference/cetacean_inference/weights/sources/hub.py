@@ -21,6 +21,11 @@ class HubSource(HttpSource):
         beside = posixpath.join(posixpath.dirname(path), name)
         return f"hf://{repository}/{beside}" + (f"@{revision}" if revision else "")
 
+    @staticmethod
+    def file_name(url: str) -> str:
+        """Return the name of the file, without the revision."""
+        return posixpath.basename(_parsed(url)[1])
+
     def requested(self) -> str:
         """Return the https URL of the file.
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from cetacean_inference.settings import FetchSettings
 from cetacean_registry.urls import redacted
@@ -87,6 +87,11 @@ class Source(ABC):
         """Return the URL of the file `name` in the folder of `url`; keeps the query."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(path=posixpath.join(posixpath.dirname(parts.path), quote(name)), fragment=""))
+
+    @staticmethod
+    def file_name(url: str) -> str:
+        """Return the name of the file that a URL leads to."""
+        return posixpath.basename(unquote(urlsplit(url).path))
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from cetacean_inference.errors import (
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.fetch import WeightFiles, fetch, open_cache
 from cetacean_inference.weights.signature import check_signature
-from cetacean_inference.weights.urls import sibling
+from cetacean_inference.weights.sources import sibling
 
 FILES: Final = {"a.safetensors": b"weights", "encoder_classes.npy": b"classes", "species_map.csv": b"species"}
 KEY: Final = new_key()
