@@ -68,7 +68,7 @@ def _verify(settings: Settings, files: WeightFiles) -> str:
         raise SigningKeyUnreadable(f"{error} - mount a readable key, as spec.serving.signature names it") from error
     signature = _fetch_signature(settings)
     signed = {
-        _file_name(settings.model.weights_url): files.checkpoint.sha256,
+        file_name(settings.model.weights_url): files.checkpoint.sha256,
         CLASSES_FILE: files.classes.sha256,
         SPECIES_FILE: files.species.sha256,
     }
