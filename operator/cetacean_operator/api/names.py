@@ -127,6 +127,7 @@ TERMINATION_REASONS: Final = frozenset(
         "ClassesMismatch",
         "GateUnavailable",
         "ConfigInvalid",
+        "CABundleInvalid",
     }
 )
 """A container's termination message begins with one of these and a colon."""

@@ -32,6 +32,7 @@ TRANSIENT = frozenset({"Unschedulable", "ProbeFailing", "WeightsUnreachable", "W
 """Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
 PRECEDENCE = (
     "ConfigInvalid",
+    "CABundleInvalid",
     "DigestMismatch",
     "WeightsNotFound",
     "WeightsDenied",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from cetacean_inference.errors import ConfigInvalid
@@ -16,7 +18,8 @@ def test_each_scheme_of_the_registry_has_a_source() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://host/a.ckpt?signature=secret", "a.ckpt", ""])
 def test_an_unknown_scheme_is_an_error_of_one_line(url: str) -> None:
-    for call in (lambda: source_of(url, FetchSettings()), lambda: sibling(url, "b")):
+    calls: list[Callable[[], object]] = [lambda: source_of(url, FetchSettings()), lambda: sibling(url, "b")]
+    for call in calls:
         with pytest.raises(ConfigInvalid, match="expected one of the schemes http, https, ") as caught:
             call()
         assert "secret" not in caught.value.line
