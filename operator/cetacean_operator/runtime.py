@@ -157,6 +157,7 @@ class Operator:
                 if await self.kube.serves(MODELS):
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
                     self.observer.service_monitors = SERVICE_MONITORS in served
+                    self.observer.kubernetes = await self.kube.server_version()
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:

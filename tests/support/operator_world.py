@@ -92,6 +92,7 @@ class World:
     behave: Behaviour = serves
     now: datetime = BEGIN
     service_monitors: bool = False
+    kubernetes: tuple[int, int] | None = (1, 37)
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
     approvals_unreadable: str | None = None
@@ -194,6 +195,7 @@ class World:
             copy.deepcopy(self.children),
             pods,
             service_monitors=self.service_monitors,
+            kubernetes=self.kubernetes,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )
 

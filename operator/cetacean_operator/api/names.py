@@ -65,6 +65,10 @@ PORT_NAME: Final = "http"
 CONTAINER: Final = "serve"
 INIT_CONTAINER: Final = "fetch"
 CACHE_PATH: Final = "/var/cache/cetacean"
+CREDENTIALS_PATH: Final = "/etc/cetacean/credentials"
+CA_PATH: Final = "/etc/cetacean/ca"
+VOLUMES_PATH: Final = "/mnt/weights"
+"""Volumes that weights come from: the setting `fetch.volumes` of the service."""
 MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
@@ -86,6 +90,7 @@ LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
 AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
+IMAGE_VOLUMES_UNSUPPORTED: Final = "ImageVolumesUnsupported"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
     READY,
@@ -102,6 +107,7 @@ CONDITIONS: Final = (
     HIGH_LATENCY,
     AUTOSCALING_INACTIVE,
     ANTI_FRAUD_DISABLED,
+    IMAGE_VOLUMES_UNSUPPORTED,
     REGISTRY_DIVERGED,
 )
 

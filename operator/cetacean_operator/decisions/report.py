@@ -21,7 +21,8 @@ from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
-from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.identity import Rollout, reference, rollout_of, without_digest
+from cetacean_operator.decisions.image_volumes import judge_image_volumes
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
@@ -156,7 +157,12 @@ def _conditions(
         names.HIGH_LATENCY: assessment.service.latency,
         names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
     }
-    return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
+    rollout = desired.rollout or rollout_of(assessment.spec.registry.active_model, assessment.spec.anti_fraud)
+    advisory = {
+        names.AUTOSCALING_INACTIVE: progress.autoscaling,
+        names.IMAGE_VOLUMES_UNSUPPORTED: judge_image_volumes(rollout, assessment.observed.kubernetes),
+    }
+    return found | {name: condition for name, condition in advisory.items() if condition}
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:

@@ -8,6 +8,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.serving import Serving, is_reserved
 from cetacean_operator.decisions import cache
 from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.weights_access import with_weights_access
 
 _USER = 65532
 _PROBE_PERIOD = 2
@@ -87,7 +88,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
     ):
         if value:
             spec[key] = list(value) if isinstance(value, tuple) else value
-    return spec
+    return with_weights_access(spec, serving, rollout)
 
 
 def _tmp(serving: Serving) -> dict[str, Any]:

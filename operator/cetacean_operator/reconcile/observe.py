@@ -54,6 +54,7 @@ class Observer:
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
         self.service_monitors = False
+        self.kubernetes: tuple[int, int] | None = None
 
     def observe(
         self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
@@ -97,6 +98,7 @@ class Observer:
             candidate_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in candidates),
             operator_namespace=self._operator_namespace,
             service_monitors=self.service_monitors,
+            kubernetes=self.kubernetes,
             name_conflict=name_conflict,
             refused=refused,
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),

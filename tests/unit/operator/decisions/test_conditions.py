@@ -33,7 +33,8 @@ def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
 
 
 def test_all_conditions_are_present_in_order() -> None:
-    world = World(manifest(serving={"autoscaling": {}}, approval={}))
+    image = entry("first", weightsUrl=f"oci://registry.test/whales@sha256:{'a' * 64}")
+    world = World(manifest(image, serving={"autoscaling": {}}, approval={}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
     for condition in world.status.conditions:
