@@ -64,7 +64,7 @@ def _volumes(serving: Serving, rollout: Rollout) -> Iterator[_Part]:
     for mount in mounts(rollout):
         path = f"{names.VOLUMES_PATH}/{mount.folder}"
         if mount.kind == "image":
-            source = {"image": {"reference": mount.source, "pullPolicy": serving.image_pull_policy}}
+            source: dict[str, Any] = {"image": {"reference": mount.source, "pullPolicy": serving.image_pull_policy}}
         else:
             # Read-only also keeps the kubelet from changing the owner of files that are somebody else's.
             source = {"persistentVolumeClaim": {"claimName": mount.source, "readOnly": True}}

@@ -75,7 +75,7 @@ def test_certificates_have_one_source(bundle: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", ["", "/m/a.safetensors"])
 def test_an_image_is_a_volume_with_the_pull_policy_of_the_service(path: str) -> None:
     volumes, mounts, env = added(pod(f"oci://{IMAGE}{path}", serving={"imagePullPolicy": "Never"}))
-    ((volume), (mount)) = (*volumes, *mounts)
+    (volume,), (mount,) = volumes, mounts
     assert volume == {"name": volume["name"], "image": {"reference": IMAGE, "pullPolicy": "Never"}}
     assert mount == {"name": volume["name"], "mountPath": f"/mnt/weights/oci/{DIGEST}", "readOnly": True}
     assert env == []
@@ -83,7 +83,7 @@ def test_an_image_is_a_volume_with_the_pull_policy_of_the_service(path: str) -> 
 
 def test_a_claim_is_a_volume_that_is_read_only() -> None:
     volumes, mounts, _ = added(pod("pvc://models/m/a.safetensors"))
-    ((volume), (mount)) = (*volumes, *mounts)
+    (volume,), (mount,) = volumes, mounts
     assert volume["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
     assert mount == {"name": volume["name"], "mountPath": "/mnt/weights/pvc/models", "readOnly": True}
 
