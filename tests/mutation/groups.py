@@ -76,6 +76,8 @@ DECISIONS = Group(
             "signal_figures",
             "signals",
             "species_mix",
+            "image_volumes",
+            "weights_access",
         )
     ),
     tests=("tests/unit/operator/decisions",),
@@ -126,7 +128,7 @@ SERVICE = Group(
         "weights.file_kinds",
         "weights.proxies",
         "weights.retry",
-        "weights.sources.http",
+        "weights.sources.source",
         "system.cpus",
     ),
     tests=(
