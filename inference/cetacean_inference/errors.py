@@ -85,3 +85,7 @@ class GateUnavailable(FatalError):  # noqa: N818
 
 class ConfigInvalid(FatalError):  # noqa: N818
     """A setting is missing or wrong."""
+
+
+class CABundleInvalid(FatalError):  # noqa: N818
+    """The bundle of more certificates is missing, or has a certificate that cannot be read."""

@@ -162,6 +162,13 @@ class FetchSettings(Section):
         description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
     )
     hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
+    credentials: Path | None = Field(
+        None, description="Folder with a file for each key of a Secret; docs/weights.md lists the keys."
+    )
+    ca_bundle: Path | None = Field(
+        None, description="File of certificates (PEM) that are trusted in addition to the system's."
+    )
+    volumes: Path = Field(Path("/mnt/weights"), description="Where the volumes of oci:// and pvc:// are mounted.")
 
 
 class SignatureSettings(Section):

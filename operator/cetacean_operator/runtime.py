@@ -158,6 +158,7 @@ class Operator:
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
                     for resource in OPTIONAL_CHILDREN:
                         self.observer.set_served(resource.kind, served=resource in served)
+                    self.observer.kubernetes = await self.kube.server_version()
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:

@@ -85,6 +85,8 @@ DECISIONS = Group(
             "pod_overrides",
             "prefetch",
             "prefetch_job",
+            "image_volumes",
+            "weights_access",
         )
     ),
     tests=("tests/unit/operator/decisions",),
@@ -143,7 +145,7 @@ SERVICE = Group(
         "weights.file_kinds",
         "weights.proxies",
         "weights.retry",
-        "weights.sources.http",
+        "weights.sources.source",
         "system.cpus",
     ),
     tests=(

@@ -120,6 +120,9 @@ class FakeApi:
         yield Page(found[:1], version)
         yield Page(found[1:], version)
 
+    async def server_version(self) -> tuple[int, int] | None:
+        return (1, 37)
+
     async def serves(self, resource: ResourceType) -> bool:
         return resource.plural in self.served
 

@@ -93,6 +93,7 @@ class World:
     behave: Behaviour = serves
     now: datetime = BEGIN
     optional_kinds: frozenset[str] = frozenset()
+    kubernetes: tuple[int, int] | None = (1, 37)
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
     approvals_unreadable: str | None = None
@@ -198,6 +199,7 @@ class World:
             pods,
             prefetch_pods=tuple(self.prefetch_pods),
             optional_kinds=self.optional_kinds,
+            kubernetes=self.kubernetes,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )
 

@@ -79,6 +79,10 @@ INTERNAL_PORT: Final = 8081
 CONTAINER: Final = "serve"
 INIT_CONTAINER: Final = "fetch"
 CACHE_PATH: Final = "/var/cache/cetacean"
+CREDENTIALS_PATH: Final = "/etc/cetacean/credentials"
+CA_PATH: Final = "/etc/cetacean/ca"
+VOLUMES_PATH: Final = "/mnt/weights"
+"""Volumes that weights come from: the setting `fetch.volumes` of the service."""
 MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
 SIGNATURE_PATH: Final = "/etc/cetacean/signature"
@@ -116,6 +120,7 @@ HIGH_LATENCY: Final = "HighLatency"
 AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
 ROUTE_ACCEPTED: Final = "RouteAccepted"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
+IMAGE_VOLUMES_UNSUPPORTED: Final = "ImageVolumesUnsupported"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
     READY,
@@ -135,6 +140,7 @@ CONDITIONS: Final = (
     AUTOSCALING_INACTIVE,
     ROUTE_ACCEPTED,
     ANTI_FRAUD_DISABLED,
+    IMAGE_VOLUMES_UNSUPPORTED,
     REGISTRY_DIVERGED,
 )
 
@@ -162,6 +168,7 @@ TERMINATION_REASONS: Final = SIGNATURE_REASONS | frozenset(
         "ClassesMismatch",
         "GateUnavailable",
         "ConfigInvalid",
+        "CABundleInvalid",
     }
 )
 """A container's termination message begins with one of these and a colon."""

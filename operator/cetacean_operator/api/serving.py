@@ -40,6 +40,9 @@ _RESERVED_NAMES = (
     "CETACEAN_OWN_CACHE",
     "CETACEAN_FETCH__SHARED_CACHE",
     "CETACEAN_SHADOW__KEEP_FOLDER",
+    "CETACEAN_FETCH__CREDENTIALS",
+    "CETACEAN_FETCH__CA_BUNDLE",
+    "CETACEAN_FETCH__VOLUMES",
 )
 _ENV_RULE = (
     " && ".join(f"!self.name.upperAscii().startsWith('{prefix}')" for prefix in _RESERVED_ENV)
@@ -162,6 +165,40 @@ _PREFETCH_RULE = (
 )
 
 
+class WeightsCredentials(ApiModel):
+    """Credentials of downloads; only the init container `fetch` gets them."""
+
+    secret_ref: LocalReference = Field(
+        description="A Secret with keys such as HF_TOKEN, AWS_ACCESS_KEY_ID and netrc; docs/weights.md lists them."
+    )
+
+
+class KeyReference(ApiModel):
+    """A key of a ConfigMap or a Secret in the resource's own namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Name of the object.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(default="ca.crt", description="The key.")
+
+
+class CABundle(ApiModel):
+    """Certificates of authorities that downloads trust in addition to the system's."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.configMapRef) != has(self.secretRef)", "expected either configMapRef or secretRef"),
+        )
+    )
+
+    config_map_ref: KeyReference | None = Field(default=None, description="PEM in a ConfigMap.")
+    secret_ref: KeyReference | None = Field(default=None, description="PEM in a Secret.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.config_map_ref is None) == (self.secret_ref is None):
+            raise ValueError("expected either configMapRef or secretRef")
+        return self
+
+
 class PodDisruptionBudget(ApiModel):
     """A PodDisruptionBudget; if unset there is one if more than one replica is wanted."""
 
@@ -272,6 +309,8 @@ class Serving(ApiModel):
         "those of the active model while it waits, for approval for instance, and of entries with `prefetch: true`. "
         "All: also those of every other entry that is not deprecated.",
     )
+    weights_credentials: WeightsCredentials | None = None
+    ca_bundle: CABundle | None = None
     tmp_size_limit: Quantity | None = Field(
         default=None,
         description="Limit of the volume /tmp, beyond which the kubelet evicts a pod. If the weights cache is a claim "

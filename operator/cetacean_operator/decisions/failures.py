@@ -32,6 +32,7 @@ TRANSIENT = frozenset({"Unschedulable", "NodeNotReady", "ProbeFailing", "Weights
 """Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
 PRECEDENCE = (
     "ConfigInvalid",
+    "CABundleInvalid",
     "DigestMismatch",
     "SigningKeyUnreadable",
     "SignatureMismatch",

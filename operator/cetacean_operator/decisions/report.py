@@ -20,7 +20,8 @@ from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
-from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.identity import Rollout, reference, rollout_of, without_digest
+from cetacean_operator.decisions.image_volumes import judge_image_volumes
 from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.prefetch import Prefetch
@@ -171,15 +172,20 @@ def _conditions(
         names.HIGH_LATENCY: assessment.service.latency,
         names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
     }
-    if assessment.spec.serving.signature:
-        found[names.SIGNATURE_VERIFIED] = judge_signature(choice.target, progress.state, progress.failure)
-    route = judge_route(
-        route=assessment.spec.serving.route,
-        live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
-        is_served="HTTPRoute" in assessment.observed.optional_kinds,
-    )
-    found |= {names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {}
-    return found | ({names.ROUTE_ACCEPTED: route} if route else {})
+    rollout = desired.rollout or rollout_of(assessment.spec.registry.active_model, assessment.spec.anti_fraud)
+    optional = {
+        names.SIGNATURE_VERIFIED: judge_signature(choice.target, progress.state, progress.failure)
+        if assessment.spec.serving.signature
+        else None,
+        names.ROUTE_ACCEPTED: judge_route(
+            route=assessment.spec.serving.route,
+            live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
+            is_served="HTTPRoute" in assessment.observed.optional_kinds,
+        ),
+        names.AUTOSCALING_INACTIVE: progress.autoscaling,
+        names.IMAGE_VOLUMES_UNSUPPORTED: judge_image_volumes(rollout, assessment.observed.kubernetes),
+    }
+    return found | {name: condition for name, condition in optional.items() if condition}
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:

@@ -11,6 +11,7 @@ from cetacean_operator.decisions import cache, signature
 from cetacean_operator.decisions.identity import Rollout, label
 from cetacean_operator.decisions.kept_pictures import KeptPictures, kept_pictures
 from cetacean_operator.decisions.pod_overrides import with_overrides
+from cetacean_operator.decisions.weights_access import with_weights_access
 
 _USER = 65532
 _PROBE_PERIOD = 2
@@ -111,7 +112,7 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, kept: KeptPictures,
     ):
         if value:
             spec[key] = list(value) if isinstance(value, tuple) else value
-    return spec
+    return with_weights_access(spec, serving, rollout)
 
 
 def _tmp(serving: Serving) -> dict[str, Any]:

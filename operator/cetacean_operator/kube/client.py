@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
@@ -311,6 +312,13 @@ class ApiClient:
         if not isinstance(served, list):
             raise ApiError("discover", path, 0, UNREADABLE, "expected a list of resources")
         return any(isinstance(found, dict) and found.get("name") == resource.plural for found in served)
+
+    async def server_version(self) -> tuple[int, int] | None:
+        """Return the API server's major and minor version; None if its answer names none."""
+        answer = await self.request("discover", "GET", "/version")
+        # Some providers write a minor version such as 36+.
+        found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})\+?", f"{answer.get('major')}.{answer.get('minor')}")
+        return (int(found[1]), int(found[2])) if found else None
 
     def session(
         self,

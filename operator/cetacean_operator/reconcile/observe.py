@@ -54,6 +54,7 @@ class Observer:
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
         self.optional_kinds: frozenset[str] = frozenset()
+        self.kubernetes: tuple[int, int] | None = None
 
     def observe(
         self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
@@ -100,6 +101,7 @@ class Observer:
             prefetch_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in fetching),
             operator_namespace=self._operator_namespace,
             optional_kinds=self.optional_kinds,
+            kubernetes=self.kubernetes,
             name_conflict=name_conflict,
             refused=refused,
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),

@@ -10,9 +10,13 @@ from typing import Final
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.credentials import Credentials
+from cetacean_inference.weights.sources.claim import ClaimSource
 from cetacean_inference.weights.sources.file import FileSource
 from cetacean_inference.weights.sources.http import HttpSource
 from cetacean_inference.weights.sources.hub import HubSource
+from cetacean_inference.weights.sources.image import ImageSource
+from cetacean_inference.weights.sources.object_store import AzureSource, GcsSource, S3Source
 from cetacean_inference.weights.sources.source import Source
 from cetacean_registry.urls import redacted
 from cetacean_registry.weights_schemes import scheme_of
@@ -21,16 +25,24 @@ SOURCES: Final[Mapping[str, type[Source]]] = {
     "http": HttpSource,
     "https": HttpSource,
     "hf": HubSource,
+    "s3": S3Source,
+    "gs": GcsSource,
+    "az": AzureSource,
+    "oci": ImageSource,
+    "pvc": ClaimSource,
     "file": FileSource,
 }
+CREDENTIAL_KEYS: Final = frozenset(key for kind in SOURCES.values() for key in kind.credential_keys)
+"""The keys of a Secret that a source uses; others are ignored."""
 
 
 def source_of(url: str, settings: FetchSettings) -> Source:
     """Return the source of a file.
 
     Raises:
-        ConfigInvalid: its scheme is none of `SOURCES`.
+        ConfigInvalid: its scheme is none of `SOURCES`, or there should be credentials and are none.
     """
+    Credentials(settings.credentials).require_any(CREDENTIAL_KEYS)
     return _kind(url)(url, settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,9 +15,10 @@ from cetacean_inference.errors import WeightsDenied, WeightsNotFound, WeightsUnr
 from cetacean_inference.http_headers import decimal_header, retry_after
 from cetacean_inference.messages import one_line, printable
 from cetacean_inference.settings import FetchSettings
-from cetacean_inference.weights.hub import access_to
 from cetacean_inference.weights.proxies import open_client
+from cetacean_inference.weights.server_access import KEYS, server_access
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.trust import untrusted
 from cetacean_registry.urls import redacted
 
 PERMANENT_STATUSES: Final = frozenset({400, 404, 410, 451})
@@ -28,6 +30,8 @@ DECODABLE: Final = frozenset({"gzip", "x-gzip", "deflate"})
 
 class HttpSource(Source):
     """A file that a server of HTTP has."""
+
+    credential_keys = KEYS
 
     def __init__(self, url: str, settings: FetchSettings) -> None:
         super().__init__(url, settings)
@@ -44,8 +48,9 @@ class HttpSource(Source):
 
         Raises:
             ConfigInvalid: the environment names a proxy, certificates or a token that cannot be used.
+            CABundleInvalid: the bundle of certificates cannot be used.
         """
-        access = access_to(self.requested(), hf_endpoint=self.settings.hf_endpoint)
+        access = server_access(self.requested(), self.settings)
         self._headers = {"Accept-Encoding": "identity", **access.headers}
         self._refusal = access.refusal
         self._client = open_client(self.settings)
@@ -77,6 +82,8 @@ class HttpSource(Source):
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
             raise Interrupted(redacted(one_line(error))) from error
         except httpx.HTTPError as error:
+            if (reason := _certificate_fault(error)) is not None:
+                raise WeightsUnreachable(untrusted(self.name, reason)) from error
             raise Unavailable(f"{self.name}: {redacted(one_line(error))}") from error
 
     def _body(self, response: httpx.Response, offset: int, *, encoded: bool) -> Body:
@@ -122,3 +129,12 @@ class HttpSource(Source):
 def _range_start(response: httpx.Response) -> int | None:
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(match.group(1)) if match else None
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    """Return why a certificate was refused, None if an error has another cause."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from cetacean_inference.settings import FetchSettings
@@ -76,6 +76,9 @@ class Source(ABC):
         url: where the file is.
         settings: time-outs, credentials and certificates.
     """
+
+    credential_keys: ClassVar[tuple[str, ...]] = ()
+    """The keys of credentials that the scheme uses."""
 
     def __init__(self, url: str, settings: FetchSettings) -> None:
         self.url = url

@@ -35,6 +35,7 @@ def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
 
 
 def test_all_conditions_are_present_in_order() -> None:
+    image = entry("first", weightsUrl=f"oci://registry.test/whales@sha256:{'a' * 64}")
     serving = {
         "autoscaling": {},
         "signature": SIGNATURE,
@@ -42,7 +43,7 @@ def test_all_conditions_are_present_in_order() -> None:
         "prefetch": "All",
         "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
     }
-    world = World(manifest(serving=serving, approval={}))
+    world = World(manifest(image, serving=serving, approval={}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
     for condition in world.status.conditions:

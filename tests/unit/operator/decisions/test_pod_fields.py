@@ -55,6 +55,14 @@ REACHED: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
     "service": ({"type": "NodePort"}, ()),
     "autoscaling": ({}, ()),
     "weightsCache": ({"persistentVolumeClaim": {"claimName": "c"}}, (*ENV, "volumes[weights]")),
+    "weightsCredentials": (
+        {"secretRef": {"name": "s"}},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[weights-credentials]"),
+    ),
+    "caBundle": (
+        {"configMapRef": {"name": "c"}},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[ca-bundle]"),
+    ),
     "tmpSizeLimit": ("2Gi", ("volumes[tmp]",)),
     "podDisruptionBudget": ({"maxUnavailable": 1}, ()),
     "networkPolicy": ({"ingressFrom": []}, ()),
@@ -163,6 +171,16 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "approval",
     }
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
+
+
+@pytest.mark.parametrize("url", [f"oci://registry.test/whales@sha256:{'a' * 64}/a.ckpt", "pvc://claim/a.ckpt"])
+def test_a_url_of_an_image_or_a_claim_also_reaches_a_volume_of_the_init_container(url: str) -> None:
+    world = World(manifest(entry("first", weightsUrl=url)))
+    world.reconcile()
+    assert world.deployment is not None
+    found = changed(dict(fields(world.deployment["spec"]["template"])))
+    (volume,) = (name for name in found if name.startswith("volumes["))
+    assert found - {volume} <= {*IDENTITY, "initContainers[].volumeMounts"}
 
 
 @pytest.mark.parametrize(
