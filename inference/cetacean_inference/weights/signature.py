@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from cetacean_inference.errors import (
+    LONGEST_LINE,
     ConfigInvalid,
     FatalError,
     SignatureMismatch,
@@ -17,6 +18,7 @@ from cetacean_inference.errors import (
     WeightsNotFound,
     WeightsTooLarge,
 )
+from cetacean_inference.messages import printable
 from cetacean_inference.settings import ModelSettings, Settings
 from cetacean_inference.weights.blob import Blob
 from cetacean_inference.weights.fetch import WeightFiles, fetch, open_own_cache
@@ -46,7 +48,7 @@ def check_signature(settings: Settings, files: WeightFiles) -> str | None:
     if not (wanted.keys or wanted.certificates):
         return None
     try:
-        line = f"{REPORT}: {_verify(settings, files)}"
+        line = printable(f"{REPORT}: {_verify(settings, files)}")[:LONGEST_LINE]
     except FatalError as error:
         if wanted.require:
             raise

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.scrape import Scrape, Target
+from cetacean_registry.messages import one_line
+
+_LONGEST_REPORT: Final = 1024
+"""Characters of a container's report about a signature."""
 
 
 def without_unused_fields(pod: Object) -> Object:
@@ -165,7 +169,7 @@ def _signature(status: Mapping[str, Any]) -> str | None:
     for container in status.get("initContainerStatuses") or ():
         if container.get("name") == names.INIT_CONTAINER:
             ended = (container.get("state") or {}).get("terminated") or {}
-            line = str(ended.get("message") or "").strip()
+            line = one_line(str(ended.get("message") or ""), longest=_LONGEST_REPORT)
             reported = line.partition(": ")[0] in names.SIGNATURE_REASONS | {names.SIGNATURE_VERIFIED}
             return line if reported and ended.get("exitCode") == 0 else None
     return None

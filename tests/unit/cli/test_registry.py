@@ -35,6 +35,15 @@ BAD = """{
 """
 
 
+def test_an_added_model_may_name_its_signature(registry: Registry) -> None:
+    registry.add("first", "1.0.0").write()
+    arguments = ("--version", "1.1.0", "--like", "first", "--weights-url", "https://e/b.safetensors", "--yes")
+    done = registry.run("registry", "add", "second", *arguments, "--signature-url", "https://e/b.sig")
+    assert done.exit_code == 0, done.output
+    added = json.loads(registry.file.read_text())["models"][-1]
+    assert (added["name"], added["signature_url"]) == ("second", "https://e/b.sig")
+
+
 def test_all_faults_are_reported_at_once_with_their_positions(registry: Registry) -> None:
     registry.file.write_text(BAD)
     done = registry.run("registry", "validate")

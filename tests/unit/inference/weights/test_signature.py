@@ -151,6 +151,14 @@ def test_a_signature_by_a_certificate_holds(check: Check, model: FileServer, tmp
     assert "signed by certificate CN=signer (sha256:" in str(check(keys=[], certificates=[str(root)]))
 
 
+def test_a_report_is_one_short_line_whatever_the_certificate_says(
+    check: Check, model: FileServer, tmp_path: Path
+) -> None:
+    write(model.directory, "a.safetensors.sig", sign_files(FILES, *ROOT.issue("a\nb\x1b[31m").pair))
+    root = write(tmp_path, "keys/root.pem", pem_of(ROOT.certificate))
+    assert str(check(keys=[], certificates=[str(root)])).isprintable()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"garbage"])
 def test_an_unreadable_key_is_named(content: bytes | None, check: Check, model: FileServer, tmp_path: Path) -> None:
     path = tmp_path / "keys/other.pub" if content is None else write(tmp_path, "keys/other.pub", content)

@@ -44,6 +44,9 @@ def test_the_report_about_a_signature_is_the_line_of_a_fetch_that_succeeded() ->
     assert reported(container("other", state=ended(0, message=line)), container("fetch")) is None
     assert reported(container("fetch", state=ended(1, message="SignatureMissing: x"))) is None, "it is a failure"
     assert reported(container("fetch", state=ended(0, message="{}"))) is None
+    long = reported(container("fetch", state=ended(0, message=f"SignatureMissing: a\n\x1b[31m{'b' * 4000}")))
+    assert long is not None
+    assert (len(long), long.isprintable()) == (1024, True)
     assert reported() is None
 
 
