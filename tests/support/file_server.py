@@ -19,6 +19,7 @@ from support.loopback import Quiet, listening
 LONGEST_HANG_SECONDS: Final = 90
 """Longer than any test waits; without it, a client without a time-out would keep a test until its own time is over."""
 
+
 @dataclass(slots=True)
 class FileServer:
     """The server's files, its faults, and the requests it received."""
