@@ -55,20 +55,9 @@ def cli() -> None:
     """
 
 
-for command in (
-    approve,
-    candidate,
-    drift,
-    emergency,
-    feedback,
-    gate,
-    history,
-    promote,
-    registry,
-    release,
-    rollback,
-    status,
-):
+_CHANGES = (approve, candidate, emergency, gate, promote, registry, release, rollback)
+_VIEWS = (drift, feedback, history, status)
+for command in (*_CHANGES, *_VIEWS):
     cli.add_command(command)
 
 

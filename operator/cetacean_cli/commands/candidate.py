@@ -12,4 +12,5 @@ def candidate() -> None:
     """Show how a candidate does: a model that answers the same pictures as the one that serves."""
 
 
-candidate.add_command(disagreements)
+for command in (disagreements,):
+    candidate.add_command(command)
