@@ -13,7 +13,14 @@ from cetacean_cli.resource import CetaceanModel, describe, digest
 from cetacean_operator.api import names
 from cetacean_operator.api.status import DriftStatus, ModelRef, Release
 
-_GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED, names.APPROVED}
+_GOOD_WHEN_TRUE = {
+    names.READY,
+    names.AVAILABLE,
+    names.WEIGHTS_VERIFIED,
+    names.GATE_PASSED,
+    names.APPROVED,
+    names.ROUTE_ACCEPTED,
+}
 """All others report a problem while they are true."""
 
 
