@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from cetacean_operator.api.base import ApiModel, Timestamp, list_map
+from cetacean_operator.api.candidate import (
+    MOST_RETURNED,
+    CandidateStatus,
+    PassedStage,
+    PersonDecision,
+    ReturnedCandidate,
+)
 from cetacean_operator.api.spec import Model
+from cetacean_operator.api.stages import MOST_STAGES
 from cetacean_registry.registry import ShortText
 
 HISTORY_LENGTH = 10
@@ -82,6 +90,12 @@ class HistoryEntry(ApiModel):
     ]
     why: _Message
     release: Release | None = None
+    stages: Annotated[tuple[PassedStage, ...], Field(max_length=MOST_STAGES)] | None = Field(
+        default=None, description="The stages that it passed before; absent if it ran none."
+    )
+    decision: PersonDecision | None = Field(
+        default=None, description="Who promoted it before its stages were over; absent if nobody did."
+    )
 
 
 class ServedModel(ApiModel):
@@ -243,6 +257,12 @@ class Status(ApiModel):
     rollback: Rollback | None = None
     comparison: ComparisonStatus | None = Field(
         default=None, description="While the identification drifts and onAlarm is Rollback: the model before."
+    )
+    candidate: CandidateStatus | None = Field(
+        default=None, description="The active model while spec.rollout.stages keep it from serving."
+    )
+    returned_candidates: Annotated[tuple[ReturnedCandidate, ...], Field(max_length=MOST_RETURNED)] = Field(
+        default=(), description="Candidates that are not tried again, newest first."
     )
 
     def condition(self, kind: str) -> Condition | None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
-from cetacean_operator.decisions.children import Ref, children
+from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, rollout_of
+from cetacean_operator.decisions.network import Ref
 from cetacean_operator.decisions.plan import ChildRef
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
+from cetacean_operator.decisions.rollout_state import rollout_state
+from cetacean_operator.decisions.stage_record import runs_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,58 @@ def desired_children(assessment: Assessment, choice: Choice, next_status: Status
     if choice.target is None:
         return DesiredChildren()
     rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
-    manifests = children(
-        assessment.resource,
-        assessment.spec,
-        rollout,
-        service_monitors=assessment.observed.service_monitors,
-        operator_namespace=assessment.observed.operator_namespace,
-        comparison=choice.comparison,
-        promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+    manifests = _without_replaced_candidate(
+        assessment,
+        children(
+            assessment.resource,
+            assessment.spec,
+            rollout,
+            service_monitors=assessment.observed.service_monitors,
+            operator_namespace=assessment.observed.operator_namespace,
+            comparison=choice.comparison,
+            staged=choice.stages.run if choice.stages else None,
+            promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+        ),
     )
     found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}
     return DesiredChildren(
         rollout=rollout,
         manifests=manifests,
         differences={ref: paths for ref, paths in found.items() if paths},
-        stale=_stale_children(assessment.children, {} if _must_withdraw(assessment) else manifests),
+        stale=_stale_children(
+            assessment.children,
+            {} if _must_withdraw(assessment) else manifests,
+            kept=_promoted_candidate(assessment, rollout),
+        ),
     )
+
+
+def _without_replaced_candidate(assessment: Assessment, manifests: Mapping[Ref, Object]) -> Mapping[Ref, Object]:
+    """Leave out the candidate's Deployment while the live one runs another candidate: that one is deleted first.
+
+    If one replaced the other in place, pods of both would have the same labels, and clients of a canary could reach the
+    new one.
+    """
+    ref = ("Deployment", names.candidate_name(assessment.resource.name))
+    wanted, live = manifests.get(ref), assessment.children.get(ref)
+    if wanted is None or live is None or _rollout_id(live) == _rollout_id(wanted):
+        return manifests
+    return {other: manifest for other, manifest in manifests.items() if other != ref}
+
+
+def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
+    """Return the name of a candidate's children that stay until the Deployment has replaced all its pods by it."""
+    live = assessment.candidate_deployment
+    if live is None or not runs_stages(live) or _rollout_id(live) != rollout.id:
+        return None
+    is_complete = rollout_state(assessment.current_state, rollout).complete
+    return None if is_complete else names.candidate_name(assessment.resource.name)
+
+
+def _rollout_id(deployment: Object) -> str | None:
+    template = (deployment.get("spec") or {}).get("template") or {}
+    found = ((template.get("metadata") or {}).get("annotations") or {}).get(names.ANNOTATION_ROLLOUT_ID)
+    return str(found) if found else None
 
 
 def _must_withdraw(assessment: Assessment) -> bool:
@@ -69,9 +109,11 @@ def _must_withdraw(assessment: Assessment) -> bool:
     return assessment.observed.name_conflict is not None and never_served
 
 
-def _stale_children(live: Mapping[Ref, Object], manifests: Mapping[Ref, Object]) -> tuple[ChildRef, ...]:
+def _stale_children(
+    live: Mapping[Ref, Object], manifests: Mapping[Ref, Object], *, kept: str | None
+) -> tuple[ChildRef, ...]:
     return tuple(
         ChildRef(kind, name, child["metadata"]["uid"])
         for (kind, name), child in sorted(live.items())
-        if (kind, name) not in manifests and "deletionTimestamp" not in child["metadata"]
+        if (kind, name) not in manifests and name != kept and "deletionTimestamp" not in child["metadata"]
     )

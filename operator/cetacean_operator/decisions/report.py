@@ -12,7 +12,7 @@ from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
-from cetacean_operator.decisions.children import selector
+from cetacean_operator.decisions.candidate_condition import candidate_condition
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
 from cetacean_operator.decisions.desired_children import DesiredChildren
@@ -22,6 +22,7 @@ from cetacean_operator.decisions.failures import Failure, find_failure, seconds_
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.network import selector
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
@@ -69,6 +70,8 @@ def report(
     if progress.hotfix:
         found[names.APPROVED] = approved_condition(assessment.spec.registry.active_model, choice, next_status.history)
         found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
+    if candidate := candidate_condition(assessment.spec, choice, next_status.history):
+        found[names.CANDIDATE_PASSED] = candidate
     found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
@@ -76,6 +79,8 @@ def report(
             "history": next_status.history,
             "rollback": next_status.rollback,
             "comparison": choice.compared,
+            "candidate": choice.stages.shown if choice.stages else None,
+            "returned_candidates": next_status.returned_candidates,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }
@@ -130,7 +135,8 @@ def _progress(assessment: Assessment, choice: Choice, desired: DesiredChildren, 
             now=now,
         )
     hotfix_wait = hotfix.requeue_after if hotfix else None
-    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait)
+    stages_wait = choice.stages.requeue_after if choice.stages else None
+    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait, stages_wait)
     soonest = min((wait for wait in waits if wait is not None), default=None)
     return _Progress(state, failure, anti_fraud, autoscaling, hotfix, soonest)
 

@@ -16,8 +16,8 @@ from cetacean_operator.api import names
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
-from cetacean_operator.decisions.children import Ref
 from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.network import Ref
 from cetacean_operator.decisions.ownership import is_owned_by
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError

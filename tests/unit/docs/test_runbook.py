@@ -15,7 +15,7 @@ BLOCKS = list(blocks(RUNBOOK))
 ANCHORS = {
     *("Availability", "Latency", "Drift", "Systemic rejection", "Error rate", "Gate disabled", "Recalibration overdue"),
     *("Rollout stalled", "Operator down", "Registry diverged", "Wrong species"),
-    *("Approval missing", "Hotfix review overdue"),
+    *("Approval missing", "Hotfix review overdue", "Candidate held", "Candidate returned"),
 }
 
 

@@ -33,7 +33,7 @@ def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
 
 
 def test_all_conditions_are_present_in_order() -> None:
-    world = World(manifest(serving={"autoscaling": {}}, approval={}))
+    world = World(manifest(serving={"autoscaling": {}}, approval={}, rollout={"stages": [{"shadow": {}}]}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
     for condition in world.status.conditions:
