@@ -33,7 +33,7 @@ def show(*, name: str, output: Output, cluster: Cluster) -> None:
             {
                 "condition": condition.wire() if condition else None,
                 "candidate": status.candidate.wire() if status.candidate else None,
-                "returned": [one.wire() for one in status.returned_candidates],
+                "returned": [one.wire() for one in status.returned],
             }
         )
         return
@@ -49,9 +49,9 @@ def show(*, name: str, output: Output, cluster: Cluster) -> None:
         head = ("REQUIREMENT", "OBSERVED", "LOW", "HIGH", "AT LEAST", "OF")
         shares = status.candidate.requirements
         print_view(table(head, ((s.name, s.observed, s.low, s.high, s.smallest, s.trials) for s in shares)))
-    if status.returned_candidates:
+    if status.returned:
         click.echo()
-        removed = status.returned_candidates
+        removed = status.returned
         print_view(table(("REMOVED", "MODEL", "REASON", "WHY"), ((r.at, r.model, r.reason, r.why) for r in removed)))
 
 

@@ -261,9 +261,14 @@ class Status(ApiModel):
     candidate: CandidateStatus | None = Field(
         default=None, description="The active model while spec.rollout.stages keep it from serving."
     )
-    returned_candidates: Annotated[tuple[ReturnedCandidate, ...], Field(max_length=MOST_RETURNED)] = Field(
-        default=(), description="Candidates that are not tried again, newest first."
+    returned_candidates: Annotated[tuple[ReturnedCandidate, ...], Field(max_length=MOST_RETURNED)] | None = Field(
+        default=None, description="Candidates that are not tried again, newest first."
     )
+
+    @property
+    def returned(self) -> tuple[ReturnedCandidate, ...]:
+        """The candidates that are not tried again."""
+        return self.returned_candidates or ()
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of that type."""

@@ -77,7 +77,9 @@ def _record(choice: Choice, status: Status, at: str) -> Status:
         history = add_promotion(
             history, choice.target, reason=reason, why=why, at=at, release=release, stages=stages, decision=decision
         )
-    returned = status.returned_candidates
+    returned = status.returned
     if choice.stages and choice.stages.returned:
         returned = add_returned(returned, choice.stages.returned)
-    return status.model_copy(update={"history": history, "rollback": choice.rollback, "returned_candidates": returned})
+    return status.model_copy(
+        update={"history": history, "rollback": choice.rollback, "returned_candidates": returned or None}
+    )

@@ -221,7 +221,7 @@ def _run_stages(
         served=rollout_of(kept, spec.anti_fraud),
         served_digest=serving.digest if serving else kept.sha256,
     )
-    returned = history.status.returned_candidates
+    returned = history.status.returned
     return run_stages(pair, spec=spec, given=staged, returned=returned, approved=verdict.is_approved)
 
 

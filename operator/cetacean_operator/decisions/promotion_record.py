@@ -46,7 +46,7 @@ def write_promotion_record(next_status: Status, last_status: Status, deployment:
         return None
     text = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
     live = _parse(text)
-    wanted = history[0], next_status.rollback, next_status.returned_candidates
+    wanted = history[0], next_status.rollback, next_status.returned
     if live is not None and (live.promotions[0], live.rollback, live.returned) == wanted:
         return text
     length, known = len(history), last_status.history
@@ -56,7 +56,7 @@ def write_promotion_record(next_status: Status, last_status: Status, deployment:
         promotions=history[:count],
         follows=_digest(history[count:]),
         rollback=next_status.rollback,
-        returned=next_status.returned_candidates,
+        returned=next_status.returned,
     )
     wire = record.wire()
     if not record.returned:
@@ -75,8 +75,8 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
     history = last_status.history
     record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or "")
     if record is not None:
-        returned = add_returned(last_status.returned_candidates, *record.returned)
-        last_status = last_status.model_copy(update={"returned_candidates": returned})
+        returned = add_returned(last_status.returned, *record.returned)
+        last_status = last_status.model_copy(update={"returned_candidates": returned or None})
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
     if record is None or deployed is None or not same_weights(record.promotions[0], deployed):
         return last_status

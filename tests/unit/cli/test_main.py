@@ -40,6 +40,10 @@ def test_the_list_of_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "",
         "approve",
+        "candidate",
+        "candidate abort",
+        "candidate promote",
+        "candidate show",
         "drift",
         "emergency",
         "emergency disable-gate",
@@ -65,7 +69,7 @@ def test_the_list_of_commands() -> None:
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
+    writing = {"abort", "approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli

@@ -41,7 +41,7 @@ def canary(stage: dict[str, Any] | None = None, *, serving: dict[str, Any] | Non
 
 def outcome(world: World) -> tuple[str | None, list[str]]:
     found = world.status.candidate
-    return found.verdict if found else None, [one.reason for one in world.status.returned_candidates]
+    return found.verdict if found else None, [one.reason for one in world.status.returned]
 
 
 # --- The share --------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_failing_canary_goes_back_at_once() -> None:
     world.settle()
     assert (world.deployed, world.candidate, world.clients_reach_candidate) == ("first", None, False)
     assert outcome(world) == ("Failing", ["Failing"])
-    assert "30 of 60 answers of the candidate were 5xx, 0 of 60" in world.status.returned_candidates[0].why
+    assert "30 of 60 answers of the candidate were 5xx, 0 of 60" in world.status.returned[0].why
 
 
 def test_a_slower_canary_goes_back() -> None:

@@ -42,7 +42,7 @@ def verdict(world: World) -> str | None:
 
 
 def returned(world: World) -> list[tuple[str, str]]:
-    return [(one.model, one.reason) for one in world.status.returned_candidates]
+    return [(one.model, one.reason) for one in world.status.returned]
 
 
 def assert_gone(world: World, *, serving: str) -> None:
@@ -192,7 +192,7 @@ def test_a_candidate_that_is_worse_is_removed_and_what_served_goes_on(
     world.settle()
     assert_gone(world, serving="first")
     assert returned(world) == [("second", reason)]
-    assert named in world.status.returned_candidates[0].why
+    assert named in world.status.returned[0].why
     assert (verdict(world), world.is_("CandidatePassed")) == (reason, ("False", reason))
     assert world.is_("RegistryDiverged") == ("True", "CandidateReturned")
     assert world.is_("Stalled") == ("True", "CandidateReturned")
@@ -299,7 +299,7 @@ def test_a_candidate_whose_pods_never_start_fails() -> None:
     world.activate("second")
     world.settle()
     assert returned(world) == [("second", "Failing")]
-    assert "its pods do not get ready: DigestMismatch" in world.status.returned_candidates[0].why
+    assert "its pods do not get ready: DigestMismatch" in world.status.returned[0].why
     assert_gone(world, serving="first")
 
 
@@ -398,7 +398,7 @@ def test_a_person_aborts_a_candidate_and_it_is_not_tried_again() -> None:
     world.decide_by_person("Abort", why="wrong weights")
     world.settle()
     assert_gone(world, serving="first")
-    (found,) = world.status.returned_candidates
+    (found,) = world.status.returned
     assert (found.reason, found.by, found.why) == ("Aborted", "alice", "alice aborted it: wrong weights")
     world.obj["metadata"]["annotations"].clear()
     world.settle()
