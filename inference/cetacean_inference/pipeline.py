@@ -17,10 +17,9 @@ import numpy as np
 from PIL import Image
 
 from cetacean_inference.decision import accepts
-from cetacean_inference.engines.base import CompiledNetwork
+from cetacean_inference.engines.base import CompiledNetwork, ConvertedNetworks
 from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.selection import (
-    ConvertedNetworks,
     Device,
     SelectedEngines,
     check_engine,
@@ -149,6 +148,7 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
                 files={CLASSES_FILE: files.classes.sha256, SPECIES_FILE: files.species.sha256},
                 engine=engines.name,
                 rejected_engines=engines.rejected_engines,
+                engine_times_ms=engines.times_ms,
             ),
             engines=engines,
             individuals=individuals,

@@ -164,8 +164,8 @@ class EngineSettings(Section):
 
     name: Literal["auto", "torch-eager", "openvino"] = Field(
         "auto",
-        description="`auto` is the fastest engine that is available and agrees with `torch-eager`; a named engine is "
-        "never replaced.",
+        description="`auto` is the engine that is measured to be the fastest on this processor, among those that are "
+        "available and agree with `torch-eager`; a named engine is never replaced.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` is CUDA if there is a device.")
     threads: int | None = Field(

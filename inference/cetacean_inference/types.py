@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from PIL import Image
@@ -80,6 +80,8 @@ class ServedIdentity:
     files: Mapping[str, str]
     """Digests of the files beside the checkpoint, by name."""
     rejected_engines: tuple[RejectedEngine, ...] = ()
+    engine_times_ms: Mapping[NetworkName, Mapping[str, float]] = field(default_factory=dict)
+    """Milliseconds for one picture as measured on this processor, by engine."""
 
 
 class Decoder(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,9 @@ class ConvertedNetwork:
     """Side of the square input, in pixels."""
     reference: Outputs
     """Eager torch for `agreement.comparison_inputs`: cetacean scores (N,), or probabilities (N, K)."""
+
+
+ConvertedNetworks = Mapping[NetworkName, ConvertedNetwork]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 
 from cetacean_inference import errors
 from cetacean_inference.engines import conversion_record
-from cetacean_inference.engines.selection import ConvertedNetworks
+from cetacean_inference.engines.base import ConvertedNetworks
 from cetacean_inference.settings import Settings
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import WeightFiles

@@ -1,5 +1,7 @@
 """Selects the engine of each network: the fastest that is available and agrees with eager torch, or the one asked for.
 
+Which is the fastest is measured on this processor (`timing`).
+
 Eager torch on the processor is the reference, for CUDA too, which rounds convolutions differently. Each network has its
 own engine: bfloat16 may keep the likeliest individual and still change the gate's score too much.
 """
@@ -9,18 +11,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from cetacean_inference.engines.agreement import (
-    comparison_inputs,
-    gate_disagreement,
-    identification_disagreement,
-    run_in_batches,
-)
-from cetacean_inference.engines.base import CompiledNetwork, ConvertedNetwork, Engine, EngineAbsent, Outputs
+from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
+from cetacean_inference.engines.base import CompiledNetwork, ConvertedNetworks, Engine
 from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
+from cetacean_inference.engines.ranking import Ranking, rank_engines
+from cetacean_inference.engines.timing import Clock
+from cetacean_inference.engines.trial import disagreement, try_engine
 from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.messages import with_type
 from cetacean_inference.settings import EngineSettings
@@ -36,7 +36,6 @@ CUDA: Final = "torch-eager-cuda"
 EAGER: Final = "torch-eager"
 
 Device = Literal["cpu", "cuda"]
-ConvertedNetworks = Mapping[NetworkName, ConvertedNetwork]
 LoadConverted = Callable[[], ConvertedNetworks]
 LoadEager = Callable[[NetworkName, Device], CompiledNetwork]
 
@@ -49,7 +48,9 @@ class SelectedEngines:
     gate: CompiledNetwork
     identification: CompiledNetwork
     rejected_engines: tuple[RejectedEngine, ...] = ()
-    """Faster engines that are not used."""
+    """Engines that could not be used, or may not."""
+    times_ms: Mapping[NetworkName, Mapping[str, float]] = field(default_factory=dict)
+    """Milliseconds for one picture, by engine; empty for a network that only one engine can compute."""
     is_thread_safe: bool = False
     """True if several threads may compute at once."""
 
@@ -83,14 +84,17 @@ def check_engine(settings: EngineSettings) -> Device:
     return "cpu"
 
 
-def select_engines(settings: EngineSettings, *, converted: LoadConverted, eager: LoadEager) -> SelectedEngines:
-    """Compile each network with the first engine that is available and agrees; eager torch is the last resort.
+def select_engines(
+    settings: EngineSettings, *, converted: LoadConverted, eager: LoadEager, clock: Clock = time.perf_counter
+) -> SelectedEngines:
+    """Compile each network with the fastest engine that is available and agrees; eager torch is the last resort.
 
     Args:
         settings: the engine and the device asked for.
         converted: returns the networks in OpenVINO's format; called at most once.
         eager: returns a network of eager torch on a device; called only for networks that no other engine computes,
             and on CUDA for the reference.
+        clock: times the engines.
 
     Raises:
         ConfigInvalid: the engine or device asked for is not available or does not agree; it is never replaced.
@@ -102,8 +106,11 @@ def select_engines(settings: EngineSettings, *, converted: LoadConverted, eager:
     selected: dict[NetworkName, _Attempt] = {}
     compiled: dict[NetworkName, CompiledNetwork] = {}
     rejected: list[RejectedEngine] = []
+    times: dict[NetworkName, Mapping[str, float]] = {}
     for name in get_args(NetworkName):
-        for attempt in _attempts(name, candidates, networks, eager, device=device, settings=settings):
+        ranked = rank_engines(name, candidates, networks, settings, clock)
+        times[name] = ranked.times_ms
+        for attempt in _attempts(name, ranked, networks, eager, device=device, settings=settings):
             if isinstance(attempt.result, CompiledNetwork):
                 selected[name], compiled[name] = attempt, attempt.result
                 break
@@ -119,6 +126,7 @@ def select_engines(settings: EngineSettings, *, converted: LoadConverted, eager:
         compiled["gate"],
         compiled["identification"],
         tuple(rejected),
+        times,
         is_thread_safe=not any(one.engine.startswith("torch-") for one in selected.values()),
     )
 
@@ -135,7 +143,7 @@ def _forbid_replacement(name: NetworkName, settings: EngineSettings, rejected: S
 
 
 def faster_than_eager(settings: EngineSettings, device: Device) -> Sequence[Engine]:
-    """Return the engines to try before eager torch, the fastest first; none on CUDA, which is faster than all."""
+    """Return the engines to try before eager torch, the least precise first; none on CUDA, faster than all."""
     if settings.name == EAGER or device != "cpu":
         return ()
     threads = settings.threads or num_threads()
@@ -155,7 +163,7 @@ def _load_converted(converted: LoadConverted) -> ConvertedNetworks | Exception:
 
 def _attempts(
     name: NetworkName,
-    candidates: Sequence[Engine],
+    ranking: Ranking,
     networks: ConvertedNetworks | Exception,
     eager: LoadEager,
     *,
@@ -165,8 +173,9 @@ def _attempts(
     """Try the engines that are faster than eager torch on the processor, the fastest first."""
     if device == "cuda":
         yield _Attempt(CUDA, _try_cuda(name, eager, settings))
-    for engine in candidates:
-        yield _Attempt(engine.name, _try_engine(engine, name, networks, settings))
+    for engine in ranking.engines:
+        rejected = ranking.rejected.get(engine.name)
+        yield _Attempt(engine.name, rejected or try_engine(engine, name, networks, settings))
 
 
 def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> CompiledNetwork | RejectedEngine:
@@ -178,7 +187,7 @@ def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> 
         outputs = run_in_batches(reference.run, pictures)
         del reference
         compiled = eager(name, "cuda")
-        detail = _disagreement(
+        detail = disagreement(
             name,
             run_in_batches(compiled.run, pictures),
             outputs,
@@ -192,32 +201,3 @@ def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> 
         logger.info("%s computes the %s, after %.1f s", CUDA, name, time.monotonic() - begun)
         return compiled
     return RejectedEngine(CUDA, name, reason, detail)
-
-
-def _try_engine(
-    engine: Engine, name: NetworkName, networks: ConvertedNetworks | Exception, settings: EngineSettings
-) -> CompiledNetwork | RejectedEngine:
-    begun = time.monotonic()
-    reason: Literal["absent", "failed", "disagrees"]
-    try:
-        if isinstance(networks, Exception):
-            raise networks  # noqa: TRY301 - rejects each engine for the same reason
-        network = networks[name]
-        run = engine.compile(network)
-        found = run_in_batches(run, comparison_inputs(name, network.side))
-        detail = _disagreement(name, found, network.reference, settings)
-        reason = "disagrees"
-    except EngineAbsent as error:
-        detail, reason = str(error), "absent"
-    except Exception as error:  # noqa: BLE001 - a compiler may raise anything
-        detail, reason = with_type(error), "failed"
-    if detail is None:
-        logger.info("%s computes the %s, after %.1f s", engine.name, name, time.monotonic() - begun)
-        return CompiledNetwork(run, network.side)
-    return RejectedEngine(engine.name, name, reason, detail)
-
-
-def _disagreement(name: NetworkName, found: Outputs, reference: Outputs, settings: EngineSettings) -> str | None:
-    if name == "gate":
-        return gate_disagreement(found, reference, allowed=settings.max_score_deviation)
-    return identification_disagreement(found, reference, allowed=settings.max_probability_deviation)

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -22,7 +22,7 @@ from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.monitoring.answer_window import EDGES, SpeciesNames
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.recent_requests import RECENT, RecentRequests
-from cetacean_inference.types import RejectedEngine
+from cetacean_inference.types import NetworkName, RejectedEngine
 
 MaskOutcome = Literal["made", "full", "late", "failed", "large"]
 PREFIX: Final = "cetacean_inference_"
@@ -137,6 +137,12 @@ class Metrics:
             ("engine", "network", "reason"),
             registry=self.registry,
         )
+        self._engine_picture = Gauge(
+            f"{PREFIX}engine_picture_seconds",
+            "Time for one picture, of each engine that may compute the network, as measured once on this processor.",
+            ("engine", "network"),
+            registry=self.registry,
+        )
         self.registry.register(_ComputedMetrics(self))
         ProcessCollector(registry=self.registry)
 
@@ -144,6 +150,12 @@ class Metrics:
         """Set the gauge of each faster engine that is not used."""
         for one in engines:
             self._rejected_engine.labels(one.engine, one.network, one.reason).set(1)
+
+    def set_engine_times(self, times_ms: Mapping[NetworkName, Mapping[str, float]]) -> None:
+        """Set the gauge of each engine that was timed, in milliseconds for one picture."""
+        for network, times in times_ms.items():
+            for engine, milliseconds in times.items():
+                self._engine_picture.labels(engine, network).set(milliseconds / 1e3)
 
     def observe_request(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request for predictions; `endpoint` becomes a label and must be one of a few."""

@@ -96,6 +96,7 @@ class Service:
         settings, metrics, served = self.settings, self.metrics, pipeline.identity
         self.identity = replace(self.identity, served=served)
         metrics.set_rejected_engines(served.rejected_engines)
+        metrics.set_engine_times(served.engine_times_ms)
         masks = None
         if remove_background is not None:
             masks = MaskMaker(remove_background, settings=settings.mask, decoder=decoder, metrics=metrics)

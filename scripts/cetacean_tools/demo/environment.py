@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -115,8 +114,7 @@ class Environment:
     def condition(self, name: str, kind: str) -> Mapping[str, Any]:
         """Return a condition of the resource; empty if there is none."""
         conditions = self.resource(name).get("status", {}).get("conditions", [])
-        found: Mapping[str, Any] = next((item for item in conditions if item["type"] == kind), {})
-        return found
+        return next((item for item in conditions if item["type"] == kind), {})
 
     def wait_for_condition(
         self,
@@ -130,22 +128,18 @@ class Environment:
         """Wait until a condition of the current generation has a status, and `mentions` in its message."""
 
         def probe() -> Mapping[str, Any]:
-            resource = self.resource(name)
-            generation = resource["metadata"]["generation"]
-            for item in resource.get("status", {}).get("conditions", []):
-                if item["type"] == kind and item["status"] == status and mentions in item["message"]:
-                    return item if item["observedGeneration"] == generation else {}
-            return {}
+            found, generation = self.condition(name, kind), self.resource(name)["metadata"]["generation"]
+            is_so = found.get("status") == status and mentions in found["message"]
+            return found if is_so and found["observedGeneration"] == generation else {}
 
-        return until(f"{kind}={status} {mentions}".rstrip(), probe, within=within)
+        wanted = f"{kind}={status} {mentions}".rstrip()
+        return until(wanted, probe, within=within, shown=lambda: self.condition(name, kind))
 
     def pod_answer(self, pod: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Return the JSON response of one pod, through the API server's proxy."""
         meta = pod["metadata"]
         url = f"{self.proxy}/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}:8080/proxy{path}"
-        answer = self.client.get(url)
-        answer.raise_for_status()
-        return dict(json.loads(answer.content))
+        return dict(self.client.get(url).raise_for_status().json())
 
 
 @dataclass(slots=True)

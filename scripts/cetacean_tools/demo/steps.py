@@ -214,7 +214,7 @@ class Demo:
         return drift if abs((drift.get("mean") or 0) - mean) < 0.01 and drift.get("alarms") == alarms else {}
 
     def _traffic(self) -> BackgroundTraffic:
-        return BackgroundTraffic(self.environment.service(NAME), self.environment.models.cetaceans[:12])
+        return BackgroundTraffic(self.environment.service(NAME), self.environment.models.cetaceans)
 
     def _status(self) -> dict[str, Any]:
         return dict(self.environment.resource(NAME).get("status", {}))

@@ -10,8 +10,10 @@ pictures/…
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +72,12 @@ class DemoModels:
 
     @property
     def cetaceans(self) -> Sequence[Path]:
-        """Pictures of the test split that show a known individual."""
-        return [picture.path for picture in read_manifest(self._manifest, split="test") if picture.cetacean]
+        """Pictures of the test split that show a known individual; the species take turns: a part has the same mix."""
+        by_species = defaultdict[str | None, list[Path]](list)
+        for picture in read_manifest(self._manifest, split="test"):
+            if picture.cetacean:
+                by_species[picture.species].append(picture.path)
+        return [path for turn in zip_longest(*by_species.values()) for path in turn if path]
 
     @property
     def others(self) -> Sequence[Path]:

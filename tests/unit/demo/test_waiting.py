@@ -41,6 +41,12 @@ def test_a_timeout_names_the_last_value(clock: list[float]) -> None:
     assert 5 < clock[0] < 6
 
 
+def test_a_timeout_names_what_was_there_instead(clock: list[float]) -> None:
+    with pytest.raises(NotSoError, match=r"^waited 5 s for Drifting=False, last seen: Drifting=True: fog$"):
+        until("Drifting=False", dict, within=5, shown=lambda: "Drifting=True: fog")
+    assert clock[0] > 5
+
+
 def test_an_error_of_the_probe_is_not_hidden(clock: list[float]) -> None:
     def broken() -> bool:
         raise ConnectionError("gone")

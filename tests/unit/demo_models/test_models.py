@@ -131,6 +131,15 @@ def test_pictures_are_held_out_and_of_their_kind(tiny: DemoModels) -> None:
         assert "calibration" not in path.parts
 
 
+def test_the_first_pictures_have_the_mix_of_species_of_all(tiny: DemoModels) -> None:
+    # Else a client that sends only some of them, or some more often, raises the signal BySpecies.
+    species = {one.identifier: one.species for one in known()}
+    found = [species[path.name.partition("-")[0]] for path in tiny.cetaceans]
+    for sent in range(1, len(found) + 1):
+        counts = [found[:sent].count(one) for one in set(found)]
+        assert max(counts) - min(counts) <= 1
+
+
 def test_a_resource_made_from_them_is_valid_for_the_operator(tiny: DemoModels) -> None:
     manifest = to_manifest(
         tiny.registry(STORE),

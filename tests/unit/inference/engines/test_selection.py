@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -84,13 +85,17 @@ Choose = Callable[[EngineSettings], SelectedEngines]
 
 @pytest.fixture
 def choose(networks: Networks, converted: Mapping[NetworkName, ConvertedNetwork]) -> Choose:
-    """Selects engines for the networks above."""
+    """Selects engines for the networks above; all take the same time, and none has been timed before."""
+    (converted["gate"].trunk.parent / "engine-times.json").unlink(missing_ok=True)
 
     def eager(name: NetworkName, device: Device) -> CompiledNetwork:
         assert device == "cpu"
         return CompiledNetwork(EAGER.compile(networks[name]), SIDES[name])
 
-    return lambda settings: select_engines(settings, converted=lambda: converted, eager=eager)
+    ticks = itertools.count()
+    return lambda settings: select_engines(
+        settings, converted=lambda: converted, eager=eager, clock=lambda: float(next(ticks))
+    )
 
 
 class Altered:
@@ -277,12 +282,12 @@ def test_a_requested_openvino_that_is_not_installed_is_an_error_in_one_line(choo
 
 
 @pytest.mark.parametrize("change", [gate_off_by(0.004), likeliest_off_by(0.0004)])
-def test_the_first_engine_that_agrees_is_used(
+def test_an_engine_that_agrees_is_used(
     networks: Networks, choose: Choose, offered: Callable[..., None], change: Callable[[Outputs], Outputs]
 ) -> None:
-    offered(Altered("fast", networks, change), Altered("slower", networks, gate_off_by(0)))
+    offered(Altered("near", networks, change))
     chosen = choose(AUTO)
-    assert (chosen.name, chosen.rejected_engines) == ("fast", ())
+    assert (chosen.name, chosen.rejected_engines) == ("near", ())
 
 
 @pytest.mark.parametrize(
@@ -302,7 +307,7 @@ def test_an_engine_that_disagrees_is_rejected(
     offered(Altered("wrong", networks, change), Altered("right", networks, gate_off_by(0.001)))
     chosen = choose(AUTO)
     (wrong,) = chosen.rejected_engines
-    assert chosen.name == ("right, gate wrong" if wrong.network == "identification" else "wrong, gate right")
+    assert chosen.name == "right"
     assert (wrong.engine, wrong.reason) == ("wrong", "disagrees")
     assert message in wrong.detail
 
