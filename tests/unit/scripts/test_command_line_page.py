@@ -15,7 +15,7 @@ def test_the_document_is_not_stale() -> None:
 
 def test_every_command_is_there() -> None:
     text = document()
-    assert text.count("Usage: cetacean") == 23
+    assert text.count("Usage: cetacean") == 27
     assert (
         "## cetacean emergency disable-gate\n\n```text\nUsage: cetacean emergency disable-gate [OPTIONS] NAME" in text
     )

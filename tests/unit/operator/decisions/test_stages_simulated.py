@@ -21,10 +21,10 @@ from cetacean_operator.decisions.stages import StageState, run_stages
 RUNS = 20
 MOST_WRONG = 5
 """At 5 %, 20 runs have more with a chance below one in a thousand."""
-LOOKS = 30
+SCRAPES = 30
 PICTURES = 50
-"""Between two looks."""
-STAGES: list[dict[str, Any]] = [{"shadow": {"share": 1.0}, "timeoutSeconds": 30 * LOOKS}]
+"""Between two scrapes."""
+STAGES: list[dict[str, Any]] = [{"shadow": {"share": 1.0}, "timeoutSeconds": 30 * SCRAPES}]
 SPEC = parse_spec(manifest(entry("first"), entry("second", "b"), rollout={"stages": STAGES})["spec"])
 FIRST, SECOND = SPEC.registry.models
 PAIR = Pair(SECOND, rollout_of(SECOND, SPEC.anti_fraud), rollout_of(FIRST, SPEC.anti_fraud), FIRST.sha256)
@@ -35,7 +35,7 @@ def end_of(rng: random.Random, *, individual: float, species: float = 1.0) -> St
     """Let pictures come, and judge after each scrape, until there is an end."""
     pairs = other_species = other_individual = 0
     record, run = None, ""
-    for look in range(LOOKS + 1):
+    for number in range(SCRAPES + 1):
         counts = PairCounts(
             pairs=pairs,
             accepted=pairs,
@@ -45,7 +45,7 @@ def end_of(rng: random.Random, *, individual: float, species: float = 1.0) -> St
         )
         given = StageInput(
             "whales",
-            BEGIN + timedelta(seconds=30 * look),
+            BEGIN + timedelta(seconds=30 * number),
             pods=(ready_pod(1, shadow=ShadowReport(run=run, candidate=counts)),),
             candidate_pods=(OWN,),
             deployment={"metadata": {"annotations": {names.ANNOTATION_STAGES: record}}} if record else None,
