@@ -75,7 +75,7 @@ class PassedStage(ApiModel):
     kind: StageKind
     digest: ShortText = Field(description="Of the stage as spec.rollout named it.")
     at: Timestamp
-    message: _Message
+    message: Annotated[str, Field(max_length=1024)]
     shadow: ShadowFigures | None = None
     canary: CanaryFigures | None = None
 

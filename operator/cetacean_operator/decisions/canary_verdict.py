@@ -113,7 +113,7 @@ def judge_canary(
     if times is None or times.bounds.low < _HALF:
         missing.append("too few times are known")
     if held_for < require.hold_for_seconds:
-        missing.append(f"{held_for:.0f} of {require.hold_for_seconds} s are over")
+        missing.append(f"{require.hold_for_seconds} s (holdForSeconds) are not over")
     described = _describe_errors(candidate, stable, allowed)
     if missing:
         return CanaryVerdict(Outcome.UNDECIDED, "Running", f"{described}; {', '.join(missing)}", shares)

@@ -32,10 +32,12 @@ from cetacean_operator.decisions.stage_judgement import RUNNING, Judged, judge_s
 from cetacean_operator.decisions.stage_record import CanaryBegin, Hold, StageRecord, read_stage_record, stage_digest
 
 _LONGEST: Final = 4096
+_LONGEST_OF_STAGE: Final = 1024
 INCONCLUSIVE: Final = "Inconclusive"
 ABORTED: Final = "Aborted"
 IMPOSSIBLE: Final = "Impossible"
 AGREES: Final = "Agrees"
+PROMOTED: Final = "PromotedByPerson"
 _UNDECIDED: Final = frozenset({RUNNING, INCONCLUSIVE, IMPOSSIBLE})
 
 
@@ -211,7 +213,7 @@ class _Machine:
             kind=stage.kind,
             digest=stage_digest(stage),
             at=self._at,
-            message=judged.message,
+            message=judged.message[:_LONGEST_OF_STAGE],
             shadow=judged.shadow,
             canary=judged.canary,
         )
@@ -233,7 +235,7 @@ class _Machine:
         action = self._policy.on_failure if is_failed else self._policy.on_inconclusive
         if action == "Return":
             return self._give_up(record, reason, f"{self._where(record)}: {message}")
-        hold = Hold(stage=stage_digest(stage), reason=reason, message=message, at=self._at)
+        hold = Hold(stage=stage_digest(stage), reason=reason, message=message[:_LONGEST], at=self._at)
         return self._hold(record.model_copy(update={"hold": hold, "canary": None}), stage, judged)
 
     def _hold(self, record: StageRecord, stage: Stage, judged: Judged) -> Stages:
@@ -263,11 +265,11 @@ class _Machine:
         return replace(found, returned=returned)
 
     def _pass(self, record: StageRecord, decision: PersonDecision | None = None) -> Stages:
-        message = self._passed_so_far(record)
+        reason, message = AGREES, self._passed_so_far(record)
         if decision is not None:
             why = f": {decision.why}" if decision.why else ""
-            message = f"{decision.by} promoted it at {decision.at}{why}; {message}"
-        return replace(self._stages_of(StageState.PASSED, _not_begun(record), AGREES, message), decision=decision)
+            reason, message = PROMOTED, f"{decision.by} promoted it at {decision.at}{why}; {message}"
+        return replace(self._stages_of(StageState.PASSED, _not_begun(record), reason, message), decision=decision)
 
     def _passed_so_far(self, record: StageRecord) -> str:
         listed = "; ".join(f"{one.kind}: {one.message}" for one in record.passed)
@@ -305,9 +307,12 @@ class _Machine:
         run: CandidateRun | None = None,
         judged: Judged | None = None,
     ) -> Stages:
+        message = message[:_LONGEST]
         model, index = self._pair.candidate, len(record.passed)
         is_active = record.stage is not None and index < len(self._stages)
-        status: ConditionStatus = "True" if reason == AGREES else "Unknown" if reason in _UNDECIDED else "False"
+        status: ConditionStatus = (
+            "True" if reason in (AGREES, PROMOTED) else "Unknown" if reason in _UNDECIDED else "False"
+        )
         where = f", {self._where(record)}" if is_active else ""
         shown = CandidateStatus(
             model=model.name,
@@ -319,7 +324,7 @@ class _Machine:
             kind=self._stages[index].kind if is_active else None,
             since=record.since if is_active else None,
             verdict=reason,
-            message=message[:_LONGEST],
+            message=message,
             shadow=judged.shadow if judged else None,
             canary=judged.canary if judged else None,
             requirements=judged.shares if judged else (),

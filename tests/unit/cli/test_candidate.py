@@ -47,6 +47,12 @@ def test_show_prints_the_stage_the_figures_and_each_bound(server: KubeServer, ku
     assert found["returned"] == []
 
 
+def test_the_status_names_the_candidate_and_its_verdict(server: KubeServer, kubectl: Run) -> None:
+    staged(server)
+    assert "second 1.0.0, stage 1 of 1 (Shadow): Running" in kubectl("status", "whales").stdout
+    assert json.loads(kubectl("status", "whales", "-o", "json").stdout)["candidate"]["verdict"] == "Running"
+
+
 def test_show_lists_what_has_passed_and_what_was_removed(server: KubeServer, kubectl: Run) -> None:
     world = staged(server, SHADOW, CANARY, pairs=1000)
     assert "Passed 1" in kubectl("candidate", "show", "whales").stdout

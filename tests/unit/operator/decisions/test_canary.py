@@ -148,7 +148,7 @@ def test_a_canary_that_answers_as_well_is_promoted_after_its_time() -> None:
     world.answer_clients(1000)
     world.settle()
     assert outcome(world) == ("Running", [])
-    assert "0 of 600 s are over" in world.condition("Ready").message
+    assert "600 s (holdForSeconds) are not over" in world.condition("Ready").message
     assert world.decide().requeue_after == 600
     world.wait(seconds=600)
     world.settle()

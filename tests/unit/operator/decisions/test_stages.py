@@ -381,7 +381,7 @@ def test_a_person_promotes_a_held_candidate_and_the_history_says_who() -> None:
     assert newest.decision is not None
     assert (newest.decision.by, newest.decision.why) == ("alice", "seen on the boat")
     assert "alice promoted it at" in newest.why
-    assert world.is_("CandidatePassed") == ("True", "Agrees")
+    assert world.is_("CandidatePassed") == ("True", "PromotedByPerson")
 
 
 def test_a_person_promotes_a_candidate_that_was_removed() -> None:
