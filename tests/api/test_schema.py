@@ -204,6 +204,37 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         0,
         "spec.approval.hotfix.reviewWithinSeconds: Invalid value: 0",
     ),
+    "stage-of-no-kind": (
+        "rollout.stages",
+        [{"timeoutSeconds": 60}],
+        "spec.rollout.stages[0]: Invalid value: expected exactly one of shadow and canary",
+    ),
+    "stage-of-two-kinds": (
+        "rollout.stages",
+        [{"shadow": {}, "canary": {"weight": 10}}],
+        "spec.rollout.stages[0]: Invalid value: expected exactly one of shadow and canary",
+    ),
+    "stages-too-many": ("rollout.stages", [{"shadow": {}}] * 9, "spec.rollout.stages: Too many: 9"),
+    "shadow-of-nothing": (
+        "rollout.stages",
+        [{"shadow": {"share": 0}}],
+        "spec.rollout.stages[0].shadow.share: Invalid value: 0",
+    ),
+    "canary-without-weight": (
+        "rollout.stages",
+        [{"canary": {}}],
+        "spec.rollout.stages[0].canary.weight: Required value",
+    ),
+    "canary-of-everything": (
+        "rollout.stages",
+        [{"canary": {"weight": 100}}],
+        "spec.rollout.stages[0].canary.weight: Invalid value: 100",
+    ),
+    "on-failure-unknown": (
+        "rollout.onFailure",
+        "Retry",
+        'spec.rollout.onFailure: Unsupported value: "Retry": supported values: "Return", "Hold"',
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
     "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),

@@ -163,6 +163,20 @@ def nothing_is_fetched_any_more(environment: Environment) -> None:
     environment.wait_for_condition(NAME, "Ready", "True", mentions=SECOND)
 
 
+def inconclusive(environment: Environment) -> None:
+    """Let a stage end before it can have shown anything."""
+    rollout = {"spec": {"rollout": {"stages": [{"shadow": {}, "timeoutSeconds": 1}]}}}
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(rollout))
+    staged = environment.copy_of(SECOND, name="demo_staged", version=patch_of_the_first(environment, 3))
+    asked_for(environment, staged.name, staged)
+
+
+def the_stages_are_over(environment: Environment) -> None:
+    """The sections that follow are about a resource without stages."""
+    serves(SECOND)(environment)
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"rollout":null}}')
+
+
 def patch_of_the_first(environment: Environment, number: int) -> str:
     major, minor, patch = environment.registry.model(FIRST).version.split(".")
     return f"{major}.{minor}.{int(patch) + number}"
@@ -222,6 +236,7 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Approval missing": not_approved,
     "Hotfix review overdue": hotfix_without_a_review,
     "Weights not prefetched": weights_that_are_not_there,
+    "Candidate held": inconclusive,
 }
 
 
@@ -240,6 +255,7 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Registry diverged 2": serves(SECOND),
     "Hotfix review overdue 2": the_second_serves_again,
     "Weights not prefetched 2": nothing_is_fetched_any_more,
+    "Candidate returned 2": the_stages_are_over,
 }
 
 

@@ -35,6 +35,17 @@ DECISIONS = Group(
         for name in (
             "promotion",
             "promotion_record",
+            "stages",
+            "stage_judgement",
+            "stage_record",
+            "stage_input",
+            "stage_figures",
+            "canary_pods",
+            "canary_verdict",
+            "candidate_children",
+            "candidate_condition",
+            "candidate_events",
+            "network",
             "identity",
             "decide",
             "assess",
@@ -96,6 +107,7 @@ DECISIONS = Group(
         "tests/unit/operator/decisions/test_hostile_values.py",
         "tests/unit/operator/decisions/test_level_based.py",
         "tests/unit/operator/decisions/test_nights.py",
+        "tests/unit/operator/decisions/test_stages_level_based.py",
     ),
 )
 

@@ -182,7 +182,7 @@ def _model(
 
 def _apply(target: Object, operation: Object) -> bool:
     """Apply one operation of a JSON patch; return False if a test fails."""
-    *parents, last = operation["path"].lstrip("/").split("/")
+    *parents, last = (part.replace("~1", "/") for part in operation["path"].lstrip("/").split("/"))
     node = target
     for part in parents:
         node = node[part]

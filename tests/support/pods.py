@@ -158,6 +158,14 @@ class FakePod:
             shadow=self.shadow if has_figures else None,
         )
 
+    def answer(self, requests: int, errors: int = 0, *, seconds: float = 0.1) -> None:
+        """Answer more requests, `errors` of them with 5xx."""
+        total = self.service.requests_total + requests
+        bounds = (0.05, 0.1, 0.25, 0.5, 1.0, float("inf"))
+        times = tuple((bound, total if bound >= seconds else 0.0) for bound in bounds)
+        errors_total = self.service.errors_total + errors
+        self.service = replace(self.service, requests_total=total, errors_total=errors_total, durations=times)
+
     def _identity(self) -> Identity:
         env = self.env
         identity = Identity(

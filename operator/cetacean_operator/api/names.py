@@ -23,6 +23,8 @@ LABEL_NAMESPACE: Final = "kubernetes.io/metadata.name"
 """Kubernetes sets it on each namespace."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 APP: Final = "cetacean-inference"
+FETCH_APP: Final = "cetacean-fetch"
+"""LABEL_NAME of the pods of Jobs that fetch weights."""
 _CANDIDATE: Final = "candidate"
 LONGEST_NAME_WITH_CANDIDATE: Final = 63 - len(_CANDIDATE) - 1
 """Of a resource: its candidate's Service needs a name of at most 63 letters."""
@@ -65,11 +67,15 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied-digest"
 ANNOTATION_AUTOSCALED: Final = f"{GROUP}/autoscaled"
 ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 ANNOTATION_PROMOTION: Final = f"{GROUP}/promotion"
+ANNOTATION_STAGES: Final = f"{GROUP}/stages"
+"""On the Deployment of a candidate that runs stages: how far it has come."""
 # Annotations of the resource.
 ANNOTATION_DRIFT_MEAN: Final = f"{GROUP}/drift-score-mean"
 ANNOTATION_DRIFT_AVG: Final = f"{GROUP}/drift-score-avg"
 ANNOTATION_DRIFT_ALARMS: Final = f"{GROUP}/drift-alarms-total"
 ANNOTATION_DRIFT_SAMPLES: Final = f"{GROUP}/drift-samples"
+ANNOTATION_DECISION: Final = f"{GROUP}/candidate-decision"
+"""A person's decision about a candidate, as JSON; the only one of these that the operator does not write."""
 
 # The pod; docs/architecture.md describes it.
 PORT: Final = 8080
@@ -114,6 +120,7 @@ WEIGHTS_PREFETCHED: Final = "WeightsPrefetched"
 GATE_PASSED: Final = "GatePassed"
 APPROVED: Final = "Approved"
 HOTFIX_REVIEW_OVERDUE: Final = "HotfixReviewOverdue"
+CANDIDATE_PASSED: Final = "CandidatePassed"
 DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
@@ -134,6 +141,7 @@ CONDITIONS: Final = (
     GATE_PASSED,
     APPROVED,
     HOTFIX_REVIEW_OVERDUE,
+    CANDIDATE_PASSED,
     DRIFTING,
     LOW_AVAILABILITY,
     HIGH_LATENCY,
@@ -149,6 +157,9 @@ GATE_REFUSED: Final = "GateRefused"
 APPROVAL_MISSING: Final = "ApprovalMissing"
 APPROVALS_UNREADABLE: Final = "ApprovalsUnreadable"
 ROLLED_BACK: Final = "RolledBack"
+STAGES_RUNNING: Final = "StagesRunning"
+CANDIDATE_HELD: Final = "CandidateHeld"
+CANDIDATE_RETURNED: Final = "CandidateReturned"
 RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
 INVALID_SPEC: Final = "InvalidSpec"
 NAME_TAKEN: Final = "NameTaken"

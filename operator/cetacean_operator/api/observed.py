@@ -79,6 +79,10 @@ class ServiceReport:
     availability_percent: float | None = None
     durations: tuple[tuple[float, float], ...] = ()
     """Histogram of recent response times: bound in seconds and cumulative count, the last bound inf."""
+    requests_total: float = 0.0
+    """Requests for predictions since the process started."""
+    errors_total: float = 0.0
+    """Those of them that were answered with 5xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ class Observed:
     """Live objects with the resource's label, by kind and name; other owners' objects may be among them."""
     pods: tuple[Pod, ...] = ()
     candidate_pods: tuple[Pod, ...] = ()
-    """Pods of the model that is compared with what serves; they get no request of a client, and are not scraped."""
+    """Pods of the candidate: they answer copies of pictures, and clients only during a canary."""
     prefetch_pods: tuple[Pod, ...] = ()
     """Pods of Jobs that fetch weights; they serve nothing."""
     operator_namespace: str = "default"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cetacean_operator.api import names
+from cetacean_operator.api.candidate import parse_decision
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import Status
@@ -19,6 +21,7 @@ from cetacean_operator.decisions.promotion_record import read_promotion_record
 from cetacean_operator.decisions.rollout_state import CurrentState, current_state
 from cetacean_operator.decisions.service import ServiceVerdict, judge_service
 from cetacean_operator.decisions.serving_history import ServingHistory, add_served
+from cetacean_operator.decisions.stage_input import StageInput, planned_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,26 @@ class Assessment:
     def deployment(self) -> Object | None:
         """The live Deployment."""
         return self.children.get(("Deployment", self.resource.name))
+
+    @property
+    def candidate_deployment(self) -> Object | None:
+        """The live Deployment of the candidate."""
+        return self.children.get(("Deployment", names.candidate_name(self.resource.name)))
+
+    @property
+    def stage_input(self) -> StageInput:
+        """The facts about the candidate."""
+        name = self.resource.name
+        return StageInput(
+            name=name,
+            now=self.now,
+            pods=self.current_state.ready,
+            wanted=self.current_state.wanted,
+            candidate_pods=self.observed.candidate_pods,
+            deployment=self.candidate_deployment,
+            live_run=planned_run(self.children.get(("ConfigMap", f"{name}-monitoring"))),
+            decision=parse_decision(self.resource.annotations.get(names.ANNOTATION_DECISION)),
+        )
 
     @property
     def drift_of_active(self) -> DriftVerdict | None:

@@ -16,6 +16,7 @@ from cetacean_operator.api.observed import Object
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, deployed_model
 from cetacean_operator.decisions.kept_pictures import keep_plan
+from cetacean_operator.decisions.stage_record import runs_stages
 from cetacean_registry import canonical_digest
 
 MAX_LATENCY_RATIO: Final = 1.5
@@ -64,13 +65,16 @@ class Comparison:
 
 
 def compared_model(name: str, children: Mapping[tuple[str, str], Object]) -> tuple[Model, str] | None:
-    """Return the model that a live candidate runs, and the digest of its weights; None without one.
+    """Return the model before that drift compares, and the digest of its weights; None without one.
+
+    A candidate that runs stages has not served.
 
     Args:
         name: of the resource.
         children: its live children.
     """
-    model = deployed_model(children.get(("Deployment", names.candidate_name(name))))
+    deployment = children.get(("Deployment", names.candidate_name(name)))
+    model = None if runs_stages(deployment) else deployed_model(deployment)
     if model is None:
         return None
     # The registry may name no digest: then the plan has the one that the model's pods found when it served.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
@@ -16,6 +17,8 @@ from cetacean_operator.decisions.plan import ChildRef
 from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
+from cetacean_operator.decisions.rollout_state import rollout_state
+from cetacean_operator.decisions.stage_record import runs_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,18 @@ def desired_children(
             manifests=jobs, differences=_differences(jobs, live), stale=_stale_children(live, _kept(assessment, jobs))
         )
     rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
-    manifests = jobs | children(
-        assessment.resource,
-        assessment.spec,
-        rollout,
-        optional_kinds=assessment.observed.optional_kinds,
-        operator_namespace=assessment.observed.operator_namespace,
-        comparison=choice.comparison,
-        promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+    manifests = jobs | _without_replaced_candidate(
+        assessment,
+        children(
+            assessment.resource,
+            assessment.spec,
+            rollout,
+            optional_kinds=assessment.observed.optional_kinds,
+            operator_namespace=assessment.observed.operator_namespace,
+            comparison=choice.comparison,
+            staged=choice.stages.run if choice.stages else None,
+            promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+        ),
     )
     return DesiredChildren(
         rollout=rollout,
@@ -71,6 +78,7 @@ def desired_children(
             assessment.children,
             _kept(assessment, manifests),
             not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
+            promoted=_promoted_candidate(assessment, rollout),
         ),
     )
 
@@ -84,6 +92,34 @@ def _kept(assessment: Assessment, manifests: Mapping[Ref, Object]) -> Mapping[Re
     return {} if _must_withdraw(assessment) else manifests
 
 
+def _without_replaced_candidate(assessment: Assessment, manifests: dict[Ref, Object]) -> dict[Ref, Object]:
+    """Leave out the candidate's Deployment while the live one runs another candidate: that one is deleted first.
+
+    If one replaced the other in place, pods of both would have the same labels, and clients of a canary could reach the
+    new one.
+    """
+    ref = ("Deployment", names.candidate_name(assessment.resource.name))
+    wanted, live = manifests.get(ref), assessment.children.get(ref)
+    if wanted is None or live is None or _rollout_id(live) == _rollout_id(wanted):
+        return manifests
+    return {other: manifest for other, manifest in manifests.items() if other != ref}
+
+
+def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
+    """Return the name of a candidate's children that stay until the Deployment has replaced all its pods by it."""
+    live = assessment.candidate_deployment
+    if live is None or not runs_stages(live) or _rollout_id(live) != rollout.id:
+        return None
+    is_complete = rollout_state(assessment.current_state, rollout).complete
+    return None if is_complete else names.candidate_name(assessment.resource.name)
+
+
+def _rollout_id(deployment: Object) -> str | None:
+    template = (deployment.get("spec") or {}).get("template") or {}
+    found = ((template.get("metadata") or {}).get("annotations") or {}).get(names.ANNOTATION_ROLLOUT_ID)
+    return str(found) if found else None
+
+
 def _must_withdraw(assessment: Assessment) -> bool:
     """Return true if a resource whose name is taken has never served: then nothing of it is left beside that object."""
     never_served = not assessment.history.served and not assessment.current_state.ready
@@ -91,11 +127,16 @@ def _must_withdraw(assessment: Assessment) -> bool:
 
 
 def _stale_children(
-    live: Mapping[Ref, Object], manifests: Mapping[Ref, Object], *, not_served: Collection[str] = ()
+    live: Mapping[Ref, Object],
+    manifests: Mapping[Ref, Object],
+    *,
+    not_served: Collection[str] = (),
+    promoted: str | None = None,
 ) -> tuple[ChildRef, ...]:
     # A kind that is not served is gone with its CRD, or the API server has just started and does not know it yet.
+    kept = {ref for ref in live if ref in manifests or ref[0] in not_served or ref[1] == promoted}
     return tuple(
-        ChildRef(kind, name, child["metadata"]["uid"])
-        for (kind, name), child in sorted(live.items())
-        if (kind, name) not in manifests and kind not in not_served and "deletionTimestamp" not in child["metadata"]
+        ChildRef(*ref, child["metadata"]["uid"])
+        for ref, child in sorted(live.items())
+        if ref not in kept and "deletionTimestamp" not in child["metadata"]
     )

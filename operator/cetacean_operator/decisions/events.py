@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition, SignalStatus, Status
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, PASSED
+from cetacean_operator.decisions.candidate_events import candidate_events
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, SERVED_BEFORE
 
 _WAITING = frozenset({names.APPROVAL_MISSING, names.APPROVALS_UNREADABLE})
-_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK}) | _WAITING
+_STAGED = frozenset({names.STAGES_RUNNING, names.CANDIDATE_HELD, names.CANDIDATE_RETURNED})
+_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK}) | _WAITING | _STAGED
 
 
 def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ...]:
@@ -21,6 +23,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_refusals(last_status, next_status),
         *_approvals(last_status, next_status),
         *_hotfix_review(last_status, next_status),
+        *candidate_events(last_status, next_status),
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
         *_signature(last_status, next_status),

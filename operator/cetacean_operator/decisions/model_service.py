@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cetacean_operator.api import names
@@ -14,16 +15,21 @@ def selector(name: str) -> dict[str, str]:
     return {names.LABEL_MODEL: name}
 
 
-def service(label_value: str, fields: ServiceFields | None = None) -> Object:
-    """Return the Service that selects pods by their label.
+def clients_selector(name: str) -> dict[str, str]:
+    """Return the labels that select the pods of a resource and of its candidate."""
+    return {names.LABEL_NAME: names.APP, names.LABEL_INSTANCE: name, names.LABEL_MANAGED_BY: names.MANAGER}
+
+
+def service(labels: Mapping[str, str], fields: ServiceFields | None = None) -> Object:
+    """Return the Service that selects pods by their labels.
 
     Args:
-        label_value: of the pods.
+        labels: of the pods.
         fields: what `spec.serving.service` adds.
     """
     # By number: a container that a webhook adds may have a port of the same name.
     port = {"name": names.PORT_NAME, "port": SERVICE_PORT, "targetPort": names.PORT, "protocol": "TCP"}
-    spec: dict[str, Any] = {"selector": selector(label_value), "ports": [port]}
+    spec: dict[str, Any] = {"selector": dict(labels), "ports": [port]}
     if fields is None:
         return {"spec": spec}
     spec["ports"] += [{"protocol": "TCP", **one.wire()} for one in fields.ports]

@@ -46,8 +46,8 @@ def prefetch_job(name: str, serving: Serving, rollout: Rollout) -> tuple[str, Ob
 def _fetch_template(template: dict[str, Any]) -> dict[str, Any]:
     """Return the template of a pod that only fetches, made from that of a pod that serves.
 
-    It has no sidecars, because they never end, and nothing of the monitoring file, which may not exist yet. Its label
-    is not the one that the Service selects.
+    It has no sidecars, because they never end, and nothing of the monitoring file, which may not exist yet. No Service
+    selects its labels, also not during a canary.
     """
     meta, pod = template["metadata"], template["spec"]
     fetch = next(one for one in pod["initContainers"] if one["name"] == names.INIT_CONTAINER)
@@ -59,7 +59,7 @@ def _fetch_template(template: dict[str, Any]) -> dict[str, Any]:
         "containers": [{**fetch, "volumeMounts": _without_monitoring(fetch["volumeMounts"])}],
         "volumes": _without_monitoring(pod["volumes"]),
     }
-    labels = {**meta["labels"], names.LABEL_MODEL: names.PREFETCH_LABEL}
+    labels = {**meta["labels"], names.LABEL_NAME: names.FETCH_APP, names.LABEL_MODEL: names.PREFETCH_LABEL}
     return {"metadata": {"labels": labels, "annotations": meta["annotations"]}, "spec": spec}
 
 

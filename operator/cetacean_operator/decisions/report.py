@@ -12,6 +12,7 @@ from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
+from cetacean_operator.decisions.candidate_condition import candidate_condition
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
 from cetacean_operator.decisions.desired_children import DesiredChildren
@@ -82,6 +83,8 @@ def report(
         found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
     if prefetch.condition:
         found[names.WEIGHTS_PREFETCHED] = prefetch.condition
+    if candidate := candidate_condition(assessment.spec, choice, next_status.history):
+        found[names.CANDIDATE_PASSED] = candidate
     found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
@@ -90,6 +93,8 @@ def report(
             "rollback": next_status.rollback,
             "comparison": choice.compared,
             "prefetched": prefetch.shown or None,
+            "candidate": choice.stages.shown if choice.stages else None,
+            "returned_candidates": next_status.returned_candidates,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }
@@ -146,7 +151,8 @@ def _progress(assessment: Assessment, choice: Choice, desired: DesiredChildren, 
             now=now,
         )
     hotfix_wait = hotfix.requeue_after if hotfix else None
-    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait)
+    stages_wait = choice.stages.requeue_after if choice.stages else None
+    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait, stages_wait)
     soonest = min((wait for wait in waits if wait is not None), default=None)
     return _Progress(state, failure, anti_fraud, autoscaling, hotfix, soonest)
 

@@ -14,6 +14,14 @@ _READ_APPROVALS: Final = (
     "approval-missing",
     "install the CRD modelapprovals.ecomarineai.org and let the operator list and watch it",
 )
+_HELD: Final = (
+    "candidate-held",
+    "read its figures with `cetacean candidate show`, then promote it, abort it, or name another model",
+)
+_RETURNED: Final = (
+    "candidate-returned",
+    "read why with `cetacean candidate show`, then name the model that serves, or a better one",
+)
 STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.DRIFTING, "ScoreDropped"): (
         "drift",
@@ -75,6 +83,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.REGISTRY_DIVERGED, names.APPROVAL_MISSING): _APPROVE,
     (names.REGISTRY_DIVERGED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
+    (names.REGISTRY_DIVERGED, names.CANDIDATE_HELD): _HELD,
+    (names.REGISTRY_DIVERGED, names.CANDIDATE_RETURNED): _RETURNED,
     (names.REGISTRY_DIVERGED, ANY): (
         "registry-diverged",
         "name a model in the registry that may serve, and mirror it again",
@@ -83,6 +93,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, names.APPROVAL_MISSING): _APPROVE,
     (names.STALLED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
     (names.STALLED, names.ROLLED_BACK): ("registry-diverged", "name the model that serves, or a better one"),
+    (names.STALLED, names.CANDIDATE_HELD): _HELD,
+    (names.STALLED, names.CANDIDATE_RETURNED): _RETURNED,
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }
 """Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""

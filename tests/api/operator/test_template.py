@@ -51,6 +51,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an-entry-more": {
         "spec": {"registry": {"models": [*MORE, {**MORE[1], "name": "third", "version": "2.0.0"}]}},
     },
+    "stages": {"spec": {"rollout": {"stages": [{"shadow": {}}], "candidate": {"resources": {"limits": {"cpu": 1}}}}}},
     "baseline": {
         "spec": {
             "registry": {

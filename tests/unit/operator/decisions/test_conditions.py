@@ -43,7 +43,7 @@ def test_all_conditions_are_present_in_order() -> None:
         "prefetch": "All",
         "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
     }
-    world = World(manifest(image, serving=serving, approval={}))
+    world = World(manifest(image, serving=serving, approval={}, rollout={"stages": [{"shadow": {}}]}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
     for condition in world.status.conditions:

@@ -23,7 +23,8 @@ KEEP = KeepDisagreements.model_validate({"persistentVolumeClaim": {"claimName": 
 
 
 def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
-    world = World(manifest(entry("first")))
+    shadow = {"keepDisagreements": keep.model_dump(mode="json", by_alias=True)} if keep else {}
+    world = World(manifest(entry("first"), rollout={"stages": [{"shadow": shadow}]}))
     served, candidate = (rollout_of(model(name), AntiFraud()) for name in ("first", "second"))
     comparison = Comparison(
         candidate=candidate,
@@ -41,7 +42,6 @@ def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
         optional_kinds=(),
         operator_namespace="operators",
         comparison=comparison,
-        keep_disagreements=keep,
     )
 
 

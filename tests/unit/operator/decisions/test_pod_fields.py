@@ -155,6 +155,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
             drift={"window": 60, "minSamples": 10},
             serviceLevel={"minRequests": 5},
             approval={"major": {"approvals": 0, "qa": False, "metrics": "Optional"}},
+            rollout={"stages": [{"shadow": {}}], "candidate": {"resources": {"limits": {"memory": "1Gi"}}}},
         )
     )
     world.reconcile()
@@ -169,6 +170,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "drift",
         "service_level",
         "approval",
+        "rollout",
     }
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
 
