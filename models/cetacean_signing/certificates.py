@@ -76,8 +76,9 @@ def signing_key(
     try:
         policy.build_client_verifier().verify(leaf, others)
     except VerificationError as error:
+        reason = str(error).rpartition("ValueError: ")[2]  # of the functions below, if it is theirs
         raise SignatureError(
-            f"{describe(leaf)}: expected a chain to a trusted certificate, got none that holds: {error}"
+            f"{describe(leaf)}: expected a chain to a trusted certificate, got none that holds: {reason}"
         ) from error
     return key, leaf
 
