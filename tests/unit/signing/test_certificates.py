@@ -19,6 +19,7 @@ NOW: Final = dt.datetime.now(dt.UTC)
 SECOND: Final = dt.timedelta(seconds=1)
 ROOT: Final = Authority.root()
 MIDDLE: Final = ROOT.issue("releases", ca=True)
+NO_AUTHORITY: Final = r"validation failed: .*basicConstraints\.cA must be asserted in a CA certificate"
 TRUST: Final = Trust(certificates=(ROOT.certificate,))
 
 
@@ -73,8 +74,8 @@ def test_a_certificate_is_refused(leaf: Authority, chain: tuple[Authority, ...],
     ("issuer", "message"),
     [
         (MIDDLE.issue("no authority"), ""),
-        (MIDDLE.issue("no authority", usage="key_cert_sign"), "the issuer is no certificate authority"),
-        (MIDDLE.issue("no authority", usage=None), "the issuer is no certificate authority"),
+        (MIDDLE.issue("no authority", usage="key_cert_sign"), NO_AUTHORITY),
+        (MIDDLE.issue("no authority", usage=None), NO_AUTHORITY),
         (MIDDLE.issue("expired", ca=True, end=NOW - YEAR / 12), ""),
         (MIDDLE.issue("may not issue", ca=True, usage="digital_signature"), "the issuer may not sign certificates"),
         (ROOT.issue("too deep", ca=True, path_length=0).issue("below", ca=True), ""),
