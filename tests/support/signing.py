@@ -81,14 +81,14 @@ class Authority:
         """The key, and its certificate."""
         return self.key, self.certificate
 
-    def issue(self, name: str, **options: Any) -> Authority:
+    def issue(self, name: str | None, **options: Any) -> Authority:
         """Issue a certificate; the options are those of `_issue`."""
         return _issue(self, name, **options)
 
 
 def _issue(
     issuer: Authority | None,
-    name: str,
+    name: str | None,
     *,
     ca: bool = False,
     path_length: int | None = None,
@@ -101,7 +101,7 @@ def _issue(
 
     Args:
         issuer: None: it is self-signed.
-        name: its common name.
+        name: its common name; None: its subject is empty.
         ca: whether it is an authority.
         path_length: most authorities below it.
         begin: a year ago by default.
@@ -111,7 +111,7 @@ def _issue(
     """
     now = dt.datetime.now(dt.UTC)
     key = new_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
     if purposes is None:
         purposes = () if ca else (ExtendedKeyUsageOID.CODE_SIGNING,)
     builder = (

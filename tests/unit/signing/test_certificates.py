@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from support.signing import YEAR, Authority, changed_bundle, digests, new_key, pem_of, sign_files, write
 
@@ -15,8 +16,10 @@ from cetacean_signing import KeyUnreadableError, SignatureError, Trust, load_tru
 
 FILES: Final = {"whales.safetensors": b"weights"}
 NOW: Final = dt.datetime.now(dt.UTC)
+SECOND: Final = dt.timedelta(seconds=1)
 ROOT: Final = Authority.root()
 MIDDLE: Final = ROOT.issue("releases", ca=True)
+NO_AUTHORITY: Final = r"validation failed: .*basicConstraints\.cA must be asserted in a CA certificate"
 TRUST: Final = Trust(certificates=(ROOT.certificate,))
 
 
@@ -68,18 +71,45 @@ def test_a_certificate_is_refused(leaf: Authority, chain: tuple[Authority, ...],
 
 
 @pytest.mark.parametrize(
-    "issuer",
+    ("issuer", "message"),
     [
-        MIDDLE.issue("no authority"),
-        MIDDLE.issue("expired", ca=True, end=NOW - YEAR / 12),
-        MIDDLE.issue("may not issue", ca=True, usage="digital_signature"),
-        ROOT.issue("too deep", ca=True, path_length=0).issue("below", ca=True),
+        (MIDDLE.issue("no authority"), ""),
+        (MIDDLE.issue("no authority", usage="key_cert_sign"), NO_AUTHORITY),
+        (MIDDLE.issue("no authority", usage=None), NO_AUTHORITY),
+        (MIDDLE.issue("expired", ca=True, end=NOW - YEAR / 12), ""),
+        (MIDDLE.issue("may not issue", ca=True, usage="digital_signature"), "the issuer may not sign certificates"),
+        (ROOT.issue("too deep", ca=True, path_length=0).issue("below", ca=True), ""),
     ],
-    ids=["no authority", "expired", "without the usage", "below an authority that allows none"],
+    ids=["no authority", "with its usage", "without a usage", "expired", "of another usage", "too deep"],
 )
-def test_a_certificate_by_an_issuer_that_may_not_issue_it_is_refused(issuer: Authority) -> None:
-    with pytest.raises(SignatureError, match="expected a chain to a trusted certificate, got none that holds"):
+def test_a_certificate_by_an_issuer_that_may_not_issue_it_is_refused(issuer: Authority, message: str) -> None:
+    expected = "expected a chain to a trusted certificate, got none that holds: "
+    with pytest.raises(SignatureError, match=f"{expected}{message}$" if message else expected):
         check(issuer.issue("signer"), issuer, MIDDLE)
+
+
+def test_an_issuer_needs_no_key_usage() -> None:
+    issuer = MIDDLE.issue("any usage", ca=True, usage=None)
+    check(issuer.issue("signer"), issuer, MIDDLE)
+
+
+def test_a_certificate_is_valid_from_its_first_second_to_its_last() -> None:
+    begin, end = ((NOW + YEAR * part).replace(microsecond=0) for part in (-0.25, 0.25))
+    leaf = MIDDLE.issue("signer", begin=begin, end=end)
+    bundle = sign_files(FILES, leaf.key, leaf.certificate, MIDDLE.certificate)
+    for now in (begin, end):
+        verify(bundle, TRUST, digests(FILES), now=now)
+    for now in (begin - SECOND, end + SECOND):
+        with pytest.raises(SignatureError, match=f"from {begin:%Y-%m-%d} to {end:%Y-%m-%d}: sign the weights again$"):
+            verify(bundle, TRUST, digests(FILES), now=now)
+
+
+def test_a_certificate_is_named_by_its_subject_and_its_fingerprint() -> None:
+    leaf = MIDDLE.issue("signer")
+    digest = leaf.certificate.fingerprint(hashes.SHA256()).hex()
+    assert check(leaf, MIDDLE) == f"certificate CN=signer (sha256:{digest})"
+    nameless = MIDDLE.issue(None)
+    assert check(nameless, MIDDLE).startswith("certificate without a subject (sha256:")
 
 
 def test_an_expired_root_is_refused() -> None:
@@ -117,9 +147,11 @@ def test_a_chain_that_is_too_long_is_refused() -> None:
 
 def test_each_method_is_refused_if_only_the_other_is_trusted(tmp_path: Path) -> None:
     leaf = MIDDLE.issue("signer")
-    with pytest.raises(SignatureError, match="as no certificate is trusted, got one by a certificate"):
+    by_key = "^expected a signature by a key, as no certificate is trusted, got one by a certificate$"
+    with pytest.raises(SignatureError, match=by_key):
         check(leaf, MIDDLE, trust=Trust())
-    with pytest.raises(SignatureError, match="as no key is trusted, got one by a key"):
+    by_certificate = "^expected a signature by a certificate, as no key is trusted, got one by a key$"
+    with pytest.raises(SignatureError, match=by_certificate):
         verify(sign_files(FILES, new_key()), TRUST, digests(FILES))
 
 
@@ -138,7 +170,14 @@ def test_an_unreadable_file_of_certificates_is_named(content: bytes, tmp_path: P
         load_trust(certificates=[path])
 
 
+def test_a_missing_file_of_certificates_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyUnreadableError, match=r"none\.pem: expected certificates in PEM, got: No such file"):
+        load_trust(certificates=[tmp_path / "none.pem"])
+
+
 def test_a_file_of_too_many_certificates_is_refused(tmp_path: Path) -> None:
+    most = write(tmp_path, "most.pem", pem_of(*[ROOT.certificate] * 256))
+    assert len(load_trust(certificates=[most]).certificates) == 256
     path = write(tmp_path, "roots.pem", pem_of(*[ROOT.certificate] * 257))
     with pytest.raises(KeyUnreadableError, match="expected at most 256 certificates, got 257"):
         load_trust(certificates=[path])

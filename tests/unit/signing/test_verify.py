@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,10 +60,20 @@ def test_the_key_is_found_without_a_hint_too(trust: Trust) -> None:
     verify(older, trust, DIGESTS)
 
 
-def test_a_key_that_is_not_trusted_is_named() -> None:
-    other = new_key()
-    with pytest.raises(SignatureError, match=fingerprint(KEY.public_key())):
-        verify(GOOD, _trust_in(other), DIGESTS)
+def test_a_key_that_is_not_trusted_is_named_with_all_that_are() -> None:
+    others = [new_key(), new_key()]
+    expected, found = map(_names, (others, [KEY]))
+    with pytest.raises(
+        SignatureError, match=f"expected a signature by the key {expected}, got one by the key {found}$"
+    ):
+        verify(GOOD, _trust_in(*others), DIGESTS)
+
+
+def test_a_signature_without_a_hint_that_no_key_made_names_all_keys() -> None:
+    others = [new_key(), new_key()]
+    older = changed_bundle(GOOD, lambda bundle: bundle["verificationMaterial"].update(publicKey={}))
+    with pytest.raises(SignatureError, match=f"that holds under the key {_names(others)}, got one that does not"):
+        verify(older, _trust_in(*others), DIGESTS)
 
 
 def test_a_false_hint_does_not_help(trust: Trust) -> None:
@@ -89,8 +99,13 @@ def test_a_file_that_is_not_signed_is_named(trust: Trust) -> None:
         verify(GOOD, trust, DIGESTS | digests({"species_map.csv": b"species"}))
 
 
-def _trust_in(key: ec.EllipticCurvePrivateKey) -> Trust:
-    return Trust(keys=(TrustedKey(Path("other.pub"), key.public_key(), fingerprint(key.public_key())),))
+def _trust_in(*keys: ec.EllipticCurvePrivateKey) -> Trust:
+    public = [key.public_key() for key in keys]
+    return Trust(keys=tuple(TrustedKey(Path("other.pub"), key, fingerprint(key)) for key in public))
+
+
+def _names(keys: Sequence[ec.EllipticCurvePrivateKey]) -> str:
+    return ", ".join(f"sha256:{fingerprint(key.public_key())}" for key in keys)
 
 
 def _set(*path: str | int, value: object) -> Change:
@@ -116,7 +131,7 @@ def _set(*path: str | int, value: object) -> Change:
         (_set("verificationMaterial", value={}), "expected a key or a chain of certificates, got neither"),
         (
             _set("verificationMaterial", "certificate", value={"rawBytes": "AA=="}),
-            "got Sigstore's, which needs a network",
+            "^expected the method key or certificate, got Sigstore's, which needs a network$",
         ),
         (
             _set("verificationMaterial", "x509CertificateChain", value={"certificates": [{"rawBytes": "AA=="}]}),
@@ -183,6 +198,17 @@ def test_what_is_no_bundle_is_refused_in_one_short_line(content: bytes, trust: T
 def test_a_bundle_that_is_too_large_is_refused_before_it_is_parsed(trust: Trust) -> None:
     with pytest.raises(SignatureError, match="expected at most 2097152 bytes, got more"):
         verify(GOOD + b" " * LARGEST_BUNDLE, trust, DIGESTS)
+
+
+def test_a_bundle_of_the_largest_size_is_read(trust: Trust) -> None:
+    verify(GOOD.ljust(LARGEST_BUNDLE), trust, DIGESTS)
+
+
+@pytest.mark.parametrize(("others", "shown"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4 and 1 more")])
+def test_of_many_signed_files_some_are_named(others: int, shown: str, trust: Trust) -> None:
+    bundle = sign_files({str(number): b"" for number in range(others)}, KEY)
+    with pytest.raises(SignatureError, match=f"among the signed files, got {shown}: sign the folder that holds it$"):
+        verify(bundle, trust, DIGESTS)
 
 
 def test_the_largest_signature_of_a_folder_can_be_read(trust: Trust) -> None:
