@@ -31,7 +31,7 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
     assert cluster.kubeconfig == kubectl.kubeconfig, "the tests speak to the cluster that was started for them"
     models = ensure_models(show=print)
     references = installation.load_images(cluster, installation.build_images(models))
-    # The kinds before the operator, which notices new ones within ten minutes.
+    # The kinds before the operator, which notices new ones within a quarter of an hour.
     with (
         prometheus.kinds(kubectl),
         gateway.installed(kubectl),
