@@ -14,10 +14,10 @@ from cetacean_operator.api.base import ApiModel, Passthrough, ShortString, list_
 from cetacean_operator.api.names import CONTAINER, INIT_CONTAINER, PORT, PORT_NAME
 
 CONTAINERS: Final = (INIT_CONTAINER, CONTAINER)
-VOLUMES: Final = ("weights", "monitoring", "tmp")
-RESERVED_PREFIX: Final = "cetacean-"
-"""Of names of containers and volumes: later versions of the operator may use them."""
-_OWN_PATHS: Final = "^(/tmp/*|/(var/cache|etc)/cetacean(/.*)?)$"
+VOLUMES: Final = ("weights", "monitoring", "tmp", "ca-bundle", "signature")
+RESERVED_PREFIXES: Final = ("cetacean-", "weights-")
+"""Of names of containers and volumes: the operator may add some."""
+_OWN_PATHS: Final = "^(/tmp/*|/(var/cache/cetacean|etc/cetacean|mnt/weights)(/.*)?)$"
 _OPEN: Final = {"x-kubernetes-preserve-unknown-fields": True}
 _Name = Annotated[str, Field(min_length=1, max_length=63)]
 Overrides = Passthrough
@@ -26,7 +26,8 @@ Overrides = Passthrough
 
 def _free_name(reserved: tuple[str, ...]) -> str:
     names = ", ".join(f"'{name}'" for name in reserved)
-    return f"!(self.name in [{names}]) && !self.name.startsWith('{RESERVED_PREFIX}')"
+    prefixes = (f"!self.name.startsWith('{prefix}')" for prefix in RESERVED_PREFIXES)
+    return " && ".join((f"!(self.name in [{names}])", *prefixes))
 
 
 def _open(*pairs: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
@@ -35,7 +36,7 @@ def _open(*pairs: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
 
 
 def _is_reserved(name: str, reserved: tuple[str, ...]) -> bool:
-    return name in reserved or name.startswith(RESERVED_PREFIX)
+    return name in reserved or name.startswith(RESERVED_PREFIXES)
 
 
 class ExtraVolume(ApiModel):
@@ -61,7 +62,7 @@ class ExtraVolumeMount(ApiModel):
 
     name: _Name = Field(description="Name of one of spec.serving.volumes.")
     mount_path: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
-        description="Path in the container; not /tmp, nor a path in /var/cache/cetacean or /etc/cetacean."
+        description="Path in the container; not /tmp, nor a path in /var/cache/cetacean, /etc/cetacean or /mnt/weights."
     )
 
     @model_validator(mode="after")

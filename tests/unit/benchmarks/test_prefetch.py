@@ -25,7 +25,9 @@ def test_the_table_has_the_medians() -> None:
     )
     assert (found["without_s"], found["prefetched_s"], found["fetch_s"]) == (61.0, 6.0, 51.0)
     assert "| from `active` to Ready, s | 61.0 | 6.0 |" in table(found)
+    assert "Medians of 3 promotions" in table(found)
     assert "weights of 500 MB, a store that sends 10 MB a second" in table(found)
+    assert table({**found, "rounds": 1}).startswith("One promotion of each kind")
 
 
 def test_the_store_sends_the_files_of_its_folder(tmp_path: Path) -> None:

@@ -103,6 +103,10 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "serving.volumes[0]: name: cetacean-x is a volume of the operator: expected another name",
         ),
         (
+            {"serving": {"image": "i", "volumes": [{"name": "weights-0"}]}},
+            "serving.volumes[0]: name: weights-0 is a volume of the operator: expected another name",
+        ),
+        (
             {
                 "serving": {
                     "image": "i",
