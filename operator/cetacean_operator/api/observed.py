@@ -135,7 +135,7 @@ class Observed:
     service_monitors: bool = False
     """True if the cluster serves ServiceMonitors."""
     kubernetes: tuple[int, int] | None = None
-    """Major and minor version of the API server when the operator started, None if it is not known."""
+    """Major and minor version of the API server, None if it is not known."""
     name_conflict: str | None = None
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None
