@@ -124,7 +124,13 @@ class Operator:
         self.cache = CacheUpdater(self.store, self.queue, metrics, record=self.recorder.record)
         self.liveness = WatchLiveness(metrics)
         self.informers = Informers(self._informer, self.liveness, settings.namespaces)
-        self.resync = Resync(api=kube, store=self.store, queue=self.queue, on_served=self._on_served)
+        self.resync = Resync(
+            api=kube,
+            store=self.store,
+            queue=self.queue,
+            on_served=self._on_served,
+            on_version=self._on_version,
+        )
         self.models_listed = _Listed(self.cache, settings.namespaces)
         self.middleware = WatchMiddleware(self.liveness, metrics, self.models_listed, silence=settings.watch_silence)
         self.watching = asyncio.Event()
@@ -158,7 +164,7 @@ class Operator:
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
                     for resource in OPTIONAL_CHILDREN:
                         self.observer.set_served(resource.kind, served=resource in served)
-                    self.observer.kubernetes = await self.kube.server_version()
+                    self._on_version(await self.kube.server_version())
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
@@ -235,6 +241,9 @@ class Operator:
                 self.queue.add(key)
             else:
                 self.metrics.models.forget(*key)
+
+    def _on_version(self, version: tuple[int, int] | None) -> None:
+        self.observer.kubernetes = version
 
     def _on_served(self, resource: ResourceType, served: bool) -> None:
         if resource in OPTIONAL_CHILDREN:

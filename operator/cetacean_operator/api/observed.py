@@ -149,7 +149,7 @@ class Observed:
     optional_kinds: frozenset[str] = frozenset()
     """Kinds of children that the cluster serves because their CRD is installed."""
     kubernetes: tuple[int, int] | None = None
-    """Major and minor version of the API server when the operator started, None if it is not known."""
+    """Major and minor version of the API server, None if it is not known."""
     name_conflict: str | None = None
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None

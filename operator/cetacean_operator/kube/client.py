@@ -314,8 +314,17 @@ class ApiClient:
         return any(isinstance(found, dict) and found.get("name") == resource.plural for found in served)
 
     async def server_version(self) -> tuple[int, int] | None:
-        """Return the API server's major and minor version; None if its answer names none."""
-        answer = await self.request("discover", "GET", "/version")
+        """Return the API server's major and minor version; None if it names none, or not to us.
+
+        Raises:
+            ApiError: it cannot be reached.
+        """
+        try:
+            answer = await self.request("discover", "GET", "/version")
+        except ApiError as error:
+            if error.code in (401, 403, 404):
+                return None
+            raise
         # Some providers write a minor version such as 36+.
         found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})\+?", f"{answer.get('major')}.{answer.get('minor')}")
         return (int(found[1]), int(found[2])) if found else None

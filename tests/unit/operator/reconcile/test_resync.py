@@ -22,12 +22,15 @@ class World:
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
         self.served: list[bool | ApiError] = []
         self.monitors: list[bool] = []
+        self.version = (1, 35)
+        self.versions: list[tuple[int, int] | None] = []
         self.slept: list[float] = []
         self.resync = Resync(
             api=self,
             store=self.store,
             queue=self.queue,
             on_served=self.on_served,
+            on_version=self.versions.append,
             sleep=self.sleep,
         )
 
@@ -38,6 +41,9 @@ class World:
         if isinstance(answer, ApiError):
             raise answer
         return answer
+
+    async def server_version(self) -> tuple[int, int] | None:
+        return self.version
 
     def on_served(self, resource: ResourceType, served: bool) -> None:
         if resource is SERVICE_MONITORS:
@@ -83,3 +89,11 @@ async def test_intervals_have_jitter(world: World) -> None:
     task.cancel()
     assert all(480.0 <= interval <= 720.0 for interval in world.slept)
     assert max(world.slept) - min(world.slept) > 100.0
+
+
+async def test_an_upgrade_of_the_cluster_is_noticed(world: World) -> None:
+    world.served = [True, True]
+    await world.resync.once(spread=0)
+    world.version = (1, 36)
+    await world.resync.once(spread=0)
+    assert world.versions == [(1, 35), (1, 36)]
