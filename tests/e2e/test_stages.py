@@ -42,6 +42,10 @@ CANARY = {
 }
 
 
+OPEN = {"minTPR": 0, "minTNR": 0, "maxRegression": 1}
+"""Gates that refuse no model of the demo."""
+
+
 @pytest.fixture
 def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[str]:
     chosen = request.node.name.replace("_", "-").removeprefix("test-")[:40].rstrip("-")
@@ -54,7 +58,7 @@ def mirror(
 ) -> None:
     """Mirror the registry with an active model, stages and open gates."""
     manifest = environment.manifest(name, active=active, added=added, replicas=1)
-    manifest["spec"] |= {"gates": {}, "rollout": {"stages": list(stages)}}
+    manifest["spec"] |= {"gates": OPEN, "rollout": {"stages": list(stages)}}
     environment.kubectl.apply(manifest)
 
 

@@ -11,7 +11,7 @@ from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, finished
 from cetacean_operator.decisions.compare import differences
-from cetacean_operator.decisions.identity import Rollout, rollout_of
+from cetacean_operator.decisions.identity import Rollout, deployed_rollout, rollout_of
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.plan import ChildRef
 from cetacean_operator.decisions.prefetch import Prefetch
@@ -100,7 +100,7 @@ def _without_replaced_candidate(assessment: Assessment, manifests: dict[Ref, Obj
     """
     ref = ("Deployment", names.candidate_name(assessment.resource.name))
     wanted, live = manifests.get(ref), assessment.children.get(ref)
-    if wanted is None or live is None or _rollout_id(live) == _rollout_id(wanted):
+    if wanted is None or live is None or deployed_rollout(live) == deployed_rollout(wanted):
         return manifests
     return {other: manifest for other, manifest in manifests.items() if other != ref}
 
@@ -108,16 +108,10 @@ def _without_replaced_candidate(assessment: Assessment, manifests: dict[Ref, Obj
 def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
     """Return the name of a candidate's children that stay until the Deployment has replaced all its pods by it."""
     live = assessment.candidate_deployment
-    if live is None or not runs_stages(live) or _rollout_id(live) != rollout.id:
+    if live is None or not runs_stages(live) or deployed_rollout(live) != rollout.id:
         return None
     is_complete = rollout_state(assessment.current_state, rollout).complete
     return None if is_complete else names.candidate_name(assessment.resource.name)
-
-
-def _rollout_id(deployment: Object) -> str | None:
-    template = (deployment.get("spec") or {}).get("template") or {}
-    found = ((template.get("metadata") or {}).get("annotations") or {}).get(names.ANNOTATION_ROLLOUT_ID)
-    return str(found) if found else None
 
 
 def _must_withdraw(assessment: Assessment) -> bool:

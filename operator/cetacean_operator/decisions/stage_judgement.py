@@ -15,6 +15,7 @@ from cetacean_operator.decisions.canary_pods import candidate_replicas
 from cetacean_operator.decisions.canary_verdict import answered, judge_canary
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.failures import find_failure, seconds_until_failure
+from cetacean_operator.decisions.identity import deployed_rollout
 from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
 from cetacean_operator.decisions.stage_figures import canary_figures, canary_shares, shadow_figures, shadow_shares
 from cetacean_operator.decisions.stage_input import Pair, StageInput
@@ -55,7 +56,8 @@ def judge_stage(pair: Pair, stage: Stage, *, spec: Spec, given: StageInput, reco
     needed = candidate_replicas(spec, stage)
     unready = [pod for pod in own if not pod.ready]
     if len(ready) < needed:
-        failure = find_failure(unready, given.deployment if own else None, given.now)
+        deployment = given.deployment if deployed_rollout(given.deployment) == rollout.id else None
+        failure = find_failure(unready, deployment, given.now)
         if failure is not None and failure.final:
             message = f"its pods do not get ready: {failure.reason}: {failure.message}"
             return Judged(Outcome.FAILED, "Failing", message)

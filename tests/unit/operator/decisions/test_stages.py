@@ -303,6 +303,18 @@ def test_a_candidate_whose_pods_never_start_fails() -> None:
     assert_gone(world, serving="first")
 
 
+def test_a_candidate_of_which_no_pod_may_be_created_fails() -> None:
+    world = staged()
+    candidate = world.candidate
+    assert candidate is not None
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
+    candidate["status"] = {"observedGeneration": 9, "conditions": [refused]}
+    world.candidate_pods.clear()
+    world.reconcile()
+    assert returned(world) == [("second", "Failing")]
+    assert "QuotaExceeded: pods is forbidden" in world.status.returned[0].why
+
+
 def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -> None:
     world = staged(begin=False)
     world.behave = lambda pod: setattr(pod, "ready", pod.model != "second")
