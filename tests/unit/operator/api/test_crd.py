@@ -168,13 +168,14 @@ def test_names_and_subresources() -> None:
 
 
 def shown(definition: dict[str, Any], resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of the columns that kubectl shows of a resource, by the names of the columns."""
+    """Return the values of the columns that kubectl shows of a resource, by their names; None for an absent field."""
     values = {}
     for column in definition["spec"]["versions"][0]["additionalPrinterColumns"]:
         steps = re.findall(r"""\.(\w+)|\[\?\(@\.type=="(\w+)"\)\]""", column["jsonPath"])
         node: Any = resource
         for field, kind in steps:
-            node = node[field] if field else next(item for item in node if item["type"] == kind)
+            if node is not None:
+                node = node.get(field) if field else next(item for item in node if item["type"] == kind)
         values[column["name"]] = node
     return values
 
@@ -197,10 +198,22 @@ def test_the_columns_of_a_cetaceanmodel_show_what_it_wants_and_what_its_pods_ser
         "Version": "1.0.0",
         "Ready": "False",
         "Reason": world.condition("Ready").reason,
+        "Candidate": None,
         "Drift": 0.2,
         "Drifting": "True",
         "Age": "2026-01-01T00:00:00Z",
     }
+
+
+def test_the_column_of_the_candidate_shows_its_verdict() -> None:
+    stages = {"stages": [{"shadow": {}}]}
+    world = World(manifest(entry("first"), entry("second", "b", version="2.0.0"), rollout=stages))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.obj["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    columns = shown(crd(), world.obj)
+    assert (columns["Candidate"], columns["Drift"]) == ("Running", None)
 
 
 def test_the_columns_of_a_modelapproval_show_who_approves_what() -> None:

@@ -107,7 +107,12 @@ def changed(found: dict[str, Any]) -> set[str]:
 
 def test_the_list_has_every_field_of_the_spec() -> None:
     names = {info.alias or name for name, info in Serving.model_fields.items()}
-    assert {*REACHED, "volumeMounts"} == names
+    assert {*REACHED, "volumeMounts", "prefetch"} == names
+
+
+def test_prefetch_reaches_no_pod_that_serves() -> None:
+    claim = {"weightsCache": {"persistentVolumeClaim": {"claimName": "c"}}}
+    assert template(serving={**claim, "prefetch": "All"}) == template(serving=claim)
 
 
 def test_a_mount_reaches_both_containers() -> None:
@@ -142,6 +147,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "deprecated": False,
         "author": "x",
         "hotfix": False,
+        "prefetch": True,
         "files": {"species_map.csv": "c" * 64},
         "signatureUrl": "https://x/w.sig",
     }
