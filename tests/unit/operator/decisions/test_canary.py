@@ -98,6 +98,31 @@ def test_a_share_that_pods_cannot_give_is_refused_before_the_first_stage(serving
     assert world.is_("CandidatePassed") == ("Unknown", "Running"), "a share that pods can give begins by itself"
 
 
+def test_a_route_gives_any_share_beside_any_number_of_pods_and_an_autoscaler() -> None:
+    serving = {"replicas": 3, "autoscaling": {"minReplicas": 3}, "route": {"parentRefs": [{"name": "public"}]}}
+    world = World(
+        manifest(*MODELS, rollout={"stages": [{"canary": {"weight": 10}}]}, serving=serving),
+        optional_kinds=frozenset({"HTTPRoute"}),
+    )
+
+    def backends() -> list[tuple[str, int]]:
+        (rule,) = world.children["HTTPRoute", "whales"]["spec"]["rules"]
+        return [(one["name"], one["weight"]) for one in rule["backendRefs"]]
+
+    world.settle()
+    assert backends() == [("whales", 100)]
+    world.activate("second")
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Running")
+    assert backends() == [("whales", 90), ("whales-candidate", 10)]
+    assert not world.clients_reach_candidate, "the Service N leads to the pods of the model that serves alone"
+    assert len(world.candidate_pods) == 1
+    world.activate("first")
+    world.settle()
+    assert backends() == [("whales", 100)]
+    assert world.candidate is None
+
+
 def test_scaling_to_a_number_that_cannot_give_the_share_takes_the_clients_back() -> None:
     world = canary()
     assert world.clients_reach_candidate

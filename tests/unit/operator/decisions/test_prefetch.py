@@ -12,6 +12,7 @@ from support.operator_world import World, entry, manifest
 from cetacean_operator.api.observed import ContainerFailure, Object, Pod
 from cetacean_operator.api.status import PrefetchedModel
 from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.model_service import clients_selector, selector
 from cetacean_operator.decisions.prefetch import RETRY_SECONDS
 
 CLAIM: dict[str, Any] = {"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}}
@@ -155,6 +156,13 @@ def test_the_job_runs_fetch_with_the_settings_and_the_claim_of_the_pods() -> Non
     assert labels["app.kubernetes.io/instance"] == "whales"
     assert job["spec"]["backoffLimit"] == 3
     assert job["metadata"]["ownerReferences"][0]["name"] == "whales"
+
+
+def test_no_service_selects_the_pods_of_a_job_also_not_during_a_canary() -> None:
+    (job,) = jobs(world())
+    labels = job["spec"]["template"]["metadata"]["labels"].items()
+    assert not selector("whales").items() <= labels
+    assert not clients_selector("whales").items() <= labels
 
 
 def test_a_long_name_of_a_resource_gives_a_job_a_name_that_fits() -> None:
