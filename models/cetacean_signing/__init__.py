@@ -2,7 +2,7 @@
 
 The inference service verifies, the command line signs and verifies; both need the extra `cetacean[signing]`. The
 format is https://github.com/ossf/model-signing-spec: a Sigstore bundle with a DSSE envelope, whose payload is an
-in-toto statement that names each file with its digest. docs/decisions/0018-signatures.md says why the code is here.
+in-toto statement that names each file with its digest. docs/decisions/0017-signatures.md says why the code is here.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ class Canary(ApiModel):
     """The candidate answers a share of the clients' requests."""
 
     weight: Annotated[int, Field(ge=1, le=99)] = Field(
-        description="Percentage of the requests. It must be one that whole pods can give: candidate pods by all pods."
+        description="Percentage of the requests: through the Gateway with spec.serving.route. Without it it must be one "
+        "that whole pods can give: candidate pods by all pods."
     )
     require: CanaryRequirement = Field(default_factory=CanaryRequirement, json_schema_extra=filled(CanaryRequirement()))
 
@@ -114,7 +115,9 @@ class CandidatePods(ApiModel):
     """The pods of the candidate."""
 
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=1, description="Pods during a shadow. During a canary the weight and spec.serving.replicas decide."
+        default=1,
+        description="Pods of the candidate. During a canary without spec.serving.route its weight and "
+        "spec.serving.replicas decide.",
     )
     resources: Passthrough | None = Field(
         default=None, description="ResourceRequirements of their containers; those of spec.serving by default."
