@@ -79,7 +79,7 @@ class Canary(ApiModel):
     """The candidate answers a share of the clients' requests."""
 
     weight: Annotated[int, Field(ge=1, le=99)] = Field(
-        description="Percentage of the requests: through the Gateway with spec.serving.route. Without it it must be one "
+        description="Percentage of the requests; of those through the Gateway with spec.serving.route. Else one "
         "that whole pods can give: candidate pods by all pods."
     )
     require: CanaryRequirement = Field(default_factory=CanaryRequirement, json_schema_extra=filled(CanaryRequirement()))
