@@ -94,7 +94,8 @@ def changed(found: dict[str, Any]) -> set[str]:
 
 def test_the_list_has_every_field_of_the_spec() -> None:
     names = {info.alias or name for name, info in Serving.model_fields.items()}
-    assert {*REACHED, "volumeMounts"} == names
+    # Mounts need volumes, and prefetch a claim; test_prefetch.py shows that it changes no pod that serves.
+    assert {*REACHED, "volumeMounts", "prefetch"} == names
 
 
 def test_a_mount_reaches_both_containers() -> None:
@@ -129,6 +130,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "deprecated": False,
         "author": "x",
         "hotfix": False,
+        "prefetch": False,
         "files": {"species_map.csv": "c" * 64},
     }
     names = {info.alias or name for name, info in Model.model_fields.items()} - {"name", "metrics"}
