@@ -115,7 +115,8 @@ def test_a_route_leads_clients_to_every_endpoint_but_those_of_the_operator_of_pr
         path for path in endpoints for prefix in names.CLIENT_PATHS if path == prefix or path.startswith(f"{prefix}/")
     }
     internal = {"/metrics", "/v1/identity", "/v1/drift-stats", "/v1/feedback-stats", "/v1/shadow-stats"}
-    assert endpoints - routed == internal | {"/v1/predict-shadow"}
+    internal |= {"/v1/predict-shadow", "/v1/shadow-disagreements", "/v1/shadow-pictures/{sha256}"}
+    assert endpoints - routed == internal
 
 
 def test_the_page_names_each_reason_and_each_variable(world: World) -> None:

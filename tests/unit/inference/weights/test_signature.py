@@ -100,8 +100,8 @@ def test_the_registry_may_name_another_url(check: Check, model: FileServer) -> N
 
 
 def test_a_name_with_escapes_is_signed_as_the_file_is_called(check: Check, model: FileServer) -> None:
-    write(model.directory, "a%20b.safetensors", b"weights")
-    write(model.directory, "a%20b.safetensors.sig", sign_files({**FILES, "a b.safetensors": b"weights"}, KEY))
+    write(model.directory, "a b.safetensors", b"weights")
+    write(model.directory, "a b.safetensors.sig", sign_files({**FILES, "a b.safetensors": b"weights"}, KEY))
     assert "a b.safetensors" in str(check(name="a%20b.safetensors"))
 
 
