@@ -14,7 +14,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.keep_disagreements import KeepDisagreements, same_claim
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.serving import is_reserved
-from cetacean_operator.api.spec import AntiFraud, parse_spec
+from cetacean_operator.api.spec import AntiFraud, InvalidResourceError, parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import rollout_of
@@ -23,7 +23,7 @@ KEEP = KeepDisagreements.model_validate({"persistentVolumeClaim": {"claimName": 
 
 
 def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
-    shadow = {"keepDisagreements": keep.model_dump(mode="json", by_alias=True)} if keep else {}
+    shadow = {"keepDisagreements": keep.wire()} if keep else {}
     world = World(manifest(entry("first"), rollout={"stages": [{"shadow": shadow}]}))
     served, candidate = (rollout_of(model(name), AntiFraud()) for name in ("first", "second"))
     comparison = Comparison(
@@ -100,3 +100,49 @@ def test_all_shadows_name_the_same_claim() -> None:
 def test_the_folder_cannot_be_set_by_the_resource_and_the_internal_port_is_that_of_the_service() -> None:
     assert is_reserved("cetacean_shadow__keep_folder")
     assert HttpSettings().internal_port == names.INTERNAL_PORT
+
+
+def staged(keep: dict[str, Any] | None) -> World:
+    """A resource whose first model serves, and whose second one runs a shadow."""
+    shadow = {"share": 1.0} | ({"keepDisagreements": keep} if keep else {})
+    models = entry("first"), entry("second", "b", version="2.0.0")
+    world = World(manifest(*models, rollout={"stages": [{"shadow": shadow}]}))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    return world
+
+
+def test_the_plan_of_a_shadow_asks_to_keep_and_the_pods_have_mounted_the_claim_before() -> None:
+    plan = staged(KEEP.wire()).comparison_plan
+    assert plan is not None
+    assert plan["keep_disagreements"] == {"max_items": 50}
+    plan = staged(None).comparison_plan
+    assert plan is not None
+    assert "keep_disagreements" not in plan
+
+
+def test_setting_it_restarts_the_pods_that_serve_and_changing_the_number_does_not() -> None:
+    world = staged(None)
+
+    def templates() -> tuple[Any, Any]:
+        assert world.deployment is not None
+        assert world.candidate is not None
+        return world.deployment["spec"]["template"], world.candidate["spec"]["template"]
+
+    def keep(**fields: Any) -> None:
+        world.edit(rollout={"stages": [{"shadow": {"share": 1.0, "keepDisagreements": KEEP.wire() | fields}}]})
+        world.settle()
+
+    before = templates()
+    keep()
+    after = templates()
+    assert (before[0] != after[0], before[1] == after[1]) == (True, True)
+    keep(maxItems=9)
+    assert templates() == after
+
+
+def test_two_claims_are_an_error_of_the_spec() -> None:
+    stages = [{"shadow": {"keepDisagreements": {"persistentVolumeClaim": {"claimName": name}}}} for name in "ab"]
+    with pytest.raises(InvalidResourceError, match="expected the same persistentVolumeClaim in all shadows, got a, b"):
+        parse_spec(manifest(entry("first"), rollout={"stages": stages})["spec"])
