@@ -137,7 +137,7 @@ def test_a_confidently_wrong_model_is_stopped_by_the_shadow_alone(
     assert environment.condition(name, "CandidatePassed")["reason"] == "Disagrees"
     (returned,) = environment.resource(name)["status"]["returnedCandidates"]
     assert (returned["model"], returned["reason"]) == (PERMUTED, "Disagrees")
-    assert "same individual" in returned["why"]
+    assert "same species: 0 of" in returned["why"], "the shadow names the figure"
     until("nothing of the candidate to be left", lambda: not candidate_children(environment, name))
     assert {pod["metadata"]["uid"] for pod in environment.pods(name)} == uids, "no pod was replaced"
     record = json.loads(
