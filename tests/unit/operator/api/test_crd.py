@@ -206,7 +206,7 @@ def test_the_columns_of_a_cetaceanmodel_show_what_it_wants_and_what_its_pods_ser
 
 
 def test_the_column_of_the_candidate_shows_its_verdict() -> None:
-    stages = {"stages": [{"shadow": {}}]}
+    stages: dict[str, Any] = {"stages": [{"shadow": {}}]}
     world = World(manifest(entry("first"), entry("second", "b", version="2.0.0"), rollout=stages))
     world.settle()
     world.activate("second")
