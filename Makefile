@@ -126,7 +126,7 @@ bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/
 	@$(PYTHON) -m benchmarks.pictures
 
 dashboard-pictures: _check _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
-	@$(PYTHON) -m cetacean_tools.dashboards.pictures
+	@$(PYTHON) -m benchmarks.dashboards.pictures
 
 ##@ Build
 .PHONY: check-release venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt

@@ -43,7 +43,10 @@ def test_the_projects_own_registry_is_valid() -> None:
         ({"architecture": ""}, "models[0].architecture: String should have at least 1 character, got ''"),
         ({"weights_url": "ftp://x/y"}, "models[0].weights_url: expected http://…, https://…, hf://organisation"),
         ({"weights_url": "file:///y"}, "got 'file:///y'"),
-        ({"weights_url": "hf://org/repository"}, "models[0].weights_url: expected http://…, https://…, hf://organisation"),
+        (
+            {"weights_url": "hf://org/repository"},
+            "models[0].weights_url: expected http://…, https://…, hf://organisation",
+        ),
         ({"weights_url": "https://"}, "models[0].weights_url: expected http://"),
         ({"sha256": "abc"}, "models[0].sha256: expected 64 hex digits, got 'abc'"),
         ({"sha256": DIGEST + "0"}, "models[0].sha256: expected 64 hex digits, got '9204"),
