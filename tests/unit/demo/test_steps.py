@@ -137,10 +137,10 @@ def test_a_model_that_goes_on_serving_is_no_rollback() -> None:
 class Promoted(FakeEnvironment):
     """The rebuilt model serves once its shadow has agreed."""
 
-    def wait_for_condition(self, name: str, kind: str, status: str, **given: Any) -> dict[str, str]:
+    def wait_for_condition(self, _: str, kind: str, status: str, **__: Any) -> dict[str, str]:
         if (kind, status) == ("CandidatePassed", "True"):
             self.serving = REBUILT
-        return super().wait_for_condition(name, kind, status, **given)
+        return super().wait_for_condition(_, kind, status, **__)
 
 
 def test_a_candidate_that_agrees_and_serves_is_as_expected() -> None:
