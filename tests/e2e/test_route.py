@@ -102,3 +102,43 @@ def test_the_share_of_a_canary_is_that_of_its_weight(routed: Environment, there:
     assert set(answered) <= {stable, candidate}
     low, high = binom.ppf((CHANCE / 2, 1 - CHANCE / 2), REQUESTS, weight / 100)
     assert low <= answered[candidate] <= high, f"{answered}, expected {low:.0f}..{high:.0f} of {candidate}"
+
+
+def test_a_canary_stage_gets_its_weight_and_no_request_fails_when_it_is_taken_back(
+    environment: Environment, there: Gateway
+) -> None:
+    name, host, version = "staged-by-route", "staged.example.org", "1.0.9"
+    rebuilt = environment.copy_of(STABLE, name="demo_rebuilt", version=version)
+    # So many requests that the stage does not end before the share is counted.
+    stage = {"canary": {"weight": 25, "require": {"requests": 1_000_000}}, "timeoutSeconds": 3600}
+
+    def mirror(active: str) -> None:
+        route = {"parentRefs": [there.parent], "hostnames": [host]}
+        manifest = environment.manifest(name, active=active, added=(rebuilt,), replicas=1, serving={"route": route})
+        manifest["spec"]["rollout"] = {"stages": [stage]}
+        environment.kubectl.apply(manifest)
+
+    def answered_by(requests: int) -> Counter[str]:
+        return Counter(version_of(health(there, host)) for _ in range(requests))
+
+    mirror(STABLE)
+    environment.wait_for_condition(name, "Ready", "True")
+    until("Envoy to know the route", lambda: health(there, host).status_code == 200)
+    mirror(rebuilt.name)
+    environment.wait_for_condition(name, "CandidatePassed", "Unknown", mentions="(Canary)")
+    until("the candidate to answer clients", lambda: version in answered_by(20))
+    answered = answered_by(REQUESTS)
+    low, high = binom.ppf((CHANCE / 2, 1 - CHANCE / 2), REQUESTS, 0.25)
+    assert low <= answered[version] <= high, f"{answered}, expected {low:.0f}..{high:.0f} of {version}"
+
+    mirror(STABLE)
+    # Each of these requests must be answered, while the weights change and the candidate's pod ends.
+    until("only what serves to answer", lambda: set(answered_by(100)) == {environment.registry.model(STABLE).version})
+    until("the candidate to be gone", lambda: answered_by(20) and not candidate_left(environment, name))
+    environment.kubectl("delete", "cetaceanmodel", name, "--wait=false")
+
+
+def candidate_left(environment: Environment, name: str) -> list[str]:
+    """Return the kinds of the children of a candidate that are left."""
+    found = environment.kubectl.get("deployments,services")["items"]
+    return [one["kind"] for one in found if one["metadata"]["name"] == candidate_name(name)]
