@@ -257,7 +257,7 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     "signature-url-ftp": (
         f"{MODEL}.signatureUrl",
         "ftp://example.org/a.sig",
-        'signatureUrl: Invalid value: "ftp://example.org/a.sig": expected http://…, https://… or hf://',
+        'signatureUrl: Invalid value: "ftp://example.org/a.sig": expected http://…, https://…, hf://organisation',
     ),
     "env-reserved-signature": (
         "serving.env",
