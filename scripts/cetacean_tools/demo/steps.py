@@ -20,8 +20,10 @@ WRONG_DIGEST = "0" * 64
 REBUILT = "demo_v1_rebuilt"
 # Two cores share the pods of both models, so their times are no subject here.
 _REQUIRE = {
+    # Each picture counts once for each pod, and there are 168: bounds that so few can prove.
     "pictures": 60,
     "minAgreement": {"accepted": 0.9, "species": 0.9, "individual": 0.8},
+    "maxErrorPercent": 10,
     "maxLatencyRatio": 100,
 }
 SHADOW: dict[str, Any] = {
