@@ -2,8 +2,9 @@
 
 A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
 camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
-priority. A file of many more bytes than its pixels need is tried only so. So pictures made to take long wait for each
-other, and other pictures hardly wait for them.
+priority. A file of many more bytes than its pixels need is tried only so. Meanwhile pictures of more than a few million
+pixels are decoded one at a time. So pictures made to take long wait for each other, and other pictures hardly wait for
+them.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ from cetacean_inference.types import Decoded, Resize
 logger = logging.getLogger(__name__)
 
 MODULE: Final = "cetacean_inference.imaging.decoder_process"
-ENVIRONMENT: Final = {"PILLOW_BLOCKS_MAX": "1"}
-"""Lets Pillow keep a block of 16 MB. Otherwise the memory of a picture of 12 million pixels is returned after each one,
-and a fifth of the next one's time is spent to map it again."""
+KEPT_TUNABLES: Final = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=67108864"
+"""Lets a process keep up to 64 MiB that it has freed; Pillow allocates blocks of 16 MB. Otherwise the memory of a
+picture of 12 million pixels is returned after each one, and a sixth of the next one's time is spent to map it again.
+See "Memory Allocation Tunables" in the GNU C Library's manual."""
 BYTES_PER_PIXEL: Final = 16
 PROCESS_BYTES: Final = 512 * MIB
 """Address space of a process apart from the picture's."""
@@ -71,7 +73,7 @@ class _Try:
 
 FIRST_TRIES: Final = (
     _Try(0.04, max_pixels=4_000_000, width=None),
-    _Try(0.16, max_pixels=16_000_000, width=None),
+    _Try(0.1, max_pixels=16_000_000, width=None),
     _Try(0.3),  # one at a time: a decoder needs up to sixteen bytes for each pixel
 )
 """By the number of pixels; a picture of more than `max_pixels` is decoded by one of the following tries."""
@@ -166,9 +168,10 @@ class DecoderPool:
         number, data = 0, None
         while True:
             how = tries[number]
-            if self._places[how].locked():
+            place = self._place(how)
+            if place.locked():
                 data = None  # files that wait take no memory
-            async with self._places[how]:
+            async with place:
                 if data is None:
                     data = await asyncio.to_thread(read)
                 if (suitable := _suitable_try(data)) > number:
@@ -182,6 +185,12 @@ class DecoderPool:
                     if how is LAST_TRY:
                         raise
                     number = len(FIRST_TRIES)
+
+    def _place(self, how: _Try) -> asyncio.Semaphore:
+        # A picture that was overdue seldom comes alone, and its kind has many pixels.
+        if how is not FIRST_TRIES[0] and how is not LAST_TRY and self._places[LAST_TRY].locked():
+            return self._places[FIRST_TRIES[-1]]
+        return self._places[how]
 
     async def _try(self, how: _Try, data: bytes, resizes: Sequence[Resize]) -> Decoded:
         worker = await (self._take() if how.niceness is None else self._take_slow())
@@ -362,7 +371,7 @@ class _Worker:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # native decoders print warnings about the pictures
-                    env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env=_environment(),
                     pass_fds=(self._shared,),
                     process_group=0,  # Ctrl-C in a terminal is for the service only
                 )
@@ -493,6 +502,15 @@ class _Worker:
                 raise _DiedError
             received += count
         return buffer
+
+
+def _environment() -> dict[str, str]:
+    tunables = (os.environ.get("GLIBC_TUNABLES"), KEPT_TUNABLES)
+    return {
+        **os.environ,
+        "GLIBC_TUNABLES": ":".join(filter(None, tunables)),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
 
 
 def _suitable_try(data: bytes) -> int:

@@ -27,6 +27,7 @@ from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
 from cetacean_inference.settings import ImageSettings
+from cetacean_inference.system.priority import MAX_NICENESS
 from cetacean_inference.types import Resize
 
 RESIZES = (Resize("crop_centre", 24), Resize("squash", 32), Resize("original"))
@@ -53,6 +54,15 @@ def _processor_ticks(process: int) -> int:
     """Return the processor time of a process, in hundredths of a second."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def _is_slow(process: int) -> bool:
+    return os.getpriority(os.PRIO_PROCESS, process) == MAX_NICENESS
+
+
+def _page_faults(process: int) -> int:
+    """Return the page faults of a process that read nothing from a disk."""
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[7])
 
 
 def _processor_seconds_of_ended_processes() -> float:
@@ -182,6 +192,48 @@ async def test_large_pictures_are_decoded_one_at_a_time(pool_of: Callable[..., D
     first.cancel()
     assert (await second).size == (40, 30)
     assert reads == 2, "its file took no memory while it waited"
+
+
+@pytest.mark.usefixtures("_small_steps")
+async def test_while_a_picture_is_tried_for_the_last_time_those_of_many_pixels_are_decoded_one_at_a_time(
+    pool_of: Callable[..., DecoderPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, medium, large = decoder_pool.FIRST_TRIES
+    monkeypatch.setattr(decoder_pool, "FIRST_TRIES", (small, replace(medium, max_pixels=10_000_000), large))
+    pool, reads = pool_of(processes=2, decode_cpu_seconds=600), 0
+    last = asyncio.create_task(pool.decode(returning(progressive_jpeg(side=300, scans=160_000)), ONE))
+    await until(lambda: any(_is_slow(process) for process in pool.process_ids))
+
+    def reading(data: bytes) -> Callable[[], bytes]:
+        def read() -> bytes:
+            nonlocal reads
+            reads += 1
+            return data
+
+        return read
+
+    first = asyncio.create_task(pool.decode(reading(progressive_jpeg()), ONE))
+    await until(lambda: reads == 1)
+    second = asyncio.create_task(pool.decode(reading(picture()), ONE))
+    await until(lambda: reads == 2)
+    for _ in range(10):
+        assert (await pool.decode(returning(picture(size=(10, 10))), ONE)).size == (10, 10)
+    assert not second.done()
+    first.cancel()
+    assert (await second).size == (40, 30)
+    last.cancel()
+    await asyncio.wait([first, last])
+
+
+async def test_the_memory_of_a_picture_is_kept_for_the_next_one(pool_of: Callable[..., DecoderPool]) -> None:
+    pool = pool_of(processes=1, decode_cpu_seconds=20)
+    data = encoded(Image.new("RGB", (4000, 3000)), "JPEG")
+    for _ in range(2):
+        await pool.decode(returning(data), ONE)
+    before = _page_faults(pool.process_ids[0])
+    await pool.decode(returning(data), ONE)
+    # 36 MB in pages of 4 KiB are 8,800 faults.
+    assert _page_faults(pool.process_ids[0]) - before < 1000
 
 
 def padded_webp(size: int) -> bytes:
