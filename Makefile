@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed-$(shell sha256sum requirements.lock | cut -c1-16)
 CHECK_PYTHON = test -e "$(STAMP)" || $(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	|| { echo "error: Python 3.11, 3.12 or 3.13 is needed, found: $$($(BASE_PYTHON) --version 2>&1)" >&2; exit 1; }
 PACKAGES := operator/cetacean_cli operator/cetacean_operator inference/cetacean_inference inference/cetacean_evaluation \
-	models/cetacean_logging models/cetacean_registry
+	models/cetacean_logging models/cetacean_registry models/cetacean_signing
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 ##@ The two commands
@@ -77,7 +77,7 @@ mutants: venv  ## hours: change the pure modules in small ways; which changes do
 # Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
 demo sample: CHECKED := --images
 test-api: CHECKED := --programs
-test test-e2e dashboard-pictures: CHECKED := --images --programs
+test test-e2e dashboard-pictures bench-prefetch: CHECKED := --images --programs
 _check:
 	@$(CHECK_PYTHON)
 	@$(if $(wildcard $(STAMP)),$(PYTHON),$(BASE_PYTHON)) -m cetacean_tools.local_cluster.prerequisites $(CHECKED)
@@ -85,9 +85,11 @@ _check:
 # Outside of the tests, whose time is bounded, and with progress.
 _prepare: venv _programs
 	@$(PYTHON) -m cetacean_tools.demo --prepare
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m support.gateway --images
 
 _programs: venv
 	@$(PYTHON) -m cetacean_tools.local_cluster programs
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m support.gateway
 
 # Its tests wait most of the time: for a lease to run out, for a watch to fall silent. Each file has its own namespaces.
 _test-api:
@@ -98,7 +100,7 @@ _test-e2e:
 	@$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-operator bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -111,14 +113,20 @@ bench-decoding: venv  ## cost of decoding in separate processes; writes benchmar
 bench-precision: venv  ## how far each engine lies from eager torch with the demo's weights; writes benchmarks/results
 	@$(PYTHON) -m benchmarks.inference.precision
 
+bench-shadow: venv  ## throughput and latency while none, a quarter and all pictures are copied to a candidate; writes benchmarks/results
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.shadow
+
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator
+
+bench-prefetch: _check _prepare  ## time from `active` to Ready with and without prefetch, from a slow store, on the local cluster
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m cetacean_tools.local_cluster run -- $(PYTHON) -m benchmarks.prefetch
 
 bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/results, as each benchmark does for its own
 	@$(PYTHON) -m benchmarks.pictures
 
 dashboard-pictures: _check _prepare  ## pictures of the dashboards over some minutes of a real model's life, for docs/
-	@$(PYTHON) -m cetacean_tools.dashboards.pictures
+	@$(PYTHON) -m benchmarks.dashboards.pictures
 
 ##@ Build
 .PHONY: check-release venv images models cluster cluster-env sample clean-cluster lock crd dashboards settings command-line reference metrics site fmt
@@ -191,9 +199,9 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --all-extras \
 	  -o requirements.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra operator -o operator/requirements.lock pyproject.toml
-	@$(IMAGE_LOCK) --extra inference --extra openvino --override inference/debian-torch.overrides.txt \
+	@$(IMAGE_LOCK) --extra inference --extra openvino --extra signing --override inference/debian-torch.overrides.txt \
 	  -o inference/requirements.lock pyproject.toml
-	@$(IMAGE_LOCK) --extra inference --extra openvino --extra mask --override inference/debian-torch.overrides.txt \
+	@$(IMAGE_LOCK) --extra inference --extra openvino --extra signing --extra mask --override inference/debian-torch.overrides.txt \
 	  --constraint inference/requirements.lock -o inference/requirements-mask.lock pyproject.toml
 	@$(IMAGE_LOCK) --extra test --extra scripts --constraint inference/requirements.lock \
 	  $$(sed -nE 's/^([a-z0-9.-]+)==.*/--no-emit-package \1/p' inference/requirements.lock) \

@@ -145,12 +145,30 @@ def _precision(found: Mapping[str, Any]) -> Iterator[Panel]:
         yield Panel(f"{network}: largest difference from torch-eager", tuple(models), bars)
 
 
+def _prefetch(found: Mapping[str, Any]) -> Iterator[Panel]:
+    times = (found["without_s"], found["prefetched_s"])
+    groups = ("without prefetch", "with prefetch")
+    yield Panel("from active to Ready, s (less is better)", groups, (("ours", times),))
+
+
+def _shadow(found: Mapping[str, Any]) -> Iterator[Panel]:
+    groups = tuple(found["shares"])
+    for title, name in (
+        ("pictures/s by share copied (more is better)", "pictures_s"),
+        ("latency p95, ms (less is better)", "p95_ms"),
+        ("processor time of a picture, ms", "processor_ms"),
+    ):
+        yield Panel(title, groups, (("ours", tuple(one[name] for one in found["shares"].values())),))
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
     "inference": _inference,
     "operator": _operator,
     "precision": _precision,
+    "prefetch": _prefetch,
+    "shadow": _shadow,
 }
 """Makes the panels of each benchmark."""
 

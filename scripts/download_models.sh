@@ -127,7 +127,7 @@ def check(entry):
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         fail(f"expected letters, digits, '-', '_' and '.' as a name, got {name!r}")
     if not isinstance(url, str) or not re.fullmatch(URL, url):
-        expected = "http://, https:// or hf://organisation/repository/path as weights_url, without user:password@"
+        expected = "http://, https:// or hf://organisation/repository/path, which this script reads, without user:password@"
         fail(f"{name}: expected {expected}, got {redacted(url)!r}")
     files = entry.get("files") or {}
     for digest in (sha256, *(files.values() if isinstance(files, dict) else [files])):

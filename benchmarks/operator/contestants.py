@@ -238,7 +238,7 @@ def _template_owner_spec(name: str) -> Object:
     spec = parse_spec(_model(name)["spec"])
     resource = CetaceanModel(NAMESPACE, name, "", 1, "", {}, {}, {})
     rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)
-    made: Object = children(resource, spec, rollout, service_monitors=False, operator_namespace=NAMESPACE)[
+    made: Object = children(resource, spec, rollout, optional_kinds=frozenset(), operator_namespace=NAMESPACE)[
         "Deployment", name
     ]["spec"]
     return {key: value for key, value in made.items() if key != "strategy"}

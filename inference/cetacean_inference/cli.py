@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
         result: int = options.run(settings, options)
     except FatalError as error:
         print(error.line, file=sys.stderr, flush=True)
-        write_termination_message(error, termination_message_file)
+        write_termination_message(error.line, termination_message_file)
         return 1
     return result
 
@@ -58,11 +58,11 @@ def _exit_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def write_termination_message(error: FatalError, path: Path) -> None:
+def write_termination_message(line: str, path: Path) -> None:
     """Write `Reason: message` to the file that the kubelet reads; does nothing if there is no such file."""
     if not path.exists():
         return
-    line = error.line.encode()[:TERMINATION_MESSAGE_LIMIT].decode(errors="ignore")
+    line = line.encode()[:TERMINATION_MESSAGE_LIMIT].decode(errors="ignore")
     try:
         path.write_text(line, encoding="utf-8")
     except OSError as failure:
@@ -112,9 +112,12 @@ def _at_least_0(text: str) -> float:
 def _fetch(settings: Settings, _: argparse.Namespace) -> int:
     from cetacean_inference.engines.conversion_cache import make_room_for_conversion  # noqa: PLC0415 - see above
     from cetacean_inference.weights.fetch import fetch_all, open_own_cache  # noqa: PLC0415
+    from cetacean_inference.weights.signature import check_signature  # noqa: PLC0415
 
     _log_to_stderr()
     files = fetch_all(settings)
+    if report := check_signature(settings, files):
+        write_termination_message(report, settings.termination_message_file)
     make_room_for_conversion(settings, files=files, cache=open_own_cache(settings))
     return 0
 

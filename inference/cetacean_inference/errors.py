@@ -35,8 +35,24 @@ class DigestMismatch(FatalError):  # noqa: N818
     """The bytes are complete but have another digest than expected."""
 
 
+class SignatureMissing(FatalError):  # noqa: N818
+    """A signature is required, and there is none."""
+
+
+class SignatureMismatch(FatalError):  # noqa: N818
+    """The signature cannot be read, is of other weights, or is by none of the trusted keys and certificates."""
+
+
+class SigningKeyUnreadable(FatalError):  # noqa: N818
+    """A trusted key or certificate is missing or cannot be read."""
+
+
 class WeightsNotFound(FatalError):  # noqa: N818
-    """The server says that the file does not exist, or denies access to it."""
+    """The server says that the file does not exist."""
+
+
+class WeightsDenied(FatalError):  # noqa: N818
+    """The server denies access to the file: a credential is missing, wrong, or gives no access to it."""
 
 
 class WeightsUnreachable(FatalError):  # noqa: N818
@@ -69,3 +85,7 @@ class GateUnavailable(FatalError):  # noqa: N818
 
 class ConfigInvalid(FatalError):  # noqa: N818
     """A setting is missing or wrong."""
+
+
+class CABundleInvalid(FatalError):  # noqa: N818
+    """The bundle of more certificates is missing, or has a certificate that cannot be read."""

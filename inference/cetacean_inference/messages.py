@@ -13,6 +13,11 @@ def one_line(error: BaseException, *, limit: int = 200) -> str:
     return printable(str(error))[:limit] or type(error).__name__
 
 
+def reason_of(error: Exception) -> str:
+    """The system's reason for an error of a file, without its path; any other error's message."""
+    return (isinstance(error, OSError) and error.strerror) or one_line(error)
+
+
 def with_type(error: BaseException, *, limit: int = 500) -> str:
     """`Type: message` on one line."""
     return f"{type(error).__name__}: {printable(str(error))[:limit]}"

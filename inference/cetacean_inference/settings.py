@@ -28,6 +28,7 @@ from cetacean_registry.errors import describe
 from cetacean_registry.patterns import REVISION_PATTERN
 from cetacean_registry.registry import FileDigests
 from cetacean_registry.urls import redacted
+from cetacean_registry.weights_schemes import NAMES, scheme_of
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
@@ -49,8 +50,8 @@ def _split(value: object) -> object:
 
 
 def _known_scheme(url: str) -> str:
-    if not url.startswith(("http://", "https://", "hf://", "file://")):
-        raise ValueError("expected http://, https://, hf:// or file://")
+    if scheme_of(url) not in (*NAMES, "file"):
+        raise ValueError(f"expected {', '.join(f'{name}://' for name in NAMES)} or file://")
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("expected a URL without user:password@, which logs would show; give a signed URL")
     return url
@@ -91,6 +92,10 @@ class ModelSettings(Section):
     num_classes_active: int = Field(13_837, ge=1, description="Known individuals: the first rows of the head.")
     files: FileDigests = Field(
         {}, description="Digests of encoder_classes.npy and species_map.csv by these names, as JSON."
+    )
+    signature_url: Url | None = Field(
+        None,
+        description="Signature of these files; by default the weights' URL with `.sig`, else `model.sig` beside them.",
     )
 
 
@@ -157,6 +162,23 @@ class FetchSettings(Section):
         description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
     )
     hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
+    credentials: Path | None = Field(
+        None, description="Folder with a file for each key of a Secret; docs/weights.md lists the keys."
+    )
+    ca_bundle: Path | None = Field(
+        None, description="File of certificates (PEM) that are trusted in addition to the system's."
+    )
+    volumes: Path = Field(Path("/mnt/weights"), description="Where the volumes of oci:// and pvc:// are mounted.")
+
+
+class SignatureSettings(Section):
+    """Who must have signed the weights (OpenSSF Model Signing); nobody if both lists are empty."""
+
+    keys: tuple[Path, ...] = Field((), description="Files of trusted public keys (PEM), as a JSON list.")
+    certificates: tuple[Path, ...] = Field(
+        (), description="Files of trusted certificates (PEM), which may issue those that sign, as a JSON list."
+    )
+    require: bool = Field(True, description="False: a missing or wrong signature is reported, and ends nothing.")
 
 
 class EngineSettings(Section):
@@ -186,6 +208,13 @@ class HttpSettings(Section):
 
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod serves on all its addresses
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    internal_port: int = Field(
+        8081,
+        ge=0,
+        le=65535,
+        description="Port of the pod, and of no Service, that answers about pictures of other clients "
+        "(`/v1/shadow-disagreements`); 0: none. If it is taken, the process serves without it.",
+    )
     grace_period_seconds: int = Field(
         20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
@@ -257,6 +286,12 @@ class ShadowSettings(Section):
     max_pictures: int = Field(64, ge=1, description="Most copies kept at once; more are dropped and counted.")
     max_bytes: int = Field(64 * MIB, ge=1, description="Most bytes of copies kept at once.")
     timeout_seconds: float = Field(30.0, gt=0, description="Time for the candidate's answer; then it has failed.")
+    keep_folder: Path | None = Field(
+        None, description="Folder for the pictures of `keepDisagreements`; the operator sets it if it mounts a volume."
+    )
+    keep_max_bytes: int = Field(
+        GIB, ge=1, description="Most bytes of the pictures in that folder; the oldest are removed first."
+    )
 
 
 class MaskSettings(Section):
@@ -303,6 +338,7 @@ class Settings(BaseSettings):
     model: ModelSettings
     gate: GateSettings = GateSettings()
     fetch: FetchSettings = FetchSettings()
+    signature: SignatureSettings = SignatureSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     images: ImageSettings = ImageSettings()

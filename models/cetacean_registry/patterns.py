@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cetacean_registry.weights_schemes import URL_EXPECTED, URL_PATTERN
+
 SEMVER_PATTERN = (
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
     r"(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
@@ -10,8 +12,6 @@ SEMVER_PATTERN = (
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 """A model's name is also the value of a Kubernetes label."""
 SHA256_PATTERN = r"^[0-9a-fA-F]{64}$"
-URL_PATTERN = r"^(https?://[^\s/?#@]+([/?#][^\s]*)?|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?)$"
-"""URLs that a pod can download from; file:// is only for a service that is started by hand."""
 REVISION_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
 """A branch, a tag or a commit of a repository on the Hugging Face Hub."""
 
@@ -20,5 +20,5 @@ EXPECTATIONS = {
     NAME_PATTERN: "expected letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
     SHA256_PATTERN: "expected 64 hex digits",
     REVISION_PATTERN: "expected a branch, a tag or a commit",
-    URL_PATTERN: "expected http://…, https://… or hf://organisation/repository/path[@revision], without user:password@",
+    URL_PATTERN: URL_EXPECTED,
 }

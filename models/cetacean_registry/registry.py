@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from cetacean_registry.documents import Document
-from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN, URL_PATTERN
+from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN
+from cetacean_registry.weights_schemes import NAMES, URL_PATTERN
 
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
 SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
@@ -53,7 +54,7 @@ class ModelEntry(BaseModel):
         description="Model class the checkpoint belongs to, e.g. CetaceanIdentificationModel."
     )
     weights_url: WeightsUrl = Field(
-        description="Where the checkpoint is (http, https, hf); encoder_classes.npy and species_map.csv lie beside it."
+        description=f"Where the checkpoint is ({', '.join(NAMES)}); beside it lie {' and '.join(COMPANION_FILES)}."
     )
     sha256: Sha256 | None = Field(
         default=None,
@@ -81,11 +82,21 @@ class ModelEntry(BaseModel):
         description="SHA-256 of the files beside the checkpoint by their names, 64 hex digits each. A file without one "
         "cannot be verified.",
     )
+    signature_url: WeightsUrl | None = Field(
+        default=None,
+        description="Where the signature of these files is (OpenSSF Model Signing); by default at the checkpoint's URL "
+        "with .sig, else in model.sig beside it.",
+    )
     author: ShortText | None = Field(
         default=None, description="User name, as the cluster knows it, of who wrote the entry; see spec.approval."
     )
     hotfix: bool | None = Field(
         default=None, description="True: released under the rules of spec.approval.hotfix, and reviewed afterwards."
+    )
+
+    prefetch: bool | None = Field(
+        default=None,
+        description="True: its weights are downloaded before it is active; see spec.serving.prefetch.",
     )
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ pause = time.sleep
 """Called between two watches that failed; tests replace it."""
 _REQUEST_SECONDS: Final = 20.0
 """Time-out of a connection, and of each read from it."""
+_MAX_JSON_BYTES: Final = 2**20
+"""Of a pod's response."""
+_CHUNK_BYTES: Final = 2**16
 _WATCH_SECONDS: Final = 300
 """The API server ends a watch after this time, and the next one begins."""
 _MAX_FAILED_WATCHES: Final = 6
@@ -178,12 +182,43 @@ class Cluster:
         """Send a GET to a pod through the API server's proxy; this needs the right to `get` `pods/proxy`.
 
         Raises:
-            CliError: no response, or an error.
+            CliError: no response, an error, or no JSON object of at most 1 MiB.
+        """
+        content = self.read_from_pod(pod, port, path, max_bytes=_MAX_JSON_BYTES, seconds=seconds)
+        try:
+            return _json_object(json.loads(content))
+        except (ValueError, RecursionError) as error:
+            text = content[:80].decode(errors="replace")
+            raise RefusedError(f"expected a JSON object in the response, got {text!r}") from error
+
+    def read_from_pod(self, pod: str, port: int, path: str, *, max_bytes: int, seconds: float = 5.0) -> bytes:
+        """Return the response of a pod to a GET as it is.
+
+        Args:
+            pod: its name.
+            port: of the pod.
+            path: begins with a slash.
+            max_bytes: of the response.
+            seconds: for all of it.
+
+        Raises:
+            CliError: no response, an error, or a longer response: the pod may send anything.
         """
         url = f"{self._pods.path(name=f'{pod}:{port}', namespace=self.namespace)}/proxy{path}"
+        end = time.monotonic() + seconds
         with self._errors():
-            content = self._client.request("get", url, serializer=_plain, _request_timeout=(_REQUEST_SECONDS, seconds))
-        return _json_object(content)
+            response = self._client.request("get", url, serialize=False, _request_timeout=(_REQUEST_SECONDS, seconds))
+            try:
+                body = bytearray()
+                while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise RefusedError(f"pod {pod}: expected at most {max_bytes} bytes from {path}, got more")
+                    if time.monotonic() > end:
+                        raise UnreachableError(f"pod {pod}: expected all of {path} within {seconds:g} s")
+                return bytes(body)
+            finally:
+                response.close()  # what was not read is left
 
     # --- Services ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cetacean_cli.commands.approve import approve
+from cetacean_cli.commands.candidate import candidate
 from cetacean_cli.commands.drift import drift
 from cetacean_cli.commands.emergency import emergency
 from cetacean_cli.commands.feedback import feedback
@@ -54,7 +55,9 @@ def cli() -> None:
     """
 
 
-for command in (approve, drift, emergency, feedback, gate, history, promote, registry, release, rollback, status):
+_CHANGES = (approve, candidate, emergency, gate, promote, registry, release, rollback)
+_VIEWS = (drift, feedback, history, status)
+for command in (*_CHANGES, *_VIEWS):
     cli.add_command(command)
 
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cetacean_cli.errors import BadInputError, RefusedError
+from cetacean_operator.api.candidate import parse_decision
 from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
+from cetacean_operator.api.names import ANNOTATION_DECISION
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import Status, parse_status
 from cetacean_operator.api.timestamps import timestamp
@@ -17,6 +19,8 @@ from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory
+from cetacean_operator.decisions.stage_input import StageInput
+from cetacean_operator.decisions.stages import Stages
 
 _GITOPS_KEYS = {
     "argocd.argoproj.io/instance": "Argo CD",
@@ -142,6 +146,8 @@ class Forecast:
     """The condition GatePassed as it would be."""
     approved: ConditionState | None
     """The condition Approved as it would be; None if no approval is needed."""
+    stages: Stages | None
+    """The stages that it would run first; None if it would run none."""
 
 
 def forecast(
@@ -171,12 +177,21 @@ def forecast(
         history=ServingHistory(status, status.served, spec.registry.models),
         deployed=None,  # the status names the last rollout
         given=ProofInput(resource.raw["metadata"]["name"], drift=None, pods=(), last=None),
+        staged=StageInput(
+            resource.raw["metadata"]["name"],
+            now or datetime.now(UTC),
+            wanted=resource.desired_replicas or 1,
+            decision=parse_decision((resource.raw["metadata"].get("annotations") or {}).get(ANNOTATION_DECISION)),
+        ),
         at=timestamp(now or datetime.now(UTC)),
         approvals=approvals,
     )
-    _, reason, message = choice.missing_approval or choice.gate
-    allowed = choice.target is not None and same_weights(choice.target, candidate)
-    return Forecast(allowed, reason, message, choice.gate, choice.approved)
+    stages = choice.stages
+    stopped = stages.condition if stages and stages.needs_person else None
+    _, reason, message = choice.missing_approval or stopped or choice.gate
+    is_chosen = choice.target is not None and same_weights(choice.target, candidate)
+    begins = stages is not None and stopped is None and choice.missing_approval is None
+    return Forecast(is_chosen or begins, reason, message, choice.gate, choice.approved, stages)
 
 
 def last_served(resource: CetaceanModel, *, other_than: Model) -> Model | None:

@@ -13,7 +13,15 @@ from cetacean_cli.resource import CetaceanModel, describe, digest
 from cetacean_operator.api import names
 from cetacean_operator.api.status import DriftStatus, ModelRef, Release
 
-_GOOD_WHEN_TRUE = {names.READY, names.AVAILABLE, names.WEIGHTS_VERIFIED, names.GATE_PASSED, names.APPROVED}
+_GOOD_WHEN_TRUE = {
+    names.READY,
+    names.AVAILABLE,
+    names.WEIGHTS_VERIFIED,
+    names.GATE_PASSED,
+    names.APPROVED,
+    names.ROUTE_ACCEPTED,
+    names.CANDIDATE_PASSED,
+}
 """All others report a problem while they are true."""
 
 
@@ -39,6 +47,7 @@ def as_json(resource: CetaceanModel) -> dict[str, Any]:
         "antiFraud": {"threshold": resource.spec.anti_fraud.threshold, **(wire.get("antiFraud") or {})},
         "drift": wire.get("drift"),
         "rollback": wire.get("rollback"),
+        "candidate": wire.get("candidate"),
         "conditions": wire.get("conditions", []),
         "managedBy": list(resource.managers()),
     }
@@ -89,6 +98,9 @@ def _summary(resource: CetaceanModel) -> Iterator[tuple[str, object]]:
             f"threshold {gate.threshold:g}" + (f", calibrated {gate.calibrated_at}" if gate.calibrated_at else ""),
         )
     yield "Drift", _drift_line(status.drift)
+    if found := status.candidate:
+        stage = f", stage {found.stage} of {found.stages} ({found.kind})" if found.stage else ""
+        yield "Candidate", f"{found.model} {found.version}{stage}: {found.verdict}"
     if status.rollback:
         yield "Rollback", Text(f"{status.rollback.at}: {status.rollback.why}", style="red")
     if managers := resource.managers():

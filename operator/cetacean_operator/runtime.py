@@ -27,7 +27,7 @@ from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.informers import Informers
 from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
-from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, OPTIONAL_CHILDREN, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
@@ -124,7 +124,13 @@ class Operator:
         self.cache = CacheUpdater(self.store, self.queue, metrics, record=self.recorder.record)
         self.liveness = WatchLiveness(metrics)
         self.informers = Informers(self._informer, self.liveness, settings.namespaces)
-        self.resync = Resync(api=kube, store=self.store, queue=self.queue, on_served=self._on_served)
+        self.resync = Resync(
+            api=kube,
+            store=self.store,
+            queue=self.queue,
+            on_served=self._on_served,
+            on_version=self._on_version,
+        )
         self.models_listed = _Listed(self.cache, settings.namespaces)
         self.middleware = WatchMiddleware(self.liveness, metrics, self.models_listed, silence=settings.watch_silence)
         self.watching = asyncio.Event()
@@ -156,7 +162,9 @@ class Operator:
             try:
                 if await self.kube.serves(MODELS):
                     served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
-                    self.observer.service_monitors = SERVICE_MONITORS in served
+                    for resource in OPTIONAL_CHILDREN:
+                        self.observer.set_served(resource.kind, served=resource in served)
+                    self._on_version(await self.kube.server_version())
                     return served
                 _LOG.warning("waiting for the CRD %s.%s", names.PLURAL, names.GROUP, extra={"reason": "NoCRD"})
             except ApiError as error:
@@ -234,9 +242,12 @@ class Operator:
             else:
                 self.metrics.models.forget(*key)
 
+    def _on_version(self, version: tuple[int, int] | None) -> None:
+        self.observer.kubernetes = version
+
     def _on_served(self, resource: ResourceType, served: bool) -> None:
-        if resource is SERVICE_MONITORS:
-            self.observer.service_monitors = served
+        if resource in OPTIONAL_CHILDREN:
+            self.observer.set_served(resource.kind, served=served)
         self.informers.set_served(resource, served=served)
 
 

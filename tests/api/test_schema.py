@@ -60,7 +60,38 @@ _ABSENT = object()
 
 
 MODEL = "registry.models.0"
+ROUTE: Manifest = {"parentRefs": [{"name": "public"}]}
 REJECTED: dict[str, tuple[str, Any, str]] = {
+    "route-without-a-parent": (
+        "serving.route",
+        {"parentRefs": []},
+        "spec.serving.route.parentRefs in body should have at least 1 items",
+    ),
+    "route-with-a-parent-twice": (
+        "serving.route",
+        {"parentRefs": [{"name": "public", "port": 80}, {"name": "public", "port": 80}]},
+        "expected each entry once",
+    ),
+    "route-with-a-hostname-twice": (
+        "serving.route",
+        ROUTE | {"hostnames": ["whales.example.org", "whales.example.org"]},
+        'spec.serving.route.hostnames[1]: Duplicate value: "whales.example.org"',
+    ),
+    "route-with-a-port-in-its-hostname": (
+        "serving.route",
+        ROUTE | {"hostnames": ["whales.example.org:80"]},
+        "spec.serving.route.hostnames[0] in body should match",
+    ),
+    "route-with-a-relative-path": (
+        "serving.route",
+        ROUTE | {"paths": ["metrics"]},
+        "spec.serving.route.paths[0] in body should match",
+    ),
+    "route-with-a-timeout-in-days": (
+        "serving.route",
+        ROUTE | {"requestTimeout": "1d"},
+        "spec.serving.route.requestTimeout in body should match",
+    ),
     "active-unknown": (
         "registry.active",
         "third",
@@ -115,7 +146,7 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     "weights-url-ftp": (
         f"{MODEL}.weightsUrl",
         "ftp://example.org/a",
-        'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://… or hf://',
+        'weightsUrl: Invalid value: "ftp://example.org/a": expected http://…, https://…',
     ),
     "files-of-another-name": (
         f"{MODEL}.files",
@@ -173,6 +204,37 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         0,
         "spec.approval.hotfix.reviewWithinSeconds: Invalid value: 0",
     ),
+    "stage-of-no-kind": (
+        "rollout.stages",
+        [{"timeoutSeconds": 60}],
+        "spec.rollout.stages[0]: Invalid value: expected exactly one of shadow and canary",
+    ),
+    "stage-of-two-kinds": (
+        "rollout.stages",
+        [{"shadow": {}, "canary": {"weight": 10}}],
+        "spec.rollout.stages[0]: Invalid value: expected exactly one of shadow and canary",
+    ),
+    "stages-too-many": ("rollout.stages", [{"shadow": {}}] * 9, "spec.rollout.stages: Too many: 9"),
+    "shadow-of-nothing": (
+        "rollout.stages",
+        [{"shadow": {"share": 0}}],
+        "spec.rollout.stages[0].shadow.share: Invalid value: 0",
+    ),
+    "canary-without-weight": (
+        "rollout.stages",
+        [{"canary": {}}],
+        "spec.rollout.stages[0].canary.weight: Required value",
+    ),
+    "canary-of-everything": (
+        "rollout.stages",
+        [{"canary": {"weight": 100}}],
+        "spec.rollout.stages[0].canary.weight: Invalid value: 100",
+    ),
+    "on-failure-unknown": (
+        "rollout.onFailure",
+        "Retry",
+        'spec.rollout.onFailure: Unsupported value: "Retry": supported values: "Return", "Hold"',
+    ),
     "image-absent": ("serving.image", _ABSENT, "spec.serving.image: Required value"),
     "image-empty": ("serving.image", "", "spec.serving.image in body should be at least 1 chars long"),
     "replicas-negative": ("serving.replicas", -1, "spec.serving.replicas: Invalid value: -1"),
@@ -180,6 +242,26 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
     "env-reserved": (
         "serving.env",
         [{"name": "CETACEAN_MODEL__SHA256", "value": "x"}],
+        "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
+    ),
+    "signature-of-nobody": (
+        "serving.signature",
+        {"require": True, "keys": []},
+        "spec.serving.signature: Invalid value: expected keys or certificates, got neither",
+    ),
+    "signature-key-outside": (
+        "serving.signature",
+        {"keys": [{"configMapKeyRef": {"name": "signers", "key": "../release.pub"}}]},
+        "spec.serving.signature.keys[0].configMapKeyRef.key in body should match",
+    ),
+    "signature-url-ftp": (
+        f"{MODEL}.signatureUrl",
+        "ftp://example.org/a.sig",
+        'signatureUrl: Invalid value: "ftp://example.org/a.sig": expected http://…, https://…, hf://organisation',
+    ),
+    "env-reserved-signature": (
+        "serving.env",
+        [{"name": "CETACEAN_SIGNATURE__REQUIRE", "value": "false"}],
         "spec.serving.env[0].name: Invalid value: is set by the operator: expected another name",
     ),
     "env-reserved-in-another-case": (
@@ -221,6 +303,65 @@ REJECTED: dict[str, tuple[str, Any, str]] = {
         "serving.weightsCache",
         {"sizeLimit": "1Gi", "persistentVolumeClaim": {"claimName": "a"}},
         "spec.serving.weightsCache: Invalid value: expected sizeLimit or persistentVolumeClaim, got both",
+    ),
+    "volume-reserved": (
+        "serving.volumes",
+        [{"name": "weights", "emptyDir": {}}],
+        "spec.serving.volumes[0].name: Invalid value: is a volume of the operator: expected another name",
+    ),
+    "mount-reserved": (
+        "serving",
+        {
+            "image": "i",
+            "volumes": [{"name": "a", "emptyDir": {}}],
+            "volumeMounts": [{"name": "a", "mountPath": "/etc/cetacean/monitoring"}],
+        },
+        "spec.serving.volumeMounts[0].mountPath: Invalid value: is a mount of the operator: expected another path",
+    ),
+    "mount-of-no-volume": (
+        "serving.volumeMounts",
+        [{"name": "a", "mountPath": "/a"}],
+        "spec.serving.volumeMounts: Invalid value: each must name one of spec.serving.volumes",
+    ),
+    "sidecar-reserved": (
+        "serving.sidecars",
+        [{"name": "serve", "image": "i"}],
+        "spec.serving.sidecars[0].name: Invalid value: is a container of the operator: expected another name",
+    ),
+    "sidecar-on-the-port-of-the-service": (
+        "serving.sidecars",
+        [{"name": "a", "image": "i", "ports": [{"containerPort": 8080}]}],
+        "the service listens on 8080, named http: expected another port and name",
+    ),
+    "sidecars-too-many": (
+        "serving.sidecars",
+        [{"name": f"a{number}", "image": "i"} for number in range(9)],
+        "spec.serving.sidecars: Too many: 9: must have at most 8 items",
+    ),
+    "containers-of-one-name": (
+        "serving",
+        {"image": "i", "sidecars": [{"name": "a"}], "extraInitContainers": [{"name": "a"}]},
+        "spec.serving.sidecars: Invalid value: expected other names than those of extraInitContainers",
+    ),
+    "service-port-reserved": (
+        "serving.service",
+        {"ports": [{"name": "metrics", "port": 80}]},
+        "port 80, named http, leads to the service: expected another port and name",
+    ),
+    "service-type-unknown": (
+        "serving.service",
+        {"type": "ExternalName"},
+        'spec.serving.service.type: Unsupported value: "ExternalName"',
+    ),
+    "service-annotation-reserved": (
+        "serving.service",
+        {"annotations": {"ecomarineai.org/x": "y"}},
+        "keys under ecomarineai.org/ and app.kubernetes.io/ are the operator's",
+    ),
+    "prefetch-without-a-claim": (
+        "serving.prefetch",
+        "All",
+        "spec.serving.prefetch: Invalid value: expected weightsCache.persistentVolumeClaim: a volume that a pod has",
     ),
     "threshold-above-one": ("antiFraud.threshold", 1.01, "spec.antiFraud.threshold: Invalid value: 1.01"),
     "threshold-negative": ("antiFraud.threshold", -0.1, "spec.antiFraud.threshold: Invalid value: -0.1"),
@@ -267,6 +408,28 @@ def test_a_valid_resource_is_accepted_with_defaults(namespaced: Kubectl) -> None
     assert spec["drift"]["onAlarm"] == "Alert"
     assert spec["serving"]["replicas"] == 1
     assert "autoscaling" not in spec["serving"]
+
+
+def test_a_null_in_a_security_context_is_kept(namespaced: Kubectl) -> None:
+    """It removes a default: the API server must not drop it."""
+    manifest = copy.deepcopy(GOOD)
+    removed = {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "runAsNonRoot": True}
+    _set("serving.podSecurityContext", removed)(manifest)
+    _set("serving.securityContext", {"readOnlyRootFilesystem": None})(manifest)
+    serving = _create(namespaced, manifest)["spec"]["serving"]
+    assert serving["podSecurityContext"] == removed
+    assert serving["securityContext"] == {"readOnlyRootFilesystem": None}
+
+
+def test_server_side_apply_keeps_a_null_that_it_adds_to_a_resource(namespaced: Kubectl) -> None:
+    """Unlike a merge patch, for which null means to delete the key from the resource."""
+    manifest = copy.deepcopy(GOOD) | {"metadata": {"name": "nulls"}}
+    namespaced("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    _set("serving.podSecurityContext", {"runAsUser": None})(manifest)
+    namespaced("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    found = namespaced.get("cetaceanmodel", "nulls")["spec"]["serving"]["podSecurityContext"]
+    namespaced("delete", "cetaceanmodel", "nulls", "--wait=true")
+    assert found == {"runAsUser": None}
 
 
 def test_autoscaling_has_defaults(namespaced: Kubectl) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from support import metrics_server
+from support import gateway, metrics_server
 from support.shared_cache import shared_cache
 
 from cetacean_tools.demo import installation, prometheus
@@ -31,7 +31,12 @@ def operator(kubectl: Kubectl) -> Iterator[Installed]:
     assert cluster.kubeconfig == kubectl.kubeconfig, "the tests speak to the cluster that was started for them"
     models = ensure_models(show=print)
     references = installation.load_images(cluster, installation.build_images(models))
-    with prometheus.kinds(kubectl), installed(cluster, models, references, *WATCHED) as there:
+    # The kinds before the operator, which notices new ones within a quarter of an hour.
+    with (
+        prometheus.kinds(kubectl),
+        gateway.installed(kubectl),
+        installed(cluster, models, references, *WATCHED) as there,
+    ):
         yield there
         # Where the cluster was up before, it stays.
         installation.remove(there.kubectl, NAMESPACE, wait=False)

@@ -13,7 +13,7 @@ from cetacean_tools.demo.steps import Demo
 
 STEPS = [
     *("first_rollout", "promotion", "refused_regression", "refused_confidently_wrong"),
-    *("wrong_digest", "drift", "rollback"),
+    *("wrong_digest", "drift", "rollback", "shadow_agrees", "shadow_stops"),
 ]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import random
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageEnhance
+from support.distinct_pictures import distinct
 
 from cetacean_tools.demo.environment import DRIFT, Environment
 from cetacean_tools.demo.waiting import until
@@ -29,26 +29,6 @@ def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[s
     chosen = request.node.name.replace("_", "-").removeprefix("test-")[:40].rstrip("-")
     yield chosen
     environment.kubectl("delete", "cetaceanmodel", chosen, "--ignore-not-found", "--wait=false")
-
-
-def distinct(
-    pictures: Sequence[Path], folder: Path, *, change: Callable[[Image.Image], Image.Image] = lambda picture: picture
-) -> Iterator[Path]:
-    """Yield files that all differ, by a comment: a picture is compared once only.
-
-    Args:
-        pictures: JPEG files.
-        folder: for the files.
-        change: of each picture.
-    """
-    for number in count():
-        source = pictures[number % len(pictures)]
-        with Image.open(source) as picture:
-            written = io.BytesIO()
-            change(picture.convert("RGB")).save(written, "JPEG", quality=95, comment=f"number {number}".encode())
-        file = folder / f"{number}-{source.name}"
-        file.write_bytes(written.getvalue())
-        yield file
 
 
 def low_contrast(picture: Image.Image) -> Image.Image:

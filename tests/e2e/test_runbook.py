@@ -80,6 +80,13 @@ def autoscaled(environment: Environment) -> None:
     until("the autoscaler to have figures of the pods", has_figures)
 
 
+def routed_to_no_gateway(environment: Environment) -> None:
+    """Name a Gateway that does not exist in the route."""
+    route = {"spec": {"serving": {"route": {"parentRefs": [{"name": "absent"}]}}}}
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(route))
+    environment.wait_for_condition(NAME, "RouteAccepted", "Unknown", mentions="for Gateway absent")
+
+
 def something_else_is_sent(environment: Environment) -> None:
     environment.service(NAME).send(list(islice(cycle(environment.models.others), 60)))
 
@@ -135,6 +142,41 @@ def hotfix_without_a_review(environment: Environment) -> None:
     asked_for(environment, hotfix.name, hotfix)
 
 
+def weights_that_are_not_there(environment: Environment) -> None:
+    """Let a Job fetch the weights of an entry that nobody has uploaded."""
+    if not environment.cache:
+        pytest.skip("needs the local cluster, which has a volume that pods share")
+    absent = environment.copy_of(
+        SECOND,
+        name="demo_absent",
+        version=patch_of_the_first(environment, 3),
+        weights_url=f"{environment.store}/weights/absent.ckpt",
+        sha256="0" * 64,
+    )
+    asked_for(environment, SECOND, absent)
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"serving":{"prefetch":"All"}}}')
+
+
+def nothing_is_fetched_any_more(environment: Environment) -> None:
+    """The sections that follow need no entry without weights."""
+    asked_for(environment, SECOND)
+    environment.wait_for_condition(NAME, "Ready", "True", mentions=SECOND)
+
+
+def inconclusive(environment: Environment) -> None:
+    """Let a stage end before it can have shown anything."""
+    rollout = {"spec": {"rollout": {"stages": [{"shadow": {}, "timeoutSeconds": 1}]}}}
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", json.dumps(rollout))
+    staged = environment.copy_of(SECOND, name="demo_staged", version=patch_of_the_first(environment, 3))
+    asked_for(environment, staged.name, staged)
+
+
+def the_stages_are_over(environment: Environment) -> None:
+    """The sections that follow are about a resource without stages."""
+    serves(SECOND)(environment)
+    environment.kubectl("patch", "cetaceanmodel", NAME, "--type=merge", "-p", '{"spec":{"rollout":null}}')
+
+
 def patch_of_the_first(environment: Environment, number: int) -> str:
     major, minor, patch = environment.registry.model(FIRST).version.split(".")
     return f"{major}.{minor}.{int(patch) + number}"
@@ -188,10 +230,13 @@ INCIDENTS: Mapping[str, Callable[[Environment], None]] = {
     "Systemic rejection": something_else_is_sent,
     "Availability": overload,
     "Autoscaling": autoscaled,
+    "Route not accepted": routed_to_no_gateway,
     "Rollout stalled": wrong_bytes,
     "Registry diverged": regressed,
     "Approval missing": not_approved,
     "Hotfix review overdue": hotfix_without_a_review,
+    "Weights not prefetched": weights_that_are_not_there,
+    "Candidate held": inconclusive,
 }
 
 
@@ -209,6 +254,8 @@ WORKED: Mapping[str, Callable[[Environment], None]] = {
     "Registry diverged 1": serves(SECOND),
     "Registry diverged 2": serves(SECOND),
     "Hotfix review overdue 2": the_second_serves_again,
+    "Weights not prefetched 2": nothing_is_fetched_any_more,
+    "Candidate returned 2": the_stages_are_over,
 }
 
 
@@ -223,8 +270,8 @@ class OnCall:
     def comes_to(self, section: str) -> None:
         """Cause the incident that the section is about."""
         if section in INCIDENTS and section not in self._happened:
-            self._happened.add(section)
             INCIDENTS[section](self.environment)
+            self._happened.add(section)
 
 
 def checkout(folder: Path, environment: Environment) -> None:

@@ -105,13 +105,18 @@ def test_a_damaged_list_is_an_error_or_names_what_it_lists(raw: bytes) -> None:
     check_damaged(raw)
 
 
-BRACKETS = [at for at, byte in enumerate(json.dumps(LIST).encode()) if byte in b"[]{}"]
+def brackets(raw: bytes) -> st.SearchStrategy[tuple[bytes, int]]:
+    """Choose a bracket of an answer: the answer and the position."""
+    return st.sampled_from([(raw, at) for at, byte in enumerate(raw) if byte in b"[]{}"])
 
 
-@fuzzed(st.tuples(st.sampled_from(BRACKETS), st.sampled_from(b"[]{}x, ")), examples=300)
-def test_a_list_with_another_bracket_is_an_error_or_names_what_it_lists(change: tuple[int, int]) -> None:
-    at, byte = change
-    raw = bytearray(json.dumps(LIST).encode())
+BRACKETS = brackets(json.dumps(LIST).encode()) | brackets(json.dumps(listed()).encode())
+
+
+@fuzzed(st.tuples(BRACKETS, st.sampled_from(b"[]{}x, ")), examples=300)
+def test_a_list_with_another_bracket_is_an_error_or_names_what_it_lists(change: tuple[tuple[bytes, int], int]) -> None:
+    (answer, at), byte = change
+    raw = bytearray(answer)
     raw[at] = byte
     check_damaged(bytes(raw))
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from support.fuzzing import assert_message, bounded, fuzzed, kept
 from support.mutations import as_hostile_text, mutated, with_hostile_values
+from support.pickled_tensors import ELEMENTS, pickled_tensor
 from support.tiny_weights import GATE
 
 from cetacean_inference.errors import CheckpointMismatch, ClassesMismatch, FatalError, GateUnavailable
@@ -129,6 +130,24 @@ def with_pickle(content: bytes) -> bytes:
 @fuzzed(mutated(PICKLES), examples=300)
 def test_a_damaged_pickle_in_a_whole_archive_is_refused_in_one_line(content: bytes) -> None:
     load(with_pickle(content))
+
+
+SIZES = st.integers(0, 9) | st.sampled_from((-1, 2**31, 2**40, 2**62))
+
+
+@fuzzed(st.tuples(st.lists(st.tuples(SIZES, SIZES), max_size=3), st.integers(-1, 9)), examples=200)
+def test_no_tensor_has_more_elements_than_its_storage(case: tuple[list[tuple[int, int]], int]) -> None:
+    """Strides of zero would make a large tensor of a small file."""
+    sizes, offset = case
+    shape, strides = tuple(size for size, _ in sizes), tuple(stride for _, stride in sizes)
+    content = with_pickle(pickled_tensor(shape, strides, offset=offset))
+    with file_of(content) as (stream, blob), bounded(cpu_seconds=3.0, memory=MEMORY):
+        try:
+            state = read_state(stream, blob, pickle_allowed=True)
+        except CheckpointMismatch as error:
+            refused(error)
+            return
+    assert state["a"].numel() <= ELEMENTS
 
 
 class Mark:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
+from html.parser import HTMLParser
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from support.operator_world import World
 from support.pods import pod_manifest, ready_pod, running_status
 from support.raw_http import raw_server
 
+from cetacean_cli.disagreements import merge, parse_list
+from cetacean_cli.disagreements_page import page
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.metrics import Metrics
 from cetacean_inference.monitoring.monitoring_file import Monitoring
@@ -208,14 +211,15 @@ UNITS = st.one_of(
 
 
 @fuzzed(st.tuples(st.binary(max_size=20), UNITS, st.binary(max_size=20)), examples=60)
-def test_no_answer_of_the_largest_size_stops_the_event_loop(parts: tuple[bytes, bytes, bytes]) -> None:
+def test_no_answer_of_the_largest_size_is_read_or_stops_the_event_loop(parts: tuple[bytes, bytes, bytes]) -> None:
     begin, unit, end = parts
     label = b'predictions_total{a="' if len(unit) < 5 else b""
     body = begin + label + unit * ((LARGEST_BODY - 100) // len(unit)) + end
-    read(lambda: parse_metrics(body))
-    read(lambda: parse_identity("/v1/identity", body[:LARGEST_JSON]))
-    read(lambda: parse_drift_stats("/v1/drift-stats", body))
-    read(lambda: parse_feedback_stats(body[: 512 * 1024]))
+    # Either no line of it is wanted, or more lines or longer ones than the service sends.
+    assert read(lambda: parse_metrics(body)) is None
+    assert read(lambda: parse_identity("/v1/identity", body[:LARGEST_JSON])) is None
+    assert read(lambda: parse_drift_stats("/v1/drift-stats", body)) is None
+    assert read(lambda: parse_feedback_stats(body[: 512 * 1024])) is None
 
 
 def response(body: bytes, kind: str = "application/json") -> bytes:
@@ -286,3 +290,57 @@ def test_a_decision_is_made_whatever_a_pod_reports(bodies: tuple[bytes, bytes, b
         to_json([status_as_applied(plan.status), plan.annotations, plan.apply])
     for event in plan.events:
         event.message.encode()
+
+
+ANSWER_OF_ONE = {"accepted": True, "species": "orca", "individual": "a1", "score": 0.9, "probability": 0.9}
+MODEL_OF_ONE = {"name": "first", "version": "1.0.0", "sha256": "a" * 64}
+DISAGREEMENTS = {
+    "run": "one",
+    "served": MODEL_OF_ONE,
+    "candidate": MODEL_OF_ONE,
+    "keeps_pictures": True,
+    "disagreements": [{"image_sha256": "1" * 64, "served": ANSWER_OF_ONE, "candidate": ANSWER_OF_ONE}] * 2,
+}
+
+
+class Tags(HTMLParser):
+    """The tags and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found |= {tag, *(name for name, _ in attrs)}
+
+
+def tags_of(content: dict[str, Any]) -> set[str]:
+    found = merge({"w-1": parse_list(content)})
+    return Tags(page("cetaceanmodel sea/whales", found, lambda _: b"\x89PNG\r\n\x1a\n")).found
+
+
+KNOWN_TAGS = tags_of(DISAGREEMENTS) | tags_of({**DISAGREEMENTS, "run": None, "served": None, "candidate": None})
+
+
+@fuzzed(as_hostile_text(DISAGREEMENTS), examples=200)
+def test_a_list_of_disagreements_becomes_a_page_without_other_tags_or_a_bad_answer(body: bytes) -> None:
+    content = read_object(body)
+    if content is None:
+        return
+    with bounded():
+        try:
+            found = tags_of(content)
+        except ValueError as error:
+            assert_message(str(error))
+            return
+    assert found <= KNOWN_TAGS | {"class"}
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Return a JSON object; None for anything else, which the command refuses before."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

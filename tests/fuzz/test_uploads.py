@@ -165,6 +165,18 @@ def test_no_truncated_picture_is_answered_with_a_server_error(case: tuple[bytes,
     check(post(content[: at % len(content)]))
 
 
+@fuzzed(
+    st.tuples(st.sampled_from(("PNG", "JPEG", "WEBP")), st.integers(700, 1400), st.integers(700, 1400)), examples=40
+)
+def test_a_picture_is_refused_if_and_only_if_it_has_too_many_pixels(case: tuple[str, int, int]) -> None:
+    kind, width, height = case
+    answer = post(picture(size=(width, height), kind=kind))
+    content = check(answer)
+    allowed = width * height <= IMAGES["max_pixels"]
+    assert answer.status == (200 if allowed else 413), content
+    assert allowed or f"got {width}x{height}" in content["detail"]
+
+
 PNG = picture()
 FORMS = (
     form(PNG),

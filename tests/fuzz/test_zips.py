@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -48,6 +49,7 @@ def read_all(data: bytes) -> list[bytes]:
 
 def assert_rejection(error: RequestRejected, *statuses: int) -> None:
     assert error.status in statuses
+    assert not isinstance(error.__cause__, MemoryError), "expected bounded memory"
     assert_message(error.detail, longest=1000)
 
 
@@ -167,6 +169,19 @@ def test_no_archive_unpacks_to_more_than_its_bounds(case: tuple[int, bool, int])
     if lies:
         data = data.replace(struct.pack("<I", len(content)), struct.pack("<I", 10))
     read_all(data)
+
+
+@cache
+def _large() -> tuple[int, bytes]:
+    """Return a size, and an archive of a hundred kilobytes with one picture that has it."""
+    content = b"\xff\xd8\xff" + bytes(100 * 2**20)
+    return len(content), archive([("a.jpg", content)], method=zipfile.ZIP_DEFLATED)
+
+
+@fuzzed(st.integers(0, IMAGES.max_bytes), examples=20)
+def test_no_entry_unpacks_to_more_than_the_directory_announces(announced: int) -> None:
+    size, data = _large()
+    assert read_all(data.replace(struct.pack("<I", size), struct.pack("<I", announced))) == []
 
 
 @fuzzed(st.text(max_size=200) | st.text(alphabet="./\\:C\0a", max_size=40), examples=200)

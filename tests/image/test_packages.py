@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import stat
 import sys
 import tomllib
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_the_interpreter_and_the_service_are_those_of_the_image() -> None:
     assert sys.version_info[:2] == (3, 13)
     assert cetacean_inference.__file__ == "/app/cetacean_inference/__init__.py"
     assert os.getuid() == 65532, "the user of the image"
+
+
+def test_any_user_may_run_the_service() -> None:
+    """OpenShift chooses the user, whose group is 0: nothing may depend on who the image's user is."""
+    found = [path for folder in ("/app", "/opt/venv") for path in Path(folder).rglob("*") if not path.is_symlink()]
+    assert found
+    assert [str(path) for path in found if not path.stat().st_mode & stat.S_IROTH] == []
+    assert [str(path) for path in found if path.is_dir() and not path.stat().st_mode & stat.S_IXOTH] == []
 
 
 def test_torch_is_debians_and_the_rest_is_in_the_images_environment() -> None:

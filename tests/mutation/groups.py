@@ -35,6 +35,17 @@ DECISIONS = Group(
         for name in (
             "promotion",
             "promotion_record",
+            "stages",
+            "stage_judgement",
+            "stage_record",
+            "stage_input",
+            "stage_figures",
+            "canary_pods",
+            "canary_verdict",
+            "candidate_children",
+            "candidate_condition",
+            "candidate_events",
+            "network",
             "identity",
             "decide",
             "assess",
@@ -48,6 +59,7 @@ DECISIONS = Group(
             "desired_children",
             "template",
             "serving_history",
+            "kept_pictures",
             "lineage",
             "compare",
             "ownership",
@@ -59,6 +71,8 @@ DECISIONS = Group(
             "feedback",
             "autoscaling",
             "cache",
+            "signature",
+            "signature_verified",
             "events",
             "runbook",
             "answers",
@@ -72,10 +86,18 @@ DECISIONS = Group(
             "hotfix_review",
             "release_type",
             "rollback_proof",
+            "route",
+            "route_accepted",
             "shadow_verdict",
             "signal_figures",
             "signals",
             "species_mix",
+            "model_service",
+            "pod_overrides",
+            "prefetch",
+            "prefetch_job",
+            "image_volumes",
+            "weights_access",
         )
     ),
     tests=("tests/unit/operator/decisions",),
@@ -85,6 +107,7 @@ DECISIONS = Group(
         "tests/unit/operator/decisions/test_hostile_values.py",
         "tests/unit/operator/decisions/test_level_based.py",
         "tests/unit/operator/decisions/test_nights.py",
+        "tests/unit/operator/decisions/test_stages_level_based.py",
     ),
 )
 
@@ -92,8 +115,16 @@ REGISTRY = Group(
     name="registry",
     root="models",
     package="cetacean_registry",
-    modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls"),
+    modules=("gate", "registry", "metrics", "manifest", "digests", "documents", "errors", "urls", "weights_schemes"),
     tests=("tests/unit/registry",),
+)
+
+SIGNING = Group(
+    name="signing",
+    root="models",
+    package="cetacean_signing",
+    modules=("verify", "statement", "certificates", "keys", "bundle", "trust", "sign"),
+    tests=("tests/unit/signing",),
 )
 
 # Pure here means: the result follows from the arguments. No thread, no socket, no network, no model.
@@ -126,7 +157,7 @@ SERVICE = Group(
         "weights.file_kinds",
         "weights.proxies",
         "weights.retry",
-        "weights.urls",
+        "weights.sources.source",
         "system.cpus",
     ),
     tests=(
@@ -149,7 +180,7 @@ SERVICE = Group(
     ),
 )
 
-GROUPS = (DECISIONS, REGISTRY, SERVICE)
+GROUPS = (DECISIONS, REGISTRY, SIGNING, SERVICE)
 
 
 def selected(wanted: Sequence[str]) -> list[tuple[Group, list[str]]]:

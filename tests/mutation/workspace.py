@@ -24,6 +24,7 @@ PACKAGES = {
     "cetacean_inference": "inference",
     "cetacean_logging": "models",
     "cetacean_registry": "models",
+    "cetacean_signing": "models",
 }
 """The folder of each package."""
 _UNUSED_PLUGINS = ("cacheprovider", "xdist", "schemathesis", "anyio", "platformdirs")

@@ -8,7 +8,7 @@ from typing import Any
 
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import FIELD_MANAGER, ApiError, Page
-from cetacean_operator.kube.resources import BY_KIND, ResourceType
+from cetacean_operator.kube.resources import BY_KIND, OPTIONAL_CHILDREN, ResourceType
 
 Ref = tuple[str, str, str]
 Refusal = Callable[[str, ResourceType, str], ApiError | None]
@@ -28,7 +28,8 @@ class FakeApi:
         """Verb and `Kind/name`, followed by the subresource if there is one."""
         self.refuse: Refusal = no_refusal
         """Returns the error of a call, None if the call succeeds."""
-        self.served: set[str] = {resource.plural for resource in BY_KIND.values()} - {"servicemonitors"}
+        optional = {resource.plural for resource in OPTIONAL_CHILDREN}
+        self.served: set[str] = {resource.plural for resource in BY_KIND.values()} - optional
         self._version = 100
         self._owned: dict[tuple[Ref, str, str], Object] = {}
 
@@ -118,6 +119,9 @@ class FakeApi:
                 found.append(copy.deepcopy(obj))
         yield Page(found[:1], version)
         yield Page(found[1:], version)
+
+    async def server_version(self) -> tuple[int, int] | None:
+        return (1, 37)
 
     async def serves(self, resource: ResourceType) -> bool:
         return resource.plural in self.served

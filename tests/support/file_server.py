@@ -6,14 +6,20 @@ import email.utils
 import gzip
 import hashlib
 import http.server
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 from support.loopback import Quiet, listening
+
+LONGEST_HANG_SECONDS: Final = 90
+"""Longer than any test waits; without it, a client without a time-out would keep a test until its own time is over."""
 
 
 @dataclass(slots=True)
@@ -46,8 +52,12 @@ class FileServer:
     """Send the file in this encoding; it is compressed for `gzip` only."""
     redirects: dict[str, str] = field(default_factory=dict)
     """Where a path leads to, with 302."""
+    authorization: re.Pattern[str] | None = None
+    """The header Authorization that a request needs, else the answer is 403."""
+    always_dated: bool = False
+    """Send a Last-Modified beside a strong ETag, as object stores do."""
     hang: threading.Event | None = None
-    """Send nothing after the headers until it is set, and then the file."""
+    """Send nothing after the headers until it is set, or for LONGEST_HANG_SECONDS, and then the file."""
 
 
 @contextmanager
@@ -77,7 +87,7 @@ def serving_links(paths: Iterable[Path], directory: Path) -> Iterator[FileServer
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:
-    name = handler.path.partition("?")[0].lstrip("/")
+    name = unquote(handler.path.partition("?")[0]).lstrip("/")
     state.requests[name] += 1
     state.ranges.append(handler.headers.get("Range"))
     state.headers.append(dict(handler.headers.items()))
@@ -91,12 +101,14 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
     status = state.statuses.pop(0) if state.statuses else 200
     if status == 200 and not path.is_file():
         status = 404
+    if (
+        status == 200
+        and state.authorization is not None
+        and not state.authorization.fullmatch(handler.headers.get("Authorization", ""))
+    ):
+        status = 403
     if status != 200:
-        handler.send_response(status)
-        if state.retry_after is not None:
-            handler.send_header("Retry-After", state.retry_after)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
+        _refuse(handler, state, status)
         return
     content = path.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
@@ -104,6 +116,9 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         state.unasked_304 = max(0, state.unasked_304 - 1)
         handler.send_response(304)
         handler.end_headers()
+        return
+    if handler.headers.get("If-Match", etag) != etag:
+        _refuse(handler, state, 412)
         return
     offset = _offset(handler, etag) if state.ranges_work else 0
     if offset >= len(content) > 0:
@@ -113,6 +128,14 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         handler.end_headers()
         return
     _send_file(handler, state, content, offset, etag)
+
+
+def _refuse(handler: http.server.BaseHTTPRequestHandler, state: FileServer, status: int) -> None:
+    handler.send_response(status)
+    if state.retry_after is not None:
+        handler.send_header("Retry-After", state.retry_after)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
 
 
 def _send_file(
@@ -132,11 +155,11 @@ def _send_file(
         handler.send_header("Content-Length", str(len(body)))
     if state.strong_etag:
         handler.send_header("ETag", f"W/{etag}" if state.weak_etag else etag)
-    if state.weak_etag or not state.strong_etag:
+    if state.weak_etag or not state.strong_etag or state.always_dated:
         handler.send_header("Last-Modified", _date())
     handler.end_headers()
     if state.hang:
-        state.hang.wait()
+        state.hang.wait(LONGEST_HANG_SECONDS)
     if state.chunked:
         body = (
             b"".join(
@@ -155,7 +178,10 @@ def _send_file(
 def _offset(handler: http.server.BaseHTTPRequestHandler, etag: str) -> int:
     """Return the first byte to send: 0 if the file is not the one of which the client has a part."""
     given = handler.headers.get("Range", "")
-    if not given.startswith("bytes=") or handler.headers.get("If-Range") not in (etag, _date()):
+    if not given.startswith("bytes=") or not {handler.headers.get("If-Range"), handler.headers.get("If-Match")} & {
+        etag,
+        _date(),
+    }:
         return 0
     return int(given.removeprefix("bytes=").rstrip("-"))
 

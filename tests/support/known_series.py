@@ -7,10 +7,8 @@ from functools import cache
 
 from prometheus_client.registry import CollectorRegistry
 
-from cetacean_inference.monitoring.drift import DriftMonitor
-from cetacean_inference.monitoring.metrics import Metrics as InferenceMetrics
-from cetacean_inference.monitoring.monitoring_file import Monitoring
-from cetacean_inference.settings import DriftSettings
+from cetacean_inference.serving.service import Service
+from cetacean_inference.settings import load_settings
 from cetacean_operator.metrics.collectors import Metrics as OperatorMetrics
 
 _WORDS = frozenset(
@@ -47,9 +45,9 @@ def _series(registry: CollectorRegistry) -> set[str]:
 @cache
 def known_series() -> frozenset[str]:
     """Return every name, also of series that have no value yet."""
-    drift = DriftMonitor(model="m", settings=DriftSettings(), monitoring=Monitoring())
-    inference = InferenceMetrics(drift=drift, info=lambda: {"name": "m"})
-    return frozenset(_series(inference.registry) | _series(OperatorMetrics().registry))
+    inference = Service(load_settings(model={"name": "m", "version": "1", "weights_url": "file:///m"})).metrics.registry
+    # A pod has this one once it serves.
+    return frozenset({"cetacean_inference_model_info"} | _series(inference) | _series(OperatorMetrics().registry))
 
 
 def series_in(expr: str) -> set[str]:

@@ -33,7 +33,9 @@ class KubeServer:
     user: str = "alice"
     pods: list[Object] = field(default_factory=list)
     pod_responses: dict[str, Object | str | int] = field(default_factory=dict)
-    """By `pod/path`: a JSON object, a text or an error status."""
+    """By `pod/path`, or `pod:port/path` for another port than 8080: a JSON object, a text or an error status."""
+    pod_files: dict[str, bytes] = field(default_factory=dict)
+    """Likewise: bytes that are no JSON."""
     watches: list[list[Object | str]] = field(default_factory=list)
     """The events of each watch in turn; a text is sent as a line. Every further watch ends without an event."""
     error_status: int = 0
@@ -106,7 +108,11 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
     elif parts.path.endswith("/proxy/v1/feedback"):
         _feedback(handler, state, body)
     elif "/proxy/" in parts.path:
-        pod, path = parts.path.split("/pods/")[1].split(":8080/proxy/")
+        pod, path = parts.path.split("/pods/")[1].split("/proxy/")
+        pod = pod.removesuffix(":8080")
+        if (content := state.pod_files.get(f"{pod}/{path}")) is not None:
+            _send_bytes(handler, 200, content)
+            return
         response = state.pod_responses.get(f"{pod}/{path}", 503)
         _send(handler, *((response, _status("pod is gone")) if isinstance(response, int) else (200, response)))
     elif parts.path == "/api/v1/namespaces/sea/pods":
@@ -176,7 +182,7 @@ def _model(
 
 def _apply(target: Object, operation: Object) -> bool:
     """Apply one operation of a JSON patch; return False if a test fails."""
-    *parents, last = operation["path"].lstrip("/").split("/")
+    *parents, last = (part.replace("~1", "/") for part in operation["path"].lstrip("/").split("/"))
     node = target
     for part in parents:
         node = node[part]
@@ -207,7 +213,10 @@ def _line(content: Object | str) -> bytes:
 
 
 def _send(handler: http.server.BaseHTTPRequestHandler, status: int, *contents: Object | str) -> None:
-    body = b"".join(map(_line, contents))
+    _send_bytes(handler, status, b"".join(map(_line, contents)))
+
+
+def _send_bytes(handler: http.server.BaseHTTPRequestHandler, status: int, body: bytes) -> None:
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()

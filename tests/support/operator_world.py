@@ -19,12 +19,15 @@ from cetacean_operator.api.observed import (
     DriftReport,
     Object,
     Observed,
+    Pod,
     SpeciesCount,
 )
-from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport
-from cetacean_operator.api.spec import Model
+from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport, SpeciesPairs
+from cetacean_operator.api.spec import Model, parse_spec
 from cetacean_operator.api.status import Condition, Status, parse_status
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.decide import decide
+from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 from cetacean_registry.figures import HISTOGRAM_BINS
 from support.pods import FakePod
@@ -91,16 +94,21 @@ class World:
     obj: Object = field(default_factory=manifest)
     behave: Behaviour = serves
     now: datetime = BEGIN
-    service_monitors: bool = False
+    optional_kinds: frozenset[str] = frozenset()
+    kubernetes: tuple[int, int] | None = (1, 37)
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
     approvals_unreadable: str | None = None
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: list[FakePod] = field(default_factory=list)
+    prefetch_pods: list[Pod] = field(default_factory=list)
+    """Pods of Jobs that fetch weights."""
+    candidate_pods: list[FakePod] = field(default_factory=list)
     events: list[EventSpec] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     """The model of each pod that was ever created."""
     writes: int = 0
+    _runs: set[str | None] = field(default_factory=set)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     # --- Actions of people --------------------------------------------------------------------------------------------
@@ -178,6 +186,54 @@ class World:
         )
         self.pods[0].shadow = ShadowReport(run=run or plan["run"], failed=failed, candidate=pairs)
 
+    def shadow(self, pairs: int, *, failed: int = 0, slower: int = 0, **disagreeing: int) -> None:
+        """Let the pods report pairs of answers of which all agree but `accepted`, `species`, `individual` many."""
+        plan = self.comparison_plan
+        assert plan is not None, "the pods have no plan of a comparison"
+        accepted, species, individual = (
+            pairs - disagreeing.get(name, 0) for name in ("accepted", "species", "individual")
+        )
+        both = min(accepted, species, individual) if disagreeing.get("accepted") else pairs
+        counts = PairCounts(
+            pairs=pairs,
+            accepted=accepted,
+            both_accepted=both,
+            species=min(both, species),
+            individual=min(both, individual),
+            slower=slower,
+        )
+        self.pods[0].shadow = ShadowReport(run=plan["run"], failed=failed, candidate=counts)
+
+    def shadow_species(self, pairs: int, *, lost: str, pictures: int) -> None:
+        """Let the pods report pairs that agree, but for the pictures of one species."""
+        self.shadow(pairs, species=pictures, individual=pictures)
+        report = self.pods[0].shadow
+        assert report is not None
+        species = {"orca": SpeciesPairs(pairs - pictures, pairs - pictures, pairs - pictures)}
+        counts = replace(report.candidate, by_species=species | {lost: SpeciesPairs(pictures, 0, 0)})
+        self.pods[0].shadow = replace(report, candidate=counts)
+
+    def answer_clients(self, requests: int, *, candidate_errors: float = 0.0, errors: float = 0.0) -> None:
+        """Let all pods that the Service selects answer so many requests each, some of them with 5xx."""
+        for pod in self.pods:
+            pod.answer(requests, round(errors * requests))
+        for pod in self.candidate_pods if self.clients_reach_candidate else ():
+            pod.answer(requests, round(candidate_errors * requests))
+
+    def decide_by_person(self, decision: str, *, by: str = "alice", why: str | None = None) -> None:
+        """Write what `cetacean candidate promote` and `abort` write, about the active model."""
+        spec = parse_spec(self.obj["spec"])
+        active = spec.registry.active_model
+        written = {
+            "decision": decision,
+            "model": active.name,
+            "rollout": rollout_of(active, spec.anti_fraud).id,
+            "by": by,
+            "at": timestamp(self.now),
+            "why": why,
+        }
+        self.obj["metadata"].setdefault("annotations", {})[names.ANNOTATION_DECISION] = json.dumps(written)
+
     def fail_identification(self) -> None:
         """Let the model that serves be less sure of its answers, and the one before not, if it is compared."""
         self.identify(WORSE)
@@ -193,7 +249,10 @@ class World:
         return Observed(
             copy.deepcopy(self.children),
             pods,
-            service_monitors=self.service_monitors,
+            tuple(pod.observed() for pod in self.candidate_pods),
+            prefetch_pods=tuple(self.prefetch_pods),
+            optional_kinds=self.optional_kinds,
+            kubernetes=self.kubernetes,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )
 
@@ -211,9 +270,11 @@ class World:
         if plan.apply or plan.delete:
             plan = self.decide()
         self.write_status(plan)
-        if self.comparison_plan is None:
-            for pod in self.pods:
+        run = (self.comparison_plan or {}).get("run")
+        for pod in self.pods:
+            if run is None or (pod.shadow and pod.shadow.run != run and pod.shadow.run in self._runs):
                 pod.shadow = None  # it begins at zero when it compares again
+        self._runs = {run}
         return plan
 
     def write_status(self, plan: Plan) -> None:
@@ -258,7 +319,32 @@ class World:
         """The Deployment of the model that is compared."""
         return self.children.get(("Deployment", names.candidate_name(self.obj["metadata"]["name"])))
 
+    @property
+    def clients_reach_candidate(self) -> bool:
+        """True if the Service N selects the candidate's pods too."""
+        service = self.children.get(("Service", self.obj["metadata"]["name"]))
+        return service is not None and names.LABEL_MODEL not in service["spec"]["selector"]
+
+    def roll_candidate(self) -> bool:
+        """Let the candidate's pods be as its Deployment says."""
+        candidate = self.candidate
+        template: Object = candidate["spec"]["template"] if candidate else {}
+        wanted = int(candidate["spec"]["replicas"]) if candidate else 0
+        kept = [pod for pod in self.candidate_pods if pod.template == template][:wanted]
+        changed = kept != self.candidate_pods
+        while len(kept) < wanted:
+            pod = FakePod(next(self._numbers), copy.deepcopy(template))
+            self.behave(pod)
+            kept.append(pod)
+            changed = True
+        self.candidate_pods = kept
+        return changed
+
     def roll(self) -> bool:
+        """One step of the controllers of both Deployments."""
+        return self.roll_candidate() | self.roll_own()
+
+    def roll_own(self) -> bool:
         """One step of the Deployment's controller: surge by one, remove an old pod for each new one that is ready."""
         deployment = self.deployment
         if deployment is None:

@@ -117,6 +117,9 @@ class FakePod:
     """The error of the last scrape, if it failed."""
     failures: tuple[ContainerFailure, ...] = ()
     unschedulable: str | None = None
+    signature: str | None = None
+    """The line of its container `fetch` about the signature."""
+    lost_node: str | None = None
     started_at: str | None = None
     reports: dict[str, Any] = field(default_factory=dict)
     """Fields of its identity that differ from the template."""
@@ -144,7 +147,9 @@ class FakePod:
             terminating=False,
             started_at=self.started_at,
             unschedulable=self.unschedulable,
+            lost_node=self.lost_node,
             failures=self.failures,
+            signature=self.signature,
             asked=self.scraped is not Scraped.NOT_YET,
             silent=self.error if self.scraped in (Scraped.FAILED_LATELY, Scraped.ALWAYS_FAILED) else None,
             identity=self._identity() if has_identity else None,
@@ -152,6 +157,14 @@ class FakePod:
             service=self.service if has_figures else None,
             shadow=self.shadow if has_figures else None,
         )
+
+    def answer(self, requests: int, errors: int = 0, *, seconds: float = 0.1) -> None:
+        """Answer more requests, `errors` of them with 5xx."""
+        total = self.service.requests_total + requests
+        bounds = (0.05, 0.1, 0.25, 0.5, 1.0, float("inf"))
+        times = tuple((bound, total if bound >= seconds else 0.0) for bound in bounds)
+        errors_total = self.service.errors_total + errors
+        self.service = replace(self.service, requests_total=total, errors_total=errors_total, durations=times)
 
     def _identity(self) -> Identity:
         env = self.env

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cetacean_inference.cli import write_termination_message
 from cetacean_inference.errors import DigestMismatch, FatalError
 from cetacean_inference.http.serve import run
 from cetacean_inference.settings import Settings
+from cetacean_inference.shadow.client import ShadowClient
 from cetacean_inference.types import Scores
 from support.inference_world import Colour, FakePipeline, make_settings
+from support.on_loopback import OnLoopback
 from support.waiting import wait_until
 
 
@@ -39,11 +43,20 @@ def main(directory: Path) -> int:
 
     grace = int((directory / "grace").read_text(encoding="utf-8"))
     port = int((directory / "port").read_text(encoding="utf-8"))
-    settings = make_settings(directory, http={"port": port, "grace_period_seconds": grace})
+    internal = int((directory / "internal-port").read_text(encoding="utf-8"))
+    http = {"port": port, "internal_port": internal, "grace_period_seconds": grace}
+    given = directory / "sections.json"
+    sections: dict[str, Any] = json.loads(given.read_bytes()) if given.exists() else {}
+    settings = make_settings(directory, http=http, **sections)
+    candidates = directory / "candidates.json"
+    client = None
+    if candidates.exists():
+        ports: dict[str, int] = json.loads(candidates.read_bytes())
+        client = ShadowClient(timeout_seconds=settings.shadow.timeout_seconds, transport=OnLoopback(ports))
     try:
-        return run(settings, load=load)
+        return run(settings, load=load, shadow_client=client)
     except FatalError as error:
-        write_termination_message(error, settings.termination_message_file)
+        write_termination_message(error.line, settings.termination_message_file)
         return 1
 
 

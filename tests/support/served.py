@@ -62,12 +62,19 @@ class Served:
         return status, [json.loads(line) for line in lines]
 
 
-@contextmanager
-def serving_process(directory: Path, *, grace: int = 20) -> Iterator[Served]:
-    """Run `serve_fake` with its files in `directory`; it answers, but its weights are not loaded yet."""
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving_process(directory: Path, *, grace: int = 20, internal_port: int = 0) -> Iterator[Served]:
+    """Run `serve_fake` with its files in `directory`; it answers, but its weights are not loaded yet."""
+    port = free_port()
     (directory / "port").write_text(str(port), encoding="utf-8")
+    (directory / "internal-port").write_text(str(internal_port), encoding="utf-8")
     (directory / "grace").write_text(str(grace), encoding="utf-8")
     command = [sys.executable, serve_fake.__file__, str(directory)]
     # Not into a pipe: a full pipe that nobody reads would stop the process.

@@ -164,6 +164,34 @@ class ShadowReport(Answer):
     noise: AgreementReport = Field(description="The same, with another pod of the served model.")
 
 
+class ComparedAnswer(Answer):
+    """The answer of one model about a picture."""
+
+    accepted: bool = Field(description="The gate accepts the picture.")
+    species: str
+    individual: str
+    score: float = Field(description="The gate's score.")
+    probability: float = Field(description="Of the likeliest individual; 0 if the gate rejects.")
+
+
+class Disagreement(Answer):
+    """A picture about which the two models disagree: about acceptance, species or individual."""
+
+    image_sha256: str
+    served: ComparedAnswer
+    candidate: ComparedAnswer
+
+
+class DisagreementsReport(Answer):
+    """The newest disagreements of this run in this process; if none runs, those of the last one."""
+
+    run: str | None = Field(description="Of the monitoring file; null if no candidate was compared.")
+    served: ShadowModelReport | None
+    candidate: ShadowModelReport | None
+    keeps_pictures: bool = Field(description="True if /v1/shadow-pictures may have some of the pictures.")
+    disagreements: list[Disagreement] = Field(description="At most 200, oldest first.")
+
+
 class SpeciesFeedbackReport(Answer):
     """Answers to pictures of one species."""
 

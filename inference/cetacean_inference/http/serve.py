@@ -28,6 +28,7 @@ from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
+from cetacean_inference.shadow.client import ShadowClient
 from cetacean_inference.system.priority import lower_thread_priority
 from cetacean_inference.types import Pipeline
 
@@ -41,25 +42,26 @@ EXIT_SECONDS: Final = 2.0
 Load = Callable[[Settings], Pipeline[Any]]
 
 
-def run(settings: Settings, *, load: Load | None = None) -> int:
+def run(settings: Settings, *, load: Load | None = None, shadow_client: ShadowClient | None = None) -> int:
     """Serve until a signal; returns 0 if all requests were answered in time, else 1.
 
     Args:
         settings: all of them.
         load: loads the pipeline; by default `pipeline.load_pipeline`.
+        shadow_client: asks other pods; None for one over the network.
 
     Raises:
         errors.FatalError: the weights cannot be loaded, or the address cannot be bound.
     """
     configure(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    listener = listen(settings.http)
-    service = Service(settings)
+    listeners = [listen(settings.http), *listen_internally(settings.http)]
+    service = Service(settings, shadow_client=shadow_client)
     server = _Server(uvicorn_config(service), service)
     loading = _LoadThread(service, load or _load_pipeline, server)
     loading.start()
     with exit_on_signals(server):
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     if loading.failure is not None:
         raise loading.failure
     remaining = max(0.0, server.deadline - time.monotonic())
@@ -90,6 +92,17 @@ def listen(settings: HttpSettings) -> socket.socket:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     logger.info("listening on %s:%d", *listener.getsockname()[:2])
     return listener
+
+
+def listen_internally(settings: HttpSettings) -> list[socket.socket]:
+    """Open the socket of the internal port; none if there is none, or if a sidecar has taken it."""
+    if settings.internal_port == 0:
+        return []
+    try:
+        return [listen(settings.model_copy(update={"port": settings.internal_port}))]
+    except ConfigInvalid as error:
+        logger.warning("%s; serving without the internal port", error)
+        return []
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Response, UploadFile
 
 from cetacean_inference.decision import Detection
+from cetacean_inference.http.internal import internal_port_only
 from cetacean_inference.http.predict import PICTURE_TYPES, STATUSES, WRITER, file_types, reader, time_limit
-from cetacean_inference.http.schemas import ShadowReport, problems
+from cetacean_inference.http.schemas import DisagreementsReport, Problem, ShadowReport, problems
+from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.answers import timing_header
 from cetacean_inference.shadow.client import PATH
@@ -18,6 +20,8 @@ def shadow_router(service: Service) -> APIRouter:
     """Return the router."""
     router = APIRouter(tags=["shadow"])
     settings, shadow = service.settings, service.shadow
+    internal = [Depends(internal_port_only(settings.http))]
+    not_found: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 422: {"model": Problem}}
 
     @router.post(
         PATH,
@@ -42,5 +46,24 @@ def shadow_router(service: Service) -> APIRouter:
     async def shadow_stats() -> dict[str, Any]:
         """How the candidate's answers differ from this pod's: counts, which add up over pods."""
         return shadow.report()
+
+    @router.get(
+        "/v1/shadow-disagreements", response_model=DisagreementsReport, dependencies=internal, responses=not_found
+    )
+    async def shadow_disagreements() -> dict[str, Any]:
+        """The newest pictures about which the models disagree: digests and answers; only at the internal port."""
+        return shadow.disagreements()
+
+    @router.get(
+        "/v1/shadow-pictures/{sha256}",
+        response_class=Response,
+        dependencies=internal,
+        responses={200: {"content": {"application/octet-stream": {}}}, **not_found},
+    )
+    def shadow_picture(sha256: str) -> Response:
+        """A picture about which the models disagree, if `keepDisagreements` keeps it; only at the internal port."""
+        if (data := shadow.pictures.read(sha256, max_bytes=settings.images.max_bytes)) is None:
+            raise RequestRejected(404, "expected the sha256 of a kept picture")
+        return Response(data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
 
     return router

@@ -33,6 +33,15 @@ class ServedModel(BaseModel):
         return self.name, self.version, self.sha256
 
 
+class KeepDisagreements(BaseModel):
+    """Keep the pictures about which the models disagree, if a volume is mounted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    max_items: int = Field(200, ge=1, le=10_000)
+    """Most pictures on the volume, of all pods together; the oldest are removed first."""
+
+
 class ShadowPlan(BaseModel):
     """Which share of the answered pictures is copied, and to whom."""
 
@@ -51,10 +60,13 @@ class ShadowPlan(BaseModel):
     """A pair is slower if the candidate's networks took more than this times as long."""
     probability_offset: float = Field(0.0, ge=-1, le=1, allow_inf_nan=False)
     """The served model's mean probability on its evaluation set less the candidate's: what each expects of itself."""
+    keep_disagreements: KeepDisagreements | None = None
+    """None keeps no pictures, only digests and answers."""
 
     def counts_go_on(self, earlier: ShadowPlan) -> bool:
         """Return true if pairs of the earlier plan may be counted together with those of this one."""
-        return self.model_copy(update={"url": earlier.url, "peer_url": earlier.peer_url}) == earlier
+        free = ("url", "peer_url", "keep_disagreements")
+        return self.model_copy(update={name: getattr(earlier, name) for name in free}) == earlier
 
 
 class Monitoring(BaseModel):

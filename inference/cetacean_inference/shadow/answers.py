@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated, Final
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ UNIT: Final = 10**DIGITS
 """The integer that stands for 1.0: answers are rounded to 4 decimals, so sums of them are exact."""
 MAX_ANSWER_BYTES: Final = 64 * 2**10
 """A whole answer without a mask has less than 2 KiB."""
-_MICROSECONDS: Final = 1_000_000
+MICROSECONDS: Final = 1_000_000
 _TIMING: Final = re.compile(r"predict;dur=([0-9]{1,9}(?:\.[0-9]{1,6})?)")
 _MAX_NAME: Final = 256
 
@@ -34,6 +34,13 @@ class Answer:
     """Of the likeliest individual, in units of 1/10000; 0 if the gate rejects."""
     compute_us: int
     """Time of the networks for this picture, in microseconds."""
+
+    def report(self) -> dict[str, Any]:
+        """Return the answer as the list of disagreements has it."""
+        values = asdict(self)
+        del values["compute_us"]
+        names = {name: values[name][:_MAX_NAME] for name in ("species", "individual")}
+        return values | names | {"score": self.score / UNIT, "probability": self.probability / UNIT}
 
 
 class UnreadableAnswerError(Exception):
@@ -63,7 +70,7 @@ def answer_of(detection: Detection, *, predict_seconds: float) -> Answer:
         individual=detection.class_animal,
         score=round(detection.cetacean_score * UNIT),
         probability=round(detection.probability * UNIT),
-        compute_us=round(predict_seconds * _MICROSECONDS),
+        compute_us=round(predict_seconds * MICROSECONDS),
     )
 
 

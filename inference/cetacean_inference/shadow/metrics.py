@@ -9,6 +9,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cetacean_inference.monitoring.metrics import PREFIX
+from cetacean_inference.shadow.answers import MICROSECONDS
+from cetacean_inference.shadow.kept_pictures import Outcome
 from cetacean_inference.shadow.traffic import ShadowTraffic
 
 _KINDS: Final = ("accepted", "both_accepted", "species", "individual")
@@ -49,3 +51,20 @@ class ShadowCollector(Collector):
             for kind in _KINDS:
                 pairs.add_metric((other, kind), report[other][kind])
         yield pairs
+        computed = CounterMetricFamily(
+            f"{PREFIX}shadow_compute_seconds_total",
+            "Time of the networks for the pictures that were compared, of the served model and of the candidate.",
+            labels=("model",),
+        )
+        for model, name in (("served", "served"), ("candidate", "other")):
+            computed.add_metric((model,), report["candidate"][f"compute_us_{name}"] / MICROSECONDS)
+        yield computed
+        kept = CounterMetricFamily(
+            f"{PREFIX}shadow_kept_pictures_total",
+            "Pictures about which the models disagree and that keepDisagreements asks to keep: kept; not kept because "
+            "another one was being written (busy), or because the volume is full, missing or fails.",
+            labels=("outcome",),
+        )
+        for kept_outcome in Outcome:
+            kept.add_metric((kept_outcome,), self._traffic.pictures.outcomes[kept_outcome])
+        yield kept

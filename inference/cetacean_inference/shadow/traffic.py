@@ -15,6 +15,8 @@ from cetacean_inference.settings import ShadowSettings
 from cetacean_inference.shadow.agreement import Agreement, PairBounds
 from cetacean_inference.shadow.answers import UNIT, Answer
 from cetacean_inference.shadow.client import BusyError, FailedError, Failure, ShadowClient
+from cetacean_inference.shadow.disagreements import Disagreements
+from cetacean_inference.shadow.kept_pictures import KeptPictures
 from cetacean_inference.shadow.samples import RequestSamples, Sample, SampleQueue
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ class ShadowTraffic:
         self._settings = settings
         self._client = client or ShadowClient(timeout_seconds=settings.timeout_seconds)
         self.samples: Final = SampleQueue(max_pictures=settings.max_pictures, max_bytes=settings.max_bytes)
+        self.pictures: Final = KeptPictures(settings.keep_folder, max_bytes=settings.keep_max_bytes)
+        self._disagreements = Disagreements()
+        self._listed_plan: ShadowPlan | None = None
         self._plan: ShadowPlan | None = None
         self._queued = asyncio.Event()
         self._restart(plan)
@@ -55,7 +60,7 @@ class ShadowTraffic:
         if plan is None or self._plan is None or not plan.counts_go_on(self._plan):
             self._restart(plan)
         else:
-            self._plan = plan
+            self._plan = self._listed_plan = plan
 
     def request(self) -> RequestSamples:
         """Begin a request of a client."""
@@ -78,6 +83,17 @@ class ShadowTraffic:
             "failed": {failure.value: self._failed[failure] for failure in Failure},
             "candidate": self._candidate.report(),
             "noise": self._noise.report(),
+        }
+
+    def disagreements(self) -> dict[str, Any]:
+        """Return the newest disagreements of this run; if none runs, those of the last one."""
+        plan = self._listed_plan
+        return {
+            "run": plan.run if plan else None,
+            "served": plan.served.model_dump() if plan else None,
+            "candidate": plan.candidate.model_dump() if plan else None,
+            "keeps_pictures": plan is not None and plan.keep_disagreements is not None and self.pictures.has_folder,
+            "disagreements": self._disagreements.report(),
         }
 
     async def run(self) -> None:
@@ -105,8 +121,10 @@ class ShadowTraffic:
         if not self._goes_on(plan):
             return  # the answer belongs to a run that is over
         bounds = PairBounds(plan.max_latency_ratio, round(plan.probability_offset * UNIT))
-        if other is not None:
-            self._candidate.count(served, other, bounds)
+        if other is not None and not self._candidate.count(served, other, bounds):
+            self._disagreements.add(sample.sha256, served, other)
+            if plan.keep_disagreements is not None:
+                self.pictures.keep(sample.sha256, sample.data, max_items=plan.keep_disagreements.max_items)
         if plan.peer_url is not None and sample.sha256[_NOISE_DIGIT] in "0123":
             await self._ask_peer(plan, plan.peer_url, sample, served)
 
@@ -140,4 +158,7 @@ class ShadowTraffic:
         self._candidate, self._noise = Agreement(), Agreement()
         self._failed: Counter[Failure] = Counter()
         self._busy = 0
+        if plan is not None:  # without a run, those of the last one stay: they show why it ended
+            self._listed_plan = plan
+            self._disagreements.clear()
         self.samples.restart(plan.share if plan else 0.0)

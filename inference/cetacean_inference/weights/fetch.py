@@ -13,6 +13,7 @@ from cetacean_inference.errors import (
     DigestMismatch,
     FatalError,
     GateUnavailable,
+    WeightsDenied,
     WeightsNotFound,
     WeightsUnreachable,
 )
@@ -20,10 +21,10 @@ from cetacean_inference.messages import with_type
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import Ref, WeightsCache
-from cetacean_inference.weights.download import Download, NotModified
-from cetacean_inference.weights.hub import access_to
+from cetacean_inference.weights.download import Download
+from cetacean_inference.weights.sources import sibling, source_of
+from cetacean_inference.weights.sources.source import NotModified
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
-from cetacean_inference.weights.urls import resolve, sibling
 from cetacean_inference.weights.verified import VerifiedFiles
 from cetacean_registry.registry import COMPANION_FILES
 from cetacean_registry.urls import redacted
@@ -95,7 +96,7 @@ def fetch_all(settings: Settings) -> WeightFiles:
         gate_config = fetched(gate.config_url, gate.config_sha256) if gate.config_url else None
         gate_weights = fetched(gate_url(gate), gate.sha256)
         require_digest_of_pickle(gate_weights, sha256=gate.sha256, allowed=unverified)
-    except (WeightsNotFound, WeightsUnreachable, CheckpointMismatch) as error:
+    except (WeightsNotFound, WeightsDenied, WeightsUnreachable, CheckpointMismatch) as error:
         raise GateUnavailable(str(error)) from error
     if settings.mask.enabled:
         fetched(settings.mask.weights_url, settings.mask.sha256)
@@ -200,14 +201,8 @@ def _download(
     url: str, *, sha256: str | None, ref: Ref | None, key: str, cache: WeightsCache, settings: FetchSettings
 ) -> Blob:
     partial, shown = cache.partial(key), redacted(url)
-    requested = resolve(url, hf_endpoint=settings.hf_endpoint)
     download = Download(
-        name=shown,
-        url=requested,
-        partial=partial,
-        settings=settings,
-        access=access_to(requested, hf_endpoint=settings.hf_endpoint),
-        reserve=lambda needed: cache.make_room(needed, purpose=shown),
+        source_of(url, settings), partial=partial, reserve=lambda needed: cache.make_room(needed, purpose=shown)
     )
     done = download.run(if_none_match=ref.etag if ref else None)
     if sha256 and done.sha256 != sha256 and done.resumed:

@@ -7,7 +7,6 @@ httpx reads the same variables, but it fails with a traceback if `NO_PROXY` name
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 from collections.abc import Mapping
 from typing import Final, Self
@@ -17,9 +16,9 @@ import httpx
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http_headers import decimal
-from cetacean_inference.messages import one_line
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.socks import SocksTransport
+from cetacean_inference.weights.trust import trusted
 from cetacean_registry.urls import redacted
 
 _SCHEMES: Final = ("http", "https")
@@ -31,10 +30,13 @@ def open_client(settings: FetchSettings) -> httpx.Client:
 
     Raises:
         ConfigInvalid: a variable of the environment (`HTTPS_PROXY`, `SSL_CERT_FILE`, …) has a value that cannot work.
+        CABundleInvalid: the bundle of certificates cannot be used.
     """
     timeout = httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds)
     return httpx.Client(
-        transport=ProxyingTransport.from_environment(getproxies(), timeout_seconds=settings.read_timeout_seconds),
+        transport=ProxyingTransport.from_environment(
+            getproxies(), trusted(settings.ca_bundle), timeout_seconds=settings.read_timeout_seconds
+        ),
         follow_redirects=True,
         timeout=timeout,
     )
@@ -98,17 +100,17 @@ class ProxyingTransport(httpx.BaseTransport):
         self._no_proxy = no_proxy
 
     @classmethod
-    def from_environment(cls, named: Mapping[str, str], *, timeout_seconds: float) -> Self:
+    def from_environment(cls, named: Mapping[str, str], context: ssl.SSLContext, *, timeout_seconds: float) -> Self:
         """Return the transport for the proxies of `urllib.request.getproxies`.
 
         Args:
             named: the proxies by scheme.
+            context: certificates of servers and of proxies.
             timeout_seconds: longest silence of a SOCKS proxy before a connection is made.
 
         Raises:
-            ConfigInvalid: a proxy or a file of certificates cannot be used.
+            ConfigInvalid: a proxy cannot be used.
         """
-        context = _certificates()
         proxies = {
             scheme: _transport(_proxy(scheme, named[scheme]), context, timeout_seconds)
             for scheme in (*_SCHEMES, "all")
@@ -134,16 +136,6 @@ def _transport(proxy: httpx.Proxy, context: ssl.SSLContext, timeout_seconds: flo
     if proxy.url.scheme.startswith("socks"):
         return SocksTransport(proxy, context=context, timeout_seconds=timeout_seconds)
     return httpx.HTTPTransport(verify=context, proxy=proxy)
-
-
-def _certificates() -> ssl.SSLContext:
-    variable = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigInvalid(
-            f"{variable}: expected certificates in PEM format, got {os.environ.get(variable)}: {one_line(error)}"
-        ) from error
 
 
 def _proxy(scheme: str, text: str) -> httpx.Proxy:

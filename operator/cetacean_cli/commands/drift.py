@@ -12,6 +12,7 @@ from cetacean_cli.cluster import Cluster, Object
 from cetacean_cli.errors import CliError
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
 from cetacean_cli.output import key_value_table, print_json, show, table
+from cetacean_cli.pods import is_ready
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
 from cetacean_operator.api.status import SignalStatus
@@ -102,7 +103,7 @@ def _read_pods(cluster: Cluster, selector: str) -> list[dict[str, Any]]:
 
 def _read_pod(cluster: Cluster, pod: Object) -> dict[str, Any]:
     name = str(pod["metadata"]["name"])
-    if not _is_ready(pod):
+    if not is_ready(pod):
         return {"pod": name, "error": "not ready"}
     try:
         identity = cluster.get_from_pod(name, names.PORT, "/v1/identity")
@@ -111,10 +112,3 @@ def _read_pod(cluster: Cluster, pod: Object) -> dict[str, Any]:
         return {"pod": name, "error": error.format_message()}
     model = identity.get("model") if isinstance(identity.get("model"), dict) else {}
     return {"pod": name, "model": model, "drift": {key: stats.get(key) for key in _FIELDS}}
-
-
-def _is_ready(pod: Object) -> bool:
-    if "deletionTimestamp" in pod["metadata"]:
-        return False
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -11,6 +11,7 @@ from cetacean_cli.commands.gate import as_json, judge_entry
 from cetacean_cli.commands.registry_add import add
 from cetacean_cli.commands.registry_import import import_registry
 from cetacean_cli.commands.registry_manifest import to_manifest
+from cetacean_cli.commands.registry_sign import sign, verify
 from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import ChangeFlags, Output, change_options, file_option, output_option
@@ -31,6 +32,8 @@ def registry() -> None:
 registry.add_command(add)
 registry.add_command(import_registry)
 registry.add_command(to_manifest)
+registry.add_command(sign)
+registry.add_command(verify)
 
 
 @registry.command()

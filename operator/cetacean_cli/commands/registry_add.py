@@ -43,7 +43,9 @@ _ORDER: Final = (
     "notes",
     "author",
     "hotfix",
+    "prefetch",
     "files",
+    "signature_url",
 )
 
 
@@ -53,8 +55,8 @@ def _entry_options(command: Command) -> Command:
         if field in ("name", "version", "metrics_snapshot", "files"):
             continue
         info = ModelEntry.model_fields[field]
-        if field == "hotfix":
-            command = click.option("--hotfix", is_flag=True, default=None, help=info.description)(command)
+        if field in ("hotfix", "prefetch"):
+            command = click.option(f"--{field}", is_flag=True, default=None, help=info.description)(command)
             continue
         kind = click.IntRange(min=1) if "size" in field or field.startswith("num_") else click.STRING
         command = click.option(f"--{field.replace('_', '-')}", type=kind, metavar="VALUE", help=info.description)(

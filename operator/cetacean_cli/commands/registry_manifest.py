@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +15,10 @@ from cetacean_cli.options import THRESHOLD_FILE, file_option
 from cetacean_cli.output import print_json
 from cetacean_cli.registry_file.checks import root_of
 from cetacean_cli.registry_file.load import load_registry
+from cetacean_cli.registry_file.selection import select, served_models
 from cetacean_cli.yaml_file import read_yaml
 from cetacean_operator.api.names import API_VERSION, KIND
-from cetacean_operator.api.spec import InvalidResourceError, parse_spec
+from cetacean_operator.api.spec import MAX_MODELS, InvalidResourceError, parse_spec
 from cetacean_registry import load_snapshots
 from cetacean_registry import to_manifest as mirror
 
@@ -60,6 +62,9 @@ def to_manifest(
 ) -> None:
     """Print the CetaceanModel NAME that mirrors the registry's file, with the figures of the metrics snapshots.
 
+    The resource holds at most 64 models. Of a larger registry it gets the active model, those that have served by the
+    status or the active model of --base, and the newest; the command names those that are left out.
+
     Pipe it to `kubectl apply -f -`, or write it to a folder that Argo CD or Flux reads.
     """
     _, registry = load_registry(file)
@@ -70,6 +75,9 @@ def to_manifest(
     resource_name = name or meta.get("name")
     if not resource_name or not serving.get("image"):
         raise click.UsageError("Missing NAME and '--image', or '--base' with a manifest that has them.")
+    registry, left_out = select(registry, served=served_models(given), most=MAX_MODELS)
+    if left_out:
+        click.echo(_left_out(left_out, file), err=True)
     manifest = mirror(
         registry,
         load_snapshots(registry, root_of(file)),
@@ -89,6 +97,13 @@ def to_manifest(
         return
     content = _values(manifest) if output == "values" else manifest
     click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+def _left_out(names: Sequence[str], file: Path) -> str:
+    return (
+        f"warning: {file}: the resource holds {MAX_MODELS} models, {len(names)} are left out: {', '.join(names)}. "
+        "Remove old entries, or give --base with the status to keep those that have served"
+    )
 
 
 def _values(manifest: dict[str, Any]) -> dict[str, Any]:

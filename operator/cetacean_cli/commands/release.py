@@ -12,6 +12,7 @@ from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, cluster_options, file_option, name_argument, output_option
 from cetacean_cli.output import print_json
+from cetacean_cli.planned_stages import describe_stages
 from cetacean_cli.registry_file.base import load_base
 from cetacean_cli.registry_file.load import load_registry, metrics_of
 from cetacean_cli.release_check import ReleaseCheck, check_release, policy_of
@@ -58,6 +59,8 @@ def _plan(resource: CetaceanModel, name: str, approvals: Approvals) -> dict[str,
     verdict = judge_approval(entry, serving=before, policy=policy, approvals=approvals) if needs and policy else None
     asked = "spec.approval is absent: none are asked for" if policy is None else "it has been promoted: none are needed"
     result = "the operator rolls it out" if decision.allowed else f"the operator does not start it: {decision.reason}"
+    if decision.allowed and decision.stages:
+        result = "the operator starts its stages, and rolls it out if it passes them"
     return {
         "model": {"name": entry.name, "version": entry.version, "sha256": entry.sha256},
         "describe": describe(entry),
@@ -68,7 +71,7 @@ def _plan(resource: CetaceanModel, name: str, approvals: Approvals) -> dict[str,
             "given": [{"name": one.name, "at": one.at, **one.spec.wire()} for one in verdict.given] if verdict else [],
             "message": verdict.message if verdict else asked,
         },
-        "stages": "none: the pods are replaced step by step, old ones serve until new ones are ready",
+        "stages": describe_stages(resource.spec, decision.stages),
         "allowed": decision.allowed,
         "result": result,
     }

@@ -45,8 +45,10 @@ class MajorRequirement(Requirement):
 class HotfixRequirement(Requirement):
     """The requirement of a hotfix, and until when it must be reviewed."""
 
-    skip: Annotated[tuple[Literal["Gate"], ...], Field(max_length=8, json_schema_extra=ATOMIC)] = Field(
-        default=(), description="Gate: a hotfix is promoted without a comparison of its figures."
+    skip: Annotated[tuple[Literal["Gate", "Stages"], ...], Field(max_length=8, json_schema_extra=ATOMIC)] = Field(
+        default=(),
+        description="Gate: a hotfix is promoted without a comparison of its figures. Stages: without the stages of "
+        "spec.rollout.",
     )
     review_within_seconds: int = Field(
         default=24 * 3600,
@@ -81,6 +83,12 @@ class ApprovalPolicy(ApiModel):
     )
     exclude_author: bool = Field(
         default=False, description="True: the `author` of the registry entry cannot approve it; every entry needs one."
+    )
+
+    shadow_first: bool = Field(
+        default=False,
+        description="True: the shadow stages at the beginning of spec.rollout.stages may run before the approvals are "
+        "given, so that persons see their figures. A canary never begins before.",
     )
 
     def requirement(self, release: ReleaseType) -> Requirement:

@@ -52,6 +52,7 @@ COLUMNS = [
     _column("Version", ".status.serving.version", "string", "The version that the pods report.", 1),
     _column("Drifting", _condition("Drifting"), "string", "True if the drop is an alarm.", 1),
     _column("Reason", _condition("Ready", "reason"), "string", "Why it is ready or not.", 1),
+    _column("Candidate", ".status.candidate.verdict", "string", "The verdict about the active model's stages.", 1),
 ]
 APPROVAL_COLUMNS = [
     _column("Resource", ".spec.resource", "string", "The CetaceanModel."),

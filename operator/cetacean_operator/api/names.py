@@ -23,6 +23,8 @@ LABEL_NAMESPACE: Final = "kubernetes.io/metadata.name"
 """Kubernetes sets it on each namespace."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 APP: Final = "cetacean-inference"
+FETCH_APP: Final = "cetacean-fetch"
+"""LABEL_NAME of the pods of Jobs that fetch weights."""
 _CANDIDATE: Final = "candidate"
 LONGEST_NAME_WITH_CANDIDATE: Final = 63 - len(_CANDIDATE) - 1
 """Of a resource: its candidate's Service needs a name of at most 63 letters."""
@@ -43,6 +45,18 @@ def resource_of_label(value: str) -> str:
     return value.removesuffix(f"_{_CANDIDATE}")
 
 
+PREFETCH_LABEL: Final = "prefetch_job"
+"""The value of LABEL_MODEL on the pods of Jobs that fetch weights, which no Service selects: no resource has this name.
+
+LABEL_INSTANCE has the resource's name.
+"""
+
+
+def prefetch_name(name: str, digest: str) -> str:
+    """Return the name of a Job that fetches weights; it is no longer than a label's value may be."""
+    return f"{name[:40]}-prefetch-{digest[:10]}"
+
+
 # Annotations of the pod template.
 ANNOTATION_WEIGHTS_DIGEST: Final = f"{GROUP}/weights-digest"
 ANNOTATION_CONFIG_DIGEST: Final = f"{GROUP}/config-digest"
@@ -53,23 +67,46 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied-digest"
 ANNOTATION_AUTOSCALED: Final = f"{GROUP}/autoscaled"
 ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 ANNOTATION_PROMOTION: Final = f"{GROUP}/promotion"
+ANNOTATION_STAGES: Final = f"{GROUP}/stages"
+"""On the Deployment of a candidate that runs stages: how far it has come."""
 # Annotations of the resource.
 ANNOTATION_DRIFT_MEAN: Final = f"{GROUP}/drift-score-mean"
 ANNOTATION_DRIFT_AVG: Final = f"{GROUP}/drift-score-avg"
 ANNOTATION_DRIFT_ALARMS: Final = f"{GROUP}/drift-alarms-total"
 ANNOTATION_DRIFT_SAMPLES: Final = f"{GROUP}/drift-samples"
+ANNOTATION_DECISION: Final = f"{GROUP}/candidate-decision"
+"""A person's decision about a candidate, as JSON; the only one of these that the operator does not write."""
 
 # The pod; docs/architecture.md describes it.
 PORT: Final = 8080
 PORT_NAME: Final = "http"
+INTERNAL_PORT: Final = 8081
+"""Of the pods, and of no Service: answers about pictures of clients, for people who may `get` `pods/proxy`."""
 CONTAINER: Final = "serve"
 INIT_CONTAINER: Final = "fetch"
 CACHE_PATH: Final = "/var/cache/cetacean"
+CREDENTIALS_PATH: Final = "/etc/cetacean/credentials"
+CA_PATH: Final = "/etc/cetacean/ca"
+VOLUMES_PATH: Final = "/mnt/weights"
+"""Volumes that weights come from: the setting `fetch.volumes` of the service."""
 MONITORING_PATH: Final = "/etc/cetacean/monitoring"
 MONITORING_FILE: Final = "monitoring.json"
+SIGNATURE_PATH: Final = "/etc/cetacean/signature"
 SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
 """The number of recent requests in a pod's availability_percent."""
+SERVICE_PORT: Final = 80
+"""Of the Service N and of its candidate's."""
+CLIENT_PATHS: Final = (
+    "/v1/predict-single",
+    "/v1/predict-batch",
+    "/predict-single",
+    "/predict-batch",
+    "/v1/feedback",
+    "/health",
+    "/v2",
+)
+"""Prefixes of the paths of clients. The other paths are for the operator, for Prometheus and for other pods."""
 
 # Condition types.
 READY: Final = "Ready"
@@ -78,14 +115,19 @@ STALLED: Final = "Stalled"
 AVAILABLE: Final = "Available"
 PROGRESSING: Final = "Progressing"
 WEIGHTS_VERIFIED: Final = "WeightsVerified"
+SIGNATURE_VERIFIED: Final = "SignatureVerified"
+WEIGHTS_PREFETCHED: Final = "WeightsPrefetched"
 GATE_PASSED: Final = "GatePassed"
 APPROVED: Final = "Approved"
 HOTFIX_REVIEW_OVERDUE: Final = "HotfixReviewOverdue"
+CANDIDATE_PASSED: Final = "CandidatePassed"
 DRIFTING: Final = "Drifting"
 LOW_AVAILABILITY: Final = "LowAvailability"
 HIGH_LATENCY: Final = "HighLatency"
 AUTOSCALING_INACTIVE: Final = "AutoscalingInactive"
+ROUTE_ACCEPTED: Final = "RouteAccepted"
 ANTI_FRAUD_DISABLED: Final = "AntiFraudDisabled"
+IMAGE_VOLUMES_UNSUPPORTED: Final = "ImageVolumesUnsupported"
 REGISTRY_DIVERGED: Final = "RegistryDiverged"
 CONDITIONS: Final = (
     READY,
@@ -94,14 +136,19 @@ CONDITIONS: Final = (
     AVAILABLE,
     PROGRESSING,
     WEIGHTS_VERIFIED,
+    SIGNATURE_VERIFIED,
+    WEIGHTS_PREFETCHED,
     GATE_PASSED,
     APPROVED,
     HOTFIX_REVIEW_OVERDUE,
+    CANDIDATE_PASSED,
     DRIFTING,
     LOW_AVAILABILITY,
     HIGH_LATENCY,
     AUTOSCALING_INACTIVE,
+    ROUTE_ACCEPTED,
     ANTI_FRAUD_DISABLED,
+    IMAGE_VOLUMES_UNSUPPORTED,
     REGISTRY_DIVERGED,
 )
 
@@ -110,14 +157,20 @@ GATE_REFUSED: Final = "GateRefused"
 APPROVAL_MISSING: Final = "ApprovalMissing"
 APPROVALS_UNREADABLE: Final = "ApprovalsUnreadable"
 ROLLED_BACK: Final = "RolledBack"
+STAGES_RUNNING: Final = "StagesRunning"
+CANDIDATE_HELD: Final = "CandidateHeld"
+CANDIDATE_RETURNED: Final = "CandidateReturned"
 RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
 INVALID_SPEC: Final = "InvalidSpec"
 NAME_TAKEN: Final = "NameTaken"
 
-TERMINATION_REASONS: Final = frozenset(
+SIGNATURE_REASONS: Final = frozenset({"SignatureMissing", "SignatureMismatch", "SigningKeyUnreadable"})
+"""Why a signature does not hold."""
+TERMINATION_REASONS: Final = SIGNATURE_REASONS | frozenset(
     {
         "DigestMismatch",
         "WeightsNotFound",
+        "WeightsDenied",
         "WeightsUnreachable",
         "WeightsTruncated",
         "WeightsTooLarge",
@@ -126,6 +179,7 @@ TERMINATION_REASONS: Final = frozenset(
         "ClassesMismatch",
         "GateUnavailable",
         "ConfigInvalid",
+        "CABundleInvalid",
     }
 )
 """A container's termination message begins with one of these and a colon."""

@@ -79,6 +79,10 @@ class ServiceReport:
     availability_percent: float | None = None
     durations: tuple[tuple[float, float], ...] = ()
     """Histogram of recent response times: bound in seconds and cumulative count, the last bound inf."""
+    requests_total: float = 0.0
+    """Requests for predictions since the process started."""
+    errors_total: float = 0.0
+    """Those of them that were answered with 5xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,17 @@ class Pod:
     """When the main container began to run, None if it does not run."""
     unschedulable: str | None = None
     """The scheduler's message."""
+    lost_node: str | None = None
+    """The pod's node if the control plane has marked the pod as not ready because the node does not report."""
     failures: tuple[ContainerFailure, ...] = ()
+    signature: str | None = None
+    """The line in which its container `fetch` reported about the signature of its weights, None without one."""
     asked: bool = True
     """True if the operator has scraped the pod since it started."""
+    job: str | None = None
+    """The Job that has started the pod, None for a pod of a Deployment."""
+    fetched: bool = False
+    """True if its container `fetch` has ended well."""
     silent: str | None = None
     """Why the last scrape failed, None if it did not."""
     identity: Identity | None = None
@@ -129,11 +141,15 @@ class Observed:
     """Live objects with the resource's label, by kind and name; other owners' objects may be among them."""
     pods: tuple[Pod, ...] = ()
     candidate_pods: tuple[Pod, ...] = ()
-    """Pods of the model that is compared with what serves; they get no request of a client, and are not scraped."""
+    """Pods of the candidate: they answer copies of pictures, and clients only during a canary."""
+    prefetch_pods: tuple[Pod, ...] = ()
+    """Pods of Jobs that fetch weights; they serve nothing."""
     operator_namespace: str = "default"
     """The namespace that the operator runs in."""
-    service_monitors: bool = False
-    """True if the cluster serves ServiceMonitors."""
+    optional_kinds: frozenset[str] = frozenset()
+    """Kinds of children that the cluster serves because their CRD is installed."""
+    kubernetes: tuple[int, int] | None = None
+    """Major and minor version of the API server, None if it is not known."""
     name_conflict: str | None = None
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
     refused: str | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from cetacean_operator.api.base import (
+    ATOMIC,
     ApiModel,
     IntOrPercent,
     Passthrough,
@@ -17,10 +18,20 @@ from cetacean_operator.api.base import (
     list_map,
     rules,
 )
-from cetacean_operator.api.names import GROUP
+from cetacean_operator.api.pod_fields import (
+    POD_RULES,
+    Containers,
+    Overrides,
+    VolumeMounts,
+    Volumes,
+    check_pod_fields,
+)
+from cetacean_operator.api.route import Route
+from cetacean_operator.api.service_fields import OWN_KEYS, ServiceFields
+from cetacean_operator.api.signature import Signature
 
 # The service reads its settings in any case, and a whole group of them as JSON (`CETACEAN_GATE={…}`).
-_RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE")
+_RESERVED_ENV = ("CETACEAN_MODEL", "CETACEAN_GATE", "CETACEAN_SIGNATURE")
 _RESERVED_NAMES = (
     "CETACEAN_WEIGHTS_CACHE",
     "CETACEAN_MONITORING_FILE",
@@ -28,14 +39,14 @@ _RESERVED_NAMES = (
     "CETACEAN_ROLLOUT_ID",
     "CETACEAN_OWN_CACHE",
     "CETACEAN_FETCH__SHARED_CACHE",
+    "CETACEAN_SHADOW__KEEP_FOLDER",
+    "CETACEAN_FETCH__CREDENTIALS",
+    "CETACEAN_FETCH__CA_BUNDLE",
+    "CETACEAN_FETCH__VOLUMES",
 )
 _ENV_RULE = (
     " && ".join(f"!self.name.upperAscii().startsWith('{prefix}')" for prefix in _RESERVED_ENV)
     + f" && !(self.name.upperAscii() in [{', '.join(repr(name) for name in _RESERVED_NAMES)}])"
-)
-_OWN_KEYS = (
-    f"self.all(key, !key.startsWith('{GROUP}/') && !key.startsWith('app.kubernetes.io/'))",
-    f"keys under {GROUP}/ and app.kubernetes.io/ are the operator's",
 )
 
 
@@ -141,6 +152,53 @@ class WeightsCache(ApiModel):
         return self
 
 
+_PREFETCH_RULE = (
+    (
+        "!has(self.prefetch) || self.prefetch == 'Never' || "
+        "(has(self.weightsCache) && has(self.weightsCache.persistentVolumeClaim))"
+    ),
+    (
+        "expected weightsCache.persistentVolumeClaim: a volume that a pod has for itself cannot be filled before the "
+        "pod exists"
+    ),
+    ".prefetch",
+)
+
+
+class WeightsCredentials(ApiModel):
+    """Credentials of downloads; only the init container `fetch` gets them."""
+
+    secret_ref: LocalReference = Field(
+        description="A Secret with keys such as HF_TOKEN, AWS_ACCESS_KEY_ID and netrc; docs/weights.md lists them."
+    )
+
+
+class KeyReference(ApiModel):
+    """A key of a ConfigMap or a Secret in the resource's own namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Name of the object.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(default="ca.crt", description="The key.")
+
+
+class CABundle(ApiModel):
+    """Certificates of authorities that downloads trust in addition to the system's."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.configMapRef) != has(self.secretRef)", "expected either configMapRef or secretRef"),
+        )
+    )
+
+    config_map_ref: KeyReference | None = Field(default=None, description="PEM in a ConfigMap.")
+    secret_ref: KeyReference | None = Field(default=None, description="PEM in a Secret.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.config_map_ref is None) == (self.secret_ref is None):
+            raise ValueError("expected either configMapRef or secretRef")
+        return self
+
+
 class PodDisruptionBudget(ApiModel):
     """A PodDisruptionBudget; if unset there is one if more than one replica is wanted."""
 
@@ -182,6 +240,8 @@ class ServiceMonitor(ApiModel):
 class Serving(ApiModel):
     """How the inference service runs."""
 
+    model_config = ConfigDict(json_schema_extra=rules(*POD_RULES, _PREFETCH_RULE))
+
     image: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Image of the inference service.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="When a node fetches the image."
@@ -203,17 +263,54 @@ class Serving(ApiModel):
     )
     priority_class_name: ShortString | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: ShortString | None = Field(default=None, description="RuntimeClass of the pods.")
-    pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = Field(
+    pod_labels: Annotated[ShortMap, Field(json_schema_extra=rules(OWN_KEYS))] | None = Field(
         default=None, description="More labels of the pods."
     )
-    pod_annotations: Annotated[ShortMap, Field(json_schema_extra=rules(_OWN_KEYS))] | None = Field(
+    pod_annotations: Annotated[ShortMap, Field(json_schema_extra=rules(OWN_KEYS))] | None = Field(
         default=None, description="More annotations of the pods."
     )
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = Field(
         default=(), description="More environment variables of both containers."
     )
+    signature: Signature | None = Field(
+        default=None, description="Who must have signed the weights; absent: signatures are not checked."
+    )
+    pod_security_context: Overrides | None = Field(
+        default=None,
+        description="PodSecurityContext: replaces the defaults, which have a fixed user and group, key by key; null "
+        "removes one.",
+    )
+    security_context: Overrides | None = Field(
+        default=None,
+        description="SecurityContext of both containers: replaces the defaults key by key; null removes one.",
+    )
+    volumes: Volumes = Field(default=(), description="More volumes of the pods.")
+    volume_mounts: VolumeMounts = Field(default=(), description="Mounts of these volumes in both containers.")
+    sidecars: Containers = Field(default=(), description="More containers of the pods.")
+    extra_init_containers: Containers = Field(
+        default=(),
+        description="Init containers that run before weights are fetched; one with restartPolicy Always runs on.",
+    )
+    host_aliases: Annotated[tuple[Passthrough, ...], Field(max_length=32, json_schema_extra=ATOMIC)] | None = Field(
+        default=None, description="HostAliases of the pods."
+    )
+    dns_config: Passthrough | None = Field(default=None, description="PodDNSConfig of the pods.")
+    lifecycle: Overrides | None = Field(
+        default=None,
+        description="Lifecycle of the container serve: replaces preStop, which lets requests in progress end, and "
+        "postStart; null removes one.",
+    )
+    service: ServiceFields | None = None
     autoscaling: Autoscaling | None = None
     weights_cache: WeightsCache | None = None
+    prefetch: Literal["Never", "Candidate", "All"] = Field(
+        default="Never",
+        description="Weights that a Job downloads into the claim of weightsCache before their model serves. Candidate: "
+        "those of the active model while it waits, for approval for instance, and of entries with `prefetch: true`. "
+        "All: also those of every other entry that is not deprecated.",
+    )
+    weights_credentials: WeightsCredentials | None = None
+    ca_bundle: CABundle | None = None
     tmp_size_limit: Quantity | None = Field(
         default=None,
         description="Limit of the volume /tmp, beyond which the kubelet evicts a pod. If the weights cache is a claim "
@@ -222,6 +319,7 @@ class Serving(ApiModel):
     pod_disruption_budget: PodDisruptionBudget | None = None
     network_policy: NetworkPolicy | None = None
     service_monitor: ServiceMonitor | None = None
+    route: Route | None = None
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="A rollout without progress for so long counts as failed."
     )
@@ -234,3 +332,15 @@ class Serving(ApiModel):
         le=3600,
         description="Time for pods to finish requests in progress. In the first 5 s new ones may still reach them.",
     )
+
+    @model_validator(mode="after")
+    def _pod_fields_fit_together(self) -> Self:
+        check_pod_fields(self.volumes, self.volume_mounts, self.sidecars, self.extra_init_containers)
+        return self
+
+    @model_validator(mode="after")
+    def _can_prefetch(self) -> Self:
+        cache = self.weights_cache
+        if self.prefetch != "Never" and not (cache and cache.persistent_volume_claim):
+            raise ValueError(f"prefetch: {_PREFETCH_RULE[1]}")
+        return self

@@ -12,6 +12,7 @@ from cetacean_operator.api.approval_policy import ApprovalPolicy
 from cetacean_operator.api.base import ApiModel, Timestamp, filled, list_map, rules
 from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.api.serving import Serving
+from cetacean_operator.api.stages import RolloutPolicy
 from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
 from cetacean_registry.errors import describe
 from cetacean_registry.figures import Fraction
@@ -205,6 +206,9 @@ class Spec(ApiModel):
     )
     approval: ApprovalPolicy | None = Field(
         default=None, description="Who must approve a model that has never served; absent: nobody."
+    )
+    rollout: RolloutPolicy | None = Field(
+        default=None, description="Stages that a model must pass before it serves; absent: none."
     )
     drift: Drift = Field(default_factory=Drift, json_schema_extra=filled(Drift()))
     service_level: ServiceLevel = Field(default_factory=ServiceLevel, json_schema_extra=filled(ServiceLevel()))

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from cetacean_operator.api.base import ApiModel, Timestamp, list_map
+from cetacean_operator.api.candidate import (
+    MOST_RETURNED,
+    CandidateStatus,
+    PassedStage,
+    PersonDecision,
+    ReturnedCandidate,
+)
 from cetacean_operator.api.spec import Model
+from cetacean_operator.api.stages import MOST_STAGES
 from cetacean_registry.registry import ShortText
 
 HISTORY_LENGTH = 10
@@ -82,6 +90,12 @@ class HistoryEntry(ApiModel):
     ]
     why: _Message
     release: Release | None = None
+    stages: Annotated[tuple[PassedStage, ...], Field(max_length=MOST_STAGES)] | None = Field(
+        default=None, description="The stages that it passed before; absent if it ran none."
+    )
+    decision: PersonDecision | None = Field(
+        default=None, description="Who promoted it before its stages were over; absent if nobody did."
+    )
 
 
 class ServedModel(ApiModel):
@@ -199,6 +213,15 @@ class ComparisonStatus(ApiModel):
     verdict: Literal["Running", "Better", "NoBetter"] = "Running"
 
 
+class PrefetchedModel(ApiModel):
+    """Weights that a Job has downloaded before their model serves."""
+
+    model: ShortText
+    digest: ShortText = Field(description="SHA-256 of the weights.")
+    claim: ShortText = Field(description="The PersistentVolumeClaim that holds them.")
+    since: Timestamp
+
+
 class AntiFraudStatus(ApiModel):
     """State of the anti-fraud gate."""
 
@@ -239,11 +262,25 @@ class Status(ApiModel):
     ) = Field(
         default=None, description="Live accuracy by the feedback that the present pods have received; decides nothing."
     )
+    prefetched: (
+        Annotated[tuple[PrefetchedModel, ...], Field(max_length=64, json_schema_extra=list_map("model"))] | None
+    ) = Field(default=None, description="Weights in the claim of weightsCache; see spec.serving.prefetch.")
     anti_fraud: AntiFraudStatus | None = None
     rollback: Rollback | None = None
     comparison: ComparisonStatus | None = Field(
         default=None, description="While the identification drifts and onAlarm is Rollback: the model before."
     )
+    candidate: CandidateStatus | None = Field(
+        default=None, description="The active model while spec.rollout.stages keep it from serving."
+    )
+    returned_candidates: Annotated[tuple[ReturnedCandidate, ...], Field(max_length=MOST_RETURNED)] | None = Field(
+        default=None, description="Candidates that are not tried again, newest first."
+    )
+
+    @property
+    def returned(self) -> tuple[ReturnedCandidate, ...]:
+        """The candidates that are not tried again."""
+        return self.returned_candidates or ()
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of that type."""

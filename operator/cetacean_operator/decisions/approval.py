@@ -31,6 +31,7 @@ class ApprovalVerdict:
     """What is missing, in words."""
     message: str
     skips_gate: bool = False
+    skips_stages: bool = False
 
     @property
     def approved(self) -> bool:
@@ -65,6 +66,7 @@ def judge_approval(
         missing=missing,
         message=f"{begin}; {'; '.join(parts)}",
         skips_gate=release == "Hotfix" and "Gate" in policy.hotfix.skip,
+        skips_stages=release == "Hotfix" and "Stages" in policy.hotfix.skip,
     )
 
 

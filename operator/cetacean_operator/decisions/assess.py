@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cetacean_operator.api import names
+from cetacean_operator.api.candidate import parse_decision
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import Status
 from cetacean_operator.api.timestamps import timestamp
-from cetacean_operator.decisions.children import Ref
 from cetacean_operator.decisions.comparison import compared_model
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import find_served, may_report
-from cetacean_operator.decisions.ownership import is_owned_by
+from cetacean_operator.decisions.ownership import Ref, is_owned_by
 from cetacean_operator.decisions.promotion_record import read_promotion_record
 from cetacean_operator.decisions.rollout_state import CurrentState, current_state
 from cetacean_operator.decisions.service import ServiceVerdict, judge_service
 from cetacean_operator.decisions.serving_history import ServingHistory, add_served
+from cetacean_operator.decisions.stage_input import StageInput, planned_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,26 @@ class Assessment:
     def deployment(self) -> Object | None:
         """The live Deployment."""
         return self.children.get(("Deployment", self.resource.name))
+
+    @property
+    def candidate_deployment(self) -> Object | None:
+        """The live Deployment of the candidate."""
+        return self.children.get(("Deployment", names.candidate_name(self.resource.name)))
+
+    @property
+    def stage_input(self) -> StageInput:
+        """The facts about the candidate."""
+        name = self.resource.name
+        return StageInput(
+            name=name,
+            now=self.now,
+            pods=self.current_state.ready,
+            wanted=self.current_state.wanted,
+            candidate_pods=self.observed.candidate_pods,
+            deployment=self.candidate_deployment,
+            live_run=planned_run(self.children.get(("ConfigMap", f"{name}-monitoring"))),
+            decision=parse_decision(self.resource.annotations.get(names.ANNOTATION_DECISION)),
+        )
 
     @property
     def drift_of_active(self) -> DriftVerdict | None:

@@ -32,11 +32,18 @@ class CandidateVerdict:
     """The condition Approved; None without spec.approval."""
     release: Release | None = None
     """For the history; None without spec.approval."""
+    skips_stages: bool = False
+    """True for a hotfix that runs no stages."""
 
     @property
     def may_start(self) -> bool:
-        """True if pods of the candidate may be started."""
-        return self.passed_gate and (self.approved is None or self.approved.status == "True")
+        """True if the candidate may serve clients, after its stages."""
+        return self.passed_gate and self.is_approved
+
+    @property
+    def is_approved(self) -> bool:
+        """True if no approval is missing."""
+        return self.approved is None or self.approved.status == "True"
 
     @property
     def passed_gate(self) -> bool:
@@ -55,6 +62,7 @@ def judge_candidate(
         judge_gate(candidate, serving, spec, history, skip=verdict.skips_gate),
         _approved(verdict, approvals),
         _release(candidate, verdict),
+        verdict.skips_stages,
     )
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from cetacean_operator.api import names
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
+from cetacean_operator.decisions.candidate_children import CandidatePart, candidate_bodies, staged_part
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.model_service import clients_selector, extra_targets, selector, service
+from cetacean_operator.decisions.network import admit, clients
+from cetacean_operator.decisions.ownership import Ref
+from cetacean_operator.decisions.route import http_route
+from cetacean_operator.decisions.stages import CandidateRun
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -23,14 +31,11 @@ _VERSIONS = {
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "Job": "batch/v1",
+    "HTTPRoute": f"{GATEWAY_GROUP}/v1",
 }
-Ref = tuple[str, str]
-"""Kind and name."""
-
-
-def selector(name: str) -> dict[str, str]:
-    """Return the labels that select a resource's pods. They are immutable in a Deployment: never change them."""
-    return {names.LABEL_MODEL: name}
+OPTIONAL_CHILDREN: Final = frozenset({"ServiceMonitor", "HTTPRoute"})
+"""Kinds that exist only if their CRD is installed."""
 
 
 def children(
@@ -38,10 +43,11 @@ def children(
     spec: Spec,
     rollout: Rollout,
     *,
-    service_monitors: bool,
+    optional_kinds: Collection[str],
     operator_namespace: str,
     promotion: str | None = None,
     comparison: Comparison | None = None,
+    staged: CandidateRun | None = None,
 ) -> dict[Ref, Object]:
     """Return the manifests of all children, by kind and name.
 
@@ -49,28 +55,44 @@ def children(
         resource: their owner.
         spec: its spec.
         rollout: what its pods are to serve.
-        service_monitors: True if the cluster serves that kind.
+        optional_kinds: those that the cluster serves because their CRD is installed.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
-        comparison: the candidate that runs beside them, None without one.
+        comparison: the model before, which drift compares with what serves; None without one.
+        staged: the candidate that runs stages; None without one.
     """
     name, serving = resource.name, spec.serving
-    plan = comparison.plan(name, resource.namespace) if comparison else None
+    asked = comparison or (staged.comparison if staged else None)
+    plan = asked.plan(name, resource.namespace) if asked else None
+    canary = staged.canary if staged else None
+    by_pods = canary is not None and serving.route is None
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
-        ("Service", name): _service(name),
-        ("Deployment", name): _deployment(name, serving, rollout, promotion),
+        ("Service", name): service(clients_selector(name) if by_pods else selector(name), serving.service),
+        ("Deployment", name): _deployment(
+            name, serving, rollout, promotion, spec.rollout.keep_disagreements if spec.rollout else None
+        ),
     }
     if serving.autoscaling:
         bodies["HorizontalPodAutoscaler", name] = _autoscaler(name, serving)
     if budget := _budget(name, serving):
         bodies["PodDisruptionBudget", name] = budget
     if serving.network_policy and serving.network_policy.enabled:
-        bodies["NetworkPolicy", name] = _network_policy(name, serving, operator_namespace)
-    if service_monitors and serving.service_monitor and serving.service_monitor.enabled:
+        peers = clients(serving, operator_namespace)
+        bodies["NetworkPolicy", name] = admit(selector(name), peers, extra_targets(serving.service))
+    if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
+    if "HTTPRoute" in optional_kinds and serving.route:
+        bodies["HTTPRoute", name] = http_route(name, serving.route, canary_weight=canary.weight if canary else None)
     if comparison:
-        bodies |= candidate_bodies(name, serving, comparison.candidate, operator_namespace)
+        bodies |= candidate_bodies(name, serving, CandidatePart(comparison.candidate), operator_namespace)
+    elif staged:
+        bodies |= candidate_bodies(name, serving, staged_part(spec, staged), operator_namespace)
+    return finished(resource, bodies)
+
+
+def finished(resource: CetaceanModel, bodies: Mapping[Ref, Object]) -> dict[Ref, Object]:
+    """Return manifests with what all children have: their names, labels, owner and digest."""
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
 
 
@@ -121,7 +143,9 @@ def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Obje
     return manifest
 
 
-def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | None) -> Object:
+def _deployment(
+    name: str, serving: Serving, rollout: Rollout, promotion: str | None, keep: KeepDisagreements | None
+) -> Object:
     annotations = {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}
     if promotion is not None:
         annotations[names.ANNOTATION_PROMOTION] = promotion
@@ -132,41 +156,13 @@ def _deployment(name: str, serving: Serving, rollout: Rollout, promotion: str | 
         "progressDeadlineSeconds": serving.progress_deadline_seconds,
         # Owned by the operator too, so that it undoes `kubectl rollout pause`.
         "paused": False,
-        "template": pod_template(name=name, serving=serving, rollout=rollout),
+        "template": pod_template(name=name, serving=serving, rollout=rollout, keep_disagreements=keep),
     }
     if serving.autoscaling:
         annotations[names.ANNOTATION_AUTOSCALED] = "true"
     else:
         spec["replicas"] = serving.replicas
     return {"metadata": {"annotations": annotations}, "spec": spec}
-
-
-def candidate_bodies(name: str, serving: Serving, rollout: Rollout, operator_namespace: str) -> dict[Ref, Object]:
-    """Return the children of a candidate: one pod and its Service, which only the resource's own pods may reach."""
-    child, labels = names.candidate_name(name), selector(names.candidate_label(name))
-    spec = {
-        "selector": {"matchLabels": labels},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "revisionHistoryLimit": 1,
-        "progressDeadlineSeconds": serving.progress_deadline_seconds,
-        "paused": False,
-        "replicas": 1,
-        "template": pod_template(name=name, serving=serving, rollout=rollout, candidate=True),
-    }
-    bodies: dict[Ref, Object] = {
-        ("Deployment", child): {"metadata": {"annotations": {names.ANNOTATION_CHANGE_CAUSE: change_cause(rollout)}}}
-        | {"spec": spec},
-        ("Service", child): _service(names.candidate_label(name)),
-    }
-    if serving.network_policy and serving.network_policy.enabled:
-        own_pods = {"podSelector": {"matchLabels": selector(name)}}
-        bodies["NetworkPolicy", child] = _admit(labels, [own_pods, _operator_pods(operator_namespace)])
-    return bodies
-
-
-def _service(label_value: str) -> Object:
-    port = {"name": names.PORT_NAME, "port": 80, "targetPort": names.PORT_NAME, "protocol": "TCP"}
-    return {"spec": {"selector": selector(label_value), "ports": [port]}}
 
 
 def _autoscaler(name: str, serving: Serving) -> Object:
@@ -198,29 +194,6 @@ def _budget(name: str, serving: Serving) -> Object | None:
     # A pod that never gets ready must not block a drain.
     unready = {"unhealthyPodEvictionPolicy": "AlwaysAllow"}
     return {"spec": {"selector": {"matchLabels": selector(name)}, **bound, **unready}}
-
-
-def _network_policy(name: str, serving: Serving, operator_namespace: str) -> Object:
-    policy = serving.network_policy
-    peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
-    return _admit(selector(name), [*peers, _operator_pods(operator_namespace)])
-
-
-def _operator_pods(operator_namespace: str) -> Object:
-    return {
-        "namespaceSelector": {"matchLabels": {names.LABEL_NAMESPACE: operator_namespace}},
-        "podSelector": {"matchLabels": {names.LABEL_NAME: names.MANAGER}},
-    }
-
-
-def _admit(labels: Mapping[str, str], peers: Sequence[Any]) -> Object:
-    return {
-        "spec": {
-            "podSelector": {"matchLabels": dict(labels)},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": list(peers), "ports": [{"port": names.PORT, "protocol": "TCP"}]}],
-        }
-    }
 
 
 def _service_monitor(name: str, serving: Serving) -> Object:

@@ -20,10 +20,25 @@ _LONGEST = 64
 """Limit of a quantity's characters and of its exponent: larger numbers make arithmetic slow or fail."""
 # An empty object has a meaning here: the type of a volume, or a selector that matches everything.
 _MEANINGFUL_IF_EMPTY = frozenset({"emptyDir", "podSelector", "namespaceSelector"})
-# The API server omits False here.
-_OMITTED = frozenset({"paused"})
-# Keys by which the API server merges lists instead of replacing them.
-_KEYS = ("name", "mountPath", "containerPort", "uid", "type")
+# The API server omits False and 0 here. Elsewhere an absent field is a difference: it has another meaning.
+_OMITTED = frozenset(
+    {
+        *("paused", "readOnly", "stdin", "stdinOnce", "tty", "hostNetwork", "hostPID", "hostIPC"),
+        *("hostPort", "initialDelaySeconds", "nodePort"),
+    }
+)
+# Keys by which the API server merges lists instead of replacing them: others may have added entries.
+_KEYS: tuple[tuple[str, ...], ...] = (
+    ("mountPath",),
+    ("name",),
+    ("containerPort",),
+    ("uid",),
+    ("type",),
+    ("topologyKey", "whenUnsatisfiable"),
+    ("ip",),
+)
+# It replaces these as a whole, although their items have such a key.
+_ATOMIC = frozenset({"parentRefs", "backendRefs", "metrics"})
 
 
 def quantity(value: object) -> Decimal | None:
@@ -48,7 +63,7 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
             where = f"{path}.{key}" if path else key
             if key in _MEANINGFUL_IF_EMPTY and isinstance(value, dict) and live.get(key) is None:
                 yield where
-            elif key in _OMITTED and value is False and live.get(key) is None:
+            elif key in _OMITTED and value in (False, 0) and live.get(key) is None:
                 continue
             else:
                 yield from differences(value, live.get(key), where, quantities=inner)
@@ -59,24 +74,30 @@ def differences(wanted: Any, live: Any, path: str = "", *, quantities: bool = Fa
 
 
 def _lists(wanted: list[Any], live: list[Any], path: str) -> Iterator[str]:
-    key = _key(wanted)
-    if key is None:
+    keys = None if path.rpartition(".")[2] in _ATOMIC else _keys(wanted)
+    if keys is None:
         if len(wanted) != len(live):
             yield path
             return
         for index, (one, other) in enumerate(zip(wanted, live, strict=True)):
             yield from differences(one, other, f"{path}[{index}]")
         return
-    there = {item.get(key): item for item in live if isinstance(item, dict)}
+    there = {_identity(item, keys): item for item in live if isinstance(item, dict)}
     for item in wanted:
-        yield from differences(item, there.get(item[key]), f"{path}[{item[key]}]")
+        label = ",".join(str(item[key]) for key in keys)
+        yield from differences(item, there.get(_identity(item, keys)), f"{path}[{label}]")
 
 
-def _key(items: list[Any]) -> str | None:
-    for key in _KEYS:
-        values = [item.get(key) for item in items if isinstance(item, dict)]
-        if len(values) == len(items) > 0 and None not in values and len(set(map(str, values))) == len(values):
-            return key
+def _identity(item: dict[str, Any], keys: tuple[str, ...]) -> str:
+    return str([item.get(key) for key in keys])  # a value that is no text cannot be the key of a dictionary
+
+
+def _keys(items: list[Any]) -> tuple[str, ...] | None:
+    """Return the keys whose values identify each of the items, None if there are none."""
+    for keys in _KEYS:
+        found = [_identity(item, keys) for item in items if isinstance(item, dict) and None not in map(item.get, keys)]
+        if len(found) == len(items) > 0 and len(set(found)) == len(found):
+            return keys
     return None
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cetacean_operator.api import names
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, deployed_model
+from cetacean_operator.decisions.kept_pictures import keep_plan
+from cetacean_operator.decisions.stage_record import runs_stages
 from cetacean_registry import canonical_digest
 
 MAX_LATENCY_RATIO: Final = 1.5
@@ -35,6 +38,8 @@ class Comparison:
     probability_offset: float = 0.0
     """The served model's mean probability on its evaluation set less the candidate's."""
     max_latency_ratio: float = MAX_LATENCY_RATIO
+    keep_disagreements: KeepDisagreements | None = None
+    """None keeps no pictures, only digests and answers."""
 
     @property
     def run(self) -> str:
@@ -55,17 +60,21 @@ class Comparison:
             "served": _named(self.served, self.served_digest),
             "max_latency_ratio": self.max_latency_ratio,
             "probability_offset": self.probability_offset,
+            **keep_plan(self.keep_disagreements),
         }
 
 
 def compared_model(name: str, children: Mapping[tuple[str, str], Object]) -> tuple[Model, str] | None:
-    """Return the model that a live candidate runs, and the digest of its weights; None without one.
+    """Return the model before that drift compares, and the digest of its weights; None without one.
+
+    A candidate that runs stages has not served.
 
     Args:
         name: of the resource.
         children: its live children.
     """
-    model = deployed_model(children.get(("Deployment", names.candidate_name(name))))
+    deployment = children.get(("Deployment", names.candidate_name(name)))
+    model = None if runs_stages(deployment) else deployed_model(deployment)
     if model is None:
         return None
     # The registry may name no digest: then the plan has the one that the model's pods found when it served.

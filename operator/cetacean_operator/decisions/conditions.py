@@ -13,6 +13,7 @@ from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState
+from cetacean_operator.decisions.stages import Stages, StageState
 from cetacean_registry.urls import redacted
 
 
@@ -102,9 +103,22 @@ def _diverged(active: Model, choice: Choice) -> ConditionState:
     if (missing := choice.missing_approval) is not None:
         message = f"the registry names {label(active)}, which waits for approval: {serving}"
         return ConditionState("True", missing.reason, message)
+    if choice.stages:
+        return _diverged_by_stages(active, choice.stages, serving)
     return ConditionState(
         "True", names.GATE_REFUSED, f"the registry names {label(active)}, which the gate refused: {serving}"
     )
+
+
+def _diverged_by_stages(active: Model, stages: Stages, serving: str) -> ConditionState:
+    if not stages.needs_person:
+        message = f"the registry names {label(active)}, which runs its stages: {serving}"
+        return ConditionState("False", names.STAGES_RUNNING, message)
+    if stages.state is StageState.HELD:
+        message = f"the registry names {label(active)}, which waits for a person: {serving}"
+        return ConditionState("True", names.CANDIDATE_HELD, message)
+    message = f"the registry names {label(active)}, which did not pass its stages: {serving}"
+    return ConditionState("True", names.CANDIDATE_RETURNED, message)
 
 
 def _ready(  # noqa: PLR0911 -- one return for each reason
@@ -120,9 +134,11 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
     if blocked is not None:
         return blocked
     if diverged.status == "True":
-        why = choice.missing_approval or choice.gate
+        why = choice.missing_approval or (choice.stages.condition if choice.stages else choice.gate)
         return ConditionState("False", diverged.reason, f"{diverged.message}. {why.message}")
-    count = f"{len(state.current)} of {state.wanted} wanted replicas serve {label(active)}"
+    count = f"{len(state.current)} of {state.wanted} wanted replicas serve {label(choice.target or active)}"
+    if state.complete and choice.stages:
+        return ConditionState("False", names.STAGES_RUNNING, f"{count}; {choice.stages.condition.message}")
     if state.complete and not pending:
         if state.wanted == 0:
             return ConditionState("True", "ScaledToZero", f"no replica of {label(active)} is wanted")

@@ -15,7 +15,9 @@ from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.assess import assess
 from cetacean_operator.decisions.desired_children import desired_children
 from cetacean_operator.decisions.plan import Plan
+from cetacean_operator.decisions.prefetch import plan_prefetch
 from cetacean_operator.decisions.promotion import Choice, choose
+from cetacean_operator.decisions.promotion_record import add_returned
 from cetacean_operator.decisions.report import report, report_invalid_spec
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import add_promotion
@@ -49,12 +51,22 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
         given=ProofInput(
             resource.name, assessment.drift_of_active, assessment.current_state.ready, last_status.comparison
         ),
+        staged=assessment.stage_input,
         at=assessment.at,
         approvals=observed.approvals,
     )
     next_status = _record(choice, assessment.status, assessment.at)
-    desired = desired_children(assessment, choice, next_status)
-    result = report(assessment, choice, desired, next_status, runbook_url=runbook_url)
+    prefetch = plan_prefetch(
+        resource.name,
+        spec,
+        choice,
+        children=assessment.children,
+        pods=observed.prefetch_pods,
+        last=last_status.prefetched or (),
+        now=now,
+    )
+    desired = desired_children(assessment, choice, next_status, prefetch)
+    result = report(assessment, choice, desired, next_status, prefetch=prefetch, runbook_url=runbook_url)
     return Plan(
         status=result.status,
         children=tuple(desired.manifests.values()),
@@ -68,9 +80,16 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
 
 
 def _record(choice: Choice, status: Status, at: str) -> Status:
-    """Return the status with the choice's promotion and rollback."""
+    """Return the status with the choice's promotion and rollback, and with a candidate that is removed."""
     history = status.history
     if choice.target and choice.promotion:
-        reason, why, release = choice.promotion
-        history = add_promotion(history, choice.target, reason=reason, why=why, at=at, release=release)
-    return status.model_copy(update={"history": history, "rollback": choice.rollback})
+        reason, why, release, stages, decision = choice.promotion
+        history = add_promotion(
+            history, choice.target, reason=reason, why=why, at=at, release=release, stages=stages, decision=decision
+        )
+    returned = status.returned
+    if choice.stages and choice.stages.returned:
+        returned = add_returned(returned, choice.stages.returned)
+    return status.model_copy(
+        update={"history": history, "rollback": choice.rollback, "returned_candidates": returned or None}
+    )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
-from cetacean_operator.decisions.children import Ref, children
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, finished
 from cetacean_operator.decisions.compare import differences
-from cetacean_operator.decisions.identity import Rollout, rollout_of
+from cetacean_operator.decisions.identity import Rollout, deployed_rollout, rollout_of
+from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.plan import ChildRef
+from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
+from cetacean_operator.decisions.rollout_state import rollout_state
+from cetacean_operator.decisions.stage_record import runs_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +39,79 @@ class DesiredChildren:
         return tuple(manifest for ref, manifest in self.manifests.items() if ref in self.differences)
 
 
-def desired_children(assessment: Assessment, choice: Choice, next_status: Status) -> DesiredChildren:
+def desired_children(
+    assessment: Assessment, choice: Choice, next_status: Status, prefetch: Prefetch
+) -> DesiredChildren:
     """Return the children for the chosen model, and for the one that is compared with it.
 
     Args:
         assessment: with the live children.
-        choice: the chosen model; without one nothing is applied or deleted.
+        choice: the chosen model; without one nothing but Jobs is applied or deleted.
         next_status: with the history that the Deployment must record.
+        prefetch: the Jobs that fetch weights.
     """
+    jobs = finished(assessment.resource, prefetch.jobs)
     if choice.target is None:
-        return DesiredChildren()
+        live = {ref: child for ref, child in assessment.children.items() if ref[0] == "Job"}
+        return DesiredChildren(
+            manifests=jobs, differences=_differences(jobs, live), stale=_stale_children(live, _kept(assessment, jobs))
+        )
     rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
-    manifests = children(
-        assessment.resource,
-        assessment.spec,
-        rollout,
-        service_monitors=assessment.observed.service_monitors,
-        operator_namespace=assessment.observed.operator_namespace,
-        comparison=choice.comparison,
-        promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+    manifests = jobs | _without_replaced_candidate(
+        assessment,
+        children(
+            assessment.resource,
+            assessment.spec,
+            rollout,
+            optional_kinds=assessment.observed.optional_kinds,
+            operator_namespace=assessment.observed.operator_namespace,
+            comparison=choice.comparison,
+            staged=choice.stages.run if choice.stages else None,
+            promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
+        ),
     )
-    found = {ref: tuple(differences(manifest, assessment.children.get(ref))) for ref, manifest in manifests.items()}
     return DesiredChildren(
         rollout=rollout,
         manifests=manifests,
-        differences={ref: paths for ref, paths in found.items() if paths},
-        stale=_stale_children(assessment.children, {} if _must_withdraw(assessment) else manifests),
+        differences=_differences(manifests, assessment.children),
+        stale=_stale_children(
+            assessment.children,
+            _kept(assessment, manifests),
+            not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
+            promoted=_promoted_candidate(assessment, rollout),
+        ),
     )
+
+
+def _differences(manifests: Mapping[Ref, Object], live: Mapping[Ref, Object]) -> dict[Ref, tuple[str, ...]]:
+    found = {ref: tuple(differences(manifest, live.get(ref))) for ref, manifest in manifests.items()}
+    return {ref: paths for ref, paths in found.items() if paths}
+
+
+def _kept(assessment: Assessment, manifests: Mapping[Ref, Object]) -> Mapping[Ref, Object]:
+    return {} if _must_withdraw(assessment) else manifests
+
+
+def _without_replaced_candidate(assessment: Assessment, manifests: dict[Ref, Object]) -> dict[Ref, Object]:
+    """Leave out the candidate's Deployment while the live one runs another candidate: that one is deleted first.
+
+    If one replaced the other in place, pods of both would have the same labels, and clients of a canary could reach the
+    new one.
+    """
+    ref = ("Deployment", names.candidate_name(assessment.resource.name))
+    wanted, live = manifests.get(ref), assessment.children.get(ref)
+    if wanted is None or live is None or deployed_rollout(live) == deployed_rollout(wanted):
+        return manifests
+    return {other: manifest for other, manifest in manifests.items() if other != ref}
+
+
+def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
+    """Return the name of a candidate's children that stay until the Deployment has replaced all its pods by it."""
+    live = assessment.candidate_deployment
+    if live is None or not runs_stages(live) or deployed_rollout(live) != rollout.id:
+        return None
+    is_complete = rollout_state(assessment.current_state, rollout).complete
+    return None if is_complete else names.candidate_name(assessment.resource.name)
 
 
 def _must_withdraw(assessment: Assessment) -> bool:
@@ -69,9 +120,17 @@ def _must_withdraw(assessment: Assessment) -> bool:
     return assessment.observed.name_conflict is not None and never_served
 
 
-def _stale_children(live: Mapping[Ref, Object], manifests: Mapping[Ref, Object]) -> tuple[ChildRef, ...]:
+def _stale_children(
+    live: Mapping[Ref, Object],
+    manifests: Mapping[Ref, Object],
+    *,
+    not_served: Collection[str] = (),
+    promoted: str | None = None,
+) -> tuple[ChildRef, ...]:
+    # A kind that is not served is gone with its CRD, or the API server has just started and does not know it yet.
+    kept = {ref for ref in live if ref in manifests or ref[0] in not_served or ref[1] == promoted}
     return tuple(
-        ChildRef(kind, name, child["metadata"]["uid"])
-        for (kind, name), child in sorted(live.items())
-        if (kind, name) not in manifests and "deletionTimestamp" not in child["metadata"]
+        ChildRef(*ref, child["metadata"]["uid"])
+        for ref, child in sorted(live.items())
+        if ref not in kept and "deletionTimestamp" not in child["metadata"]
     )

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition, SignalStatus, Status
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, PASSED
+from cetacean_operator.decisions.candidate_events import candidate_events
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.promotion import DRIFT_ROLLBACK, SERVED_BEFORE
 
 _WAITING = frozenset({names.APPROVAL_MISSING, names.APPROVALS_UNREADABLE})
-_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK}) | _WAITING
+_STAGED = frozenset({names.STAGES_RUNNING, names.CANDIDATE_HELD, names.CANDIDATE_RETURNED})
+_QUIET = frozenset({"RollingOut", "PodSilent", names.GATE_REFUSED, names.ROLLED_BACK}) | _WAITING | _STAGED
 
 
 def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ...]:
@@ -21,10 +23,14 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_refusals(last_status, next_status),
         *_approvals(last_status, next_status),
         *_hotfix_review(last_status, next_status),
+        *candidate_events(last_status, next_status),
         *_readiness(last_status, next_status),
         *_weights(last_status, next_status),
+        *_signature(last_status, next_status),
+        *_prefetch(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
+        *_route(last_status, next_status),
         *_anti_fraud(last_status, next_status),
     )
 
@@ -88,6 +94,26 @@ def _weights(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
         yield EventSpec("Warning", "WeightsUnverified", new.message, "Verify")
 
 
+def _signature(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind, ready = names.SIGNATURE_VERIFIED, next_status.condition(names.READY)
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or new.status != "False" or not _differs(old, new):
+        return
+    if ready is None or ready.reason != new.reason:  # a pod that cannot start has its Event already
+        yield EventSpec("Warning", new.reason, new.message, "Verify")
+
+
+def _prefetch(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind = names.WEIGHTS_PREFETCHED
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", "PrefetchFailed", new.message, "Prefetch")
+    elif new.reason == "Prefetched":
+        yield EventSpec("Normal", kind, new.message, "Prefetch")
+
+
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
     old, new = last_status.condition(names.DRIFTING), next_status.condition(names.DRIFTING)
     signals = [one for one in _signals(next_status) if one.raised]
@@ -122,6 +148,16 @@ def _service(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
             yield EventSpec("Warning", kind, new.message, "Watch")
         else:
             yield EventSpec("Normal", ended, new.message, "Watch")
+
+
+def _route(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    old, new = last_status.condition(names.ROUTE_ACCEPTED), next_status.condition(names.ROUTE_ACCEPTED)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "False":
+        yield EventSpec("Warning", "RouteNotAccepted", new.message, "Route")
+    elif old and old.status == "False" and new.status == "True":
+        yield EventSpec("Normal", names.ROUTE_ACCEPTED, new.message, "Route")
 
 
 def _anti_fraud(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cetacean_operator.api.names import TERMINATION_REASONS
+from cetacean_operator.api.names import CONTAINER, INIT_CONTAINER, TERMINATION_REASONS
 from cetacean_operator.api.objects import find_condition, is_status_current
 from cetacean_operator.api.observed import ContainerFailure, Object, Pod
 from cetacean_operator.api.timestamps import seconds_since
@@ -28,12 +28,17 @@ _CANNOT_START = frozenset(
 PROBE_PATIENCE = 120.0
 """Seconds. A pod that runs for longer and is not ready counts as failed."""
 _LONGEST = 1024
-TRANSIENT = frozenset({"Unschedulable", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
+TRANSIENT = frozenset({"Unschedulable", "NodeNotReady", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
 """Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
 PRECEDENCE = (
     "ConfigInvalid",
+    "CABundleInvalid",
     "DigestMismatch",
+    "SigningKeyUnreadable",
+    "SignatureMismatch",
+    "SignatureMissing",
     "WeightsNotFound",
+    "WeightsDenied",
     "WeightsTruncated",
     "WeightsTooLarge",
     "WeightsUnreachable",
@@ -48,6 +53,7 @@ PRECEDENCE = (
     "QuotaExceeded",
     "PodsForbidden",
     "Unschedulable",
+    "NodeNotReady",
     "ProbeFailing",
 )
 """All reasons but the deadline, the most specific first."""
@@ -91,6 +97,10 @@ def _of_pods(pods: Iterable[Pod], now: datetime) -> Iterator[tuple[str, str]]:
     for pod in pods:
         if pod.unschedulable is not None:
             yield "Unschedulable", f"pod {pod.name}: {pod.unschedulable}"[:_LONGEST]
+        if pod.lost_node is not None:
+            # It may go on running there: nobody can know.
+            yield "NodeNotReady", f"pod {pod.name}: its node {pod.lost_node} does not report"[:_LONGEST]
+            continue
         known = [found for failure in pod.failures if (found := _of_container(pod, failure))]
         yield from known
         age = seconds_since(pod.started_at, now)
@@ -110,10 +120,12 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
     if failure.waiting and failure.reason in _CANNOT_START:
         return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"[:_LONGEST]
     head, colon, rest = failure.message.strip().partition(": ")
-    if colon and head in TERMINATION_REASONS:
+    is_own = failure.container in (CONTAINER, INIT_CONTAINER)
+    if is_own and colon and head in TERMINATION_REASONS:
         return head, f"{where}: {rest.strip()}"[:_LONGEST]
     if failure.reason == "OOMKilled":
-        return "OOMKilled", f"{where} needs more memory than its limit: raise spec.serving.resources.limits.memory"
+        limit = "spec.serving.resources.limits.memory" if is_own else "that limit"
+        return "OOMKilled", f"{where} needs more memory than its limit: raise {limit}"
     if failure.reason in _CANNOT_START:
         return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"[:_LONGEST]
     if failure.waiting and failure.reason != "CrashLoopBackOff":

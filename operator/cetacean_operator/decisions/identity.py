@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cetacean_operator.api.names import CONTAINER
+from cetacean_operator.api.names import ANNOTATION_ROLLOUT_ID, CONTAINER
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
 from cetacean_registry import canonical_digest
@@ -32,6 +32,7 @@ MODEL_FIELDS: Final = (
     "num_classes_head",
     "num_classes_active",
     "files",
+    "signature_url",
 )
 """Fields of a registry entry that pods get as variables; a new one restarts the pods of each model that has it."""
 _JSON_FIELDS: Final = frozenset({"files"})
@@ -88,6 +89,13 @@ def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
         except (ValueError, RecursionError):  # a ValidationError is a ValueError
             return None
     return None
+
+
+def deployed_rollout(deployment: Mapping[str, Any] | None) -> str | None:
+    """Return the id of the rollout in a Deployment's pod template, None if it names none."""
+    template = ((deployment or {}).get("spec") or {}).get("template") or {}
+    found = ((template.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_ROLLOUT_ID)
+    return str(found) if found else None
 
 
 def reference(model: Model, digest: str | None = None) -> ModelRef:

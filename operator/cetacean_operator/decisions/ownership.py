@@ -10,6 +10,9 @@ from cetacean_operator.api.model_approval import APPROVAL_KIND
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object
 
+Ref = tuple[str, str]
+"""Kind and name."""
+
 
 def is_owned_by(live: Object, resource: CetaceanModel) -> bool:
     """Return whether an object is a child of the resource.
@@ -35,7 +38,8 @@ def owner_of(obj: Object) -> str | None:
 
     A pod belongs to the resource of its label if a ReplicaSet of that resource's Deployment, or of its candidate's,
     controls it: the garbage collector deletes a pod whose controller does not exist, and a ReplicaSet counts a pod that
-    names it as its own.
+    names it as its own. A pod that fetches weights belongs to the resource that it names if a Job controls it; only
+    those count whose Job is the resource's.
     """
     label, controller = _label(obj), _controller_of(obj)
     if obj["kind"] == names.KIND:
@@ -43,14 +47,21 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == APPROVAL_KIND:
         return _approved_resource(obj)
     if obj["kind"] == "Pod":
-        if label is None:
-            return None
-        name = names.resource_of_label(label)
-        deployment = name if label == name else names.candidate_name(name)
-        return name if _is_replica(obj, controller, deployment) else None
+        return _resource_of_pod(obj, label, controller)
     if controller is None:
         return label if names.ANNOTATION_APPLIED in annotations_of(obj) else None
     return _model_of(controller)
+
+
+def _resource_of_pod(pod: Object, label: str | None, controller: Mapping[str, Any] | None) -> str | None:
+    if label == names.PREFETCH_LABEL:
+        name = (pod["metadata"].get("labels") or {}).get(names.LABEL_INSTANCE)
+        return str(name) if name and controller is not None and controller["kind"] == "Job" else None
+    if label is None:
+        return None
+    name = names.resource_of_label(label)
+    deployment = name if label == name else names.candidate_name(name)
+    return name if _is_replica(pod, controller, deployment) else None
 
 
 def _approved_resource(approval: Object) -> str | None:

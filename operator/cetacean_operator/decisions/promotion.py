@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from cetacean_operator.api import names
+from cetacean_operator.api.candidate import PassedStage, PersonDecision
 from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import ComparisonStatus, Release, Rollback
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
-from cetacean_operator.decisions.identity import label, reference
+from cetacean_operator.decisions.identity import label, reference, rollout_of
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
 from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofInput, prove
 from cetacean_operator.decisions.serving_history import ServingHistory
+from cetacean_operator.decisions.stage_input import Pair, StageInput
+from cetacean_operator.decisions.stage_record import read_stage_record
+from cetacean_operator.decisions.stages import Stages, StageState, run_stages
 from cetacean_registry.urls import lacks_query, without_query
 
 REJECTED: Final = f"no rollback: while most pictures are rejected, another model would not help: {CALIBRATE}"
@@ -34,6 +38,10 @@ class Promotion(NamedTuple):
     why: str
     release: Release | None = None
     """Who let it serve; None without spec.approval, and for a model that has served before."""
+    stages: tuple[PassedStage, ...] = ()
+    """That it has passed."""
+    decision: PersonDecision | None = None
+    """Of the person who promoted it before its stages were over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class Choice:
     """The figures of the comparison so far."""
     approved: ConditionState | None = None
     """The condition Approved, about the active model; None if it may serve without approvals."""
+    stages: Stages | None = None
+    """The active model beside the target, while spec.rollout.stages keep it from serving."""
 
     @property
     def missing_approval(self) -> ConditionState | None:
@@ -70,6 +80,7 @@ def choose(
     history: ServingHistory,
     deployed: Model | None,
     given: ProofInput,
+    staged: StageInput,
     at: str,
     approvals: Approvals = NO_APPROVALS,
 ) -> Choice:
@@ -80,10 +91,13 @@ def choose(
         history: what was promoted and what has served.
         deployed: the model in the live Deployment.
         given: drift of the active model, and what is known about the model before.
+        staged: what is known about the candidate.
         at: the time now.
         approvals: of the resource.
     """
-    choice = _choose(spec=spec, history=history, deployed=deployed, given=given, at=at, approvals=approvals)
+    choice = _choose(
+        spec=spec, history=history, deployed=deployed, given=given, staged=staged, at=at, approvals=approvals
+    )
     target = choice.target
     if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
         # Only the Deployment still has the whole URL: another one would replace its pods.
@@ -97,6 +111,7 @@ def _choose(
     history: ServingHistory,
     deployed: Model | None,
     given: ProofInput,
+    staged: StageInput,
     at: str,
     approvals: Approvals,
 ) -> Choice:
@@ -112,7 +127,7 @@ def _choose(
         return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
     if history.served_record(candidate):
         return _return_to(candidate)
-    return _choose_new(candidate, current=current, spec=spec, history=history, approvals=approvals)
+    return _choose_new(candidate, current=current, spec=spec, history=history, staged=staged, approvals=approvals)
 
 
 def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory) -> Choice:
@@ -127,8 +142,11 @@ def _choose_first(candidate: Model, spec: Spec, history: ServingHistory, approva
     return _promote(candidate, verdict) if verdict.may_start else Choice(None, verdict.gate, approved=verdict.approved)
 
 
-def _promote(candidate: Model, verdict: CandidateVerdict) -> Choice:
+def _promote(candidate: Model, verdict: CandidateVerdict, stages: Stages | None = None) -> Choice:
     promotion = Promotion(verdict.gate.reason, verdict.gate.message, verdict.release)
+    if stages:
+        why = f"{promotion.why}; {stages.condition.message}"
+        promotion = promotion._replace(why=why, stages=stages.shown.passed, decision=stages.decision)
     return Choice(candidate, verdict.gate, promotion, approved=verdict.approved)
 
 
@@ -140,22 +158,71 @@ def _return_to(candidate: Model) -> Choice:
 
 
 def _choose_new(
-    candidate: Model, *, current: Model, spec: Spec, history: ServingHistory, approvals: Approvals
+    candidate: Model,
+    *,
+    current: Model,
+    spec: Spec,
+    history: ServingHistory,
+    staged: StageInput,
+    approvals: Approvals,
 ) -> Choice:
-    """Choose a model that has never served if it may start, else the last model that has served."""
+    """Choose a model that has never served if it has passed everything, else the last model that has served."""
     stable = current if history.served_record(current) else None
     if stable is None and (item := history.last_served()) and history.is_available(item):
         stable = history.current_entry(item)
     verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
-    if verdict.may_start:
-        return _promote(candidate, verdict)
     kept = stable or current
+    stages = None
+    if _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=stable is not None):
+        if verdict.passed_gate and (verdict.is_approved or _may_begin_before_approval(spec)):
+            stages = _run_stages(candidate, kept, verdict, spec=spec, history=history, staged=staged)
+            if stages.state is StageState.PASSED:
+                return _promote(candidate, verdict, stages)
+    elif verdict.may_start:
+        return _promote(candidate, verdict)
     promotion = None
     if not same_weights(kept, current):
         promotion = Promotion(SERVED_BEFORE, f"{label(current)} never served and is no longer asked for")
     elif not history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
-    return Choice(kept, verdict.gate, promotion, approved=verdict.approved)
+    return Choice(kept, verdict.gate, promotion, approved=verdict.approved, stages=stages)
+
+
+def _must_run_stages(
+    verdict: CandidateVerdict, kept: Model, *, spec: Spec, staged: StageInput, has_served: bool
+) -> bool:
+    """Return true if a model runs stages beside the one that is kept, because something serves."""
+    if spec.rollout is None or not spec.rollout.stages or verdict.skips_stages:
+        return False
+    record = read_stage_record(staged.deployment)
+    # If the status was lost, no model is known to have served until a pod has answered.
+    is_recorded = record is not None and record.served == rollout_of(kept, spec.anti_fraud).id
+    return has_served or bool(staged.pods) or is_recorded
+
+
+def _may_begin_before_approval(spec: Spec) -> bool:
+    stages = spec.rollout.stages if spec.rollout else ()
+    return bool(spec.approval and spec.approval.shadow_first and stages and stages[0].shadow)
+
+
+def _run_stages(
+    candidate: Model,
+    kept: Model,
+    verdict: CandidateVerdict,
+    *,
+    spec: Spec,
+    history: ServingHistory,
+    staged: StageInput,
+) -> Stages:
+    serving = history.served_record(kept)
+    pair = Pair(
+        candidate=candidate,
+        rollout=rollout_of(candidate, spec.anti_fraud),
+        served=rollout_of(kept, spec.anti_fraud),
+        served_digest=serving.digest if serving else kept.sha256,
+    )
+    returned = history.status.returned
+    return run_stages(pair, spec=spec, given=staged, returned=returned, approved=verdict.is_approved)
 
 
 def _on_drift(candidate: Model, *, spec: Spec, history: ServingHistory, given: ProofInput, at: str) -> Choice:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from cetacean_operator.api import names
 from cetacean_operator.api.base import ApiModel
+from cetacean_operator.api.candidate import MOST_RETURNED, ReturnedCandidate
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
@@ -28,13 +29,15 @@ class _Record(ApiModel):
     follows: str | None = None
     """Digest of the promotion before these, the last one in the status. Times are no use: clocks are set back."""
     rollback: Rollback | None = None
+    returned: Annotated[tuple[ReturnedCandidate, ...], Field(max_length=MOST_RETURNED)] = ()
+    """Candidates that are not tried again."""
 
 
 def write_promotion_record(next_status: Status, last_status: Status, deployment: Deployment | None) -> str | None:
     """Return the annotation for the Deployment, None if nothing was ever promoted.
 
     Args:
-        next_status: with the history and the rollback to be recorded.
+        next_status: with the history, the rollback and the returned candidates to be recorded.
         last_status: as it was written last.
         deployment: the live one, whose annotation stays if it says the same.
     """
@@ -43,17 +46,26 @@ def write_promotion_record(next_status: Status, last_status: Status, deployment:
         return None
     text = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
     live = _parse(text)
-    if live is not None and (live.promotions[0], live.rollback) == (history[0], next_status.rollback):
+    wanted = history[0], next_status.rollback, next_status.returned
+    if live is not None and (live.promotions[0], live.rollback, live.returned) == wanted:
         return text
     length, known = len(history), last_status.history
     unwritten = next(number for number in range(length + 1) if known[: length - number] == history[number:])
     count = max(1, unwritten)
-    record = _Record(promotions=history[:count], follows=_digest(history[count:]), rollback=next_status.rollback)
-    return json.dumps(record.wire(), sort_keys=True)
+    record = _Record(
+        promotions=history[:count],
+        follows=_digest(history[count:]),
+        rollback=next_status.rollback,
+        returned=next_status.returned,
+    )
+    wire = record.wire()
+    if not record.returned:
+        del wire["returned"]  # nothing changes for a resource without stages
+    return json.dumps(wire, sort_keys=True)
 
 
 def read_promotion_record(last_status: Status, deployment: Deployment | None, deployed: Model | None) -> Status:
-    """Return the last status with the promotions that only the Deployment records.
+    """Return the last status with the promotions and the returned candidates that only the Deployment records.
 
     Args:
         last_status: as it was written last.
@@ -62,6 +74,9 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
     """
     history = last_status.history
     record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or "")
+    if record is not None:
+        returned = add_returned(last_status.returned, *record.returned)
+        last_status = last_status.model_copy(update={"returned_candidates": returned or None})
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
     if record is None or deployed is None or not same_weights(record.promotions[0], deployed):
         return last_status
@@ -69,6 +84,13 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
         return last_status
     promotions = (*record.promotions, *history)[:HISTORY_LENGTH]
     return last_status.model_copy(update={"history": promotions, "rollback": record.rollback})
+
+
+def add_returned(known: tuple[ReturnedCandidate, ...], *more: ReturnedCandidate) -> tuple[ReturnedCandidate, ...]:
+    """Return all candidates that were removed, each once, newest first, of bounded number."""
+    found = {(one.model, one.rollout): one for one in (*more, *known)}
+    newest_first = sorted(found.values(), key=lambda one: (one.at, one.model, one.rollout), reverse=True)
+    return tuple(newest_first[:MOST_RETURNED])
 
 
 def _digest(history: tuple[HistoryEntry, ...]) -> str | None:

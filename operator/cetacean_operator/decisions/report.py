@@ -12,7 +12,7 @@ from cetacean_operator.decisions.anti_fraud import AntiFraudVerdict, judge_anti_
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.autoscaling import judge_autoscaling
-from cetacean_operator.decisions.children import selector
+from cetacean_operator.decisions.candidate_condition import candidate_condition
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.conditions import add_times, invalid_spec, rollout_conditions
 from cetacean_operator.decisions.desired_children import DesiredChildren
@@ -21,11 +21,16 @@ from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
-from cetacean_operator.decisions.identity import Rollout, reference, without_digest
+from cetacean_operator.decisions.identity import Rollout, reference, rollout_of, without_digest
+from cetacean_operator.decisions.image_volumes import judge_image_volumes
+from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
+from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState, rollout_state
+from cetacean_operator.decisions.route_accepted import judge_route
 from cetacean_operator.decisions.runbook import add_next_steps, next_step
+from cetacean_operator.decisions.signature_verified import judge_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,13 @@ class _Progress:
 
 
 def report(
-    assessment: Assessment, choice: Choice, desired: DesiredChildren, next_status: Status, *, runbook_url: str
+    assessment: Assessment,
+    choice: Choice,
+    desired: DesiredChildren,
+    next_status: Status,
+    *,
+    prefetch: Prefetch,
+    runbook_url: str,
 ) -> Report:
     """Return status, events and annotations.
 
@@ -62,6 +73,7 @@ def report(
         choice: the model that is to serve.
         desired: its children.
         next_status: with the next history and rollback.
+        prefetch: weights that are fetched before their model serves.
         runbook_url: where messages that ask for a person link to.
     """
     progress = _progress(assessment, choice, desired, next_status)
@@ -69,6 +81,10 @@ def report(
     if progress.hotfix:
         found[names.APPROVED] = approved_condition(assessment.spec.registry.active_model, choice, next_status.history)
         found[names.HOTFIX_REVIEW_OVERDUE] = progress.hotfix.condition
+    if prefetch.condition:
+        found[names.WEIGHTS_PREFETCHED] = prefetch.condition
+    if candidate := candidate_condition(assessment.spec, choice, next_status.history):
+        found[names.CANDIDATE_PASSED] = candidate
     found = add_next_steps(found, runbook_url)
     conditions = add_times(found, assessment.last_status, assessment.resource.generation, assessment.at)
     status = _status(assessment, choice, desired.rollout, progress).model_copy(
@@ -76,6 +92,9 @@ def report(
             "history": next_status.history,
             "rollback": next_status.rollback,
             "comparison": choice.compared,
+            "prefetched": prefetch.shown or None,
+            "candidate": choice.stages.shown if choice.stages else None,
+            "returned_candidates": next_status.returned_candidates,
             "conditions": conditions,
             "drift": _with_next_steps(assessment.drift.shown, runbook_url),
         }
@@ -84,7 +103,9 @@ def report(
         status=status,
         annotations=drift_annotations(assessment.drift.shown),
         events=transitions(assessment.last_status, status),
-        requeue_after=progress.requeue_after,
+        requeue_after=min(
+            (wait for wait in (progress.requeue_after, prefetch.requeue_after) if wait is not None), default=None
+        ),
     )
 
 
@@ -130,7 +151,8 @@ def _progress(assessment: Assessment, choice: Choice, desired: DesiredChildren, 
             now=now,
         )
     hotfix_wait = hotfix.requeue_after if hotfix else None
-    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait)
+    stages_wait = choice.stages.requeue_after if choice.stages else None
+    waits = (failure_wait, autoscaling_wait, anti_fraud.requeue_after, hotfix_wait, stages_wait)
     soonest = min((wait for wait in waits if wait is not None), default=None)
     return _Progress(state, failure, anti_fraud, autoscaling, hotfix, soonest)
 
@@ -146,7 +168,7 @@ def _conditions(
         choice=choice,
         state=progress.state,
         failure=progress.failure,
-        pending=bool(desired.changed),
+        pending=any(child["kind"] != "Job" for child in desired.changed),
         blocked=_blocked(assessment.observed),
         unverified=without_digest(desired.rollout) if desired.rollout else (),
     )
@@ -156,7 +178,20 @@ def _conditions(
         names.HIGH_LATENCY: assessment.service.latency,
         names.ANTI_FRAUD_DISABLED: progress.anti_fraud.condition,
     }
-    return found | ({names.AUTOSCALING_INACTIVE: progress.autoscaling} if progress.autoscaling else {})
+    rollout = desired.rollout or rollout_of(assessment.spec.registry.active_model, assessment.spec.anti_fraud)
+    optional = {
+        names.SIGNATURE_VERIFIED: judge_signature(choice.target, progress.state, progress.failure)
+        if assessment.spec.serving.signature
+        else None,
+        names.ROUTE_ACCEPTED: judge_route(
+            route=assessment.spec.serving.route,
+            live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
+            is_served="HTTPRoute" in assessment.observed.optional_kinds,
+        ),
+        names.AUTOSCALING_INACTIVE: progress.autoscaling,
+        names.IMAGE_VOLUMES_UNSUPPORTED: judge_image_volumes(rollout, assessment.observed.kubernetes),
+    }
+    return found | {name: condition for name, condition in optional.items() if condition}
 
 
 def _status(assessment: Assessment, choice: Choice, rollout: Rollout | None, progress: _Progress) -> Status:

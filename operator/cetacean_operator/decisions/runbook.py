@@ -14,6 +14,14 @@ _READ_APPROVALS: Final = (
     "approval-missing",
     "install the CRD modelapprovals.ecomarineai.org and let the operator list and watch it",
 )
+_HELD: Final = (
+    "candidate-held",
+    "read its figures with `cetacean candidate show`, then promote it, abort it, or name another model",
+)
+_RETURNED: Final = (
+    "candidate-returned",
+    "read why with `cetacean candidate show`, then name the model that serves, or a better one",
+)
 STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.DRIFTING, "ScoreDropped"): (
         "drift",
@@ -43,6 +51,10 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "identification-worse",
         "label some of the newest pictures, and compare the model before on them",
     ),
+    (names.WEIGHTS_PREFETCHED, ANY): (
+        "weights-not-prefetched",
+        "mend what the message names: the registry's entry, the store or the claim",
+    ),
     (names.LOW_AVAILABILITY, ANY): ("availability", "find the pods whose errors_total grows and read their logs"),
     (names.HIGH_LATENCY, ANY): (
         "latency",
@@ -51,6 +63,14 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.AUTOSCALING_INACTIVE, ANY): (
         "autoscaling",
         "check that the metrics API is served (metrics-server), and that resources.requests names a cpu",
+    ),
+    (names.ROUTE_ACCEPTED, ANY): (
+        "route-not-accepted",
+        "compare spec.serving.route with the Gateway's listeners, and check that it allows routes of this namespace",
+    ),
+    (names.ROUTE_ACCEPTED, "GatewayAPIMissing"): (
+        "route-not-accepted",
+        "install the Gateway API's CRDs (version 1 or later), or remove spec.serving.route",
     ),
     (names.ANTI_FRAUD_DISABLED, "ThresholdZero"): ("gate-disabled", "calibrate the threshold and set it"),
     (names.ANTI_FRAUD_DISABLED, names.RECALIBRATION_OVERDUE): (
@@ -63,6 +83,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.REGISTRY_DIVERGED, names.APPROVAL_MISSING): _APPROVE,
     (names.REGISTRY_DIVERGED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
+    (names.REGISTRY_DIVERGED, names.CANDIDATE_HELD): _HELD,
+    (names.REGISTRY_DIVERGED, names.CANDIDATE_RETURNED): _RETURNED,
     (names.REGISTRY_DIVERGED, ANY): (
         "registry-diverged",
         "name a model in the registry that may serve, and mirror it again",
@@ -71,9 +93,13 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, names.APPROVAL_MISSING): _APPROVE,
     (names.STALLED, names.APPROVALS_UNREADABLE): _READ_APPROVALS,
     (names.STALLED, names.ROLLED_BACK): ("registry-diverged", "name the model that serves, or a better one"),
+    (names.STALLED, names.CANDIDATE_HELD): _HELD,
+    (names.STALLED, names.CANDIDATE_RETURNED): _RETURNED,
     (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
 }
 """Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""
+_PROBLEM_IF_FALSE: Final = frozenset({names.ROUTE_ACCEPTED, names.WEIGHTS_PREFETCHED})
+"""Conditions that report a problem if they are False; the others do if they are True."""
 
 
 def add_next_steps(found: Mapping[str, ConditionState], base: str) -> dict[str, ConditionState]:
@@ -99,5 +125,6 @@ def next_step(kind: str, reason: str, base: str) -> str | None:
 
 
 def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
-    step = next_step(kind, state.reason, base) if state.status == "True" else None
+    problem = "False" if kind in _PROBLEM_IF_FALSE else "True"
+    step = next_step(kind, state.reason, base) if state.status == problem else None
     return state._replace(message=f"{state.message}. Next: {step}") if step else state

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cetacean_operator.api.candidate import PassedStage, PersonDecision
 from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Release, ServedModel, Status
@@ -91,6 +92,8 @@ def add_promotion(
     why: str,
     at: str,
     release: Release | None = None,
+    stages: tuple[PassedStage, ...] = (),
+    decision: PersonDecision | None = None,
 ) -> tuple[HistoryEntry, ...]:
     """Return the history with a promotion before the others; newest first, of bounded length."""
     entry = HistoryEntry(
@@ -102,6 +105,8 @@ def add_promotion(
         reason=reason,
         why=why,
         release=release,
+        stages=stages or None,
+        decision=decision,
     )
     return (entry, *history)[:HISTORY_LENGTH]
 

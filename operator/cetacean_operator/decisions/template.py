@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cetacean_operator.api import names
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.serving import Serving, is_reserved
-from cetacean_operator.decisions import cache
+from cetacean_operator.decisions import cache, signature
 from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.kept_pictures import KeptPictures, kept_pictures
+from cetacean_operator.decisions.pod_overrides import with_overrides
+from cetacean_operator.decisions.weights_access import with_weights_access
 
 _USER = 65532
 _PROBE_PERIOD = 2
@@ -28,8 +32,23 @@ def pod_labels(name: str, *, candidate: bool = False) -> dict[str, str]:
     }
 
 
-def pod_template(*, name: str, serving: Serving, rollout: Rollout, candidate: bool = False) -> dict[str, Any]:
-    """Build the template of the pods that serve `rollout`, or that a resource compares with what serves."""
+def pod_template(
+    *,
+    name: str,
+    serving: Serving,
+    rollout: Rollout,
+    candidate: bool = False,
+    keep_disagreements: KeepDisagreements | None = None,
+) -> dict[str, Any]:
+    """Build the template of the pods that serve `rollout`, or that a resource compares with what serves.
+
+    Args:
+        name: of the resource.
+        serving: how they run.
+        rollout: what they serve.
+        candidate: True for the pods that are compared.
+        keep_disagreements: the volume for pictures, None without one.
+    """
     annotations = {
         names.ANNOTATION_MODEL: rollout.model.name,
         names.ANNOTATION_WEIGHTS_DIGEST: rollout.weights_digest,
@@ -41,7 +60,9 @@ def pod_template(*, name: str, serving: Serving, rollout: Rollout, candidate: bo
             "labels": {**(serving.pod_labels or {}), **pod_labels(name, candidate=candidate)},
             "annotations": {**(serving.pod_annotations or {}), **annotations},
         },
-        "spec": _pod_spec(name, serving, rollout, candidate=candidate),
+        "spec": with_overrides(
+            _pod_spec(name, serving, rollout, kept_pictures(name, keep_disagreements), candidate=candidate), serving
+        ),
     }
 
 
@@ -52,7 +73,7 @@ def change_cause(rollout: Rollout) -> str:
     return f"{label(rollout.model)} ({f'sha256:{digest[:12]}' if digest else 'no digest'}), threshold {gate}"
 
 
-def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool) -> dict[str, Any]:
+def _pod_spec(name: str, serving: Serving, rollout: Rollout, kept: KeptPictures, *, candidate: bool) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         # A Service named "cetacean" would otherwise put CETACEAN_PORT and the like into the environment.
@@ -66,12 +87,16 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_container(names.INIT_CONTAINER, serving, rollout)],
-        "containers": [_container(names.CONTAINER, serving, rollout) | _serving_parts(serving)],
+        "initContainers": [
+            signature.check(_container(names.INIT_CONTAINER, serving, rollout, KeptPictures()), serving)
+        ],
+        "containers": [_container(names.CONTAINER, serving, rollout, kept) | _serving_parts(serving)],
         "volumes": [
             {"name": "weights", **cache.volume(serving)},
             {"name": "monitoring", "configMap": {"name": f"{name}-monitoring"}},
             {"name": "tmp", "emptyDir": _tmp(serving)},
+            *signature.volumes(serving),
+            *kept.volumes,
         ],
     }
     if serving.image_pull_secrets:
@@ -87,14 +112,14 @@ def _pod_spec(name: str, serving: Serving, rollout: Rollout, *, candidate: bool)
     ):
         if value:
             spec[key] = list(value) if isinstance(value, tuple) else value
-    return spec
+    return with_weights_access(spec, serving, rollout)
 
 
 def _tmp(serving: Serving) -> dict[str, Any]:
     return {} if serving.tmp_size_limit is None else {"sizeLimit": serving.tmp_size_limit}
 
 
-def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
+def _container(name: str, serving: Serving, rollout: Rollout, kept: KeptPictures) -> dict[str, Any]:
     """Return the parts that both containers share: they read the same settings."""
     env = {
         **rollout.env,
@@ -103,6 +128,7 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
         "CETACEAN_CONFIG_DIGEST": rollout.config_digest,
         "CETACEAN_ROLLOUT_ID": rollout.id,
         **cache.sharing(serving),
+        **kept.env,
     }
     # Variables that follow from other fields; `serving.env` overrides them.
     given = {item.name for item in serving.env}
@@ -119,6 +145,7 @@ def _container(name: str, serving: Serving, rollout: Rollout) -> dict[str, Any]:
             {"name": "weights", "mountPath": names.CACHE_PATH},
             {"name": "monitoring", "mountPath": names.MONITORING_PATH, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of the pod's own
+            *kept.mounts,
         ],
         "securityContext": {
             "allowPrivilegeEscalation": False,

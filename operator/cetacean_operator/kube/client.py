@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
@@ -61,6 +62,11 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.retry_after: float | None = None
+
+    @property
+    def is_unknown_kind(self) -> bool:
+        """True if the API server does not serve the kind: then it answers without a Status, which has a reason."""
+        return self.code == 404 and not self.reason
 
 
 class AnswerTooLargeError(ApiError):
@@ -306,6 +312,22 @@ class ApiClient:
         if not isinstance(served, list):
             raise ApiError("discover", path, 0, UNREADABLE, "expected a list of resources")
         return any(isinstance(found, dict) and found.get("name") == resource.plural for found in served)
+
+    async def server_version(self) -> tuple[int, int] | None:
+        """Return the API server's major and minor version; None if it names none, or not to us.
+
+        Raises:
+            ApiError: it cannot be reached.
+        """
+        try:
+            answer = await self.request("discover", "GET", "/version")
+        except ApiError as error:
+            if error.code in (401, 403, 404):
+                return None
+            raise
+        # Some providers write a minor version such as 36+.
+        found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})\+?", f"{answer.get('major')}.{answer.get('minor')}")
+        return (int(found[1]), int(found[2])) if found else None
 
     def session(
         self,

@@ -41,9 +41,13 @@ CHILDREN = (
     ResourceType("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     ResourceType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
     ResourceType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    ResourceType("batch", "v1", "jobs", "Job"),
 )
 APPROVALS = ResourceType("ecomarineai.org", "v1alpha1", "modelapprovals", "ModelApproval")
 SERVICE_MONITORS = ResourceType("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
-OPTIONAL = (SERVICE_MONITORS, APPROVALS)
+ROUTES = ResourceType("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+OPTIONAL_CHILDREN = (SERVICE_MONITORS, ROUTES)
+"""Children that exist only if their CRD is installed."""
+OPTIONAL = (*OPTIONAL_CHILDREN, APPROVALS)
 """Served only if their CRD is installed, and watched only then."""
-BY_KIND: Mapping[str, ResourceType] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, SERVICE_MONITORS)}
+BY_KIND: Mapping[str, ResourceType] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, *OPTIONAL_CHILDREN)}

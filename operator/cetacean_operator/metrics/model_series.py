@@ -24,6 +24,7 @@ SERVICE: Final = "service"
 DRIFT: Final = "drift"
 DRIFT_SIGNAL: Final = "drift_signal"
 FEEDBACK: Final = "feedback"
+CANDIDATE: Final = "candidate"
 _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     INFO: ("The active registry entry.", ("model", "version", "active_digest")),
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
@@ -38,6 +39,10 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     FEEDBACK: (
         "Feedback that the present pods have received: answers, correct ones, their share and its 95 % interval.",
         ("model_version", "about", "figure"),
+    ),
+    CANDIDATE: (
+        "The candidate: held (1 if it waits for a person), its stage, the number of stages, and the stage's figures.",
+        ("model", "version", "figure"),
     ),
 }
 

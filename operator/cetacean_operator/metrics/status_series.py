@@ -7,6 +7,7 @@ from functools import cache
 from cetacean_operator.api import names
 from cetacean_operator.api.status import ModelRef, Status
 from cetacean_operator.metrics.model_series import (
+    CANDIDATE,
     CONDITION,
     DRIFT,
     DRIFT_SIGNAL,
@@ -50,7 +51,19 @@ def of(status: Status) -> Series:
             if number is not None:
                 series[_key(DRIFT_SIGNAL, signal.signal, figure)] = float(number)
     series.update(_feedback(status))
+    series.update(_candidate(status))
     return series
+
+
+def _candidate(status: Status) -> Series:
+    found, diverged = status.candidate, status.condition(names.REGISTRY_DIVERGED)
+    if found is None:
+        return {}
+    is_held = diverged is not None and diverged.reason == names.CANDIDATE_HELD
+    figures = {"held": float(is_held), "stage": found.stage or 0, "stages": found.stages}
+    for part in (found.shadow, found.canary):
+        figures |= part.wire() if part else {}
+    return {(CANDIDATE, (found.model, found.version, name)): float(value) for name, value in figures.items()}
 
 
 def _feedback(status: Status) -> Series:

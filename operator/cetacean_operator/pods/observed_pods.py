@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.observed import ContainerFailure, DriftReport, Identity, Object, Pod, ServiceReport
 from cetacean_operator.kube.store import Key
 from cetacean_operator.pods.scrape import Scrape, Target
+from cetacean_registry.messages import one_line
+
+_LONGEST_REPORT: Final = 1024
+"""Characters of a container's report about a signature."""
 
 
 def without_unused_fields(pod: Object) -> Object:
@@ -21,18 +25,30 @@ def without_unused_fields(pod: Object) -> Object:
         if key in meta
     }
     for part, wanted in (
-        ("labels", (names.LABEL_MODEL, names.LABEL_TEMPLATE_HASH)),
+        ("labels", (names.LABEL_MODEL, names.LABEL_INSTANCE, names.LABEL_TEMPLATE_HASH)),
         ("annotations", (names.ANNOTATION_ROLLOUT_ID,)),
     ):
         found = meta.get(part) or {}
         kept[part] = {key: found[key] for key in wanted if key in found}
-    return {**{key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}, "metadata": kept}
+    spec = pod.get("spec") or {}
+    kept_spec = {key: spec[key] for key in ("nodeName", "readinessGates") if spec.get(key)}
+    whole: Object = {key: pod[key] for key in ("apiVersion", "kind", "status") if key in pod}
+    return {**whole, "metadata": kept, **({"spec": kept_spec} if kept_spec else {})}
 
 
 def is_candidate(pod: Object) -> bool:
     """Return true if the pod is one of a candidate, not one that serves clients."""
-    label = str((pod["metadata"].get("labels") or {}).get(names.LABEL_MODEL))
+    label = _label(pod)
     return label != names.resource_of_label(label)
+
+
+def is_of_prefetch(pod: Object) -> bool:
+    """Return true if the pod is one of a Job that fetches weights."""
+    return _label(pod) == names.PREFETCH_LABEL
+
+
+def _label(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(names.LABEL_MODEL))
 
 
 def target_of(pod: Object, key: Key, *, compares: bool = False) -> Target | None:
@@ -47,8 +63,12 @@ def target_of(pod: Object, key: Key, *, compares: bool = False) -> Target | None
 
 def is_ready(pod: Object) -> bool:
     """Return true if the kubelet reports the pod ready."""
+    return _has_condition(pod, "Ready", "True")
+
+
+def _has_condition(pod: Object, kind: str, status: str) -> bool:
     return any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
+        condition.get("type") == kind and condition.get("status") == status
         for condition in (pod.get("status") or {}).get("conditions") or ()
     )
 
@@ -89,7 +109,11 @@ def observed_pod(
         terminating="deletionTimestamp" in meta or gone,
         started_at=_started(status),
         unschedulable=_unschedulable(status),
+        lost_node=_lost_node(pod),
         failures=tuple(_failures(status)),
+        signature=_signature(status),
+        job=_job_of(pod),
+        fetched=_has_fetched(status),
         asked=scrape is not None,
         silent=scrape.error if scrape else None,
         identity=identity,
@@ -100,6 +124,20 @@ def observed_pod(
     )
 
 
+def _job_of(pod: Object) -> str | None:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    found = (owner for owner in owners if owner.get("controller") and owner.get("kind") == "Job")
+    return next((str(owner.get("name")) for owner in found), None)
+
+
+def _has_fetched(status: Mapping[str, Any]) -> bool:
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    states = (
+        (one.get("state") or {}).get("terminated") for one in containers if one.get("name") == names.INIT_CONTAINER
+    )
+    return any(state is not None and state.get("exitCode") == 0 for state in states)
+
+
 def _started(status: Mapping[str, Any]) -> str | None:
     for container in status.get("containerStatuses") or ():
         if container.get("name") == names.CONTAINER:
@@ -108,10 +146,32 @@ def _started(status: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _lost_node(pod: Object) -> str | None:
+    """Return the pod's node if that does not report any longer.
+
+    Then the node's controller sets Ready to False and leaves ContainersReady as the kubelet wrote it. A kubelet does so
+    only for a pod with readiness gates.
+    """
+    spec = pod.get("spec") or {}
+    if spec.get("readinessGates") or not _has_condition(pod, "ContainersReady", "True"):
+        return None
+    return str(spec.get("nodeName") or "unknown") if _has_condition(pod, "Ready", "False") else None
+
+
 def _unschedulable(status: Mapping[str, Any]) -> str | None:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message") or "cannot be scheduled")
+    return None
+
+
+def _signature(status: Mapping[str, Any]) -> str | None:
+    for container in status.get("initContainerStatuses") or ():
+        if container.get("name") == names.INIT_CONTAINER:
+            ended = (container.get("state") or {}).get("terminated") or {}
+            line = one_line(str(ended.get("message") or ""), longest=_LONGEST_REPORT)
+            reported = line.partition(": ")[0] in names.SIGNATURE_REASONS | {names.SIGNATURE_VERIFIED}
+            return line if reported and ended.get("exitCode") == 0 else None
     return None
 
 

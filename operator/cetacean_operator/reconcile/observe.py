@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cetacean_operator.api import names
 from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.model_approval import APPROVAL_KIND, Approvals, parse_approvals
-from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, ServiceReport
+from cetacean_operator.api.observed import DriftReport, Identity, Object, Observed, Pod, ServiceReport
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.pods import observed_pods
 from cetacean_operator.pods.pod_responses import FEEDBACK_RECEIVED, fraction
@@ -53,7 +53,8 @@ class Observer:
         self._approvals_unreadable = approvals_unreadable
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
-        self.service_monitors = False
+        self.optional_kinds: frozenset[str] = frozenset()
+        self.kubernetes: tuple[int, int] | None = None
 
     def observe(
         self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
@@ -70,46 +71,58 @@ class Observer:
         children: dict[tuple[str, str], Object] = {}
         found: list[Object] = []
         candidates: list[Object] = []
+        fetching: list[Object] = []
         approvals: list[Object] = []
         for obj in self._store.belonging(key):
             if obj["kind"] == "Pod":
-                (candidates if observed_pods.is_candidate(obj) else found).append(obj)
+                of_prefetch, of_candidate = observed_pods.is_of_prefetch(obj), observed_pods.is_candidate(obj)
+                (fetching if of_prefetch else candidates if of_candidate else found).append(obj)
             elif obj["kind"] == APPROVAL_KIND:
                 approvals.append(obj)
             elif obj["kind"] != names.KIND:
                 children[obj["kind"], obj["metadata"]["name"]] = obj
         known = self._memory.setdefault(key, {})
-        uids = {pod["metadata"]["uid"] for pod in found}
+        uids = {pod["metadata"]["uid"] for pod in (*found, *candidates)}
         for uid in known.keys() - uids:
             del known[uid]
-        observed = []
-        for pod in found:
+
+        def observed(pod: Object) -> Pod:
             scrape = self._result(pod["metadata"]["uid"])
             memory = known.setdefault(pod["metadata"]["uid"], _Memory())
             identity = _remember(memory, pod, scrape)
             drift, service = _drift(memory, scrape, window), _service(memory, scrape, answers)
-            observed.append(
-                observed_pods.observed_pod(pod, scrape, identity, drift, service, _feedback(memory, scrape))
-            )
+            return observed_pods.observed_pod(pod, scrape, identity, drift, service, _feedback(memory, scrape))
+
         return Observed(
             children=children,
-            pods=tuple(observed),
-            candidate_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in candidates),
+            pods=tuple(observed(pod) for pod in found),
+            candidate_pods=tuple(observed(pod) for pod in candidates),
+            prefetch_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in fetching),
             operator_namespace=self._operator_namespace,
-            service_monitors=self.service_monitors,
+            optional_kinds=self.optional_kinds,
+            kubernetes=self.kubernetes,
             name_conflict=name_conflict,
             refused=refused,
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),
         )
 
+    def set_served(self, kind: str, *, served: bool) -> None:
+        """Take it that the cluster serves a kind of children, or does not, because its CRD has come or gone."""
+        others = self.optional_kinds - {kind}
+        self.optional_kinds = others | {kind} if served else others
+
     def targets(self, key: Key) -> Iterable[Target]:
-        """Return the resource's pods that can be scraped; they compare while there is a candidate's Deployment."""
+        """Return the pods that can be scraped, the candidate's included.
+
+        Those that serve compare while there is a candidate's Deployment.
+        """
         namespace, name = key
         compares = self._store.version("Deployment", namespace, names.candidate_name(name)) is not None
         for obj in self._store.belonging(key):
-            if obj["kind"] != "Pod" or observed_pods.is_candidate(obj):
+            if obj["kind"] != "Pod" or observed_pods.is_of_prefetch(obj):
                 continue
-            if (target := observed_pods.target_of(obj, key, compares=compares)) is not None:
+            target = observed_pods.target_of(obj, key, compares=compares and not observed_pods.is_candidate(obj))
+            if target is not None:
                 yield target
 
     def forget(self, key: Key) -> None:
@@ -176,8 +189,11 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
         total, *parts = recent_growth(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
         durations = tuple(zip(bounds, (*reversed(parts), total), strict=True))
     percent = scrape.metrics.get("availability_percent")
+    requests = max(0.0, scrape.metrics.get("requests_total", 0.0))
     return ServiceReport(
-        requests=min(max(0.0, scrape.metrics.get("requests_total", 0.0)), float(names.RECENT_REQUESTS)),
+        requests=min(requests, float(names.RECENT_REQUESTS)),
+        requests_total=requests,
+        errors_total=min(requests, max(0.0, scrape.metrics.get("errors_total", 0.0))),
         availability_percent=percent if percent is not None and 0.0 <= percent <= 100.0 else None,
         durations=durations,
     )

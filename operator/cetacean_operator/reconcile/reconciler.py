@@ -16,9 +16,9 @@ from cetacean_operator.api import names
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, InvalidResourceError, ServiceLevel, parse_spec
-from cetacean_operator.decisions.children import Ref
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
 from cetacean_operator.decisions.decide import decide
-from cetacean_operator.decisions.ownership import is_owned_by
+from cetacean_operator.decisions.ownership import Ref, is_owned_by
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.lease import Leadership, NotLeadingError
@@ -193,7 +193,9 @@ class Reconciler:
             )
             fatal: list[BaseException] = []
             for child, result in zip(group, results, strict=True):
-                if isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
+                if child["kind"] in OPTIONAL_CHILDREN and isinstance(result, ApiError) and result.is_unknown_kind:
+                    self._observer.set_served(child["kind"], served=False)  # until a resync asks again
+                elif isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
                     faults.append(result)
                 elif isinstance(result, BaseException):
                     fatal.append(result)

@@ -1,4 +1,6 @@
-"""Reconciles every resource from the cache now and then, and asks which optional kinds are served meanwhile.
+"""Reconciles every resource from the cache now and then, and asks meanwhile which optional kinds are served.
+
+It also asks for the version of the API server.
 
 As in client-go, a resync lists nothing: informers keep the cache, and list again when a watch has expired.
 """
@@ -27,6 +29,9 @@ class Discovery(Protocol):
     async def serves(self, resource: ResourceType) -> bool:
         """Return true if the API server serves this kind now."""
 
+    async def server_version(self) -> tuple[int, int] | None:
+        """Return the API server's major and minor version, None if it names none."""
+
 
 class Resync:
     """Queues all resources at an interval."""
@@ -38,11 +43,21 @@ class Resync:
         store: Store,
         queue: WorkQueue[Key],
         on_served: Callable[[ResourceType, bool], None],
+        on_version: Callable[[tuple[int, int] | None], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the cache and the queue; `on_served` is called with each optional kind, and True if it is served."""
+        """Take the cache and the queue.
+
+        Args:
+            api: asked what the API server serves.
+            store: the cache.
+            queue: the resources to reconcile.
+            on_served: called with each optional kind, and True if it is served.
+            on_version: called with the API server's version, which an upgrade of the cluster changes.
+            sleep: waits for seconds.
+        """
         self._api, self._store, self._queue = api, store, queue
-        self._on_served, self._sleep = on_served, sleep
+        self._on_served, self._on_version, self._sleep = on_served, on_version, sleep
 
     async def run(self, interval: float) -> None:
         """Resync every `interval` seconds, with jitter, until cancelled."""
@@ -63,3 +78,4 @@ class Resync:
             self._queue.add_after(key, random.uniform(0.0, spread))
         for resource in OPTIONAL:
             self._on_served(resource, await self._api.serves(resource))
+        self._on_version(await self._api.server_version())

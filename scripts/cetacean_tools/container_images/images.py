@@ -45,8 +45,7 @@ def _of_repository(root: Path, folder: str, *, extras: str | None = None) -> Ima
         context=root,
         sources=(
             root / folder / (f"requirements-{extras}.lock" if extras else "requirements.lock"),
-            root / "models/cetacean_logging",
-            root / "models/cetacean_registry",
+            *(root / "models" / name for name in ("cetacean_logging", "cetacean_registry", "cetacean_signing")),
             root / folder / f"cetacean_{folder}",
         ),
         build_args=(("EXTRAS", extras),) if extras else (),

@@ -29,6 +29,18 @@ SIGNALS: Final = {  # by title; `raised` is 1 while the signal is, and -1 if not
     "Distribution": ("Distribution", "The larger distance of both scores' histograms, and the bound."),
     "Species": ("BySpecies", "The change of a species' share, or the drop for the same species, and the bound."),
 }
+SHARE: Final = " / ".join(
+    f"(sum(increase(cetacean_inference_shadow_{{0}}_total{{{{{PODS},{{{number}}}}}}}[1h])){more})"
+    for number, more in ((1, ""), (2, " > 0"))
+)
+CANDIDATE: Final = {  # by legend: what is counted, as a share of what
+    "same acceptance": ("pairs", 'other="candidate",agree="accepted"', 'other="candidate",agree="all"'),
+    "same species": ("pairs", 'other="candidate",agree="species"', 'other="candidate",agree="both_accepted"'),
+    "same individual": ("pairs", 'other="candidate",agree="individual"', 'other="candidate",agree="both_accepted"'),
+    "failed": ("pictures", 'outcome!~"compared|dropped|busy"', 'outcome!=""'),
+    "dropped": ("pictures", 'outcome=~"dropped|busy"', 'outcome!=""'),
+    "time": ("compute_seconds", 'model="candidate"', 'model="served"'),
+}
 DURATION: Final = "cetacean_inference_request_duration_seconds"
 
 
@@ -54,7 +66,10 @@ def build() -> dashboard.Dashboard:
     text = "Share of right species in the answers that clients gave feedback on, and the ends of its 95 % interval."
     accuracy = query(shown, "{{model_version}} {{figure}}")
     board = board.with_panel(lines("Live accuracy", text, "percentunit", accuracy, span=24))
-    board = board.with_row(dashboard.Row("Rollout"))
+    text = "Of the last hour's copies: which agree, fail or are dropped; time of its networks by that of what serves."
+    shares = [query(SHARE.format(*parts), legend) for legend, parts in CANDIDATE.items()]
+    candidate = lines("Candidate", text, "percentunit", *shares, span=24)
+    board = board.with_row(dashboard.Row("Rollout")).with_panel(candidate)
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 
 

@@ -111,6 +111,11 @@ class Environment:
         found = self.kubectl.get("pods", "-l", f"{POD_LABEL}={name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def condition(self, name: str, kind: str) -> Mapping[str, Any]:
+        """Return a condition of the resource; empty if there is none."""
+        conditions = self.resource(name).get("status", {}).get("conditions", [])
+        return next((item for item in conditions if item["type"] == kind), {})
+
     def wait_for_condition(
         self,
         name: str,
@@ -122,17 +127,13 @@ class Environment:
     ) -> Mapping[str, Any]:
         """Wait until a condition of the current generation has a status, and `mentions` in its message."""
 
-        def conditions() -> Sequence[Mapping[str, Any]]:
-            resource = self.resource(name)
-            found = resource.get("status", {}).get("conditions", [])
-            return [item for item in found if item["observedGeneration"] == resource["metadata"]["generation"]]
-
         def probe() -> Mapping[str, Any]:
-            wanted = {"type": kind, "status": status}
-            found = (item for item in conditions() if item.items() >= wanted.items() and mentions in item["message"])
-            return next(found, {})
+            found, generation = self.condition(name, kind), self.resource(name)["metadata"]["generation"]
+            is_so = found.get("status") == status and mentions in found["message"]
+            return found if is_so and found["observedGeneration"] == generation else {}
 
-        return until(f"{kind}={status} {mentions}".rstrip(), probe, within=within, shown=conditions)
+        wanted = f"{kind}={status} {mentions}".rstrip()
+        return until(wanted, probe, within=within, shown=lambda: self.condition(name, kind))
 
     def pod_answer(self, pod: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Return the JSON response of one pod, through the API server's proxy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ class Kubectl:
     def run_helm(self, *arguments: str, timeout: float = 300) -> str:
         """Run helm and return its standard output; raises as `__call__` does."""
         return self._run("helm", [str(self.helm), *self._flags("--kube-context")], arguments, None, timeout)
+
+    def run_cetacean(self, *arguments: str, timeout: float = 60) -> str:
+        """Run the project's command line with the flags at the end; raises as `__call__` does."""
+        program = [sys.executable, "-m", "cetacean_cli"]
+        return self._run("cetacean", program, (*arguments, *self._flags("--context")), None, timeout)
 
     def get(self, *arguments: str) -> dict[str, Any]:
         """Return the parsed output of `kubectl get -o json`; the call is not shown."""

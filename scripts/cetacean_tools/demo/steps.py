@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
@@ -17,6 +17,20 @@ from cetacean_tools.demo.waiting import until
 NAME = "whales"
 GOOD, BETTER, REGRESSED, PERMUTED, BROKEN = "demo_v1", "demo_v2", "demo_v3", "demo_permuted", "demo_v2_broken"
 WRONG_DIGEST = "0" * 64
+REBUILT = "demo_v1_rebuilt"
+# Two cores share the pods of both models, so their times are no subject here.
+_REQUIRE = {
+    # Each picture counts once for each pod, and there are 168: bounds that so few can prove.
+    "pictures": 60,
+    "minAgreement": {"accepted": 0.9, "species": 0.9, "individual": 0.8},
+    "maxErrorPercent": 10,
+    "maxLatencyRatio": 100,
+}
+SHADOW: dict[str, Any] = {
+    "rollout": {"stages": [{"shadow": {"share": 1.0, "require": _REQUIRE}, "timeoutSeconds": 900}]}
+}
+OPEN: dict[str, Any] = {"gates": {"minTPR": 0, "minTNR": 0, "maxRegression": 1}}
+"""Gates that refuse no model of the demo."""
 _DRIFTED = 220
 _CLEAR = 80
 
@@ -37,6 +51,11 @@ class Demo:
         yield "5. A model with a wrong sha256 never serves", self.wrong_digest
         yield "6. Drift: the pictures change", self.drift
         yield "7. Rollback: `active` goes back to the first model", self.rollback
+        yield (
+            "8. A shadow: a new version answers the clients' pictures too, agrees, and is promoted",
+            self.shadow_agrees,
+        )
+        yield "9. The shadow stops a model that names the wrong whale, with all gates open", self.shadow_stops
 
     def first_rollout(self) -> None:
         """Apply the mirrored registry; pods fetch, verify, load and answer."""
@@ -165,9 +184,47 @@ class Demo:
         self.environment.kubectl("get", "cetaceanmodel", NAME)
         self.environment.kubectl("rollout", "history", f"deployment/{NAME}")
 
-    def _apply(self, active: str, *added: ModelEntry) -> None:
+    def shadow_agrees(self) -> None:
+        """Rebuild the model under a new version: it runs beside what serves, agrees with it, and replaces it."""
+        before, rebuilt = self._pod_uids(), self._rebuilt()
+        with self._traffic() as traffic:
+            self._apply(REBUILT, rebuilt, **SHADOW)
+            found = self._candidate("Unknown", "(Shadow)")
+            self.report.expect("it runs beside what serves", found["message"], fulfilled=before <= self._pod_uids())
+            found = self._candidate("True", REBUILT)
+            self.report.expect("it agrees about the clients' pictures", found["message"], fulfilled=True)
+            self._rolled_out()
+            self._serves(REBUILT)
+        self._all_replaced(before)
+        self._no_failures(traffic)
+        self.environment.kubectl("get", "deployments,pods")
+
+    def shadow_stops(self) -> None:
+        """Offer the confidently wrong model without gates: no client gets its answers, the differences are shown."""
+        before = self._pod_uids()
+        with self._traffic() as traffic:
+            self._apply(PERMUTED, self._rebuilt(), **SHADOW, **OPEN)
+            message = self._candidate("False", PERMUTED)["message"]
+        named = "same species" in message or "same individual" in message
+        self.report.expect("the shadow names figure and bound", message, fulfilled=named)
+        self._no_failures(traffic)
+        self.report.expect("no client got its answers", dict(traffic.versions), fulfilled=len(traffic.versions) == 1)
+        self.report.expect("no pod was replaced", f"{len(before)} pods", fulfilled=self._pod_uids() == before)
+        listed = self.environment.kubectl.run_cetacean("candidate", "disagreements", NAME)
+        count = len(listed.splitlines())
+        self.report.expect("the pictures with both answers are listed", f"{count} lines", fulfilled=count > 5)
+
+    def _rebuilt(self) -> ModelEntry:
+        return self.environment.copy_of(GOOD, name=REBUILT, version="1.0.1")
+
+    def _candidate(self, status: str, mentions: str) -> Mapping[str, Any]:
+        return self.environment.wait_for_condition(NAME, "CandidatePassed", status, mentions=mentions, within=300)
+
+    def _apply(self, active: str, *added: ModelEntry, **spec: Any) -> None:
         self.report.show(f"  registry: active = {active}")
-        self.environment.kubectl.apply(self.environment.manifest(NAME, active=active, added=added))
+        manifest = self.environment.manifest(NAME, active=active, added=added)
+        manifest.setdefault("spec", {}).update(spec)
+        self.environment.kubectl.apply(manifest)
 
     def _rolled_out(self) -> None:
         # The Deployment follows the resource in its own time: ask for it once the operator has seen the change.

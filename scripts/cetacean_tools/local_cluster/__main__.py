@@ -4,7 +4,7 @@ up            start it unless it is up, and print how to reach it
 down          end it and remove everything that it has set up
 status        print the state of each component
 load-image    make an image archive available to pods
-load-program  the same for a program that only tests run (prometheus, metrics-server); prints the image's name
+load-program  the same for a program that only tests run (prometheus, contour, …); prints the image's name
 programs      build those programs, and download the other files that tests need
 kubectl …     run its kubectl; helm … runs Helm
 kubeconfig    print the path of its kubeconfig

@@ -74,9 +74,9 @@ LOCAL = (KUBERNETES, CONTAINERD, COREDNS)
 # Without its web pages, and with no service discovery but the cluster's: those of the clouds take most of the time.
 PROMETHEUS = Module("prometheus", ("prometheus", "promtool"), tags="remove_all_sd,enable_kubernetes_sd")
 METRICS_SERVER = Module("metrics-server", ("metrics-server",))
-TESTING = (PROMETHEUS, METRICS_SERVER)
+CONTOUR = Module("contour", ("contour",))
+TESTING = (PROMETHEUS, METRICS_SERVER, CONTOUR)
 """Programs that only tests run, in the cluster or beside it."""
-
 
 PROMETHEUS_OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
 """Folder under `modules/` and the module pinned there: it has the definitions of ServiceMonitor and others."""

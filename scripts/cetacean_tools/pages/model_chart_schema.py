@@ -58,7 +58,7 @@ def converted(node: Schema) -> dict[str, Any]:
         (kept["pattern"],) = patterns
     if "properties" in kept:
         kept["properties"] = {name: converted(child) for name, child in kept["properties"].items()}
-        kept["additionalProperties"] = False
+        kept["additionalProperties"] = bool(node.get("x-kubernetes-preserve-unknown-fields"))
     for key in ("items", "additionalProperties"):
         if isinstance(kept.get(key), dict):
             kept[key] = converted(kept[key])

@@ -150,6 +150,7 @@ def test_the_operator_has_its_rights_in_the_namespaces_that_it_serves(
         Right("list", "", "pods"),
         Right("create", "events.k8s.io", "events"),
         Right("patch", "monitoring.coreos.com", "servicemonitors"),
+        Right("patch", "gateway.networking.k8s.io", "httproutes"),
     ]
     assert cluster_wide.may(*needed) == needed
     release, served = in_one_namespace

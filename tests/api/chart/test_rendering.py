@@ -165,7 +165,8 @@ def test_one_pod_monitor_selects_the_pods_of_all_models_in_the_served_namespaces
     (endpoint,) = spec["podMetricsEndpoints"]
     assert endpoint["port"] == names.PORT_NAME
     # The label `service`, as the targets of a ServiceMonitor have it.
-    own, *others = endpoint["relabelings"]
+    container, own, *others = endpoint["relabelings"]
+    assert (container["regex"], container["action"]) == ("serve", "keep"), "not a container that a webhook has added"
     label = re.sub(r"[^a-z]", "_", names.LABEL_MODEL)
     assert own == {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "service"}
     assert others == given["relabelings"]
@@ -176,7 +177,7 @@ def test_the_pod_monitor_of_the_models_bounds_what_prometheus_takes_as_a_models_
 ) -> None:
     """Whoever may create pods may give one the label by which it selects."""
     given = render({"metrics": {"models": {"podMonitor": {"enabled": True}}}}).one("PodMonitor")["spec"]
-    made = World(manifest(serving={"serviceMonitor": {}}), service_monitors=True)
+    made = World(manifest(serving={"serviceMonitor": {}}), optional_kinds=frozenset({"ServiceMonitor"}))
     made.settle()
     own = made.children["ServiceMonitor", "whales"]["spec"]
     bounds = {name for name in own if name.endswith("Limit")}

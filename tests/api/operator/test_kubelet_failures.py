@@ -79,6 +79,19 @@ CASES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
         "has been running for more than 120 s and its probe still fails",
         False,
     ),
+    # As the node's controller writes it: only Ready has changed.
+    "node": (
+        serve(state={"running": {"startedAt": AGO}}, restarts=0)
+        | {
+            "conditions": [
+                {"type": kind, "status": status, "lastTransitionTime": AGO}
+                for kind, status in (("Ready", "False"), ("ContainersReady", "True"))
+            ]
+        },
+        "NodeNotReady",
+        "does not report",
+        False,
+    ),
     # This pod gets no status, as if its volume could not be mounted.
     "deadline": ({}, "ProgressDeadlineExceeded", "has timed out progressing", True),
 }

@@ -43,12 +43,15 @@ CHANGES: dict[str, dict[str, Any]] = {
     "gates": {"spec": {"gates": {"minTPR": 0.5, "maxRegression": 0.5}}},
     "replicas": {"spec": {"serving": {"replicas": 2}}},
     "budget": {"spec": {"serving": {"podDisruptionBudget": {"enabled": False}, "networkPolicy": {"enabled": True}}}},
+    "route": {"spec": {"serving": {"route": {"parentRefs": [{"name": "public"}]}}}},
+    "service": {"spec": {"serving": {"service": {"type": "NodePort", "annotations": {"a": "b"}}}}},
     "deadline": {"spec": {"serving": {"progressDeadlineSeconds": 700}}},
     "autoscaling": {"spec": {"serving": {"autoscaling": {"maxReplicas": 3}}}},
     "autoscaling-off": {"spec": {"serving": {"autoscaling": None}}},
     "an-entry-more": {
         "spec": {"registry": {"models": [*MORE, {**MORE[1], "name": "third", "version": "2.0.0"}]}},
     },
+    "stages": {"spec": {"rollout": {"stages": [{"shadow": {}}], "candidate": {"resources": {"limits": {"cpu": 1}}}}}},
     "baseline": {
         "spec": {
             "registry": {

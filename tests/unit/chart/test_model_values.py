@@ -20,7 +20,7 @@ CHART = REPOSITORY / "charts/cetacean-model"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 # What the operator hands on as it is; only the API server knows what it holds.
 HANDED_ON = {"resources", "tolerations", "topologySpreadConstraints", "ingressFrom", "requests", "limits"}
-MAPS = {"nodeSelector", "podLabels", "podAnnotations", "labels"}
+MAPS = {"nodeSelector", "podLabels", "podAnnotations", "labels", "annotations"}
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from cetacean_operator.kube.resources import (
     EVENTS,
     LEASES,
     MODELS,
+    OPTIONAL_CHILDREN,
     PODS,
-    SERVICE_MONITORS,
     ResourceType,
 )
 
@@ -62,7 +62,7 @@ def test_the_rules_are_those_of_the_document(rules: Rules) -> None:
 
 
 def test_the_rules_are_what_the_code_uses(rules: Rules) -> None:
-    expected: Rights = {key(resource): OWNED for resource in (*CHILDREN, SERVICE_MONITORS)}
+    expected: Rights = {key(resource): OWNED for resource in (*CHILDREN, *OPTIONAL_CHILDREN)}
     expected |= {
         key(MODELS): WATCHED | {"patch"},
         (MODELS.group, f"{MODELS.plural}/status"): {"patch"},

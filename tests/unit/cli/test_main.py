@@ -40,6 +40,11 @@ def test_the_list_of_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "",
         "approve",
+        "candidate",
+        "candidate abort",
+        "candidate disagreements",
+        "candidate promote",
+        "candidate show",
         "drift",
         "emergency",
         "emergency disable-gate",
@@ -54,8 +59,10 @@ def test_the_list_of_commands() -> None:
         "registry import",
         "registry promote",
         "registry rollback",
+        "registry sign",
         "registry to-manifest",
         "registry validate",
+        "registry verify",
         "release",
         "release check",
         "release plan",
@@ -65,7 +72,7 @@ def test_the_list_of_commands() -> None:
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
+    writing = {"abort", "approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli

@@ -15,6 +15,7 @@ from support import outcomes
 
 from cetacean_cli.main import cli
 from cetacean_operator.api.spec import parse_spec
+from cetacean_registry.weights_schemes import URL_EXPECTED
 
 from .conftest import Registry
 
@@ -34,6 +35,15 @@ BAD = """{
 """
 
 
+def test_an_added_model_may_name_its_signature(registry: Registry) -> None:
+    registry.add("first", "1.0.0").write()
+    arguments = ("--version", "1.1.0", "--like", "first", "--weights-url", "https://e/b.safetensors", "--yes")
+    done = registry.run("registry", "add", "second", *arguments, "--signature-url", "https://e/b.sig")
+    assert done.exit_code == 0, done.output
+    added = json.loads(registry.file.read_text())["models"][-1]
+    assert (added["name"], added["signature_url"]) == ("second", "https://e/b.sig")
+
+
 def test_all_faults_are_reported_at_once_with_their_positions(registry: Registry) -> None:
     registry.file.write_text(BAD)
     done = registry.run("registry", "validate")
@@ -48,10 +58,7 @@ def test_all_faults_are_reported_at_once_with_their_positions(registry: Registry
             "or digit, got 'a b'"
         ),
         "F:6:32: error: models[0].version: expected a semantic version such as 1.2.0, got '1.0'",
-        (
-            "F:6:75: error: models[0].weights_url: expected http://…, https://… or "
-            "hf://organisation/repository/path[@revision], without user:password@, got 'ftp://x'"
-        ),
+        (f"F:6:75: error: models[0].weights_url: {URL_EXPECTED}, got 'ftp://x'"),
         "F:6:96: error: models[0].sha256: expected 64 hex digits, got 'ab'",
         "F:7:100: warning: models[1].sha256: missing: the download cannot be verified",
         (
@@ -459,6 +466,33 @@ def test_the_manifest_is_printed_as_values_of_the_chart(registry: Registry) -> N
     assert values == {"name": made["metadata"]["name"], "labels": {"team": "whales"}, "spec": made["spec"]}
     schema = json.loads((REPOSITORY / "charts/cetacean-model/values.schema.json").read_text())
     Draft202012Validator(schema).validate(values)
+
+
+def test_of_a_large_registry_the_active_the_served_and_the_newest_models_are_kept(registry: Registry) -> None:
+    for number in range(70):
+        registry.add(f"m{number:02}", f"1.{number}.0")
+    base = registry.root / "base.yaml"
+    manifest = yaml.safe_load((REPOSITORY / "examples/minimal.yaml").read_text())
+    manifest["spec"]["registry"]["active"] = "m01"
+    manifest["status"] = {
+        "served": [{"entry": {"name": "m02"}}, {"entry": {"name": "gone"}}, None],
+        "history": [{"model": "m03"}, "x"],
+    }
+    base.write_text(yaml.safe_dump(manifest))
+    done = registry.run("registry", "to-manifest", "--base", str(base))
+    assert done.exit_code == 0, done.output
+    kept = [model["name"] for model in yaml.safe_load(done.stdout)["spec"]["registry"]["models"]]
+    assert registry.read()["active"] == "m00"
+    assert kept == [f"m{number:02}" for number in range(70) if not 4 <= number < 10]
+    assert "the resource holds 64 models, 6 are left out: m04, m05, m06, m07, m08, m09." in done.stderr
+    assert "left out" not in registry.run("registry", "to-manifest", "x", "--image", "i", "-o", "json").stdout
+
+
+def test_a_registry_that_the_resource_can_hold_is_mirrored_without_a_warning(registry: Registry) -> None:
+    for number in range(64):
+        registry.add(f"m{number:02}", f"1.{number}.0")
+    done = registry.run("registry", "to-manifest", "x", "--image", "i")
+    assert (len(yaml.safe_load(done.stdout)["spec"]["registry"]["models"]), done.stderr) == (64, "")
 
 
 def test_a_base_keeps_everything_but_the_registry(registry: Registry) -> None:

@@ -198,3 +198,11 @@ def test_the_base_is_pinned_and_the_images_user_is_not_root(image: Image) -> Non
     assert re.fullmatch(r"debian:trixie-slim@sha256:[0-9a-f]{64}", DOCKER_BASE)
     assert "\nUSER 65532:65532\n" in text
     assert "--require-hashes" in text
+
+
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
+def test_the_copied_files_can_be_read_by_any_user(image: Image) -> None:
+    """A checkout may be readable for its owner alone."""
+    copies, _, rest = image.dockerfile.read_text(encoding="utf-8").rpartition("COPY ")
+    assert copies
+    assert "chmod -R a+rX /app" in rest

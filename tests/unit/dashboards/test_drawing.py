@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from benchmarks.dashboards.drawing import Series, draw
 from matplotlib.image import imread
 
 from cetacean_tools.dashboards import BOARDS, Query, written
-from cetacean_tools.dashboards.drawing import Series, draw
 
 END = 1_000_000.0
 MOMENTS = [END - 60, END - 30, END]

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.report import Report
-from cetacean_tools.demo.steps import BETTER, GOOD, Demo
+from cetacean_tools.demo.steps import BETTER, GOOD, PERMUTED, REBUILT, Demo
 
-VERSIONS = {GOOD: "1.0.0", BETTER: "1.1.0"}
+VERSIONS = {GOOD: "1.0.0", BETTER: "1.1.0", REBUILT: "1.0.1"}
 
 
 @dataclass
@@ -28,6 +28,8 @@ class FakeEnvironment:
     conditions: dict[str, dict[str, str]] = field(default_factory=dict)
     generation: int = 1
     kubectl: Any = None
+    listed: str = ""
+    """Output of `cetacean candidate disagreements`."""
 
     def __post_init__(self) -> None:
         self.models = SimpleNamespace(cetaceans=[Path("a.jpg")], others=[Path("b.jpg")])
@@ -40,11 +42,17 @@ class FakeEnvironment:
     def get(self, *_: str) -> dict[str, Any]:
         return {"metadata": {"generation": self.generation}}
 
+    def run_cetacean(self, *_: str) -> str:
+        return self.listed
+
+    def copy_of(self, model: str, *, name: str, version: str) -> str:
+        return f"{model} as {name} {version}"
+
     def apply(self, manifest: Mapping[str, str]) -> None:
         if manifest["active"] in self.follows:
             self.serving, self.generation = manifest["active"], self.generation + 1
 
-    def manifest(self, _: str, *, active: str, added: object) -> dict[str, str]:
+    def manifest(self, _: str, *, active: str, added: object) -> dict[str, Any]:
         return {"active": active}
 
     def resource(self, _: str) -> dict[str, Any]:
@@ -124,3 +132,43 @@ def test_a_model_that_goes_on_serving_is_no_rollback() -> None:
     environment.follows = frozenset()
     missed = unfulfilled(environment, "rollback")
     assert {"Ready, and the pods report demo_v1's digest", "every pod replaced"} <= set(missed)
+
+
+class Promoted(FakeEnvironment):
+    """The rebuilt model serves once its shadow has agreed."""
+
+    def wait_for_condition(self, _: str, kind: str, status: str, **__: Any) -> dict[str, str]:
+        if (kind, status) == ("CandidatePassed", "True"):
+            self.serving = REBUILT
+        return super().wait_for_condition(_, kind, status, **__)
+
+
+def test_a_candidate_that_agrees_and_serves_is_as_expected() -> None:
+    assert unfulfilled(Promoted(serving=GOOD, follows=frozenset()), "shadow_agrees") == []
+
+
+def test_a_candidate_that_does_not_serve_although_it_agrees_is_seen() -> None:
+    missed = unfulfilled(FakeEnvironment(serving=GOOD, follows=frozenset()), "shadow_agrees")
+    assert {f"Ready, and the pods report {REBUILT}'s digest", "every pod replaced"} <= set(missed)
+
+
+STOPPED = {"CandidatePassed": {"message": "same species: 0 of 8 pictures"}}
+LISTED = "\n".join(["picture  served  candidate"] * 9)
+
+
+def test_a_shadow_that_stops_the_wrong_model_is_as_expected() -> None:
+    environment = FakeEnvironment(serving=REBUILT, follows=frozenset(), conditions=STOPPED, listed=LISTED)
+    assert unfulfilled(environment, "shadow_stops") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "missed"),
+    [
+        ({"listed": "no differences"}, ["the pictures with both answers are listed"]),
+        ({"conditions": {}}, ["the shadow names figure and bound"]),
+        ({"follows": frozenset({PERMUTED})}, ["no pod was replaced"]),
+    ],
+)
+def test_a_shadow_that_does_not_stop_it_is_seen(change: dict[str, Any], missed: list[str]) -> None:
+    given: dict[str, Any] = {"conditions": STOPPED, "listed": LISTED, "follows": frozenset()} | change
+    assert unfulfilled(FakeEnvironment(serving=REBUILT, **given), "shadow_stops") == missed

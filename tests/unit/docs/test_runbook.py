@@ -15,7 +15,8 @@ BLOCKS = list(blocks(RUNBOOK))
 ANCHORS = {
     *("Availability", "Latency", "Drift", "Systemic rejection", "Error rate", "Gate disabled", "Recalibration overdue"),
     *("Rollout stalled", "Operator down", "Registry diverged", "Wrong species"),
-    *("Approval missing", "Hotfix review overdue"),
+    *("Approval missing", "Hotfix review overdue", "Route not accepted", "Weights not prefetched"),
+    *("Candidate held", "Candidate returned"),
 }
 
 

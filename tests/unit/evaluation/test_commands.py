@@ -224,7 +224,7 @@ def test_the_newest_is_the_last_that_is_not_deprecated(
         (["--baseline", "nowhere.json"], "error: nowhere.json: cannot be read"),
         (["--threshold-file", "nowhere.yaml"], "nowhere.yaml"),
         (["--gate-config", "a.json"], "config_url describes a custom gate"),
-        (["--weights", "ftp://example.org/a.ckpt"], "expected http://, https://, hf:// or file://"),
+        (["--weights", "ftp://example.org/a.ckpt"], "expected http://, https://, hf://"),
     ],
 )
 def test_an_error_is_one_line_and_1(

@@ -24,7 +24,7 @@ from cetacean_inference import pipeline as pipelines
 from cetacean_inference.engines import selection
 from cetacean_inference.engines.base import CompiledNetwork, EngineAbsent, Outputs
 from cetacean_inference.engines.selection import SelectedEngines
-from cetacean_inference.errors import ConfigInvalid, DigestMismatch, FatalError, GateUnavailable, WeightsNotFound
+from cetacean_inference.errors import ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
 from cetacean_inference.imaging.preprocessing import Pixels
 from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.replay import replay
@@ -419,11 +419,11 @@ async def test_replay_reproduces_the_answer_for_a_corrupted_entry(
 def test_a_long_termination_message_is_cut_to_the_kubelets_limit(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     path.touch()
-    cli.write_termination_message(FatalError("é" * 5000), path)
+    cli.write_termination_message(f"FatalError: {'é' * 5000}", path)
     assert len(path.read_bytes()) <= 4096
     assert path.read_text(encoding="utf-8").startswith("FatalError: éé")
 
 
 def test_a_missing_termination_file_is_not_created(tmp_path: Path) -> None:
-    cli.write_termination_message(FatalError("reason"), tmp_path / "termination-log")
+    cli.write_termination_message("FatalError: reason", tmp_path / "termination-log")
     assert list(tmp_path.iterdir()) == []

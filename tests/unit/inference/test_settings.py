@@ -140,7 +140,7 @@ def test_a_wrong_file_is_named(name: str, content: str, named: str, tmp_path: Pa
         load(tmp_path)
 
 
-@pytest.mark.parametrize("url", ["ftp://a/b", "/a/b", "s3://a/b"])
+@pytest.mark.parametrize("url", ["ftp://a/b", "/a/b", "sftp://a/b"])
 def test_a_url_of_another_scheme_is_an_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"weights_url.*expected http://"):
         load_settings(model={**MODEL, "weights_url": url}, config_dir=tmp_path)

@@ -245,7 +245,7 @@ def test_the_local_cluster_needs_namespaces(bare: StandIns) -> None:
 def test_the_programs_of_the_tests_need_go(dock: StandIns) -> None:
     check({})
     with pytest.raises(
-        MissingError, match=r"^missing: Go 1.26 or later, to make prometheus, metrics-server, monitoring"
+        MissingError, match=r"^missing: Go 1.26 or later, to make prometheus, metrics-server, contour, monitoring"
     ):
         check({}, programs=True)
 

@@ -1,4 +1,4 @@
-"""The operator's parts together: they start in order, and ServiceMonitors are watched while their CRD is served."""
+"""The operator's parts together: they start in order, and optional kinds are watched while their CRD is served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.operator_world import manifest
 from support.virtual_time import settle
 
 from cetacean_operator.kube.client import ApiClient, ApiError, Page
-from cetacean_operator.kube.resources import APPROVALS, CHILDREN, PODS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import APPROVALS, CHILDREN, OPTIONAL_CHILDREN, PODS, ResourceType
 from cetacean_operator.kube.watch_stream import Body
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.runtime import Operator
@@ -89,21 +89,29 @@ async def test_a_forbidden_namespace_delays_no_other() -> None:
         assert operator.store.keys("Service") == [("sea", "whales")]
 
 
-async def test_service_monitors_are_watched_while_their_crd_is_served() -> None:
+@pytest.mark.parametrize("optional", OPTIONAL_CHILDREN, ids=lambda resource: str(resource.kind))
+async def test_an_optional_child_is_watched_while_its_crd_is_served(optional: ResourceType) -> None:
     api = Api()
     operator = operator_of(api)
-    path = SERVICE_MONITORS.path(None)
+    path = optional.path(None)
     async with informed(operator):
         assert operator.liveness.find(path) is None
         for served in (True, False, True):
-            api.served = {SERVICE_MONITORS.plural} if served else set()
+            api.served = {optional.plural} if served else set()
             await operator.resync.once(spread=0.0)
             await settle()
-            assert operator.observer.service_monitors is served
+            assert operator.observer.optional_kinds == ({optional.kind} if served else set())
             assert (operator.liveness.find(path) is not None) is served
-    assert [name for verb, name in api.calls if verb == "list"].count(
-        "ServiceMonitor/ecomarineai.org/cetaceanmodel"
-    ) == 2
+    listed = [name for verb, name in api.calls if verb == "list"]
+    assert listed.count(f"{optional.kind}/ecomarineai.org/cetaceanmodel") == 2
+
+
+async def test_the_kinds_that_are_served_at_the_start_are_known_before_anything_is_decided() -> None:
+    api = Api()
+    api.served |= {resource.plural for resource in OPTIONAL_CHILDREN}
+    operator = operator_of(api)
+    async with informed(operator):
+        assert operator.observer.optional_kinds == {"ServiceMonitor", "HTTPRoute"}
 
 
 async def test_approvals_are_read_while_their_crd_is_served_and_rights_allow_it() -> None:

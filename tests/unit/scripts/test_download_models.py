@@ -368,6 +368,8 @@ def test_wrong_usage_ends_with_2_and_one_line(project: Project, arguments: list[
     [
         ({"sha256": "abc"}, "expected 64 hex digits as sha256, got 'abc'"),
         ({"weights_url": "ftp://example.org/a"}, "expected http://, https:// or hf://"),
+        ({"weights_url": "s3://bucket/a.ckpt"}, "which this script reads"),
+        ({"weights_url": "pvc://claim/a.ckpt"}, "which this script reads"),
         ({"weights_path": "../../a.ckpt"}, "expected weights_path within"),
         ({"weights_path": "models/registry.json"}, "expected weights_path to end in one of .safetensors, .ckpt"),
         ({"weights_path": "Makefile"}, "expected weights_path to end in one of"),

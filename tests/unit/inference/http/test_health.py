@@ -256,7 +256,7 @@ async def test_openapi_describes_every_endpoint_with_examples(client: httpx.Asyn
     assert {
         "/v1/predict-single", "/predict-single", "/v1/predict-batch", "/predict-batch", "/v1/drift-stats", "/health",
         "/metrics", "/v1/identity", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}/ready",
-        "/v1/predict-shadow", "/v1/shadow-stats",
+        "/v1/predict-shadow", "/v1/shadow-stats", "/v1/shadow-disagreements", "/v1/shadow-pictures/{sha256}",
         "/v1/feedback", "/v1/feedback-stats",
     } == set(described["paths"])  # fmt: skip
     single = described["paths"]["/v1/predict-single"]["post"]["responses"]

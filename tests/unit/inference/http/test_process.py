@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from support.inference_world import make_settings
-from support.served import Served, serving_process
+from support.served import Served, free_port, serving_process
 from support.waiting import wait_until
 from support.worst_pictures import progressive_jpeg
 
@@ -71,6 +71,25 @@ def test_a_process_loads_serves_drains_and_exits(serve: Callable[..., Served]) -
     assert set(prediction["stages_ms"]) == {"prepare", "queue", "predict"}
     assert "a.png" not in json.dumps(lines)
     assert lines[-1]["message"] == "ended"
+
+
+def test_the_internal_port_alone_answers_about_pictures_of_other_clients(tmp_path: Path) -> None:
+    internal, path = free_port(), "/v1/shadow-disagreements"
+    with serving_process(tmp_path, internal_port=internal) as served:
+        answer = httpx.get(f"http://127.0.0.1:{internal}{path}")
+        assert (answer.status_code, answer.json()["disagreements"]) == (200, [])
+        assert served.status(path) == 404
+        assert served.client.get(path, headers={"Host": f"127.0.0.1:{internal}"}).status_code == 404
+        assert served.client.get(f"http://127.0.0.1:{internal}{path}").status_code == 200
+
+
+def test_a_process_serves_even_if_its_internal_port_is_taken(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        serving_process(tmp_path, internal_port=taken.getsockname()[1]) as served,
+    ):
+        assert served.status("/v1/shadow-disagreements") == 404
+        assert "serving without the internal port" in (tmp_path / "log").read_text()
 
 
 def test_a_signal_before_the_server_starts_ends_it() -> None:

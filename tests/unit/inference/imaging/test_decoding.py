@@ -288,12 +288,36 @@ def exif_with_damage_before_the_orientation(orientation: int, *, kind: int, coun
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(
     ("type_", "count", "offset"),
-    [(2, 500, 60_000), (2, 2**32 - 1, 8), (5, 1, 2**32 - 1), (99, 4, 10), (12, 70_000, 26)],
+    [
+        (2, 500, 60_000),
+        (2, 2**32 - 1, 8),
+        (5, 1, 2**32 - 1),
+        (99, 4, 10),
+        (12, 70_000, 26),
+        (3, 500, 60_000),
+        (4, 2, 99),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read", "ignore:Metadata Warning")
 def test_the_orientation_counts_after_a_damaged_tag(kind: str, type_: int, count: int, offset: int) -> None:
     exif = exif_with_damage_before_the_orientation(6, kind=type_, count=count, offset=offset)
     assert decode(encoded(noise(), kind, exif=exif), BOUNDS).size == (80, 120)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read", "ignore:Metadata Warning")
+def test_the_orientation_counts_in_exif_data_that_end_after_it(kind: str) -> None:
+    whole = exif_with_damage_before_the_orientation(6, kind=2, count=4, offset=1)
+    exif = whole[:-4]  # without the offset of the next directory
+    assert decode(encoded(noise(), kind, exif=exif), BOUNDS).size == (80, 120)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("offset", [9, 60_000, 2**32 - 1])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read", "ignore:Metadata Warning")
+def test_a_picture_whose_exif_data_begin_nowhere_is_decoded_as_it_is(kind: str, offset: int) -> None:
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", offset)
+    assert decode(encoded(noise(), kind, exif=exif), BOUNDS).size == (120, 80)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

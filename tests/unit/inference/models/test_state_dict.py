@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
+from support.pickled_tensors import pickled_tensor
 from torch import Tensor, nn
 
 import cetacean_inference
@@ -193,19 +194,7 @@ def test_the_error_names_the_global_that_no_state_dict_needs(
 
 def sized(shape: tuple[int, ...], strides: tuple[int, ...], *, offset: int = 0, key: str = "0") -> bytes:
     """Return a file of torch.save with one tensor of these sizes on a storage of 6 floats."""
-
-    class Saved(pickle.Pickler):
-        def persistent_id(self, given: Any) -> Any:
-            return ("storage", torch.FloatStorage, key, "cpu", 6) if given is STATE else None
-
-    class Rebuilt:
-        def __reduce__(self) -> tuple[Any, ...]:
-            rebuild = torch._utils._rebuild_tensor_v2  # noqa: SLF001 - the name that torch.save writes
-            return rebuild, (STATE, offset, shape, strides, False, collections.OrderedDict())
-
-    stream = io.BytesIO()
-    Saved(stream, protocol=2).dump({"a": Rebuilt()})
-    return with_pickle(stream.getvalue())
+    return with_pickle(pickled_tensor(shape, strides, offset=offset, key=key))
 
 
 def test_a_tensor_written_by_hand_is_read(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from support.inference_world import FakePipeline
+from support.inference_world import Colour, FakePipeline
 from support.waiting import until
 
 from cetacean_inference.monitoring.drift import DriftMonitor
@@ -17,7 +17,7 @@ from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.batching import Batcher, ScoredPicture
 from cetacean_inference.settings import BatchingSettings, DriftSettings
-from cetacean_inference.types import Decoded
+from cetacean_inference.types import Decoded, Scores
 
 Load = Callable[[], Awaitable[tuple[Decoded, str]]]
 
@@ -158,6 +158,35 @@ async def test_if_a_batch_fails_only_the_picture_at_fault_fails(pipeline: FakePi
             "ScoredPicture",
         ]
         assert (await batcher.score(load(0.2))).scores.cetacean_score == pytest.approx(0.2)
+
+
+class Miscounting(FakePipeline):
+    """Returns other numbers of scores than pictures as long as `wrong`."""
+
+    def __init__(self, counted: Callable[[list[Scores]], list[Scores]]) -> None:
+        super().__init__()
+        self.wrong = True
+        self._counted = counted
+
+    def predict(self, batch: Sequence[Colour], *, threshold: float = 0.0) -> list[Scores]:
+        found = super().predict(batch, threshold=threshold)
+        return self._counted(found) if self.wrong else found
+
+
+@pytest.mark.parametrize(
+    ("counted", "count"),
+    [pytest.param(lambda found: found[1:], 0, id="one too few"), pytest.param(lambda found: found * 2, 2, id="twice")],
+)
+async def test_another_number_of_scores_than_pictures_is_an_error_and_the_next_picture_is_computed(
+    counted: Callable[[list[Scores]], list[Scores]], count: int
+) -> None:
+    pipeline = Miscounting(counted)
+    with batcher_of(pipeline) as batcher:
+        async with asyncio.timeout(30):
+            with pytest.raises(RuntimeError, match=f"expected 1 scores, got {count}"):
+                await batcher.score(load())
+            pipeline.wrong = False
+            assert (await batcher.score(load(0.2))).scores.cetacean_score == pytest.approx(0.2)
 
 
 async def test_the_caller_gets_the_loaders_error(pipeline: FakePipeline) -> None:

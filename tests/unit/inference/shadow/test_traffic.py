@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from support.pictures import archive, encoded, picture
 from support.waiting import until
 
 from cetacean_inference.http.app import create_app
-from cetacean_inference.monitoring.monitoring_file import ServedModel, ShadowPlan
+from cetacean_inference.monitoring.monitoring_file import KeepDisagreements, ServedModel, ShadowPlan
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.client import ShadowClient
 
@@ -88,6 +89,11 @@ async def counters(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 DIFFERENT = picture(score=0.9, probability=0.8, size=(41, 30))
+
+
+def all_kept(service: Service, number: int) -> bool:
+    """So many pictures have been kept, or not."""
+    return service.shadow.pictures.outcomes.total() == number
 
 
 def blue(number: int) -> bytes:
@@ -190,6 +196,88 @@ async def test_another_pod_of_the_served_model_shows_the_noise_floor(tmp_path: P
             text = (await peers.get("/metrics")).text
             assert f'cetacean_inference_shadow_requests_total{{status="200"}} {expected}.0' in text
     assert peer.close(timeout_seconds=10)
+
+
+async def disagreements(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("http://pod.test:8081/v1/shadow-disagreements")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_disagreements_are_listed_and_stay_until_another_run_begins(tmp_path: Path, candidate: Service) -> None:
+    async with serving(tmp_path / "served", httpx.ASGITransport(create_app(candidate)), plan=None) as (service, client):
+        nothing: dict[str, Any] = {"run": None, "served": None, "candidate": None}
+        nothing |= {"keeps_pictures": False, "disagreements": []}
+        assert await disagreements(client) == nothing
+        service.shadow.configure(PLAN)
+        for data in (picture(), blue(0), blue(1)):
+            await send(client, data)
+        await until(lambda: done(service))
+        found = await disagreements(client)
+        assert (found["run"], found["served"]["name"], found["candidate"]["name"]) == ("one", "tiny", "next")
+        listed = found["disagreements"]
+        assert [one["image_sha256"] for one in listed] == [hashlib.sha256(blue(n)).hexdigest() for n in (0, 1)]
+        assert (listed[0]["served"]["accepted"], listed[0]["candidate"]["accepted"]) == (True, False)
+        assert listed[0]["served"]["score"] == 0.902
+        service.shadow.configure(None)
+        assert await disagreements(client) == found
+        service.shadow.configure(PLAN.model_copy(update={"run": "two"}))
+        assert (await disagreements(client))["disagreements"] == []
+
+
+async def test_disagreements_are_not_answered_at_the_port_of_clients(tmp_path: Path, candidate: Service) -> None:
+    async with serving(tmp_path / "served", httpx.ASGITransport(create_app(candidate))) as (_, client):
+        for path in ("/v1/shadow-disagreements", f"/v1/shadow-pictures/{DIGEST}"):
+            for url in (path, f"http://pod.test:8080{path}"):
+                answer = await client.get(url, headers={"Host": "pod.test:8081"})
+                assert answer.status_code == 404
+                assert "internal port" in answer.json()["detail"]
+
+
+async def test_pictures_are_kept_only_if_the_plan_asks_for_it(tmp_path: Path, candidate: Service) -> None:
+    kept = PLAN.model_copy(update={"keep_disagreements": KeepDisagreements(max_items=2)})
+    folder = tmp_path / "kept"
+    transport = httpx.ASGITransport(create_app(candidate))
+    async with serving(tmp_path / "served", transport, keep_folder=folder) as (service, client):
+
+        async def count(outcome: str) -> float:
+            text = (await client.get("/metrics")).text
+            name = f'cetacean_inference_shadow_kept_pictures_total{{outcome="{outcome}"}} '
+            return next(float(line[len(name) :]) for line in text.splitlines() if line.startswith(name))
+
+        await send(client, blue(0))
+        await until(lambda: done(service))
+        assert not folder.exists()
+        service.shadow.configure(kept)
+        assert (await stats(client))["candidate"]["pairs"] == 1  # the run goes on
+        for number in (1, 2):
+            await send(client, picture(size=(50 + number, 30)))
+            await send(client, blue(number))
+            await until(lambda: done(service))
+            await until(partial(all_kept, service, number))
+        assert (await count("kept"), await count("busy"), await count("failed")) == (2, 0, 0)
+        assert (await disagreements(client))["keeps_pictures"]
+        digests = [hashlib.sha256(blue(number)).hexdigest() for number in range(3)]
+        url = "http://pod.test:8081/v1/shadow-pictures/"
+        answers = [await client.get(url + digest) for digest in digests]
+        assert [one.status_code for one in answers] == [404, 200, 200]
+        assert answers[2].content == blue(2)
+        assert answers[2].headers["X-Content-Type-Options"] == "nosniff"
+        for name in ("..%2Fmonitoring.json", "monitoring.json", digests[2].upper()):
+            assert (await client.get(url + name)).status_code == 404
+
+
+async def test_a_picture_that_cannot_be_kept_changes_no_answer(tmp_path: Path, candidate: Service) -> None:
+    kept = PLAN.model_copy(update={"keep_disagreements": KeepDisagreements()})
+    transport = httpx.ASGITransport(create_app(candidate))
+    async with serving(tmp_path / "served", transport, plan=kept) as (service, client):
+        assert (await send(client, blue(0))).status_code == 200
+        await until(lambda: service.shadow.pictures.outcomes.total() == 1)
+        await until(lambda: done(service))
+        assert len((await disagreements(client))["disagreements"]) == 1
+        text = (await client.get("/metrics")).text
+        assert 'cetacean_inference_shadow_kept_pictures_total{outcome="failed"} 1.0' in text
 
 
 async def test_pictures_of_clients_go_before_those_of_a_comparison(candidate: Service) -> None:

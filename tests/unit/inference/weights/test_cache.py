@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.weights_cache import add_blob, add_derived, add_incomplete, blobs, open_cache
@@ -33,6 +36,23 @@ def test_a_ref_is_valid_as_long_as_its_blob_exists(tmp_path: Path) -> None:
     assert open_cache(tmp_path).read_ref("https://weights.test/a") == ref
     assert cache.read_ref("https://weights.test/b") is None
     cache.remove(digest)
+    assert cache.read_ref("https://weights.test/a") is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(lambda ref: ref | {"size": 7}, id="a newer release adds a field"),
+        pytest.param(lambda ref: {"url": ref["url"]}, id="no digest"),
+        pytest.param(lambda ref: [ref], id="a list"),
+        pytest.param(lambda _: None, id="null"),
+    ],
+)
+def test_a_ref_of_another_format_counts_as_none(tmp_path: Path, written: Callable[[dict[str, Any]], Any]) -> None:
+    cache = open_cache(tmp_path)
+    cache.write_ref(Ref("https://weights.test/a", add_blob(cache, b"weights")))
+    (file,) = (tmp_path / "refs").iterdir()
+    file.write_text(json.dumps(written(json.loads(file.read_text(encoding="utf-8")))), encoding="utf-8")
     assert cache.read_ref("https://weights.test/a") is None
 
 
@@ -162,6 +182,17 @@ def test_a_derived_directory_that_failed_half_way_does_not_exist(tmp_path: Path)
 def test_a_new_derived_directory_replaces_the_previous_one(tmp_path: Path) -> None:
     cache = open_cache(tmp_path)
     add_derived(cache, "networks-a")
+    with cache.staging_directory("networks-a") as staging:
+        assert list(staging.iterdir()) == []
+        (staging / "new").touch()
+    assert [entry.name for entry in (cache.derived / "networks-a").iterdir()] == ["new"]
+
+
+def test_files_that_a_killed_process_left_are_not_in_a_new_derived_directory(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path)
+    left = tmp_path / "incomplete" / "networks-a"
+    left.mkdir()
+    (left / "half").touch()
     with cache.staging_directory("networks-a") as staging:
         assert list(staging.iterdir()) == []
         (staging / "new").touch()

@@ -22,17 +22,18 @@ from support.file_server import FileServer
 from cetacean_inference.errors import (
     CacheFull,
     FatalError,
+    WeightsDenied,
     WeightsNotFound,
     WeightsTooLarge,
     WeightsTruncated,
     WeightsUnreachable,
 )
 from cetacean_inference.settings import FetchSettings
-from cetacean_inference.weights.download import Download, NotModified
-from cetacean_inference.weights.hub import Access
+from cetacean_inference.weights.download import Download
+from cetacean_inference.weights.sources import source_of
+from cetacean_inference.weights.sources.source import NotModified
 
 Make = Callable[..., Download]
-NO_TOKEN = Access({}, "")
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def reserved() -> list[int]:
 def download(server: FileServer, options: FetchSettings, partial: Path, reserved: list[int]) -> Make:
     def make(*, url: str | None = None, settings: FetchSettings = options) -> Download:
         url = url or f"{server.url}/a.ckpt"
-        return Download(name=url, url=url, partial=partial, settings=settings, access=NO_TOKEN, reserve=reserved.append)
+        return Download(source_of(url, settings), partial=partial, reserve=reserved.append)
 
     return make
 
@@ -190,10 +191,15 @@ def test_progress_is_logged(
     assert re.fullmatch(rf"{server.url}/a\.ckpt: complete, 0\.3 MiB, [\d.]+ MiB/s", last)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_permanent_error_status_is_not_retried(download: Make, server: FileServer, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, WeightsDenied), (403, WeightsDenied), (404, WeightsNotFound), (410, WeightsNotFound)],
+)
+def test_a_permanent_error_status_is_not_retried(
+    download: Make, server: FileServer, status: int, kind: type[FatalError]
+) -> None:
     server.statuses = [status]
-    with pytest.raises(WeightsNotFound, match=f"a.ckpt: expected 200, got {status}"):
+    with pytest.raises(kind, match=f"a.ckpt: expected 200, got {status}"):
         download().run()
     assert server.requests["a.ckpt"] == 1
 
@@ -221,7 +227,7 @@ def test_a_missing_reservation_stops_before_the_first_byte(
 
     url = f"{server.url}/a.ckpt"
     with pytest.raises(CacheFull, match="needs 300000"):
-        Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=full).run()
+        Download(source_of(url, options), partial=partial, reserve=full).run()
     assert not partial.exists()
 
 
@@ -238,7 +244,7 @@ def test_nothing_is_written_before_room_is_made(
 
     monkeypatch.setattr(Path, "write_text", writes)
     url = f"{server.url}/a.ckpt"
-    download = Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=room.append)
+    download = Download(source_of(url, options), partial=partial, reserve=room.append)
     assert download.run().sha256 == digest
     assert room == [300_000]
 
@@ -436,7 +442,7 @@ def test_a_local_file_is_bounded_and_reserved(
 
     partial.unlink()
     with pytest.raises(CacheFull, match="needs 2000"):
-        Download(name=url, url=url, partial=partial, settings=options, access=NO_TOKEN, reserve=full).run()
+        Download(source_of(url, options), partial=partial, reserve=full).run()
     assert not partial.exists()
 
 

@@ -26,6 +26,7 @@ from cetacean_inference.errors import (
     DigestMismatch,
     FatalError,
     GateUnavailable,
+    WeightsDenied,
     WeightsNotFound,
     WeightsUnreachable,
 )
@@ -35,7 +36,8 @@ from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch, gate_url
 from cetacean_inference.weights.hub import Access, access_to
-from cetacean_inference.weights.urls import resolve, sibling
+from cetacean_inference.weights.sources import sibling
+from cetacean_inference.weights.sources.hub import HubSource
 from cetacean_inference.weights.verified import VerifiedFiles
 
 
@@ -202,10 +204,8 @@ def test_urls_of_files_in_the_same_folder() -> None:
 
 
 def test_a_hub_url_is_resolved_to_https() -> None:
-    assert (
-        resolve("hf://o/r/deep/a.ckpt@v1", hf_endpoint="https://hub.test/")
-        == "https://hub.test/o/r/resolve/v1/deep/a.ckpt"
-    )
+    source = HubSource("hf://o/r/deep/a.ckpt@v1", FetchSettings(hf_endpoint="https://hub.test/"))
+    assert source.requested() == "https://hub.test/o/r/resolve/v1/deep/a.ckpt"
 
 
 def test_the_url_of_the_gates_weights() -> None:
@@ -298,7 +298,7 @@ def test_a_refusal_of_the_hub_says_what_is_missing(
     monkeypatch.setattr("cetacean_inference.weights.hub.get_token", lambda: token or None)
     server.statuses = [status]
     settings = options.model_copy(update={"hf_endpoint": server.url})
-    with pytest.raises(WeightsNotFound, match=rf"hf://o/r/b\.ckpt: expected 200, got {status} .*{message}") as caught:
+    with pytest.raises(WeightsDenied, match=rf"hf://o/r/b\.ckpt: expected 200, got {status} .*{message}") as caught:
         fetch("hf://o/r/b.ckpt", sha256=None, cache=cache, settings=settings)
     assert "hf_secret" not in caught.value.line
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel
+from support.approvals import approval_object
+from support.operator_world import World, entry, manifest
 
 from cetacean_operator.api.approval_policy import ApprovalPolicy
 from cetacean_operator.api.crd import approval_crd, crd, render
@@ -34,9 +36,9 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
 
 @pytest.mark.parametrize("made", [crd, approval_crd], ids=["CetaceanModel", "ModelApproval"])
 def test_the_file_is_not_stale(made: Callable[[], dict[str, Any]]) -> None:
-    manifest = made()
-    file = REPOSITORY / f"crds/ecomarineai.org_{manifest['spec']['names']['plural']}.yaml"
-    assert file.read_text(encoding="utf-8") == render(manifest), "run `make crd`"
+    definition = made()
+    file = REPOSITORY / f"crds/ecomarineai.org_{definition['spec']['names']['plural']}.yaml"
+    assert file.read_text(encoding="utf-8") == render(definition), "run `make crd`"
 
 
 @BOTH
@@ -84,6 +86,9 @@ def test_an_approval_cannot_be_changed() -> None:
     assert set(APPROVAL["properties"]["spec"]["required"]) == {"resource", "candidate", "digest", "approver"}
 
 
+CONTAINERS = ("sidecars", "extraInitContainers")
+
+
 def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
     open_ended = {path for path, node in nodes(SCHEMA) if node.get("x-kubernetes-preserve-unknown-fields")}
     assert open_ended == {
@@ -95,9 +100,18 @@ def test_unknown_fields_are_preserved_only_in_parts_of_pods() -> None:
             "topologySpreadConstraints[]",
             "env[].valueFrom",
             "networkPolicy.ingressFrom[]",
+            "podSecurityContext",
+            "securityContext",
+            "volumes[]",
+            "volumeMounts[]",
+            *(f"{kind}[]{part}" for kind in CONTAINERS for part in ("", ".ports[]", ".securityContext")),
+            "hostAliases[]",
+            "dnsConfig",
+            "lifecycle",
+            "service.ports[]",
             "autoscaling.behavior",
         )
-    }
+    } | {".spec.rollout.candidate.resources"}
 
 
 def test_status_has_no_rules() -> None:
@@ -129,7 +143,7 @@ def test_spec_approval_is_absent_by_default_and_its_parts_are_filled_in() -> Non
     approval = SCHEMA["properties"]["spec"]["properties"]["approval"]
     assert "default" not in approval
     for name, part in approval["properties"].items():
-        if name != "excludeAuthor":
+        if name not in ("excludeAuthor", "shadowFirst"):
             own = {field: child["default"] for field, child in part["properties"].items() if "default" in child}
             assert part["default"] == own | ({"skip": []} if name == "hotfix" else {})
     assert ApprovalPolicy.model_validate({name: part["default"] for name, part in approval["properties"].items()}) == (
@@ -138,10 +152,10 @@ def test_spec_approval_is_absent_by_default_and_its_parts_are_filled_in() -> Non
 
 
 def test_names_and_subresources() -> None:
-    manifest = crd()
-    assert manifest["spec"]["names"]["shortNames"] == ["cmodel"]
-    assert manifest["spec"]["names"]["categories"] == ["all"]
-    version = manifest["spec"]["versions"][0]
+    definition = crd()
+    assert definition["spec"]["names"]["shortNames"] == ["cmodel"]
+    assert definition["spec"]["names"]["categories"] == ["all"]
+    version = definition["spec"]["versions"][0]
     assert version["subresources"]["status"] == {}
     scale = version["subresources"]["scale"]
     for path, part in ((scale["specReplicasPath"], "spec"), (scale["statusReplicasPath"], "status")):
@@ -149,8 +163,70 @@ def test_names_and_subresources() -> None:
         for step in path.strip(".").split("."):
             node = node["properties"][step]
         assert node["type"] == "integer", part
-    shown = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
-    assert shown == ["Active", "Serving", "Ready", "Drift", "Age"]
+    columns = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
+    assert columns == ["Active", "Serving", "Ready", "Drift", "Age"]
+
+
+def shown(definition: dict[str, Any], resource: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the columns that kubectl shows of a resource, by their names; None for an absent field."""
+    values = {}
+    for column in definition["spec"]["versions"][0]["additionalPrinterColumns"]:
+        steps = re.findall(r"""\.(\w+)|\[\?\(@\.type=="(\w+)"\)\]""", column["jsonPath"])
+        node: Any = resource
+        for field, kind in steps:
+            if node is not None:
+                node = node.get(field) if field else next(item for item in node if item["type"] == kind)
+        values[column["name"]] = node
+    return values
+
+
+def test_the_columns_of_a_cetaceanmodel_show_what_it_wants_and_what_its_pods_serve() -> None:
+    """Here each value is another one, so that no column can show that of another field."""
+    world = World(
+        manifest(entry("first"), entry("second", "b", version="2.0.0")),
+        behave=lambda pod: setattr(pod, "ready", pod.model == "first"),
+    )
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.drift(0.7)
+    world.settle()
+    world.obj["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert shown(crd(), world.obj) == {
+        "Active": "second",
+        "Serving": "first",
+        "Version": "1.0.0",
+        "Ready": "False",
+        "Reason": world.condition("Ready").reason,
+        "Candidate": None,
+        "Drift": 0.2,
+        "Drifting": "True",
+        "Age": "2026-01-01T00:00:00Z",
+    }
+
+
+def test_the_column_of_the_candidate_shows_its_verdict() -> None:
+    stages: dict[str, Any] = {"stages": [{"shadow": {}}]}
+    world = World(manifest(entry("first"), entry("second", "b", version="2.0.0"), rollout=stages))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.obj["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    columns = shown(crd(), world.obj)
+    assert (columns["Candidate"], columns["Drift"]) == ("Running", None)
+
+
+def test_the_columns_of_a_modelapproval_show_who_approves_what() -> None:
+    resource = approval_object("alice", evidence="https://example.org/run/7")
+    assert shown(approval_crd(), resource) == {
+        "Resource": "whales",
+        "Candidate": "second",
+        "Kind": "Review",
+        "Approver": "alice",
+        "Age": "2026-01-01T00:00:00Z",
+        "Digest": "b" * 64,
+        "Evidence": "https://example.org/run/7",
+    }
 
 
 def test_a_union_cannot_be_written() -> None:

@@ -65,13 +65,97 @@ SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
             "models[0].files.species_map.csv: expected 64 hex digits",
         ),
         ({"serving": {"image": "i", "weightsCache": {"trusted": True}}}, "serving.weightsCache: trusted is about"),
+        ({"serving": {"image": "i", "signature": {}}}, "serving.signature: expected keys or certificates, got neither"),
+        (
+            {"serving": {"image": "i", "signature": {"keys": [{"configMapKeyRef": {"name": "a", "key": "../b"}}]}}},
+            "serving.signature.keys[0].configMapKeyRef.key",
+        ),
         ({"serving": {"image": "i", "serviceMonitor": {"interval": "1ms"}}}, "serving.serviceMonitor.interval"),
+        ({"serving": {"image": "i", "route": {"parentRefs": []}}}, "serving.route.parentRefs"),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}, {"name": "a", "kind": "Gateway"}]}}},
+            "serving.route: parentRefs: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "hostnames": ["b.org", "b.org"]}}},
+            "serving.route: hostnames: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "paths": ["/a", "/a"]}}},
+            "serving.route: paths: expected each entry once",
+        ),
+        (
+            {"serving": {"image": "i", "route": {"parentRefs": [{"name": "a"}], "requestTimeout": "1d"}}},
+            "serving.route.requestTimeout",
+        ),
         ({"drift": {"window": 10, "minSamples": 20}}, "minSamples must be at most window"),
         ({"drift": {"onAlarm": "Panic"}}, "drift.onAlarm"),
         ({"gates": {"minTNR": 2}}, "gates.minTNR"),
         ({"approval": {"major": {"approvals": 11}}}, "approval.major.approvals"),
         ({"approval": {"hotfix": {"skip": ["Reviews"]}}}, "approval.hotfix.skip[0]"),
         ({"serving": {}}, "serving.image"),
+        (
+            {"serving": {"image": "i", "volumes": [{"name": "tmp"}]}},
+            "serving.volumes[0]: name: tmp is a volume of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "volumes": [{"name": "cetacean-x"}]}},
+            "serving.volumes[0]: name: cetacean-x is a volume of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "volumes": [{"name": "weights-0"}]}},
+            "serving.volumes[0]: name: weights-0 is a volume of the operator: expected another name",
+        ),
+        (
+            {
+                "serving": {
+                    "image": "i",
+                    "volumes": [{"name": "a"}],
+                    "volumeMounts": [{"name": "a", "mountPath": "/tmp/"}],
+                }
+            },
+            "serving.volumeMounts[0]: mountPath: /tmp/ is a mount of the operator: expected another path",
+        ),
+        (
+            {
+                "serving": {
+                    "image": "i",
+                    "volumes": [{"name": "a"}],
+                    "volumeMounts": [{"name": "a", "mountPath": "/var/cache/cetacean/blobs"}],
+                }
+            },
+            "is a mount of the operator: expected another path",
+        ),
+        (
+            {"serving": {"image": "i", "volumeMounts": [{"name": "a", "mountPath": "/a"}]}},
+            "volumeMounts: each must name one of spec.serving.volumes, got a",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "serve"}]}},
+            "serving.sidecars[0]: name: serve is a container of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "extraInitContainers": [{"name": "fetch"}]}},
+            "serving.extraInitContainers[0]: name: fetch is a container of the operator: expected another name",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a"}], "extraInitContainers": [{"name": "a"}]}},
+            "sidecars: expected other names than those of extraInitContainers, got a",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a", "ports": [{"containerPort": 8080}]}]}},
+            "serving.sidecars[0].ports[0]: the service listens on 8080, named http: expected another port and name",
+        ),
+        (
+            {"serving": {"image": "i", "sidecars": [{"name": "a", "ports": [{"name": "http", "containerPort": 1}]}]}},
+            "serving.sidecars[0].ports[0]: the service listens on 8080, named http: expected another port and name",
+        ),
+        ({"serving": {"image": "i", "sidecars": [{"name": f"a{n}"} for n in range(9)]}}, "serving.sidecars"),
+        (
+            {"serving": {"image": "i", "service": {"ports": [{"name": "http", "port": 81}]}}},
+            "serving.service.ports[0]: port 80, named http, leads to the service: expected another port and name",
+        ),
+        ({"serving": {"image": "i", "service": {"type": "ExternalName"}}}, "serving.service.type"),
         (
             {"serving": {"image": "i", "autoscaling": {"minReplicas": 12}}},
             "serving.autoscaling: minReplicas must be at most maxReplicas (10), got 12",
@@ -83,6 +167,18 @@ def test_an_invalid_field_is_named(change: dict[str, Any], said: str) -> None:
         parse_spec(copy.deepcopy(SPEC) | change)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_listeners_of_one_gateway_are_parents_of_their_own() -> None:
+    parents = [
+        {"name": "a"},
+        {"name": "a", "sectionName": "https"},
+        {"name": "a", "port": 80},
+        {"name": "a", "namespace": "b"},
+    ]
+    spec = parse_spec(copy.deepcopy(SPEC) | {"serving": {"image": "i", "route": {"parentRefs": parents}}})
+    assert spec.serving.route is not None
+    assert [parent.wire() for parent in spec.serving.route.parent_refs] == parents
 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:

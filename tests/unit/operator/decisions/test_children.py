@@ -41,7 +41,9 @@ def test_each_field_of_serving_adds_its_child(serving: dict[str, Any], extra: se
 
 
 def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
-    made = World(manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), service_monitors=True)
+    made = World(
+        manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), optional_kinds=frozenset({"ServiceMonitor"})
+    )
     made.settle()
     monitor = made.children["ServiceMonitor", "whales"]
     assert monitor["metadata"]["labels"]["release"] == "p"
@@ -56,7 +58,7 @@ def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
 
 
 def test_a_service_monitor_bounds_what_prometheus_takes_from_a_pod() -> None:
-    monitored = World(manifest(serving={"serviceMonitor": {}}), service_monitors=True)
+    monitored = World(manifest(serving={"serviceMonitor": {}}), optional_kinds=frozenset({"ServiceMonitor"}))
     monitored.settle()
     spec = monitored.children["ServiceMonitor", "whales"]["spec"]
     bounds = {name: spec[name] for name in ("sampleLimit", "labelLimit", "labelValueLengthLimit", "bodySizeLimit")}
@@ -225,9 +227,10 @@ def test_monitoring_has_the_bounds_and_the_baselines_of_models_that_have_one() -
     }
 
 
-def test_the_service_reaches_the_named_port() -> None:
+def test_the_service_reaches_the_port_by_its_number() -> None:
+    """A container that a webhook adds may have a port of the same name."""
     spec = world().children["Service", "whales"]["spec"]
-    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
+    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
     assert spec["selector"] == {"ecomarineai.org/cetaceanmodel": "whales"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils import parse_quantity
-from support.operator_world import World
+from support.operator_world import World, entry, manifest
 
 from cetacean_operator.decisions.compare import differences, quantity
 
@@ -50,6 +50,28 @@ def test_fields_of_other_managers_are_no_difference(wanted: dict[str, Any], othe
         ({"c": [{"name": "serve", "image": "x"}]}, {"c": [{"name": "serve", "image": "y"}]}, ["c[serve].image"]),
         ({"c": [{"name": "serve"}]}, {"c": []}, ["c[serve]"]),
         ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a"}, {"key": "b"}]}, ["tolerations"]),
+        # Mounts are merged by their path: the same volume may be mounted once more by somebody else.
+        (
+            {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]},
+            {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "tmp", "mountPath": "/run"}]},
+            [],
+        ),
+        ({"hostAliases": [{"ip": "1.2.3.4"}]}, {"hostAliases": [{"ip": "1.2.3.5"}, {"ip": "1.2.3.4"}]}, []),
+        (
+            {"spread": [{"topologyKey": "host", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1}]},
+            {
+                "spread": [
+                    {"topologyKey": "host", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1},
+                    {"topologyKey": "host", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 2},
+                ]
+            },
+            [],
+        ),
+        ({"names": [{"name": ["a"]}]}, {"names": [{"name": ["b"]}]}, ["names[['a']]"]),
+        # The API server leaves these out if they are false or zero.
+        ({"readOnly": False, "hostPort": 0}, {}, []),
+        ({"readOnly": False}, {"readOnly": True}, ["readOnly"]),
+        ({"automountServiceAccountToken": False}, {}, ["automountServiceAccountToken"]),
         ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, []),
         ({"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}, []),
         ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}, []),
@@ -139,6 +161,14 @@ def test_annotations_that_others_add_stay() -> None:
     world.deployment["metadata"]["annotations"]["other"] = "x"
     world.deployment["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
     assert not world.decide().apply
+
+
+def test_a_metric_that_somebody_adds_to_the_autoscaler_is_removed() -> None:
+    world = World(manifest(entry("first"), serving={"autoscaling": {}}))
+    world.settle()
+    metrics = world.children["HorizontalPodAutoscaler", "whales"]["spec"]["metrics"]
+    metrics.append({"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "Value", "value": "1"}}})
+    assert [child["kind"] for child in world.decide().apply] == ["HorizontalPodAutoscaler"]
 
 
 def test_a_deleted_child_is_created_again() -> None:

@@ -14,6 +14,8 @@ from cetacean_operator.api.observed import CetaceanModel, Observed
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.decide import decide
 
+SIGNATURE = {"keys": [{"configMapKeyRef": {"name": "signers", "key": "release.pub"}}]}
+
 
 def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), entry("bad", "c", metrics={"tnr": 0.1})))
@@ -33,7 +35,15 @@ def test_kstatus_agrees_over_the_life_of_a_resource() -> None:
 
 
 def test_all_conditions_are_present_in_order() -> None:
-    world = World(manifest(serving={"autoscaling": {}}, approval={}))
+    image = entry("first", weightsUrl=f"oci://registry.test/whales@sha256:{'a' * 64}")
+    serving = {
+        "autoscaling": {},
+        "signature": SIGNATURE,
+        "route": {"parentRefs": [{"name": "public"}]},
+        "prefetch": "All",
+        "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
+    }
+    world = World(manifest(image, serving=serving, approval={}, rollout={"stages": [{"shadow": {}}]}))
     world.reconcile()
     assert tuple(condition.type for condition in world.status.conditions) == names.CONDITIONS
     for condition in world.status.conditions:

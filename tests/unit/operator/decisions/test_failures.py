@@ -121,6 +121,32 @@ def test_an_unschedulable_pod_is_a_transient_failure() -> None:
     assert world.is_("Reconciling")[0] == "True", "a node may come"
 
 
+def test_a_pod_whose_node_does_not_report_is_named_with_the_node() -> None:
+    world = World(manifest(serving={"replicas": 2}))
+    world.settle()
+    (pod, _), world.now = world.pods, world.now + timedelta(days=1)
+    pod.ready, pod.lost_node, pod.started_at = False, "node-7", timestamp(BEGIN)
+    world.reconcile()
+    assert world.is_("Ready") == ("False", "NodeNotReady")
+    assert "its node node-7 does not report" in world.condition("Ready").message
+    assert world.is_("Reconciling")[0] == "True", "Kubernetes replaces the pod after a while"
+    assert (world.status.replicas, world.status.ready_replicas) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("container", "reason"), [("fetch", "WeightsNotFound"), ("serve", "WeightsNotFound"), ("mesh", "CrashLoop")]
+)
+def test_only_the_operators_containers_name_reasons_of_their_own(container: str, reason: str) -> None:
+    world = failing(ContainerFailure(container, "Error", "WeightsNotFound: https://x/a: 404", exit_code=1))
+    assert world.is_("Ready") == ("False", reason)
+
+
+def test_the_memory_of_a_container_that_others_added_is_not_a_limit_of_the_resource() -> None:
+    world = failing(ContainerFailure("mesh", "OOMKilled", "", exit_code=137))
+    assert world.is_("Ready") == ("False", "OOMKilled")
+    assert "spec.serving.resources" not in world.condition("Ready").message
+
+
 def condition(world: World, **condition: str) -> None:
     assert world.deployment is not None
     world.deployment["status"]["conditions"] = [condition]

@@ -48,7 +48,19 @@ FULL = manifest(
         "podDisruptionBudget": {"minAvailable": 1},
         "resources": {"limits": {"memory": "1Gi"}},
         "env": [{"name": "A", "value": "b"}],
-        "weightsCache": {"sizeLimit": "2Gi"},
+        "route": {"parentRefs": [{"name": "public"}], "hostnames": ["whales.example.org"]},
+        "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
+        "prefetch": "All",
+        "podSecurityContext": {"runAsUser": None, "seccompProfile": {"type": "Localhost"}},
+        "securityContext": {"capabilities": {"add": ["X"]}},
+        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+        "sidecars": [{"name": "s", "image": "i", "ports": [{"containerPort": 90}], "securityContext": {"a": None}}],
+        "extraInitContainers": [{"name": "b", "image": "i"}],
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["h"]}],
+        "dnsConfig": {"nameservers": ["10.0.0.2"]},
+        "lifecycle": {"preStop": None, "postStart": {"exec": {"command": ["x"]}}},
+        "service": {"type": "NodePort", "annotations": {"a": "b"}, "ports": [{"name": "m", "port": 90}]},
     },
     antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
     gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
@@ -63,7 +75,7 @@ FULL = manifest(
 
 def served() -> World:
     """A world in which the first model serves and drifts, with a status and children."""
-    world = World(FULL)
+    world = World(FULL, optional_kinds=frozenset({"HTTPRoute"}))
     world.settle()
     for pod in world.pods:
         pod.drift = DriftReport(samples=60, mean=0.02, answers=ANSWERS)

@@ -37,12 +37,37 @@ REACHED: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
     "podLabels": ({"a": "b"}, ("labels",)),
     "podAnnotations": ({"a": "b"}, ("annotations",)),
     "env": ([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}], ENV),
+    "signature": (
+        {"keys": [{"configMapKeyRef": {"name": "signers", "key": "release.pub"}}]},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[signature]"),
+    ),
+    "podSecurityContext": ({"runAsUser": None}, ("securityContext",)),
+    "securityContext": (
+        {"readOnlyRootFilesystem": False},
+        ("containers[].securityContext", "initContainers[].securityContext"),
+    ),
+    "volumes": ([{"name": "extra", "emptyDir": {}}], ("volumes[extra]",)),
+    "sidecars": ([{"name": "proxy", "image": "p"}], ("containers[proxy]",)),
+    "extraInitContainers": ([{"name": "proxy", "image": "p"}], ("initContainers[proxy]",)),
+    "hostAliases": ([{"ip": "10.0.0.1", "hostnames": ["store"]}], ("hostAliases",)),
+    "dnsConfig": ({"nameservers": ["10.0.0.2"]}, ("dnsConfig",)),
+    "lifecycle": ({"postStart": {"exec": {"command": ["true"]}}}, ("containers[].lifecycle",)),
+    "service": ({"type": "NodePort"}, ()),
     "autoscaling": ({}, ()),
     "weightsCache": ({"persistentVolumeClaim": {"claimName": "c"}}, (*ENV, "volumes[weights]")),
+    "weightsCredentials": (
+        {"secretRef": {"name": "s"}},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[weights-credentials]"),
+    ),
+    "caBundle": (
+        {"configMapRef": {"name": "c"}},
+        ("initContainers[].env", "initContainers[].volumeMounts", "volumes[ca-bundle]"),
+    ),
     "tmpSizeLimit": ("2Gi", ("volumes[tmp]",)),
     "podDisruptionBudget": ({"maxUnavailable": 1}, ()),
     "networkPolicy": ({"ingressFrom": []}, ()),
     "serviceMonitor": ({"interval": "60s"}, ()),
+    "route": ({"parentRefs": [{"name": "public"}]}, ()),
     "progressDeadlineSeconds": (60, ()),
     "startupSeconds": (60, ("containers[].startupProbe",)),
     "terminationGracePeriodSeconds": (
@@ -57,8 +82,9 @@ def fields(template: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from template["metadata"].items()
     for key, value in template["spec"].items():
         if key in ("containers", "initContainers"):
-            (container,) = value
-            yield from ((f"{key}[].{name}", one) for name, one in container.items())
+            own = next(one for one in value if one["name"] in ("fetch", "serve"))
+            yield from ((f"{key}[].{name}", one) for name, one in own.items())
+            yield from ((f"{key}[{one['name']}]", one) for one in value if one is not own)
         elif key == "volumes":
             yield from ((f"volumes[{one['name']}]", one) for one in value)
         else:
@@ -81,7 +107,18 @@ def changed(found: dict[str, Any]) -> set[str]:
 
 def test_the_list_has_every_field_of_the_spec() -> None:
     names = {info.alias or name for name, info in Serving.model_fields.items()}
-    assert set(REACHED) == names
+    assert {*REACHED, "volumeMounts", "prefetch"} == names
+
+
+def test_prefetch_reaches_no_pod_that_serves() -> None:
+    claim = {"weightsCache": {"persistentVolumeClaim": {"claimName": "c"}}}
+    assert template(serving={**claim, "prefetch": "All"}) == template(serving=claim)
+
+
+def test_a_mount_reaches_both_containers() -> None:
+    volume = {"name": "extra", "emptyDir": {}}
+    found = changed(template(serving={"volumes": [volume], "volumeMounts": [{"name": "extra", "mountPath": "/extra"}]}))
+    assert found == {"volumes[extra]", "containers[].volumeMounts", "initContainers[].volumeMounts"}
 
 
 @pytest.mark.parametrize("field", REACHED)
@@ -110,7 +147,9 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "deprecated": False,
         "author": "x",
         "hotfix": False,
+        "prefetch": True,
         "files": {"species_map.csv": "c" * 64},
+        "signatureUrl": "https://x/w.sig",
     }
     names = {info.alias or name for name, info in Model.model_fields.items()} - {"name", "metrics"}
     assert set(everything) == names
@@ -122,6 +161,7 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
             drift={"window": 60, "minSamples": 10},
             serviceLevel={"minRequests": 5},
             approval={"major": {"approvals": 0, "qa": False, "metrics": "Optional"}},
+            rollout={"stages": [{"shadow": {}}], "candidate": {"resources": {"limits": {"memory": "1Gi"}}}},
         )
     )
     world.reconcile()
@@ -136,23 +176,41 @@ def test_the_model_and_the_gate_reach_variables_and_annotations_only() -> None:
         "drift",
         "service_level",
         "approval",
+        "rollout",
     }
     assert set(AntiFraud.model_fields) == {"threshold", "calibrated_at", "model"}
+
+
+@pytest.mark.parametrize("url", [f"oci://registry.test/whales@sha256:{'a' * 64}/a.ckpt", "pvc://claim/a.ckpt"])
+def test_a_url_of_an_image_or_a_claim_also_reaches_a_volume_of_the_init_container(url: str) -> None:
+    world = World(manifest(entry("first", weightsUrl=url)))
+    world.reconcile()
+    assert world.deployment is not None
+    found = changed(dict(fields(world.deployment["spec"]["template"])))
+    (volume,) = (name for name in found if name.startswith("volumes["))
+    assert found - {volume} <= {*IDENTITY, "initContainers[].volumeMounts"}
 
 
 @pytest.mark.parametrize(
     "never",
     [
-        "securityContext",
         "automountServiceAccountToken",
-        "containers[].securityContext",
         "containers[].args",
+        "containers[].command",
         "hostNetwork",
+        "hostPID",
+        "hostIPC",
     ],
 )
-def test_no_field_of_the_spec_changes_how_a_pod_is_confined(never: str) -> None:
+def test_no_field_of_the_spec_reaches_the_token_the_command_or_the_namespaces_of_the_host(never: str) -> None:
     assert not any(never in reached for _, reached in REACHED.values())
-    assert never in PLAIN or never == "hostNetwork"
+    assert never in PLAIN or never.startswith("host") or never.endswith("command")
+
+
+def test_only_two_fields_change_how_the_operators_containers_are_confined() -> None:
+    confining = {"securityContext", "containers[].securityContext", "initContainers[].securityContext"}
+    found = {field for field, (_, reached) in REACHED.items() if confining & set(reached)}
+    assert found == {"podSecurityContext", "securityContext"}
 
 
 def test_the_page_on_security_names_each_field_that_reaches_a_pod() -> None:

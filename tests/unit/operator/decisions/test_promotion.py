@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from support.operator_world import SURE, WORSE, World, entry, manifest
+from support.operator_world import BEGIN, SURE, WORSE, World, entry, manifest
 from support.operator_world import model as one_model
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
@@ -17,6 +17,7 @@ from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, Serve
 from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
+from cetacean_operator.decisions.stage_input import StageInput
 from cetacean_registry import ModelMetrics, canonical_digest
 
 
@@ -330,7 +331,8 @@ def test_a_model_that_came_by_other_means_is_compared_with_the_last_one_that_ser
     served = tuple(ServedModel(entry=one, digest=str(one.sha256), first_served_at=at) for one in (first, second))
     spec = parse_spec(manifest(entry("second", "b"), entry("first"))["spec"])
     known = ServingHistory(Status(history=history), served, spec.registry.models)
-    choice = choose(spec=spec, history=known, deployed=second, given=ProofInput("whales", None, (), None), at=at)
+    proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
+    choice = choose(spec=spec, history=known, deployed=second, given=proof, staged=staged, at=at)
     assert "second passes against first" in choice.gate.message
     assert choice.target == second
     assert choice.promotion is not None
@@ -833,7 +835,8 @@ def test_a_rollback_stands_only_while_the_restored_model_is_known(name: str, tar
     obj = manifest(entry("second", "b", metrics={"tnr": 0.1}), entry("first", None), drift={"onAlarm": "Rollback"})
     spec = parse_spec(obj["spec"])
     known = ServingHistory(Status(rollback=rollback), served, spec.registry.models)
-    choice = choose(spec=spec, history=known, deployed=second, given=ProofInput("whales", None, (), None), at=at)
+    proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
+    choice = choose(spec=spec, history=known, deployed=second, given=proof, staged=staged, at=at)
     assert choice.target is not None
     assert (choice.target.name, choice.gate.reason) == (target, reason)
     assert choice.rollback == (rollback if reason == "RolledBack" else None)

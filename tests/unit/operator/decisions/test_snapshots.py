@@ -547,7 +547,9 @@ AUTOSCALED: dict[str, Any] = {
     ("name", "spec"), [("children_minimal", {}), ("children_full", FULL), ("children_autoscaled", AUTOSCALED)]
 )
 def test_the_children_are_those_of_the_snapshot(name: str, spec: dict[str, Any], tmp_path: Path) -> None:
-    world = World(manifest(entry("first", inputSize=512, backbone="b4"), **spec), service_monitors=True)
+    world = World(
+        manifest(entry("first", inputSize=512, backbone="b4"), **spec), optional_kinds=frozenset({"ServiceMonitor"})
+    )
     observed = replace(world.observed(), operator_namespace="system")
     plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)
     check(SNAPSHOTS / f"{name}.yaml", yaml.safe_dump_all(plan.apply, sort_keys=True, width=110), tmp_path)

@@ -72,6 +72,8 @@ BEFORE = template(entry("first"), entry("second", "b"))
         {"registry": {"models": [entry("first", weightsUrl="https://mirror.example.org/first.ckpt")]}},
         {"registry": {"models": [entry("first", version="1.0.1")]}},
         {"registry": {"models": [entry("first", files={"species_map.csv": "b" * 64})]}},
+        {"registry": {"models": [entry("first", signatureUrl="https://example.org/first.sig")]}},
+        {"serving": {"signature": {"keys": [{"configMapKeyRef": {"name": "signers", "key": "release.pub"}}]}}},
         {"antiFraud": {"model": {"sha256": "b" * 64}}},
         {"antiFraud": {"model": {"revision": "main"}}},
         {"serving": {"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}}},

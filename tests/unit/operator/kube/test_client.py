@@ -238,6 +238,31 @@ async def test_serves_is_true_only_for_a_resource_in_discovery(server: Server, k
     assert [await kube.serves(MODELS) for _ in range(3)] == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        ({"major": "1", "minor": "36"}, (1, 36)),
+        ({"major": "1", "minor": "36+"}, (1, 36)),
+        ({"major": "1"}, None),
+        ({"major": "1", "minor": "x"}, None),
+        ({"major": ["1"], "minor": 9}, None),
+    ],
+)
+async def test_the_version_of_the_server_is_read(
+    server: Server, kube: ApiClient, body: dict[str, object], version: tuple[int, int] | None
+) -> None:
+    server.answers = [answer(body)]
+    assert await kube.server_version() == version
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_server_that_keeps_its_version_to_itself_is_no_error(
+    server: Server, kube: ApiClient, status: int
+) -> None:
+    server.answers = [answer({}, status)]
+    assert await kube.server_version() is None
+
+
 async def test_every_request_is_counted(server: Server, kube: ApiClient) -> None:
     server.answers = [answer({}), answer({}, 404)]
     await kube.get(PODS, "sea", "p")

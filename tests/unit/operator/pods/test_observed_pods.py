@@ -14,7 +14,7 @@ from support.pods import pod_manifest, running_status
 from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
-from cetacean_operator.pods.observed_pods import observed_pod, target_of
+from cetacean_operator.pods.observed_pods import observed_pod, target_of, without_unused_fields
 from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 from cetacean_operator.reconcile.observe import Observer, recent_growth
@@ -33,6 +33,21 @@ def container(name: str = "serve", *, state: Any = None, last: Any = None, resta
 
 def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
     return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+def test_the_report_about_a_signature_is_the_line_of_a_fetch_that_succeeded() -> None:
+    def reported(*init: dict[str, Any]) -> str | None:
+        return observed_pod(pod(init=init), None, None, None).signature
+
+    line = "SignatureVerified: https://x/w.sig: signed by key sha256:a (k)"
+    assert reported(container("fetch", state=ended(0, "Completed", f"{line}\n"))) == line
+    assert reported(container("other", state=ended(0, message=line)), container("fetch")) is None
+    assert reported(container("fetch", state=ended(1, message="SignatureMissing: x"))) is None, "it is a failure"
+    assert reported(container("fetch", state=ended(0, message="{}"))) is None
+    long = reported(container("fetch", state=ended(0, message=f"SignatureMissing: a\n\x1b[31m{'b' * 4000}")))
+    assert long is not None
+    assert (len(long), long.isprintable()) == (1024, True)
+    assert reported() is None
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
@@ -81,6 +96,36 @@ def test_an_unschedulable_pod_has_the_message_of_the_scheduler() -> None:
     assert observed_pod(pod(), None, None, None).unschedulable is None
 
 
+READY_ONLY_FALSE = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "expected"),
+    [
+        ({"nodeName": "n1"}, READY_ONLY_FALSE, "n1"),
+        ({}, READY_ONLY_FALSE, "unknown"),
+        (
+            {"nodeName": "n1"},
+            [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}],
+            None,
+        ),
+        (
+            {"nodeName": "n1"},
+            [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
+            None,
+        ),
+        # A readiness gate that is not True has the same conditions: the pod's node is there.
+        ({"nodeName": "n1", "readinessGates": [{"conditionType": "x"}]}, READY_ONLY_FALSE, None),
+    ],
+)
+def test_a_pod_that_the_control_plane_marks_as_not_ready_is_on_a_lost_node(
+    spec: dict[str, Any], conditions: list[dict[str, str]], expected: str | None
+) -> None:
+    stored = without_unused_fields({**pod(conditions=conditions), "spec": {**spec, "containers": ["large"]}})
+    assert "containers" not in stored.get("spec", {})
+    assert observed_pod(stored, None, None, None).lost_node == expected
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_has_ended_is_terminating_and_not_scraped(phase: str) -> None:
     found = observed_pod(pod(phase=phase, conditions=[{"type": "Ready", "status": "True"}]), None, None, None)
@@ -108,7 +153,7 @@ def candidate(name: str) -> dict[str, Any]:
     return made
 
 
-def test_pods_of_a_candidate_are_apart_and_never_scraped_and_the_others_compare_while_it_has_a_deployment() -> None:
+def test_pods_of_a_candidate_are_apart_and_scraped_and_the_others_compare_while_it_has_a_deployment() -> None:
     store = Store(owner_of)
     serving = pod_manifest("p", labels={"ecomarineai.org/cetaceanmodel": "whales"}, status=running_status("10.0.0.1"))
     store.put(serving)
@@ -118,11 +163,42 @@ def test_pods_of_a_candidate_are_apart_and_never_scraped_and_the_others_compare_
     observed = observer.observe(KEY, window=10, answers=10)
     assert [(one.name, one.shadow) for one in observed.pods] == [("p", report)]
     assert [(one.name, one.ready) for one in observed.candidate_pods] == [("c", True)]
-    assert [(one.uid, one.compares) for one in observer.targets(KEY)] == [("p", False)]
+    assert {(one.uid, one.compares) for one in observer.targets(KEY)} == {("p", False), ("c", False)}
     owner = {"apiVersion": "ecomarineai.org/v1alpha1", "kind": "CetaceanModel", "name": "whales", "controller": True}
     meta = {"namespace": "sea", "name": "whales-candidate", "uid": "d", "ownerReferences": [owner]}
     store.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta})
-    assert [(one.uid, one.compares) for one in observer.targets(KEY)] == [("p", True)]
+    assert {(one.uid, one.compares) for one in observer.targets(KEY)} == {("p", True), ("c", False)}
+
+
+def fetching(name: str, *, exit_code: int | None = None, owner: str = "Job") -> dict[str, Any]:
+    """Return a pod of a Job that fetches weights for `whales`."""
+    made = pod_manifest(name, labels={"app.kubernetes.io/instance": "whales"})
+    made["metadata"]["labels"]["ecomarineai.org/cetaceanmodel"] = "prefetch_job"
+    made["metadata"]["ownerReferences"] = [{"kind": owner, "name": "whales-prefetch-1", "controller": True}]
+    state = {"running": {}} if exit_code is None else ended(exit_code, message="WeightsNotFound: x")
+    made["status"] = running_status("10.0.0.8") | {"containerStatuses": [container("fetch", state=state)]}
+    return made
+
+
+@pytest.mark.parametrize(("exit_code", "fetched", "failures"), [(None, False, 0), (0, True, 0), (1, False, 1)])
+def test_pods_that_fetch_weights_are_apart_and_never_scraped(
+    exit_code: int | None, fetched: bool, failures: int
+) -> None:
+    store = Store(owner_of)
+    store.put(without_unused_fields(fetching("f", exit_code=exit_code)))
+    observer = Observer(store, lambda _uid: None)
+    observed = observer.observe(KEY, window=10, answers=10)
+    assert (observed.pods, observed.candidate_pods, list(observer.targets(KEY))) == ((), (), [])
+    (found,) = observed.prefetch_pods
+    assert (found.name, found.job, found.fetched, len(found.failures)) == ("f", "whales-prefetch-1", fetched, failures)
+
+
+def test_a_pod_that_says_it_fetches_and_is_of_no_job_is_nobodys() -> None:
+    assert owner_of(fetching("f")) == "whales"
+    assert owner_of(fetching("f", owner="ReplicaSet")) is None
+    unnamed = fetching("f")
+    del unnamed["metadata"]["labels"]["app.kubernetes.io/instance"]
+    assert owner_of(unnamed) is None
 
 
 class Counters:

@@ -10,6 +10,7 @@ from support.fake_api import no_refusal
 from support.operator_world import entry, manifest
 from support.reconciler_bench import Bench
 
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
 from cetacean_operator.kube.client import ApiError
 from cetacean_operator.kube.lease import NotLeadingError
 from cetacean_operator.kube.resources import ResourceType
@@ -176,12 +177,13 @@ async def second(serving: Bench) -> Bench:
         ("PodDisruptionBudget", {"replicas": 2}),
         ("NetworkPolicy", NETWORK_POLICY),
         ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
+        ("HTTPRoute", {"route": {"parentRefs": [{"name": "public"}]}}),
     ],
 )
 async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_taken(
     second: Bench, kind: str, added: dict[str, Any], reported: bool
 ) -> None:
-    second.observer.service_monitors = True
+    second.observer.optional_kinds = frozenset({kind})
     second.api.put({"kind": kind, "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}})
     second.edit(serving=added)
     if reported:
@@ -197,6 +199,24 @@ async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_tak
     second.api.calls.clear()
     await second.reconcile()
     assert second.api.writes() == [], "a known conflict is not tried again"
+
+
+@pytest.mark.parametrize("kind", sorted(OPTIONAL_CHILDREN))
+async def test_a_child_whose_crd_has_gone_is_no_refusal(second: Bench, kind: str) -> None:
+    def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
+        gone = (verb, resource.kind) == ("apply", kind)
+        return ApiError("apply", "/x", 404, "", "404 page not found") if gone else None
+
+    second.api.refuse = refuse
+    second.observer.set_served(kind, served=True)
+    second.edit(serving={"serviceMonitor": {"enabled": True}, "route": {"parentRefs": [{"name": "public"}]}})
+    await second.reconcile()
+    assert second.observer.optional_kinds == frozenset()
+    assert second.condition("Ready")["reason"] == "Serving"
+    assert second.condition("RouteAccepted")["reason"] == "GatewayAPIMissing"
+    second.api.calls.clear()
+    await second.reconcile()
+    assert second.api.writes() == [], "it is not tried again"
 
 
 async def test_a_deleted_service_comes_back_beside_an_autoscaler_of_someone_else(serving: Bench) -> None:

@@ -10,7 +10,7 @@ from support.virtual_time import VirtualClock, settle
 
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import APPROVALS, SERVICE_MONITORS, ResourceType
+from cetacean_operator.kube.resources import SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.resync import Resync
@@ -22,23 +22,28 @@ class World:
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
         self.served: list[bool | ApiError] = []
         self.monitors: list[bool] = []
+        self.version = (1, 35)
+        self.versions: list[tuple[int, int] | None] = []
         self.slept: list[float] = []
         self.resync = Resync(
             api=self,
             store=self.store,
             queue=self.queue,
             on_served=self.on_served,
+            on_version=self.versions.append,
             sleep=self.sleep,
         )
 
     async def serves(self, resource: ResourceType) -> bool:
-        if resource is APPROVALS:
+        if resource is not SERVICE_MONITORS:
             return False
-        assert resource is SERVICE_MONITORS
         answer = self.served.pop(0)
         if isinstance(answer, ApiError):
             raise answer
         return answer
+
+    async def server_version(self) -> tuple[int, int] | None:
+        return self.version
 
     def on_served(self, resource: ResourceType, served: bool) -> None:
         if resource is SERVICE_MONITORS:
@@ -84,3 +89,11 @@ async def test_intervals_have_jitter(world: World) -> None:
     task.cancel()
     assert all(480.0 <= interval <= 720.0 for interval in world.slept)
     assert max(world.slept) - min(world.slept) > 100.0
+
+
+async def test_an_upgrade_of_the_cluster_is_noticed(world: World) -> None:
+    world.served = [True, True]
+    await world.resync.once(spread=0)
+    world.version = (1, 36)
+    await world.resync.once(spread=0)
+    assert world.versions == [(1, 35), (1, 36)]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.dashboards.drawing import Series, draw
 from rich.console import Console
 
 from cetacean_tools.dashboards.boards import BOARDS, written
-from cetacean_tools.dashboards.drawing import Series, draw
 from cetacean_tools.dashboards.queries import Query
 from cetacean_tools.demo import installation, prometheus
 from cetacean_tools.demo.environment import Environment, installed

@@ -1,0 +1,140 @@
+"""http:// and https://."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from cetacean_inference.errors import WeightsDenied, WeightsNotFound, WeightsUnreachable
+from cetacean_inference.http_headers import decimal_header, retry_after
+from cetacean_inference.messages import one_line, printable
+from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.proxies import open_client
+from cetacean_inference.weights.server_access import KEYS, server_access
+from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.trust import untrusted
+from cetacean_registry.urls import redacted
+
+PERMANENT_STATUSES: Final = frozenset({400, 404, 410, 451})
+"""Statuses after which a retry is useless."""
+DENIED_STATUSES: Final = frozenset({401, 403})
+DECODABLE: Final = frozenset({"gzip", "x-gzip", "deflate"})
+"""Encodings that are undone although the request asks for none."""
+
+
+class HttpSource(Source):
+    """A file that a server of HTTP has."""
+
+    credential_keys = KEYS
+
+    def __init__(self, url: str, settings: FetchSettings) -> None:
+        super().__init__(url, settings)
+        self._client: httpx.Client | None = None
+        self._headers: dict[str, str] = {}
+        self._refusal = ""
+
+    def requested(self) -> str:
+        """Return the URL that is requested."""
+        return self.url
+
+    def __enter__(self) -> Self:
+        """Open a client.
+
+        Raises:
+            ConfigInvalid: the environment names a proxy, certificates or a token that cannot be used.
+            CABundleInvalid: the bundle of certificates cannot be used.
+        """
+        access = server_access(self.requested(), self.settings)
+        self._headers = {"Accept-Encoding": "identity", **access.headers}
+        self._refusal = access.refusal
+        self._client = open_client(self.settings)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            self._client.close()
+
+    @contextmanager
+    def open(self, wanted: Wanted) -> Iterator[Body]:
+        """Send one request, and follow redirects."""
+        assert self._client is not None  # noqa: S101 - a context manager
+        headers = dict(self._headers)
+        if wanted.validator:
+            headers |= {"Range": f"bytes={wanted.offset}-", "If-Range": wanted.validator}
+        elif wanted.if_none_match:
+            headers["If-None-Match"] = wanted.if_none_match
+        try:
+            with self._client.stream("GET", self.requested(), headers=headers) as response:
+                encoded = self._check_encoding(response)
+                resumed = response.status_code == 206 and not encoded and _range_start(response) == wanted.offset > 0
+                if not resumed:
+                    self._check_status(response, conditional="If-None-Match" in headers)
+                yield self._body(response, wanted.offset if resumed else 0, encoded=encoded)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+            raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise Interrupted(redacted(one_line(error))) from error
+        except httpx.HTTPError as error:
+            if (reason := _certificate_fault(error)) is not None:
+                raise WeightsUnreachable(untrusted(self.name, reason)) from error
+            raise Unavailable(f"{self.name}: {redacted(one_line(error))}") from error
+
+    def _body(self, response: httpx.Response, offset: int, *, encoded: bool) -> Body:
+        announced = None if encoded else decimal_header(response.headers, "Content-Length")
+        etag = response.headers.get("ETag")
+        # If-Range compares strongly: a weak ETag never matches.
+        strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+        return Body(
+            # As received: buffered chunks would be lost with the connection.
+            chunks=response.iter_bytes() if encoded else response.iter_raw(),
+            offset=offset,
+            total=None if announced is None else offset + announced,
+            validator=None if encoded else strong,
+            etag=etag,
+        )
+
+    def _check_encoding(self, response: httpx.Response) -> bool:
+        """Return True if the file is compressed although the request asks for it as it is."""
+        if response.status_code not in (200, 206):
+            return False
+        named = response.headers.get("Content-Encoding", "").lower().split(",")
+        encodings = {encoding.strip() for encoding in named} - {"", "identity"}
+        if unknown := encodings - DECODABLE:
+            shown = ", ".join(sorted(unknown))
+            raise WeightsUnreachable(f"{self.name}: expected the file as it is, got it with the encoding {shown}")
+        return bool(encodings)
+
+    def _check_status(self, response: httpx.Response, *, conditional: bool) -> None:
+        status = response.status_code
+        if status == 304 and conditional:
+            raise NotModified
+        message = printable(f"{self.name}: expected 200, got {status} {response.reason_phrase}").rstrip()
+        if status in DENIED_STATUSES:
+            raise WeightsDenied(message + self._refusal)
+        if status in PERMANENT_STATUSES:
+            raise WeightsNotFound(message)
+        if status != 200:
+            after = retry_after(response.headers)
+            # After 206 and 416 the server has no such rest.
+            raise Unavailable(message, after_seconds=after or 0.0, restart=status in (206, 416))
+
+
+def _range_start(response: httpx.Response) -> int | None:
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match.group(1)) if match else None
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    """Return why a certificate was refused, None if an error has another cause."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None

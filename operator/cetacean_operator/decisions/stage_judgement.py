@@ -1,0 +1,139 @@
+"""Judge the stage that runs: by the candidate's pods, by pairs of answers, or by its answers to clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cetacean_operator.api.candidate import CanaryFigures, ShadowFigures, StageShare
+from cetacean_operator.api.observed import Pod
+from cetacean_operator.api.spec import Spec
+from cetacean_operator.api.stages import Canary, Shadow, Stage
+from cetacean_operator.api.timestamps import seconds_since, timestamp
+from cetacean_operator.decisions.canary_pods import candidate_replicas
+from cetacean_operator.decisions.canary_verdict import answered, judge_canary
+from cetacean_operator.decisions.comparison import Comparison
+from cetacean_operator.decisions.failures import find_failure, seconds_until_failure
+from cetacean_operator.decisions.identity import deployed_rollout
+from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
+from cetacean_operator.decisions.stage_figures import canary_figures, canary_shares, shadow_figures, shadow_shares
+from cetacean_operator.decisions.stage_input import Pair, StageInput
+from cetacean_operator.decisions.stage_record import CanaryBegin, StageRecord
+
+RUNNING: Final = "Running"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The findings of a stage so far."""
+
+    outcome: Outcome
+    reason: str
+    message: str
+    shares: tuple[StageShare, ...] = ()
+    shadow: ShadowFigures | None = None
+    canary: CanaryFigures | None = None
+    comparison: Comparison | None = None
+    begin: CanaryBegin | None = None
+    """Of a canary that clients reach."""
+    wait: float | None = None
+
+
+def judge_stage(pair: Pair, stage: Stage, *, spec: Spec, given: StageInput, record: StageRecord) -> Judged:
+    """Judge the stage that runs.
+
+    Args:
+        pair: the candidate and the model that serves.
+        stage: as spec.rollout names it.
+        spec: of the resource.
+        given: what pods report.
+        record: with the counters at the begin of a canary.
+    """
+    rollout = pair.rollout
+    own = [pod for pod in given.candidate_pods if pod.rollout_id == rollout.id and not pod.terminating]
+    ready = [pod for pod in own if pod.ready]
+    needed = candidate_replicas(spec, stage)
+    unready = [pod for pod in own if not pod.ready]
+    if len(ready) < needed:
+        deployment = given.deployment if deployed_rollout(given.deployment) == rollout.id else None
+        failure = find_failure(unready, deployment, given.now)
+        if failure is not None and failure.final:
+            message = f"its pods do not get ready: {failure.reason}: {failure.message}"
+            return Judged(Outcome.FAILED, "Failing", message)
+    if stage.shadow:
+        judged = _judge_shadow(pair, stage.shadow, ready, given)
+    else:
+        assert stage.canary is not None  # noqa: S101 -- a stage has one of both
+        judged = _judge_canary(record.canary, stage.canary, ready, needed, given)
+    wait = seconds_until_failure(unready, given.now)
+    waits = [one for one in (judged.wait, wait) if one is not None]
+    return replace(judged, wait=min(waits, default=None))
+
+
+def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: StageInput) -> Judged:
+    reported = (pod.identity.digest for pod in ready if pod.identity)
+    digest = pair.candidate.sha256 or next((found for found in reported if found), None)
+    if digest is None or pair.served_digest is None:
+        return Judged(Outcome.UNDECIDED, RUNNING, "no pod has reported its weights yet")
+    require = shadow.require
+    comparison = Comparison(
+        candidate=pair.rollout,
+        candidate_digest=digest,
+        served=pair.served,
+        served_digest=pair.served_digest,
+        share=shadow.share,
+        several_pods=given.wanted > 1,
+        max_latency_ratio=require.max_latency_ratio,
+        keep_disagreements=shadow.keep_disagreements,
+    )
+    # Copies that are sent before a pod can answer would count as failures of the candidate.
+    if not ready and given.live_run != comparison.run:
+        return Judged(Outcome.UNDECIDED, RUNNING, "it waits until a pod of the candidate is ready")
+    report = pool([pod.shadow for pod in given.pods if pod.shadow], comparison.run)
+    verdict = judge_shadow(
+        report,
+        Requirements(
+            pictures=require.pictures,
+            accepted=require.min_agreement.accepted,
+            species=require.min_agreement.species,
+            individual=require.min_agreement.individual,
+            max_error_share=require.max_error_percent / 100,
+        ),
+    )
+    return Judged(
+        verdict.outcome,
+        verdict.reason,
+        verdict.message,
+        shadow_shares(verdict.shares),
+        shadow=shadow_figures(report),
+        comparison=comparison,
+    )
+
+
+def _judge_canary(
+    begin: CanaryBegin | None, canary: Canary, ready: Sequence[Pod], needed: int, given: StageInput
+) -> Judged:
+    if begin is None:
+        if len(ready) < needed or any(pod.service is None for pod in ready) or not given.pods:
+            waits = f"{len(ready)} of {needed} pods of the candidate are ready; no client reaches it before"
+            return Judged(Outcome.UNDECIDED, RUNNING, waits)
+        counters = {
+            pod.uid: (pod.service.requests_total, pod.service.errors_total)
+            for pod in (*given.pods, *ready)
+            if pod.service
+        }
+        begin = CanaryBegin(at=timestamp(given.now), pods=counters)
+    candidate, stable = answered(ready, begin), answered(given.pods, begin)
+    held_for = max(0.0, seconds_since(begin.at, given.now) or 0.0)
+    verdict = judge_canary(candidate, stable, canary.require, held_for=held_for)
+    left = canary.require.hold_for_seconds - held_for
+    return Judged(
+        verdict.outcome,
+        verdict.reason,
+        verdict.message,
+        canary_shares(verdict.shares),
+        canary=canary_figures(canary.weight, len(ready), candidate, stable),
+        begin=begin,
+        wait=left if left > 0 else None,
+    )

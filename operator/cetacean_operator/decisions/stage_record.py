@@ -1,0 +1,80 @@
+"""How far a candidate has come, in an annotation of its Deployment: it is written with what it describes.
+
+If the operator was away, or the status was lost, the stages go on from here (docs/decisions, 16).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from cetacean_operator.api import names
+from cetacean_operator.api.base import ApiModel, Timestamp
+from cetacean_operator.api.candidate import PassedStage, StageKind
+from cetacean_operator.api.objects import annotations_of
+from cetacean_operator.api.observed import Object
+from cetacean_operator.api.stages import MOST_STAGES, Stage
+from cetacean_registry import canonical_digest
+from cetacean_registry.registry import ShortText
+
+
+class CanaryBegin(ApiModel):
+    """The counters of all pods when the candidate began to answer clients."""
+
+    at: Timestamp
+    pods: Annotated[dict[str, tuple[float, float]], Field(max_length=4096)]
+    """Requests and errors by uid."""
+
+
+class Hold(ApiModel):
+    """A verdict that waits for a person."""
+
+    stage: ShortText
+    """Digest of the stage; if a person changes it, the stage begins again."""
+    reason: ShortText
+    message: Annotated[str, Field(max_length=4096)]
+    at: Timestamp
+
+
+class StageRecord(ApiModel):
+    """The record of one candidate beside one model that serves."""
+
+    rollout: ShortText
+    """Of the candidate: weights and configuration."""
+    served: ShortText
+    """Of what serves."""
+    stage: int | None = None
+    """Number of the stage that runs, from 0; None if none has begun."""
+    kind: StageKind | None = None
+    since: Timestamp | None = None
+    """When the stage began."""
+    passed: Annotated[tuple[PassedStage, ...], Field(max_length=MOST_STAGES)] = ()
+    canary: CanaryBegin | None = None
+    """None until all pods of a canary are ready: no client reaches the candidate before."""
+    hold: Hold | None = None
+
+    def text(self) -> str:
+        """Return the annotation."""
+        return json.dumps(self.wire(), sort_keys=True)
+
+
+def read_stage_record(deployment: Object | None) -> StageRecord | None:
+    """Return the record of a candidate's Deployment, None if it has none that can be read."""
+    text = annotations_of(deployment).get(names.ANNOTATION_STAGES)
+    try:
+        return StageRecord.model_validate_json(text, by_alias=True, by_name=False) if text else None
+    except ValidationError:
+        return None
+
+
+def runs_stages(deployment: Mapping[str, object] | None) -> bool:
+    """Return true if a Deployment is that of a candidate that runs stages, not one that drift compares."""
+    return names.ANNOTATION_STAGES in annotations_of(deployment)
+
+
+def stage_digest(stage: Stage) -> str:
+    """Return a digest of a stage as spec.rollout names it."""
+    return canonical_digest(stage.wire())[:16]

@@ -1,0 +1,276 @@
+"""The canary by pods: the share that whole pods give, and the verdict by the answers to clients."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.operator_world import BEGIN, World, entry, manifest
+from support.pods import ready_pod
+
+from cetacean_operator.api.observed import Pod, ServiceReport
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.api.stages import CanaryRequirement
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.canary_pods import impossible_canary, pods_for
+from cetacean_operator.decisions.canary_verdict import Answered, answered, judge_canary
+from cetacean_operator.decisions.shadow_verdict import Outcome
+from cetacean_operator.decisions.stage_record import CanaryBegin
+
+REQUIRE = CanaryRequirement(requests=100, hold_for_seconds=600)
+CANARY: dict[str, Any] = {
+    "canary": {"weight": 50, "require": {"requests": 100, "holdForSeconds": 600}},
+    "timeoutSeconds": 7200,
+}
+MODELS = entry("first"), entry("second", "b")
+
+
+def canary(stage: dict[str, Any] | None = None, *, serving: dict[str, Any] | None = None, **rollout: Any) -> World:
+    """`first` serves, and `second` is a canary."""
+    spec = {"stages": [stage or CANARY]} | rollout
+    world = World(manifest(*MODELS, rollout=spec, serving={"networkPolicy": {}} | (serving or {})))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    return world
+
+
+def outcome(world: World) -> tuple[str | None, list[str]]:
+    found = world.status.candidate
+    return found.verdict if found else None, [one.reason for one in world.status.returned]
+
+
+# --- The share --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weight", "replicas", "pods"),
+    [(50, 1, 1), (10, 9, 1), (25, 3, 1), (33, 2, 1), (67, 1, 2), (50, 4, 4), (10, 3, None), (1, 99, 1), (10, 0, None)],
+)
+def test_pods_give_a_share_to_the_nearest_percent(weight: int, replicas: int, pods: int | None) -> None:
+    assert pods_for(weight, replicas) == pods
+
+
+@given(st.integers(1, 99), st.integers(1, 200))
+def test_the_number_of_pods_is_the_only_right_one(weight: int, replicas: int) -> None:
+    def share(number: int) -> int:
+        return math.floor(100 * number / (number + replicas) + 0.5)
+
+    found, most = pods_for(weight, replicas), 100 * replicas + 1
+    if found is None:
+        assert all(share(number) != weight for number in range(1, most))
+    else:
+        assert share(found) == weight
+
+
+@pytest.mark.parametrize(
+    ("serving", "message"),
+    [
+        (
+            {"replicas": 3},
+            "3 pods cannot give a candidate 10 %: expected a weight of 25, 40, 50, 57, 63 or more, or a weight of 10 with",
+        ),
+        ({"replicas": 0}, "expected spec.serving.replicas of 1 or more, got 0"),
+        ({"autoscaling": {"minReplicas": 9}}, "spec.serving.autoscaling changes it"),
+    ],
+    ids=["three pods", "none", "an autoscaler"],
+)
+def test_a_share_that_pods_cannot_give_is_refused_before_the_first_stage(serving: dict[str, Any], message: str) -> None:
+    stages = [{"shadow": {}}, {"canary": {"weight": 10}}]
+    spec = parse_spec(manifest(serving=serving, rollout={"stages": stages})["spec"])
+    assert spec.rollout is not None
+    assert spec.rollout.stages[1].canary is not None
+    assert message in (impossible_canary(spec, spec.rollout.stages[1].canary) or "")
+    world = World(manifest(*MODELS, rollout={"stages": stages}))
+    world.settle()
+    world.edit(serving=serving)
+    world.activate("second")
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Impossible")
+    assert message in world.condition("CandidatePassed").message
+    assert (world.is_("Stalled"), world.candidate) == (("True", "CandidateHeld"), None)
+    world.edit(serving={"replicas": 9, "autoscaling": None})
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Running"), "a share that pods can give begins by itself"
+
+
+def test_a_route_gives_any_share_beside_any_number_of_pods_and_an_autoscaler() -> None:
+    serving = {"replicas": 3, "autoscaling": {"minReplicas": 3}, "route": {"parentRefs": [{"name": "public"}]}}
+    world = World(
+        manifest(*MODELS, rollout={"stages": [{"canary": {"weight": 10}}]}, serving=serving),
+        optional_kinds=frozenset({"HTTPRoute"}),
+    )
+
+    def backends() -> list[tuple[str, int]]:
+        (rule,) = world.children["HTTPRoute", "whales"]["spec"]["rules"]
+        return [(one["name"], one["weight"]) for one in rule["backendRefs"]]
+
+    world.settle()
+    assert backends() == [("whales", 100)]
+    world.activate("second")
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Running")
+    assert backends() == [("whales", 90), ("whales-candidate", 10)]
+    assert not world.clients_reach_candidate, "the Service N leads to the pods of the model that serves alone"
+    assert len(world.candidate_pods) == 1
+    world.activate("first")
+    world.settle()
+    assert backends() == [("whales", 100)]
+    assert world.candidate is None
+
+
+def test_scaling_to_a_number_that_cannot_give_the_share_takes_the_clients_back() -> None:
+    world = canary()
+    assert world.clients_reach_candidate
+    world.edit(serving={"replicas": 0})
+    world.settle()
+    assert not world.clients_reach_candidate
+    assert world.is_("Stalled") == ("True", "CandidateHeld")
+    world.edit(serving={"replicas": 2})
+    world.settle()
+    assert (world.clients_reach_candidate, len(world.candidate_pods)) == (True, 2)
+
+
+def test_clients_reach_the_candidate_through_the_service_and_nothing_else_counts_its_pods() -> None:
+    world = canary(serving={"replicas": 2})
+    service, policy = world.children["Service", "whales"], world.children["NetworkPolicy", "whales-candidate"]
+    assert service["spec"]["selector"] == {
+        "app.kubernetes.io/name": "cetacean-inference",
+        "app.kubernetes.io/instance": "whales",
+        "app.kubernetes.io/managed-by": "cetacean-operator",
+    }
+    labels = world.candidate_pods[0].template["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    (rule,) = policy["spec"]["ingress"]
+    assert {"podSelector": {}} in rule["from"], "clients of the resource are clients of the candidate"
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert world.children[kind, "whales"]["spec"]["selector"]["matchLabels"].items() - labels.items()
+    assert len(world.candidate_pods) == 2, "two of four pods are 50 %"
+
+
+def test_no_client_reaches_the_candidate_before_all_its_pods_are_ready_and_counted() -> None:
+    world = World(manifest(*MODELS, rollout={"stages": [CANARY]}))
+    world.settle()
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "second")
+    world.activate("second")
+    world.settle()
+    assert not world.clients_reach_candidate
+    assert "0 of 1 pods of the candidate are ready; no client reaches it before" in world.condition("Ready").message
+    world.candidate_pods[0].ready = True
+    world.settle()
+    assert world.clients_reach_candidate
+
+
+# --- The verdict ------------------------------------------------------------------------------------------------------
+
+
+def test_a_canary_that_answers_as_well_is_promoted_after_its_time() -> None:
+    world = canary()
+    world.answer_clients(1000)
+    world.settle()
+    assert outcome(world) == ("Running", [])
+    assert "600 s (holdForSeconds) are not over" in world.condition("Ready").message
+    assert world.decide().requeue_after == 600
+    world.wait(seconds=600)
+    world.settle()
+    assert (world.deployed, world.candidate, world.clients_reach_candidate) == ("second", None, False)
+    stages = world.status.history[0].stages
+    assert stages is not None
+    assert stages[0].canary is not None
+    assert (stages[0].canary.requests, stages[0].canary.stable_requests) == (1000, 1000)
+
+
+def test_a_failing_canary_goes_back_at_once() -> None:
+    world = canary()
+    world.answer_clients(60, candidate_errors=0.5)
+    world.settle()
+    assert (world.deployed, world.candidate, world.clients_reach_candidate) == ("first", None, False)
+    assert outcome(world) == ("Failing", ["Failing"])
+    assert "30 of 60 answers of the candidate were 5xx, 0 of 60" in world.status.returned[0].why
+
+
+def test_a_slower_canary_goes_back() -> None:
+    world = canary()
+    for pod in world.pods:
+        pod.answer(500, seconds=0.05)
+    for pod in world.candidate_pods:
+        pod.answer(500, seconds=0.5)
+    world.settle()
+    assert outcome(world) == ("Slower", ["Slower"])
+
+
+def test_errors_that_the_other_pods_have_too_are_not_the_candidates() -> None:
+    world = canary()
+    world.answer_clients(2000, candidate_errors=0.1, errors=0.1)
+    world.settle()
+    assert outcome(world) == ("Running", [])
+
+
+def test_a_canary_without_requests_is_inconclusive() -> None:
+    world = canary()
+    world.wait(seconds=7200)
+    world.settle()
+    assert outcome(world) == ("Inconclusive", [])
+    assert not world.clients_reach_candidate
+    assert world.is_("Stalled") == ("True", "CandidateHeld")
+
+
+def test_requests_before_the_canary_do_not_count() -> None:
+    world = World(manifest(*MODELS, rollout={"stages": [{"shadow": {}}, CANARY]}))
+    world.settle()
+    world.pods[0].answer(5000, 4000)
+    world.activate("second")
+    world.settle()
+    world.candidate_pods[0].answer(700, 600)  # copies
+    world.shadow(1000)
+    world.settle()
+    assert world.clients_reach_candidate
+    found = world.status.candidate
+    assert found is not None
+    assert found.canary is not None
+    assert (found.canary.requests, found.canary.stable_requests) == (0, 0)
+
+
+def test_a_pod_that_restarts_counts_from_zero_and_an_unknown_older_one_not_at_all() -> None:
+    begin = CanaryBegin(at=timestamp(BEGIN), pods={"pod-1": (100.0, 10.0)})
+
+    def pod(number: int, requests: float, errors: float, started_at: str | None = None) -> Pod:
+        report = ServiceReport(requests_total=requests, errors_total=errors)
+        return ready_pod(number, service=report, started_at=started_at)
+
+    found = answered([pod(1, 120, 11)], begin)
+    assert (found.requests, found.errors) == (20, 1)
+    found = answered([pod(1, 20, 1), pod(2, 7, 0, "2026-01-02T00:00:00Z"), pod(3, 9, 0, "2025-12-31T00:00:00Z")], begin)
+    assert (found.requests, found.errors) == (27, 1)
+
+
+def judged(rng: random.Random, rate: float, stable_rate: float) -> Outcome:
+    """Judge after every ten requests of each group, until there is a verdict or 3000 requests."""
+    times = ((0.1, 0.0), (0.25, 1000.0), (math.inf, 1000.0))
+    errors = stable_errors = 0
+    for requests in range(10, 3000, 10):
+        errors += sum(rng.random() < rate for _ in range(10))
+        stable_errors += sum(rng.random() < stable_rate for _ in range(10))
+        verdict = judge_canary(
+            Answered(requests, errors, times), Answered(requests, stable_errors, times), REQUIRE, held_for=600
+        )
+        if verdict.outcome is not Outcome.UNDECIDED:
+            return verdict.outcome
+    return Outcome.UNDECIDED
+
+
+RUNS = 100
+
+
+def test_an_equal_canary_is_refused_and_a_bad_one_passed_in_at_most_five_percent() -> None:
+    rng = random.Random("canary")
+    equal = [judged(rng, 0.01, 0.01) for _ in range(RUNS)]
+    barely_bad = [judged(rng, 0.035, 0.01) for _ in range(RUNS)]
+    # At 5 %, 100 runs have more than 13 with a chance below one in a thousand.
+    assert equal.count(Outcome.FAILED) <= 13
+    assert barely_bad.count(Outcome.PASSED) <= 13
+    assert [judged(rng, 0.5, 0.01) for _ in range(10)] == [Outcome.FAILED] * 10

@@ -1,0 +1,43 @@
+"""The condition ImageVolumesUnsupported."""
+
+from __future__ import annotations
+
+import pytest
+from support.operator_world import World, entry, manifest
+
+from cetacean_operator.api import names
+
+IMAGE = f"oci://registry.test/whales/demo@sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "status", "reason"),
+    [
+        ((1, 35), "True", "KubernetesTooOld"),
+        ((1, 36), "False", "Supported"),
+        ((2, 0), "False", "Supported"),
+        (None, "Unknown", "VersionUnknown"),
+    ],
+)
+def test_weights_in_an_image_need_a_cluster_that_mounts_images(
+    kubernetes: tuple[int, int] | None, status: str, reason: str
+) -> None:
+    world = World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=kubernetes)
+    world.settle()
+    condition = world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED)
+    assert condition is not None
+    assert (condition.status, condition.reason) == (status, reason)
+    assert "1.36" in condition.message or status == "False"
+
+
+def test_a_resource_without_images_has_no_such_condition() -> None:
+    world = World(manifest(entry("first")), kubernetes=(1, 30))
+    world.settle()
+    assert world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED) is None
+
+
+def test_an_image_of_the_gate_counts_too() -> None:
+    gate = {"model": {"weightsURL": f"{IMAGE}/gate.safetensors"}}
+    world = World(manifest(entry("first"), antiFraud=gate), kubernetes=(1, 35))
+    world.settle()
+    assert world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED) is not None

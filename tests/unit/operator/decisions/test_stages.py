@@ -1,0 +1,435 @@
+"""The stages of a candidate: what each verdict leads to, and what is remembered."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from support.kstatus import kstatus
+from support.operator_world import World, entry, manifest
+from support.pods import FakePod, Scraped
+
+from cetacean_operator.api import names
+from cetacean_operator.api.observed import ContainerFailure
+
+REQUIRE = {"pictures": 300}
+SHADOW: dict[str, Any] = {"shadow": {"share": 1.0, "require": REQUIRE}, "timeoutSeconds": 3600}
+CANARY: dict[str, Any] = {
+    "canary": {"weight": 50, "require": {"requests": 100, "holdForSeconds": 600}},
+    "timeoutSeconds": 7200,
+}
+MODELS = entry("first"), entry("second", "b"), entry("third", "c"), entry("bad", "d", metrics={"tnr": 0.1})
+ENOUGH = 1000
+
+
+def staged(*stages: dict[str, Any], begin: bool = True, **spec: Any) -> World:
+    """`first` serves, and `second` is its candidate."""
+    rollout = {"stages": list(stages or (SHADOW,))} | spec.pop("rollout", {})
+    serving = {"networkPolicy": {}} | spec.pop("serving", {})
+    world = World(manifest(*MODELS, rollout=rollout, serving=serving, **spec))
+    world.settle()
+    assert world.deployed == "first", "with nothing that serves there are no stages"
+    if begin:
+        world.activate("second")
+        world.settle()
+    return world
+
+
+def verdict(world: World) -> str | None:
+    return world.status.candidate.verdict if world.status.candidate else None
+
+
+def returned(world: World) -> list[tuple[str, str]]:
+    return [(one.model, one.reason) for one in world.status.returned]
+
+
+def assert_gone(world: World, *, serving: str) -> None:
+    """Nothing of a candidate is left, and what served goes on."""
+    assert world.deployed == serving
+    assert {name for _, name in world.children} <= {"whales", "whales-monitoring"}
+    assert (world.comparison_plan, world.candidate_pods, world.clients_reach_candidate) == (None, [], False)
+
+
+# --- Begin and end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_model_runs_beside_what_serves_and_serves_no_client() -> None:
+    world = staged()
+    assert world.deployed == "first"
+    assert [pod.model for pod in world.candidate_pods] == ["second"]
+    assert world.comparison_plan is not None
+    assert world.comparison_plan["share"] == 1.0
+    assert not world.clients_reach_candidate
+    assert world.is_("CandidatePassed") == ("Unknown", "Running")
+    assert (world.is_("Ready"), world.is_("Reconciling")[0]) == (("False", "StagesRunning"), "True")
+    assert world.is_("RegistryDiverged") == ("False", "StagesRunning")
+    assert kstatus(world.obj) == "InProgress"
+    found = world.status.candidate
+    assert found is not None
+    assert (found.model, found.version, found.digest, found.stage, found.stages) == ("second", "1.0.0", "b" * 64, 1, 1)
+    assert "stage 1 of 1 (Shadow): 0 pictures were answered by both, at least 300" in world.condition("Ready").message
+
+
+def test_a_candidate_that_agrees_replaces_what_serves_and_is_removed() -> None:
+    world = staged()
+    world.shadow(ENOUGH)
+    world.settle()
+    assert_gone(world, serving="second")
+    assert world.is_("Ready") == ("True", "Serving")
+    assert world.is_("CandidatePassed") == ("True", "Agrees")
+    newest = world.status.history[0]
+    assert (newest.model, newest.reason) == ("second", "GatePassed")
+    assert newest.stages is not None
+    assert (newest.stages[0].kind, newest.stages[0].shadow and newest.stages[0].shadow.pictures) == ("Shadow", ENOUGH)
+    assert "1 of 1 stages passed (Shadow: 1000 pictures were answered by both" in newest.why
+    assert world.reasons.count("Promoting") == 2
+    assert [reason for reason in world.reasons if reason.startswith("Stage")] == ["StageBegan"]
+
+
+def test_the_candidate_stays_until_the_deployment_is_complete() -> None:
+    world = staged()
+    world.behave = lambda _pod: None  # the new pods take their time
+    world.shadow(ENOUGH)
+    world.settle()
+    assert (world.deployed, [pod.model for pod in world.candidate_pods]) == ("second", ["second"])
+    assert world.comparison_plan is None
+    assert not world.clients_reach_candidate
+    for pod in world.pods:
+        pod.ready = True
+    world.settle()
+    assert_gone(world, serving="second")
+
+
+def test_stages_run_in_their_order() -> None:
+    world = staged(SHADOW, {"shadow": {"share": 0.5}}, CANARY)
+    world.shadow(ENOUGH)
+    world.settle()
+    assert world.comparison_plan is not None
+    assert world.comparison_plan["share"] == 0.5
+    found = world.status.candidate
+    assert found is not None
+    assert (found.stage, [one.kind for one in found.passed]) == (2, ["Shadow"])
+    world.shadow(ENOUGH)
+    world.settle()
+    assert world.clients_reach_candidate
+    assert not world.comparison_plan
+    assert world.reasons[-3:] == ["StageBegan", "StagePassed", "StageBegan"]
+
+
+def test_without_stages_a_new_model_replaces_the_pods_at_once_and_nothing_is_different() -> None:
+    plain = World(manifest(*MODELS))
+    plain.settle()
+    plain.activate("second")
+    plain.settle()
+    empty = World(manifest(*MODELS, rollout={"stages": []}))
+    empty.settle()
+    empty.activate("second")
+    empty.settle()
+    assert plain.children == empty.children
+    assert plain.obj["status"] == empty.obj["status"]
+    assert plain.status.condition("CandidatePassed") is None
+
+
+def test_a_model_that_has_served_comes_back_at_once() -> None:
+    world = staged()
+    world.shadow(ENOUGH)
+    world.settle()
+    world.activate("first")
+    world.settle()
+    assert_gone(world, serving="first")
+    assert world.is_("CandidatePassed") == ("Unknown", "NoCandidate")
+
+
+def test_a_changed_active_ends_the_candidate_at_once() -> None:
+    world = staged(CANARY)
+    assert world.clients_reach_candidate
+    world.activate("first")
+    world.settle()
+    assert_gone(world, serving="first")
+    assert world.is_("Ready") == ("True", "Serving")
+
+
+def test_another_candidate_begins_only_when_the_one_before_is_gone() -> None:
+    world = staged(CANARY)
+    assert world.clients_reach_candidate
+    world.activate("third")
+    plan = world.decide()
+    assert ("Deployment", "whales-candidate") in {(one.kind, one.name) for one in plan.delete}
+    assert "whales-candidate" not in {one["metadata"]["name"] for one in plan.apply if one["kind"] == "Deployment"}
+    world.settle()
+    assert [pod.model for pod in world.candidate_pods] == ["third"]
+
+
+def test_a_model_that_the_gate_refuses_runs_no_stage() -> None:
+    world = staged(begin=False)
+    world.activate("bad")
+    world.settle()
+    assert_gone(world, serving="first")
+    assert world.is_("Stalled") == ("True", "GateRefused")
+
+
+# --- Verdicts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason", "named"),
+    [
+        ({"individual": ENOUGH, "species": 600}, "Disagrees", "same individual: 0 of 1000"),
+        ({"accepted": 100}, "Disagrees", "same acceptance: 900 of 1000"),
+        ({"slower": 900}, "Slower", "not slower than the bound: 100 of 1000"),
+        ({"failed": 300}, "Failing", "answered: 1000 of 1300"),
+    ],
+    ids=["a permuted model", "another acceptance", "a slower one", "a failing one"],
+)
+def test_a_candidate_that_is_worse_is_removed_and_what_served_goes_on(
+    counts: dict[str, int], reason: str, named: str
+) -> None:
+    world = staged()
+    started = len(world.started)
+    world.shadow(ENOUGH, **counts)
+    world.settle()
+    assert_gone(world, serving="first")
+    assert returned(world) == [("second", reason)]
+    assert named in world.status.returned[0].why
+    assert (verdict(world), world.is_("CandidatePassed")) == (reason, ("False", reason))
+    assert world.is_("RegistryDiverged") == ("True", "CandidateReturned")
+    assert world.is_("Stalled") == ("True", "CandidateReturned")
+    assert "runbook" in world.condition("Stalled").message
+    assert world.reasons.count("CandidateReturned") == 1
+    assert len(world.started) == started, "no pod that serves was replaced"
+
+
+def test_one_that_lost_a_species_is_stopped() -> None:
+    world = staged()
+    world.shadow_species(ENOUGH, lost="beluga", pictures=20)
+    world.settle()
+    assert returned(world) == [("second", "Disagrees")]
+    assert "same species for beluga: 0 of 20" in world.condition("CandidatePassed").message
+
+
+def test_a_candidate_that_was_removed_is_not_tried_again() -> None:
+    world = staged()
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    for name in ("first", "second"):
+        world.activate(name)
+        world.settle()
+    assert_gone(world, serving="first")
+    world.obj.pop("status")
+    world.settle()
+    assert returned(world) == [("second", "Disagrees")], "the Deployment remembers it"
+    assert_gone(world, serving="first")
+
+
+def test_other_weights_or_another_configuration_are_tried() -> None:
+    for change in ("weights", "threshold"):
+        world = staged()
+        world.shadow(ENOUGH, individual=ENOUGH)
+        world.settle()
+        if change == "weights":
+            world.models(MODELS[0], entry("second", "e"))
+        else:
+            world.edit(antiFraud={"threshold": 0.4})
+        world.settle()
+        assert verdict(world) == "Running", change
+        assert [pod.model for pod in world.candidate_pods] == ["second"]
+
+
+def test_a_failed_candidate_is_held_if_the_spec_says_so() -> None:
+    world = staged(rollout={"onFailure": "Hold"})
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    assert (verdict(world), world.is_("Stalled")) == ("Disagrees", ("True", "CandidateHeld"))
+    assert [pod.model for pod in world.candidate_pods] == ["second"]
+    assert returned(world) == []
+    world.shadow(ENOUGH)
+    world.settle()
+    assert verdict(world) == "Disagrees", "only a person ends it"
+
+
+@pytest.mark.parametrize("on_inconclusive", ["Hold", "Return"])
+def test_without_pictures_a_stage_is_inconclusive_after_its_timeout(on_inconclusive: str) -> None:
+    world = staged(rollout={"onInconclusive": on_inconclusive})
+    assert world.decide().requeue_after == 3600
+    world.wait(seconds=3599)
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 1)
+    world.wait(seconds=1)
+    world.settle()
+    assert (verdict(world), world.is_("CandidatePassed")) == ("Inconclusive", ("Unknown", "Inconclusive"))
+    assert "no verdict after 3600 s (timeoutSeconds): 0 pictures" in world.condition("CandidatePassed").message
+    if on_inconclusive == "Hold":
+        assert world.is_("Stalled") == ("True", "CandidateHeld")
+        assert [pod.model for pod in world.candidate_pods] == ["second"]
+        assert world.reasons.count("CandidateHeld") == 1
+    else:
+        assert returned(world) == [("second", "Inconclusive")]
+        assert_gone(world, serving="first")
+
+
+def test_a_longer_timeout_lets_a_held_stage_begin_again() -> None:
+    world = staged()
+    world.wait(seconds=3600)
+    world.settle()
+    world.edit(rollout={"stages": [SHADOW | {"timeoutSeconds": 7200}]})
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 7200)
+
+
+def test_a_clock_that_is_set_back_makes_no_stage_longer_than_its_timeout() -> None:
+    world = staged()
+    world.wait(days=-400)
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 3600)
+    world.wait(seconds=3600)
+    world.settle()
+    assert verdict(world) == "Inconclusive"
+
+
+def test_a_candidate_whose_pods_never_start_fails() -> None:
+    def behave(pod: FakePod) -> None:
+        pod.ready = pod.model != "second"
+        if not pod.ready:
+            pod.failures = (ContainerFailure("fetch", "Error", "DigestMismatch: expected b, got c", exit_code=1),)
+
+    world = staged(begin=False)
+    world.behave = behave
+    world.activate("second")
+    world.settle()
+    assert returned(world) == [("second", "Failing")]
+    assert "its pods do not get ready: DigestMismatch" in world.status.returned[0].why
+    assert_gone(world, serving="first")
+
+
+def test_a_candidate_of_which_no_pod_may_be_created_fails() -> None:
+    world = staged()
+    candidate = world.candidate
+    assert candidate is not None
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
+    candidate["status"] = {"observedGeneration": 9, "conditions": [refused]}
+    world.candidate_pods.clear()
+    world.reconcile()
+    assert returned(world) == [("second", "Failing")]
+    assert "QuotaExceeded: pods is forbidden" in world.status.returned[0].why
+
+
+def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -> None:
+    world = staged(begin=False)
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "second")
+    world.activate("second")
+    world.settle()
+    assert world.comparison_plan is None
+    assert "it waits until a pod of the candidate is ready" in world.condition("CandidatePassed").message
+    world.candidate_pods[0].ready = True
+    world.settle()
+    plan = world.comparison_plan
+    assert plan is not None
+    world.candidate_pods[0].ready = False
+    world.settle()
+    assert world.comparison_plan == plan, "copies without an answer now count"
+
+
+# --- What is lost, and what is deleted --------------------------------------------------------------------------------
+
+
+def test_a_lost_status_changes_nothing() -> None:
+    world = staged(SHADOW, CANARY)
+    world.shadow(ENOUGH)
+    world.settle()
+    before = copy.deepcopy(world.obj["status"])
+    world.obj.pop("status")
+    for pod in world.pods:
+        pod.scraped = Scraped.NOT_YET
+    world.reconcile()
+    assert world.deployed == "first"
+    for pod in world.pods:
+        pod.scraped = Scraped.ANSWERED
+    world.settle()
+    assert world.obj["status"]["candidate"] == before["candidate"]
+    assert world.clients_reach_candidate
+
+
+def test_an_unproven_candidate_never_counts_as_a_model_that_has_served() -> None:
+    world = staged()
+    world.obj.pop("status")
+    world.settle()
+    assert [item.entry.name for item in world.status.served] == ["first"]
+    assert world.deployed == "first"
+
+
+def test_a_candidate_that_somebody_deletes_begins_again() -> None:
+    world = staged(SHADOW, {"shadow": {"share": 0.5}})
+    world.shadow(ENOUGH)
+    world.settle()
+    del world.children["Deployment", "whales-candidate"]
+    world.settle()
+    assert world.status.candidate is not None
+    assert world.status.candidate.stage == 1
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"rollout": 1}', "{"])
+def test_a_record_that_cannot_be_read_begins_the_stages_again(text: str) -> None:
+    world = staged()
+    candidate = world.candidate
+    assert candidate is not None
+    candidate["metadata"]["annotations"][names.ANNOTATION_STAGES] = text
+    world.settle()
+    assert (verdict(world), world.deployed) == ("Running", "first")
+
+
+# --- Persons ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_promotes_a_held_candidate_and_the_history_says_who() -> None:
+    world = staged()
+    world.wait(seconds=3600)
+    world.settle()
+    world.decide_by_person("Promote", why="seen on the boat")
+    world.settle()
+    assert_gone(world, serving="second")
+    newest = world.status.history[0]
+    assert newest.decision is not None
+    assert (newest.decision.by, newest.decision.why) == ("alice", "seen on the boat")
+    assert "alice promoted it at" in newest.why
+    assert world.is_("CandidatePassed") == ("True", "PromotedByPerson")
+
+
+def test_a_person_promotes_a_candidate_that_was_removed() -> None:
+    world = staged()
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    world.decide_by_person("Promote")
+    world.settle()
+    assert_gone(world, serving="second")
+
+
+def test_a_person_aborts_a_candidate_and_it_is_not_tried_again() -> None:
+    world = staged(CANARY)
+    world.decide_by_person("Abort", why="wrong weights")
+    world.settle()
+    assert_gone(world, serving="first")
+    (found,) = world.status.returned
+    assert (found.reason, found.by, found.why) == ("Aborted", "alice", "alice aborted it: wrong weights")
+    world.obj["metadata"]["annotations"].clear()
+    world.settle()
+    assert_gone(world, serving="first")
+
+
+def test_a_decision_about_other_weights_decides_nothing() -> None:
+    world = staged(begin=False)
+    world.activate("third")
+    world.decide_by_person("Promote")
+    world.activate("second")
+    world.settle()
+    assert verdict(world) == "Running"
+
+
+@pytest.mark.parametrize("text", ["", "null", "{", '{"decision": "Promote"}', json.dumps({"decision": "Maybe"})])
+def test_a_decision_that_cannot_be_read_decides_nothing(text: str) -> None:
+    world = staged(begin=False)
+    world.obj["metadata"]["annotations"] = {names.ANNOTATION_DECISION: text}
+    world.activate("second")
+    world.settle()
+    assert verdict(world) == "Running"
