@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import cycle, islice
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -18,7 +16,7 @@ from support.gateway import Gateway
 from cetacean_operator.api.names import candidate_name
 from cetacean_operator.api.route import Route
 from cetacean_operator.decisions.route import http_route
-from cetacean_tools.demo.environment import RESOURCES, Environment, Installed
+from cetacean_tools.demo.environment import Environment, Installed
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.local_cluster.use import choose
 
@@ -137,54 +135,6 @@ def test_a_canary_stage_gets_its_weight_and_no_request_fails_when_it_is_taken_ba
     # Each of these requests must be answered, while the weights change and the candidate's pod ends.
     until("only what serves to answer", lambda: set(answered_by(100)) == {environment.registry.model(STABLE).version})
     until("the candidate to be gone", lambda: answered_by(20) and not candidate_left(environment, name))
-    environment.kubectl("delete", "cetaceanmodel", name, "--wait=false")
-
-
-def test_a_canary_that_is_too_slow_goes_back_at_once_and_no_request_fails(
-    environment: Environment, there: Gateway
-) -> None:
-    name, host = "slow-canary", "slow.example.org"
-    rebuilt = environment.copy_of(STABLE, name="demo_slow", version="1.0.8")
-    require = {"requests": 20, "holdForSeconds": 3600, "maxLatencyRatio": 1.5, "maxErrorIncreasePercent": 20}
-    rollout = {
-        "stages": [{"canary": {"weight": 50, "require": require}, "timeoutSeconds": 3600}],
-        # Little processor time: the same weights, and each answer takes several times as long.
-        "candidate": {"resources": {**RESOURCES, "limits": {"memory": "1536Mi", "cpu": "200m"}}},
-    }
-
-    def mirror(active: str) -> None:
-        route = {"parentRefs": [there.parent], "hostnames": [host], "requestTimeout": "60s"}
-        manifest = environment.manifest(name, active=active, added=(rebuilt,), replicas=1, serving={"route": route})
-        manifest["spec"]["rollout"] = rollout
-        environment.kubectl.apply(manifest)
-
-    def predicted(pictures: Iterable[Path]) -> Counter[str]:
-        """Let the Gateway's backends answer; a request that fails is an error."""
-        found: Counter[str] = Counter()
-        for picture in pictures:
-            files = {"file": (picture.name, picture.read_bytes(), "image/jpeg")}
-            answer = there.client.post("/v1/predict-single", files=files, headers={"Host": host}, timeout=60)
-            found[version_of(answer)] += 1
-        return found
-
-    mirror(STABLE)
-    environment.wait_for_condition(name, "Ready", "True")
-    until("Envoy to know the route", lambda: health(there, host).status_code == 200)
-    mirror(rebuilt.name)
-    environment.wait_for_condition(name, "CandidatePassed", "Unknown", mentions="(Canary)", within=420)
-    pictures = cycle(environment.models.cetaceans)
-    answered: Counter[str] = Counter()
-
-    def returned() -> bool:
-        answered.update(predicted(islice(pictures, 10)))
-        return bool(environment.condition(name, "Stalled").get("reason") == "CandidateReturned")
-
-    until("the canary to be taken back", returned, within=420)
-    (entry,) = environment.resource(name)["status"]["returnedCandidates"]
-    assert (entry["model"], entry["reason"]) == ("demo_slow", "Slower")
-    stable = environment.registry.model(STABLE).version
-    assert set(answered) == {stable, "1.0.8"}, "clients reached both before"
-    until("only what serves to answer", lambda: set(predicted(islice(pictures, 20))) == {stable})
     environment.kubectl("delete", "cetaceanmodel", name, "--wait=false")
 
 

@@ -18,6 +18,7 @@ from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
 from cetacean_operator.decisions.rollout_state import rollout_state
+from cetacean_operator.decisions.route_accepted import may_lead_to
 from cetacean_operator.decisions.stage_record import runs_stages
 
 
@@ -78,7 +79,7 @@ def desired_children(
             assessment.children,
             _kept(assessment, manifests),
             not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
-            promoted=_promoted_candidate(assessment, rollout),
+            candidate=_promoted_candidate(assessment, rollout) or _routed_candidate(assessment),
         ),
     )
 
@@ -114,6 +115,18 @@ def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
     return None if is_complete else names.candidate_name(assessment.resource.name)
 
 
+def _routed_candidate(assessment: Assessment) -> str | None:
+    """Return the name of a candidate's children that stay until no Gateway sends clients there any more.
+
+    Otherwise clients would get 503 until the Gateway has read the HTTPRoute without the candidate.
+    """
+    name = assessment.resource.name
+    candidate, route = names.candidate_name(name), assessment.children.get(("HTTPRoute", name))
+    # A Gateway that never reports again keeps a candidate only as long as the spec has the route.
+    is_routed = assessment.spec.serving.route is not None and "HTTPRoute" in assessment.observed.optional_kinds
+    return candidate if is_routed and may_lead_to(candidate, route) else None
+
+
 def _must_withdraw(assessment: Assessment) -> bool:
     """Return true if a resource whose name is taken has never served: then nothing of it is left beside that object."""
     never_served = not assessment.history.served and not assessment.current_state.ready
@@ -125,10 +138,10 @@ def _stale_children(
     manifests: Mapping[Ref, Object],
     *,
     not_served: Collection[str] = (),
-    promoted: str | None = None,
+    candidate: str | None = None,
 ) -> tuple[ChildRef, ...]:
     # A kind that is not served is gone with its CRD, or the API server has just started and does not know it yet.
-    kept = {ref for ref in live if ref in manifests or ref[0] in not_served or ref[1] == promoted}
+    kept = {ref for ref in live if ref in manifests or ref[0] in not_served or ref[1] == candidate}
     return tuple(
         ChildRef(*ref, child["metadata"]["uid"])
         for ref, child in sorted(live.items())

@@ -49,6 +49,33 @@ def judge_route(*, route: Route | None, live: Object | None, is_served: bool) ->
     return ConditionState("True", _ACCEPTED, f"accepted by {', '.join(_label(parent) for parent, _ in found)}")
 
 
+def may_lead_to(service: str, live: Object | None) -> bool:
+    """Return true if a Gateway may send clients to a Service.
+
+    It may if the live HTTPRoute names the Service, or if a controller that has reported on the HTTPRoute before has not
+    reported on its present generation.
+
+    Args:
+        service: its name.
+        live: the HTTPRoute.
+    """
+    if live is None:
+        return False
+    backends = [
+        backend
+        for rule in _mappings(_mapping(live.get("spec")).get("rules"))
+        for backend in _mappings(rule.get("backendRefs"))
+    ]
+    seen = [
+        [condition.get("observedGeneration") for condition in _mappings(entry.get("conditions"))]
+        for entry in _mappings(_mapping(live.get("status")).get("parents"))
+    ]
+    generation = live["metadata"].get("generation")
+    return any(one.get("name") == service for one in backends) or any(
+        generations and generation not in generations for generations in seen
+    )
+
+
 def _reported(live: Object, parent: ParentReference) -> list[Mapping[str, Any]]:
     """Return the conditions that controllers report for one parent, about the present generation."""
     meta = live["metadata"]

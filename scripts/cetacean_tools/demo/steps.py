@@ -217,6 +217,9 @@ class Demo:
     def _rebuilt(self) -> ModelEntry:
         return self.environment.copy_of(GOOD, name=REBUILT, version="1.0.1")
 
+    def _entry(self, model: str) -> ModelEntry:
+        return self._rebuilt() if model == REBUILT else self.environment.registry.model(model)
+
     def _candidate(self, status: str, mentions: str) -> Mapping[str, Any]:
         return self.environment.wait_for_condition(NAME, "CandidatePassed", status, mentions=mentions, within=300)
 
@@ -243,12 +246,12 @@ class Demo:
         self.report.expect(
             f"Ready, and the pods report {model}'s digest",
             f"{ready['message']}: {serving['name']} {serving['version']} sha256:{(serving.get('digest') or '')[:12]}…",
-            fulfilled=serving["name"] == model and serving["digest"] == self.environment.registry.model(model).sha256,
+            fulfilled=serving["name"] == model and serving["digest"] == self._entry(model).sha256,
         )
         self._answers(model)
 
     def _answers(self, model: str) -> None:
-        wanted = self.environment.registry.model(model).version
+        wanted = self._entry(model).version
         answers = self.environment.service(NAME).send(self.environment.models.cetaceans[:8])
         versions = Counter(answer["model_version"] for answer in answers)
         self.report.expect(f"answers carry model_version {wanted}", dict(versions), fulfilled=set(versions) == {wanted})

@@ -45,8 +45,8 @@ class FakeEnvironment:
     def run_cetacean(self, *_: str) -> str:
         return self.listed
 
-    def copy_of(self, model: str, *, name: str, version: str) -> str:
-        return f"{model} as {name} {version}"
+    def copy_of(self, _: str, *, name: str, version: str) -> SimpleNamespace:
+        return SimpleNamespace(version=version, sha256=name)
 
     def apply(self, manifest: Mapping[str, str]) -> None:
         if manifest["active"] in self.follows:

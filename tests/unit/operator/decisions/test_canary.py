@@ -123,6 +123,36 @@ def test_a_route_gives_any_share_beside_any_number_of_pods_and_an_autoscaler() -
     assert world.candidate is None
 
 
+def test_a_candidate_stays_until_every_gateway_has_taken_the_route_without_it() -> None:
+    serving = {"route": {"parentRefs": [{"name": "public"}]}}
+    world = World(
+        manifest(*MODELS, rollout={"stages": [{"canary": {"weight": 10}}]}, serving=serving),
+        optional_kinds=frozenset({"HTTPRoute"}),
+    )
+    world.settle()
+    world.activate("second")
+    world.settle()
+    route = world.children["HTTPRoute", "whales"]
+
+    def reports(generation: int) -> None:
+        conditions = [{"type": "Accepted", "status": "True", "observedGeneration": generation}]
+        route["status"] = {"parents": [{"parentRef": {"name": "public"}, "conditions": conditions}]}
+
+    route = world.children["HTTPRoute", "whales"]
+    reports(route["metadata"]["generation"])
+    world.activate("first")
+    world.reconcile()
+    assert world.candidate is not None, "the Gateway does not know yet that it is gone"
+    world.settle()
+    route = world.children["HTTPRoute", "whales"]
+    reports(route["metadata"]["generation"] - 1)
+    world.settle()
+    assert world.candidate is not None
+    reports(route["metadata"]["generation"])
+    world.settle()
+    assert world.candidate is None
+
+
 def test_scaling_to_a_number_that_cannot_give_the_share_takes_the_clients_back() -> None:
     world = canary()
     assert world.clients_reach_candidate
