@@ -15,6 +15,7 @@ from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.installation import OPERATOR_NAMESPACE
 from cetacean_tools.demo.kubectl import CommandError
 from cetacean_tools.local_cluster.local import LocalCluster
+from cetacean_tools.local_cluster.protocol import ClusterError
 
 CUT_SECONDS = 15.0
 """Longer than the operator's Lease lasts."""
@@ -58,14 +59,21 @@ class Faults:
     def restart_api_server(self, meanwhile: Callable[[], None]) -> None:
         """Kill the API server; the supervisor starts it again."""
         self.show("kill the API server")
-        self.cluster.signal_component("kube-apiserver", signal.SIGKILL)
+        self._kill("kube-apiserver")
         meanwhile()
 
     def restart_etcd(self, meanwhile: Callable[[], None]) -> None:
         """Kill etcd; the supervisor starts it again."""
         self.show("kill etcd")
-        self.cluster.signal_component("etcd", signal.SIGKILL)
+        self._kill("etcd")
         meanwhile()
+
+    def _kill(self, component: str) -> None:
+        try:
+            self.cluster.signal_component(component, signal.SIGKILL)
+        except ClusterError as error:
+            # It has been killed a moment ago, and has not been started again.
+            self.show(f"  not done: {error}")
 
     def stop_kubelet(self, meanwhile: Callable[[], None]) -> None:
         """Stop the kubelet for a while: no pod starts, ends or reports."""
@@ -94,10 +102,10 @@ class Faults:
 
     @contextmanager
     def _dropped(self, addresses: list[str]) -> Iterator[None]:
-        rules = "".join(f"ip saddr {one} tcp dport {{443, 6443}} drop; " for one in addresses)
         # Before the Service's address is translated, and for connections that exist too.
-        chain = f"chain cut {{ type filter hook prerouting priority -300; {rules}}}"
-        self._nft(f"table ip {_TABLE} {{ {chain} }}")
+        chain = ["type filter hook prerouting priority -300"]
+        chain += [f"ip saddr {one} tcp dport {{443, 6443}} drop" for one in addresses]
+        self._nft("\n".join([f"table ip {_TABLE} {{", "chain cut {", *chain, "}", "}"]))
         try:
             yield
         finally:
