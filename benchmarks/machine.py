@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import Final
 
+from cetacean_inference.system.processor import processor_fields
+
 MEGABYTE: Final = 1e6
 
 
@@ -16,8 +18,7 @@ class BenchmarkError(RuntimeError):
 
 def processor() -> str:
     """Return the processors' model name."""
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else "unknown"
+    return processor_fields().get("model name", "unknown")
 
 
 def memory(pid: int) -> tuple[float, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from cetacean_registry.messages import without_controls
+
 _ANSI_SEQUENCE: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 
 
@@ -25,5 +27,4 @@ def with_type(error: BaseException, *, limit: int = 500) -> str:
 
 def printable(text: str) -> str:
     """Return the text on one line, without the colours and other control codes of a terminal."""
-    words = " ".join(_ANSI_SEQUENCE.sub("", text).split())
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
+    return without_controls(" ".join(_ANSI_SEQUENCE.sub("", text).split()))

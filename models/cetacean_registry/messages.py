@@ -10,9 +10,13 @@ LONGEST_MESSAGE: Final = 1600
 """Characters of a message with several faults."""
 
 
+def without_controls(text: str) -> str:
+    """Return the text with a sign in the place of each character that a terminal or a page would not show as itself."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def one_line(text: str, *, longest: int = LONGEST_QUOTE) -> str:
     """Return the text on one line without control characters, cut after `longest` characters."""
     # Cut first: the text may have megabytes.
-    words = " ".join(text[: 4 * longest].split())
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
+    shown = without_controls(" ".join(text[: 4 * longest].split()))
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

@@ -13,18 +13,15 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cetacean_registry.errors import describe
+from cetacean_registry.messages import without_controls
 
 PATH: Final = "/v1/shadow-disagreements"
 PICTURE_PATH: Final = "/v1/shadow-pictures/"
 Kind = Literal["acceptance", "species", "individual"]
 
 
-def _printable(text: str) -> str:
-    # Control characters could change what a terminal shows, and marks of direction what a page shows.
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-_Name = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
+# Control characters could change what a terminal shows, and marks of direction what a page shows.
+_Name = Annotated[str, Field(max_length=256), AfterValidator(without_controls)]
 _Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

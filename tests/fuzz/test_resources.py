@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from pydantic_core import to_json
+from support.full_serving import FULL_SERVING
 from support.fuzzing import bounded, fuzzed
 from support.mutations import SCALARS, VALUES, as_hostile_text, with_hostile_values
 from support.operator_world import World, entry, manifest
@@ -25,25 +26,7 @@ LONGEST_EVENT = 1024
 FULL = manifest(
     entry("first"),
     entry("second", "b", backbone="x", input_size=64, files={"encoder_classes.npy": "c" * 64}),
-    serving={
-        "autoscaling": {"minReplicas": 1, "maxReplicas": 2},
-        "networkPolicy": {"enabled": True, "ingressFrom": [{"podSelector": {}}]},
-        "podDisruptionBudget": {"minAvailable": 1},
-        "resources": {"limits": {"memory": "1Gi"}},
-        "env": [{"name": "A", "value": "b"}],
-        "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
-        "prefetch": "All",
-        "podSecurityContext": {"runAsUser": None, "seccompProfile": {"type": "Localhost"}},
-        "securityContext": {"capabilities": {"add": ["X"]}},
-        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}],
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
-        "sidecars": [{"name": "s", "image": "i", "ports": [{"containerPort": 90}], "securityContext": {"a": None}}],
-        "extraInitContainers": [{"name": "b", "image": "i"}],
-        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["h"]}],
-        "dnsConfig": {"nameservers": ["10.0.0.2"]},
-        "lifecycle": {"preStop": None, "postStart": {"exec": {"command": ["x"]}}},
-        "service": {"type": "NodePort", "annotations": {"a": "b"}, "ports": [{"name": "m", "port": 90}]},
-    },
+    serving=FULL_SERVING,
     antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
     gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
     drift={"window": 100, "minSamples": 10, "alarmDrop": 0.1},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator
@@ -29,12 +30,17 @@ def listening(
     handler: type[http.server.BaseHTTPRequestHandler], *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[int]:
     """Serve with `handler`, on a free port unless one is given; yield the port."""
-    server = _Server((host, port), handler)
+    with _Server((host, port), handler) as server, running(server):
+        yield server.server_port
+
+
+@contextmanager
+def running(server: socketserver.BaseServer) -> Iterator[None]:
+    """Accept connections in a thread until the block ends; the caller closes the server."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield server.server_port
+        yield
     finally:
         server.shutdown()
         thread.join()
-        server.server_close()

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from support.loopback import running
+
 
 @dataclass(slots=True)
 class Relay:
@@ -48,16 +50,13 @@ def relaying(port: int, *, tls: ssl.SSLContext | None = None) -> Iterator[Relay]
 
     with Server(("127.0.0.1", 0), Handler) as listener:
         state.port = listener.server_address[1]
-        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         try:
-            yield state
+            with running(listener):
+                yield state
         finally:
-            listener.shutdown()
             for client in state.open:  # a client may keep its connections
                 with contextlib.suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 def _send(client: socket.socket, server: socket.socket) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from support.loopback import running
+
 _NO_PASSWORD, _PASSWORD, _REFUSED = 0, 2, 255
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 
@@ -36,15 +38,9 @@ def socks_serving(*, password: tuple[str, str] | None = None) -> Iterator[SocksS
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server, running(server):
         state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+        yield state
 
 
 def _answer(client: socket.socket, state: SocksServer) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.api.stages import CanaryRequirement
-from cetacean_operator.decisions.confidence_sequence import Bounds, share_bounds
+from cetacean_operator.decisions.confidence_sequence import share_bounds
 from cetacean_operator.decisions.quantiles import Histogram, percentile, pool
 from cetacean_operator.decisions.quantiles import count as observations
 from cetacean_operator.decisions.shadow_verdict import ALPHA, Outcome
@@ -52,7 +52,8 @@ class CanaryShare:
     name: str
     successes: int
     trials: int
-    bounds: Bounds
+    low: float
+    high: float
     smallest: float
 
 
@@ -110,7 +111,7 @@ def judge_canary(
         missing.append(f"at least {require.requests} are needed")
     if highest > _error_bounds(stable, _ALPHA_PASS)[0] + allowed:
         missing.append(f"up to {highest:.1%} errors are possible")
-    if times is None or times.bounds.low < _HALF:
+    if times is None or times.low < _HALF:
         missing.append("too few times are known")
     if held_for < require.hold_for_seconds:
         missing.append(f"{require.hold_for_seconds} s (holdForSeconds) are not over")
@@ -129,7 +130,7 @@ def _errors(candidate: Answered, stable: Answered, allowed: float) -> CanaryShar
     rate = stable.errors / stable.requests if stable.requests else 0.0
     fine = candidate.requests - candidate.errors
     bounds = share_bounds(fine, candidate.requests, alpha=_ALPHA_PASS)
-    return CanaryShare("answered without 5xx", fine, candidate.requests, bounds, max(0.0, 1.0 - rate - allowed))
+    return CanaryShare("answered without 5xx", fine, candidate.requests, *bounds, max(0.0, 1.0 - rate - allowed))
 
 
 def _times(candidate: Answered, stable: Answered, ratio: float) -> CanaryShare | None:
@@ -139,7 +140,7 @@ def _times(candidate: Answered, stable: Answered, ratio: float) -> CanaryShare |
     within, total = _within(candidate.times, median * ratio), int(observations(candidate.times))
     within = min(within, total)
     return CanaryShare(
-        "not slower than the bound", within, total, share_bounds(within, total, alpha=_ALPHA_PASS), _HALF
+        "not slower than the bound", within, total, *share_bounds(within, total, alpha=_ALPHA_PASS), _HALF
     )
 
 

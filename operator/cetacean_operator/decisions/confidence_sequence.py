@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _PRIOR: Final = (5.0, 0.5)
@@ -28,6 +29,7 @@ class Bounds(NamedTuple):
     high: float
 
 
+@lru_cache(maxsize=4096)  # each reconcile asks for the same shares several times, and for most of the last ones again
 def share_bounds(successes: int, trials: int, *, alpha: float) -> Bounds:
     """Return the bounds after so many trials; with probability 1 - alpha they hold at all numbers of trials at once.
 

@@ -38,14 +38,6 @@ def shadow_figures(report: ShadowReport) -> ShadowFigures:
     )
 
 
-def shadow_shares(shares: Iterable[Share]) -> tuple[StageShare, ...]:
-    """Return the requirements of a shadow beside what was counted."""
-    return tuple(
-        _share(share.name, share.successes, share.trials, low=share.low, high=share.high, smallest=share.smallest)
-        for share in shares
-    )
-
-
 def canary_figures(weight: int, pods: int, candidate: Answered, stable: Answered) -> CanaryFigures:
     """Return the answers of both groups."""
     return CanaryFigures(
@@ -60,23 +52,19 @@ def canary_figures(weight: int, pods: int, candidate: Answered, stable: Answered
     )
 
 
-def canary_shares(shares: Iterable[CanaryShare]) -> tuple[StageShare, ...]:
-    """Return the requirements of a canary beside what was counted."""
+def stage_shares(shares: Iterable[Share | CanaryShare]) -> tuple[StageShare, ...]:
+    """Return the requirements of a stage beside what was counted."""
     return tuple(
-        _share(one.name, one.successes, one.trials, low=one.bounds.low, high=one.bounds.high, smallest=one.smallest)
-        for one in shares
-    )
-
-
-def _share(name: str, successes: int, trials: int, *, low: float, high: float, smallest: float) -> StageShare:
-    return StageShare(
-        name=name,
-        successes=successes,
-        trials=trials,
-        observed=_ratio(successes, trials),
-        low=round(low, _DIGITS),
-        high=round(high, _DIGITS),
-        smallest=round(smallest, _DIGITS),
+        StageShare(
+            name=share.name,
+            successes=share.successes,
+            trials=share.trials,
+            observed=_ratio(share.successes, share.trials),
+            low=round(share.low, _DIGITS),
+            high=round(share.high, _DIGITS),
+            smallest=round(share.smallest, _DIGITS),
+        )
+        for share in shares
     )
 
 

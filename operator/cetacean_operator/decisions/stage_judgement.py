@@ -17,7 +17,7 @@ from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.failures import find_failure, seconds_until_failure
 from cetacean_operator.decisions.identity import deployed_rollout
 from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
-from cetacean_operator.decisions.stage_figures import canary_figures, canary_shares, shadow_figures, shadow_shares
+from cetacean_operator.decisions.stage_figures import canary_figures, shadow_figures, stage_shares
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_record import CanaryBegin, StageRecord
 
@@ -105,7 +105,7 @@ def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: Stage
         verdict.outcome,
         verdict.reason,
         verdict.message,
-        shadow_shares(verdict.shares),
+        stage_shares(verdict.shares),
         shadow=shadow_figures(report),
         comparison=comparison,
     )
@@ -132,7 +132,7 @@ def _judge_canary(
         verdict.outcome,
         verdict.reason,
         verdict.message,
-        canary_shares(verdict.shares),
+        stage_shares(verdict.shares),
         canary=canary_figures(canary.weight, len(ready), candidate, stable),
         begin=begin,
         wait=left if left > 0 else None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,6 +44,8 @@ class ObjectStoreSource(Source):
     """The key of the address of another service that speaks the same protocol."""
     public_key: ClassVar[str]
     """The key that says that no credentials are needed."""
+    store_name: ClassVar[str]
+    """The class in `obstore.store`."""
 
     def __init__(self, url: str, settings: FetchSettings) -> None:
         super().__init__(url, settings)
@@ -61,7 +62,7 @@ class ObjectStoreSource(Source):
         """
         given = Credentials(self.settings.credentials).given(self.credential_keys)
         try:
-            self._store = self.connect(self._bucket, self._options(given), {k.lower(): v for k, v in given.items()})
+            self._store = self._connect(given)
         except FatalError:
             raise
         except Exception as error:  # noqa: BLE001 - of each kind; its message may quote a credential
@@ -76,20 +77,20 @@ class ObjectStoreSource(Source):
         """Drop the client."""
         self._store = None
 
-    @abstractmethod
-    def connect(self, bucket: str, options: ClientConfig, config: dict[str, Any]) -> ObjectStore:
-        """Return the store.
+    def _connect(self, given: dict[str, str]) -> ObjectStore:
+        """Return the bucket; `given` are credentials and address by their keys, the environment has the others."""
+        from obstore import store  # noqa: PLC0415 - a library of 15 MB, which `serve` must not load
 
-        Args:
-            bucket: its name.
-            options: of the HTTP client.
-            config: credentials and address by their names in lower case; the environment has the others.
-        """
+        config = {key.lower(): value for key, value in given.items()}
+        found: ObjectStore = getattr(store, self.store_name)(
+            self._bucket, client_options=self._options(given), retry_config={"max_retries": 0}, **config
+        )
+        return found
 
     @contextmanager
     def open(self, wanted: Wanted) -> Iterator[Body]:
         """Ask for the object, or for its rest."""
-        import obstore  # noqa: PLC0415 - a library of 15 MB, which `serve` must not load
+        import obstore  # noqa: PLC0415 - see above
         from obstore.exceptions import PreconditionError  # noqa: PLC0415
 
         assert self._store is not None  # noqa: S101 - a context manager
@@ -163,12 +164,7 @@ class S3Source(ObjectStoreSource):
     )
     endpoint_key = "AWS_ENDPOINT_URL"
     public_key = "AWS_SKIP_SIGNATURE"
-
-    def connect(self, bucket: str, options: ClientConfig, config: dict[str, Any]) -> ObjectStore:
-        """Return the bucket."""
-        from obstore.store import S3Store  # noqa: PLC0415 - see above
-
-        return S3Store(bucket, client_options=options, retry_config={"max_retries": 0}, **config)
+    store_name = "S3Store"
 
 
 class GcsSource(ObjectStoreSource):
@@ -177,12 +173,7 @@ class GcsSource(ObjectStoreSource):
     credential_keys = ("GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BASE_URL", "GOOGLE_SKIP_SIGNATURE")
     endpoint_key = "GOOGLE_BASE_URL"
     public_key = "GOOGLE_SKIP_SIGNATURE"
-
-    def connect(self, bucket: str, options: ClientConfig, config: dict[str, Any]) -> ObjectStore:
-        """Return the bucket."""
-        from obstore.store import GCSStore  # noqa: PLC0415 - see above
-
-        return GCSStore(bucket, client_options=options, retry_config={"max_retries": 0}, **config)
+    store_name = "GCSStore"
 
 
 class AzureSource(ObjectStoreSource):
@@ -200,12 +191,7 @@ class AzureSource(ObjectStoreSource):
     )
     endpoint_key = "AZURE_STORAGE_ENDPOINT"
     public_key = "AZURE_SKIP_SIGNATURE"
-
-    def connect(self, bucket: str, options: ClientConfig, config: dict[str, Any]) -> ObjectStore:
-        """Return the container."""
-        from obstore.store import AzureStore  # noqa: PLC0415 - see above
-
-        return AzureStore(bucket, client_options=options, retry_config={"max_retries": 0}, **config)
+    store_name = "AzureStore"
 
 
 def _chunks(stream: Iterator[Any]) -> Iterator[bytes]:

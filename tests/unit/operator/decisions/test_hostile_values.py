@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
+from support.full_serving import FULL_SERVING
 from support.mutations import places, replaced
 from support.operator_world import World, entry, manifest
 
@@ -42,26 +43,7 @@ ANSWERS = AnswerCounts(
 FULL = manifest(
     entry("first", metrics=FIGURES),
     entry("second", "b"),
-    serving={
-        "autoscaling": {"minReplicas": 1, "maxReplicas": 2},
-        "networkPolicy": {"enabled": True, "ingressFrom": [{"podSelector": {}}]},
-        "podDisruptionBudget": {"minAvailable": 1},
-        "resources": {"limits": {"memory": "1Gi"}},
-        "env": [{"name": "A", "value": "b"}],
-        "route": {"parentRefs": [{"name": "public"}], "hostnames": ["whales.example.org"]},
-        "weightsCache": {"persistentVolumeClaim": {"claimName": "c"}},
-        "prefetch": "All",
-        "podSecurityContext": {"runAsUser": None, "seccompProfile": {"type": "Localhost"}},
-        "securityContext": {"capabilities": {"add": ["X"]}},
-        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}],
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
-        "sidecars": [{"name": "s", "image": "i", "ports": [{"containerPort": 90}], "securityContext": {"a": None}}],
-        "extraInitContainers": [{"name": "b", "image": "i"}],
-        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["h"]}],
-        "dnsConfig": {"nameservers": ["10.0.0.2"]},
-        "lifecycle": {"preStop": None, "postStart": {"exec": {"command": ["x"]}}},
-        "service": {"type": "NodePort", "annotations": {"a": "b"}, "ports": [{"name": "m", "port": 90}]},
-    },
+    serving=FULL_SERVING | {"route": {"parentRefs": [{"name": "public"}], "hostnames": ["whales.example.org"]}},
     antiFraud={"threshold": 0.5, "calibratedAt": "2026-01-01"},
     gates={"minTNR": 0.9, "minTPR": 0.85, "maxRegression": 0.02},
     drift={
