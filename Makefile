@@ -28,7 +28,7 @@ test: _check test-unit test-fuzz _prepare test-image  ## all tiers of tests, the
 
 ##@ Tests
 .PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e soak mutants
-.PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
+.PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e _soak
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
 
@@ -72,9 +72,12 @@ test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
 
 MINUTES := 60
+SOAK := PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m soak
 soak: _check _prepare  ## random changes and faults for MINUTES=60, after each of which everything must add up; SEED=<number> repeats a run
-	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m cetacean_tools.local_cluster run -- \
-	  $(PYTHON) -m soak $(MINUTES) $(if $(SEED),--seed $(SEED)) --results benchmarks/results/soak.json
+	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _soak
+
+_soak:
+	@$(SOAK) $(MINUTES) $(if $(SEED),--seed $(SEED)) --results benchmarks/results/soak.json
 
 mutants: venv  ## hours: change the pure modules in small ways; which changes does no test notice? (MODULES="promotion gate")
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" nice -n 19 $(PYTHON) -m mutation $(MODULES)
@@ -103,6 +106,7 @@ _test-api:
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
+	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
 .PHONY: bench-inference bench-contention bench-decoding bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures

@@ -18,6 +18,7 @@ SERVABLE: Final = ("demo_v1", "demo_v2")
 REFUSED: Final = ("demo_v3", "demo_permuted")
 THRESHOLDS: Final = (None, 0.55, 0.6)
 DRIFT: Final = {"window": 100, "minSamples": 50, "scrapeIntervalSeconds": 5}
+STAGE: Final = {"shadow": {"share": 1.0, "require": {"pictures": 300}}, "timeoutSeconds": 3600}
 _DRAWN_CHILDREN: Final = ("deployment", "service", "configmap")
 
 
@@ -29,6 +30,8 @@ class Wanted:
     serves: str
     replicas: int = 1
     threshold: float | None = None
+    staged: bool = False
+    """True while the active model is a candidate in a stage that nothing ends: no client sends pictures."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Changes:
             self.create: 4,
             self.promote: 6,
             self.offer_refused: 2,
+            self.begin_stage: 3,
             self.scale: 2,
             self.set_threshold: 1,
             self.delete: 1,
@@ -76,9 +80,12 @@ class Changes:
                 return
 
     def promote(self) -> None:
-        """Promote the other model, or go back to it."""
+        """Promote the other model, or go back to it; a candidate in a stage goes."""
         if name := self._any_resource():
             one = self.resources[name]
+            if one.staged:
+                self._end_stage(name)
+                return
             one.active = one.serves = next(model for model in SERVABLE if model != one.serves)
             self._apply(name, "promote")
 
@@ -88,6 +95,31 @@ class Changes:
         if self.settled and (name := self._any_resource()):
             self.resources[name].active = self.random.choice(REFUSED)
             self._apply(name, "offer")
+
+    def begin_stage(self) -> None:
+        """Offer the other model as a candidate that a stage compares with what serves."""
+        if not self.settled or not (name := self._any_resource()):
+            return
+        one = self.resources[name]
+        candidate = next(model for model in SERVABLE if model != one.serves)
+        try:
+            history = self.environment.resource(name).get("status", {}).get("history", ())
+        except CommandError as error:
+            self._not_done(error)
+            return
+        if candidate not in {item["model"] for item in history}:  # one that has served skips its stages
+            one.active, one.staged = candidate, True
+            self._apply(name, "begin a stage of")
+
+    def end_stages(self) -> None:
+        """Go back to what serves, if a candidate is in a stage."""
+        for name in [name for name, one in self.resources.items() if one.staged]:
+            self._end_stage(name)
+
+    def _end_stage(self, name: str) -> None:
+        one = self.resources[name]
+        one.active, one.staged = one.serves, False
+        self._apply(name, "end the stage of")
 
     def scale(self) -> None:
         """Ask for one pod or for two."""
@@ -167,9 +199,12 @@ class Changes:
 
     def _manifest(self, name: str) -> Mapping[str, Any]:
         one = self.resources[name]
-        return self.environment.manifest(
+        manifest = self.environment.manifest(
             name, active=one.active, replicas=one.replicas, threshold=one.threshold, drift=DRIFT
         )
+        if one.staged:
+            manifest["spec"]["rollout"] = {"stages": [STAGE]}
+        return manifest
 
     def _kubectl(self, *arguments: str) -> None:
         self.show(f"kubectl {' '.join(arguments)}")

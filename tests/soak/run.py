@@ -88,18 +88,37 @@ class Soak:
 
     def _settle(self, changes: Changes) -> None:
         """Wait until everything adds up."""
+        changes.end_stages()
         begun = time.monotonic()
         until("the API server to take changes", lambda: self._is_taken(changes), within=120)
-        until(
-            f"everything to add up (seed {self.seed})",
-            lambda: self._discrepancies(changes) == [],
-            within=SETTLED_WITHIN,
-            shown=lambda: self._discrepancies(changes),
-        )
+        try:
+            until(
+                f"everything to add up (seed {self.seed})",
+                lambda: self._discrepancies(changes) == [],
+                within=SETTLED_WITHIN,
+                shown=lambda: self._discrepancies(changes),
+            )
+        except NotSoError:
+            self.show(self._objects())
+            raise
         changes.settled = True
         self.settled_after.append(time.monotonic() - begun)
         self.processes.append(operator_process(self.environment))
         self.show(f"  adds up after {self.settled_after[-1]:.0f} s; {self.processes[-1]}")
+
+    def _objects(self) -> str:
+        """Return what is there, for whoever must find why it does not add up."""
+        try:
+            kubectl = self.environment.kubectl
+            return "\n".join(
+                [
+                    kubectl("get", "cetaceanmodels,deployments,replicasets,pods", "-o", "wide"),
+                    kubectl("describe", "cetaceanmodels,deployments,replicasets,pods"),
+                    kubectl("get", "events", "--sort-by=.lastTimestamp"),
+                ]
+            )
+        except CommandError as error:
+            return str(error)
 
     def _is_taken(self, changes: Changes) -> bool:
         try:
