@@ -27,8 +27,8 @@ test: _check test-unit test-fuzz _prepare test-image  ## all tiers of tests, the
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-api _test-e2e
 
 ##@ Tests
-.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e mutants
-.PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e
+.PHONY: check check-metrics compute-metrics test-unit test-fuzz fuzz test-image test-api test-e2e soak mutants
+.PHONY: _style _types _layers _check _prepare _programs _test-api _test-e2e _soak
 check: venv  ## format, lint, types, layers, links of the documents: what CI runs beside the tests
 	@$(MAKE) -j 2 --output-sync=target _types site _layers _style
 
@@ -71,13 +71,21 @@ test-api: _check venv _programs  ## a real API server: schema, CEL, server-side 
 test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _test-e2e
 
+MINUTES := 60
+SOAK := PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m soak
+soak: _check _prepare  ## random changes and faults for MINUTES=60, after each of which everything must add up; SEED=<number> repeats a run
+	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _soak
+
+_soak:
+	@$(SOAK) $(MINUTES) $(if $(SEED),--seed $(SEED)) --results benchmarks/results/soak.json
+
 mutants: venv  ## hours: change the pure modules in small ways; which changes does no test notice? (MODULES="promotion gate")
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" nice -n 19 $(PYTHON) -m mutation $(MODULES)
 
 # Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
 demo sample: CHECKED := --images
 test-api: CHECKED := --programs
-test test-e2e dashboard-pictures bench-prefetch: CHECKED := --images --programs
+test test-e2e soak dashboard-pictures bench-prefetch: CHECKED := --images --programs
 _check:
 	@$(CHECK_PYTHON)
 	@$(if $(wildcard $(STAMP)),$(PYTHON),$(BASE_PYTHON)) -m cetacean_tools.local_cluster.prerequisites $(CHECKED)
@@ -98,6 +106,7 @@ _test-api:
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
+	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
 .PHONY: bench-inference bench-contention bench-decoding bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
