@@ -18,6 +18,7 @@ from typing import Final
 
 from cetacean_inference.errors import FatalError
 from cetacean_inference.settings import MIB, Settings, load_settings
+from cetacean_inference.system.start_times import StartTimes
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +116,12 @@ def _fetch(settings: Settings, _: argparse.Namespace) -> int:
     from cetacean_inference.weights.signature import check_signature  # noqa: PLC0415
 
     _log_to_stderr()
-    files = fetch_all(settings)
+    times = StartTimes.of_process()
+    files = fetch_all(settings, times=times)
     if report := check_signature(settings, files):
         write_termination_message(report, settings.termination_message_file)
     make_room_for_conversion(settings, files=files, cache=open_own_cache(settings))
+    logger.info("fetched everything after %s", times)
     return 0
 
 
