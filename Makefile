@@ -109,7 +109,7 @@ _test-e2e:
 	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -118,6 +118,9 @@ bench-contention: venv  ## processor time of compute_metrics alone and three tim
 
 bench-decoding: venv  ## cost of decoding in separate processes; writes benchmarks/results and docs/benchmarks.md
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m benchmarks.inference.decoding
+
+bench-layers: venv  ## time of each kind of layer beside the processor's peak; writes benchmarks/results and docs/benchmarks.md
+	@$(PYTHON) -m benchmarks.inference.layers
 
 bench-precision: venv  ## how far each engine lies from eager torch with the demo's weights; writes benchmarks/results
 	@$(PYTHON) -m benchmarks.inference.precision

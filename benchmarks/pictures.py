@@ -135,6 +135,12 @@ def _contention(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield Panel("the service: processor time of a picture, ms", places, (("ours", times),))
 
 
+def _layers(found: Mapping[str, Any]) -> Iterator[Panel]:
+    for name, kinds in found["networks"].items():
+        present = {kind: one["ms"] for kind, one in kinds.items() if one["ms"]}
+        yield Panel(f"{name}: ms on one processor", tuple(present), (("measured", tuple(present.values())),))
+
+
 def _precision(found: Mapping[str, Any]) -> Iterator[Panel]:
     models, engines = found["models"], ("openvino-bf16", "openvino-fp32")
     for network in ("gate", "identification"):
@@ -165,6 +171,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
     "inference": _inference,
+    "layers": _layers,
     "operator": _operator,
     "precision": _precision,
     "prefetch": _prefetch,

@@ -10,7 +10,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,16 @@ from PIL import Image
 
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
-from cetacean_inference.engines.base import ConvertedNetwork, Outputs
-from cetacean_inference.engines.conversion import convert
-from cetacean_inference.engines.conversion_record import origin, read
+from cetacean_inference.engines.base import ConvertedNetworks, Outputs
+from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.eager import EagerEngine, choose_device
 from cetacean_inference.engines.openvino import OpenVinoEngine
 from cetacean_inference.imaging.preprocessing import crop_centre, squash
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.settings import GateSettings, Settings
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
-from cetacean_inference.weights.fetch import fetch_all, locate_all, open_verified
+from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache, open_verified
 from cetacean_registry import ModelEntry
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import REPOSITORY
@@ -77,7 +77,7 @@ def _measure(models: DemoModels, entry: ModelEntry, pictures: Sequence[Path]) ->
 
 
 @contextmanager
-def _converted(models: DemoModels, entry: ModelEntry) -> Iterator[tuple[Settings, dict[NetworkName, ConvertedNetwork]]]:
+def _converted(models: DemoModels, entry: ModelEntry) -> Iterator[tuple[Settings, ConvertedNetworks]]:
     gate = models.gate(models.folder.as_uri())
     given = GateSettings(
         architecture=gate["architecture"],
@@ -89,13 +89,18 @@ def _converted(models: DemoModels, entry: ModelEntry) -> Iterator[tuple[Settings
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(model=model_settings(entry), gate=given, weights_cache=Path(directory) / "cache")
         fetch_all(settings)
-        networks = Path(directory) / "networks"
-        networks.mkdir()
-        convert(settings, networks)
-        found = read(networks, made_from=origin(settings, locate_all(settings)))
-        if found is None:
-            raise RuntimeError(f"expected converted networks in {networks}, got none")
-        yield settings, found
+        with ExitStack() as stack:
+            yield (
+                settings,
+                converted_networks(
+                    settings,
+                    files=locate_all(settings),
+                    cache=open_cache(settings),
+                    times=StartTimes(),
+                    until_compiled=stack,
+                    while_serving=stack,
+                ),
+            )
 
 
 def _eager(name: NetworkName, settings: Settings) -> Any:

@@ -18,6 +18,7 @@ from typing import Final
 
 from cetacean_inference.errors import FatalError
 from cetacean_inference.settings import MIB, Settings, load_settings
+from cetacean_inference.system.start_times import StartTimes
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     fetch = commands.add_parser("fetch", help="download and verify the weights into the cache, then exit")
+    fetch.add_argument(
+        "--prepare",
+        action="store_true",
+        help="then load them once: the cache keeps the converted networks, and the engines' times on this processor",
+    )
     fetch.set_defaults(run=_fetch)
     serve = commands.add_parser("serve", help="serve from the cache; needs no network")
     serve.set_defaults(run=_serve)
@@ -109,17 +115,32 @@ def _at_least_0(text: str) -> float:
     return value
 
 
-def _fetch(settings: Settings, _: argparse.Namespace) -> int:
+def _fetch(settings: Settings, options: argparse.Namespace) -> int:
     from cetacean_inference.engines.conversion_cache import make_room_for_conversion  # noqa: PLC0415 - see above
     from cetacean_inference.weights.fetch import fetch_all, open_own_cache  # noqa: PLC0415
     from cetacean_inference.weights.signature import check_signature  # noqa: PLC0415
 
     _log_to_stderr()
-    files = fetch_all(settings)
+    times = StartTimes.of_process()
+    files = fetch_all(settings, times=times)
     if report := check_signature(settings, files):
         write_termination_message(report, settings.termination_message_file)
     make_room_for_conversion(settings, files=files, cache=open_own_cache(settings))
+    logger.info("fetched everything after %s", times)
+    if options.prepare:
+        _prepare(settings)
     return 0
+
+
+def _prepare(settings: Settings) -> None:
+    """Load the weights as `serve` does, so that a later start finds all that is computed from them.
+
+    Raises:
+        FatalError: no pod could serve them; the reason is the one that `serve` would give.
+    """
+    from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - see above
+
+    load_pipeline(settings).close()
 
 
 def _prune(settings: Settings, options: argparse.Namespace) -> int:

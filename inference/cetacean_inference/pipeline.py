@@ -6,10 +6,9 @@ torch is imported only if an eager engine computes: another process converts net
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Final
 
@@ -31,6 +30,7 @@ from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.memory import release_memory
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import Candidate, NetworkName, Resize, Scores, ServedIdentity
 from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_own_cache, open_verified
 from cetacean_inference.weights.verified import VerifiedFiles
@@ -69,7 +69,7 @@ class NetworksPipeline:
         individuals: Sequence[tuple[str, str]],
         open_files: ExitStack,
     ) -> None:
-        self.identity: Final = identity
+        self.identity = identity
         self.num_workers: Final = NUM_WORKERS if engines.is_thread_safe else 1
         self._gate = engines.gate
         self._identification = engines.identification
@@ -114,33 +114,44 @@ class NetworksPipeline:
         )
 
 
-def load_pipeline(settings: Settings) -> NetworksPipeline:
+def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> NetworksPipeline:
     """Load both models from the cache, verify the bytes that are loaded, and warm up.
 
     Needs no network: `weights.fetch.fetch_all` must have run.
 
+    Args:
+        settings: all of them.
+        times: of the process's start so far; None to measure only the parts of this function.
+
     Raises:
         errors.FatalError: with the reason.
     """
-    begun = time.monotonic()
+    times = times or StartTimes()
     check_engine(settings.engine)
     files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
         verified = open_files.enter_context(open_verified(settings))
-        for blob in (files.checkpoint, files.gate_weights):
-            verified.open(blob)
-        individuals = _read_individuals(settings, files, verified)
+        with times.measure("verify"):
+            for blob in (files.checkpoint, files.gate_weights):
+                verified.open(blob)
+            individuals = _read_individuals(settings, files, verified)
         with ExitStack() as until_compiled:
 
             def converted() -> ConvertedNetworks:
                 return converted_networks(
-                    settings, files=files, cache=own, until_compiled=until_compiled, while_serving=open_files
+                    settings,
+                    files=files,
+                    cache=own,
+                    times=times,
+                    until_compiled=until_compiled,
+                    while_serving=open_files,
                 )
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
                 return _load_eager(name, device, settings=settings, files=files, verified=verified)
 
-            engines = select_engines(settings.engine, converted=converted, eager=eager)
+            with times.measure("load"):
+                engines = select_engines(settings.engine, converted=converted, eager=eager)
         pipeline = NetworksPipeline(
             identity=ServedIdentity(
                 weights_sha256=files.checkpoint.sha256,
@@ -155,8 +166,10 @@ def load_pipeline(settings: Settings) -> NetworksPipeline:
             open_files=open_files.pop_all(),
         )
     release_memory()
-    _warm_up(pipeline, files)
-    logger.info("ready to compute after %.1f s with %s", time.monotonic() - begun, engines.name)
+    with times.measure("warm_up"):
+        _warm_up(pipeline, files)
+    pipeline.identity = replace(pipeline.identity, start_seconds=times.seconds)
+    logger.info("ready to compute with %s after %s", engines.name, times)
     return pipeline
 
 

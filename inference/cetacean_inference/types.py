@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from PIL import Image
 
+from cetacean_inference.system.start_times import StartPart
+
 if TYPE_CHECKING:  # the decoder's processes, which must start fast, import this module
     import numpy as np
     import numpy.typing as npt
@@ -82,6 +84,8 @@ class ServedIdentity:
     rejected_engines: tuple[RejectedEngine, ...] = ()
     engine_times_ms: Mapping[NetworkName, Mapping[str, float]] = field(default_factory=dict)
     """Milliseconds for one picture as measured on this processor, by engine."""
+    start_seconds: Mapping[StartPart, float] = field(default_factory=dict)
+    """Seconds of each part of the start."""
 
 
 class Decoder(Protocol):

@@ -15,26 +15,32 @@ CLAIM = "weights"
 
 
 @contextmanager
-def shared_cache(kubectl: Kubectl, cluster: Cluster) -> Iterator[str]:
+def shared_cache(kubectl: Kubectl, cluster: Cluster, *, claim: str = CLAIM, folder: str = "") -> Iterator[str]:
     """Create a PersistentVolumeClaim in kubectl's namespace and yield its name; removes it at the end.
 
     The name is empty on other clusters than the local one: pods of several nodes may not be able to mount the volume.
+
+    Args:
+        kubectl: bound to the namespace.
+        cluster: the one in use.
+        claim: name of the claim.
+        folder: of the node's folder of volumes; the volume is the whole of it if empty.
     """
     if not isinstance(cluster, LocalCluster):
         yield ""
         return
-    volume = f"{kubectl.namespace}-{CLAIM}"
+    volume = f"{kubectl.namespace}-{claim}"
     common: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
     spec = {
         **common,
         "capacity": {"storage": "10Gi"},
-        "claimRef": {"namespace": kubectl.namespace, "name": CLAIM},
-        "local": {"path": str(cluster.layout.volumes)},
+        "claimRef": {"namespace": kubectl.namespace, "name": claim},
+        "local": {"path": str(cluster.layout.volumes / folder)},
         "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
     }
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec})
-    claim = {**common, "volumeName": volume, "resources": {"requests": {"storage": "10Gi"}}}
-    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": claim})
-    yield CLAIM
-    kubectl("delete", f"pvc/{CLAIM}", f"pv/{volume}", "--wait=false", "--ignore-not-found")
+    wanted = {**common, "volumeName": volume, "resources": {"requests": {"storage": "10Gi"}}}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim}, "spec": wanted})
+    yield claim
+    kubectl("delete", f"pvc/{claim}", f"pv/{volume}", "--wait=false", "--ignore-not-found")

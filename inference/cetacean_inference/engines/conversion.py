@@ -1,7 +1,7 @@
-"""Converts both networks for OpenVINO and records eager torch's outputs; runs as a process of its own.
+"""Converts networks for OpenVINO and records eager torch's outputs; runs as a process of its own.
 
-`python -m cetacean_inference.engines.conversion DIRECTORY` reads the settings as JSON from standard input. If it fails,
-the last line on standard output is `Reason: message`.
+`python -m cetacean_inference.engines.conversion gate=DIRECTORY identification=DIRECTORY` converts one or both. It reads
+the settings as JSON from standard input. If it fails, the last line on standard output is `Reason: message`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
@@ -23,7 +23,6 @@ from cetacean_inference.engines.agreement import comparison_inputs, run_in_batch
 from cetacean_inference.engines.base import Outputs
 from cetacean_inference.engines.conversion_record import (
     ConversionRecord,
-    NetworkRecord,
     origin,
     parts,
     reference_file,
@@ -46,24 +45,23 @@ PR_SET_PDEATHSIG: Final = 1
 """prctl's option for the signal that a process gets when its parent ends."""
 
 
-def convert(settings: Settings, directory: Path) -> None:
-    """Write both networks and their record into `directory`; only one network at a time is in memory.
+def convert(settings: Settings, directories: Mapping[NetworkName, Path]) -> None:
+    """Write networks and their records into a directory each; only one network at a time is in memory.
 
     Raises:
         errors.FatalError: with the reason.
         EngineAbsent: OpenVINO is not available.
     """
     files = locate_all(settings)
-    recorded: dict[NetworkName, NetworkRecord] = {}
     with open_verified(settings) as verified:
-        for name in get_args(NetworkName):
+        for name, directory in directories.items():
             network, side = load_network(name, settings, files=files, verified=verified)
             np.save(reference_file(directory, name), reference_outputs(name, network, side=side))
             save(network, *parts(directory, name), side=side)
-            recorded[name] = NetworkRecord.of(name, directory, side=side)
+            made_from = origin(name, settings, files)
+            ConversionRecord.of(name, directory, side=side, made_from=made_from).write(directory)
             del network
             release_memory()
-    ConversionRecord(made_from=origin(settings, files), networks=recorded).write(directory)
 
 
 def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> Outputs:
@@ -103,12 +101,17 @@ def _save_part(part: nn.Module, file: Path, *, example: torch.Tensor, shape: Seq
     package.save_model(converted, file, compress_to_fp16=False)
 
 
+def _directories(arguments: Sequence[str]) -> dict[NetworkName, Path]:
+    given = dict(argument.split("=", 1) for argument in arguments)
+    return {name: Path(given[name]) for name in get_args(NetworkName) if name in given}
+
+
 def main() -> int:
-    """Convert into the directory of the first argument; the settings come from standard input."""
+    """Convert the networks of the arguments; the settings come from standard input."""
     settings = load_settings(**json.load(sys.stdin))
     configure(settings.log)
     try:
-        convert(settings, Path(sys.argv[1]))
+        convert(settings, _directories(sys.argv[1:]))
     except FatalError as error:
         print(error.line)
         return EXIT_FATAL

@@ -1,4 +1,4 @@
-"""Finds converted networks in the cache, or has another process convert them.
+"""Finds converted networks in the cache, or has another process convert those that are missing.
 
 Converting needs torch, the weights as torch holds them, and gigabytes of working memory. All of it ends with that
 process; the one that serves never loads it.
@@ -12,14 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from cetacean_inference import errors
 from cetacean_inference.engines import conversion_record
-from cetacean_inference.engines.base import ConvertedNetworks
+from cetacean_inference.engines.base import ConvertedNetwork, ConvertedNetworks
 from cetacean_inference.settings import Settings
+from cetacean_inference.system.start_times import StartTimes
+from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import WeightFiles
 
@@ -29,7 +33,13 @@ MODULE: Final = f"{__package__}.conversion"
 
 
 def converted_networks(
-    settings: Settings, *, files: WeightFiles, cache: WeightsCache, until_compiled: ExitStack, while_serving: ExitStack
+    settings: Settings,
+    *,
+    files: WeightFiles,
+    cache: WeightsCache,
+    times: StartTimes,
+    until_compiled: ExitStack,
+    while_serving: ExitStack,
 ) -> ConvertedNetworks:
     """Return both networks in OpenVINO's format, with eager torch's outputs.
 
@@ -37,6 +47,7 @@ def converted_networks(
         settings: all of them.
         files: the weights.
         cache: stores the converted networks, named by what they were made from.
+        times: measures the conversion, and the verification of stored networks.
         until_compiled: removes the files when it ends, if they could not be stored.
         while_serving: keeps stored files from being evicted as long as it lasts.
 
@@ -45,28 +56,24 @@ def converted_networks(
         RuntimeError: only the conversion failed.
         OSError: there is no place to write to.
     """
-    made_from = conversion_record.origin(settings, files)
-    name = conversion_record.directory_name(made_from)
-    if found := _find(cache, name, made_from, while_serving):
-        return found
-    try:
-        with cache.lock(name, timeout_seconds=settings.fetch.lock_timeout_seconds):
-            if found := _find(cache, name, made_from, while_serving):  # another pod converted them meanwhile
-                return found
-            with cache.staging_directory(name) as directory:
-                cache.check_room(_size_bound(files), purpose=name)
-                _convert(settings, directory)
-        if found := _find(cache, name, made_from, while_serving):
-            return found
-        raise RuntimeError(f"expected intact converted networks in {cache.derived / name}, got none")
-    except (OSError, errors.CacheFull) as error:
-        # The volume is read-only or full: the next start converts again.
-        logger.warning("the converted networks are not stored: %s", error)
-    directory = Path(until_compiled.enter_context(tempfile.TemporaryDirectory(prefix="networks-")))
-    _convert(settings, directory)
-    if found := conversion_record.read(directory, made_from=made_from):
-        return found
-    raise RuntimeError(f"expected intact converted networks in {directory}, got none")
+    stored = _StoredNetworks(_origins(settings, files), cache, while_serving, times)
+    with times.measure("convert"):
+        if not (missing := stored.missing()):
+            return stored.found
+        try:
+            with ExitStack() as locks:
+                for name in missing:
+                    timeout = settings.fetch.lock_timeout_seconds
+                    locks.enter_context(cache.lock(stored.directory_name(name), timeout_seconds=timeout))
+                if missing := stored.missing():  # those that no other pod converted meanwhile
+                    _convert_into_cache(settings, files, stored, missing)
+            if missing := stored.missing():
+                raise RuntimeError(f"expected intact converted networks in {cache.derived}, got none of {missing}")
+        except (OSError, errors.CacheFull) as error:
+            # The volume is read-only or full: the next start converts again.
+            logger.warning("the converted networks are not stored: %s", error)
+            return stored.found | _convert_for_this_start(settings, stored, until_compiled)
+        return stored.found
 
 
 def make_room_for_conversion(settings: Settings, *, files: WeightFiles, cache: WeightsCache) -> None:
@@ -76,33 +83,92 @@ def make_room_for_conversion(settings: Settings, *, files: WeightFiles, cache: W
     """
     if settings.engine.name == "torch-eager":
         return
-    name = conversion_record.directory_name(conversion_record.origin(settings, files))
-    if (cache.derived / name).is_dir():
+    directories = {name: conversion_record.directory_name(one) for name, one in _origins(settings, files).items()}
+    missing = [name for name, directory in directories.items() if not (cache.derived / directory).is_dir()]
+    if not missing:
         return
     try:
-        cache.make_room(_size_bound(files), purpose=name)
+        cache.make_room(_size_bound(files, missing), purpose=_purpose(missing))
     except errors.CacheFull as error:
         logger.warning("the converted networks will not be stored: %s", error)
 
 
-def _size_bound(files: WeightFiles) -> int:
+@dataclass(slots=True)
+class _StoredNetworks:
+    """The networks that are in the cache; `found` has those that were read so far."""
+
+    origins: Mapping[NetworkName, conversion_record.Origin]
+    cache: WeightsCache
+    while_serving: ExitStack
+    times: StartTimes
+    found: dict[NetworkName, ConvertedNetwork] = field(default_factory=dict)
+
+    def directory_name(self, name: NetworkName) -> str:
+        """Return the name of a network's directory."""
+        return conversion_record.directory_name(self.origins[name])
+
+    def missing(self) -> tuple[NetworkName, ...]:
+        """Read the networks that were not found yet; return those that are not in the cache."""
+        with self.times.measure("verify"):
+            for name in self.origins:
+                if name not in self.found and (network := self._read(name)) is not None:
+                    self.found[name] = network
+        return tuple(name for name in self.origins if name not in self.found)
+
+    def _read(self, name: NetworkName) -> ConvertedNetwork | None:
+        directory = self.directory_name(name)
+        if (locked := self.cache.lock_derived(directory)) is None:
+            return None
+        self.while_serving.enter_context(locked)
+        return conversion_record.read(name, self.cache.derived / directory, made_from=self.origins[name])
+
+
+def _origins(settings: Settings, files: WeightFiles) -> dict[NetworkName, conversion_record.Origin]:
+    names: tuple[NetworkName, ...] = get_args(NetworkName)
+    return {name: conversion_record.origin(name, settings, files) for name in names}
+
+
+def _convert_into_cache(
+    settings: Settings, files: WeightFiles, stored: _StoredNetworks, missing: Collection[NetworkName]
+) -> None:
+    with ExitStack() as staging:
+        directories = {
+            name: staging.enter_context(stored.cache.staging_directory(stored.directory_name(name))) for name in missing
+        }
+        stored.cache.check_room(_size_bound(files, missing), purpose=_purpose(missing))
+        _convert(settings, directories)
+
+
+def _convert_for_this_start(
+    settings: Settings, stored: _StoredNetworks, until_compiled: ExitStack
+) -> dict[NetworkName, ConvertedNetwork]:
+    directory = Path(until_compiled.enter_context(tempfile.TemporaryDirectory(prefix="networks-")))
+    directories = {name: directory / name for name in stored.missing()}
+    for one in directories.values():
+        one.mkdir()
+    _convert(settings, directories)
+    found: dict[NetworkName, ConvertedNetwork] = {}
+    for name, one in directories.items():
+        if (network := conversion_record.read(name, one, made_from=stored.origins[name])) is None:
+            raise RuntimeError(f"expected an intact converted network in {one}, got none")
+        found[name] = network
+    return found
+
+
+def _size_bound(files: WeightFiles, names: Collection[NetworkName]) -> int:
     # Converted networks are smaller than their weights: names, optimiser states and the text tower are left out.
-    return sum(blob.path.stat().st_size for blob in (files.checkpoint, files.gate_weights))
+    weights = {"gate": files.gate_weights, "identification": files.checkpoint}
+    return sum(weights[name].path.stat().st_size for name in names)
 
 
-def _find(
-    cache: WeightsCache, name: str, made_from: conversion_record.Origin, while_serving: ExitStack
-) -> ConvertedNetworks | None:
-    if (locked := cache.lock_derived(name)) is None:
-        return None
-    while_serving.enter_context(locked)
-    return conversion_record.read(cache.derived / name, made_from=made_from)
+def _purpose(names: Collection[NetworkName]) -> str:
+    return f"converted {' and '.join(names)}"
 
 
-def _convert(settings: Settings, directory: Path) -> None:
+def _convert(settings: Settings, directories: Mapping[NetworkName, Path]) -> None:
     begun = time.monotonic()
     done = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-m", MODULE, str(directory)],
+        [sys.executable, "-m", MODULE, *(f"{name}={directory}" for name, directory in directories.items())],
         input=settings.model_dump_json(),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdout=subprocess.PIPE,
@@ -110,7 +176,7 @@ def _convert(settings: Settings, directory: Path) -> None:
         check=False,
     )
     if done.returncode == 0:
-        logger.info("converted both networks in %.1f s", time.monotonic() - begun)
+        logger.info("converted the %s in %.1f s", " and the ".join(directories), time.monotonic() - begun)
         return
     line = (done.stdout.strip().splitlines() or ["no message"])[-1]
     reason, _, message = line.partition(": ")

@@ -1,7 +1,7 @@
 """The record of a conversion: digests of the files and everything that the result depends on.
 
-Eager torch's outputs for given weights are measured once, during conversion. At every start they are compared with the
-outputs of an engine on this processor.
+Each network has its own: models of one gate share the converted gate. Eager torch's outputs for given weights are
+measured once, during conversion. At every start they are compared with the outputs of an engine on this processor.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ from cetacean_inference.weights.cache import RECORD_FILE
 from cetacean_inference.weights.fetch import WeightFiles
 from cetacean_registry import file_sha256
 
-PACKAGES: Final = ("openvino", "torch", "timm", "open_clip_torch")
+PACKAGES: Final[Mapping[NetworkName, tuple[str, ...]]] = {
+    "gate": ("openvino", "torch", "timm", "open_clip_torch"),
+    "identification": ("openvino", "torch", "timm"),
+}
+"""The packages whose versions determine a network's outputs."""
 CODE: Final = ("models", "engines", "imaging")
-"""The packages whose code determines the outputs of a network."""
+"""Our own packages whose code does."""
 MODEL_SETTINGS: Final = frozenset(
     {"architecture", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active"}
 )
@@ -35,72 +39,63 @@ MODEL_SETTINGS: Final = frozenset(
 Origin = Mapping[str, str | int | None]
 
 
-class NetworkRecord(BaseModel):
-    """One network's part of the record."""
+class ConversionRecord(BaseModel):
+    """The record of one network."""
 
     model_config = ConfigDict(frozen=True)
 
+    made_from: dict[str, str | int | None]
     side: int
     sha256: dict[str, str]
     """Digests of the network's files, by file name."""
 
     @classmethod
-    def of(cls, name: NetworkName, directory: Path, *, side: int) -> Self:
+    def of(cls, name: NetworkName, directory: Path, *, side: int, made_from: Origin) -> Self:
         """Describe the network of that name in `directory`."""
         files = [file for one in parts(directory, name) for file in (one, one.with_suffix(".bin"))]
         files.append(reference_file(directory, name))
-        return cls(side=side, sha256={one.name: file_sha256(one) for one in files})
-
-
-class ConversionRecord(BaseModel):
-    """The record of both networks."""
-
-    model_config = ConfigDict(frozen=True)
-
-    made_from: dict[str, str | int | None]
-    networks: dict[NetworkName, NetworkRecord]
+        return cls(made_from=dict(made_from), side=side, sha256={one.name: file_sha256(one) for one in files})
 
     def write(self, directory: Path) -> None:
-        """Write it into the directory of the networks."""
+        """Write it into the directory of the network."""
         (directory / RECORD_FILE).write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
 
-def origin(settings: Settings, files: WeightFiles) -> dict[str, str | int | None]:
-    """Return everything that the converted networks depend on: weights, settings, packages and code."""
-    return {
-        "checkpoint": files.checkpoint.sha256,
-        "gate": files.gate_weights.sha256,
-        "gate_config": files.gate_config.sha256 if files.gate_config else None,
-        "gate_architecture": settings.gate.architecture,
-        "prompts": default_prompts().sha256,
-        **settings.model.model_dump(include=set(MODEL_SETTINGS)),
-        **{name: _version(name) for name in PACKAGES},
+def origin(name: NetworkName, settings: Settings, files: WeightFiles) -> Origin:
+    """Return everything that a converted network depends on: weights, settings, packages and code."""
+    made_from: dict[str, str | int | None] = {
+        **{package: _version(package) for package in PACKAGES[name]},
+        "network": name,
         "code": _code_digest(),
     }
+    if name == "gate":
+        return made_from | {
+            "weights": files.gate_weights.sha256,
+            "config": files.gate_config.sha256 if files.gate_config else None,
+            "architecture": settings.gate.architecture,
+            "prompts": default_prompts().sha256,
+        }
+    return made_from | {"weights": files.checkpoint.sha256, **settings.model.model_dump(include=set(MODEL_SETTINGS))}
 
 
 def directory_name(made_from: Origin) -> str:
     """Return the name of the directory in the cache."""
-    return f"networks-{hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]}"
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return f"network-{made_from['network']}-{digest[:32]}"
 
 
-def read(directory: Path, *, made_from: Origin) -> dict[NetworkName, ConvertedNetwork] | None:
-    """Read the networks in `directory`; None if they are missing, damaged, or made from something else."""
+def read(name: NetworkName, directory: Path, *, made_from: Origin) -> ConvertedNetwork | None:
+    """Read the network in `directory`; None if it is missing, damaged, or made from something else."""
     try:
         record = ConversionRecord.model_validate_json((directory / RECORD_FILE).read_bytes())
         intact = record.made_from == made_from and all(
-            file_sha256(directory / name) == sha256
-            for one in record.networks.values()
-            for name, sha256 in one.sha256.items()
+            file_sha256(directory / file) == sha256 for file, sha256 in record.sha256.items()
         )
     except (OSError, ValidationError):
         return None
     if not intact:
         return None
-    return {
-        name: ConvertedNetwork(name, *parts(directory, name), one.side, np.load(reference_file(directory, name)))
-        for name, one in record.networks.items()
-    }
+    return ConvertedNetwork(name, *parts(directory, name), record.side, np.load(reference_file(directory, name)))
 
 
 def parts(directory: Path, name: NetworkName) -> tuple[Path, Path]:

@@ -30,6 +30,7 @@ from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import HttpSettings, Settings
 from cetacean_inference.shadow.client import ShadowClient
 from cetacean_inference.system.priority import lower_thread_priority
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import Pipeline
 
 logger = logging.getLogger(__name__)
@@ -189,7 +190,7 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
 def _load_pipeline(settings: Settings) -> Pipeline[Any]:
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - takes seconds; probes are answered meanwhile
 
-    return load_pipeline(settings)
+    return load_pipeline(settings, times=StartTimes.of_process())
 
 
 def _load_background_remover(settings: Settings) -> RemoveBackground | None:

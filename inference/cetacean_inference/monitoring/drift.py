@@ -13,8 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from river.drift import ADWIN
-
+from cetacean_inference.monitoring.adwin import Adwin
 from cetacean_inference.monitoring.answer_window import AnswerStats, AnswerWindow
 from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
@@ -78,7 +77,7 @@ class DriftMonitor:
         self._lifetime_n = self._lifetime_sum = 0
         self._alarms = 0
         self._drifting = False
-        self._adwin = ADWIN(delta=settings.adwin_delta)
+        self._adwin = Adwin(delta=settings.adwin_delta)
         self._adwin_changes = 0
         self._answers = AnswerWindow(monitoring.answers_window)
 
@@ -120,8 +119,7 @@ class DriftMonitor:
             self._answers.add(
                 cetacean_score=cetacean_score, probability=probability, species=species, low_confidence=low_confidence
             )
-            self._adwin.update(cetacean_score)
-            self._adwin_changes += bool(self._adwin.drift_detected)
+            self._adwin_changes += self._adwin.update(cetacean_score)
             self._update_alarm()
 
     @property
@@ -142,8 +140,8 @@ class DriftMonitor:
                 drifting=self._drifting,
                 adwin=AdwinStats(
                     changes_total=self._adwin_changes,
-                    width=int(self._adwin.width),
-                    score_mean=float(self._adwin.estimation) if self._adwin.width else None,
+                    width=self._adwin.width,
+                    score_mean=self._adwin.mean,
                 ),
                 lifetime_n=self._lifetime_n,
                 lifetime_score_mean=self._lifetime_sum / (self._lifetime_n * UNIT) if self._lifetime_n else None,

@@ -22,6 +22,7 @@ from cetacean_inference.decision import Detection, RejectionReason
 from cetacean_inference.monitoring.answer_window import EDGES, SpeciesNames
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.recent_requests import RECENT, RecentRequests
+from cetacean_inference.system.start_times import StartPart
 from cetacean_inference.types import NetworkName, RejectedEngine
 
 MaskOutcome = Literal["made", "full", "late", "failed", "large"]
@@ -143,6 +144,12 @@ class Metrics:
             ("engine", "network"),
             registry=self.registry,
         )
+        self._start = Gauge(
+            f"{PREFIX}start_seconds",
+            "Time of each part of the start: process (until the weights load), verify, convert, load, warm_up.",
+            ("part",),
+            registry=self.registry,
+        )
         self.registry.register(_ComputedMetrics(self))
         ProcessCollector(registry=self.registry)
 
@@ -156,6 +163,11 @@ class Metrics:
         for network, times in times_ms.items():
             for engine, milliseconds in times.items():
                 self._engine_picture.labels(engine, network).set(milliseconds / 1e3)
+
+    def set_start_times(self, seconds: Mapping[StartPart, float]) -> None:
+        """Set the gauge of each part of the start."""
+        for part, spent in seconds.items():
+            self._start.labels(part).set(spent)
 
     def observe_request(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request for predictions; `endpoint` becomes a label and must be one of a few."""

@@ -97,6 +97,7 @@ class Service:
         self.identity = replace(self.identity, served=served)
         metrics.set_rejected_engines(served.rejected_engines)
         metrics.set_engine_times(served.engine_times_ms)
+        metrics.set_start_times(served.start_seconds)
         masks = None
         if remove_background is not None:
             masks = MaskMaker(remove_background, settings=settings.mask, decoder=decoder, metrics=metrics)

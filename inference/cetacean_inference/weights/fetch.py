@@ -19,6 +19,7 @@ from cetacean_inference.errors import (
 )
 from cetacean_inference.messages import with_type
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import Ref, WeightsCache
 from cetacean_inference.weights.download import Download
@@ -73,18 +74,23 @@ def _cache_in(root: Path, settings: Settings) -> WeightsCache:
     )
 
 
-def fetch_all(settings: Settings) -> WeightFiles:
+def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightFiles:
     """Download and verify the files that are not in the cache; evicts others if there is no room.
+
+    Args:
+        settings: all of them.
+        times: measures the download and the verification of files that were there.
 
     Raises:
         errors.FatalError: with the reason; no unverified file is left under a verified name.
     """
-    cache, own = open_cache(settings), open_own_cache(settings)
+    cache, own, times = open_cache(settings), open_own_cache(settings), times or StartTimes()
     for one in (cache, own):
         one.prepare()
 
     def fetched(url: str, sha256: str | None) -> Blob:
-        return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=settings.fetch)
+        with times.measure("fetch"):
+            return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=settings.fetch, times=times)
 
     model = settings.model
     checkpoint = fetched(model.weights_url, model.sha256)
@@ -134,17 +140,26 @@ def locate_mask(settings: Settings) -> Blob:
     return _locate(settings.mask.weights_url, settings.mask.sha256, open_cache(settings))
 
 
-def fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings) -> Blob:
+def fetch(
+    url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes | None = None
+) -> Blob:
     """Download one file into the cache, unless an intact copy is there.
 
     Without a digest, a conditional request checks that the cached file is still current. If the server cannot be
     reached, the cached file is used.
 
+    Args:
+        url: of the file.
+        sha256: its digest, None if nobody has given it.
+        cache: holds the file.
+        settings: bounds and retries.
+        times: measures the verification of a file that was there.
+
     Raises:
         errors.FatalError: with the reason.
     """
     try:
-        return _fetch(url, sha256=sha256, cache=cache, settings=settings)
+        return _fetch(url, sha256=sha256, cache=cache, settings=settings, times=times or StartTimes())
     except FatalError:
         raise
     except OSError as error:
@@ -153,14 +168,14 @@ def fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchS
         raise WeightsUnreachable(f"{redacted(url)}: {redacted(with_type(error))}") from error
 
 
-def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings) -> Blob:
+def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes) -> Blob:
     key = sha256 or url
     with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds), ExitStack() as opened:
-        if sha256 and (blob := _find_intact(url, sha256, cache, opened)):
+        if sha256 and (blob := _find_intact(url, sha256, cache, opened, times)):
             cache.write_ref(Ref(url, sha256))
             return blob
         ref = None if sha256 else cache.read_ref(url)
-        if ref and not _find_intact(url, ref.sha256, cache, opened):
+        if ref and not _find_intact(url, ref.sha256, cache, opened, times):
             ref = None
         try:
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
@@ -219,7 +234,7 @@ def _download(
     return Blob(shown, done.sha256, path)
 
 
-def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack) -> Blob | None:
+def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, times: StartTimes) -> Blob | None:
     """Return the cached blob if its bytes match its digest; removes a damaged one.
 
     The blob is locked until `opened` ends, and marked as used.
@@ -229,7 +244,9 @@ def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack) 
         stream = opened.enter_context(cache.open_locked(sha256))
     except FileNotFoundError:
         return None
-    if (found := digest_of(stream)) != sha256:
+    with times.measure("verify"):
+        found = digest_of(stream)
+    if found != sha256:
         logger.warning("%s: the cached file is damaged (sha256:%s), fetching it again", url, found)
         cache.remove(sha256)
         return None

@@ -26,10 +26,15 @@ def volume(serving: Serving) -> dict[str, Any]:
     return {"emptyDir": {"sizeLimit": cache.size_limit} if cache and cache.size_limit is not None else {}}
 
 
-def sharing(serving: Serving) -> dict[str, str]:
-    """Return the variable because of which pods do not trust the cache; empty if no other pod can write to it."""
+def is_trusted(serving: Serving) -> bool:
+    """Return true if pods use files of the cache that no digest protects: each has its own, or the spec trusts it."""
     cache = serving.weights_cache
-    return {SHARED_VARIABLE: "true"} if cache and cache.persistent_volume_claim and not cache.trusted else {}
+    return not (cache and cache.persistent_volume_claim) or bool(cache.trusted)
+
+
+def sharing(serving: Serving) -> dict[str, str]:
+    """Return the variable because of which pods do not trust the cache; empty if they do."""
+    return {} if is_trusted(serving) else {SHARED_VARIABLE: "true"}
 
 
 def limit(serving: Serving) -> dict[str, str]:

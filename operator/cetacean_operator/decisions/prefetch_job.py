@@ -1,4 +1,7 @@
-"""The Job that downloads the weights of one model into the claim that the pods of a resource share."""
+"""The Job that downloads the weights of one model into the claim that the pods of a resource share.
+
+If the pods trust what others leave in the claim, the Job also converts the networks, so that none of the pods has to.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, Final
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.serving import Serving
+from cetacean_operator.decisions import cache
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.template import pod_template
 from cetacean_registry import canonical_digest
@@ -28,7 +32,8 @@ def prefetch_job(name: str, serving: Serving, rollout: Rollout) -> tuple[str, Ob
         serving: as for the pods that serve, so that the Job reads the same settings and mounts the same claim.
         rollout: what is to come.
     """
-    template = _fetch_template(pod_template(name=name, serving=serving, rollout=rollout))
+    arguments = [names.INIT_CONTAINER, *(("--prepare",) if cache.is_trusted(serving) else ())]
+    template = _fetch_template(pod_template(name=name, serving=serving, rollout=rollout), arguments)
     spec = {
         "backoffLimit": RETRIES,
         "activeDeadlineSeconds": DEADLINE_SECONDS,
@@ -43,7 +48,7 @@ def prefetch_job(name: str, serving: Serving, rollout: Rollout) -> tuple[str, Ob
     }
 
 
-def _fetch_template(template: dict[str, Any]) -> dict[str, Any]:
+def _fetch_template(template: dict[str, Any], arguments: list[str]) -> dict[str, Any]:
     """Return the template of a pod that only fetches, made from that of a pod that serves.
 
     It has no sidecars, because they never end, and nothing of the monitoring file, which may not exist yet. No Service
@@ -56,7 +61,7 @@ def _fetch_template(template: dict[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in pod.items() if key not in _LEFT_OUT},
         "restartPolicy": "Never",
         "initContainers": before,
-        "containers": [{**fetch, "volumeMounts": _without_monitoring(fetch["volumeMounts"])}],
+        "containers": [{**fetch, "args": arguments, "volumeMounts": _without_monitoring(fetch["volumeMounts"])}],
         "volumes": _without_monitoring(pod["volumes"]),
     }
     labels = {**meta["labels"], names.LABEL_NAME: names.FETCH_APP, names.LABEL_MODEL: names.PREFETCH_LABEL}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -21,7 +22,7 @@ from support.tiny_weights import KNOWN, sections, sha256
 
 from cetacean_inference import cli
 from cetacean_inference import pipeline as pipelines
-from cetacean_inference.engines import selection
+from cetacean_inference.engines import ranking, selection
 from cetacean_inference.engines.base import CompiledNetwork, EngineAbsent, Outputs
 from cetacean_inference.engines.selection import SelectedEngines
 from cetacean_inference.errors import ConfigInvalid, DigestMismatch, GateUnavailable, WeightsNotFound
@@ -280,6 +281,27 @@ class TestCommands:
         assert command("prune", "--unused-for", "0") == (0, "")
         assert list(blobs.iterdir()) == []
         assert capsys.readouterr().out.startswith("removed 5 files or directories, ")
+
+    def test_fetch_prepares_the_networks_for_those_that_start_later(
+        self, command: Command, settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine = {"name": "openvino", "threads": 1}
+        assert command("fetch", "--prepare", engine=engine) == (0, "")
+
+        def fail(*_: object, **__: object) -> None:
+            raise AssertionError("converted or timed again")
+
+        monkeypatch.setattr(subprocess, "run", fail)
+        monkeypatch.setattr(ranking, "picture_ms", fail)
+        pipeline = loaded(settings_of(engine=engine))
+        assert pipeline.identity.engine.startswith("openvino-")
+        assert set(pipeline.identity.start_seconds) == {"verify", "convert", "load", "warm_up"}
+        pipeline.close()
+
+    def test_weights_that_no_engine_can_load_end_the_preparation(self, command: Command, server: FileServer) -> None:
+        status, message = command("fetch", "--prepare", model={"embedding_size": 9})
+        assert status == 1
+        assert message.startswith(f"CheckpointMismatch: {server.url}/tiny.safetensors: ")
 
     def test_weights_with_another_digest_end_fetch(self, command: Command, server: FileServer, weights: Path) -> None:
         status, message = command("fetch", model={"sha256": "ab" * 32})

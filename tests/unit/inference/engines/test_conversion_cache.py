@@ -23,6 +23,7 @@ from cetacean_inference.engines import conversion, conversion_cache, conversion_
 from cetacean_inference.engines.base import ConvertedNetwork
 from cetacean_inference.errors import CheckpointMismatch
 from cetacean_inference.settings import Settings
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
@@ -57,22 +58,24 @@ def converted(settings: Settings, converted_before: Path) -> Settings:
     return settings
 
 
-Runs = list[Path]
+Runs = list[list[str]]
+"""The networks of each conversion."""
+BOTH = ["gate", "identification"]
 
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """The directories of all conversions."""
     return convert_here(monkeypatch)
 
 
 def convert_here(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Convert in this process instead of another one; returns the directories of all conversions."""
+    """Convert in this process instead of another one; returns the networks of all conversions."""
     into: Runs = []
 
     def run(command: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:  # noqa: A002
-        into.append(Path(command[-1]))
-        monkeypatch.setattr(sys, "argv", command[-2:])
+        arguments = command[3:]
+        into.append([argument.partition("=")[0] for argument in arguments])
+        monkeypatch.setattr(sys, "argv", ["conversion", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(input))
         printed = io.StringIO()
         with monkeypatch.context() as inside:
@@ -92,6 +95,7 @@ def prepared(settings: Settings) -> Iterator[Mapping[NetworkName, ConvertedNetwo
             settings,
             files=locate_all(settings),
             cache=open_cache(settings),
+            times=StartTimes(),
             until_compiled=until_compiled,
             while_serving=while_serving,
         )
@@ -127,10 +131,10 @@ def test_networks_are_converted_once(settings: Settings, runs: Runs) -> None:
         assert again["gate"].trunk == first["gate"].trunk
         np.testing.assert_array_equal(again["gate"].reference, first["gate"].reference)
         assert (again["gate"].side, again["identification"].side) == (32, 64)
-    assert len(runs) == 1
+    assert runs == [BOTH]
     written = json.loads(first["gate"].trunk.with_name(RECORD_FILE).read_text(encoding="utf-8"))
-    assert written["made_from"]["checkpoint"] == locate_all(settings).checkpoint.sha256
-    assert set(written["networks"]["gate"]["sha256"]) == {
+    assert written["made_from"]["weights"] == locate_all(settings).gate_weights.sha256
+    assert set(written["sha256"]) == {
         "gate-reference.npy",
         *(f"gate{part}.{kind}" for part in ("", "-head") for kind in ("xml", "bin")),
     }
@@ -143,16 +147,32 @@ def test_networks_are_converted_again_if_and_only_if_their_origin_changes(
     with prepared(others):
         pass
     assert runs == [], "networks do not depend on the threshold"
-    monkeypatch.setattr(conversion_record, "PACKAGES", ("openvino",))
+    monkeypatch.setattr(conversion_record, "PACKAGES", dict.fromkeys(BOTH, ("openvino",)))
     with prepared(converted):
         pass
-    assert len(runs) == 1
+    assert runs == [BOTH]
 
 
-@pytest.mark.parametrize("name", ["gate.bin", "identification-head.xml", "gate-reference.npy", RECORD_FILE])
-def test_damaged_files_are_converted_again(converted: Settings, runs: Runs, name: str) -> None:
+def test_the_gate_that_models_share_is_converted_once(converted: Settings, runs: Runs) -> None:
+    other = converted.model_copy(update={"model": converted.model.model_copy(update={"num_classes_active": 4})})
+    with prepared(converted) as first, prepared(other) as second:
+        assert second["gate"].trunk == first["gate"].trunk
+        assert second["identification"].trunk != first["identification"].trunk
+    assert runs == [["identification"]]
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        ("gate", "gate.bin"),
+        ("identification", "identification-head.xml"),
+        ("gate", "gate-reference.npy"),
+        ("identification", RECORD_FILE),
+    ],
+)
+def test_a_damaged_network_is_converted_again(converted: Settings, runs: Runs, network: NetworkName, name: str) -> None:
     with prepared(converted) as networks:
-        damaged = networks["gate"].trunk.with_name(name)
+        damaged = networks[network].trunk.with_name(name)
     assert runs == []
     content = damaged.read_bytes()
     bad = content[:-1] + bytes([content[-1] ^ 1])
@@ -161,7 +181,7 @@ def test_damaged_files_are_converted_again(converted: Settings, runs: Runs, name
         assert damaged.read_bytes() != bad
     with prepared(converted):
         pass
-    assert len(runs) == 1
+    assert runs == [[network]]
 
 
 def test_with_a_read_only_cache_networks_are_converted_for_this_start_only(
@@ -194,7 +214,7 @@ def test_unusable_weights_are_a_fatal_error(settings: Settings, runs: Runs) -> N
     other = settings.model_copy(update={"model": settings.model.model_copy(update={"embedding_size": 9})})
     with pytest.raises(CheckpointMismatch, match=r"tiny\.safetensors: expected the .*expected 9"), prepared(other):
         pass
-    assert list(open_cache(settings).derived.glob("networks-*")) == []
+    assert list(open_cache(settings).derived.glob("network-*")) == []
 
 
 @pytest.mark.parametrize(
@@ -225,12 +245,12 @@ def test_fetch_makes_room_for_the_conversion_and_serving_evicts_nothing(settings
         update={"fetch": settings.fetch.model_copy(update={"cache_limit_bytes": limit, "keep_unused_seconds": 600.0})}
     )
     with prepared(small):
-        assert list(open_cache(small).derived.glob("networks-*")) == []
+        assert list(open_cache(small).derived.glob("network-*")) == []
     assert open_cache(small).find(digest) is not None
     conversion_cache.make_room_for_conversion(small, files=files, cache=open_cache(small))
     assert open_cache(small).find(digest) is None
     with prepared(small):
-        assert len(list(open_cache(small).derived.glob("networks-*"))) == 1
+        assert len(list(open_cache(small).derived.glob("network-*"))) == 2
     assert len(runs) == 2
 
 

@@ -158,6 +158,15 @@ def test_the_job_runs_fetch_with_the_settings_and_the_claim_of_the_pods() -> Non
     assert job["metadata"]["ownerReferences"][0]["name"] == "whales"
 
 
+def test_a_job_prepares_the_networks_if_the_pods_trust_the_claim() -> None:
+    there = world(serving={"weightsCache": CLAIM["weightsCache"] | {"trusted": True}})
+    (fetch,) = jobs(there)[0]["spec"]["template"]["spec"]["containers"]
+    assert fetch["args"] == ["fetch", "--prepare"], "pods load the converted networks that it leaves in the claim"
+    assert there.deployment is not None
+    (init,) = there.deployment["spec"]["template"]["spec"]["initContainers"]
+    assert init["args"] == ["fetch"]
+
+
 def test_no_service_selects_the_pods_of_a_job_also_not_during_a_canary() -> None:
     (job,) = jobs(world())
     labels = job["spec"]["template"]["metadata"]["labels"].items()
