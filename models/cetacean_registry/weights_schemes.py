@@ -1,6 +1,6 @@
-"""The schemes of weights' URLs that pods can read: one entry each, from which the patterns and messages follow.
+"""The schemes of weights' URLs that pods can read: one entry each, from which everything else follows.
 
-`cetacean_inference.weights.sources` has the module that reads each of them.
+The operator takes patterns, messages and volumes from here, the service the class that reads the files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ class WeightsScheme:
     """One scheme."""
 
     name: str
+    source: str
+    """Module and class in `cetacean_inference.weights.sources` that read the files: only the service imports them."""
     pattern: str
     """What follows `name://`, as a regular expression that RE2 also accepts."""
     example: str
@@ -49,21 +51,26 @@ def _claim(rest: str) -> Mount:
 
 _OBJECT: Final = r"[A-Za-z0-9$][A-Za-z0-9._-]*/[^\s?#]+"
 SCHEMES: Final = (
-    WeightsScheme("http", r"[^\s/?#@]+([/?#][^\s]*)?", "http://…"),
-    WeightsScheme("https", r"[^\s/?#@]+([/?#][^\s]*)?", "https://…"),
-    WeightsScheme("hf", r"[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?", "hf://organisation/repository/path[@revision]"),
-    WeightsScheme("s3", _OBJECT, "s3://bucket/key"),
-    WeightsScheme("gs", _OBJECT, "gs://bucket/object"),
-    WeightsScheme("az", _OBJECT, "az://container/blob"),
+    WeightsScheme("http", "http.HttpSource", r"[^\s/?#@]+([/?#][^\s]*)?", "http://…"),
+    WeightsScheme("https", "http.HttpSource", r"[^\s/?#@]+([/?#][^\s]*)?", "https://…"),
+    WeightsScheme(
+        "hf", "hub.HubSource", r"[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?", "hf://organisation/repository/path[@revision]"
+    ),
+    WeightsScheme("s3", "object_store.S3Source", _OBJECT, "s3://bucket/key"),
+    WeightsScheme("gs", "object_store.GcsSource", _OBJECT, "gs://bucket/object"),
+    WeightsScheme("az", "object_store.AzureSource", _OBJECT, "az://container/blob"),
     WeightsScheme(
         "oci",
+        "image.ImageSource",
         r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)+(:[\w.-]+)?@sha256:[0-9a-f]{64}(/[^\s?#]+)?",
         "oci://registry/repository@sha256:…[/path]",
         mount=_image,
     ),
-    WeightsScheme("pvc", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[^\s?#]+", "pvc://claim/path", mount=_claim),
+    WeightsScheme(
+        "pvc", "claim.ClaimSource", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[^\s?#]+", "pvc://claim/path", mount=_claim
+    ),
 )
-"""A new entry needs a module in `cetacean_inference/weights/sources` and a line in its `__init__.py`."""
+"""A new entry needs a module in `cetacean_inference/weights/sources`, and nothing else."""
 NAMES: Final = tuple(scheme.name for scheme in SCHEMES)
 URL_PATTERN: Final = f"^({'|'.join(f'{scheme.name}://{scheme.pattern}' for scheme in SCHEMES)})$"
 """URLs that a pod can read; file:// is only for a service that is started by hand."""

@@ -77,7 +77,7 @@ def is_supported(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
 def describe_key(key: object) -> str:
     """Return the kind of a key for people."""
     curve = getattr(key, "curve", None)
-    return f"one on {curve.name}" if curve is not None else type(key).__name__.removeprefix("_")
+    return f"one on {curve.name}" if curve is not None else type(key).__name__
 
 
 def is_signed_by(key: ec.EllipticCurvePublicKey, signature: bytes, content: bytes) -> bool:

@@ -121,6 +121,8 @@ class Download:
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
+        if offset < (body.total or 0):  # not every source notices it
+            raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
 
     @contextlib.contextmanager

@@ -28,6 +28,7 @@ def transitions(last_status: Status, next_status: Status) -> tuple[EventSpec, ..
         *_weights(last_status, next_status),
         *_signature(last_status, next_status),
         *_prefetch(last_status, next_status),
+        *_image_volumes(last_status, next_status),
         *_drift(last_status, next_status),
         *_service(last_status, next_status),
         *_route(last_status, next_status),
@@ -112,6 +113,17 @@ def _prefetch(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
         yield EventSpec("Warning", "PrefetchFailed", new.message, "Prefetch")
     elif new.reason == "Prefetched":
         yield EventSpec("Normal", kind, new.message, "Prefetch")
+
+
+def _image_volumes(last_status: Status, next_status: Status) -> Iterator[EventSpec]:
+    kind = names.IMAGE_VOLUMES_UNSUPPORTED
+    old, new = last_status.condition(kind), next_status.condition(kind)
+    if new is None or not _differs(old, new):
+        return
+    if new.status == "True":
+        yield EventSpec("Warning", kind, new.message, "Watch")
+    elif new.status == "False" and old and old.status == "True":
+        yield EventSpec("Normal", "ImageVolumesSupported", new.message, "Watch")
 
 
 def _drift(last_status: Status, next_status: Status) -> Iterator[EventSpec]:

@@ -55,6 +55,10 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "weights-not-prefetched",
         "mend what the message names: the registry's entry, the store or the claim",
     ),
+    (names.IMAGE_VOLUMES_UNSUPPORTED, ANY): (
+        "image-volumes-unsupported",
+        "update the cluster, turn on the feature gate ImageVolume, or name the weights by another scheme",
+    ),
     (names.LOW_AVAILABILITY, ANY): ("availability", "find the pods whose errors_total grows and read their logs"),
     (names.HIGH_LATENCY, ANY): (
         "latency",

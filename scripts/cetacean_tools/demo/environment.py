@@ -158,7 +158,7 @@ class Installed:
         if namespace not in self._environments:
             installation.create_namespace(self.kubectl, namespace)
             kubectl = replace(self.kubectl, namespace=namespace)
-            store = installation.deploy_store(kubectl, self.images.store)
+            store = installation.deploy_store(kubectl, self.images.store, self.models)
             self._environments[namespace] = Environment(
                 kubectl, self.models, self.images, store, self.client, self.proxy
             )

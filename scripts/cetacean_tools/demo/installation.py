@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,9 +75,10 @@ def deploy(kubectl: Kubectl, file: str, *, name: str, **variables: object) -> No
     kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
 
 
-def deploy_store(kubectl: Kubectl, image: str) -> str:
-    """Deploy an HTTP server of the demo's weights; return the base URL by which pods reach it."""
-    deploy(kubectl, "store", name=STORE, image=image, port=STORE_PORT)
+def deploy_store(kubectl: Kubectl, image: str, models: DemoModels) -> str:
+    """Deploy an HTTP server of the demo's weights, and the key that signed them; return the base URL for pods."""
+    signer = json.dumps((models.folder / "demo.pub").read_text(encoding="utf-8"))
+    deploy(kubectl, "store", name=STORE, image=image, port=STORE_PORT, signer=signer)
     return f"http://{STORE}.{kubectl.namespace}.svc:{STORE_PORT}"
 
 

@@ -58,7 +58,7 @@ def put_into(cluster: Cluster, models: DemoModels) -> tuple[LoadedImages, str]:
     images = installation.load_images(cluster, built)
     kubectl = Kubectl(cluster.kubectl, cluster.helm, cluster.kubeconfig, cluster.context, NAME)
     installation.create_namespace(kubectl, NAME)
-    return images, installation.deploy_store(kubectl, images.store)
+    return images, installation.deploy_store(kubectl, images.store, models)
 
 
 def write(folder: Path, models: DemoModels, images: LoadedImages, store: str) -> list[Path]:

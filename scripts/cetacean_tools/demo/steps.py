@@ -29,6 +29,7 @@ _REQUIRE = {
 SHADOW: dict[str, Any] = {
     "rollout": {"stages": [{"shadow": {"share": 1.0, "require": _REQUIRE}, "timeoutSeconds": 900}]}
 }
+SIGNATURE = {"keys": [{"configMapKeyRef": {"name": "model-store-signers", "key": "demo.pub"}}]}
 OPEN: dict[str, Any] = {"gates": {"minTPR": 0, "minTNR": 0, "maxRegression": 1}}
 """Gates that refuse no model of the demo."""
 _DRIFTED = 220
@@ -62,6 +63,8 @@ class Demo:
         self._apply(GOOD)
         self._rolled_out()
         self._serves(GOOD)
+        message = self.environment.wait_for_condition(NAME, "SignatureVerified", "True")["message"]
+        self.report.expect("the demo's key has signed the weights", message, fulfilled="demo.pub" in message)
         picture = self.environment.models.cetaceans[0]
         detection = self.environment.service(NAME).predict(picture)
         self.report.show(f"  {picture.name} → {_short(detection)}")
@@ -225,7 +228,7 @@ class Demo:
 
     def _apply(self, active: str, *added: ModelEntry, **spec: Any) -> None:
         self.report.show(f"  registry: active = {active}")
-        manifest = self.environment.manifest(NAME, active=active, added=added)
+        manifest = self.environment.manifest(NAME, active=active, added=added, serving={"signature": SIGNATURE})
         manifest.setdefault("spec", {}).update(spec)
         self.environment.kubectl.apply(manifest)
 

@@ -33,6 +33,7 @@ SOURCES: Final = (
     "inference/cetacean_inference/models/identification.py",
     "inference/cetacean_inference/imaging/preprocessing.py",
     "inference/cetacean_inference/models/prompts.txt",
+    "models/cetacean_signing/*.py",
 )
 """The files that the models and their figures depend on."""
 KEPT_UNUSED_SECONDS: Final = 3 * 24 * 3600.0

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.system.openmp import num_threads
 from cetacean_registry import ModelEntry, Registry, file_sha256
+from cetacean_signing import Signer, sign
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.gate import State, train_gate, write_gate
 from cetacean_tools.demo_models.identification import train_identification, write_checkpoint
@@ -29,7 +32,7 @@ def make_models(
     gate_schedule: Schedule = recipe.GATE_SCHEDULE,
     versions: Sequence[Version] = recipe.VERSIONS,
 ) -> None:
-    """Train on `pictures` and write `gate/`, `weights/` and `registry.json` into the folder.
+    """Train on `pictures` and write `gate/`, `weights/`, `demo.pub` and `registry.json` into the folder.
 
     Args:
         folder: where to.
@@ -43,6 +46,8 @@ def make_models(
     show("training the gate")
     gate = train_gate(pictures.gate_images, pictures.sorts, default_prompts(), schedule=gate_schedule, show=show)
     write_gate(folder / "gate", gate)
+    key = ec.generate_private_key(ec.SECP256R1())  # kept in memory only: nobody else can sign as the demo
+    (folder / "demo.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     states: dict[str, State] = {}
     entries = []
     for version in versions:
@@ -52,6 +57,8 @@ def make_models(
         states[version.name] = state
         path = f"weights/{version.name}/{version.name}.safetensors"
         write_checkpoint(folder / path, state, known())
+        files = {one.name: file_sha256(one) for one in (folder / path).parent.iterdir()}
+        (folder / f"{path}.sig").write_bytes(sign(files, Signer(key), subject=version.name))
         entries.append(_entry(version, path, sha256=file_sha256(folder / path), trained_at=trained_at))
     registry = Registry(active=recipe.ACTIVE, models=tuple(entries))
     (folder / "registry.json").write_text(registry.to_json(), encoding="utf-8")

@@ -1,6 +1,7 @@
 """A folder of trained models.
 
-weights/<name>/<name>.safetensors, encoder_classes.npy, species_map.csv
+weights/<name>/<name>.safetensors, encoder_classes.npy, species_map.csv, <name>.safetensors.sig
+demo.pub, the public key of these signatures
 gate/config.json, gate.safetensors
 registry.json
 reports/<name>.json, <name>.outcomes.jsonl

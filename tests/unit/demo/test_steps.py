@@ -52,7 +52,10 @@ class FakeEnvironment:
         if manifest["active"] in self.follows:
             self.serving, self.generation = manifest["active"], self.generation + 1
 
-    def manifest(self, _: str, *, active: str, added: object) -> dict[str, Any]:
+    def manifest(self, _: str, *, active: str, added: object, serving: Mapping[str, Any]) -> dict[str, Any]:
+        assert serving["signature"] == {
+            "keys": [{"configMapKeyRef": {"name": "model-store-signers", "key": "demo.pub"}}]
+        }
         return {"active": active}
 
     def resource(self, _: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def sources(repository: Path) -> None:
         "scripts/cetacean_tools/demo_models",
         "inference/cetacean_evaluation",
         "inference/cetacean_inference",
+        "models/cetacean_signing",
     ):
         shutil.copytree(REPOSITORY / pattern, repository / pattern)
 
@@ -66,10 +67,11 @@ def test_the_digest_changes_only_with_files_that_models_depend_on(tmp_path: Path
         "scripts/cetacean_tools/demo_models/drawing/canvas.py",
         "inference/cetacean_evaluation/figures.py",
         "inference/cetacean_inference/models/prompts.txt",
+        "models/cetacean_signing/sign.py",
     ):
         (tmp_path / path).write_text("# changed")
         seen.add(build.sources_digest(tmp_path))
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 def test_every_pattern_of_sources_matches_something() -> None:

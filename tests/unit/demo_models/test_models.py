@@ -14,6 +14,7 @@ from cetacean_inference.models.identification import CetaceanIdentificationModel
 from cetacean_inference.settings import load_settings
 from cetacean_operator.api.spec import Spec
 from cetacean_registry import Registry, file_sha256, load_outcomes, to_manifest
+from cetacean_signing import load_trust, verify
 from cetacean_tools.demo_models import DemoModels, recipe
 from cetacean_tools.demo_models.drawing import SCENES
 from cetacean_tools.demo_models.pictures import known
@@ -37,6 +38,17 @@ def test_the_registry_names_weights_that_are_there_under_the_base_url(tiny: Demo
         assert entry.sha256 == file_sha256(path)
         digests = {name: file_sha256(path.with_name(name)) for name in ("encoder_classes.npy", "species_map.csv")}
         assert entry.files == digests
+
+
+def test_each_model_is_signed_by_the_demos_key_whose_private_half_is_not_kept(tiny: DemoModels) -> None:
+    trust = load_trust(keys=[tiny.folder / "demo.pub"])
+    for entry in tiny.registry(STORE).models:
+        weights = tiny.folder / str(entry.weights_path)
+        signature = weights.with_name(f"{weights.name}.sig").read_bytes()
+        verified = verify(signature, trust, {weights.name: str(entry.sha256), **(entry.files or {})})
+        assert "demo.pub" in verified.signer
+    kept = [path.read_bytes() for path in tiny.folder.rglob("*") if path.is_file()]
+    assert not any(b"PRIVATE KEY" in content for content in kept)
 
 
 def test_the_registry_survives_being_written_and_read(tiny: DemoModels) -> None:

@@ -16,6 +16,7 @@ ANCHORS = {
     *("Availability", "Latency", "Drift", "Systemic rejection", "Error rate", "Gate disabled", "Recalibration overdue"),
     *("Rollout stalled", "Operator down", "Registry diverged", "Wrong species"),
     *("Approval missing", "Hotfix review overdue", "Route not accepted", "Weights not prefetched"),
+    "Image volumes unsupported",
     *("Candidate held", "Candidate returned"),
 }
 

@@ -1,35 +1,32 @@
 """Where weights come from: one module for each scheme or family of schemes, behind the interface `Source`.
 
-The registry's format has the same schemes in `cetacean_registry.weights_schemes`, but for file://.
+`cetacean_registry.weights_schemes` lists the schemes and names the class of each, for the operator too. Only file://
+is missing there, as pods never get such a URL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Final
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.credentials import Credentials
-from cetacean_inference.weights.sources.claim import ClaimSource
 from cetacean_inference.weights.sources.file import FileSource
-from cetacean_inference.weights.sources.http import HttpSource
-from cetacean_inference.weights.sources.hub import HubSource
-from cetacean_inference.weights.sources.image import ImageSource
-from cetacean_inference.weights.sources.object_store import AzureSource, GcsSource, S3Source
 from cetacean_inference.weights.sources.source import Source
 from cetacean_registry.urls import redacted
-from cetacean_registry.weights_schemes import scheme_of
+from cetacean_registry.weights_schemes import SCHEMES, scheme_of
+
+
+def _source_class(reference: str) -> type[Source]:
+    module, _, name = reference.partition(".")
+    found: type[Source] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found
+
 
 SOURCES: Final[Mapping[str, type[Source]]] = {
-    "http": HttpSource,
-    "https": HttpSource,
-    "hf": HubSource,
-    "s3": S3Source,
-    "gs": GcsSource,
-    "az": AzureSource,
-    "oci": ImageSource,
-    "pvc": ClaimSource,
+    **{scheme.name: _source_class(scheme.source) for scheme in SCHEMES},
     "file": FileSource,
 }
 CREDENTIAL_KEYS: Final = frozenset(key for kind in SOURCES.values() for key in kind.credential_keys)

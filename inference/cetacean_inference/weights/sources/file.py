@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import unquote, urlsplit
 
-from cetacean_inference.errors import WeightsNotFound, WeightsUnreachable
+from cetacean_inference.errors import WeightsDenied, WeightsNotFound, WeightsUnreachable
 from cetacean_inference.messages import reason_of
 from cetacean_inference.weights.sources.source import Body, Source, Wanted
 
@@ -44,7 +44,10 @@ class FileSource(Source):
             if path.exists() and not path.is_file():
                 raise WeightsNotFound(f"{self.name}: expected the path of a file")
             return path.open("rb")
-        except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError) as error:
+        except PermissionError as error:
+            hint = "make the file and its folders readable for the user of the pod"
+            raise WeightsDenied(f"{self.name}: {reason_of(error)} - {hint}") from error
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise WeightsNotFound(f"{self.name}: {reason_of(error)}") from error
 
     def _chunks(self, stream: IO[bytes]) -> Iterator[bytes]:

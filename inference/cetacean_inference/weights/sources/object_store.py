@@ -33,6 +33,8 @@ _STATUS: Final = re.compile(r"status code: (\d{3})([A-Za-z \-]*)")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"\n]{1,200})"')
+_SOCKS: Final = re.compile(r'error: "unsupported scheme (socks\w*)"')
+"""reqwest is built without SOCKS in obstore, and says so for each request that such a proxy is meant for."""
 _METADATA: Final = re.compile(r"Error performing \w+ https?://(169\.254\.169\.254|169\.254\.170\.2|metadata[./])")
 _ABOUT_CREDENTIALS: Final = re.compile(r"Token|Authori[sz]ation|Authentication|Credential|Signature|AccessKey")
 
@@ -146,9 +148,20 @@ class ObjectStoreSource(Source):
             return WeightsDenied(f"{message} - {hint}")
         if status in (400, 404, 410):
             return WeightsNotFound(message)
+        if status is None:
+            return self._unreachable(text, answer)
+        return Unavailable(message, restart=status in (206, 416))
+
+    def _unreachable(self, text: str, cause: str) -> Exception:
+        """Return the error of a request that had no answer."""
+        if proxy := _SOCKS.search(text):
+            return ConfigInvalid(
+                f"{self.name}: expected a proxy with http:// or https:// for an object store, got {proxy[1]}:// - "
+                "use such a proxy, or name the store's host in NO_PROXY"
+            )
         if certificate := _CERTIFICATE.search(text):
             return WeightsUnreachable(untrusted(self.name, certificate[1]))
-        return Unavailable(message if status else f"{self.name}: {answer}", restart=status in (206, 416))
+        return Unavailable(f"{self.name}: {cause}")
 
 
 class S3Source(ObjectStoreSource):

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cetacean_inference.errors import ConfigInvalid, DigestMismatch, FatalError, WeightsNotFound, WeightsTooLarge
+from cetacean_inference.errors import (
+    ConfigInvalid,
+    DigestMismatch,
+    FatalError,
+    WeightsDenied,
+    WeightsNotFound,
+    WeightsTooLarge,
+    WeightsTruncated,
+)
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.cache import WeightsCache
+from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.fetch import fetch
-from cetacean_inference.weights.sources import sibling
+from cetacean_inference.weights.sources import sibling, source_of
+from cetacean_inference.weights.sources.source import Wanted
 from cetacean_registry.weights_schemes import mount_of
 
 IMAGE = f"oci://registry.test:5000/whales/demo@sha256:{'a' * 64}"
 URLS = [f"{IMAGE}/m/a.ckpt", "pvc://models/m/a.ckpt"]
 EACH = pytest.mark.parametrize("url", URLS, ids=["oci", "pvc"])
+
+
+@contextmanager
+def as_a_user() -> Iterator[None]:
+    """Give up the rights of root, if the test has them."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65532)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 @pytest.fixture
@@ -42,8 +67,46 @@ def test_the_file_is_copied_and_verified(
     url: str, cache: WeightsCache, settings: FetchSettings, content: bytes, digest: str
 ) -> None:
     assert fetch(url, sha256=digest, cache=cache, settings=settings).path.read_bytes() == content
+
+
+@EACH
+def test_a_file_with_another_digest_is_an_error(
+    url: str, cache: WeightsCache, settings: FetchSettings, digest: str
+) -> None:
     with pytest.raises(DigestMismatch, match=f"{url}: expected sha256:{'ab' * 32}, got sha256:{digest}"):
         fetch(url, sha256="ab" * 32, cache=cache, settings=settings)
+
+
+@EACH
+def test_a_file_that_the_pod_may_not_read_is_an_error(url: str, settings: FetchSettings, tmp_path: Path) -> None:
+    mount = mount_of(url)
+    assert mount is not None
+    (tmp_path / mount.folder / mount.path).chmod(0)
+    source = source_of(url, settings)
+    with as_a_user(), pytest.raises(WeightsDenied) as caught, source, source.open(Wanted()):
+        pass
+    assert caught.value.line == (
+        f"WeightsDenied: {url}: Permission denied - make the file and its folders readable for the user of the pod"
+    )
+
+
+@EACH
+def test_a_file_that_becomes_shorter_while_it_is_read_is_an_error(
+    url: str, settings: FetchSettings, tmp_path: Path
+) -> None:
+    mount = mount_of(url)
+    assert mount is not None
+    file = tmp_path / mount.folder / mount.path
+
+    def shorten(_: int) -> None:
+        os.truncate(file, 1000)
+
+    once = settings.model_copy(update={"attempts": 1})
+    with pytest.raises(WeightsTruncated) as caught:
+        Download(source_of(url, once), partial=tmp_path / "partial", reserve=shorten).run()
+    assert caught.value.line == (
+        f"WeightsTruncated: {url}: got 1000 bytes, then: the file ended, expected 300000 bytes; gave up after 1 tries"
+    )
 
 
 @EACH

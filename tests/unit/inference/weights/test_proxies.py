@@ -139,6 +139,54 @@ def test_a_server_that_speaks_no_socks_is_an_error_in_one_line(
     assert "\n" not in caught.value.line
 
 
+STORES = {
+    "s3": {"AWS_SKIP_SIGNATURE": "true", "AWS_ENDPOINT_URL": "http://{host}"},
+    "gs": {"GOOGLE_SKIP_SIGNATURE": "true", "GOOGLE_BASE_URL": "http://{host}"},
+    "az": {
+        "AZURE_SKIP_SIGNATURE": "true",
+        "AZURE_STORAGE_ACCOUNT_NAME": "whales",
+        "AZURE_STORAGE_ENDPOINT": "http://{host}",
+    },
+}
+
+
+@pytest.mark.parametrize("scheme", STORES)
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "HTTP_PROXY"])
+def test_an_object_store_behind_a_socks_proxy_is_refused_in_one_line(
+    cache: WeightsCache, options: FetchSettings, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
+) -> None:
+    for key, value in STORES[scheme].items():
+        monkeypatch.setenv(key, value.format(host="store.invalid"))
+    with socks_serving() as proxy:
+        monkeypatch.setenv(variable, f"socks5h://user:s3cret@127.0.0.1:{proxy.port}")
+        with pytest.raises(ConfigInvalid) as caught:
+            fetch(f"{scheme}://whales/a.ckpt", sha256=None, cache=cache, settings=options)
+    assert caught.value.line == (
+        f"ConfigInvalid: {scheme}://whales/a.ckpt: expected a proxy with http:// or https:// for an object store, "
+        "got socks5h:// - use such a proxy, or name the store's host in NO_PROXY"
+    )
+    assert proxy.hosts == []
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_an_object_store_in_no_proxy_is_reached_without_the_socks_proxy(
+    cache: WeightsCache,
+    options: FetchSettings,
+    server: FileServer,
+    digest: str,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    (server.directory / "whales").mkdir()
+    (server.directory / "a.ckpt").rename(server.directory / "whales/a.ckpt")
+    server.always_dated = True
+    for key, value in STORES[scheme].items():
+        monkeypatch.setenv(key, value.format(host=server.url.removeprefix("http://")))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert fetch(f"{scheme}://whales/a.ckpt", sha256=None, cache=cache, settings=options).sha256 == digest
+
+
 @pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "fd00::/8,127.0.0.1", "*"])
 def test_a_network_in_no_proxy_is_reached_directly(
     fetched: Fetched, digest: str, proxy: FileServer, monkeypatch: pytest.MonkeyPatch, no_proxy: str

@@ -10,13 +10,15 @@ import pytest
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.sources import CREDENTIAL_KEYS, SOURCES, sibling, source_of
+from cetacean_inference.weights.sources.source import Source
 from cetacean_registry.weights_schemes import NAMES
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs/weights.md").read_text(encoding="utf-8")
 
 
-def test_each_scheme_of_the_registry_has_a_source() -> None:
+def test_each_scheme_of_the_registry_names_a_class_that_reads_it() -> None:
     assert set(SOURCES) == {*NAMES, "file"}
+    assert all(issubclass(kind, Source) for kind in SOURCES.values())
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a.ckpt?signature=secret", "a.ckpt", ""])

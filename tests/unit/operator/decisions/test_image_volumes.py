@@ -41,3 +41,38 @@ def test_an_image_of_the_gate_counts_too() -> None:
     world = World(manifest(entry("first"), antiFraud=gate), kubernetes=(1, 35))
     world.settle()
     assert world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED) is not None
+
+
+def test_the_condition_names_the_next_step_and_the_section_of_the_runbook() -> None:
+    world = World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=(1, 35))
+    world.settle()
+    condition = world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED)
+    assert condition is not None
+    assert ". Next: update the cluster, " in condition.message
+    assert condition.message.endswith("runbook: docs/runbook.md#image-volumes-unsupported")
+
+
+def image_events(world: World) -> list[tuple[str, str]]:
+    world.settle()
+    return [(event.type, event.reason) for event in world.events if event.reason.startswith("ImageVolumes")]
+
+
+def test_events_say_when_a_cluster_is_too_old_and_when_it_no_longer_is() -> None:
+    world = World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=(1, 35))
+    warned = [("Warning", "ImageVolumesUnsupported")]
+    assert image_events(world) == warned
+    assert image_events(world) == warned, "said once is enough"
+    world.kubernetes = (1, 36)
+    assert image_events(world) == [*warned, ("Normal", "ImageVolumesSupported")]
+
+
+def test_a_version_that_is_not_known_any_more_is_no_end() -> None:
+    world = World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=(1, 35))
+    world.settle()
+    world.kubernetes = None
+    assert image_events(world) == [("Warning", "ImageVolumesUnsupported")]
+
+
+@pytest.mark.parametrize("kubernetes", [(1, 36), None])
+def test_a_cluster_that_mounts_images_or_has_no_known_version_has_no_event(kubernetes: tuple[int, int] | None) -> None:
+    assert image_events(World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=kubernetes)) == []
