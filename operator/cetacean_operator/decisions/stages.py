@@ -240,7 +240,7 @@ class _Machine:
     def _hold(self, record: StageRecord, stage: Stage, judged: Judged) -> Stages:
         """Keep the candidate without clients; a shadow goes on, so that a person sees its figures."""
         assert record.hold is not None  # noqa: S101 -- the caller asked
-        run = self._run_of(record, stage, replace(judged, begin=None))
+        run = self._run_of(record, stage, replace(judged, is_reachable=False))
         shown = judged if stage.shadow else None
         return self._stages_of(StageState.HELD, record, record.hold.reason, record.hold.message, run=run, judged=shown)
 
@@ -289,12 +289,12 @@ class _Machine:
             replicas=candidate_replicas(self._spec, stage) if stage else given,
             comparison=judged.comparison if judged else None,
             # Only what the live Deployment records already: the counters are known before the first client comes.
-            canary=stage.canary if stage and judged and judged.begin and self._has_begun(judged.begin) else None,
+            canary=stage.canary if stage and judged and judged.is_reachable and self._has_begun(judged.begin) else None,
         )
 
-    def _has_begun(self, begin: CanaryBegin) -> bool:
+    def _has_begun(self, begin: CanaryBegin | None) -> bool:
         live = self._live_record()
-        return live is not None and live.canary == begin
+        return bool(begin and live and live.canary and live.canary.at == begin.at)
 
     def _stages_of(
         self,
