@@ -215,9 +215,8 @@ def test_a_canary_that_hangs_goes_back_at_once_and_costs_no_more_than_its_share(
         took = time.monotonic() - begin
         # The candidate stays until Envoy has reported the route without it.
         until("the candidate to be gone", lambda: not candidate_left(environment, name))
-        after = clients.counted()
     assert took < GONE_SECONDS, "three probes fail in 15 seconds"
-    sent, failed = after
+    sent, failed = clients.counted()
     most = binom.ppf(1 - CHANCE, sent, weight / 100)
     assert 0 < failed <= most, f"{failed} of {sent} requests failed, expected at most {most:.0f}"
     stable = environment.registry.model(STABLE).version

@@ -64,6 +64,8 @@ class CandidateRun:
     """What the serving pods copy to them, None for nothing."""
     canary: Canary | None = None
     """The share of the clients' requests, None for none."""
+    is_routed: bool = False
+    """True if a Gateway may still send clients, because it has not taken the newest HTTPRoute."""
 
 
 @dataclass(frozen=True, slots=True)

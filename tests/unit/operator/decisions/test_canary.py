@@ -157,6 +157,29 @@ def test_a_candidate_stays_until_every_gateway_has_taken_the_route_without_it() 
     assert world.candidate is None
 
 
+def test_the_network_admits_clients_to_a_held_candidate_until_every_gateway_has_taken_the_route_without_it() -> None:
+    world = routed_canary(network_policy={}, on_failure="Hold")
+
+    def admits_clients() -> bool:
+        (rule,) = world.children["NetworkPolicy", "whales-candidate"]["spec"]["ingress"]
+        return {"podSelector": {}} in rule["from"]
+
+    def gateway_reports() -> None:
+        route = world.children["HTTPRoute", "whales"]
+        conditions = [{"type": "Accepted", "status": "True", "observedGeneration": route["metadata"]["generation"]}]
+        route["status"] = {"parents": [{"parentRef": {"name": "public"}, "conditions": conditions}]}
+
+    gateway_reports()
+    world.settle()
+    assert admits_clients()
+    world.candidate_pods[0].ready = False
+    world.settle()
+    assert (world.is_("Stalled")[1], weights(world), admits_clients()) == ("CandidateHeld", [100], True)
+    gateway_reports()
+    world.settle()
+    assert not admits_clients()
+
+
 def test_scaling_to_a_number_that_cannot_give_the_share_takes_the_clients_back() -> None:
     world = canary()
     assert world.clients_reach_candidate
@@ -237,10 +260,17 @@ def test_a_slower_canary_goes_back() -> None:
     assert outcome(world) == ("Slower", ["Slower"])
 
 
-def routed_canary(*, replicas: int = 1, candidates: int = 1) -> World:
+def routed_canary(
+    *, replicas: int = 1, candidates: int = 1, network_policy: Any = None, on_failure: str = "Return"
+) -> World:
     """`first` serves, and `second` gets a tenth of the requests that come through a Gateway."""
-    serving = {"replicas": replicas, "route": {"parentRefs": [{"name": "public"}]}}
-    rollout = {"stages": [{"canary": {"weight": 10}}], "candidate": {"replicas": candidates}}
+    route = {"parentRefs": [{"name": "public"}]}
+    serving = {"replicas": replicas, "route": route, "networkPolicy": network_policy}
+    rollout = {
+        "stages": [{"canary": {"weight": 10}}],
+        "candidate": {"replicas": candidates},
+        "onFailure": on_failure,
+    }
     world = World(
         manifest(*MODELS, rollout=rollout, serving=serving),
         behave=lambda pod: begin_to_answer(pod, BEGIN),
