@@ -11,7 +11,7 @@ from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
 
 _NAME: Final = "stop"
-# It runs as the user of the image, as the program that it stops does; so it needs no capability.
+# It runs as the user and the group of the program that it stops: so it needs no capability to find and to stop it.
 _PROGRAM: Final = """
 import os, signal, sys
 stopped = 0
@@ -43,6 +43,7 @@ def hang(kubectl: Kubectl, pod: Mapping[str, Any]) -> None:
         "nodeName": pod["spec"]["nodeName"],
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
+        "securityContext": pod["spec"]["securityContext"],
         "containers": [container],
     }
     try:

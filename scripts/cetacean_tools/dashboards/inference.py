@@ -37,7 +37,7 @@ CANDIDATE: Final = {  # by legend: what is counted, as a share of what
     "same acceptance": ("pairs", 'other="candidate",agree="accepted"', 'other="candidate",agree="all"'),
     "same species": ("pairs", 'other="candidate",agree="species"', 'other="candidate",agree="both_accepted"'),
     "same individual": ("pairs", 'other="candidate",agree="individual"', 'other="candidate",agree="both_accepted"'),
-    "failed": ("pictures", 'outcome!~"compared|dropped|busy"', 'outcome!=""'),
+    "failed": ("pictures", 'outcome!~"compared|dropped|busy|repeated"', 'outcome!=""'),
     "dropped": ("pictures", 'outcome=~"dropped|busy"', 'outcome!=""'),
     "time": ("compute_seconds", 'model="candidate"', 'model="served"'),
 }
