@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.known_series import series_in
+from support.panels import asked, data
 
 from cetacean_tools.dashboards import BOARDS, Query, queries, written
 from cetacean_tools.demo import installation, prometheus
@@ -23,11 +23,10 @@ from cetacean_tools.local_cluster.use import choose
 
 NAME = "watched"
 INTERVAL = "2s"
-MINUTES = 300.0
 RARE = {"Reconciles that failed", "Objects that a listing corrected"}
 """Legends of queries about what does not happen here: their series come with the first event."""
-IDLE_PANELS = frozenset({"Candidate"})
-"""Panels of which that is true as a whole: no candidate runs here."""
+IDLE_PANELS = frozenset({"Candidate", "Stage"})
+"""Panels of which that is true as a whole: no candidate runs here, but in test_stages.py."""
 
 ALL = [(name, query) for name in BOARDS for query in queries(written(name))]
 
@@ -80,28 +79,14 @@ def _pods(there: Prometheus, monitor: str) -> set[tuple[str, ...]]:
     }
 
 
-def _asked(environment: Environment, query: Query) -> str:
-    variables = {"namespace": environment.kubectl.namespace, "model": NAME, "__range": "5m", "__rate_interval": "1m"}
-    return query.asked(variables)
-
-
-def _data(there: Prometheus, query: Query, expr: str) -> list[dict[str, Any]]:
-    """Return the series that have a value which can be drawn."""
-    if query.instant:
-        found = [(series, [series["value"]]) for series in there.series(expr)]
-    else:
-        found = [(series, series["values"]) for series in there.history(expr, seconds=MINUTES, step=2)]
-    return [series for series, values in found if any(not math.isnan(float(value)) for _, value in values)]
-
-
 @pytest.mark.parametrize(("name", "query"), ALL, ids=[f"{name}: {query.panel}: {query.legend}" for name, query in ALL])
 def test_a_panel_shows_data(watching: Prometheus, environment: Environment, name: str, query: Query) -> None:
-    expr = _asked(environment, query)
+    expr = asked(environment, query, NAME)
     if query.legend.partition(":")[0] in RARE or query.panel in IDLE_PANELS:
-        _data(watching, query, expr)  # valid, or Prometheus refuses it
+        data(watching, query, expr)  # valid, or Prometheus refuses it
         assert all(watching.knows(series) for series in series_in(expr))
         return
-    until(f"data for {expr}", lambda: _data(watching, query, expr), within=30)
+    until(f"data for {expr}", lambda: data(watching, query, expr), within=30)
 
 
 def test_pod_monitor_and_service_monitor_find_the_same_pods(watching: Prometheus) -> None:

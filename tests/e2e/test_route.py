@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
 from scipy.stats import binom
 from support import gateway
 from support.gateway import Gateway
+from support.hung_pod import hang
 
-from cetacean_operator.api.names import candidate_name
+from cetacean_operator.api.names import candidate_label, candidate_name
 from cetacean_operator.api.route import Route
 from cetacean_operator.decisions.route import http_route
 from cetacean_tools.demo.environment import Environment, Installed
@@ -27,6 +30,10 @@ STABLE, CANDIDATE = "demo_v1", "demo_v2"
 REQUESTS = 1000
 CHANCE = 1e-6
 """That a right weight fails a test."""
+CLIENT_SECONDS = 5.0
+"""A client gives up then."""
+GONE_SECONDS = 45.0
+"""The kubelet's probe has failed three times in 15 to 20 seconds, and the machine has other work to do."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +142,88 @@ def test_a_canary_stage_gets_its_weight_and_no_request_fails_when_it_is_taken_ba
     # Each of these requests must be answered, while the weights change and the candidate's pod ends.
     until("only what serves to answer", lambda: set(answered_by(100)) == {environment.registry.model(STABLE).version})
     until("the candidate to be gone", lambda: answered_by(20) and not candidate_left(environment, name))
+    environment.kubectl("delete", "cetaceanmodel", name, "--wait=false")
+
+
+class Clients:
+    """Clients that send one request after the other to a host, each within its time, and count what they get."""
+
+    def __init__(self, there: Gateway, host: str, *, clients: int, seconds: float) -> None:
+        self._there, self._host, self._seconds = there, host, seconds
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
+        self.sent = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def counted(self) -> tuple[int, int]:
+        """Return how many requests have ended, and how many of them have failed."""
+        with self._lock:
+            return self.sent, len(self.failures)
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self._there.client.base_url, timeout=self._seconds, trust_env=False) as client:
+            while not self._ended.is_set():
+                try:
+                    answer = client.get("/health", headers={"Host": self._host})
+                    failure = "" if answer.status_code == 200 else str(answer.status_code)
+                except httpx.HTTPError as error:
+                    failure = type(error).__name__
+                with self._lock:
+                    self.sent += 1
+                    self.failures += [failure] if failure else []
+
+
+def test_a_canary_that_hangs_goes_back_at_once_and_costs_no_more_than_its_share(
+    environment: Environment, there: Gateway
+) -> None:
+    name, host, weight = "hanging-by-route", "hanging.example.org", 25
+    rebuilt = environment.copy_of(STABLE, name="demo_hanging", version="1.0.8")
+    stage = {"canary": {"weight": weight, "require": {"requests": 1_000_000}}, "timeoutSeconds": 3600}
+
+    def mirror(active: str) -> None:
+        route = {"parentRefs": [there.parent], "hostnames": [host]}
+        manifest = environment.manifest(name, active=active, added=(rebuilt,), replicas=1, serving={"route": route})
+        manifest["spec"]["rollout"] = {"stages": [stage]}
+        environment.kubectl.apply(manifest)
+
+    def weights() -> list[int]:
+        (rule,) = environment.kubectl.get(gateway.ROUTES, name)["spec"]["rules"]
+        return [backend["weight"] for backend in rule["backendRefs"]]
+
+    mirror(STABLE)
+    environment.wait_for_condition(name, "Ready", "True")
+    until("Envoy to know the route", lambda: health(there, host).status_code == 200)
+    mirror(rebuilt.name)
+    until("the candidate to answer clients", lambda: version_of(health(there, host)) == rebuilt.version)
+    (pod,) = environment.pods(candidate_label(name))
+    with Clients(there, host, clients=16, seconds=CLIENT_SECONDS) as clients:
+        until("clients to be answered", lambda: clients.counted()[0] >= 200)
+        assert not clients.failures
+        hang(environment.kubectl, pod)
+        begin = time.monotonic()
+        until("the route to go back", lambda: weights() == [100])
+        took = time.monotonic() - begin
+        # The candidate stays until Envoy has reported the route without it.
+        until("the candidate to be gone", lambda: not candidate_left(environment, name))
+    assert took < GONE_SECONDS, "three probes fail in 15 seconds"
+    sent, failed = clients.counted()
+    most = binom.ppf(1 - CHANCE, sent, weight / 100)
+    assert 0 < failed <= most, f"{failed} of {sent} requests failed, expected at most {most:.0f}"
+    stable = environment.registry.model(STABLE).version
+    assert Counter(version_of(health(there, host)) for _ in range(REQUESTS)) == {stable: REQUESTS}
+    assert environment.condition(name, "CandidatePassed")["reason"] == "Failing"
+    (returned,) = environment.resource(name)["status"]["returnedCandidates"]
+    assert "answered clients and is not ready any more" in returned["why"]
     environment.kubectl("delete", "cetaceanmodel", name, "--wait=false")
 
 

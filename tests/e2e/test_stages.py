@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.distinct_pictures import distinct
+from support.panels import asked, data
 
 from cetacean_registry import ModelEntry
+from cetacean_tools.dashboards import queries, written
+from cetacean_tools.demo import installation, prometheus
 from cetacean_tools.demo.environment import Environment
+from cetacean_tools.demo.prometheus import Prometheus
 from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.program_images import ensure_program_image
+from cetacean_tools.local_cluster.use import choose
 
 SERVES, EQUAL, PERMUTED = "demo_v2", "demo_equal", "demo_permuted"
+PANELS = ("Candidate", "Stage")
+"""Of the dashboard: elsewhere no candidate runs."""
 BATCH = 20
 """Pictures that are sent before the cluster is read again."""
 LONG = 420.0
@@ -46,6 +55,25 @@ OPEN = {"minTPR": 0, "minTNR": 0, "maxRegression": 1}
 """Gates that refuse no model of the demo."""
 
 
+@contextmanager
+def watched(environment: Environment, services: set[str]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes the operator and what the monitors of the cluster select."""
+    image = ensure_program_image("prometheus")
+    choose().load_image(image.reference, image.archive)
+    until("the ServiceMonitor", lambda: environment.kubectl.get(prometheus.MONITORS)["items"])
+    prometheus.deploy(environment.kubectl, image.reference, interval="2s")
+    there = Prometheus.of(environment.client, environment.proxy, environment.kubectl.namespace)
+    try:
+        until("Prometheus to scrape them", lambda: services <= scraped(there))
+        yield there
+    finally:
+        environment.kubectl("delete", "deployment,service", prometheus.NAME, "--wait=false")
+
+
+def scraped(there: Prometheus) -> set[str]:
+    return {target["labels"]["service"] for target in there.targets() if target["health"] == "up"}
+
+
 @pytest.fixture
 def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[str]:
     chosen = request.node.name.replace("_", "-").removeprefix("test-")[:40].rstrip("-")
@@ -54,10 +82,15 @@ def name(environment: Environment, request: pytest.FixtureRequest) -> Iterator[s
 
 
 def mirror(
-    environment: Environment, name: str, active: str, *stages: dict[str, Any], added: tuple[ModelEntry, ...] = ()
+    environment: Environment,
+    name: str,
+    active: str,
+    *stages: dict[str, Any],
+    added: tuple[ModelEntry, ...] = (),
+    **serving: Any,
 ) -> None:
     """Mirror the registry with an active model, stages and open gates."""
-    manifest = environment.manifest(name, active=active, added=added, replicas=1)
+    manifest = environment.manifest(name, active=active, added=added, replicas=1, serving=serving)
     manifest["spec"] |= {"gates": OPEN, "rollout": {"stages": list(stages)}}
     environment.kubectl.apply(manifest)
 
@@ -92,17 +125,24 @@ def test_a_candidate_that_agrees_passes_shadow_and_canary_and_no_request_fails(
     environment: Environment, name: str, tmp_path: Path
 ) -> None:
     equal = environment.copy_of(SERVES, name=EQUAL, version="1.1.9")
-    mirror(environment, name, SERVES, SHADOW, CANARY, added=(equal,))
+    monitored: dict[str, Any] = {"serviceMonitor": {"enabled": True, "interval": "2s"}}
+    mirror(environment, name, SERVES, SHADOW, CANARY, added=(equal,), **monitored)
     environment.wait_for_condition(name, "Ready", "True")
-    mirror(environment, name, EQUAL, SHADOW, CANARY, added=(equal,))
+    mirror(environment, name, EQUAL, SHADOW, CANARY, added=(equal,), **monitored)
     running = environment.wait_for_condition(name, "CandidatePassed", "Unknown", mentions="stage 1 of 2 (Shadow)")
     assert running["reason"] == "Running"
     assert environment.condition(name, "Reconciling")["status"] == "True"
 
     pictures = distinct(environment.models.cetaceans, tmp_path)
-    answers = send_until(
-        environment, name, pictures, f"{EQUAL} to serve", lambda: served_by(environment, name) == EQUAL
-    )
+    empty = [query for query in queries(written("inference")) if query.panel in PANELS]
+    with watched(environment, {f"{installation.RELEASE}-metrics", name, f"{name}-candidate"}) as there:
+
+        def is_over() -> bool:
+            empty[:] = [query for query in empty if not data(there, query, asked(environment, query, name))]
+            return served_by(environment, name) == EQUAL
+
+        answers = send_until(environment, name, pictures, f"{EQUAL} to serve", is_over)
+    assert [f"{query.panel}: {query.legend}" for query in empty] == [], "panels without data"
     assert {answer["model_version"] for answer in answers} == {environment.registry.model(SERVES).version, "1.1.9"}
     environment.wait_for_condition(name, "Ready", "True", mentions=EQUAL)
     environment.wait_for_condition(name, "CandidatePassed", "True")

@@ -36,6 +36,7 @@ DECISIONS = Group(
             "promotion",
             "promotion_record",
             "stages",
+            "failed_rollout",
             "stage_judgement",
             "stage_record",
             "stage_input",

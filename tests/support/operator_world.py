@@ -298,6 +298,8 @@ class World:
         generation = before["metadata"]["generation"] if before else 0
         live["metadata"]["generation"] = generation + 1 if changed else generation
         live["status"] = copy.deepcopy(before.get("status", {})) if before else {}
+        if before and before.get("spec", {}).get("template") != live.get("spec", {}).get("template"):
+            live["status"].pop("conditions", None)  # the Deployment's controller begins to count again
         self.children[ref] = live
         self.writes += 1
 
@@ -378,6 +380,22 @@ class World:
             "updatedReplicas": len(updated),
         }
         return before != (deployment["status"], len(self.pods), [pod.ready for pod in self.pods])
+
+    def pass_deadline(self, seconds: int = 600) -> bool:
+        """Let the deadline of a rollout pass; return false if it is complete, and nothing passes."""
+        self.wait(seconds=seconds)
+        deployment = self.deployment
+        if deployment is None:
+            return False
+        template, wanted = deployment["spec"]["template"], int(deployment["spec"].get("replicas", 1))
+        new = [pod for pod in self.pods if pod.template == template and pod.ready]
+        if len(new) >= wanted and len(new) == len(self.pods):
+            return False
+        reason, message = "ProgressDeadlineExceeded", "ReplicaSet has timed out progressing."
+        deployment["status"]["conditions"] = [
+            {"type": "Progressing", "status": "False", "reason": reason, "message": message}
+        ]
+        return True
 
     def settle(self) -> Plan:
         """Reconcile and roll out until neither changes anything; return the last plan."""

@@ -162,9 +162,15 @@ class FakePod:
         """Answer more requests, `errors` of them with 5xx."""
         total = self.service.requests_total + requests
         bounds = (0.05, 0.1, 0.25, 0.5, 1.0, float("inf"))
-        times = tuple((bound, total if bound >= seconds else 0.0) for bound in bounds)
-        errors_total = self.service.errors_total + errors
-        self.service = replace(self.service, requests_total=total, errors_total=errors_total, durations=times)
+        before = dict(self.service.durations_total)
+        times = tuple((bound, before.get(bound, 0.0) + (requests if bound >= seconds else 0.0)) for bound in bounds)
+        self.service = replace(
+            self.service,
+            requests_total=total,
+            errors_total=self.service.errors_total + errors,
+            durations=times,
+            durations_total=times,
+        )
 
     def _identity(self) -> Identity:
         env = self.env

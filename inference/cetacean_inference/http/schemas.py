@@ -159,6 +159,7 @@ class ShadowReport(Answer):
     sampled: int = Field(description="Answered pictures that were chosen; each picture once.")
     dropped: int = Field(description="Of these, dropped because too many were waiting.")
     busy: int = Field(description="Of these, refused by the candidate with 429.")
+    repeated: int = Field(description="Of these, answered by the candidate for another pod before (409).")
     failed: dict[str, int] = Field(description="Of these, without an answer of the candidate, by reason.")
     candidate: AgreementReport
     noise: AgreementReport = Field(description="The same, with another pod of the served model.")
@@ -234,6 +235,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of an endpoint's error statuses."""
     described = {
         400: "The file is empty, or the form or the archive cannot be read.",
+        409: "The candidate has answered another pod about the picture.",
         408: "The body did not arrive in time.",
         413: "A bound is exceeded: bytes, pixels, entries.",
         415: "The file is of another type, or cannot be decoded.",

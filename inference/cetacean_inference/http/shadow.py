@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, File, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
 
 from cetacean_inference.decision import Detection
 from cetacean_inference.http.internal import internal_port_only
@@ -13,7 +17,11 @@ from cetacean_inference.http.schemas import DisagreementsReport, Problem, Shadow
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.answers import timing_header
-from cetacean_inference.shadow.client import PATH
+from cetacean_inference.shadow.client import PATH, RUN_HEADER
+from cetacean_inference.shadow.compared_pictures import ComparedPictures
+
+_LONGEST_RUN: Final = 128
+"""Characters, as in the monitoring file."""
 
 
 def shadow_router(service: Service) -> APIRouter:
@@ -26,21 +34,39 @@ def shadow_router(service: Service) -> APIRouter:
     @router.post(
         PATH,
         response_model=Detection,
-        responses=problems(*STATUSES),
+        responses=problems(*STATUSES, 409),
         openapi_extra=file_types("file", PICTURE_TYPES),
     )
-    async def predict_shadow(file: Annotated[UploadFile, File(description="One picture.")]) -> Response:
+    async def predict_shadow(
+        file: Annotated[UploadFile, File(description="One picture.")], request: Request
+    ) -> Response:
         """Answer as /v1/predict-single does, for a pod that compares models; clients must not use it.
 
         The answer has no mask, and counts neither in the drift window nor in the metrics of requests. `Server-Timing`
-        gives the time of the networks.
+        gives the time of the networks. With the header `X-Shadow-Run` a picture of that run is answered once; then the
+        answer is 409.
         """
         read = reader(file, settings.images)
         predictor = service.predictor
-        async with time_limit(settings.http.timeout_seconds):
+        async with time_limit(settings.http.timeout_seconds), _once(request, read):
             detection, stages = await predictor.predict_shadow(read)
         timing = timing_header(stages.predict_per_picture)
         return Response(WRITER.dump_json(detection), media_type="application/json", headers={"Server-Timing": timing})
+
+    compared = ComparedPictures()
+
+    @asynccontextmanager
+    async def _once(request: Request, read: Callable[[], bytes]) -> AsyncIterator[None]:
+        """Reject a picture that was answered in its run; one whose answer fails within the block may come again."""
+        run = request.headers.get(RUN_HEADER, "")[:_LONGEST_RUN]
+        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(read()).hexdigest()) if run else ""
+        if run and not compared.add(run, sha256):
+            raise RequestRejected(409, "expected a picture that was not answered in this run")
+        try:
+            yield
+        except BaseException:
+            compared.forget(run, sha256)
+            raise
 
     @router.get("/v1/shadow-stats", response_model=ShadowReport)
     async def shadow_stats() -> dict[str, Any]:

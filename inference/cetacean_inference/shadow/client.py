@@ -14,6 +14,8 @@ from cetacean_inference.shadow.answers import MAX_ANSWER_BYTES, Answer, Unreadab
 
 PATH: Final = "/v1/predict-shadow"
 """Answers as /v1/predict-single does, without being counted as an answer to a client."""
+RUN_HEADER: Final = "X-Shadow-Run"
+"""The run that a copy belongs to; a candidate answers each picture of a run once."""
 CONNECT_SECONDS: Final = 2.0
 
 
@@ -23,13 +25,17 @@ class Failure(StrEnum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     STATUS = "status"
-    """Another status than 200, and than 429."""
+    """Another status than 200, 409 and 429."""
     UNREADABLE = "unreadable"
     WRONG_MODEL = "wrong_model"
 
 
 class BusyError(Exception):
     """The other pod has pictures of clients to compute first (429)."""
+
+
+class RepeatedError(Exception):
+    """The candidate has answered another pod about the same picture (409): it is no new evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +59,23 @@ class ShadowClient:
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         )
 
-    async def ask(self, url: str, data: bytes, *, model: ServedModel) -> Answer:
+    async def ask(self, url: str, data: bytes, *, model: ServedModel, run: str | None = None) -> Answer:
         """Return the answer about one picture.
 
         Args:
             url: of the other pod or of its Service, without a path.
             data: the file, as the client sent it.
             model: the model that must answer.
+            run: each picture of it is answered once; None: answer in any case.
 
         Raises:
             BusyError: ask about another picture later.
+            RepeatedError: the picture was answered in this run.
             FailedError: there is no answer of this model.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ask(url, data, model)
+                return await self._ask(url, data, model, run)
         except TimeoutError as error:
             raise FailedError(Failure.TIMEOUT, f"expected an answer within {self._timeout:g} s") from error
         except httpx.TimeoutException as error:
@@ -79,12 +87,12 @@ class ShadowClient:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _ask(self, url: str, data: bytes, model: ServedModel) -> Answer:
+    async def _ask(self, url: str, data: bytes, model: ServedModel, run: str | None) -> Answer:
         request = self._client.build_request(
             "POST",
             url.rstrip("/") + PATH,
             files={"file": ("picture", data, "image/jpeg")},
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"} | ({RUN_HEADER: run} if run else {}),
         )
         answer = await self._client.send(request, stream=True)
         try:
@@ -93,6 +101,8 @@ class ShadowClient:
             await answer.aclose()
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise BusyError
+        if run and answer.status_code == httpx.codes.CONFLICT:
+            raise RepeatedError
         if answer.status_code != httpx.codes.OK:
             raise FailedError(Failure.STATUS, f"expected status 200, got {answer.status_code}")
         if (found := _model_of(answer.headers)) != model.identity:

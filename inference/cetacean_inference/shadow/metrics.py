@@ -35,6 +35,7 @@ class ShadowCollector(Collector):
             "compared": report["candidate"]["pairs"],
             "dropped": report["dropped"],
             "busy": report["busy"],
+            "repeated": report["repeated"],
             **report["failed"],
         }
         for outcome, count in outcomes.items():

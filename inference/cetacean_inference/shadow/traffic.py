@@ -14,7 +14,7 @@ from cetacean_inference.monitoring.monitoring_file import ShadowPlan
 from cetacean_inference.settings import ShadowSettings
 from cetacean_inference.shadow.agreement import Agreement, PairBounds
 from cetacean_inference.shadow.answers import UNIT, Answer
-from cetacean_inference.shadow.client import BusyError, FailedError, Failure, ShadowClient
+from cetacean_inference.shadow.client import BusyError, FailedError, Failure, RepeatedError, ShadowClient
 from cetacean_inference.shadow.disagreements import Disagreements
 from cetacean_inference.shadow.kept_pictures import KeptPictures
 from cetacean_inference.shadow.samples import RequestSamples, Sample, SampleQueue
@@ -80,6 +80,7 @@ class ShadowTraffic:
             "sampled": self.samples.sampled,
             "dropped": self.samples.dropped,
             "busy": self._busy,
+            "repeated": self._repeated,
             "failed": {failure.value: self._failed[failure] for failure in Failure},
             "candidate": self._candidate.report(),
             "noise": self._noise.report(),
@@ -117,7 +118,11 @@ class ShadowTraffic:
         plan, served = self._plan, sample.answer
         if plan is None or served is None:
             return
-        other = await self._ask(plan, sample)
+        try:
+            other = await self._ask(plan, sample)
+        except RepeatedError:  # the pod that sent it first has also asked for the noise floor
+            self._repeated += self._goes_on(plan)
+            return
         if not self._goes_on(plan):
             return  # the answer belongs to a run that is over
         bounds = PairBounds(plan.max_latency_ratio, round(plan.probability_offset * UNIT))
@@ -130,7 +135,7 @@ class ShadowTraffic:
 
     async def _ask(self, plan: ShadowPlan, sample: Sample) -> Answer | None:
         try:
-            return await self._client.ask(plan.url, sample.data, model=plan.candidate)
+            return await self._client.ask(plan.url, sample.data, model=plan.candidate, run=plan.run)
         except BusyError:
             if self._goes_on(plan):
                 self._busy += 1
@@ -157,7 +162,7 @@ class ShadowTraffic:
         self._plan = plan
         self._candidate, self._noise = Agreement(), Agreement()
         self._failed: Counter[Failure] = Counter()
-        self._busy = 0
+        self._busy = self._repeated = 0
         if plan is not None:  # without a run, those of the last one stay: they show why it ended
             self._listed_plan = plan
             self._disagreements.clear()

@@ -98,7 +98,10 @@ class ReturnedCandidate(ApiModel):
     version: ShortText
     digest: ShortText | None = None
     rollout: ShortText = Field(description="Weights and configuration; another one is tried again.")
-    reason: ShortText = Field(description="Disagrees, Slower, Failing, Inconclusive or Aborted.")
+    reason: ShortText = Field(
+        description="Disagrees, Slower, Failing, Inconclusive, Aborted, or ProgressDeadlineExceeded of a rollout "
+        "without stages."
+    )
     why: _Message
     at: Timestamp
     by: ShortText | None = Field(default=None, description="The person who aborted it.")
@@ -112,11 +115,12 @@ class CandidateStatus(ApiModel):
     digest: ShortText | None = None
     rollout: ShortText = Field(description="Weights and configuration.")
     stage: int | None = Field(default=None, description="Number of the stage, from 1; absent before the first.")
-    stages: int = Field(description="Number of stages.")
+    stages: int = Field(description="Number of stages; 0 for a rollout without stages that was taken back.")
     kind: StageKind | None = None
     since: Timestamp | None = Field(default=None, description="When the stage began.")
     verdict: ShortText = Field(
-        description="Running, Agrees, Disagrees, Slower, Failing, Inconclusive, Aborted or Impossible."
+        description="Running, Agrees, Disagrees, Slower, Failing, Inconclusive, Aborted, Impossible or "
+        "ProgressDeadlineExceeded."
     )
     message: _Message
     shadow: ShadowFigures | None = None

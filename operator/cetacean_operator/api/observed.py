@@ -83,6 +83,8 @@ class ServiceReport:
     """Requests for predictions since the process started."""
     errors_total: float = 0.0
     """Those of them that were answered with 5xx."""
+    durations_total: tuple[tuple[float, float], ...] = ()
+    """The histogram of all response times since the process started."""
 
 
 @dataclass(frozen=True, slots=True)

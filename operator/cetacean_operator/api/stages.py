@@ -145,10 +145,12 @@ class RolloutPolicy(ApiModel):
         default=(), description="The candidate passes them in this order, in the Deployment N-candidate."
     )
     candidate: CandidatePods = Field(default_factory=CandidatePods, json_schema_extra=filled(CandidatePods()))
-    on_failure: Literal["Return", "Hold"] = Field(
-        default="Return",
-        description="Return: a candidate that fails a stage is removed, and not tried again until its weights or its "
-        "configuration change. Hold: it stays, without clients, and waits for a person.",
+    on_failure: Literal["Return", "Hold"] | None = Field(
+        default=None,
+        description="Return (by default with stages): a candidate that fails a stage is removed, and not tried again "
+        "until its weights or its configuration change. Without stages: if a rollout passes its progress deadline, the "
+        "model before serves again. Hold (by default without stages): it stays, without clients of a stage, and waits "
+        "for a person.",
     )
     on_inconclusive: Literal["Hold", "Return"] = Field(
         default="Hold",
@@ -160,6 +162,13 @@ class RolloutPolicy(ApiModel):
     def _one_claim(self) -> Self:
         self.keep_disagreements  # noqa: B018 -- raises
         return self
+
+    @property
+    def returns_failed(self) -> bool:
+        """True if what fails is taken back, and not held for a person."""
+        if self.on_failure is None:
+            return bool(self.stages)
+        return self.on_failure == "Return"
 
     @property
     def keep_disagreements(self) -> KeepDisagreements | None:

@@ -14,6 +14,7 @@ from cetacean_operator.api.status import Status
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.comparison import compared_model
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
+from cetacean_operator.decisions.failed_rollout import overdue_rollout
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import find_served, may_report
 from cetacean_operator.decisions.ownership import Ref, is_owned_by
@@ -74,6 +75,7 @@ class Assessment:
             deployment=self.candidate_deployment,
             live_run=planned_run(self.children.get(("ConfigMap", f"{name}-monitoring"))),
             decision=parse_decision(self.resource.annotations.get(names.ANNOTATION_DECISION)),
+            overdue=overdue_rollout(self.current_state.pods, self.current_state.wanted, self.deployment, self.now),
         )
 
     @property

@@ -9,7 +9,7 @@ of its answers is compared with the median of the other pods: more than half of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from cetacean_operator.decisions.confidence_sequence import share_bounds
 from cetacean_operator.decisions.quantiles import Histogram, percentile, pool
 from cetacean_operator.decisions.quantiles import count as observations
 from cetacean_operator.decisions.shadow_verdict import ALPHA, Outcome
-from cetacean_operator.decisions.stage_record import CanaryBegin
+from cetacean_operator.decisions.stage_record import CanaryBegin, PodCounters
 
 _ALPHA_FAIL: Final = ALPHA / 3
 """Three bounds can refuse wrongly: the errors of both groups, and the times."""
@@ -37,7 +37,7 @@ class Answered:
     requests: int
     errors: int
     times: Histogram
-    """Of recent answers to single pictures."""
+    """Of answers to single pictures."""
 
     @property
     def median(self) -> float | None:
@@ -76,13 +76,23 @@ def answered(pods: Iterable[Pod], begin: CanaryBegin) -> Answered:
         before = begin.pods.get(pod.uid)
         if pod.service is None or (before is None and (pod.started_at or begin.at) < begin.at):
             continue  # its counters at the begin are not known
-        report, before = pod.service, before or (0.0, 0.0)
-        if report.requests_total < before[0] or report.errors_total < before[1]:
-            before = (0.0, 0.0)
-        requests += report.requests_total - before[0]
-        errors += report.errors_total - before[1]
-        times.append(report.durations)
+        report, before = pod.service, before or PodCounters(times={})
+        if report.requests_total < before.requests or report.errors_total < before.errors:
+            before = PodCounters(times={})
+        requests += report.requests_total - before.requests
+        errors += report.errors_total - before.errors
+        if before.times is not None:
+            times.append(_growth(report.durations_total, before.times))
     return Answered(int(requests), min(int(requests), int(errors)), pool(times))
+
+
+def _growth(times: Histogram, before: Mapping[float, float]) -> Histogram:
+    """Return the answers since `before`, at the bounds that both have; all of them if nothing was counted before."""
+    if not before:
+        return times
+    grown = [(bound, upto - before[bound]) for bound, upto in times if bound in before]
+    # Counters that have shrunk are those of a process that has restarted.
+    return times if any(number < 0 for _, number in grown) else grown
 
 
 def judge_canary(

@@ -37,7 +37,7 @@ def staged_part(spec: Spec, run: CandidateRun) -> CandidatePart:
         replicas=run.replicas,
         record=run.record.text(),
         resources=spec.rollout.candidate.resources if spec.rollout else None,
-        answers_clients=run.canary is not None,
+        answers_clients=run.canary is not None or run.is_routed,
     )
 
 

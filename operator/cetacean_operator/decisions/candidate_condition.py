@@ -1,4 +1,4 @@
-"""The condition CandidatePassed of a resource with spec.rollout.stages."""
+"""The condition CandidatePassed of a resource with spec.rollout.stages, or with a rollout that was taken back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cetacean_operator.decisions.stages import AGREES, PROMOTED
 
 
 def candidate_condition(spec: Spec, choice: Choice, history: tuple[HistoryEntry, ...]) -> ConditionState | None:
-    """Return the condition, about the active model; None without stages.
+    """Return the condition, about the active model; None without stages, unless its rollout was taken back.
 
     Args:
         spec: with the stages.
         choice: with the state of the candidate, if there is one.
         history: promotions, newest first, with the choice's own.
     """
-    if spec.rollout is None or not spec.rollout.stages:
-        return None
     if choice.stages:
         return choice.stages.condition
+    if spec.rollout is None or not spec.rollout.stages:
+        return None
     active = spec.registry.active_model
     promoted = next((entry for entry in history[:1] if same_weights(entry, active)), None)
     if promoted and promoted.decision:

@@ -200,10 +200,11 @@ def _service_monitor(name: str, serving: Serving) -> Object:
     monitor = serving.service_monitor
     assert monitor is not None  # noqa: S101 -- the caller asked
     endpoint = {"port": names.PORT_NAME, "path": "/metrics", "interval": monitor.interval}
+    services = [name, names.candidate_label(name)]
     return {
         "metadata": {"labels": dict(monitor.labels)},
         "spec": {
-            "selector": {"matchLabels": selector(name)},
+            "selector": {"matchExpressions": [{"key": names.LABEL_MODEL, "operator": "In", "values": services}]},
             "endpoints": [endpoint],
             # Far above what the service sends: a pod that floods fills no Prometheus.
             "sampleLimit": 5000,

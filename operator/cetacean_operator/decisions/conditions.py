@@ -117,7 +117,8 @@ def _diverged_by_stages(active: Model, stages: Stages, serving: str) -> Conditio
     if stages.state is StageState.HELD:
         message = f"the registry names {label(active)}, which waits for a person: {serving}"
         return ConditionState("True", names.CANDIDATE_HELD, message)
-    message = f"the registry names {label(active)}, which did not pass its stages: {serving}"
+    failed = "which did not pass its stages" if stages.shown.stages else "whose rollout passed its progress deadline"
+    message = f"the registry names {label(active)}, {failed}: {serving}"
     return ConditionState("True", names.CANDIDATE_RETURNED, message)
 
 

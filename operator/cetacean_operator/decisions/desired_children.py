@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
@@ -58,6 +58,8 @@ def desired_children(
             manifests=jobs, differences=_differences(jobs, live), stale=_stale_children(live, _kept(assessment, jobs))
         )
     rollout = rollout_of(choice.target, assessment.spec.anti_fraud)
+    routed = _routed_candidate(assessment)
+    run = choice.stages.run if choice.stages else None
     manifests = jobs | _without_replaced_candidate(
         assessment,
         children(
@@ -67,7 +69,7 @@ def desired_children(
             optional_kinds=assessment.observed.optional_kinds,
             operator_namespace=assessment.observed.operator_namespace,
             comparison=choice.comparison,
-            staged=choice.stages.run if choice.stages else None,
+            staged=replace(run, is_routed=routed is not None) if run else None,
             promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
         ),
     )
@@ -79,7 +81,7 @@ def desired_children(
             assessment.children,
             _kept(assessment, manifests),
             not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
-            candidate=_promoted_candidate(assessment, rollout) or _routed_candidate(assessment),
+            candidate=_promoted_candidate(assessment, rollout) or routed,
         ),
     )
 

@@ -78,7 +78,7 @@ def find_failure(pods: Iterable[Pod], deployment: Object | None, now: datetime) 
         now: for pods that run without getting ready.
     """
     found = [*_of_pods(pods, now), *_of_deployment(deployment)]
-    overdue = _deadline(deployment)
+    overdue = passed_deadline(deployment)
     if not found:
         return Failure("ProgressDeadlineExceeded", overdue, final=True) if overdue else None
     reason, message = min(found, key=lambda item: (PRECEDENCE.index(item[0]), item[1]))
@@ -145,7 +145,8 @@ def _of_deployment(deployment: Object | None) -> Iterator[tuple[str, str]]:
         yield reason, message[:_LONGEST]
 
 
-def _deadline(deployment: Object | None) -> str | None:
+def passed_deadline(deployment: Object | None) -> str | None:
+    """Return the Deployment's message if its newest template has passed its progress deadline, None if it has not."""
     condition = _condition(deployment, "Progressing")
     if condition.get("reason") != "ProgressDeadlineExceeded":
         return None

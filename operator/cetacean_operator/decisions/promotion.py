@@ -14,6 +14,7 @@ from cetacean_operator.api.status import ComparisonStatus, Release, Rollback
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.failed_rollout import model_before, remembered_rollout, return_rollout
 from cetacean_operator.decisions.identity import label, reference, rollout_of
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
 from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofInput, prove
@@ -124,8 +125,10 @@ def _choose(
     if current is None:
         return _choose_first(candidate, spec, history, approvals)
     if same_weights(candidate, current):
+        if before := model_before(candidate, spec=spec, history=history, given=staged):
+            return _take_back(candidate, before, spec=spec, history=history, staged=staged)
         return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
-    if history.served_record(candidate):
+    if history.served_record(candidate) and not remembered_rollout(candidate, spec=spec, history=history, given=staged):
         return _return_to(candidate)
     return _choose_new(candidate, current=current, spec=spec, history=history, staged=staged, approvals=approvals)
 
@@ -134,6 +137,14 @@ def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory)
     """Keep the model before the rejected one while the rollback stands."""
     promotion = None if history.is_last_promoted(restored) else Promotion(DRIFT_ROLLBACK, standing.why)
     return Choice(restored, ConditionState("False", names.ROLLED_BACK, standing.why), promotion, standing)
+
+
+def _take_back(candidate: Model, before: Model, *, spec: Spec, history: ServingHistory, staged: StageInput) -> Choice:
+    """Go back to the model before the active one, whose rollout has passed its progress deadline."""
+    stages = return_rollout(candidate, given=staged)
+    gate = _keep_active(candidate, spec=spec, history=history).gate
+    why = f"{stages.condition.message}; {label(before)} served before"
+    return Choice(before, gate, Promotion(SERVED_BEFORE, why), stages=stages)
 
 
 def _choose_first(candidate: Model, spec: Spec, history: ServingHistory, approvals: Approvals) -> Choice:
@@ -172,8 +183,11 @@ def _choose_new(
         stable = history.current_entry(item)
     verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
     kept = stable or current
-    stages = None
-    if _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=stable is not None):
+    stages = remembered_rollout(candidate, spec=spec, history=history, given=staged) if verdict.passed_gate else None
+    if stages:
+        if stages.state is StageState.PASSED and verdict.is_approved:
+            return _promote(candidate, verdict, stages)
+    elif _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=stable is not None):
         if verdict.passed_gate and (verdict.is_approved or _may_begin_before_approval(spec)):
             stages = _run_stages(candidate, kept, verdict, spec=spec, history=history, staged=staged)
             if stages.state is StageState.PASSED:

@@ -10,7 +10,19 @@ from cetacean_operator.api import names
 from cetacean_operator.api.candidate import PersonDecision
 from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.spec import Model
+from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.identity import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueRollout:
+    """A rollout of the resource's own Deployment that has passed its progress deadline."""
+
+    rollout: str
+    """Weights and configuration."""
+    message: str
+    """Why its pods are not ready."""
+    deadline_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,13 @@ class StageInput:
     """The comparison that the serving pods have been asked for already."""
     decision: PersonDecision | None = None
     """A person's last decision about a candidate, for whatever weights."""
+    overdue: OverdueRollout | None = None
+    """None unless the rollout of the resource's own Deployment has passed its deadline."""
+
+    @property
+    def at(self) -> str:
+        """The time as a timestamp."""
+        return timestamp(self.now)
 
 
 @dataclass(frozen=True, slots=True)

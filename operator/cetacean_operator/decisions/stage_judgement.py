@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from cetacean_operator.api.candidate import CanaryFigures, ShadowFigures, StageS
 from cetacean_operator.api.observed import Pod
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.api.stages import Canary, Shadow, Stage
-from cetacean_operator.api.timestamps import seconds_since, timestamp
+from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas
 from cetacean_operator.decisions.canary_verdict import answered, judge_canary
 from cetacean_operator.decisions.comparison import Comparison
@@ -19,9 +19,11 @@ from cetacean_operator.decisions.identity import deployed_rollout
 from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
 from cetacean_operator.decisions.stage_figures import canary_figures, shadow_figures, stage_shares
 from cetacean_operator.decisions.stage_input import Pair, StageInput
-from cetacean_operator.decisions.stage_record import CanaryBegin, StageRecord
+from cetacean_operator.decisions.stage_record import CanaryBegin, PodCounters, StageRecord
 
 RUNNING: Final = "Running"
+_MOST_TIMED: Final = 256
+"""Pods whose times a record keeps: it is an annotation, which may have 256 KiB with all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ class Judged:
     canary: CanaryFigures | None = None
     comparison: Comparison | None = None
     begin: CanaryBegin | None = None
-    """Of a canary that clients reach."""
+    """Of a canary that has begun."""
+    is_reachable: bool = False
+    """True if clients may reach the candidate."""
     wait: float | None = None
 
 
@@ -55,6 +59,8 @@ def judge_stage(pair: Pair, stage: Stage, *, spec: Spec, given: StageInput, reco
     ready = [pod for pod in own if pod.ready]
     needed = candidate_replicas(spec, stage)
     unready = [pod for pod in own if not pod.ready]
+    if record.canary and stage.canary and (why := _stopped_answering(unready, record.canary, given)):
+        return Judged(Outcome.FAILED, "Failing", why)
     if len(ready) < needed:
         deployment = given.deployment if deployed_rollout(given.deployment) == rollout.id else None
         failure = find_failure(unready, deployment, given.now)
@@ -69,6 +75,22 @@ def judge_stage(pair: Pair, stage: Stage, *, spec: Spec, given: StageInput, reco
     wait = seconds_until_failure(unready, given.now)
     waits = [one for one in (judged.wait, wait) if one is not None]
     return replace(judged, wait=min(waits, default=None))
+
+
+def _stopped_answering(unready: Sequence[Pod], begin: CanaryBegin, given: StageInput) -> str | None:
+    """Return how a pod that clients reached has become unready, None if none has.
+
+    Clients whose requests such a pod gets wait or get an error, which no pod counts. If pods of the model that serves
+    are not ready either, or the node does not report, it is no fault of the candidate.
+    """
+    if len(given.pods) < given.wanted:
+        return None
+    stopped = [pod for pod in unready if pod.uid in begin.pods and pod.lost_node is None]
+    if not stopped:
+        return None
+    failure = find_failure(stopped, None, given.now)
+    why = f"{failure.reason}: {failure.message}" if failure else stopped[0].silent
+    return f"pod {stopped[0].name} answered clients and is not ready any more{f': {why}' if why else ''}"
 
 
 def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: StageInput) -> Judged:
@@ -118,12 +140,9 @@ def _judge_canary(
         if len(ready) < needed or any(pod.service is None for pod in ready) or not given.pods:
             waits = f"{len(ready)} of {needed} pods of the candidate are ready; no client reaches it before"
             return Judged(Outcome.UNDECIDED, RUNNING, waits)
-        counters = {
-            pod.uid: (pod.service.requests_total, pod.service.errors_total)
-            for pod in (*given.pods, *ready)
-            if pod.service
-        }
-        begin = CanaryBegin(at=timestamp(given.now), pods=counters)
+        begin = CanaryBegin(at=given.at, pods=_counters((*ready, *given.pods)))
+    elif later := {pod.uid: PodCounters(times={}) for pod in ready if _came_later(pod, begin)}:
+        begin = begin.model_copy(update={"pods": begin.pods | later})
     candidate, stable = answered(ready, begin), answered(given.pods, begin)
     held_for = max(0.0, seconds_since(begin.at, given.now) or 0.0)
     verdict = judge_canary(candidate, stable, canary.require, held_for=held_for)
@@ -135,5 +154,24 @@ def _judge_canary(
         stage_shares(verdict.shares),
         canary=canary_figures(canary.weight, len(ready), candidate, stable),
         begin=begin,
+        # A Gateway answers 503 to the share of a Service without a ready pod.
+        is_reachable=bool(ready),
         wait=left if left > 0 else None,
     )
+
+
+def _counters(pods: Iterable[Pod]) -> dict[str, PodCounters]:
+    """Return the counters of pods that have reported them; the times of the first ones: the record is bounded."""
+    reports = {pod.uid: pod.service for pod in pods if pod.service}
+    return {
+        uid: PodCounters(
+            requests=report.requests_total,
+            errors=report.errors_total,
+            times=dict(report.durations_total) if number < _MOST_TIMED else None,
+        )
+        for number, (uid, report) in enumerate(reports.items())
+    }
+
+
+def _came_later(pod: Pod, begin: CanaryBegin) -> bool:
+    return pod.uid not in begin.pods and (pod.started_at or "") >= begin.at

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_serializer
 
 from cetacean_operator.api import names
 from cetacean_operator.api.base import ApiModel, Timestamp
@@ -21,12 +21,25 @@ from cetacean_registry import canonical_digest
 from cetacean_registry.registry import ShortText
 
 
+class PodCounters(ApiModel):
+    """The counters of one pod, which only grow until it restarts."""
+
+    requests: float = 0.0
+    errors: float = 0.0
+    times: Annotated[dict[float, float], Field(max_length=64)] | None = None
+    """Answers by the seconds that they took at most; None if they are not known."""
+
+    @field_serializer("times")
+    def _as_json(self, times: dict[float, float] | None) -> dict[str, float] | None:
+        return None if times is None else {repr(bound): number for bound, number in times.items()}
+
+
 class CanaryBegin(ApiModel):
     """The counters of all pods when the candidate began to answer clients."""
 
     at: Timestamp
-    pods: Annotated[dict[str, tuple[float, float]], Field(max_length=4096)]
-    """Requests and errors by uid."""
+    pods: Annotated[dict[str, PodCounters], Field(max_length=4096)]
+    """By uid; those of the candidate that came later are here as soon as they are ready."""
 
 
 class Hold(ApiModel):

@@ -21,7 +21,7 @@ from cetacean_operator.api.candidate import (
 )
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.api.stages import Canary, RolloutPolicy, Stage
-from cetacean_operator.api.timestamps import seconds_since, timestamp
+from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas, impossible_canary
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
@@ -64,6 +64,8 @@ class CandidateRun:
     """What the serving pods copy to them, None for nothing."""
     canary: Canary | None = None
     """The share of the clients' requests, None for none."""
+    is_routed: bool = False
+    """True if a Gateway may still send clients, because it has not taken the newest HTTPRoute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,9 @@ class Stages:
         return self.state in (StageState.HELD, StageState.RETURNED)
 
 
-def decision_about(pair: Pair, decision: PersonDecision | None) -> PersonDecision | None:
+def decision_about(model: str, rollout: str, decision: PersonDecision | None) -> PersonDecision | None:
     """Return a person's decision if it is about this candidate under this configuration."""
-    if decision is None or (decision.model, decision.rollout) != (pair.candidate.name, pair.rollout.id):
+    if decision is None or (decision.model, decision.rollout) != (model, rollout):
         return None
     return decision
 
@@ -117,11 +119,11 @@ class _Machine:
     def __init__(self, pair: Pair, spec: Spec, policy: RolloutPolicy, given: StageInput, *, approved: bool) -> None:
         self._pair, self._spec, self._policy, self._given = pair, spec, policy, given
         self._approved = approved
-        self._stages, self._at = policy.stages, timestamp(given.now)
+        self._stages, self._at = policy.stages, given.at
 
     def run(self, returned: Sequence[ReturnedCandidate]) -> Stages:
         pair = self._pair
-        decision = decision_about(pair, self._given.decision)
+        decision = decision_about(pair.candidate.name, pair.rollout.id, self._given.decision)
         known = next(
             (one for one in returned if (one.model, one.rollout) == (pair.candidate.name, pair.rollout.id)), None
         )
@@ -232,8 +234,7 @@ class _Machine:
             run = self._run_of(record, stage, judged)
             found = self._stages_of(StageState.RUNNING, record, reason, message, run=run, judged=judged)
             return replace(found, requeue_after=wait)
-        action = self._policy.on_failure if is_failed else self._policy.on_inconclusive
-        if action == "Return":
+        if self._policy.returns_failed if is_failed else self._policy.on_inconclusive == "Return":
             return self._give_up(record, reason, f"{self._where(record)}: {message}")
         hold = Hold(stage=stage_digest(stage), reason=reason, message=message[:_LONGEST], at=self._at)
         return self._hold(record.model_copy(update={"hold": hold, "canary": None}), stage, judged)
@@ -241,7 +242,7 @@ class _Machine:
     def _hold(self, record: StageRecord, stage: Stage, judged: Judged) -> Stages:
         """Keep the candidate without clients; a shadow goes on, so that a person sees its figures."""
         assert record.hold is not None  # noqa: S101 -- the caller asked
-        run = self._run_of(record, stage, replace(judged, begin=None))
+        run = self._run_of(record, stage, replace(judged, is_reachable=False))
         shown = judged if stage.shadow else None
         return self._stages_of(StageState.HELD, record, record.hold.reason, record.hold.message, run=run, judged=shown)
 
@@ -290,12 +291,12 @@ class _Machine:
             replicas=candidate_replicas(self._spec, stage) if stage else given,
             comparison=judged.comparison if judged else None,
             # Only what the live Deployment records already: the counters are known before the first client comes.
-            canary=stage.canary if stage and judged and judged.begin and self._has_begun(judged.begin) else None,
+            canary=stage.canary if stage and judged and judged.is_reachable and self._has_begun(judged.begin) else None,
         )
 
-    def _has_begun(self, begin: CanaryBegin) -> bool:
+    def _has_begun(self, begin: CanaryBegin | None) -> bool:
         live = self._live_record()
-        return live is not None and live.canary == begin
+        return bool(begin and live and live.canary and live.canary.at == begin.at)
 
     def _stages_of(
         self,

@@ -196,6 +196,7 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
         errors_total=min(requests, max(0.0, scrape.metrics.get("errors_total", 0.0))),
         availability_percent=percent if percent is not None and 0.0 <= percent <= 100.0 else None,
         durations=durations,
+        durations_total=scrape.durations,
     )
 
 

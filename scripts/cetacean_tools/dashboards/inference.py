@@ -37,7 +37,7 @@ CANDIDATE: Final = {  # by legend: what is counted, as a share of what
     "same acceptance": ("pairs", 'other="candidate",agree="accepted"', 'other="candidate",agree="all"'),
     "same species": ("pairs", 'other="candidate",agree="species"', 'other="candidate",agree="both_accepted"'),
     "same individual": ("pairs", 'other="candidate",agree="individual"', 'other="candidate",agree="both_accepted"'),
-    "failed": ("pictures", 'outcome!~"compared|dropped|busy"', 'outcome!=""'),
+    "failed": ("pictures", 'outcome!~"compared|dropped|busy|repeated"', 'outcome!=""'),
     "dropped": ("pictures", 'outcome=~"dropped|busy"', 'outcome!=""'),
     "time": ("compute_seconds", 'model="candidate"', 'model="served"'),
 }
@@ -68,8 +68,8 @@ def build() -> dashboard.Dashboard:
     board = board.with_panel(lines("Live accuracy", text, "percentunit", accuracy, span=24))
     text = "Of the last hour's copies: which agree, fail or are dropped; time of its networks by that of what serves."
     shares = [query(SHARE.format(*parts), legend) for legend, parts in CANDIDATE.items()]
-    candidate = lines("Candidate", text, "percentunit", *shares, span=24)
-    board = board.with_row(dashboard.Row("Rollout")).with_panel(candidate)
+    candidate = lines("Candidate", text, "percentunit", *shares)
+    board = board.with_row(dashboard.Row("Rollout")).with_panel(candidate).with_panel(_stage())
     return board.with_panel(_served()).with_panel(_pods()).with_panel(_conditions())
 
 
@@ -203,6 +203,18 @@ def _pods() -> table.Panel:
         "indexByName": {name: index for index, name in enumerate(shown)},
     }
     return made.with_transformation(d.DataTransformerConfig(id_val="organize", options=order))
+
+
+def _stage() -> timeseries.Panel:
+    figures = [
+        query(f'cetacean_model_candidate{{{RESOURCE},figure="{figure}"}}', legend)
+        for figure, legend in (("stage", "{{model}} {{version}}"), ("stages", "stages"), ("held", "held"))
+    ]
+    verdict = query(f'cetacean_model_condition{{{RESOURCE},type="CandidatePassed"}}', "CandidatePassed")
+    text = (
+        "A candidate's stage, of how many, 1 if it is held for a person; CandidatePassed: 1 True, 0 False, -1 Unknown."
+    )
+    return lines("Stage", text, "short", *figures, verdict).min(-1)
 
 
 def _conditions() -> statetimeline.Panel:

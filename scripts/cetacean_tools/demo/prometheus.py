@@ -173,9 +173,11 @@ def _kept(selector: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
     for name, value in selector.get("matchLabels", {}).items():
         yield {"action": "keep", "source_labels": [f"{of}_label_{_label(name)}"], "regex": value}
     for wanted in selector.get("matchExpressions", ()):
-        if wanted["operator"] != "Exists":
-            raise ValueError(f"expected the operator Exists, got {wanted['operator']}")
-        yield {"action": "keep", "source_labels": [f"{of}_labelpresent_{_label(wanted['key'])}"], "regex": "true"}
+        label, operator = _label(wanted["key"]), wanted["operator"]
+        if operator not in ("Exists", "In"):
+            raise ValueError(f"expected the operator Exists or In, got {operator}")
+        source, regex = ("label", "|".join(wanted["values"])) if operator == "In" else ("labelpresent", "true")
+        yield {"action": "keep", "source_labels": [f"{of}_{source}_{label}"], "regex": regex}
 
 
 def _snake(rule: Mapping[str, Any]) -> dict[str, Any]:

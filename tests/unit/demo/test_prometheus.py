@@ -83,9 +83,19 @@ def test_a_pod_monitor_becomes_a_scrape_config_of_pods(selector: dict[str, Any],
     assert config["metric_relabel_configs"] == [{"action": "labeldrop", "regex": "uid"}]
 
 
+def test_a_selector_of_several_values_keeps_any_of_them() -> None:
+    wanted = {"key": "ecomarineai.org/cetaceanmodel", "operator": "In", "values": ["whales", "whales_candidate"]}
+    (config,) = scrape_configs([pod_monitor(selector={"matchExpressions": [wanted]})])
+    kept = {"__meta_kubernetes_pod_label_ecomarineai_org_cetaceanmodel": "whales|whales_candidate"}
+    assert {rule["source_labels"][0]: rule["regex"] for rule in config["relabel_configs"] if rule.get("regex")} == {
+        **kept,
+        "__meta_kubernetes_pod_container_port_name": "http",
+    }
+
+
 def test_an_unknown_selector_operator_is_an_error() -> None:
-    selector = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
-    with pytest.raises(ValueError, match="expected the operator Exists, got In"):
+    selector = {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}
+    with pytest.raises(ValueError, match="expected the operator Exists or In, got NotIn"):
         scrape_configs([pod_monitor(selector=selector)])
 
 

@@ -67,6 +67,36 @@ def life() -> Iterator[dict[str, Any]]:
         yield copy.deepcopy(world.obj)
 
 
+def staged_life() -> Iterator[dict[str, Any]]:
+    """One resource while candidates run its stages: one is removed, one is held, one is promoted."""
+    models = entry("first"), entry("second", "b"), entry("third", "c")
+    world = World(manifest(*models, rollout={"stages": [{"shadow": {}, "timeoutSeconds": 60}]}))
+    world.settle()
+    for name, wrong, decision in (("second", 1000, None), ("third", 0, None), ("third", 0, "Promote")):
+        world.activate(name)
+        yield copy.deepcopy(world.obj)
+        world.settle()
+        yield copy.deepcopy(world.obj)
+        if wrong:
+            world.shadow(1000, species=wrong, individual=wrong)
+        world.wait(seconds=60)
+        if decision:
+            world.decide_by_person(decision)
+        world.settle()
+        yield copy.deepcopy(world.obj)
+
+
+def test_argo_and_flux_wait_for_the_stages_and_report_a_candidate_that_needs_a_person() -> None:
+    seen = [(kstatus(obj), argo(obj)[0], flux(obj)) for obj in staged_life()]
+    assert seen == [(status, HEALTH[status], status) for status, _, _ in seen]
+    running = ["InProgress", "InProgress", "Failed"]
+    assert [status for status, _, _ in seen] == [*running, *running, "InProgress", "Failed", "Current"]
+    messages = [argo(obj)[1] for obj in staged_life()]
+    assert "stage 1 of 1 (Shadow)" in messages[1]
+    assert "did not pass its stages" in messages[2]
+    assert "waits for a person" in messages[5]
+
+
 def test_argo_and_flux_agree_over_the_life_of_a_resource() -> None:
     seen = [(kstatus(obj), argo(obj)[0], flux(obj)) for obj in life()]
     assert {status for status, _, _ in seen} == set(HEALTH)

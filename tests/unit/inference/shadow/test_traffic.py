@@ -20,7 +20,8 @@ from support.waiting import until
 from cetacean_inference.http.app import create_app
 from cetacean_inference.monitoring.monitoring_file import KeepDisagreements, ServedModel, ShadowPlan
 from cetacean_inference.serving.service import Service
-from cetacean_inference.shadow.client import ShadowClient
+from cetacean_inference.shadow.client import RUN_HEADER, ShadowClient
+from cetacean_inference.shadow.compared_pictures import ComparedPictures
 
 OTHER_DIGEST = "ef" * 32
 SERVED = ServedModel(name="tiny", version="1.2.3", sha256=DIGEST)
@@ -138,6 +139,49 @@ async def test_each_picture_is_compared_once(tmp_path: Path, candidate: Service)
             await send(client, picture())
             await until(lambda: done(service))
         assert (await stats(client))["candidate"]["pairs"] == 1
+
+
+async def test_a_picture_that_two_pods_send_is_compared_once(tmp_path: Path, candidate: Service) -> None:
+    transport = httpx.ASGITransport(create_app(candidate))
+    async with (
+        serving(tmp_path / "one", transport) as (one, client),
+        serving(tmp_path / "two", transport) as (two, other),
+    ):
+        for service, through in ((one, client), (two, other)):
+            await send(through, picture())
+            await until(partial(done, service))
+        found = await stats(other)
+        assert (found["sampled"], found["repeated"], found["candidate"]["pairs"]) == (1, 1, 0)
+        assert sum(found["failed"].values()) == 0
+        assert (await stats(client))["candidate"]["pairs"] == 1
+        two.shadow.configure(PLAN.model_copy(update={"run": "two"}))
+        await send(other, picture())
+        await until(partial(done, two))
+        assert (await stats(other))["candidate"]["pairs"] == 1, "another run asks about all pictures"
+
+
+async def test_a_picture_that_a_candidate_could_not_answer_may_come_from_another_pod(candidate: Service) -> None:
+    pipeline = FakePipeline()
+    service = start(Service(candidate.settings), pipeline)
+
+    async def ask(client: httpx.AsyncClient, data: bytes, **headers: str) -> int:
+        form = {"file": ("p", data, "image/png")}
+        return (await client.post("/v1/predict-shadow", files=form, headers=headers)).status_code
+
+    run = {RUN_HEADER: "one"}
+    async with client_of(service) as client:
+        broken = b"\x89PNG\r\n\x1a\nbroken"
+        assert [await ask(client, broken, **run) for _ in range(2)] == [415, 415]
+        assert [await ask(client, picture(), **run) for _ in range(2)] == [200, 409]
+        assert await ask(client, picture()) == 200, "a pod of the same model asks so"
+    assert service.close(timeout_seconds=10)
+
+
+def test_a_candidate_remembers_a_bounded_number_of_pictures() -> None:
+    compared = ComparedPictures(max_remembered=2)
+    assert [compared.add("one", digest) for digest in ("a", "b", "a", "c")] == [True, True, False, True]
+    assert compared.add("one", "a"), "the oldest was forgotten"
+    assert compared.add("two", "c")
 
 
 async def test_a_request_that_is_not_answered_is_not_copied(tmp_path: Path, candidate: Service) -> None:

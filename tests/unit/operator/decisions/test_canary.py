@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.operator_world import BEGIN, World, entry, manifest
-from support.pods import ready_pod
+from support.pods import FakePod, ready_pod
 
-from cetacean_operator.api.observed import Pod, ServiceReport
+from cetacean_operator.api.observed import ContainerFailure, Pod, ServiceReport
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.stages import CanaryRequirement
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.canary_pods import impossible_canary, pods_for
 from cetacean_operator.decisions.canary_verdict import Answered, answered, judge_canary
+from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.shadow_verdict import Outcome
-from cetacean_operator.decisions.stage_record import CanaryBegin
+from cetacean_operator.decisions.stage_input import Pair, StageInput
+from cetacean_operator.decisions.stage_judgement import judge_stage
+from cetacean_operator.decisions.stage_record import CanaryBegin, PodCounters, StageRecord, read_stage_record
 
 REQUIRE = CanaryRequirement(requests=100, hold_for_seconds=600)
 CANARY: dict[str, Any] = {
@@ -153,6 +157,29 @@ def test_a_candidate_stays_until_every_gateway_has_taken_the_route_without_it() 
     assert world.candidate is None
 
 
+def test_the_network_admits_clients_to_a_held_candidate_until_every_gateway_has_taken_the_route_without_it() -> None:
+    world = routed_canary(network_policy={}, on_failure="Hold")
+
+    def admits_clients() -> bool:
+        (rule,) = world.children["NetworkPolicy", "whales-candidate"]["spec"]["ingress"]
+        return {"podSelector": {}} in rule["from"]
+
+    def gateway_reports() -> None:
+        route = world.children["HTTPRoute", "whales"]
+        conditions = [{"type": "Accepted", "status": "True", "observedGeneration": route["metadata"]["generation"]}]
+        route["status"] = {"parents": [{"parentRef": {"name": "public"}, "conditions": conditions}]}
+
+    gateway_reports()
+    world.settle()
+    assert admits_clients()
+    world.candidate_pods[0].ready = False
+    world.settle()
+    assert (world.is_("Stalled")[1], weights(world), admits_clients()) == ("CandidateHeld", [100], True)
+    gateway_reports()
+    world.settle()
+    assert not admits_clients()
+
+
 def test_scaling_to_a_number_that_cannot_give_the_share_takes_the_clients_back() -> None:
     world = canary()
     assert world.clients_reach_candidate
@@ -233,6 +260,157 @@ def test_a_slower_canary_goes_back() -> None:
     assert outcome(world) == ("Slower", ["Slower"])
 
 
+def routed_canary(
+    *, replicas: int = 1, candidates: int = 1, network_policy: Any = None, on_failure: str = "Return"
+) -> World:
+    """`first` serves, and `second` gets a tenth of the requests that come through a Gateway."""
+    route = {"parentRefs": [{"name": "public"}]}
+    serving = {"replicas": replicas, "route": route, "networkPolicy": network_policy}
+    rollout = {
+        "stages": [{"canary": {"weight": 10}}],
+        "candidate": {"replicas": candidates},
+        "onFailure": on_failure,
+    }
+    world = World(
+        manifest(*MODELS, rollout=rollout, serving=serving),
+        behave=lambda pod: begin_to_answer(pod, BEGIN),
+        optional_kinds=frozenset({"HTTPRoute"}),
+    )
+    world.settle()
+    world.activate("second")
+    world.settle()
+    assert weights(world) == [90, 10]
+    return world
+
+
+def begin_to_answer(pod: FakePod, at: datetime) -> None:
+    pod.ready, pod.started_at = True, timestamp(at)
+
+
+def weights(world: World) -> list[int]:
+    (rule,) = world.children["HTTPRoute", "whales"]["spec"]["rules"]
+    return [one["weight"] for one in rule["backendRefs"]]
+
+
+def test_a_canary_whose_pod_stops_answering_goes_back_at_once() -> None:
+    world = routed_canary(candidates=2)
+    pod = world.candidate_pods[0]
+    pod.ready, pod.started_at = False, None
+    pod.failures = (ContainerFailure("serve", "Error", "Traceback\nKeyError: 'sea'", exit_code=1),)
+    world.settle()
+    assert outcome(world) == ("Failing", ["Failing"])
+    assert "pod whales_candidate-" in world.status.returned[0].why
+    assert "answered clients and is not ready any more: CrashLoop: " in world.status.returned[0].why
+    assert (weights(world), world.is_("CandidatePassed")) == ([100], ("False", "Failing"))
+
+
+def test_a_canary_whose_pod_hangs_goes_back_as_soon_as_it_is_not_ready() -> None:
+    world = routed_canary()
+    world.candidate_pods[0].ready = False
+    world.settle()
+    assert outcome(world) == ("Failing", ["Failing"])
+
+
+def test_a_pod_that_replaces_another_of_the_canary_answers_clients_as_those_before_it() -> None:
+    world = routed_canary(candidates=2)
+    world.wait(seconds=60)
+    world.behave = lambda pod: None
+    world.candidate_pods.pop(0)  # its node was drained
+    world.settle()
+    assert outcome(world) == ("Running", []), "the pod that loads its weights has answered nobody"
+    begin_to_answer(world.candidate_pods[-1], world.now)
+    world.settle()
+    assert weights(world) == [90, 10]
+    record = read_stage_record(world.candidate)
+    assert record is not None
+    assert record.canary is not None
+    assert f"pod-{world.candidate_pods[-1].number}" in record.canary.pods
+    world.candidate_pods[-1].ready = False
+    world.settle()
+    assert outcome(world) == ("Failing", ["Failing"])
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["the node does not report", "what serves is not ready either"])
+def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it(lost: bool) -> None:
+    world = routed_canary(replicas=2)
+    pod = world.candidate_pods[0]
+    pod.ready, pod.lost_node = False, "node-1" if lost else None
+    world.pods[0].ready = lost
+    world.reconcile()
+    assert outcome(world) == ("Running", [])
+    assert weights(world) == [100]
+    pod.ready, pod.lost_node = True, None
+    world.pods[0].ready = True
+    world.settle()
+    assert weights(world) == [90, 10]
+    assert outcome(world) == ("Running", [])
+
+
+def test_answers_before_the_canary_say_nothing_about_its_times() -> None:
+    world = World(manifest(*MODELS, rollout={"stages": [{"shadow": {}}, CANARY]}))
+    world.settle()
+    for _ in range(2):
+        world.pods[0].answer(500, seconds=0.05)
+    world.activate("second")
+    world.settle()
+    world.candidate_pods[0].answer(500, seconds=0.5)  # copies, while it warmed up
+    world.shadow(1000)
+    world.settle()
+    assert world.clients_reach_candidate
+    assert outcome(world) == ("Running", [])
+    world.answer_clients(400)
+    world.wait(seconds=600)
+    world.settle()
+    stages = world.status.history[0].stages
+    assert stages is not None
+    assert stages[1].canary is not None
+    assert stages[1].canary.median_seconds == stages[1].canary.stable_median_seconds == 0.075
+
+
+def test_times_of_a_pod_count_from_the_begin_from_zero_after_a_restart_or_not_at_all() -> None:
+    inf = math.inf
+    begin = CanaryBegin(
+        at=timestamp(BEGIN),
+        pods={
+            "pod-1": PodCounters(requests=10, times={0.1: 4, inf: 10}),
+            "pod-2": PodCounters(requests=10, times={0.1: 4, 0.5: 5, inf: 10}),
+            "pod-3": PodCounters(requests=10, times=None),
+        },
+    )
+
+    def pod(number: int, *times: tuple[float, float]) -> Pod:
+        return ready_pod(number, service=ServiceReport(requests_total=20, durations_total=times))
+
+    assert answered([pod(1, (0.1, 10), (inf, 20))], begin).times == ((0.1, 6), (inf, 10))
+    assert answered([pod(2, (0.1, 10), (0.2, 11), (inf, 20))], begin).times == ((0.1, 6), (inf, 10))
+    assert answered([pod(1, (0.1, 2), (inf, 3))], begin).times == ((0.1, 2), (inf, 3))
+    assert answered([pod(3, (0.1, 10), (inf, 20))], begin).times == ()
+    record = StageRecord(rollout="r", served="s", canary=begin)
+    assert StageRecord.model_validate_json(record.text()) == record
+
+
+def test_the_record_of_many_pods_fits_into_an_annotation() -> None:
+    spec = parse_spec(manifest(*MODELS, rollout={"stages": [CANARY]}, serving={"replicas": 600})["spec"])
+    first, second = (rollout_of(one, spec.anti_fraud) for one in spec.registry.models)
+    assert spec.rollout is not None
+    bounds = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
+    report = ServiceReport(requests_total=1e9, durations_total=tuple((bound, 1e9) for bound in bounds))
+    pods = [
+        ready_pod(number, rollout_id=(second if number < 600 else first).id, service=report) for number in range(1200)
+    ]
+    given_pods = StageInput(
+        name="whales", now=BEGIN, pods=tuple(pods[600:]), wanted=600, candidate_pods=tuple(pods[:600])
+    )
+    pair = Pair(candidate=second.model, rollout=second, served=first, served_digest="a" * 64)
+    record = StageRecord(rollout=second.id, served=first.id)
+    judged_stage = judge_stage(pair, spec.rollout.stages[0], spec=spec, given=given_pods, record=record)
+    assert judged_stage.begin is not None
+    assert len(judged_stage.begin.pods) == 1200
+    text = record.model_copy(update={"canary": judged_stage.begin}).text()
+    assert len(text) < 200_000, "an object may have 256 KiB of annotations"
+    assert StageRecord.model_validate_json(text).canary == judged_stage.begin
+
+
 def test_errors_that_the_other_pods_have_too_are_not_the_candidates() -> None:
     world = canary()
     world.answer_clients(2000, candidate_errors=0.1, errors=0.1)
@@ -266,7 +444,7 @@ def test_requests_before_the_canary_do_not_count() -> None:
 
 
 def test_a_pod_that_restarts_counts_from_zero_and_an_unknown_older_one_not_at_all() -> None:
-    begin = CanaryBegin(at=timestamp(BEGIN), pods={"pod-1": (100.0, 10.0)})
+    begin = CanaryBegin(at=timestamp(BEGIN), pods={"pod-1": PodCounters(requests=100.0, errors=10.0)})
 
     def pod(number: int, requests: float, errors: float, started_at: str | None = None) -> Pod:
         report = ServiceReport(requests_total=requests, errors_total=errors)
