@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_pod_is_relevant_when_it_gets_an_address_becomes_ready_and_terminates(
         pod(running_status("10.0.0.1"), version=4),
         pod(running_status("10.0.0.1"), version=5, deletionTimestamp="2026-01-01T00:00:00Z"),
     ]
-    assert [is_relevant(*pair) for pair in zip(states, states[1:], strict=False)] == [False, True, True, True]
+    assert [is_relevant(*pair) for pair in itertools.pairwise(states)] == [False, True, True, True]
     assert [is_deletion_relevant(state) for state in states] == [True, True, True, True, False]
 
 
