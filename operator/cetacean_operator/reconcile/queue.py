@@ -26,7 +26,9 @@ _URGENT_IN_A_ROW = 15
 _BURST = 8.0
 """Urgent keys within about a second that make a burst: more are expected."""
 _LONGEST_HOLD = 10.0
-"""Seconds that other keys wait during a burst, at most."""
+"""Seconds that other keys wait during a burst, at most; then they take turns in a few slots until it ends."""
+_BURST_SHARE = 6
+"""One in so many of their slots stays free for other keys during a burst."""
 _RECHECK = 0.2
 """Seconds after which the queue checks whether the burst is over."""
 
@@ -213,18 +215,19 @@ class WorkQueue(Generic[K]):
 
     def _available(self) -> bool:
         """Return true if a key may be taken; if one must wait, set a timer for it."""
-        if self._urgent or not self._other_is_allowed():
+        if self._urgent or not self._ready or len(self._others) >= self._other_slots:
             return bool(self._urgent)
         longest = self._clock.time() - self._due[next(iter(self._ready))]
-        if not self.has_urgent_backlog or longest >= _LONGEST_HOLD:
+        if not self.has_urgent_backlog or (longest >= _LONGEST_HOLD and self._other_is_allowed()):
             return True
         if self._recheck_timer is None:
             self._recheck_timer = self._clock.call_at(self._clock.time() + _RECHECK, self._recheck)
         return False
 
     def _other_is_allowed(self) -> bool:
-        """Return true if a key that is not urgent waits, and one of their slots is free."""
-        return bool(self._ready) and len(self._others) < self._other_slots
+        """Return true if a key that is not urgent waits, and one of their slots is free; a burst leaves few of them."""
+        slots = max(1, self._other_slots // _BURST_SHARE) if self.has_urgent_backlog else self._other_slots
+        return bool(self._ready) and len(self._others) < slots
 
     def _recheck(self) -> None:
         self._recheck_timer = None

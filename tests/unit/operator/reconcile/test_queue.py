@@ -194,6 +194,32 @@ async def test_only_some_keys_that_are_not_urgent_are_processed_at_a_time(clock:
     await asyncio.gather(workers[3], return_exceptions=True)
 
 
+async def test_a_burst_leaves_few_slots_to_keys_that_waited_for_long_and_its_end_all(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock, other_slots=12)
+    for key in range(20):
+        queue.add(key)
+    for key in range(100, 120):
+        queue.add(key, urgent=True)
+    assert all(worker.done() for worker in await waiting(queue, 18))
+    workers = await waiting(queue, 22)
+
+    async def burst(seconds: float) -> None:
+        for _ in range(int(seconds * 4)):
+            for _ in range(20):
+                queue.add(100, urgent=True)  # it is being processed: no worker can take it
+            await clock.pass_(0.25)
+
+    await burst(11.0)
+    taken = [worker.result() for worker in workers if worker.done()]
+    assert len([key for key in taken if key < 100]) <= 2
+    await clock.pass_(5.0)
+    await settle()
+    assert len([worker for worker in workers if worker.done()]) == len(taken) + 12 - 2
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
 async def test_urgent_keys_need_no_slot_of_the_others(clock: VirtualClock) -> None:
     queue: WorkQueue[int] = WorkQueue(clock, other_slots=1)
     queue.add(0)
