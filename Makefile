@@ -109,7 +109,7 @@ _test-e2e:
 	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-prefetch bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -130,6 +130,9 @@ bench-shadow: venv  ## throughput and latency while none, a quarter and all pict
 
 bench-operator: venv  ## our operator beside Argo Rollouts and plain Deployments on kwok's nodes, root only; builds both at first
 	@$(PYTHON) -m benchmarks.operator
+
+bench-validation: venv  ## the API server's CPU time for writes of a CetaceanModel: with its rules, without, without a schema; root only
+	@$(PYTHON) -m benchmarks.operator.validation
 
 bench-prefetch: _check _prepare  ## time from `active` to Ready with and without prefetch, from a slow store, on the local cluster
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m cetacean_tools.local_cluster run -- $(PYTHON) -m benchmarks.prefetch

@@ -167,6 +167,13 @@ def _shadow(found: Mapping[str, Any]) -> Iterator[Panel]:
         yield Panel(title, groups, (("ours", tuple(one[name] for one in found["shares"].values())),))
 
 
+def _validation(found: Mapping[str, Any]) -> Iterator[Panel]:
+    for obj, writes in found["objects"].items():
+        definitions = next(iter(writes.values()))
+        bars = tuple((name, tuple(write[name]["cpu_ms"] for write in writes.values())) for name in definitions)
+        yield Panel(f"{obj} resource: CPU of the API server, ms", tuple(name.split()[0] for name in writes), bars)
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
@@ -176,6 +183,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "precision": _precision,
     "prefetch": _prefetch,
     "shadow": _shadow,
+    "validation": _validation,
 }
 """Makes the panels of each benchmark."""
 

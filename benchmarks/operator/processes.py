@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -41,9 +42,28 @@ class Program:
 
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
-        # The program's name, in brackets, may hold spaces.
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return processor_seconds(self.pid)
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the seconds of processor time that a process has used so far."""
+    # The program's name, in brackets, may hold spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def find_process(program: str, folder: Path) -> int:
+    """Return the id of the process that runs a program with an argument in a folder.
+
+    Raises:
+        BenchmarkError: there is none.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, *arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if Path(name).name == program and any(str(folder) in argument for argument in arguments):
+                return int(process.name)
+    raise BenchmarkError(f"expected a running {program} with an argument in {folder}, found none")
 
 
 @contextmanager

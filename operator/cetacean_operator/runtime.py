@@ -44,6 +44,8 @@ from cetacean_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 _DISCOVERY_RETRY_SECONDS = 2.0
+_WORKERS_PER_OTHER_SLOT = 8
+"""An eighth of the workers reconcile resources that are not urgent; more would only wait in the API server."""
 
 
 class _QueueMetrics:
@@ -76,7 +78,11 @@ class Operator:
         self.settings, self.kube, self.metrics = settings, kube, metrics
         self.store = Store(owner_of)
         self.queue: WorkQueue[Key] = WorkQueue(
-            loop, backoff_base=settings.backoff_base, backoff_max=settings.backoff_max, observer=_QueueMetrics(metrics)
+            loop,
+            backoff_base=settings.backoff_base,
+            backoff_max=settings.backoff_max,
+            other_slots=max(2, settings.workers // _WORKERS_PER_OTHER_SLOT),
+            observer=_QueueMetrics(metrics),
         )
         metrics.bind(depth=lambda: float(len(self.queue)), age=self.queue.oldest)
         self.pod_client = PodClient(

@@ -20,13 +20,14 @@ def structural(model: type[BaseModel], *, with_rules: bool = True) -> dict[str, 
     """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     converted = _convert(schema, schema.get("$defs", {}))
-    return converted if with_rules else _without_rules(converted)
+    return converted if with_rules else without_rules(converted)
 
 
-def _without_rules(node: Any) -> Any:
+def without_rules(node: Any) -> Any:
+    """Return a schema, or a part of one, without its CEL rules."""
     if isinstance(node, dict):
-        return {key: _without_rules(value) for key, value in node.items() if key != VALIDATIONS}
-    return [_without_rules(item) for item in node] if isinstance(node, list) else node
+        return {key: without_rules(value) for key, value in node.items() if key != VALIDATIONS}
+    return [without_rules(item) for item in node] if isinstance(node, list) else node
 
 
 def _convert(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -20,6 +20,7 @@ from cetacean_registry.patterns import REVISION_PATTERN
 from cetacean_registry.registry import COMPANION_FILES, ModelName, Sha256, WeightsUrl, check_names
 
 MAX_MODELS = 64
+P = TypeVar("P", bound=ApiModel)
 
 
 class Model(ModelEntry):
@@ -242,3 +243,17 @@ def parse_spec(spec: Mapping[str, Any] | None) -> Spec:
         return Spec.model_validate(spec or {}, by_alias=True, by_name=False)
     except ValidationError as error:
         raise InvalidResourceError(describe(error)) from error
+
+
+def parse_part(part: type[P], spec: Mapping[str, Any] | None, field: str) -> P:
+    """Read one part of a spec, whatever the rest is; return its defaults if it is absent or cannot be read.
+
+    Args:
+        part: its type.
+        spec: the whole spec.
+        field: its name in the resource.
+    """
+    try:
+        return part.model_validate((spec or {}).get(field) or {}, by_alias=True, by_name=False)
+    except ValidationError:
+        return part()

@@ -65,7 +65,7 @@ def current_state(pods: tuple[Pod, ...], serving: Serving, deployment: Object | 
         pods=present,
         ready=ready,
         serving=_majority(ready),
-        rolled_out=_is_rolled_out(deployment),
+        rolled_out=is_rolled_out(deployment),
     )
 
 
@@ -129,7 +129,8 @@ def _majority(ready: tuple[Pod, ...]) -> ModelRef | None:
     return ModelRef(name=str(name), version=version, digest=digest)
 
 
-def _is_rolled_out(deployment: Object | None) -> bool:
+def is_rolled_out(deployment: Object | None) -> bool:
+    """Return true if the Deployment's controller has brought the last change to all pods."""
     if deployment is None or not is_status_current(deployment):
         return False
     status = deployment.get("status") or {}

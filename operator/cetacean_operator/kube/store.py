@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json, to_json
 
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 
 Key = tuple[str, str]  # namespace and name of a CetaceanModel
@@ -127,9 +128,9 @@ class Store:
         return entry.version if entry else None
 
     def belonging(self, key: Key) -> Iterator[Object]:
-        """Yield the children of a resource, and its pods."""
+        """Yield the children of a resource, its pods and approvals; not the resource, which is the largest of them."""
         for ref in sorted(self._children.get(key, ())):
-            if (entry := self._entries.get(ref)) is not None:
+            if ref[0] != names.KIND and (entry := self._entries.get(ref)) is not None:
                 yield entry.object()
 
     def refs(self, kind: str) -> Iterator[tuple[str, str, Entry]]:

@@ -14,6 +14,7 @@ from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.observed_pods import without_unused_fields
 from cetacean_operator.reconcile.queue import WorkQueue
+from cetacean_operator.reconcile.relevance import is_deletion_relevant, is_relevant
 
 _LOG = logging.getLogger(__name__)
 _MOST_UNREADABLE = 1000
@@ -86,13 +87,17 @@ class CacheUpdater:
     def _store_event(self, resource: ResourceType, event: Mapping[str, Any]) -> None:
         obj: Object = {"apiVersion": resource.api_version, "kind": resource.kind, **event["object"]}
         meta = obj["metadata"]
+        before = None if resource is MODELS else self._store.get(resource.kind, meta["namespace"], meta["name"])
         if event.get("type") == "DELETED":
             # The deletion has a version of its own, later than the last one that is stored.
             self._store.add_tombstone(meta["uid"], int(meta.get("resourceVersion") or 0))
             key = self._store.remove(resource.kind, meta["namespace"], meta["name"], meta["uid"])
+            relevant = before is None or is_deletion_relevant(before)
         else:
-            key = self._store.put(without_unused_fields(obj) if resource is PODS else obj)
-        if key is None:
+            stored = without_unused_fields(obj) if resource is PODS else obj
+            key = self._store.put(stored)
+            relevant = before is None or is_relevant(before, stored)
+        if key is None or not relevant:
             return
         if resource is MODELS:
             self._queue.add(key, urgent=_is_new(obj))

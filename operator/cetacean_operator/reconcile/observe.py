@@ -57,12 +57,20 @@ class Observer:
         self.kubernetes: tuple[int, int] | None = None
 
     def observe(
-        self, key: Key, *, window: int, answers: int, name_conflict: str | None = None, refused: str | None = None
+        self,
+        key: Key,
+        *,
+        window: int,
+        answers: int,
+        objects: Iterable[Object] | None = None,
+        name_conflict: str | None = None,
+        refused: str | None = None,
     ) -> Observed:
         """Return the observed state.
 
         Args:
             key: the resource.
+            objects: its children, pods and approvals, if they have been read from the cache just now.
             window: how many of the newest requests the rejection rate is about, at least.
             answers: how many of the newest answers their time is about, at least.
             name_conflict: kind and name of a child whose name an object of someone else has.
@@ -73,13 +81,13 @@ class Observer:
         candidates: list[Object] = []
         fetching: list[Object] = []
         approvals: list[Object] = []
-        for obj in self._store.belonging(key):
+        for obj in self._store.belonging(key) if objects is None else objects:
             if obj["kind"] == "Pod":
                 of_prefetch, of_candidate = observed_pods.is_of_prefetch(obj), observed_pods.is_candidate(obj)
                 (fetching if of_prefetch else candidates if of_candidate else found).append(obj)
             elif obj["kind"] == APPROVAL_KIND:
                 approvals.append(obj)
-            elif obj["kind"] != names.KIND:
+            else:
                 children[obj["kind"], obj["metadata"]["name"]] = obj
         known = self._memory.setdefault(key, {})
         uids = {pod["metadata"]["uid"] for pod in (*found, *candidates)}
@@ -111,14 +119,18 @@ class Observer:
         others = self.optional_kinds - {kind}
         self.optional_kinds = others | {kind} if served else others
 
-    def targets(self, key: Key) -> Iterable[Target]:
+    def targets(self, key: Key, objects: Iterable[Object] | None = None) -> Iterable[Target]:
         """Return the pods that can be scraped, the candidate's included.
 
         Those that serve compare while there is a candidate's Deployment.
+
+        Args:
+            key: the resource.
+            objects: as in `observe`.
         """
         namespace, name = key
         compares = self._store.version("Deployment", namespace, names.candidate_name(name)) is not None
-        for obj in self._store.belonging(key):
+        for obj in self._store.belonging(key) if objects is None else objects:
             if obj["kind"] != "Pod" or observed_pods.is_of_prefetch(obj):
                 continue
             target = observed_pods.target_of(obj, key, compares=compares and not observed_pods.is_candidate(obj))

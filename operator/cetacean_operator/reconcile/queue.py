@@ -26,7 +26,9 @@ _URGENT_IN_A_ROW = 15
 _BURST = 8.0
 """Urgent keys within about a second that make a burst: more are expected."""
 _LONGEST_HOLD = 10.0
-"""Seconds that other keys wait during a burst, at most."""
+"""Seconds that other keys wait during a burst, at most; then they take turns in a few slots until it ends."""
+_BURST_SHARE = 6
+"""One in so many of their slots stays free for other keys during a burst."""
 _RECHECK = 0.2
 """Seconds after which the queue checks whether the burst is over."""
 
@@ -70,13 +72,24 @@ class WorkQueue(Generic[K]):
         *,
         backoff_base: float = 0.25,
         backoff_max: float = 120.0,
+        other_slots: int = 12,
         observer: QueueObserver | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """Create an empty queue; `backoff_base` and `backoff_max` are seconds."""
+        """Create an empty queue.
+
+        Args:
+            clock: the event loop.
+            backoff_base: seconds of the first delay after a failure, at most.
+            backoff_max: seconds of the longest one.
+            other_slots: keys that are not urgent and may be processed at the same time.
+            observer: is called for each change.
+            rng: gives the jitter of delays.
+        """
         self._clock = clock
         self._base = backoff_base
         self._max = backoff_max
+        self._other_slots = other_slots
         self._observer = observer
         self._rng = rng or random.Random()
         self._ready: OrderedDict[K, None] = OrderedDict()
@@ -87,6 +100,7 @@ class WorkQueue(Generic[K]):
         self._due: dict[K, float] = {}  # since when; also keys that are due again while they are processed
         self._urgent_keys: set[K] = set()  # of these
         self._processing: dict[K, float] = {}
+        self._others: set[K] = set()  # of these, those that are not urgent
         self._timers: dict[K, tuple[float, Timer]] = {}
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -168,7 +182,10 @@ class WorkQueue(Generic[K]):
                 raise
         key = self._next()
         since = self._due.pop(key)
-        self._urgent_keys.discard(key)
+        if key in self._urgent_keys:
+            self._urgent_keys.discard(key)
+        else:
+            self._others.add(key)
         now = self._clock.time()
         self._processing[key] = now
         # This processing serves the delayed request too, and sets the next one.
@@ -181,8 +198,11 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """Give the key back; it is due again at once if it was added meanwhile."""
         del self._processing[key]
+        self._others.discard(key)
         if key in self._due:
             self._push(key)
+        elif self._ready and self._waiters:
+            self._wake()  # a slot has become free
 
     def _fire(self, key: K) -> None:
         self._timers.pop(key, None)
@@ -195,14 +215,19 @@ class WorkQueue(Generic[K]):
 
     def _available(self) -> bool:
         """Return true if a key may be taken; if one must wait, set a timer for it."""
-        if self._urgent or not self._ready:
+        if self._urgent or not self._ready or len(self._others) >= self._other_slots:
             return bool(self._urgent)
         longest = self._clock.time() - self._due[next(iter(self._ready))]
-        if not self.has_urgent_backlog or longest >= _LONGEST_HOLD:
+        if not self.has_urgent_backlog or (longest >= _LONGEST_HOLD and self._other_is_allowed()):
             return True
         if self._recheck_timer is None:
             self._recheck_timer = self._clock.call_at(self._clock.time() + _RECHECK, self._recheck)
         return False
+
+    def _other_is_allowed(self) -> bool:
+        """Return true if a key that is not urgent waits, and one of their slots is free; a burst leaves few of them."""
+        slots = max(1, self._other_slots // _BURST_SHARE) if self.has_urgent_backlog else self._other_slots
+        return bool(self._ready) and len(self._others) < slots
 
     def _recheck(self) -> None:
         self._recheck_timer = None
@@ -212,7 +237,7 @@ class WorkQueue(Generic[K]):
 
     def _next(self) -> K:
         """Take a key out of those that are ready."""
-        if self._urgent and (not self._ready or self._in_a_row < _URGENT_IN_A_ROW):
+        if self._urgent and (not self._other_is_allowed() or self._in_a_row < _URGENT_IN_A_ROW):
             self._in_a_row = self._in_a_row + 1 if self._ready else 0
             return self._urgent.popitem(last=False)[0]
         self._in_a_row = 0

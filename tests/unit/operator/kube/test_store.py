@@ -139,13 +139,13 @@ def test_a_child_that_gets_another_owner_is_reported_for_the_owner_concerned(sto
     assert list(store.belonging(("sea", "others"))) == []
 
 
-def test_a_resource_belongs_to_itself(store: Store) -> None:
+def test_a_resource_is_not_among_the_objects_that_belong_to_it(store: Store) -> None:
     model = {
         "kind": "CetaceanModel",
         "metadata": {"namespace": "sea", "name": "whales", "uid": "m", "resourceVersion": "1"},
     }
     assert store.put(model) == KEY
-    assert [obj["kind"] for obj in store.belonging(KEY)] == ["CetaceanModel"]
+    assert (list(store.belonging(KEY)), store.get("CetaceanModel", *KEY)) == ([], model)
 
 
 def test_a_stored_object_is_compressed(store: Store) -> None:

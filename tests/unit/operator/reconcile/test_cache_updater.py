@@ -184,3 +184,17 @@ def test_an_event_is_known_up_to_the_stored_version_unless_it_is_a_deletion(worl
     assert [world.cache.is_known(PODS, event("MODIFIED", version)) for version in (4, 5, 6)] == [True, True, False]
     assert not world.cache.is_known(PODS, event("DELETED", 5))
     assert not world.cache.is_known(PODS, event("ADDED", 1, name="other"))
+
+
+async def test_a_change_that_no_decision_reads_is_stored_and_queues_nothing(world: World) -> None:
+    world.cache.store_event(PODS, event("ADDED"))
+    await world.take_due()
+    scheduled = event("MODIFIED", 2)
+    scheduled["object"]["status"] = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
+    world.cache.store_event(PODS, scheduled)
+    assert (await world.take_due(), world.store.version("Pod", "sea", "p")) == ([], 2)
+    scheduled["object"]["metadata"] |= {"resourceVersion": "3", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    world.cache.store_event(PODS, scheduled)
+    assert await world.take_due() == [("sea", "whales")]
+    world.cache.store_event(PODS, {**scheduled, "type": "DELETED"})
+    assert (await world.take_due(), world.store.get("Pod", "sea", "p")) == ([], None)

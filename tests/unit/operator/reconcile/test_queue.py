@@ -132,7 +132,7 @@ def test_idle_workers_leave_no_key_in_the_queue(steps: list[tuple[int, bool, flo
 
     async def run() -> None:
         clock = VirtualClock()
-        queue: WorkQueue[int] = WorkQueue(clock)
+        queue: WorkQueue[int] = WorkQueue(clock, other_slots=2)
 
         async def work() -> None:
             while True:
@@ -171,6 +171,79 @@ async def test_other_keys_wait_ten_seconds_at_most_for_a_burst(clock: VirtualClo
         assert queue.has_urgent_backlog
     assert clock.now - begun == pytest.approx(10.0, abs=0.5)
     assert taking.result() == 100
+
+
+async def waiting(queue: WorkQueue[int], workers: int) -> list[asyncio.Task[int]]:
+    """Return workers that take a key each, and keep it."""
+    tasks = [asyncio.create_task(queue.take()) for _ in range(workers)]
+    await settle()
+    return tasks
+
+
+async def test_only_some_keys_that_are_not_urgent_are_processed_at_a_time(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock, other_slots=2)
+    for key in range(5):
+        queue.add(key)
+    workers = await waiting(queue, 4)
+    assert [worker.done() for worker in workers] == [True, True, False, False]
+    queue.done(0)
+    await settle()
+    assert [worker.done() for worker in workers] == [True, True, True, False], "the slot goes to a worker that waits"
+    assert workers[2].result() == 2
+    workers[3].cancel()
+    await asyncio.gather(workers[3], return_exceptions=True)
+
+
+async def test_a_burst_leaves_few_slots_to_keys_that_waited_for_long_and_its_end_all(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock, other_slots=12)
+    for key in range(20):
+        queue.add(key)
+    for key in range(100, 120):
+        queue.add(key, urgent=True)
+    assert all(worker.done() for worker in await waiting(queue, 18))
+    workers = await waiting(queue, 22)
+
+    async def burst(seconds: float) -> None:
+        for _ in range(int(seconds * 4)):
+            for _ in range(20):
+                queue.add(100, urgent=True)  # it is being processed: no worker can take it
+            await clock.pass_(0.25)
+
+    await burst(11.0)
+    taken = [worker.result() for worker in workers if worker.done()]
+    assert len([key for key in taken if key < 100]) <= 2
+    await clock.pass_(5.0)
+    await settle()
+    assert len([worker for worker in workers if worker.done()]) == len(taken) + 12 - 2
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def test_urgent_keys_need_no_slot_of_the_others(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock, other_slots=1)
+    queue.add(0)
+    await queue.take()
+    for key in range(1, 41):
+        queue.add(key, urgent=key > 1)
+    workers = await waiting(queue, 39)
+    assert {worker.result() for worker in workers} == set(range(2, 41)), "although the other key's turn has come"
+    last = asyncio.create_task(queue.take())
+    await settle()
+    assert not last.done()
+    queue.done(0)
+    await clock.pass_(5.0)
+    assert await last == 1
+
+
+async def test_requests_for_a_key_that_waits_for_a_slot_count_as_one(clock: VirtualClock) -> None:
+    queue: WorkQueue[int] = WorkQueue(clock, other_slots=1)
+    queue.add(0)
+    await queue.take()
+    for _ in range(10):
+        queue.add(1)
+    queue.done(0)
+    assert await drain(queue) == [1]
 
 
 async def test_a_few_urgent_keys_hold_no_other_back(clock: VirtualClock) -> None:
@@ -297,11 +370,13 @@ async def test_the_observer_is_called_for_adds_retries_and_waits(clock: VirtualC
 STEPS = ("add", "urgent", "later", "retry", "take", "done", "time")
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STEPS))))
-def test_no_request_is_lost_and_no_key_is_processed_twice_at_a_time(steps: list[tuple[str, str]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STEPS))), st.integers(1, 3))
+def test_no_request_is_lost_and_no_key_is_processed_twice_at_a_time(
+    steps: list[tuple[str, str]], other_slots: int
+) -> None:
     async def run() -> None:
         clock = VirtualClock()
-        queue: WorkQueue[str] = WorkQueue(clock, backoff_base=1.0)
+        queue: WorkQueue[str] = WorkQueue(clock, backoff_base=1.0, other_slots=other_slots)
         wanted: set[str] = set()
         processing: set[str] = set()
         for key, step in steps:
