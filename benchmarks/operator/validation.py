@@ -148,15 +148,15 @@ async def _measure(here: World, rounds: int, requests: int) -> Costs:
         await asyncio.sleep(_IDLE_SECONDS)
         idle = (processor_seconds(server) - before) / (time.monotonic() - begun)
         for turn in range(rounds + 1):
-            for (name, obj), (definition, (kind, _)), write in itertools.product(
+            for (name, obj), (definition_name, (kind, _)), write in itertools.product(
                 objects(), zip(DEFINITIONS, kinds, strict=True), WRITES
             ):
                 before, begun = processor_seconds(server), time.monotonic()
                 latencies = await _turn(kube, kind, obj, write, requests)
                 used = processor_seconds(server) - before - idle * (time.monotonic() - begun)
                 if turn:  # in the first one the API server compiles and fills its caches
-                    costs[name, definition, write].cpu_seconds += used
-                    costs[name, definition, write].latencies += latencies
+                    costs[name, definition_name, write].cpu_seconds += used
+                    costs[name, definition_name, write].latencies += latencies
     return costs
 
 

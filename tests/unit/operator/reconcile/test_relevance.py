@@ -44,10 +44,11 @@ def deployment(status: Object, *, version: int = 7, **metadata: Any) -> Object:
     return {**found, "status": status}
 
 
-def pod(status: Object, *, version: int = 7, **metadata: Any) -> Object:
+def pod(status: Object, *, version: int = 7, terminates: bool = False) -> Object:
     template = deployment({})["spec"]["template"]["metadata"]
     found = pod_manifest(version=version, labels=template["labels"], annotations=template["annotations"], status=status)
-    found["metadata"] |= metadata
+    if terminates:
+        found["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     return without_unused_fields(found)
 
 
@@ -122,8 +123,7 @@ def test_states_of_a_deployment_that_are_no_relevant_change_lead_to_one_decision
 def test_states_of_a_pod_that_are_no_relevant_change_lead_to_one_decision(
     before: Object, after: Object, leaves: bool, left: bool
 ) -> None:
-    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
-    first, second = pod(before, **(gone if leaves else {})), pod(after, version=8, **(gone if left else {}))
+    first, second = pod(before, terminates=leaves), pod(after, version=8, terminates=left)
     if not is_relevant(first, second):
         assert plan(deployment({}), first) == plan(deployment({}), second)
     if not is_deletion_relevant(first):
@@ -162,7 +162,7 @@ def test_a_pod_is_relevant_when_it_gets_an_address_becomes_ready_and_terminates(
         pod({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]}, version=2),
         pod(running_status("10.0.0.1", ready=False), version=3),
         pod(running_status("10.0.0.1"), version=4),
-        pod(running_status("10.0.0.1"), version=5, deletionTimestamp="2026-01-01T00:00:00Z"),
+        pod(running_status("10.0.0.1"), version=5, terminates=True),
     ]
     assert [is_relevant(*pair) for pair in itertools.pairwise(states)] == [False, True, True, True]
     assert [is_deletion_relevant(state) for state in states] == [True, True, True, True, False]
