@@ -33,11 +33,11 @@ def test_the_pod_of_the_model_before_goes_on_and_the_failed_one_is_remembered(
     with answering_pod(namespaced, NAME):
         until("it to be ready", lambda: condition(resource(), "Ready").get("status") == "True", within=60)
         mirror("second")
-        until("the rollout to begin", lambda: template() == "second", within=30)
         until(
             "it to be taken back",
             lambda: condition(resource(), "Stalled").get("reason") == "CandidateReturned",
             within=60,
+            shown=lambda: resource()["status"],
         )
         assert template() == "first"
         (returned,) = resource()["status"]["returnedCandidates"]
