@@ -165,10 +165,15 @@ def test_one_pod_monitor_selects_the_pods_of_all_models_in_the_served_namespaces
     (endpoint,) = spec["podMetricsEndpoints"]
     assert endpoint["port"] == names.PORT_NAME
     # The label `service`, as the targets of a ServiceMonitor have it.
-    container, own, *others = endpoint["relabelings"]
+    container, own, candidate, *others = endpoint["relabelings"]
     assert (container["regex"], container["action"]) == ("serve", "keep"), "not a container that a webhook has added"
     label = re.sub(r"[^a-z]", "_", names.LABEL_MODEL)
     assert own == {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "service"}
+    assert (
+        re.sub(candidate["regex"], candidate["replacement"].replace("$1", r"\1"), "whales_candidate")
+        == "whales-candidate"
+    )
+    assert (candidate["sourceLabels"], candidate["targetLabel"]) == (["service"], "service")
     assert others == given["relabelings"]
 
 
