@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 from benchmarks.machine import BenchmarkError, memory, process_tree
 
-READY_TIMEOUT: Final = 120.0
+READY_TIMEOUT: Final = 180.0
 """Seconds in which a server must become ready."""
 END_TIMEOUT: Final = 60.0
 """Seconds in which a server must end after SIGTERM."""

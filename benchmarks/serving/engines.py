@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -115,7 +116,7 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     reasons = []
     for engine, title in TITLES.items():
-        cells = []
+        cells: list[str] = []
         for name in NETWORKS:
             one = found["networks"][name].get(engine)
             cells += _cells(one, bold=chosen[name] == engine)
@@ -187,7 +188,7 @@ def _engines(name: NetworkName, settings: Settings) -> dict[str, Callable[[], Ru
 
     files = stored(settings)[name]
     return {
-        **{engine: (lambda engine=engine: of_files(engine)) for engine in files},
+        **{engine: partial(of_files, engine) for engine in files},
         "torch-compile": lambda: of_torch(compiled=True),
         "torch-eager": lambda: of_torch(compiled=False),
     }

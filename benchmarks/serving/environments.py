@@ -27,7 +27,7 @@ def environment(peer: str, *, say: Callable[[str], None]) -> Path:
     Raises:
         BenchmarkError: the packages cannot be installed.
     """
-    requirements = REQUIREMENTS / f"{peer}.txt"
+    requirements = REQUIREMENTS / f"{peer}.lock"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
     directory = cache_root() / "benchmarks" / "serving" / "environments" / peer
     python, stamp = directory / "bin" / "python", directory / f"installed-{digest}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from benchmarks.material import environment, write_weights
 from benchmarks.serving.peers.networks import Stored
@@ -86,9 +86,8 @@ def write_manifest(settings: Settings, chosen: Mapping[NetworkName, str]) -> Pat
         Its path.
     """
     every = stored(settings)
-    entries = {name: asdict(every[name][engine]) for name, engine in chosen.items()}
-    manifest = {
-        **entries,
+    manifest: dict[str, Any] = {
+        **{name: asdict(every[name][engine]) for name, engine in chosen.items()},
         "threshold": settings.gate.threshold,
         "classes": WEIGHTS / CLASSES_FILE,
         "species": WEIGHTS / SPECIES_FILE,

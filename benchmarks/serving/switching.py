@@ -37,7 +37,7 @@ class Switch:
 
 @dataclass(slots=True)
 class _Load:
-    """What the clients share: they read the URL before each request."""
+    """Shared by the clients, which read the URL before each request."""
 
     url: str
     stopping: bool = False

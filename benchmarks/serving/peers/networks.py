@@ -115,7 +115,8 @@ class Networks:
 
     def _rank(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
         order = np.argsort(-probabilities, kind="stable")[:RANKS]
-        return tuple(Candidate(*self._individuals[index], float(probabilities[index])) for index in order)
+        ranked = ((*self._individuals[index], float(probabilities[index])) for index in order)
+        return tuple(Candidate(individual, species, probability) for individual, species, probability in ranked)
 
 
 def load(version: str | None = None) -> Networks:

@@ -6,13 +6,12 @@ import base64
 import json
 from typing import Any
 
-import httpx
 import pytest
 from benchmarks.clients import Seen, multipart
 from benchmarks.machine import BenchmarkError
 from benchmarks.serving import engines, report
 from benchmarks.serving.answers import require_equal
-from benchmarks.serving.contestants import CONTESTANTS, NEXT_VERSION, OURS, instances, of_a_list, predictions
+from benchmarks.serving.contestants import CONTESTANTS, OURS, instances, of_a_list, predictions
 from benchmarks.serving.environments import REQUIREMENTS
 from benchmarks.serving.report import CLIENTS, Measured, behind_rows, results, table
 from benchmarks.serving.switching import Switch
@@ -125,4 +124,4 @@ def test_every_peer_has_pinned_requirements_and_ours_has_none() -> None:
     assert report.OURS == OURS
     for name in peers.values():
         assert f"{name}.in" in {file.name for file in REQUIREMENTS.iterdir()}
-        assert "--hash=sha256:" in (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+        assert "--hash=sha256:" in (REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8")
