@@ -124,7 +124,6 @@ def _serving(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield panel("latency p95 by clients, ms (less is better)", clients, [f"p95_ms_{many}" for many in clients])
     yield panel("memory, MB (less is better)", ("under load",), ["memory_mb"])
     yield panel("time to the first answer, s", ("a start",), ["ready_seconds"])
-    yield panel("longest latency in a switch, ms", ("16 clients",), ["switch_longest_ms"])
 
 
 def _operator(found: Mapping[str, Any]) -> Iterator[Panel]:

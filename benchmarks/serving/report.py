@@ -87,7 +87,7 @@ def table(found: Mapping[str, Any]) -> str:
     servers = found["servers"]
     peers = [name for name in servers if name != OURS]
     machine = (
-        f"{found['cpus']} processors ({found['cpu']}) for each server and its clients; {found['rounds']} rounds; load "
+        f"{found['cpus']} processors ({found['cpu']}) for each server and its clients; rounds: {found['rounds']}; load "
         f"average before {found['load_average_before']:g}, at the end {found['load_average_at_end']:g}."
     )
     lines = [

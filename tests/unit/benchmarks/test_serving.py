@@ -101,7 +101,9 @@ def test_an_engine_that_the_peers_lack_is_an_error() -> None:
 
 def test_servers_must_answer_alike() -> None:
     require_equal("KServe", [{**ANSWER, "probability": 0.5004, "image_ind": "other"}], [ANSWER])
-    with pytest.raises(BenchmarkError, match=r"^KServe: .* another class_animal for picture 2: 'id2' instead of 'id1'$"):
+    with pytest.raises(
+        BenchmarkError, match=r"^KServe: .* another class_animal for picture 2: 'id2' instead of 'id1'$"
+    ):
         require_equal("KServe", [ANSWER, {**ANSWER, "class_animal": "id2"}], [ANSWER, ANSWER])
     for value in (0.51, float("nan")):
         with pytest.raises(BenchmarkError, match="another probability for picture 1"):
