@@ -109,9 +109,12 @@ _test-e2e:
 	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-serving bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
+
+bench-serving: venv  ## our service beside LitServe, BentoML, Ray Serve and KServe's Python server; installs them at first; writes benchmarks/results
+	@$(PYTHON) -m benchmarks.serving
 
 bench-contention: venv  ## processor time of compute_metrics alone and three times side by side; writes benchmarks/results
 	@$(PYTHON) -m benchmarks.contention
@@ -223,6 +226,8 @@ lock: venv  ## resolve the dependencies again, for development and for the image
 	  -o tests/image/requirements.lock pyproject.toml
 	@$(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 \
 	  --group supply-chain -o supply-chain.lock
+	@cd benchmarks/serving/requirements; for peer in litserve bentoml ray kserve; do $(VENV)/bin/uv pip compile --quiet \
+	  --no-header --no-annotate --generate-hashes --universal --python-version 3.11 -o $$peer.lock $$peer.in; done
 
 ##@ Supply chain
 .PHONY: sbom audit

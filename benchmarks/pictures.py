@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,15 @@ IMAGES: Final = REPOSITORY / "docs/images"
 _COLOURS: Final = {
     "ours": "#0072B2",
     "in a decoder": "#0072B2",
+    "openvino-split": "#0072B2",
+    "openvino": "#56B4E9",
+    "openvino-fp32": "#009E73",
+    "onnxruntime": "#E69F00",
+    "torch-compile": "#CC79A7",
+    "LitServe": "#E69F00",
+    "BentoML": "#56B4E9",
+    "Ray Serve": "#009E73",
+    "KServe": "#CC79A7",
     "Argo Rollouts": "#E69F00",
     "Argo Rollouts, limits lifted": "#F4D38B",
 }
@@ -91,6 +100,30 @@ def _inference(found: Mapping[str, Any]) -> Iterator[Panel]:
     yield panel("pictures/s by clients (more is better)", throughput)
     yield panel("latency of one client, ms (less is better)", {"p50": "p50_ms_single", "p95": "p95_ms_single"})
     yield panel("resident memory, MB (less is better)", {"at the end": "rss_mb", "highest": "peak_rss_mb"})
+
+
+def _engines(found: Mapping[str, Any]) -> Iterator[Panel]:
+    groups = ("one picture", "in batches")
+    for network, engines in found["networks"].items():
+        bars = tuple((engine, tuple(one["picture_ms"].values())) for engine, one in engines.items())
+        yield Panel(f"{network}: ms for a picture (less is better)", groups, bars)
+
+
+def _serving(found: Mapping[str, Any]) -> Iterator[Panel]:
+    servers = found["servers"]
+    clients = ("1", "4", "16")
+
+    def panel(title: str, groups: Sequence[str], names: Sequence[str]) -> Panel:
+        return Panel(
+            title,
+            tuple(groups),
+            tuple((label, tuple(figures[name] for name in names)) for label, figures in servers.items()),
+        )
+
+    yield panel("pictures/s by clients (more is better)", clients, [f"pictures_s_{many}" for many in clients])
+    yield panel("latency p95 by clients, ms (less is better)", clients, [f"p95_ms_{many}" for many in clients])
+    yield panel("memory, MB (less is better)", ("under load",), ["memory_mb"])
+    yield panel("time to the first answer, s", ("a start",), ["ready_seconds"])
 
 
 def _operator(found: Mapping[str, Any]) -> Iterator[Panel]:
@@ -177,11 +210,13 @@ def _validation(found: Mapping[str, Any]) -> Iterator[Panel]:
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
+    "engines": _engines,
     "inference": _inference,
     "layers": _layers,
     "operator": _operator,
     "precision": _precision,
     "prefetch": _prefetch,
+    "serving": _serving,
     "shadow": _shadow,
     "validation": _validation,
 }

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.inference.clients import Seen, ask
-from benchmarks.inference.servers import serving
+from benchmarks.clients import Seen, ask
 from benchmarks.machine import free_port
+from benchmarks.servers import serving
 
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.settings import load_settings

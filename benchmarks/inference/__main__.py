@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from benchmarks.inference.clients import Seen, Turns, ask, median_score
-from benchmarks.inference.material import environment, jpegs, write_weights
+from benchmarks.clients import Seen, Turns, ask, median_score
 from benchmarks.inference.report import CLIENTS, Measured, Probed, results, table, write
-from benchmarks.inference.servers import Server, serving
 from benchmarks.machine import free_port
+from benchmarks.material import environment, jpegs, write_weights
+from benchmarks.servers import Server, serving
 
 from cetacean_inference.settings import load_settings
 from cetacean_inference.weights.fetch import fetch_all

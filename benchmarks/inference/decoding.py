@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks.inference.material import jpegs
 from benchmarks.machine import processor
+from benchmarks.material import jpegs
 from benchmarks.publishing import publish
 from PIL import Image
 from support.worst_pictures import WORST

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks.inference.clients import Seen
-from benchmarks.inference.servers import Server
+from benchmarks.clients import Seen
 from benchmarks.machine import processor
 from benchmarks.publishing import publish
+from benchmarks.servers import Server
 
 CLIENTS: Final = (1, 4, 16)
 HALF_REJECTED: Final = f"throughput_img_s_http_{CLIENTS[-1]}_half_rejected"

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from benchmarks.clients import Seen, ask
 from benchmarks.contention.service import environment, processor_seconds
-from benchmarks.inference.clients import Seen, ask
-from benchmarks.inference.servers import Server, serving
 from benchmarks.machine import free_port
 from benchmarks.publishing import publish
+from benchmarks.servers import Server, serving
 from benchmarks.shadow.report import BEGIN, END, SHARES, Turns, results, table
 from benchmarks.shadow.server import SERVICE
 

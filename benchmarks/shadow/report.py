@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from benchmarks.inference.clients import Seen
+from benchmarks.clients import Seen
 from benchmarks.machine import processor
 
 SHARES: Final = (0.0, 0.25, 1.0)

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.clients import Seen
 from benchmarks.contention import service
 from benchmarks.contention.__main__ import Cost, results, run_side_by_side, table
 from benchmarks.contention.service import Turns, busy_processes, keeps_bounds, processor_seconds
-from benchmarks.inference.clients import Seen
 from benchmarks.machine import BenchmarkError
 
 SPINS = "import time\nwhile time.process_time() < 0.3: pass"

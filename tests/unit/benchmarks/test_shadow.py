@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.inference.clients import Seen
+from benchmarks.clients import Seen
 from benchmarks.shadow.report import SHARES, Turns, results, table
 
 

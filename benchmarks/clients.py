@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
 import numpy as np
-from benchmarks.inference.servers import Server
+from benchmarks.servers import Server
 
 
 @dataclass(slots=True)
@@ -31,22 +31,52 @@ class Seen:
         return float(np.percentile(self.latencies, share)) * 1000
 
 
-async def ask(url: str, pictures: Sequence[bytes], *, clients: int, seconds: float, seen: Seen) -> None:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request with one picture."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+Encode = Callable[[bytes], Form]
+"""From a picture's file to a request."""
+
+
+def multipart(picture: bytes, *, path: str = "/v1/predict-single", field: str = "file") -> Form:
+    """Return a request with a multipart body."""
+    request = httpx.Request("POST", "http://server", files={field: ("picture.jpg", picture, "image/jpeg")})
+    return Form(path, request.read(), {"Content-Type": request.headers["Content-Type"]})
+
+
+async def send(client: httpx.AsyncClient, url: str, form: Form) -> httpx.Response:
+    """Send a request and return its answer.
+
+    Raises:
+        httpx.HTTPStatusError: the status is that of an error.
+    """
+    answer = await client.post(f"{url}{form.path}", content=form.body, headers=dict(form.headers))
+    return answer.raise_for_status()
+
+
+async def ask(
+    url: str, pictures: Sequence[bytes], *, clients: int, seconds: float, seen: Seen, encode: Encode = multipart
+) -> None:
     """Run `clients` clients for `seconds`; requests in progress at the end are awaited and count, with their time.
 
     Raises:
         httpx.HTTPStatusError: a picture is not answered with 200.
     """
     # Encoded once: the clients share the processors with the servers.
-    forms = itertools.cycle([_form(url, picture) for picture in pictures])
+    forms = itertools.cycle([encode(picture) for picture in pictures])
     begun = time.perf_counter()
 
     async def one(client: httpx.AsyncClient) -> None:
         while time.perf_counter() - begun < seconds:
-            body, kind = next(forms)
+            form = next(forms)
             sent = time.perf_counter()
-            answer = await client.post(f"{url}/v1/predict-single", content=body, headers={"Content-Type": kind})
-            answer.raise_for_status()
+            await send(client, url, form)
             seen.latencies.append(time.perf_counter() - sent)
 
     limits = httpx.Limits(max_connections=clients)
@@ -87,14 +117,6 @@ class Turns:
 async def median_score(url: str, pictures: Sequence[bytes]) -> float:
     """Return the median cetacean score of the pictures."""
     async with httpx.AsyncClient(timeout=120) as client:
-        scores = []
-        for body, kind in (_form(url, picture) for picture in pictures):
-            answer = await client.post(f"{url}/v1/predict-single", content=body, headers={"Content-Type": kind})
-            scores.append(answer.raise_for_status().json()["cetacean_score"])
+        answers = [await send(client, url, multipart(picture)) for picture in pictures]
+    scores = [answer.json()["cetacean_score"] for answer in answers]
     return float(np.median(scores))
-
-
-def _form(url: str, picture: bytes) -> tuple[bytes, str]:
-    """Return a multipart body with one picture, and its content type."""
-    request = httpx.Request("POST", url, files={"file": ("picture.jpg", picture, "image/jpeg")})
-    return request.read(), request.headers["Content-Type"]
