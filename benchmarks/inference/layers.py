@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from benchmarks.inference.material import environment, write_weights
+from benchmarks.material import environment, write_weights
 from benchmarks.machine import processor
 from benchmarks.publishing import publish
 
