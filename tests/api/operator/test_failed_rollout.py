@@ -23,7 +23,10 @@ def test_the_pod_of_the_model_before_goes_on_and_the_failed_one_is_remembered(
         return namespaced.get("cetaceanmodel", NAME)
 
     def mirror(active: str) -> None:
-        namespaced.apply(model(NAME, active=active, serving=serving, rollout={"onFailure": "Return"}))
+        manifest = model(NAME, active=active, serving=serving, rollout={"onFailure": "Return"})
+        for entry in manifest["spec"]["registry"]["models"]:
+            entry["metrics"]["rocAuc"] = 0.98  # the gate compares it with that of what serves
+        namespaced.apply(manifest)
 
     def template() -> str:
         annotations = namespaced.get("deployment", NAME)["spec"]["template"]["metadata"]["annotations"]
