@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from benchmarks.material import environment, write_weights
 from benchmarks.machine import processor
+from benchmarks.material import environment, write_weights
 from benchmarks.publishing import publish
 
 from cetacean_inference.engines.base import ConvertedNetworks

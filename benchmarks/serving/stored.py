@@ -17,6 +17,7 @@ from cetacean_inference.engines.base import ConvertedNetworks
 from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.conversion_record import directory_name, origin
 from cetacean_inference.settings import Settings, load_settings
+from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_own_cache, open_verified
 from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
@@ -49,6 +50,7 @@ def converted(settings: Settings) -> ConvertedNetworks:
             settings,
             files=locate_all(settings),
             cache=open_own_cache(settings),
+            times=StartTimes(),
             until_compiled=stack,
             while_serving=stack,
         )
@@ -56,7 +58,8 @@ def converted(settings: Settings) -> ConvertedNetworks:
 
 def stored(settings: Settings) -> dict[NetworkName, dict[str, Stored]]:
     """Return each network's files by engine; writes those that do not exist."""
-    folder = FILES / directory_name(origin(settings, locate_all(settings)))
+    files = locate_all(settings)
+    folder = FILES / "-".join(directory_name(origin(name, settings, files)) for name in NETWORKS)
     ours = converted(settings)
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
