@@ -115,7 +115,7 @@ def _profile(core: Any, model: Any, precision: str, *, side: int, repeats: int) 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one layer has to do at least."""
+    """The least that one layer has to do."""
 
     kind: str
     operations: float = 0.0

@@ -1,4 +1,4 @@
-"""What people and clients change: resources, their children and their status."""
+"""Changes as people and clients make them: of resources, their children and their status."""
 
 from __future__ import annotations
 

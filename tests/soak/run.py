@@ -30,7 +30,7 @@ MORE_FILES: Final = 20
 
 @dataclass(slots=True)
 class Soak:
-    """What a run did and found."""
+    """One run, and the figures that it found."""
 
     environment: Environment
     cluster: LocalCluster

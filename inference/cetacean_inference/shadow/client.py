@@ -47,7 +47,10 @@ class FailedError(Exception):
 
 
 class ShadowClient:
-    """Sends pictures to other pods, over connections of its own."""
+    """Sends pictures to other pods, each over a connection of its own.
+
+    A pod may close a connection that is kept at the moment when it is used again: its picture would count as failed.
+    """
 
     def __init__(self, *, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """Create a client; `timeout_seconds` bounds one picture, from connecting to the last byte."""
@@ -56,6 +59,7 @@ class ShadowClient:
             trust_env=False,
             follow_redirects=False,
             transport=transport,
+            limits=httpx.Limits(max_keepalive_connections=0),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         )
 

@@ -65,7 +65,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
         def started(name: str) -> Served:
             directory = tmp_path_factory.mktemp(name)
-            sections = {"drift": {"poll_seconds": 0.05}, "shadow": {"timeout_seconds": 0.5}}
+            sections = {"drift": {"poll_seconds": 0.05}, "shadow": {"timeout_seconds": 1}}
             (directory / "sections.json").write_text(json.dumps(sections), encoding="utf-8")
             (directory / "candidates.json").write_text(json.dumps(candidate.ports), encoding="utf-8")
             (directory / "monitoring.json").write_text("{}", encoding="utf-8")

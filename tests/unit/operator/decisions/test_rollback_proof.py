@@ -299,26 +299,30 @@ def test_onalarm_alert_compares_nothing() -> None:
 # --- What runs ------------------------------------------------------------------------------------------------------
 
 
-def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    return selector.items() <= labels.items()
+def matches(selector: dict[str, list[str]], labels: dict[str, str]) -> bool:
+    return all(labels.get(name) in values for name, values in selector.items())
 
 
-def selectors(child: Object) -> dict[str, str]:
-    """Return the labels by which a child selects pods, or a ServiceMonitor Services."""
+def selectors(child: Object) -> dict[str, list[str]]:
+    """Return the values of labels by which a child selects pods, or a ServiceMonitor Services."""
     spec = child["spec"]
     found = spec.get("selector") or spec["podSelector"]
-    labels: dict[str, str] = found.get("matchLabels", found)
-    return labels
+    if "matchExpressions" in found:
+        return {one["key"]: one["values"] for one in found["matchExpressions"]}
+    return {name: [value] for name, value in found.get("matchLabels", found).items()}
 
 
-def test_no_child_of_the_serving_pods_selects_the_model_before_or_its_service() -> None:
+def test_no_child_of_the_serving_pods_but_the_monitor_selects_the_model_before_or_its_service() -> None:
     world = compared(serving={"replicas": 2})
     pods = world.children["Deployment", "whales-candidate"]["spec"]["template"]["metadata"]["labels"]
     service = world.children["Service", "whales-candidate"]["metadata"]["labels"]
     serving = world.children["Deployment", "whales"]["spec"]["template"]["metadata"]["labels"]
     kinds = {kind for kind, name in world.children if name == "whales" and kind != "ConfigMap"}
     assert kinds == {"Deployment", "Service", "NetworkPolicy", "ServiceMonitor", "PodDisruptionBudget"}
-    for kind in kinds:
+    monitored = selectors(world.children["ServiceMonitor", "whales"])
+    assert matches(monitored, serving)
+    assert matches(monitored, service), "its series have a service of their own"
+    for kind in kinds - {"ServiceMonitor"}:
         found = selectors(world.children[kind, "whales"])
         assert matches(found, serving)
         assert not matches(found, pods), kind
