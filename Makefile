@@ -85,7 +85,7 @@ mutants: venv  ## hours: change the pure modules in small ways; which changes do
 # Seconds, and before anything that takes minutes, such as the Python environment: any Python can do it.
 demo sample: CHECKED := --images
 test-api: CHECKED := --programs
-test test-e2e soak dashboard-pictures bench-prefetch: CHECKED := --images --programs
+test test-e2e soak dashboard-pictures bench-prefetch bench-switch: CHECKED := --images --programs
 _check:
 	@$(CHECK_PYTHON)
 	@$(if $(wildcard $(STAMP)),$(PYTHON),$(BASE_PYTHON)) -m cetacean_tools.local_cluster.prerequisites $(CHECKED)
@@ -109,7 +109,7 @@ _test-e2e:
 	@$(SOAK) 5 --seed 1
 
 ##@ Benchmarks
-.PHONY: bench-inference bench-serving bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-pictures dashboard-pictures
+.PHONY: bench-inference bench-serving bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-switch bench-pictures dashboard-pictures
 bench-inference: venv  ## our service beside plain eager torch over HTTP; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m benchmarks.inference
 
@@ -139,6 +139,9 @@ bench-validation: venv  ## the API server's CPU time for writes of a CetaceanMod
 
 bench-prefetch: _check _prepare  ## time from `active` to Ready with and without prefetch, from a slow store, on the local cluster
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m cetacean_tools.local_cluster run -- $(PYTHON) -m benchmarks.prefetch
+
+bench-switch: _check _prepare  ## from `active` to the first answer of the new version, beside a Deployment and Argo Rollouts, on the local cluster
+	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m cetacean_tools.local_cluster run -- $(PYTHON) -m benchmarks.switch
 
 bench-pictures: venv  ## draw docs/images/benchmark-*.svg again from benchmarks/results, as each benchmark does for its own
 	@$(PYTHON) -m benchmarks.pictures

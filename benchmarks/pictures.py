@@ -10,11 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+from benchmarks.switch.report import columns
+from benchmarks.switch.timeline import PARTS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -39,6 +41,20 @@ _COLOURS: Final = {
     "Argo Rollouts, limits lifted": "#F4D38B",
 }
 _OTHERS: Final = "#B8B8B8"
+_PARTS: Final = (
+    "#000000",
+    "#B8B8B8",
+    "#56B4E9",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#0072B2",
+    "#F0E442",
+    "#E69F00",
+    "#7A5195",
+)
+"""Colours of the parts of one bar."""
+_STACKED: Final = (8.0, 3.6)
 _PANEL: Final = (3.4, 3.0)
 """Width and height of one, in inches."""
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
@@ -52,6 +68,8 @@ class Panel:
     groups: tuple[str, ...]
     bars: tuple[tuple[str, tuple[float | None, ...]], ...]
     """Program, and its value in each group; None if it was not measured."""
+    stacked: bool = field(default=False, repr=False)
+    """True for parts of one bar: one horizontal bar for each group."""
 
 
 def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
@@ -69,11 +87,13 @@ def draw(name: str, found: Mapping[str, Any], *, folder: Path = IMAGES) -> Path:
     path = folder / f"benchmark-{name}.svg"
     # Text stays text: small, and what a reader searches for is found.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 8}):
-        figure = Figure(figsize=(_PANEL[0] * len(panels), _PANEL[1]), layout="constrained")
+        stacked = panels[0].stacked
+        size = _STACKED if stacked else (_PANEL[0] * len(panels), _PANEL[1])
+        figure = Figure(figsize=size, layout="constrained")
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _bars(axes, panel)
+            (_stack if panel.stacked else _bars)(axes, panel)
         labels = [label for label, _ in panels[0].bars]
-        figure.legend(labels, frameon=False, loc="outside lower center", ncols=len(labels))
+        figure.legend(labels, frameon=False, loc="outside lower center", ncols=5 if stacked else len(labels))
         figure.savefig(path, metadata={"Date": None, "Description": f"sha256:{digest(panels)}"})
     return path
 
@@ -200,6 +220,16 @@ def _shadow(found: Mapping[str, Any]) -> Iterator[Panel]:
         yield Panel(title, groups, (("ours", tuple(one[name] for one in found["shares"].values())),))
 
 
+def _switch(found: Mapping[str, Any]) -> Iterator[Panel]:
+    given = list(columns(found))
+    bars = tuple(
+        (title.replace("`", ""), tuple(figures["parts_s"][part] for _, figures in given))
+        for part, title in PARTS.items()
+    )
+    groups = tuple(name.replace(", ", ",\n", 1) for name, _ in given)
+    yield Panel("from active to the first answer of the new version, s", groups, bars, stacked=True)
+
+
 def _validation(found: Mapping[str, Any]) -> Iterator[Panel]:
     for obj, writes in found["objects"].items():
         definitions = next(iter(writes.values()))
@@ -218,6 +248,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "prefetch": _prefetch,
     "serving": _serving,
     "shadow": _shadow,
+    "switch": _switch,
     "validation": _validation,
 }
 """Makes the panels of each benchmark."""
@@ -235,6 +266,23 @@ def _bars(axes: Axes, panel: Panel) -> None:
     axes.set_xticks(range(len(panel.groups)), panel.groups)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
+
+
+def _stack(axes: Axes, panel: Panel) -> None:
+    """Draw one horizontal bar for each group, the first at the top; the sum is at its end."""
+    rows = range(len(panel.groups))
+    left = [0.0] * len(panel.groups)
+    for (_, values), colour in zip(panel.bars, _PARTS, strict=True):
+        widths = [value or 0.0 for value in values]
+        axes.barh(rows, widths, 0.7, left=left, color=colour)
+        left = [begin + width for begin, width in zip(left, widths, strict=True)]
+    for row, total in zip(rows, left, strict=True):
+        axes.annotate(_format(total), (total, row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set_title(panel.title, loc="left", fontsize=8)
+    axes.set_yticks(rows, panel.groups)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.08)
 
 
 def _format(value: float) -> str:
