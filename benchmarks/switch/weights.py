@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from benchmarks.inference import material
+from benchmarks import material
 from safetensors.torch import load_file, save_file
 
 from cetacean_inference.models.state_dict import read_state
