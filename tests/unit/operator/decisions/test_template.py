@@ -44,11 +44,11 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("models", "spec", "pinned"),
     [
-        ((entry("first"),), {}, "5fe879a00875a1157df467a805de1eeffda985567fccf7d3cf8e1d47479487dd"),
+        ((entry("first"),), {}, "09ee951c31eb47c497c60be5cb566242fa896acdda7f4a7e4c5754cb74bd37ba"),
         (
             (entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),),
             FULL,
-            "da8d28e607da1291598d08f64ce497df16a7303dc3023184c8b8f740192cc918",
+            "9c29359a20469cf4e422bd528cfbf0d7ff379aefe72b38cd5ae39d792dcbcc91",
         ),
     ],
     ids=["minimal", "full"],
