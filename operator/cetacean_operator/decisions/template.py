@@ -14,8 +14,7 @@ from cetacean_operator.decisions.pod_overrides import with_overrides
 from cetacean_operator.decisions.weights_access import with_weights_access
 
 _USER = 65532
-_PROBE_PERIOD = 1
-"""Of the startup probe, in seconds: a pod that can answer waits for so long at most."""
+_PROBE_PERIOD = 2
 _DRAIN_SECONDS = 5
 """A terminating pod goes on answering for so long, until all endpoints have dropped it."""
 _END_SECONDS = 5
