@@ -1,7 +1,7 @@
 """ADWIN, by river's implementation in Rust.
 
-`river.drift.ADWIN` adds little to it, but its package imports scipy and scikit-learn: more than half of the imports' time
-when a pod starts, and 75 MB of its memory.
+`river.drift.ADWIN` adds little to it, but its package imports scipy and scikit-learn: more than half of the imports'
+time when a pod starts, and 75 MB of its memory.
 """
 
 from __future__ import annotations
