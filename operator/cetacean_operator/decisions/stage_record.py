@@ -20,13 +20,17 @@ from cetacean_operator.api.stages import MOST_STAGES, Stage
 from cetacean_registry import canonical_digest
 from cetacean_registry.registry import ShortText
 
+_Count = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=0.0)]
+"""The last bound is infinite."""
+
 
 class PodCounters(ApiModel):
     """The counters of one pod, which only grow until it restarts."""
 
-    requests: float = 0.0
-    errors: float = 0.0
-    times: Annotated[dict[float, float], Field(max_length=64)] | None = None
+    requests: _Count = 0.0
+    errors: _Count = 0.0
+    times: Annotated[dict[_Seconds, _Count], Field(max_length=64)] | None = None
     """Answers by the seconds that they took at most; None if they are not known."""
 
     @field_serializer("times")
