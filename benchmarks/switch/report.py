@@ -61,6 +61,7 @@ def table(found: Mapping[str, Any]) -> str:
     for key, title in FIGURES.items():
         lines.append(_row(title, [f"{figures[key]:.2f}" for _, figures in given]))
     lines.append(_row("answers, of them failed", [f"{one['answers']}, {one['failed']}" for _, one in given]))
+    lines += ["", "![The parts of each switch, from active to the first answer](images/benchmark-switch.svg)"]
     return "\n".join(lines)
 
 

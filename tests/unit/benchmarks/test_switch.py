@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from benchmarks.pictures import PANELS, draw
 from benchmarks.switch.cache import hidden
 from benchmarks.switch.report import medians, table
 from benchmarks.switch.timeline import FETCHED, PARTS, READY, Answer, Pod, Started, answers, started, switch, unix_time
+from benchmarks.switch.weights import HEAD, demo_size
+from safetensors.torch import save_file
+
+from cetacean_registry import ModelEntry
+from cetacean_tools.demo_models import DemoModels
 
 FETCH_LOG = (
     "2026-11-30T04:00:01.5Z 2026-11-30 04:00:01,500 INFO https://x/a: complete, 1.0 MiB\n"
@@ -118,3 +124,28 @@ def test_a_hidden_cache_is_empty_and_returns_beside_what_has_come(tmp_path: Path
     }
     assert (cache / "derived/network-a/record.json").read_text(encoding="utf-8") == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_the_store_can_read_what_it_serves_and_each_version_has_other_bytes(tmp_path: Path) -> None:
+    base = ModelEntry(
+        name="a",
+        version="1.0.0",
+        architecture="X",
+        weights_url="https://x/a",
+        weights_path="weights/a.safetensors",
+        sha256="0" * 64,
+    )
+    trained, folder = tmp_path / "trained", tmp_path / "served"
+    for name in ("weights", "gate"):
+        (trained / name).mkdir(parents=True)
+    folder.mkdir()
+    save_file({HEAD: torch.ones(4, 8)}, trained / "weights/a.safetensors")
+    for path in ("weights/encoder_classes.npy", "weights/species_map.csv", "gate/gate.safetensors", "gate/config.json"):
+        (trained / path).write_bytes(b"x")
+        (trained / path).chmod(0o600)
+    (trained / "anti_fraud_threshold.yaml").write_text("threshold: 0.3\n", encoding="utf-8")
+    made = demo_size(folder, base, DemoModels(trained), versions=2).served_at("http://store")
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}, "the store has another user"
+    assert len({entry.sha256 for entry in made.entries}) == 2
+    assert made.entries[0].weights_url == "http://store/switched-1.safetensors"
+    assert made.anti_fraud["model"]["weightsURL"] == "http://store/gate.safetensors"
