@@ -4,7 +4,8 @@
 2. Exactly one of Ready, Reconciling and Stalled is True; no condition is there twice.
 3. What serves is the model that must serve: by the status, by the Deployment's template, and by every pod's own answer.
 4. The newest entry of the history is the model that serves.
-5. There are as many pods as asked for, all ready.
+5. There are as many pods as asked for, all ready. Those of a Deployment that was deleted do not count: Kubernetes' garbage
+   collector may leave them for minutes after the API server was killed.
 6. Every child belongs to a resource that exists; each resource has its Deployment and its Service, and no candidate is left.
 """
 
@@ -38,7 +39,7 @@ def discrepancies(environment: Environment, expected: Sequence[Expected]) -> lis
     """Return a line for each fact that does not hold; empty if everything adds up."""
     resources = {item["metadata"]["name"]: item for item in environment.kubectl.get("cetaceanmodels")["items"]}
     children = environment.kubectl.get(_CHILDREN, "-l", POD_LABEL)["items"]
-    pods = environment.kubectl.get("pods", "-l", POD_LABEL)["items"]
+    pods = _owned_pods(environment, children)
     found = [*_strangers(resources, expected), *_orphans(resources, children)]
     for one in expected:
         if resource := resources.get(one.name):
@@ -46,6 +47,19 @@ def discrepancies(environment: Environment, expected: Sequence[Expected]) -> lis
             found += [f"{one.name}: {line}" for line in _children(one, children)]
             found += [f"{one.name}: {line}" for line in _pods(environment, one, pods)]
     return found
+
+
+def _owned_pods(environment: Environment, children: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the pods whose ReplicaSet belongs to a Deployment that exists."""
+    deployments = {child["metadata"]["uid"] for child in children if child["kind"] == "Deployment"}
+    sets = environment.kubectl.get("replicasets", "-l", POD_LABEL)["items"]
+    owned = {one["metadata"]["uid"] for one in sets if deployments & _owners(one)}
+    pods: list[Mapping[str, Any]] = environment.kubectl.get("pods", "-l", POD_LABEL)["items"]
+    return [pod for pod in pods if owned & _owners(pod)]
+
+
+def _owners(item: Mapping[str, Any]) -> set[str]:
+    return {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
 
 
 def _strangers(resources: Mapping[str, Any], expected: Sequence[Expected]) -> Iterator[str]:
@@ -58,7 +72,7 @@ def _orphans(resources: Mapping[str, Any], children: Sequence[Mapping[str, Any]]
     owners = {resource["metadata"]["uid"] for resource in resources.values()}
     for child in children:
         meta = child["metadata"]
-        if not owners & {owner["uid"] for owner in meta.get("ownerReferences", ())}:
+        if not owners & _owners(child):
             yield f"{child['kind']}/{meta['name']} belongs to no resource that exists"
 
 
