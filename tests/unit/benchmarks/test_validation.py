@@ -13,6 +13,7 @@ from benchmarks.machine import BenchmarkError
 from benchmarks.operator.processes import find_process, running
 from benchmarks.operator.validation import definitions, objects, statuses
 from benchmarks.operator.validation_report import BEGIN, DEFINITIONS, END, OBJECTS, WRITES, results, table
+from support.waiting import wait_until
 
 from cetacean_tools.workspace import REPOSITORY
 
@@ -56,6 +57,8 @@ def test_a_process_is_found_by_its_program_and_a_folder(tmp_path: Path) -> None:
     (tmp_path / "pipe").touch()
     os.mkfifo(tmp_path / "waits")
     with running([str(program), str(tmp_path / "waits")], {}, log=tmp_path / "log") as started:
+        # Until the new process has executed the program, it has the arguments of this one.
+        wait_until(lambda: str(program) in Path(f"/proc/{started.pid}/cmdline").read_text(encoding="utf-8"))
         assert find_process("kube-example", tmp_path) == started.pid
         with pytest.raises(BenchmarkError, match="found none"):
             find_process("kube-other", tmp_path)
