@@ -9,6 +9,23 @@ from typing import Any
 
 from benchmarks import pictures
 
+from cetacean_tools.workspace import REPOSITORY
+
+
+def publish_benchmark(name: str, found: Mapping[str, Any], table: str, *, between: tuple[str, str]) -> None:
+    """Publish under a benchmark's name: in `benchmarks/results` and in `docs/benchmarks.md`.
+
+    Raises:
+        ValueError: the document has no place for the table.
+    """
+    publish(
+        found,
+        table,
+        between=between,
+        json_file=REPOSITORY / "benchmarks" / "results" / f"{name}.json",
+        document=REPOSITORY / "docs" / "benchmarks.md",
+    )
+
 
 def publish(found: Mapping[str, Any], table: str, *, between: tuple[str, str], json_file: Path, document: Path) -> None:
     """Write the figures, put their table between two lines of the document, and draw them.

@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 
 from benchmarks.contention import service
 from benchmarks.machine import BenchmarkError, processor
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 
 from cetacean_inference.system.cpus import usable_cpus
 from cetacean_registry import Registry
@@ -65,13 +65,7 @@ def main() -> int:
         return 1
     print(table(found))
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks/results/contention.json",
-            document=REPOSITORY / "docs/benchmarks.md",
-        )
+        publish_benchmark("contention", found, table(found), between=(BEGIN, END))
     return 0 if found["ratio"] <= BOUND and service.keeps_bounds(found["service"]) else 1
 
 

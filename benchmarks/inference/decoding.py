@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from benchmarks.machine import processor
 from benchmarks.material import jpegs
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from PIL import Image
 from support.worst_pictures import WORST
 
@@ -33,7 +33,6 @@ from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.settings import BatchingSettings, ImageSettings
 from cetacean_inference.system.priority import lower_thread_priority
 from cetacean_inference.types import Resize
-from cetacean_tools.workspace import REPOSITORY
 
 BEGIN, END = "<!-- decoding: written by make bench-decoding -->", "<!-- decoding: end -->"
 RESIZES: Final = (Resize("crop_centre", 224), Resize("squash", 512))
@@ -60,13 +59,7 @@ def main() -> int:
     for miss in missed(found):
         print(f"error: {miss}", file=sys.stderr)
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks" / "results" / "decoding.json",
-            document=REPOSITORY / "docs" / "benchmarks.md",
-        )
+        publish_benchmark("decoding", found, table(found), between=(BEGIN, END))
     return int(bool(missed(found)))
 
 

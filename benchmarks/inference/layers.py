@@ -9,23 +9,20 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from benchmarks.converted import converted
 from benchmarks.machine import processor
 from benchmarks.material import environment, write_weights
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 
-from cetacean_inference.engines.base import ConvertedNetworks
-from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.openvino import DEVICE, HINTS, openvino
 from cetacean_inference.settings import load_settings
-from cetacean_inference.system.start_times import StartTimes
-from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
-from cetacean_tools.workspace import REPOSITORY, cache_root
+from cetacean_inference.weights.fetch import fetch_all
+from cetacean_tools.workspace import cache_root
 
 BEGIN, END = "<!-- layers: written by make bench-layers -->", "<!-- layers: end -->"
 MATRIX: Final = 2048
@@ -48,40 +45,21 @@ def main() -> int:
     found: dict[str, Any] = {"cpu": processor(), "copy_gb_s": _copy_speed(), "peak_gflop_s": {}, "networks": {}}
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     precisions = [name for name in HINTS if name != "bf16" or "BF16" in capable]
-    with _converted() as networks:
-        for precision in precisions:
-            found["peak_gflop_s"][precision] = _peak(core, precision)
-            for name, network in networks.items():
-                model = core.read_model(network.trunk)
-                kinds = _profile(core, model, precision, side=network.side, repeats=options.repeats)
-                found["networks"][f"{name}, {precision}"] = kinds
-                print(name, precision, kinds, flush=True)
+    settings = load_settings()
+    fetch_all(settings)
+    networks = converted(settings)
+    for precision in precisions:
+        found["peak_gflop_s"][precision] = _peak(core, precision)
+        for name, network in networks.items():
+            model = core.read_model(network.trunk)
+            kinds = _profile(core, model, precision, side=network.side, repeats=options.repeats)
+            found["networks"][f"{name}, {precision}"] = kinds
+            print(name, precision, kinds, flush=True)
     found["load_average_at_end"] = round(os.getloadavg()[0], 1)
     print(table(found))
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks" / "results" / "layers.json",
-            document=REPOSITORY / "docs" / "benchmarks.md",
-        )
+        publish_benchmark("layers", found, table(found), between=(BEGIN, END))
     return 0
-
-
-@contextmanager
-def _converted() -> Iterator[ConvertedNetworks]:
-    settings = load_settings()
-    fetch_all(settings)
-    with ExitStack() as stack:
-        yield converted_networks(
-            settings,
-            files=locate_all(settings),
-            cache=open_cache(settings),
-            times=StartTimes(),
-            until_compiled=stack,
-            while_serving=stack,
-        )
 
 
 def _profile(core: Any, model: Any, precision: str, *, side: int, repeats: int) -> dict[str, dict[str, float]]:

@@ -10,27 +10,26 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from benchmarks.converted import converted
 from benchmarks.machine import processor
 from PIL import Image
 
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
 from cetacean_inference.engines.base import ConvertedNetworks, Outputs
-from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.eager import EagerEngine, choose_device
 from cetacean_inference.engines.openvino import OpenVinoEngine
 from cetacean_inference.imaging.preprocessing import crop_centre, squash
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.settings import GateSettings, Settings
-from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
-from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache, open_verified
+from cetacean_inference.weights.fetch import fetch_all, locate_all, open_verified
 from cetacean_registry import ModelEntry
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import REPOSITORY
@@ -89,18 +88,7 @@ def _converted(models: DemoModels, entry: ModelEntry) -> Iterator[tuple[Settings
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(model=model_settings(entry), gate=given, weights_cache=Path(directory) / "cache")
         fetch_all(settings)
-        with ExitStack() as stack:
-            yield (
-                settings,
-                converted_networks(
-                    settings,
-                    files=locate_all(settings),
-                    cache=open_cache(settings),
-                    times=StartTimes(),
-                    until_compiled=stack,
-                    while_serving=stack,
-                ),
-            )
+        yield settings, converted(settings)
 
 
 def _eager(name: NetworkName, settings: Settings) -> Any:

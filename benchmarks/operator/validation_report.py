@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from benchmarks.machine import processor
-from benchmarks.publishing import publish
-
-from cetacean_tools.workspace import REPOSITORY
+from benchmarks.publishing import publish_benchmark
 
 BEGIN, END = "<!-- validation: written by make bench-validation -->", "<!-- validation: end -->"
 DEFINITIONS: Final = ("ours", "without rules", "without a schema")
@@ -65,10 +63,4 @@ def publish_results(found: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the document has no place for the table.
     """
-    publish(
-        found,
-        table(found),
-        between=(BEGIN, END),
-        json_file=REPOSITORY / "benchmarks/results/validation.json",
-        document=REPOSITORY / "docs/benchmarks.md",
-    )
+    publish_benchmark("validation", found, table(found), between=(BEGIN, END))

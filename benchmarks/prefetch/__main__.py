@@ -21,7 +21,7 @@ from typing import Any, Final
 from benchmarks.machine import BenchmarkError, processor
 from benchmarks.prefetch import throttled_store
 from benchmarks.prefetch.weights import enlarge
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from support.shared_cache import shared_cache
 
 from cetacean_registry import ModelEntry
@@ -30,7 +30,7 @@ from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import Environment, installed
 from cetacean_tools.demo_models import ensure_models
 from cetacean_tools.local_cluster.use import choose
-from cetacean_tools.workspace import REPOSITORY, ToolError
+from cetacean_tools.workspace import ToolError
 
 NAME: Final = "benchmarked"
 FIRST, SECOND = "demo_v1", "demo_v2"
@@ -68,13 +68,7 @@ def main() -> int:
     found = results(without, fetched_before, megabytes=options.megabytes, rate=options.rate)
     print(table(found))
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks/results/prefetch.json",
-            document=REPOSITORY / "docs/benchmarks.md",
-        )
+        publish_benchmark("prefetch", found, table(found), between=(BEGIN, END))
     return 0
 
 

@@ -20,7 +20,7 @@ import httpx
 from benchmarks.clients import Seen, ask
 from benchmarks.machine import BenchmarkError, shared_memory
 from benchmarks.material import jpegs
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from benchmarks.servers import Server
 from benchmarks.serving import engines
 from benchmarks.serving.answers import Answers, answers, require_equal
@@ -29,8 +29,6 @@ from benchmarks.serving.environments import environment
 from benchmarks.serving.report import BEGIN, CLIENTS, END, Measured, results, table
 from benchmarks.serving.stored import load_our_settings, our_environment, write_manifest
 from benchmarks.serving.switching import switch
-
-from cetacean_tools.workspace import REPOSITORY
 
 WARM_UP_SECONDS: Final = 2.0
 BEFORE_SWITCH_SECONDS: Final = 2.0
@@ -55,13 +53,7 @@ def main() -> int:
     print(table(found))
     _say(begun, "done")
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks" / "results" / "serving.json",
-            document=REPOSITORY / "docs" / "benchmarks.md",
-        )
+        publish_benchmark("serving", found, table(found), between=(BEGIN, END))
     return 0
 
 

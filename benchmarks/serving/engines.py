@@ -16,17 +16,17 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from benchmarks.converted import converted
 from benchmarks.machine import BenchmarkError, processor
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from benchmarks.serving.peers.networks import MAX_BATCH, Run, compile_network
-from benchmarks.serving.stored import FILES, NETWORKS, converted, load_our_settings, our_environment, stored
+from benchmarks.serving.stored import FILES, NETWORKS, load_our_settings, our_environment, stored
 
 from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
 from cetacean_inference.engines.trial import disagreement
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import locate_all, open_verified
-from cetacean_tools.workspace import REPOSITORY
 
 BEGIN, END = "<!-- engines: written by make bench-serving -->", "<!-- engines: end -->"
 KNOWN: Final = FILES / "engines.json"
@@ -61,13 +61,7 @@ def main() -> int:
     print(table(found))
     KNOWN.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks" / "results" / "engines.json",
-            document=REPOSITORY / "docs" / "benchmarks.md",
-        )
+        publish_benchmark("engines", found, table(found), between=(BEGIN, END))
     return 0
 
 

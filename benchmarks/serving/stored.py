@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from benchmarks.converted import converted
 from benchmarks.material import environment, write_weights
 from benchmarks.serving.peers.networks import Stored
 
 from cetacean_inference.engines.base import ConvertedNetworks
-from cetacean_inference.engines.conversion_cache import converted_networks
 from cetacean_inference.engines.conversion_record import directory_name, origin
 from cetacean_inference.settings import Settings, load_settings
-from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
-from cetacean_inference.weights.fetch import fetch_all, locate_all, open_own_cache, open_verified
+from cetacean_inference.weights.fetch import fetch_all, locate_all, open_verified
 from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
 from cetacean_tools.workspace import cache_root
 
@@ -41,19 +39,6 @@ def load_our_settings() -> Settings:
     settings = load_settings()
     fetch_all(settings)
     return settings
-
-
-def converted(settings: Settings) -> ConvertedNetworks:
-    """Return the networks as our service converts them; converts them first if it has not served yet."""
-    with ExitStack() as stack:
-        return converted_networks(
-            settings,
-            files=locate_all(settings),
-            cache=open_own_cache(settings),
-            times=StartTimes(),
-            until_compiled=stack,
-            while_serving=stack,
-        )
 
 
 def stored(settings: Settings) -> dict[NetworkName, dict[str, Stored]]:

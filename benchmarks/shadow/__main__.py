@@ -25,7 +25,7 @@ import httpx
 from benchmarks.clients import Seen, ask
 from benchmarks.contention.service import environment, processor_seconds
 from benchmarks.machine import free_port
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from benchmarks.servers import Server, serving
 from benchmarks.shadow.report import BEGIN, END, SHARES, Turns, results, table
 from benchmarks.shadow.server import SERVICE
@@ -33,7 +33,7 @@ from benchmarks.shadow.server import SERVICE
 from cetacean_inference.settings import load_settings
 from cetacean_inference.weights.fetch import fetch_all
 from cetacean_tools.demo_models import DemoModels, ensure_models
-from cetacean_tools.workspace import REPOSITORY, ToolError
+from cetacean_tools.workspace import ToolError
 
 CLIENTS: Final = 4
 PICTURES: Final = 16
@@ -61,13 +61,7 @@ def main() -> int:
     found = results(turns, clients=CLIENTS, rounds=options.rounds, load_before=load_before)
     print(table(found))
     if not options.dry:
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks/results/shadow.json",
-            document=REPOSITORY / "docs/benchmarks.md",
-        )
+        publish_benchmark("shadow", found, table(found), between=(BEGIN, END))
     return int(any(one.failed for one in turns.values()))
 
 

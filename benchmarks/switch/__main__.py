@@ -23,7 +23,7 @@ from benchmarks.machine import BenchmarkError, processor
 from benchmarks.operator.contestants import Argo
 from benchmarks.operator.world import ROLLOUTS, World
 from benchmarks.prefetch import throttled_store
-from benchmarks.publishing import publish
+from benchmarks.publishing import publish_benchmark
 from benchmarks.switch import client
 from benchmarks.switch.cache import hidden
 from benchmarks.switch.pods import PodWatch
@@ -42,7 +42,7 @@ from cetacean_tools.demo_models import ensure_models
 from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.use import choose
-from cetacean_tools.workspace import REPOSITORY, ToolError
+from cetacean_tools.workspace import ToolError
 
 BASE: Final = "demo_v2"
 STORE: Final = "store"
@@ -79,13 +79,7 @@ def main() -> int:
         return 1
     print(table(found))
     if not (options.dry or options.small):
-        publish(
-            found,
-            table(found),
-            between=(BEGIN, END),
-            json_file=REPOSITORY / "benchmarks/results/switch.json",
-            document=REPOSITORY / "docs/benchmarks.md",
-        )
+        publish_benchmark("switch", found, table(found), between=(BEGIN, END))
     return 0
 
 

@@ -63,9 +63,11 @@ def model_before(candidate: Model, *, spec: Spec, history: ServingHistory, given
     Returns:
         None if the rollout has not failed, if it is held, or if nothing has served before.
     """
-    rollout = rollout_of(candidate, spec.anti_fraud)
     overdue = given.overdue
-    if not _returns(spec) or overdue is None or overdue.rollout != rollout.id:
+    if not _returns(spec) or overdue is None:
+        return None
+    rollout = rollout_of(candidate, spec.anti_fraud)
+    if overdue.rollout != rollout.id:
         return None
     if _promoted_by_person(candidate, spec, given):
         return None  # who has asked for it decides what happens next
@@ -101,8 +103,7 @@ def return_rollout(candidate: Model, *, given: StageInput) -> Stages:
 
 def remembered_rollout(candidate: Model, *, spec: Spec, history: ServingHistory, given: StageInput) -> Stages | None:
     """Return the state of a model whose rollout has failed before, None if none has, or it is tried again."""
-    returned = _find_returned(candidate, spec, history)
-    if returned is None or not _returns(spec):
+    if not _returns(spec) or (returned := _find_returned(candidate, spec, history)) is None:
         return None
     decision = _promoted_by_person(candidate, spec, given)
     if decision is None:
