@@ -41,6 +41,7 @@ DECISIONS = Group(
             "stage_record",
             "stage_input",
             "stage_figures",
+            "candidate_share",
             "canary_pods",
             "canary_verdict",
             "candidate_children",

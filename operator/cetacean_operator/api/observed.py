@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from cetacean_operator.api.feedback import FeedbackReport
 from cetacean_operator.api.model_approval import Approvals
+from cetacean_operator.api.objects import mapping_of
 from cetacean_operator.api.shadow import ShadowReport
 
 Object = dict[str, Any]
@@ -189,13 +190,8 @@ class CetaceanModel:
             uid=meta["uid"],
             generation=int(meta.get("generation") or 0),
             resource_version=str(meta.get("resourceVersion") or ""),
-            spec=_mapping(obj.get("spec")),
-            status=_mapping(obj.get("status")),
-            annotations=_mapping(meta.get("annotations")),
+            spec=mapping_of(obj.get("spec")),
+            status=mapping_of(obj.get("status")),
+            annotations=mapping_of(meta.get("annotations")),
             deleting="deletionTimestamp" in meta,
         )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    """Return a mapping, empty for anything else: a resource that is no object has an invalid spec, and is no error."""
-    return value if isinstance(value, Mapping) else {}

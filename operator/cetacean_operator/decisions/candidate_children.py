@@ -9,6 +9,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
+from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import selector, service
 from cetacean_operator.decisions.network import admit, clients, operator_pods
@@ -30,14 +31,41 @@ class CandidatePart:
     answers_clients: bool = False
 
 
-def staged_part(spec: Spec, run: CandidateRun) -> CandidatePart:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The model beside what serves: one that drift compares, or one that runs stages."""
+
+    comparison: Comparison | None = None
+    """The model before, which drift compares with what serves."""
+    staged: CandidateRun | None = None
+    route_weight: int | None = None
+    """Percent of the requests that the HTTPRoute gives to its Service; None if it must not name that Service."""
+
+    @property
+    def asked(self) -> Comparison | None:
+        """What the serving pods copy to it, None for nothing."""
+        return self.comparison or (self.staged.comparison if self.staged else None)
+
+    @property
+    def answers_clients(self) -> bool:
+        """True during its canary."""
+        return self.staged is not None and self.staged.canary is not None
+
+    def part(self, spec: Spec) -> CandidatePart | None:
+        """Return what its children are made of, None if it has no pods."""
+        if self.comparison:
+            return CandidatePart(self.comparison.candidate)
+        return _staged_part(spec, self.staged) if self.staged else None
+
+
+def _staged_part(spec: Spec, run: CandidateRun) -> CandidatePart:
     """Return the part of a candidate that runs stages."""
     return CandidatePart(
         rollout=run.rollout,
         replicas=run.replicas,
         record=run.record.text(),
         resources=spec.rollout.candidate.resources if spec.rollout else None,
-        answers_clients=run.canary is not None or run.is_routed,
+        answers_clients=run.answers_clients,
     )
 
 

@@ -12,14 +12,12 @@ from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Spec
-from cetacean_operator.decisions.candidate_children import CandidatePart, candidate_bodies, staged_part
-from cetacean_operator.decisions.comparison import Comparison
+from cetacean_operator.decisions.candidate_children import Candidate, candidate_bodies
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import clients_selector, extra_targets, selector, service
 from cetacean_operator.decisions.network import admit, clients
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.route import http_route
-from cetacean_operator.decisions.stages import CandidateRun
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry import canonical_digest
 
@@ -46,8 +44,7 @@ def children(
     optional_kinds: Collection[str],
     operator_namespace: str,
     promotion: str | None = None,
-    comparison: Comparison | None = None,
-    staged: CandidateRun | None = None,
+    candidate: Candidate | None = None,
 ) -> dict[Ref, Object]:
     """Return the manifests of all children, by kind and name.
 
@@ -58,14 +55,11 @@ def children(
         optional_kinds: those that the cluster serves because their CRD is installed.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
-        comparison: the model before, which drift compares with what serves; None without one.
-        staged: the candidate that runs stages; None without one.
+        candidate: the model beside it; None without one.
     """
-    name, serving = resource.name, spec.serving
-    asked = comparison or (staged.comparison if staged else None)
-    plan = asked.plan(name, resource.namespace) if asked else None
-    canary = staged.canary if staged else None
-    by_pods = canary is not None and serving.route is None
+    name, serving, beside = resource.name, spec.serving, candidate or Candidate()
+    plan = beside.asked.plan(name, resource.namespace) if beside.asked else None
+    by_pods = beside.answers_clients and serving.route is None
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
         ("Service", name): service(clients_selector(name) if by_pods else selector(name), serving.service),
@@ -83,11 +77,9 @@ def children(
     if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
     if "HTTPRoute" in optional_kinds and serving.route:
-        bodies["HTTPRoute", name] = http_route(name, serving.route, canary_weight=canary.weight if canary else None)
-    if comparison:
-        bodies |= candidate_bodies(name, serving, CandidatePart(comparison.candidate), operator_namespace)
-    elif staged:
-        bodies |= candidate_bodies(name, serving, staged_part(spec, staged), operator_namespace)
+        bodies["HTTPRoute", name] = http_route(name, serving.route, canary_weight=beside.route_weight)
+    if part := beside.part(spec):
+        bodies |= candidate_bodies(name, serving, part, operator_namespace)
     return finished(resource, bodies)
 
 

@@ -9,6 +9,8 @@ from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
+from cetacean_operator.decisions.candidate_children import Candidate
+from cetacean_operator.decisions.candidate_share import candidate_share, may_lead_to
 from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, finished
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, deployed_rollout, rollout_of
@@ -18,8 +20,8 @@ from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.promotion_record import write_promotion_record
 from cetacean_operator.decisions.rollout_state import rollout_state
-from cetacean_operator.decisions.route_accepted import may_lead_to
 from cetacean_operator.decisions.stage_record import runs_stages
+from cetacean_operator.decisions.stages import CandidateRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,11 @@ def desired_children(
             rollout,
             optional_kinds=assessment.observed.optional_kinds,
             operator_namespace=assessment.observed.operator_namespace,
-            comparison=choice.comparison,
-            staged=replace(run, is_routed=routed is not None) if run else None,
+            candidate=Candidate(
+                comparison=choice.comparison,
+                staged=replace(run, is_routed=routed is not None) if run else None,
+                route_weight=_route_weight(assessment, run),
+            ),
             promotion=write_promotion_record(next_status, assessment.last_status, assessment.deployment),
         ),
     )
@@ -115,6 +120,13 @@ def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
         return None
     is_complete = rollout_state(assessment.current_state, rollout).complete
     return None if is_complete else names.candidate_name(assessment.resource.name)
+
+
+def _route_weight(assessment: Assessment, run: CandidateRun | None) -> int | None:
+    name = assessment.resource.name
+    candidate, route = names.candidate_name(name), assessment.children.get(("HTTPRoute", name))
+    exists = ("Service", candidate) in assessment.children
+    return candidate_share(run.routed_share if run else None, candidate, route, exists=exists)
 
 
 def _routed_candidate(assessment: Assessment) -> str | None:

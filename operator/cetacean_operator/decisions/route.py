@@ -17,7 +17,7 @@ def http_route(name: str, route: Route, *, canary_weight: int | None = None) -> 
     Args:
         name: of the resource and of its Service.
         route: `spec.serving.route`.
-        canary_weight: percent of the requests that the candidate's Service gets; None if there is no such Service.
+        canary_weight: percent of the requests that the candidate's Service gets; None if it is not named.
 
     Raises:
         ValueError: the weight is not within 0..100.

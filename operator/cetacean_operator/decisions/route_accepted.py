@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cetacean_operator.api.objects import mapping_of, mappings_of
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.route import GATEWAY_GROUP, ParentReference, Route, parent_key
 from cetacean_operator.decisions.condition_state import ConditionState
@@ -49,42 +50,15 @@ def judge_route(*, route: Route | None, live: Object | None, is_served: bool) ->
     return ConditionState("True", _ACCEPTED, f"accepted by {', '.join(_label(parent) for parent, _ in found)}")
 
 
-def may_lead_to(service: str, live: Object | None) -> bool:
-    """Return true if a Gateway may send clients to a Service.
-
-    It may if the live HTTPRoute names the Service, or if a controller that has reported on the HTTPRoute before has not
-    reported on its present generation.
-
-    Args:
-        service: its name.
-        live: the HTTPRoute.
-    """
-    if live is None:
-        return False
-    backends = [
-        backend
-        for rule in _mappings(_mapping(live.get("spec")).get("rules"))
-        for backend in _mappings(rule.get("backendRefs"))
-    ]
-    seen = [
-        [condition.get("observedGeneration") for condition in _mappings(entry.get("conditions"))]
-        for entry in _mappings(_mapping(live.get("status")).get("parents"))
-    ]
-    generation = live["metadata"].get("generation")
-    return any(one.get("name") == service for one in backends) or any(
-        generations and generation not in generations for generations in seen
-    )
-
-
 def _reported(live: Object, parent: ParentReference) -> list[Mapping[str, Any]]:
     """Return the conditions that controllers report for one parent, about the present generation."""
     meta = live["metadata"]
     wanted = parent_key(parent.wire(), meta.get("namespace"))
     return [
         condition
-        for entry in _mappings(_mapping(live.get("status")).get("parents"))
-        if parent_key(_mapping(entry.get("parentRef")), meta.get("namespace")) == wanted
-        for condition in _mappings(entry.get("conditions"))
+        for entry in mappings_of(mapping_of(live.get("status")).get("parents"))
+        if parent_key(mapping_of(entry.get("parentRef")), meta.get("namespace")) == wanted
+        for condition in mappings_of(entry.get("conditions"))
         if condition.get("observedGeneration") == meta.get("generation")
     ]
 
@@ -99,12 +73,3 @@ def _label(parent: ParentReference) -> str:
     listener = f", listener {parent.section_name}" if parent.section_name else ""
     port = f", port {parent.port}" if parent.port else ""
     return f"{parent.kind or 'Gateway'} {namespace}{parent.name}{listener}{port}"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    """Return the mappings of a list, and nothing of any other value."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

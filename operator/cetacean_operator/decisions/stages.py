@@ -67,6 +67,18 @@ class CandidateRun:
     is_routed: bool = False
     """True if a Gateway may still send clients, because it has not taken the newest HTTPRoute."""
 
+    @property
+    def routed_share(self) -> int | None:
+        """Percent of the requests that a Gateway is to send; 0 before and after, None if the stage is no canary."""
+        if self.canary is not None:
+            return self.canary.weight
+        return 0 if self.record.kind == "Canary" else None
+
+    @property
+    def answers_clients(self) -> bool:
+        """True if clients must be able to reach the pods: from the begin of a canary, so before its first request."""
+        return self.is_routed or (self.record.kind == "Canary" and self.record.hold is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:

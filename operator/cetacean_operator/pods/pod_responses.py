@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from cetacean_operator.api.objects import mapping_of
 from cetacean_operator.api.observed import AnswerCounts, Identity
 from cetacean_operator.pods.answer_counts import parse_answers
 from cetacean_registry.messages import one_line
@@ -74,7 +75,7 @@ def parse_identity(path: str, body: bytes) -> Identity:
         BadAnswerError: it is no JSON object; the message names `path` and quotes the first bytes.
     """
     answer = parse_json(path, body)
-    model, weights, gate = (_mapping(answer.get(part)) for part in ("model", "weights", "gate"))
+    model, weights, gate = (mapping_of(answer.get(part)) for part in ("model", "weights", "gate"))
     return Identity(
         name=text(model.get("name")),
         version=text(model.get("version")),
@@ -188,10 +189,6 @@ def parse_json(path: str, body: bytes, *, largest: int = LARGEST_JSON) -> Mappin
     if not isinstance(answer, dict):
         raise BadAnswerError(f"{path}: expected a JSON object, got {_excerpt(body)}")
     return answer
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _no_constant(value: str) -> float:

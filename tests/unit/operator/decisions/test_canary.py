@@ -127,34 +127,38 @@ def test_a_route_gives_any_share_beside_any_number_of_pods_and_an_autoscaler() -
     assert world.candidate is None
 
 
-def test_a_candidate_stays_until_every_gateway_has_taken_the_route_without_it() -> None:
-    serving = {"route": {"parentRefs": [{"name": "public"}]}}
+def test_a_gateway_learns_of_the_candidate_before_its_first_request_and_forgets_it_after_its_last() -> None:
     world = World(
-        manifest(*MODELS, rollout={"stages": [{"canary": {"weight": 10}}]}, serving=serving),
+        manifest(
+            *MODELS,
+            rollout={"stages": [{"canary": {"weight": 10}}]},
+            serving={"route": {"parentRefs": [{"name": "public"}]}},
+        ),
         optional_kinds=frozenset({"HTTPRoute"}),
     )
-    world.settle()
-    world.activate("second")
-    world.settle()
-    route = world.children["HTTPRoute", "whales"]
 
     def reports(generation: int) -> None:
         conditions = [{"type": "Accepted", "status": "True", "observedGeneration": generation}]
+        route = world.children["HTTPRoute", "whales"]
         route["status"] = {"parents": [{"parentRef": {"name": "public"}, "conditions": conditions}]}
 
-    route = world.children["HTTPRoute", "whales"]
-    reports(route["metadata"]["generation"])
+    def route_and_candidate(*, reported: bool) -> tuple[list[int], bool]:
+        generation = world.children["HTTPRoute", "whales"]["metadata"]["generation"]
+        reports(generation if reported else generation - 1)
+        world.settle()
+        return weights(world), world.candidate is not None
+
+    world.settle()
+    assert route_and_candidate(reported=True) == ([100], False)
+    world.activate("second")
+    assert route_and_candidate(reported=True) == ([100, 0], True)
+    assert world.is_("CandidatePassed") == ("Unknown", "Running"), "its pods are ready"
+    assert route_and_candidate(reported=False) == ([100, 0], True), "a proxy may not know its Service"
+    assert route_and_candidate(reported=True) == ([90, 10], True)
     world.activate("first")
-    world.reconcile()
-    assert world.candidate is not None, "the Gateway does not know yet that it is gone"
-    world.settle()
-    route = world.children["HTTPRoute", "whales"]
-    reports(route["metadata"]["generation"] - 1)
-    world.settle()
-    assert world.candidate is not None
-    reports(route["metadata"]["generation"])
-    world.settle()
-    assert world.candidate is None
+    assert route_and_candidate(reported=False) == ([100, 0], True)
+    assert route_and_candidate(reported=False) == ([100, 0], True), "a proxy may still send it clients"
+    assert route_and_candidate(reported=True) == ([100], False)
 
 
 def test_the_network_admits_clients_to_a_held_candidate_until_every_gateway_has_taken_the_route_without_it() -> None:
@@ -174,7 +178,7 @@ def test_the_network_admits_clients_to_a_held_candidate_until_every_gateway_has_
     assert admits_clients()
     world.candidate_pods[0].ready = False
     world.settle()
-    assert (world.is_("Stalled")[1], weights(world), admits_clients()) == ("CandidateHeld", [100], True)
+    assert (world.is_("Stalled")[1], weights(world), admits_clients()) == ("CandidateHeld", [100, 0], True)
     gateway_reports()
     world.settle()
     assert not admits_clients()
@@ -338,7 +342,7 @@ def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it
     world.pods[0].ready = lost
     world.reconcile()
     assert outcome(world) == ("Running", [])
-    assert weights(world) == [100]
+    assert weights(world) == [100, 0]
     pod.ready, pod.lost_node = True, None
     world.pods[0].ready = True
     world.settle()

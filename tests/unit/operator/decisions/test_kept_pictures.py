@@ -15,6 +15,7 @@ from cetacean_operator.api.keep_disagreements import KeepDisagreements, same_cla
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.serving import is_reserved
 from cetacean_operator.api.spec import AntiFraud, InvalidResourceError, parse_spec
+from cetacean_operator.decisions.candidate_children import Candidate
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import rollout_of
@@ -41,7 +42,7 @@ def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
         served,
         optional_kinds=(),
         operator_namespace="operators",
-        comparison=comparison,
+        candidate=Candidate(comparison=comparison),
     )
 
 
