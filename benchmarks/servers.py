@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -73,7 +74,11 @@ def serving(
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [str(python), "-m", *command], env={**os.environ, **environment}, stdout=stream, stderr=stream
+            [str(python), "-m", *command],
+            env={**os.environ, **environment},
+            stdout=stream,
+            stderr=stream,
+            process_group=0,
         )
     starting_mb = 0.0
     try:
@@ -90,16 +95,22 @@ def serving(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGTERM and wait; kills what still runs afterwards, of the process and of those that it started."""
+    """Send SIGTERM and wait; kills what still runs afterwards, of the process and of those that it started.
+
+    Args:
+        process: the first of a process group. Its child processes may have lost it as their parent, if it ended before.
+    """
     with contextlib.ExitStack() as handles:
         # Handles, because another process may get the number of one that has ended.
         started = [handles.enter_context(_handle(pid)) for pid in process_tree(process.pid) if pid != process.pid]
-        process.terminate()
-        try:
-            process.wait(END_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process.returncode is None:
+            # `process.terminate` would collect one that has ended, and then another group could have its number.
+            os.kill(process.pid, signal.SIGTERM)
+            ended = select.poll()
+            ended.register(handles.enter_context(_handle(process.pid)) or 0)
+            ended.poll(END_TIMEOUT * 1e3)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         for handle in started:
             with contextlib.suppress(ProcessLookupError):
                 if handle is not None:

@@ -23,6 +23,7 @@ from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.kube.resources import CHILDREN, MODELS, ResourceType
+from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.workspace import REPOSITORY
 
@@ -76,7 +77,7 @@ class Ours:
     def install(self, here: World) -> None:
         """The CRD."""
         here.kubectl("apply", "--server-side", "-f", str(self.checkout / "crds"))
-        here.serves("cetaceanmodels.ecomarineai.org")
+        wait_until_served(here.kubectl, "cetaceanmodels.ecomarineai.org")
 
     @contextmanager
     def run(self, here: World) -> Iterator[Program | None]:
@@ -141,7 +142,7 @@ class Argo(_TemplateOwner):
         folder = module_files(ROLLOUTS, "github.com/argoproj/argo-rollouts") / "manifests/crds"
         for path in sorted(folder.glob("*-crd.yaml")):
             here.kubectl("apply", "--server-side", "-f", str(path))
-        here.serves("rollouts.argoproj.io")
+        wait_until_served(here.kubectl, "rollouts.argoproj.io")
         here.kubectl("create", "namespace", "argo-rollouts")
 
     @contextmanager

@@ -37,6 +37,7 @@ from cetacean_operator.decisions.plan import status_as_applied
 from cetacean_operator.kube.client import ApiClient
 from cetacean_operator.kube.connection import load_configuration
 from cetacean_operator.kube.resources import MODELS, ResourceType
+from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.kubectl import CommandError
 from cetacean_tools.demo.waiting import NotSoError
 from cetacean_tools.local_cluster.protocol import ClusterError
@@ -138,7 +139,7 @@ async def _measure(here: World, rounds: int, requests: int) -> Costs:
     kinds = list(definitions())
     here.apply(*(definition for _, definition in kinds))
     for _, definition in kinds:
-        here.serves(definition["metadata"]["name"])
+        wait_until_served(here.kubectl, definition["metadata"]["name"])
     server = find_process("kube-apiserver", here.cluster.layout.root)
     costs: Costs = {key: Cost() for key in itertools.product(OBJECTS, DEFINITIONS, WRITES)}
     async with _client(here) as kube:

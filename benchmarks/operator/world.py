@@ -56,15 +56,6 @@ class World:
         """Apply objects."""
         self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
 
-    def serves(self, crd: str) -> None:
-        """Wait until the API server serves a custom resource."""
-
-        def established() -> bool:
-            found = self.kubectl.get("crd", crd)["status"].get("conditions") or ()
-            return any((one["type"], one["status"]) == ("Established", "True") for one in found)
-
-        until(f"{crd} to be served", established, within=30)
-
     def requests(self, user: str) -> Counter[str]:
         """Count a user's requests to the API server by the audit log, without watches and leases."""
         found: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -131,11 +132,14 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
         verified = open_files.enter_context(open_verified(settings))
-        with times.measure("verify"):
-            for blob in (files.checkpoint, files.gate_weights):
-                verified.open(blob)
-            individuals = _read_individuals(settings, files, verified)
-        with ExitStack() as until_compiled:
+        with ThreadPoolExecutor() as hashing, ExitStack() as until_compiled:
+            # Hashed while the networks are compiled: these have digests of their own, and nothing is served before.
+            weights = [hashing.submit(verified.open, blob) for blob in (files.checkpoint, files.gate_weights)]
+
+            def verify_weights() -> None:
+                with times.measure("verify"):
+                    for one in weights:
+                        one.result()
 
             def converted() -> ConvertedNetworks:
                 return converted_networks(
@@ -148,10 +152,14 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
                 )
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
+                verify_weights()
                 return _load_eager(name, device, settings=settings, files=files, verified=verified)
 
             with times.measure("load"):
                 engines = select_engines(settings.engine, converted=converted, eager=eager)
+            verify_weights()
+        with times.measure("verify"):
+            individuals = _read_individuals(settings, files, verified)
         pipeline = NetworksPipeline(
             identity=ServedIdentity(
                 weights_sha256=files.checkpoint.sha256,

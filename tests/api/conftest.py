@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.kubectl import Kubectl
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -26,7 +27,7 @@ def crd(kubectl: Kubectl) -> str:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     names = ("cetaceanmodels.ecomarineai.org", "modelapprovals.ecomarineai.org")
     for name in names:
-        kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
+        wait_until_served(kubectl, name)
     return names[0]
 
 

@@ -21,6 +21,7 @@ import httpx
 import yaml
 
 from cetacean_tools.container_images import IMAGES, Image, build
+from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.installation import create_namespace
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
@@ -104,7 +105,7 @@ def installed(kubectl: Kubectl, *names: str) -> Iterator[None]:
         for path in missing:
             # Not `apply`, which would keep a copy in an annotation that is too long.
             kubectl("create", "-f", str(path))
-            kubectl("wait", f"crd/{path.stem}", "--for=condition=Established", "--timeout=30s")
+            wait_until_served(kubectl, path.stem)
         yield
     finally:
         for path in missing:

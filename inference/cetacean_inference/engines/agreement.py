@@ -1,11 +1,13 @@
 """Compares an engine with eager torch, on generated pictures and with the weights that will serve.
 
-A compiled network may lose precision or be wrong on some processor, so every engine is checked at every start.
+A compiled network may lose precision or be wrong on some processor, so every engine is checked at every start: with all
+pictures until it has agreed on this kind of processor, then with the first few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -17,6 +19,8 @@ from cetacean_inference.types import NetworkName
 
 BATCHES: Final = (1, 3, 8)
 """Sizes of the batches that are compared: one, odd, and full."""
+FEW_BATCHES: Final = BATCHES[:2]
+"""Those for an engine that has agreed before, on this kind of processor and with the same files."""
 PICTURES: Final = sum(BATCHES)
 SIZE: Final = (320, 240)
 SCORE_FACTOR: Final = 4.0
@@ -25,10 +29,10 @@ PROBABILITY_FACTOR: Final = 8.0
 """The same for probabilities; 6.2 was measured (docs/decisions/0013-bounds-from-trained-weights.md)."""
 
 
-def comparison_inputs(network: NetworkName, side: int) -> Pixels:
-    """Return the same pictures each time, resized for a network: (N, side, side, 3)."""
+def comparison_inputs(network: NetworkName, side: int, *, pictures: int = PICTURES) -> Pixels:
+    """Return the first pictures, the same each time, resized for a network: (N, side, side, 3)."""
     resize = crop_centre if network == "gate" else squash
-    return np.stack([resize(picture, side) for picture in draw_pictures()])
+    return np.stack([resize(picture, side) for picture in islice(draw_pictures(), pictures)])
 
 
 def draw_pictures() -> Iterator[Image.Image]:
@@ -52,9 +56,9 @@ def draw_pictures() -> Iterator[Image.Image]:
         yield picture
 
 
-def run_in_batches(run: Runner, pictures: Pixels) -> Outputs:
+def run_in_batches(run: Runner, pictures: Pixels, batches: Sequence[int] = BATCHES) -> Outputs:
     """Compute all pictures in batches of several sizes."""
-    return np.concatenate([run(batch) for batch in np.split(pictures, np.cumsum(BATCHES)[:-1])])
+    return np.concatenate([run(batch) for batch in np.split(pictures, np.cumsum(batches)[:-1])])
 
 
 def gate_disagreement(found: Outputs, reference: Outputs, *, allowed: float) -> str | None:

@@ -57,7 +57,7 @@ def rank_engines(
         if isinstance(result, RejectedEngine):
             rejected[engine.name] = result
         else:
-            pictures = comparison_inputs(name, network.side)[:PICTURES]
+            pictures = comparison_inputs(name, network.side, pictures=PICTURES)
             measured[engine.name] = picture_ms(result.run, pictures, clock=clock)
             del result
     times |= measured

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from cetacean_inference.engines.agreement import comparison_inputs, run_in_batches
+from cetacean_inference.engines.agreement import BATCHES, FEW_BATCHES, comparison_inputs, run_in_batches
 from cetacean_inference.engines.base import CompiledNetwork, ConvertedNetworks, Engine
 from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
 from cetacean_inference.engines.ranking import Ranking, rank_engines
@@ -175,7 +175,9 @@ def _attempts(
         yield _Attempt(CUDA, _try_cuda(name, eager, settings))
     for engine in ranking.engines:
         rejected = ranking.rejected.get(engine.name)
-        yield _Attempt(engine.name, rejected or try_engine(engine, name, networks, settings))
+        # It was timed after it had agreed on all pictures.
+        batches = FEW_BATCHES if engine.name in ranking.times_ms else BATCHES
+        yield _Attempt(engine.name, rejected or try_engine(engine, name, networks, settings, batches=batches))
 
 
 def _try_cuda(name: NetworkName, eager: LoadEager, settings: EngineSettings) -> CompiledNetwork | RejectedEngine:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 from cetacean_inference.engines.agreement import (
+    BATCHES,
     comparison_inputs,
     gate_disagreement,
     identification_disagreement,
@@ -21,7 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 def try_engine(
-    engine: Engine, name: NetworkName, networks: ConvertedNetworks | Exception, settings: EngineSettings
+    engine: Engine,
+    name: NetworkName,
+    networks: ConvertedNetworks | Exception,
+    settings: EngineSettings,
+    *,
+    batches: Sequence[int] = BATCHES,
 ) -> CompiledNetwork | RejectedEngine:
     """Compile a network, and compare its outputs with eager torch's.
 
@@ -30,6 +37,7 @@ def try_engine(
         name: of the network.
         networks: the converted networks, or the error because of which there are none.
         settings: with the deviations that are allowed.
+        batches: sizes of the batches that are compared.
     """
     begun = time.monotonic()
     reason: Literal["absent", "failed", "disagrees"]
@@ -38,15 +46,17 @@ def try_engine(
             raise networks  # noqa: TRY301 - rejects each engine for the same reason
         network = networks[name]
         run = engine.compile(network)
-        found = run_in_batches(run, comparison_inputs(name, network.side))
-        detail = disagreement(name, found, network.reference, settings)
+        pictures = comparison_inputs(name, network.side, pictures=sum(batches))
+        found = run_in_batches(run, pictures, batches)
+        detail = disagreement(name, found, network.reference[: len(pictures)], settings)
         reason = "disagrees"
     except EngineAbsent as error:
         detail, reason = str(error), "absent"
     except Exception as error:  # noqa: BLE001 - a compiler may raise anything
         detail, reason = with_type(error), "failed"
     if detail is None:
-        logger.info("%s computes the %s, after %.1f s", engine.name, name, time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        logger.info("%s computes the %s, after %.1f s and %d pictures", engine.name, name, seconds, len(pictures))
         return CompiledNetwork(run, network.side)
     return RejectedEngine(engine.name, name, reason, detail)
 

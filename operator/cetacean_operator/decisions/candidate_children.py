@@ -43,7 +43,7 @@ class Candidate:
 
     @property
     def asked(self) -> Comparison | None:
-        """What the serving pods copy to it, None for nothing."""
+        """The pictures that serving pods copy to it, None for none."""
         return self.comparison or (self.staged.comparison if self.staged else None)
 
     @property

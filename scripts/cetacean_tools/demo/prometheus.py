@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from cetacean_tools.demo import installation
+from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.kubectl import Kubectl, manifests
 from cetacean_tools.local_cluster.sources import monitoring_kinds
 from cetacean_tools.workspace import ToolError
@@ -112,7 +113,7 @@ def kinds(kubectl: Kubectl) -> Iterator[None]:
     missing = {path: name for path, name in missing.items() if name not in there}
     for path, name in missing.items():
         kubectl("create", "-f", str(path))
-        kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=30s")
+        wait_until_served(kubectl, name)
     try:
         yield
     finally:

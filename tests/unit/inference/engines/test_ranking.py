@@ -56,6 +56,8 @@ class Timed:
     clock: Clock
     seconds: Mapping[NetworkName, float]
     compiled: Counter[NetworkName] = field(default_factory=Counter)
+    computed: Counter[NetworkName] = field(default_factory=Counter)
+    """Pictures."""
     error: Exception | None = None
     deviation: float = 0.0
 
@@ -66,6 +68,7 @@ class Timed:
         outputs = iter(np.split(REFERENCE[network.name], [1, 4]))
 
         def run(images: Pixels) -> Outputs:
+            self.computed[network.name] += len(images)
             self.clock.now += self.seconds[network.name] * len(images)
             return next(outputs, REFERENCE[network.name][: len(images)]) + np.float32(self.deviation)
 
@@ -127,6 +130,29 @@ def test_the_next_start_compiles_the_fastest_only_and_measures_nothing(select: S
     assert chosen.name == "fp32"
     assert chosen.times_ms == first.times_ms
     assert (bf16.compiled, fp32.compiled) == (Counter(), Counter(gate=1, identification=1))
+
+
+def test_an_engine_that_has_agreed_on_this_processor_is_compared_on_the_first_pictures_later(
+    select: Select, clock: Clock
+) -> None:
+    select(Timed("bf16", clock, both(0.2)), Timed("fp32", clock, both(0.1)))
+    later = Timed("fp32", clock, both(0.1))
+    select(Timed("bf16", clock, both(0.2)), later)
+    assert later.computed == Counter(gate=4, identification=4)
+    damaged = Timed("fp32", clock, both(0.1), deviation=0.2)
+    chosen = select(Timed("bf16", clock, both(0.2)), damaged)
+    assert [(one.engine, one.network) for one in chosen.rejected_engines] == [
+        ("fp32", "gate"),
+        ("fp32", "identification"),
+    ]
+    assert damaged.computed == Counter(gate=4, identification=4)
+
+
+def test_an_engine_that_has_not_been_timed_is_compared_on_all_pictures(select: Select, clock: Clock) -> None:
+    only = Timed("fp32", clock, both(0.2))
+    for _ in range(2):
+        select(Timed("bf16", clock, both(0.1), error=EngineAbsent("no bfloat16")), only)
+    assert only.computed == Counter(gate=2 * PICTURES, identification=2 * PICTURES)
 
 
 def test_an_engine_that_is_the_only_one_is_compiled_once_and_not_timed(
