@@ -2,9 +2,9 @@
 
 A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
 camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
-priority. A file of many more bytes than its pixels need is tried only so. Meanwhile pictures of more than a few million
-pixels are decoded one at a time. So pictures made to take long wait for each other, and other pictures hardly wait for
-them.
+priority. A file of many more bytes than its pixels need is tried only so. Pictures of more than a few million pixels have
+processes of a lower priority than others, and are decoded one at a time while a picture is tried again. So pictures made
+to take long wait for each other, and other pictures hardly wait for them.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ WALL_PER_CPU_SECOND: Final = 4.0
 """A decode is overdue too after `WALL_SECONDS` and so many times its processor time, as while it waits for memory."""
 
 
+LARGE_NICENESS: Final = 5
+"""The kernel gives such a process a third of the time of another one if both want all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Try:
     """The bounds of one try."""
@@ -68,13 +72,14 @@ class _Try:
     max_pixels: int | None = None
     width: int | None = 1
     """Pictures at once; None is the pool's number of processes."""
-    niceness: int | None = None
+    niceness: int = 0
+    """Added to that of other tries; each has processes of its own, because a priority cannot be raised again."""
 
 
 FIRST_TRIES: Final = (
     _Try(0.04, max_pixels=4_000_000, width=None),
-    _Try(0.1, max_pixels=16_000_000, width=None),
-    _Try(0.3),  # one at a time: a decoder needs up to sixteen bytes for each pixel
+    _Try(0.1, max_pixels=16_000_000, width=None, niceness=LARGE_NICENESS),
+    _Try(0.3, niceness=LARGE_NICENESS),  # one at a time: a decoder needs up to sixteen bytes for each pixel
 )
 """By the number of pixels; a picture of more than `max_pixels` is decoded by one of the following tries."""
 LAST_TRY: Final = _Try(0.5, niceness=MAX_NICENESS)
@@ -108,10 +113,7 @@ class DecoderPool:
         self._places = {
             how: asyncio.Semaphore(processes if how.width is None else how.width) for how in (*FIRST_TRIES, LAST_TRY)
         }
-        self._idle: deque[_Worker] = deque()
-        self._idle_slow: deque[_Worker] = deque()
-        """Those with the lowest priority, which cannot be raised again."""
-        self._slow: set[_Worker] = set()
+        self._idle: dict[int, deque[_Worker]] = {how.niceness: deque() for how in self._places}
         self._workers: set[_Worker] = set()
         self._killed: list[_Worker] = []
         self._closed = False
@@ -136,8 +138,8 @@ class DecoderPool:
         """
         try:
             for _ in range(self._processes):
-                self._idle.append(self._spawn())
-            for worker in self._idle:
+                self._idle[0].append(self._spawn())
+            for worker in self._idle[0]:
                 worker.wait_until_ready()
         except (OSError, _DiedError) as error:
             self.close()
@@ -193,13 +195,13 @@ class DecoderPool:
         return self._places[how]
 
     async def _try(self, how: _Try, data: bytes, resizes: Sequence[Resize]) -> Decoded:
-        worker = await (self._take() if how.niceness is None else self._take_slow())
+        worker = await self._take(how.niceness)
         seconds = how.cpu_share * self._images.decode_cpu_seconds
         request = {
             "bytes": len(data),
             "resizes": [(one.method, one.side) for one in resizes],
             "cpu_seconds": seconds,
-            "niceness": how.niceness,
+            "niceness": min(MAX_NICENESS, lowered_niceness() + how.niceness),
             "large_pixels": how.max_pixels,
         }
         reusable = False
@@ -218,7 +220,7 @@ class DecoderPool:
         finally:
             if reusable and not self._closed:
                 worker.free_memory()
-                (self._idle_slow if worker in self._slow else self._idle).append(worker)
+                self._idle[worker.niceness].append(worker)
             else:
                 self._discard(worker)
                 self._refill()
@@ -261,31 +263,33 @@ class DecoderPool:
             return UnusableImage(415, "expected a whole picture, got one that ends its decoder")
         return RuntimeError(f"a decoder's process ended with status {status}")
 
-    async def _take_slow(self) -> _Worker:
-        """Return a process that may have the lowest priority from now on.
+    async def _take(self, niceness: int) -> _Worker:
+        """Return a process that answers and may have this niceness from now on.
 
         Raises:
             RequestRejected: 503.
         """
-        while self._idle_slow:
-            worker = self._idle_slow.popleft()
+        idle = self._idle[niceness]
+        while niceness and idle:
+            worker = idle.popleft()
             if not worker.has_ended():
                 return worker
             self._discard(worker)
-        worker = await self._take()
-        self._slow.add(worker)
-        self._refill()
+        worker = await self._take_usual()
+        if niceness:
+            worker.niceness = niceness
+            self._refill()
         return worker
 
-    async def _take(self) -> _Worker:
-        """Return a process that answers.
+    async def _take_usual(self) -> _Worker:
+        """Return a process that answers and has the usual priority.
 
         Raises:
             RequestRejected: 503.
         """
         while True:
             try:
-                worker = self._idle.popleft() if self._idle else self._spawn()
+                worker = self._idle[0].popleft() if self._idle[0] else self._spawn()
             except OSError as error:
                 self._report_unhealthy(error)
                 raise self._unavailable() from error
@@ -320,15 +324,14 @@ class DecoderPool:
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
         self._workers.discard(worker)
-        self._slow.discard(worker)
         self._killed.append(worker)  # collected later: the kernel may take a while to free its memory
 
     def _refill(self) -> None:
-        """Start a process for the next picture in place of one that was killed or has become slow."""
-        if self._closed or len(self._workers - self._slow) >= self._processes:
+        """Start a process for the next picture in place of one that was killed or has a lower priority now."""
+        if self._closed or sum(not worker.niceness for worker in self._workers) >= self._processes:
             return
         try:
-            self._idle.append(self._spawn())
+            self._idle[0].append(self._spawn())
         except OSError as error:
             self._report_unhealthy(error)
 
@@ -345,7 +348,7 @@ class DecoderPool:
         while not self._healthy and not self._closed:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                self._idle.append(await self._take())
+                self._idle[0].append(await self._take_usual())
             except RequestRejected:
                 continue
 
@@ -363,6 +366,8 @@ class _Worker:
         self._socket, theirs = socket.socketpair()
         self._process: subprocess.Popen[bytes]
         self.ready = False
+        self.niceness = 0
+        """Added to that of the pool's other processes."""
         with theirs:
             try:
                 self._shared = options["shared"] = os.memfd_create("pictures")

@@ -69,8 +69,7 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], shared: FileIO, *, bounds: Bounds) -> dict[str, Any]:
     """Decode the shared file's picture, put the pixels there, and return the answer."""
-    if request["niceness"] is not None:
-        os.setpriority(os.PRIO_PROCESS, 0, request["niceness"])
+    os.setpriority(os.PRIO_PROCESS, 0, request["niceness"])
     # The default action of SIGPROF ends the process, whatever code runs.
     signal.setitimer(signal.ITIMER_PROF, request["cpu_seconds"])
     answer, images = _decode(shared, request, bounds)
