@@ -25,7 +25,7 @@ from benchmarks.machine import BenchmarkError, processor
 from benchmarks.publishing import publish_benchmark
 
 from cetacean_inference.system.cpus import usable_cpus
-from cetacean_registry import Registry
+from cetacean_registry.registry import Registry
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import REPOSITORY, ToolError
 

@@ -20,7 +20,7 @@ from cetacean_evaluation.settings import model_settings
 from cetacean_inference.settings import load_settings
 from cetacean_inference.system.priority import NICENESS
 from cetacean_inference.weights.fetch import fetch_all
-from cetacean_registry import Registry
+from cetacean_registry.registry import Registry
 from cetacean_tools.demo_models import DemoModels
 
 BUSY: Final = 3

@@ -30,7 +30,7 @@ from cetacean_inference.models.loading import load_network
 from cetacean_inference.settings import GateSettings, Settings
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_verified
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo_models import DemoModels, ensure_models
 from cetacean_tools.workspace import REPOSITORY
 

@@ -24,8 +24,8 @@ from benchmarks.prefetch.weights import enlarge
 from benchmarks.publishing import publish_benchmark
 from support.shared_cache import shared_cache
 
-from cetacean_registry import ModelEntry
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import Environment, installed
 from cetacean_tools.demo_models import ensure_models

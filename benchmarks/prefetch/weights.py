@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from cetacean_inference.models.state_dict import read_state
 from cetacean_inference.weights.blob import Blob
-from cetacean_registry import ModelEntry, file_sha256
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.registry import ModelEntry
 
 HEAD: Final = "arc.weight"
 

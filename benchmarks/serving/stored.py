@@ -18,7 +18,7 @@ from cetacean_inference.engines.conversion_record import directory_name, origin
 from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_verified
-from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
+from cetacean_registry.companions import CLASSES_FILE, SPECIES_FILE
 from cetacean_tools.workspace import cache_root
 
 NETWORKS: Final[tuple[NetworkName, ...]] = get_args(NetworkName)

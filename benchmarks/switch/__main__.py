@@ -33,7 +33,7 @@ from benchmarks.switch.timeline import FETCHED, READY, answers, started, switch
 from benchmarks.switch.weights import Material, demo_size, full_size
 from support.shared_cache import shared_cache
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import POD_LABEL, Environment, installed
 from cetacean_tools.demo.kubectl import Kubectl
@@ -255,6 +255,7 @@ class _Bench:
                 "the client's first answer",
                 lambda: any(answer.version for answer in answers(self._logs())),
                 within=LONG,
+                shown=lambda: self._logs()[-500:],
             )
             yield
         finally:

@@ -22,7 +22,8 @@ def body() -> bytes:
     """Return a form with one JPEG file."""
     picture = io.BytesIO()
     Image.effect_noise((640, 480), 60).convert("RGB").save(picture, "JPEG")
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    disposition = 'Content-Disposition: form-data; name="file"; filename="a.jpg"'
+    head = f"--{BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
     return head.encode() + picture.getvalue() + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 

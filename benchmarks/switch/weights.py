@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from cetacean_inference.models.state_dict import read_state
 from cetacean_inference.weights.blob import Blob
-from cetacean_registry import ModelEntry, file_sha256
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo_models import DemoModels
 
 HEAD: Final = "arc.weight"

@@ -19,7 +19,8 @@ from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.settings import GateSettings, ModelSettings, load_settings
-from cetacean_registry import ModelEntry, Registry, RegistryError
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.registry import ModelEntry, Registry
 
 OK, FAILED, BELOW = 0, 1, 3
 """Exit codes; argparse itself ends with 2."""

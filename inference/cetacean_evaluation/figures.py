@@ -23,8 +23,8 @@ from cetacean_evaluation.manifest import Picture
 from cetacean_inference.decision import accepts, decide
 from cetacean_inference.monitoring.answer_window import bin_of
 from cetacean_inference.types import Candidate, Scores
-from cetacean_registry import MetricsSnapshot
 from cetacean_registry.figures import HISTOGRAM_BINS, MAX_SPECIES
+from cetacean_registry.metrics import MetricsSnapshot
 
 DIGITS: Final = 4
 """Rates are rounded as the contract's snapshots have them."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cetacean_evaluation.figures import DIGITS, Scored
-from cetacean_registry import Outcome, file_sha256
-from cetacean_registry.outcomes import MAX_NAME
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.outcomes import MAX_NAME, Outcome
 
 
 def outcomes_of(scored: Sequence[Scored], folder: Path) -> tuple[Outcome, ...]:

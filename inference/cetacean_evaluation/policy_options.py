@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from cetacean_registry import BySpeciesPolicy, GatePolicy
-from cetacean_registry.policy import Evidence
+from cetacean_registry.policy import BySpeciesPolicy, Evidence, GatePolicy
 
 
 def add_policy_options(parser: argparse.ArgumentParser) -> None:

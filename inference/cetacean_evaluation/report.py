@@ -7,7 +7,8 @@ from pathlib import PurePath
 
 from cetacean_evaluation.figures import SpeciesFigures
 from cetacean_evaluation.thresholds import Rate
-from cetacean_registry import GateVerdict, MetricsSnapshot
+from cetacean_registry.gate import GateVerdict
+from cetacean_registry.metrics import MetricsSnapshot
 
 
 def to_markdown(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cetacean_inference.settings import ModelSettings
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 
 _CARRIED = ("sha256", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active", "files")
 

@@ -35,7 +35,7 @@ from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import Candidate, NetworkName, Resize, Scores, ServedIdentity
 from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_own_cache, open_verified
 from cetacean_inference.weights.verified import VerifiedFiles
-from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
+from cetacean_registry.companions import CLASSES_FILE, SPECIES_FILE
 
 logger = logging.getLogger(__name__)
 

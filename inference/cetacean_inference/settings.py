@@ -24,9 +24,9 @@ from pydantic_settings import (
 
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_registry.companions import FileDigests
 from cetacean_registry.errors import describe
 from cetacean_registry.patterns import REVISION_PATTERN
-from cetacean_registry.registry import FileDigests
 from cetacean_registry.urls import redacted
 from cetacean_registry.weights_schemes import NAMES, scheme_of
 

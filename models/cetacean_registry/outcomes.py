@@ -12,10 +12,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cetacean_registry.companions import Sha256
 from cetacean_registry.errors import RegistryError, describe
 from cetacean_registry.figures import Fraction, SpeciesName
 from cetacean_registry.metrics import MetricsSnapshot
-from cetacean_registry.registry import Sha256
 
 MAX_PICTURES: Final = 100_000
 _ROUNDING: Final = 0.0006

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from cetacean_registry.companions import COMPANION_FILES, FileDigests, Sha256
 from cetacean_registry.documents import Document
-from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN, SHA256_PATTERN
+from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN
 from cetacean_registry.weights_schemes import NAMES, URL_PATTERN
 
-Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN), AfterValidator(str.lower)]
 SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
 ModelName = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 WeightsUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
@@ -24,20 +24,6 @@ Path_ = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=4096)]
 ShortText = Annotated[str, Field(max_length=253)]
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
-CLASSES_FILE: Final = "encoder_classes.npy"
-SPECIES_FILE: Final = "species_map.csv"
-COMPANION_FILES: Final = (CLASSES_FILE, SPECIES_FILE)
-"""The files beside each checkpoint: which individual a row of the head stands for, and its species."""
-
-
-def _check_files(files: dict[str, str]) -> dict[str, str]:
-    # A digest under a misspelt name would verify nothing.
-    if unknown := sorted(files.keys() - set(COMPANION_FILES)):
-        raise ValueError(f"expected the names {' and '.join(COMPANION_FILES)}, got {', '.join(unknown)}")
-    return files
-
-
-FileDigests = Annotated[dict[str, Sha256], Field(max_length=len(COMPANION_FILES)), AfterValidator(_check_files)]
 
 
 class ModelEntry(BaseModel):

@@ -20,7 +20,7 @@ from cetacean_cli.commands.release import release
 from cetacean_cli.commands.status import history, status
 from cetacean_cli.commands.switch import promote, rollback
 from cetacean_cli.errors import EXIT_CODES, BadInputError
-from cetacean_registry import RegistryError
+from cetacean_registry.errors import RegistryError
 
 PLUGIN_PREFIX = "kubectl-"
 

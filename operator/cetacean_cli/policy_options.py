@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from cetacean_registry import BySpeciesPolicy, GatePolicy
-from cetacean_registry.policy import Evidence
+from cetacean_registry.policy import BySpeciesPolicy, Evidence, GatePolicy
 
 _DEFAULTS = GatePolicy()
 _SPECIES = BySpeciesPolicy()

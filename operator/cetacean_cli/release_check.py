@@ -15,7 +15,10 @@ from cetacean_operator.api.names import KIND
 from cetacean_operator.api.spec import InvalidResourceError, Model, parse_spec
 from cetacean_operator.decisions.approval import describe_approvals, judge_approval
 from cetacean_operator.decisions.identity import label
-from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics, Registry, judge
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import judge
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import ModelEntry, Registry
 
 
 @dataclass(frozen=True, slots=True)

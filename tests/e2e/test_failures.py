@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.waiting import until
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.waiting import until
 

@@ -21,7 +21,7 @@ from support.documented import Block, Shell, blocks, missing
 from support.plugin import install
 
 from cetacean_evaluation.manifest import CETACEAN, NON_CETACEAN, write_manifest
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.waiting import until

@@ -11,8 +11,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from support.signing import new_key, public_pem
 
-from cetacean_registry import file_sha256
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import file_sha256
 from cetacean_signing import Signer, sign
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.waiting import until

@@ -13,7 +13,7 @@ import pytest
 from support.distinct_pictures import distinct
 from support.panels import asked, data
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.dashboards import queries, written
 from cetacean_tools.demo import installation, prometheus
 from cetacean_tools.demo.environment import Environment

@@ -21,17 +21,14 @@ from cetacean_cli.registry_file.load import load_registry
 from cetacean_inference.config_files import read_threshold
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.monitoring.monitoring_file import Monitoring, MonitoringFile
-from cetacean_registry import (
-    GatePolicy,
-    MetricsSnapshot,
-    ModelMetrics,
-    Registry,
-    RegistryError,
-    canonical_digest,
-    judge,
-    load_snapshots,
-    to_manifest,
-)
+from cetacean_registry.digests import canonical_digest
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import judge
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.metrics import MetricsSnapshot, load_snapshots
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import Registry
 from cetacean_registry.urls import redacted
 
 ENTRY = {

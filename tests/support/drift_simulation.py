@@ -17,8 +17,7 @@ from cetacean_operator.api.observed import PROBABILITY_UNIT
 from cetacean_operator.api.status import SignalStatus
 from cetacean_operator.decisions.answers import PooledAnswers, SpeciesAnswers
 from cetacean_operator.decisions.signals import SignalVerdict, judge_signals
-from cetacean_registry import ModelMetrics
-from cetacean_registry.figures import HISTOGRAM_BINS
+from cetacean_registry.figures import HISTOGRAM_BINS, ModelMetrics
 
 Beta = tuple[float, float]
 LOW = PROBABILITY_UNIT // HISTOGRAM_BINS

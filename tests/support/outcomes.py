@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cetacean_registry import Outcome, outcomes_path, write_outcomes
+from cetacean_registry.outcomes import Outcome, outcomes_path, write_outcomes
 
 
 def outcome(number: int, *, right: bool) -> Outcome:

@@ -19,17 +19,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cetacean_evaluation.policy_options import add_policy_options, policy_of
-from cetacean_registry import (
-    GatePolicy,
-    MetricsSnapshot,
-    PictureComparison,
-    Registry,
-    RegistryError,
-    compare_pictures,
-    judge,
-    load_outcomes,
-)
-from cetacean_registry.errors import describe
+from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.gate import judge
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.outcomes import load_outcomes
+from cetacean_registry.pairs import PictureComparison, compare_pictures
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import Registry
 
 
 def main(

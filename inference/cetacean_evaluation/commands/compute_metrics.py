@@ -27,17 +27,12 @@ from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
 from cetacean_evaluation.policy_options import add_policy_options, policy_of
 from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import sweep
-from cetacean_registry import (
-    GatePolicy,
-    GateVerdict,
-    MetricsSnapshot,
-    compare_pictures,
-    judge,
-    load_outcomes,
-    outcomes_path,
-    write_outcomes,
-)
 from cetacean_registry.errors import describe
+from cetacean_registry.gate import GateVerdict, judge
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.outcomes import load_outcomes, outcomes_path, write_outcomes
+from cetacean_registry.pairs import compare_pictures
+from cetacean_registry.policy import GatePolicy
 
 
 def main(

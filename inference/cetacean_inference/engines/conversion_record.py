@@ -23,7 +23,7 @@ from cetacean_inference.settings import Settings
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.cache import RECORD_FILE
 from cetacean_inference.weights.fetch import WeightFiles
-from cetacean_registry import file_sha256
+from cetacean_registry.digests import file_sha256
 
 PACKAGES: Final[Mapping[NetworkName, tuple[str, ...]]] = {
     "gate": ("openvino", "torch", "timm", "open_clip_torch"),

@@ -2,9 +2,9 @@
 
 A picture gets little processor time first, by its number of pixels, which is enough for nearly every picture of a
 camera. If it takes longer, its process is killed and the picture is tried again: alone, with more time and the lowest
-priority. A file of many more bytes than its pixels need is tried only so. Pictures of more than a few million pixels have
-processes of a lower priority than others, and are decoded one at a time while a picture is tried again. So pictures made
-to take long wait for each other, and other pictures hardly wait for them.
+priority. A file of many more bytes than its pixels need is tried only so. Pictures of more than a few million pixels
+have processes of a lower priority than others. They are decoded one at a time while a picture is tried again. So
+pictures made to take long wait for each other, and other pictures hardly wait for them.
 """
 
 from __future__ import annotations

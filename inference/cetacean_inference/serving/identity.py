@@ -10,7 +10,7 @@ from typing import Any
 
 from cetacean_inference.settings import Settings
 from cetacean_inference.types import ServedIdentity
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
 
 
 def without_digest(settings: Settings) -> list[str]:

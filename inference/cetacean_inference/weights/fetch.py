@@ -27,7 +27,7 @@ from cetacean_inference.weights.sources import sibling, source_of
 from cetacean_inference.weights.sources.source import NotModified
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.verified import VerifiedFiles
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)

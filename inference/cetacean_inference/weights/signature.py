@@ -23,7 +23,7 @@ from cetacean_inference.settings import ModelSettings, Settings
 from cetacean_inference.weights.blob import Blob
 from cetacean_inference.weights.fetch import WeightFiles, fetch, open_own_cache
 from cetacean_inference.weights.sources import file_name, sibling
-from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
+from cetacean_registry.companions import CLASSES_FILE, SPECIES_FILE
 
 logger = logging.getLogger(__name__)
 

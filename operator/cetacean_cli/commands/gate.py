@@ -13,7 +13,10 @@ from cetacean_cli.output import print_json
 from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file.checks import CheckedRegistry
 from cetacean_cli.registry_file.load import find_entry, load_registry, metrics_of, outcomes_of
-from cetacean_registry import GatePolicy, GateVerdict, ModelEntry, PictureComparison, compare_pictures, judge
+from cetacean_registry.gate import GateVerdict, judge
+from cetacean_registry.pairs import PictureComparison, compare_pictures
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import ModelEntry
 
 
 @click.group()

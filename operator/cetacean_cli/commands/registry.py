@@ -21,7 +21,8 @@ from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import CheckedRegistry, check
 from cetacean_cli.registry_file.load import find_entry, load_registry
-from cetacean_registry import GatePolicy, ModelEntry, Registry
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import ModelEntry, Registry
 
 
 @click.group()

@@ -18,9 +18,11 @@ from cetacean_cli.patch import write_registry
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.checks import CheckedRegistry, Fault, check_text, root_of
 from cetacean_cli.registry_file.load import find_entry, load_registry
-from cetacean_registry import GatePolicy, ModelEntry, file_sha256
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import file_sha256
 from cetacean_registry.errors import describe
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import ModelEntry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _COPIED_BY_LIKE: Final = (

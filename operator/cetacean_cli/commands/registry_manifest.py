@@ -19,8 +19,8 @@ from cetacean_cli.registry_file.selection import select, served_models
 from cetacean_cli.yaml_file import read_yaml
 from cetacean_operator.api.names import API_VERSION, KIND
 from cetacean_operator.api.spec import MAX_MODELS, InvalidResourceError, parse_spec
-from cetacean_registry import load_snapshots
-from cetacean_registry import to_manifest as mirror
+from cetacean_registry.manifest import to_manifest as mirror
+from cetacean_registry.metrics import load_snapshots
 
 
 @click.command("to-manifest")

@@ -14,8 +14,8 @@ import click
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.options import Output, output_option
 from cetacean_cli.output import print_json
-from cetacean_registry import file_sha256
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import file_sha256
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _SIGNATURE_HELP: Final = "The signature's file; default: WEIGHTS with .sig, where pods expect it."

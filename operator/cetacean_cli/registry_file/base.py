@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from cetacean_cli.errors import BadInputError
-from cetacean_registry import Registry
+from cetacean_registry.registry import Registry
 
 
 def load_base(path: Path, revision: str) -> Registry:

@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from cetacean_cli.registry_file.edit import read
 from cetacean_cli.registry_file.locations import JsonText, Location
 from cetacean_cli.registry_file.versions import precedence
-from cetacean_registry import MetricsSnapshot, ModelEntry, Registry, RegistryError, file_sha256
-from cetacean_registry.errors import describe_one, field_path
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.errors import RegistryError, describe_one, field_path
 from cetacean_registry.messages import one_line
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.registry import ModelEntry, Registry
 
 Severity = Literal["error", "warning"]
 _REQUIRED_FIGURES = ("tpr", "tnr", "roc_auc", "evaluation_set")

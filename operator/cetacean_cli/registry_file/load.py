@@ -6,7 +6,10 @@ from pathlib import Path
 
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.registry_file.checks import CheckedRegistry, check, root_of
-from cetacean_registry import MetricsSnapshot, ModelEntry, ModelMetrics, Outcome, Registry, load_outcomes
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.outcomes import Outcome, load_outcomes
+from cetacean_registry.registry import ModelEntry, Registry
 
 
 def load_registry(path: Path) -> tuple[CheckedRegistry, Registry]:

@@ -13,8 +13,8 @@ from typing import Final
 
 import yaml
 
-from cetacean_registry import RegistryError
 from cetacean_registry.documents import parse_json
+from cetacean_registry.errors import RegistryError
 
 Location = tuple[str | int, ...]
 """E.g. `("models", 1, "sha256")`."""

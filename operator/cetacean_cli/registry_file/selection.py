@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cetacean_registry import Registry
+from cetacean_registry.registry import Registry
 
 
 def select(registry: Registry, *, served: Iterable[str], most: int) -> tuple[Registry, tuple[str, ...]]:

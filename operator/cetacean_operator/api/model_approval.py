@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from cetacean_operator.api.base import ApiModel, rules
-from cetacean_registry.registry import ModelName, Sha256
+from cetacean_registry.companions import Sha256
+from cetacean_registry.registry import ModelName
 
 APPROVAL_KIND: Final = "ModelApproval"
 APPROVAL_PLURAL: Final = "modelapprovals"

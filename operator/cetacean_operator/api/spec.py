@@ -13,11 +13,12 @@ from cetacean_operator.api.base import ApiModel, Timestamp, filled, list_map, ru
 from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.stages import RolloutPolicy
-from cetacean_registry import GatePolicy, ModelEntry, ModelMetrics
+from cetacean_registry.companions import COMPANION_FILES, Sha256
 from cetacean_registry.errors import describe
-from cetacean_registry.figures import Fraction
+from cetacean_registry.figures import Fraction, ModelMetrics
 from cetacean_registry.patterns import REVISION_PATTERN
-from cetacean_registry.registry import COMPANION_FILES, ModelName, Sha256, WeightsUrl, check_names
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import ModelEntry, ModelName, WeightsUrl, check_names
 
 MAX_MODELS = 64
 P = TypeVar("P", bound=ApiModel)

@@ -14,7 +14,7 @@ from cetacean_operator.decisions.approval import ApprovalVerdict, judge_approval
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.serving_history import ServingHistory
-from cetacean_registry import judge
+from cetacean_registry.gate import judge
 
 PASSED, GATE_SKIPPED = "GatePassed", "GateSkipped"
 _RECORDED = 32

@@ -19,7 +19,7 @@ from cetacean_operator.decisions.network import admit, clients
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.route import http_route
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 
 _VERSIONS = {
     "Deployment": "apps/v1",

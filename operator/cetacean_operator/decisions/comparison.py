@@ -17,7 +17,7 @@ from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, deployed_model
 from cetacean_operator.decisions.kept_pictures import keep_plan
 from cetacean_operator.decisions.stage_record import runs_stages
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 
 MAX_LATENCY_RATIO: Final = 1.5
 

@@ -19,7 +19,7 @@ from cetacean_operator.decisions.drift_condition import Comparison, drifting, sc
 from cetacean_operator.decisions.hysteresis import held, steady
 from cetacean_operator.decisions.signals import SignalVerdict, held_signals, judge_signals
 from cetacean_operator.decisions.silent_pods import describe_silent
-from cetacean_registry import ModelMetrics
+from cetacean_registry.figures import ModelMetrics
 
 _DIGITS = 3
 

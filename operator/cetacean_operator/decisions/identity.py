@@ -14,8 +14,8 @@ from typing import Any, Final
 from cetacean_operator.api.names import ANNOTATION_ROLLOUT_ID, CONTAINER
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
-from cetacean_registry import canonical_digest
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import canonical_digest
 
 UNVERIFIED = "unverified"
 """In place of the digest if the registry names none."""

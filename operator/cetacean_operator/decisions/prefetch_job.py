@@ -13,7 +13,7 @@ from cetacean_operator.api.serving import Serving
 from cetacean_operator.decisions import cache
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.template import pod_template
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 
 RETRIES: Final = 3
 """Pods that follow the first one, after 10, 20 and 40 s."""

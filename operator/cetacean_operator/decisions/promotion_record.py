@@ -18,7 +18,7 @@ from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
 from cetacean_operator.decisions.lineage import same_weights
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 
 Deployment = Mapping[str, Any]
 

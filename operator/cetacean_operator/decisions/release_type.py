@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cetacean_operator.api.approval_policy import ReleaseType, VersionChange
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 
 
 def version_change(candidate: ModelEntry, serving: ModelEntry | None) -> VersionChange:

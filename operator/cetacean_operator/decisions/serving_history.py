@@ -11,7 +11,7 @@ from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Release, ServedModel, Status
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.lineage import may_report, same_weights, was_served_as
-from cetacean_registry import ModelMetrics
+from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.urls import lacks_query, without_query
 
 _SERVED_LIMIT = 128

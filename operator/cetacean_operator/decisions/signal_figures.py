@@ -18,8 +18,7 @@ from cetacean_operator.decisions.chance import (
 )
 from cetacean_operator.decisions.measured import Measured
 from cetacean_operator.decisions.species_mix import confidence_by_species, share_change
-from cetacean_registry import ModelMetrics
-from cetacean_registry.figures import HISTOGRAM_BINS
+from cetacean_registry.figures import HISTOGRAM_BINS, ModelMetrics
 
 
 @dataclass(frozen=True, slots=True)

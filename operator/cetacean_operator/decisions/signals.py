@@ -23,7 +23,7 @@ from cetacean_operator.decisions.signal_figures import (
     measure_species,
     measure_top_probability,
 )
-from cetacean_registry import ModelMetrics
+from cetacean_registry.figures import ModelMetrics
 
 FALSE_ALARMS: Final = 0.01
 """At most this share of windows, in which every answer is replaced once, raises any signal while nothing changes."""

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from cetacean_operator.decisions.answers import PooledAnswers
 from cetacean_operator.decisions.chance import drop_chance, histogram_variance, share_chance
-from cetacean_registry import ModelMetrics
-from cetacean_registry.figures import SpeciesMetrics
+from cetacean_registry.figures import ModelMetrics, SpeciesMetrics
 
 _COVERED = 0.5
 """At least this share of the answers must be of species with a reference, or nothing is said about how sure it is."""

@@ -17,7 +17,7 @@ from cetacean_operator.api.candidate import PassedStage, StageKind
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.stages import MOST_STAGES, Stage
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 from cetacean_registry.registry import ShortText
 
 _Count = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from cetacean_registry import ModelEntry, Registry, to_manifest
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.registry import ModelEntry, Registry
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.installation import LoadedImages
 from cetacean_tools.demo.kubectl import Kubectl

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from cetacean_registry import to_manifest
+from cetacean_registry.manifest import to_manifest
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import DRIFT, RESOURCES
 from cetacean_tools.demo.installation import LoadedImages

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.report import Report
 from cetacean_tools.demo.traffic import BackgroundTraffic

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cetacean_registry import GateVerdict, ModelMetrics, judge
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import GateVerdict, judge
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.models import DemoModels
 from cetacean_tools.demo_models.recipe import MIN_RATE

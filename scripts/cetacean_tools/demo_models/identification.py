@@ -19,7 +19,7 @@ from cetacean_inference.models.identification import (
     CetaceanIdentificationModel,
 )
 from cetacean_inference.models.network import Normalise
-from cetacean_registry.registry import CLASSES_FILE, SPECIES_FILE
+from cetacean_registry.companions import CLASSES_FILE, SPECIES_FILE
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.drawing import Individual
 from cetacean_tools.demo_models.gate import State

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cetacean_inference.models.prompts import default_prompts
 from cetacean_inference.system.openmp import num_threads
-from cetacean_registry import ModelEntry, Registry, file_sha256
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.registry import ModelEntry, Registry
 from cetacean_signing import Signer, sign
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.gate import State, train_gate, write_gate

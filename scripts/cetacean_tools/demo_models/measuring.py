@@ -13,7 +13,8 @@ from cetacean_evaluation.scoring import open_pipeline, score
 from cetacean_evaluation.settings import model_settings
 from cetacean_evaluation.thresholds import calibrate, sweep, threshold_file
 from cetacean_inference.settings import GateSettings
-from cetacean_registry import Registry, outcomes_path, write_outcomes
+from cetacean_registry.outcomes import outcomes_path, write_outcomes
+from cetacean_registry.registry import Registry
 from cetacean_tools.demo_models import recipe
 from cetacean_tools.demo_models.models import DemoModels
 

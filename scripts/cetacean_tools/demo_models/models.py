@@ -21,8 +21,10 @@ from typing import Any
 import yaml
 
 from cetacean_evaluation.manifest import read_manifest
-from cetacean_registry import MetricsSnapshot, Registry, file_sha256, load_snapshots
-from cetacean_registry.registry import COMPANION_FILES
+from cetacean_registry.companions import COMPANION_FILES
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.metrics import MetricsSnapshot, load_snapshots
+from cetacean_registry.registry import Registry
 from cetacean_tools.demo_models.recipe import GATE_ARCHITECTURE
 
 

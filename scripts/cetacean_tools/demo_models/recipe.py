@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cetacean_registry import GatePolicy
+from cetacean_registry.policy import GatePolicy
 
 SEED: Final = 7
 

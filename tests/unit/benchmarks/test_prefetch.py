@@ -13,7 +13,8 @@ from benchmarks.prefetch.throttled_store import server
 from benchmarks.prefetch.weights import HEAD, enlarge
 from safetensors.torch import load_file, save_file
 
-from cetacean_registry import ModelEntry, file_sha256
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.registry import ModelEntry
 
 
 def test_the_table_has_the_medians() -> None:

@@ -15,7 +15,7 @@ from benchmarks.switch.timeline import FETCHED, PARTS, READY, Answer, Pod, Start
 from benchmarks.switch.weights import HEAD, demo_size
 from safetensors.torch import save_file
 
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo_models import DemoModels
 
 FETCH_LOG = (

@@ -15,7 +15,7 @@ from cetacean_cli.errors import BadInputError
 from cetacean_cli.registry_file import edit
 from cetacean_cli.registry_file.locations import JsonText, Location
 from cetacean_cli.registry_file.versions import precedence
-from cetacean_registry import RegistryError
+from cetacean_registry.errors import RegistryError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cetacean_cli.main import cli
-from cetacean_registry import MetricsSnapshot, Registry
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.registry import Registry
 
 SHA256 = "920467b4b8b632ce1e3dcc4d65e85ad484c5b2ddb3a062e20889dcf70d17a45b"
 # The fields of the previous repository's file at its last commit.

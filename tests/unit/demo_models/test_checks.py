@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cetacean_registry import MetricsSnapshot, Registry
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.registry import Registry
 from cetacean_tools.demo_models import DemoModels, recipe
 from cetacean_tools.demo_models.checks import check
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cetacean_evaluation.commands import calibrate_clip_threshold, compute_metrics
-from cetacean_registry import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot
 from cetacean_tools.demo_models import DemoModels, TrainingError, __main__
 
 

@@ -13,7 +13,10 @@ from safetensors.torch import load_file
 from cetacean_inference.models.identification import CetaceanIdentificationModel
 from cetacean_inference.settings import load_settings
 from cetacean_operator.api.spec import Spec
-from cetacean_registry import Registry, file_sha256, load_outcomes, to_manifest
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.outcomes import load_outcomes
+from cetacean_registry.registry import Registry
 from cetacean_signing import load_trust, verify
 from cetacean_tools.demo_models import DemoModels, recipe
 from cetacean_tools.demo_models.drawing import SCENES

@@ -9,7 +9,7 @@ import pytest
 
 from cetacean_evaluation.commandline import parser, settings_of
 from cetacean_inference.settings import GateSettings, ModelSettings
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 
 ENTRY = ModelEntry(
     name="first",

@@ -20,7 +20,9 @@ from cetacean_evaluation.manifest import COLUMNS, Picture, write_manifest
 from cetacean_inference.errors import WeightsUnreachable
 from cetacean_inference.settings import GateSettings, ModelSettings
 from cetacean_inference.types import Candidate, Scores
-from cetacean_registry import MetricsSnapshot, file_sha256, load_outcomes
+from cetacean_registry.digests import file_sha256
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.outcomes import load_outcomes
 from cetacean_tools.launch import launch
 from cetacean_tools.workspace import REPOSITORY
 

@@ -12,7 +12,7 @@ from support.scored import UNSURE, scored
 
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.figures import Scored, accepted, compute_snapshot, per_species
-from cetacean_registry import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot
 
 SPLIT = (
     scored(0.9, "orca", "a", latency_ms=10),

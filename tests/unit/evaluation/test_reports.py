@@ -12,7 +12,8 @@ from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
 from cetacean_evaluation.plots import plot_roc, plot_scores, plot_sweep
 from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import calibrate, sweep
-from cetacean_registry import GatePolicy, judge
+from cetacean_registry.gate import judge
+from cetacean_registry.policy import GatePolicy
 
 SPLIT = [scored(0.9, "orca", "a"), scored(0.4, "beluga", "b"), scored(0.2), scored(0.6)]
 

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cetacean_registry import GatePolicy, ModelMetrics, judge
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import judge
 from cetacean_registry.intervals import wilson
 from cetacean_registry.pairs import mcnemar
+from cetacean_registry.policy import GatePolicy
 
 SEEDS: Final = 2000
 MOST: Final = 0.05 + 3 * (0.05 * 0.95 / SEEDS) ** 0.5

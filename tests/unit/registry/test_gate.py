@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cetacean_registry import GatePolicy, GateVerdict, ModelMetrics, judge
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import GateVerdict, judge
+from cetacean_registry.policy import GatePolicy
 
 POLICY = GatePolicy()
 FIGURES = {"tnr": "TNR", "tpr": "TPR", "roc_auc": "ROC AUC"}

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cetacean_registry import GatePolicy, GateVerdict, ModelMetrics, judge
+from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate import GateVerdict, judge
+from cetacean_registry.policy import GatePolicy
 
 Json = dict[str, Any]
 SPECIES = {"beluga": (40, 0.9), "orca": (40, 0.8), "minke": (4, 1.0)}

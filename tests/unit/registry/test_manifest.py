@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 from cetacean_operator.api.spec import Spec
-from cetacean_registry import GatePolicy, MetricsSnapshot, Registry, to_manifest
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import Registry
 
 Json = dict[str, Any]
 

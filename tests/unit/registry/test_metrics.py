@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_registry import MetricsSnapshot, ModelMetrics, Registry, RegistryError, load_snapshots
-from cetacean_registry.figures import IdentificationMetrics, ReferenceHistograms, SpeciesMetrics
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.figures import IdentificationMetrics, ModelMetrics, ReferenceHistograms, SpeciesMetrics
+from cetacean_registry.metrics import MetricsSnapshot, load_snapshots
+from cetacean_registry.registry import Registry
 
 Json = dict[str, Any]
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cetacean_registry import MetricsSnapshot, Outcome, RegistryError, load_outcomes, outcomes_path, write_outcomes
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.outcomes import Outcome, load_outcomes, outcomes_path, write_outcomes
 
 
 def outcome(picture: str, *, named: str = "a", individual: str | None = "a") -> Outcome:

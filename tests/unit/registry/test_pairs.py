@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from cetacean_registry import GatePolicy, GateVerdict, Outcome, PictureComparison, compare_pictures
-from cetacean_registry.pairs import mcnemar
+from cetacean_registry.gate import GateVerdict
+from cetacean_registry.outcomes import Outcome
+from cetacean_registry.pairs import PictureComparison, compare_pictures, mcnemar
+from cetacean_registry.policy import GatePolicy
 
 VERDICT = GateVerdict("new", "old", ())
 

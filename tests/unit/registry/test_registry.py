@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_registry import Registry, RegistryError, load_snapshots
-from cetacean_registry.registry import check_names
+from cetacean_registry.errors import RegistryError
+from cetacean_registry.metrics import load_snapshots
+from cetacean_registry.registry import Registry, check_names
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DIGEST = "920467b4b8b632ce1e3dcc4d65e85ad484c5b2ddb3a062e20889dcf70d17a45b"

@@ -10,7 +10,9 @@ from support.operator_world import entry, manifest
 
 from cetacean_operator.api.spec import InvalidResourceError, parse_spec
 from cetacean_operator.api.status import parse_status
-from cetacean_registry import MetricsSnapshot, Registry, to_manifest
+from cetacean_registry.manifest import to_manifest
+from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.registry import Registry
 
 SPEC: dict[str, Any] = manifest(entry("first"), entry("second", "b"))["spec"]
 

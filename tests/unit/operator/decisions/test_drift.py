@@ -15,7 +15,7 @@ from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
 from cetacean_operator.api.status import DriftStatus, ModelRef
 from cetacean_operator.decisions.drift import DriftVerdict, drift_annotations, judge_drift
-from cetacean_registry import ModelMetrics
+from cetacean_registry.figures import ModelMetrics
 
 MODEL = ModelRef(name="first", version="1.0.0", digest="a" * 64)
 

@@ -18,7 +18,8 @@ from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_operator.decisions.stage_input import StageInput
-from cetacean_registry import ModelMetrics, canonical_digest
+from cetacean_registry.digests import canonical_digest
+from cetacean_registry.figures import ModelMetrics
 
 
 def never_ready(pod: FakePod) -> None:

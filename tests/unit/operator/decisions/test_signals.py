@@ -17,7 +17,7 @@ from cetacean_operator.decisions.answers import PooledAnswers, pool_answers
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
 from cetacean_operator.decisions.signals import SignalVerdict, judge_signals
 from cetacean_operator.metrics import status_series
-from cetacean_registry import ModelMetrics
+from cetacean_registry.figures import ModelMetrics
 
 FIGURES: dict[str, Any] = {
     "identification": {"samples": 100, "topProbabilityMean": 0.8},

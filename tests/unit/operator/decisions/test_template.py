@@ -12,7 +12,7 @@ from support.operator_world import World, entry, manifest, model
 from cetacean_operator.api.spec import AntiFraud
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import same_weights
-from cetacean_registry import canonical_digest
+from cetacean_registry.digests import canonical_digest
 
 FULL: dict[str, Any] = {
     "serving": {
