@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import BenchmarkError, processor
-from benchmarks.prefetch import throttled_store
 from benchmarks.prefetch.weights import enlarge
 from benchmarks.publishing import publish_benchmark
+from benchmarks.store import STORE, deploy_store
 from support.shared_cache import shared_cache
 
 from cetacean_registry.companions import COMPANION_FILES
@@ -34,8 +34,6 @@ from cetacean_tools.workspace import ToolError
 
 NAME: Final = "benchmarked"
 FIRST, SECOND = "demo_v1", "demo_v2"
-STORE: Final = "throttled"
-PORT: Final = 8000
 MEGABYTE: Final = 1_000_000
 BEGIN, END = "<!-- prefetch: written by make bench-prefetch -->", "<!-- prefetch: end -->"
 RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
@@ -133,7 +131,7 @@ class _Bench:
         self._there, self._claim, self._folder, self._size = environment, claim, folder, size
         self._seed = int(time.time())
         self._promoted: list[ModelEntry] = []
-        self._deploy_store(rate)
+        self._store = deploy_store(environment, {"emptyDir": {}}, rate)
         self._apply(FIRST)
         self._wait("Ready", FIRST)
 
@@ -190,32 +188,7 @@ class _Bench:
             with path.open("rb") as content:
                 command = ("exec", "-i", f"deployment/{STORE}", "--", "sh", "-c", f"cat > /srv/{name}")
                 subprocess.run(self._there.kubectl.command(*command), stdin=content, check=True)
-        url = f"http://{STORE}.{self._there.kubectl.namespace}.svc:{PORT}/{target.name}"
-        return entry.model_copy(update={"weights_url": url})
-
-    def _deploy_store(self, rate: float) -> None:
-        script = Path(throttled_store.__file__).read_text(encoding="utf-8")
-        labels = {"app": STORE}
-        restricted = {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-        container = {
-            "name": STORE,
-            "image": self._there.images.store,
-            "command": ["python", "-c", script, "/srv", str(PORT), str(rate)],
-            "securityContext": restricted,
-            "volumeMounts": [{"name": "files", "mountPath": "/srv"}],
-        }
-        spec = {"containers": [container], "volumes": [{"name": "files", "emptyDir": {}}]}
-        kubectl = self._there.kubectl
-        deployment = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}
-        kubectl.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": STORE}, "spec": deployment})
-        service = {"selector": labels, "ports": [{"port": PORT}]}
-        kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": STORE}, "spec": service})
-        kubectl("rollout", "status", f"deployment/{STORE}", "--timeout=120s")
+        return entry.model_copy(update={"weights_url": f"{self._store}/{target.name}"})
 
 
 def _show(line: str) -> None:

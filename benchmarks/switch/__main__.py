@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +22,8 @@ from typing import Any, Final
 from benchmarks.machine import BenchmarkError, processor
 from benchmarks.operator.contestants import Argo
 from benchmarks.operator.world import ROLLOUTS, World
-from benchmarks.prefetch import throttled_store
 from benchmarks.publishing import publish_benchmark
+from benchmarks.store import RESTRICTED, deploy_store
 from benchmarks.switch import client
 from benchmarks.switch.cache import hidden
 from benchmarks.switch.pods import PodWatch
@@ -45,20 +45,11 @@ from cetacean_tools.local_cluster.use import choose
 from cetacean_tools.workspace import ToolError
 
 BASE: Final = "demo_v2"
-STORE: Final = "store"
 CLIENT: Final = "client"
-PORT: Final = 8000
 MEGABYTE: Final = 1e6
 BEGIN, END = "<!-- switch: written by make bench-switch -->", "<!-- switch: end -->"
 RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "5Gi"}}
 LONG: Final = 240.0
-RESTRICTED: Final = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 Switches = dict[str, dict[str, list[dict[str, Any]]]]
 """By scenario and program."""
 
@@ -108,10 +99,11 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
             use: stack.enter_context(shared_cache(environment.kubectl, cluster, claim=use, folder=f"{namespace}-{use}"))
             for use in ("store", "cache")
         }
-        _deploy_store(environment, claims["store"], options.rate * MEGABYTE)
+        volume = {"persistentVolumeClaim": {"claimName": claims["store"], "readOnly": True}}
+        url = deploy_store(environment, volume, options.rate * MEGABYTE)
         bench = _Bench(
             environment,
-            material.served_at(f"http://{STORE}.{namespace}.svc:{PORT}"),
+            material.served_at(url),
             claim=claims["cache"],
             cache=cache,
             rounds=options.rounds,
@@ -297,28 +289,6 @@ def _argo_controller(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[None]:
             crds = kubectl("get", "crd", "-o", "name").split()
             if found := [name for name in crds if name.endswith(".argoproj.io")]:
                 kubectl("delete", *found, "--wait=false")
-
-
-def _deploy_store(environment: Environment, claim: str, rate: float) -> None:
-    """Run the store of limited rate on the folder with the weights."""
-    script = Path(throttled_store.__file__).read_text(encoding="utf-8")
-    labels = {"app": STORE}
-    container = {
-        "name": STORE,
-        "image": environment.images.store,
-        "command": ["python", "-c", script, "/srv", str(PORT), str(rate)],
-        "securityContext": RESTRICTED,
-        "volumeMounts": [{"name": "files", "mountPath": "/srv", "readOnly": True}],
-    }
-    volume = {"name": "files", "persistentVolumeClaim": {"claimName": claim}}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": [volume]}}
-    deployed: Mapping[str, Any] = {"selector": {"matchLabels": labels}, "template": template}
-    kubectl = environment.kubectl
-    kubectl.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": STORE}, "spec": deployed})
-    ports: Sequence[Mapping[str, int]] = [{"port": PORT}]
-    service = {"selector": labels, "ports": ports}
-    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": STORE}, "spec": service})
-    kubectl("rollout", "status", f"deployment/{STORE}", "--timeout=120s")
 
 
 def _show(line: str) -> None:

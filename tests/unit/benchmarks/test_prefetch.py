@@ -9,8 +9,8 @@ import httpx
 import pytest
 import torch
 from benchmarks.prefetch.__main__ import Turn, results, table
-from benchmarks.prefetch.throttled_store import server
 from benchmarks.prefetch.weights import HEAD, enlarge
+from benchmarks.throttled_store import server
 from safetensors.torch import load_file, save_file
 
 from cetacean_registry.digests import file_sha256
