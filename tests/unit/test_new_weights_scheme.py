@@ -32,7 +32,7 @@ class WhaleSource(Source):
 '''
 OPERATOR_PROGRAM = """
 from cetacean_operator.api.crd import crd, render
-from cetacean_registry import ModelEntry
+from cetacean_registry.registry import ModelEntry
 
 entry = ModelEntry(name="whale", version="1.0.0", architecture="A", weights_url="whale://pod/a.ckpt")
 print(entry.weights_url, "whale://[a-z]+/[a-z.]+" in render(crd()))
