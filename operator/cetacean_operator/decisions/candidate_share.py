@@ -23,12 +23,12 @@ def candidate_share(wanted: int | None, service: str, live: Object | None, *, ex
     Returns:
         None if the HTTPRoute must not name the Service.
     """
-    weight = _weight(service, live)
-    if not exists or (wanted is None and weight is None):
+    has_share = _has_share(service, live)
+    if not exists or (wanted is None and has_share is None):
         return None
     if wanted is None:
         return 0 if may_lead_to(service, live) else None
-    return wanted if weight or (weight is not None and _is_reported(live)) else 0
+    return wanted if has_share or (has_share is not None and _is_reported(live)) else 0
 
 
 def may_lead_to(service: str, live: Object | None) -> bool:
@@ -41,18 +41,18 @@ def may_lead_to(service: str, live: Object | None) -> bool:
         service: its name.
         live: the HTTPRoute.
     """
-    return bool(_weight(service, live)) or not _is_reported(live)
+    return bool(_has_share(service, live)) or not _is_reported(live)
 
 
-def _weight(service: str, live: Object | None) -> float | None:
-    """Return the weight of a Service, None if the HTTPRoute does not name it."""
+def _has_share(service: str, live: Object | None) -> bool | None:
+    """Return true if the HTTPRoute gives a Service a weight, None if it does not name it."""
     found = [
-        backend.get("weight", 1)
+        backend.get("weight") != 0  # without one it is 1
         for rule in mappings_of(mapping_of((live or {}).get("spec")).get("rules"))
         for backend in mappings_of(rule.get("backendRefs"))
         if backend.get("name") == service
     ]
-    return max((weight if isinstance(weight, int) else 1 for weight in found), default=None)
+    return any(found) if found else None
 
 
 def _is_reported(live: Object | None) -> bool:

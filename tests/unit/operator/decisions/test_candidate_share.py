@@ -89,3 +89,7 @@ def test_a_backend_without_a_weight_gets_one() -> None:
     del route["spec"]["rules"][0]["backendRefs"][1]["weight"]
     assert may_lead_to(CANDIDATE, route)
     assert not may_lead_to("whales-other", route)
+
+
+def test_without_an_http_route_no_gateway_leads_anywhere() -> None:
+    assert not may_lead_to(CANDIDATE, None)
