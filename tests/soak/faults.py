@@ -60,13 +60,23 @@ class Faults:
         """Kill the API server; the supervisor starts it again."""
         self.show("kill the API server")
         self._kill("kube-apiserver")
+        self._end_controllers()
         meanwhile()
 
     def restart_etcd(self, meanwhile: Callable[[], None]) -> None:
         """Kill etcd; the supervisor starts it again."""
         self.show("kill etcd")
         self._kill("etcd")
+        self._end_controllers()
         meanwhile()
+
+    def _end_controllers(self) -> None:
+        """End what would lose its lease now; the local cluster has one of each, without leases.
+
+        Otherwise the informers of the controller-manager may stay behind what it has written, and it reconciles nothing.
+        """
+        for component in ("kube-controller-manager", "kube-scheduler"):
+            self._kill(component)
 
     def _kill(self, component: str) -> None:
         try:
