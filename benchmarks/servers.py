@@ -106,15 +106,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
         if process.returncode is None:
             # `process.terminate` would collect one that has ended, and then another group could have its number.
             os.kill(process.pid, signal.SIGTERM)
-            ended = select.poll()
-            ended.register(handles.enter_context(_handle(process.pid)) or 0)
-            ended.poll(END_TIMEOUT * 1e3)
+            handle = os.pidfd_open(process.pid)
+            handles.callback(os.close, handle)
+            select.select([handle], [], [], END_TIMEOUT)
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        for handle in started:
+        for one in started:
             with contextlib.suppress(ProcessLookupError):
-                if handle is not None:
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                if one is not None:
+                    signal.pidfd_send_signal(one, signal.SIGKILL)
 
 
 @contextlib.contextmanager

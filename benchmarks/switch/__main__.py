@@ -36,7 +36,7 @@ from support.shared_cache import shared_cache
 from cetacean_registry.registry import ModelEntry
 from cetacean_tools.demo import installation
 from cetacean_tools.demo.environment import POD_LABEL, Environment, installed
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, has_condition
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.demo_models import ensure_models
 from cetacean_tools.local_cluster.builds import ensure_built
@@ -210,12 +210,7 @@ class _Bench:
 
     def _wait_for_pod(self, program: Program) -> None:
         def ready() -> bool:
-            pods = self._there.pods(program.resource)
-            return any(
-                (one["type"], one["status"]) == ("Ready", "True")
-                for pod in pods
-                for one in pod["status"].get("conditions", ())
-            )
+            return any(has_condition(pod, "Ready") for pod in self._there.pods(program.resource))
 
         until(f"a pod of {program.resource} to be ready", ready, within=LONG, shown=lambda: self._state(program))
 

@@ -23,7 +23,7 @@ import yaml
 from cetacean_tools.container_images import IMAGES, Image, build
 from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.installation import create_namespace
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, has_condition
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.image_store import BuiltImage
 from cetacean_tools.local_cluster.layout import Layout
@@ -152,7 +152,7 @@ def running(kubectl: Kubectl, namespace: str, images: dict[str, str]) -> Iterato
                 inside.apply(manifest)
             inside("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
             with _forwarded(inside) as base, httpx.Client(base_url=base, timeout=30.0, trust_env=False) as client:
-                until("the Gateway to be accepted", lambda: _is_accepted(inside))
+                until("the Gateway to be accepted", lambda: has_condition(inside.get("gateway", NAME), "Accepted"))
                 yield Gateway(namespace, client)
         finally:
             kubectl("delete", "gatewayclass,clusterrole,clusterrolebinding", namespace, "--ignore-not-found")
@@ -162,11 +162,6 @@ def running(kubectl: Kubectl, namespace: str, images: dict[str, str]) -> Iterato
 def _manifests(**variables: str) -> list[dict[str, Any]]:
     text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
     return list(yaml.safe_load_all(Template(text).substitute(variables)))
-
-
-def _is_accepted(kubectl: Kubectl) -> bool:
-    conditions = kubectl.get("gateway", NAME).get("status", {}).get("conditions", [])
-    return any((item["type"], item["status"]) == ("Accepted", "True") for item in conditions)
 
 
 @contextmanager

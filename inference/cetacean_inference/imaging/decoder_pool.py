@@ -57,8 +57,6 @@ RETRY_SECONDS: Final = 1.0
 WALL_SECONDS: Final = 5.0
 WALL_PER_CPU_SECOND: Final = 4.0
 """A decode is overdue too after `WALL_SECONDS` and so many times its processor time, as while it waits for memory."""
-
-
 LARGE_NICENESS: Final = 5
 """The kernel gives such a process a third of the time of another one if both want all."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cetacean_operator.api.objects import mapping_of, mappings_of
 from cetacean_registry.registry import Registry
 
 
@@ -33,15 +34,7 @@ def served_models(manifest: Mapping[str, Any]) -> set[str]:
 
     A manifest from a repository has no status; one that `kubectl get -o yaml` prints has.
     """
-    status, registry = _mapping(manifest.get("status")), _mapping(_mapping(manifest.get("spec")).get("registry"))
-    found = {_mapping(_mapping(item).get("entry")).get("name") for item in _list(status.get("served"))}
-    found |= {_mapping(item).get("model") for item in _list(status.get("history"))}
+    status, registry = mapping_of(manifest.get("status")), mapping_of(mapping_of(manifest.get("spec")).get("registry"))
+    found = {mapping_of(item.get("entry")).get("name") for item in mappings_of(status.get("served"))}
+    found |= {item.get("model") for item in mappings_of(status.get("history"))}
     return {name for name in (*found, registry.get("active")) if isinstance(name, str)}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

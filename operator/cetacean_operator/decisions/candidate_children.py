@@ -28,7 +28,7 @@ class CandidatePart:
     """The annotation of `stage_record`; None for the model before, which drift compares."""
     resources: dict[str, Any] | None = None
     """None for those of spec.serving."""
-    answers_clients: bool = False
+    admits_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Candidate:
         return self.comparison or (self.staged.comparison if self.staged else None)
 
     @property
-    def answers_clients(self) -> bool:
-        """True during its canary."""
+    def is_canary(self) -> bool:
+        """True while it gets a share of the clients' requests."""
         return self.staged is not None and self.staged.canary is not None
 
     def part(self, spec: Spec) -> CandidatePart | None:
@@ -65,7 +65,7 @@ def _staged_part(spec: Spec, run: CandidateRun) -> CandidatePart:
         replicas=run.replicas,
         record=run.record.text(),
         resources=spec.rollout.candidate.resources if spec.rollout else None,
-        answers_clients=run.answers_clients,
+        admits_clients=run.admits_clients,
     )
 
 
@@ -93,6 +93,6 @@ def candidate_bodies(name: str, serving: Serving, part: CandidatePart, operator_
         own_pods = {"podSelector": {"matchLabels": selector(name)}}
         peers = [own_pods, operator_pods(operator_namespace)]
         bodies["NetworkPolicy", child] = admit(
-            labels, [own_pods, *clients(serving, operator_namespace)] if part.answers_clients else peers
+            labels, [own_pods, *clients(serving, operator_namespace)] if part.admits_clients else peers
         )
     return bodies

@@ -59,7 +59,7 @@ def children(
     """
     name, serving, beside = resource.name, spec.serving, candidate or Candidate()
     plan = beside.asked.plan(name, resource.namespace) if beside.asked else None
-    by_pods = beside.answers_clients and serving.route is None
+    by_pods = beside.is_canary and serving.route is None
     bodies: dict[Ref, Object] = {
         ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
         ("Service", name): service(clients_selector(name) if by_pods else selector(name), serving.service),

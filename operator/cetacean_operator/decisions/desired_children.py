@@ -123,8 +123,7 @@ def _promoted_candidate(assessment: Assessment, rollout: Rollout) -> str | None:
 
 
 def _route_weight(assessment: Assessment, run: CandidateRun | None) -> int | None:
-    name = assessment.resource.name
-    candidate, route = names.candidate_name(name), assessment.children.get(("HTTPRoute", name))
+    candidate, route = _candidate_and_route(assessment)
     exists = ("Service", candidate) in assessment.children
     return candidate_share(run.routed_share if run else None, candidate, route, exists=exists)
 
@@ -134,11 +133,16 @@ def _routed_candidate(assessment: Assessment) -> str | None:
 
     Otherwise clients would get 503 until the Gateway has read the HTTPRoute without the candidate.
     """
-    name = assessment.resource.name
-    candidate, route = names.candidate_name(name), assessment.children.get(("HTTPRoute", name))
+    candidate, route = _candidate_and_route(assessment)
     # A Gateway that never reports again keeps a candidate only as long as the spec has the route.
     is_routed = assessment.spec.serving.route is not None and "HTTPRoute" in assessment.observed.optional_kinds
     return candidate if is_routed and may_lead_to(candidate, route) else None
+
+
+def _candidate_and_route(assessment: Assessment) -> tuple[str, Object | None]:
+    """Return the name of a candidate's children, and the live HTTPRoute."""
+    name = assessment.resource.name
+    return names.candidate_name(name), assessment.children.get(("HTTPRoute", name))
 
 
 def _must_withdraw(assessment: Assessment) -> bool:

@@ -75,7 +75,7 @@ class CandidateRun:
         return 0 if self.record.kind == "Canary" else None
 
     @property
-    def answers_clients(self) -> bool:
+    def admits_clients(self) -> bool:
         """True if clients must be able to reach the pods: from the begin of a canary, so before its first request."""
         return self.is_routed or (self.record.kind == "Canary" and self.record.hold is None)
 

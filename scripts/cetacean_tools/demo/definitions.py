@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cetacean_tools.demo.kubectl import Kubectl
+from cetacean_tools.demo.kubectl import Kubectl, has_condition
 from cetacean_tools.demo.waiting import until
 
 
@@ -11,9 +11,4 @@ def wait_until_served(kubectl: Kubectl, definition: str) -> None:
 
     `kubectl wait` fails at once if the definition was created with `conditions: null` and has none yet.
     """
-
-    def is_established() -> bool:
-        conditions = (kubectl.get("crd", definition).get("status") or {}).get("conditions") or ()
-        return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
-
-    until(f"{definition} to be served", is_established, within=30)
+    until(f"{definition} to be served", lambda: has_condition(kubectl.get("crd", definition), "Established"), within=30)

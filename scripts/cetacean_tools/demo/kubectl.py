@@ -30,6 +30,12 @@ def manifests(file: str, **variables: object) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(Template(text).substitute(variables)))
 
 
+def has_condition(item: Mapping[str, Any], kind: str) -> bool:
+    """Return true if the status of an object has a condition, such as Ready, that is True."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any((one["type"], one["status"]) == (kind, "True") for one in conditions)
+
+
 @dataclass(frozen=True, slots=True)
 class Kubectl:
     """kubectl and Helm bound to one kubeconfig, context and namespace."""
