@@ -63,7 +63,11 @@ class Document(BaseModel):
             RegistryError: the file cannot be read or is invalid.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise RegistryError(f"{path}: cannot be read: {error}") from error
         return cls.parse(text, source=str(path))
+
+    def to_json(self) -> str:
+        """Return the document as JSON: snake_case keys, the fields that were set, unknown keys."""
+        return self.model_dump_json(indent=2, exclude_unset=True) + "\n"

@@ -33,7 +33,7 @@ def field_path(location: Sequence[str | int]) -> str:
 
 def describe(error: ValidationError) -> str:
     """Return the faults of a validation error in one line, each with its field's path and value; the first of many."""
-    faults, length = error.errors(include_url=False), 0
+    faults, length = error.errors(), 0
     shown: list[str] = []
     for item in faults:
         shown.append(describe_one(item))
@@ -48,15 +48,14 @@ def describe_one(item: ErrorDetails) -> str:
     return _describe_one(
         field_path(item["loc"]),
         EXPECTATIONS.get(item.get("ctx", {}).get("pattern", ""), item["msg"]),
-        item["type"],
         item["input"],
     )
 
 
-def _describe_one(path: str, message: str, kind: str, value: object) -> str:
+def _describe_one(path: str, message: str, value: object) -> str:
     text = one_line(message.removeprefix("Value error, "))
     prefix = f"{one_line(path, longest=_LONGEST_PATH)}: " if path else ""
-    if kind == "missing" or isinstance(value, dict | list):
+    if isinstance(value, dict | list):  # as of a missing field, whose value is what it is missing from
         return f"{prefix}{text}"
     shown = redacted(repr(value))
     if len(shown) > _LONGEST_VALUE:

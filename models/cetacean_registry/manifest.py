@@ -61,7 +61,7 @@ def to_manifest(
 
 def _mirror(entry: ModelEntry, snapshot: MetricsSnapshot | None) -> dict[str, Any]:
     known = set(ModelEntry.model_fields)
-    mirrored = entry.model_dump(mode="json", by_alias=True, exclude_none=True, include=known)
+    mirrored = entry.model_dump(by_alias=True, exclude_none=True, include=known)
     if snapshot is not None:
         mirrored["metrics"] = snapshot.metrics.model_dump(mode="json", by_alias=True, exclude_none=True)
     return mirrored

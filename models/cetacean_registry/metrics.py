@@ -7,7 +7,6 @@ no other figure replaces it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -196,10 +195,6 @@ class MetricsSnapshot(Document):
             by_species=tuple(one.metrics for one in self.by_species) if self.by_species else None,
             reference=self.reference.metrics if self.reference else None,
         )
-
-    def to_json(self) -> str:
-        """Return the snapshot as JSON, with the fields that were set."""
-        return json.dumps(self.model_dump(mode="json", exclude_unset=True), indent=2, ensure_ascii=False) + "\n"
 
 
 def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]:

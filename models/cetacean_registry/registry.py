@@ -5,7 +5,6 @@ The same types read the file (snake_case) and, by their aliases, its mirror in a
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Annotated, Self
 
@@ -125,11 +124,6 @@ class Registry(Document):
             if entry.name == name:
                 return entry
         raise KeyError(name)
-
-    def to_json(self) -> str:
-        """Return the registry as JSON: snake_case keys, the fields that were set, unknown keys."""
-        data = self.model_dump(mode="json", by_alias=False, exclude_unset=True)
-        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def check_names(active: str, names: list[str]) -> None:

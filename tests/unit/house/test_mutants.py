@@ -11,7 +11,6 @@ from mutation.results import Mutant
 from mutation.survivors import Survivor
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-DECISIONS = REPOSITORY / "operator/cetacean_operator/decisions"
 SOURCES = {module: REPOSITORY / group.root / path for group in groups.GROUPS for module, path in group.paths().items()}
 
 
@@ -27,9 +26,18 @@ def _functions(path: Path) -> set[str]:
     return methods | {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-def test_each_decision_with_a_function_is_mutated() -> None:
-    found = {path.stem for path in DECISIONS.glob("*.py") if _functions(path)}
-    assert found == {name.removeprefix("decisions.") for name in groups.DECISIONS.modules}
+@pytest.mark.parametrize(
+    ("folder", "group"),
+    [
+        ("operator/cetacean_operator/decisions", groups.DECISIONS),
+        ("models/cetacean_registry", groups.REGISTRY),
+        ("models/cetacean_signing", groups.SIGNING),
+    ],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_each_pure_module_with_a_function_is_mutated(folder: str, group: groups.Group) -> None:
+    found = {path.stem for path in (REPOSITORY / folder).glob("*.py") if _functions(path)}
+    assert found == {name.removeprefix("decisions.") for name in group.modules}
 
 
 def test_each_named_module_and_each_named_test_exists() -> None:

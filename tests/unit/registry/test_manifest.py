@@ -71,6 +71,14 @@ def test_a_missing_argument_leaves_the_field_to_the_resources_default(registry: 
     assert manifest["metadata"] == {"name": "whales"}
 
 
+def test_a_manifest_has_only_values_of_json(registry: Json, entry: Json, snapshot: Json) -> None:
+    entry["files"] = {"encoder_classes.npy": "a" * 64}
+    snapshot["reference"] = {"cetacean_score": [5] * 20, "top_probability": [5] * 20}
+    figures = {"effb4_15k": MetricsSnapshot.parse(json.dumps(snapshot))}
+    manifest = to_manifest(Registry.parse(json.dumps(registry)), figures, name="whales", serving={"image": "i"})
+    assert json.loads(json.dumps(manifest)) == manifest
+
+
 def test_keys_that_the_resource_does_not_know_are_left_out(registry: Json, entry: Json) -> None:
     entry["experiment"] = 7
     registry["generated_by"] = "notebook"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,8 @@ def test_names_must_be_unique_and_include_the_active_one(registry: Json, entry: 
     registry["models"].append(dict(entry))
     with pytest.raises(RegistryError, match=r"models: names must be unique, more than once: effb4_15k"):
         parse(registry)
+    with pytest.raises(ValueError, match=r"^models: names must be unique, more than once: a, b$"):
+        check_names("a", ["b", "a", "b", "c", "a"])
     with pytest.raises(ValueError, match=r"^active: 'c' is none of the models: a, b$"):
         check_names("c", ["a", "b"])
 
@@ -132,6 +135,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     with pytest.raises(RegistryError, match=r"bytes\.json: cannot be read: .*utf-8"):
         Registry.load(tmp_path / "bytes.json")
+
+
+def test_an_invalid_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "registry.json"
+    file.write_text("[]")
+    with pytest.raises(RegistryError, match=rf"^{re.escape(str(file))}: Input should be a valid dictionary"):
+        Registry.load(file)
+    with pytest.raises(RegistryError, match=r"^document: Input should be a valid dictionary"):
+        Registry.parse("[]")
 
 
 def test_a_digest_is_compared_in_lower_case(registry: Json, entry: Json) -> None:
@@ -200,6 +212,11 @@ def test_a_registry_that_was_read_is_written_unchanged(models: list[Json], data:
     assert json.loads(read.to_json()) == document
     assert Registry.parse(read.to_json()) == read
     assert read.active_model is read.model(active)
+
+
+def test_a_file_is_written_for_people_too(registry: Json, entry: Json) -> None:
+    entry["notes"] = "Hyvää työtä"
+    assert parse(registry).to_json() == json.dumps(registry, indent=2, ensure_ascii=False) + "\n"
 
 
 def test_an_unknown_name_is_a_key_error(registry: Json) -> None:

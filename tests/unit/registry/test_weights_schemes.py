@@ -75,5 +75,7 @@ def test_a_url_of_an_image_or_a_claim_names_a_volume() -> None:
     assert mount_of(f"oci://{image}/deep/a.ckpt") == Mount("image", image, f"oci/{'a' * 64}", "deep/a.ckpt")
     assert mount_of(f"oci://{image}") == Mount("image", image, f"oci/{'a' * 64}", "")
     assert mount_of("pvc://claim/deep/a.ckpt") == Mount("claim", "claim", "pvc/claim", "deep/a.ckpt")
+    assert mount_of(f"oci://{image}/{image}") == Mount("image", image, f"oci/{'a' * 64}", image)
+    assert mount_of("pvc://claim/pvc://a.ckpt") == Mount("claim", "claim", "pvc/claim", "pvc://a.ckpt")
     assert mount_of("s3://bucket/a.ckpt") is None
     assert mount_of("a.ckpt") is None
