@@ -73,11 +73,11 @@ test-e2e: _check _prepare  ## real pods on a real node, installed by Helm
 
 MINUTES := 60
 SOAK := PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" $(PYTHON) -m soak
-soak: _check _prepare  ## random changes and faults for MINUTES=60, after each of which everything must add up; SEED=<number> repeats a run
+soak: _check _prepare  ## random changes and faults for MINUTES=60, after each of which everything must add up; SEED=<number> repeats a run; writes benchmarks/results and docs/benchmarks.md
 	@$(PYTHON) -m cetacean_tools.local_cluster run -- $(MAKE) _soak
 
 _soak:
-	@$(SOAK) $(MINUTES) $(if $(SEED),--seed $(SEED)) --results benchmarks/results/soak.json
+	@$(SOAK) $(MINUTES) $(if $(SEED),--seed $(SEED)) --publish
 
 mutants: venv  ## hours: change the pure modules in small ways; which changes does no test notice? (MODULES="promotion gate")
 	@PYTHONPATH="$(PYTHONPATH):$(CURDIR)/tests" nice -n 19 $(PYTHON) -m mutation $(MODULES)
@@ -106,6 +106,7 @@ _test-api:
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
+	@$(SOAK) 5 --seed 1 --only-if-local
 
 ##@ Benchmarks
 .PHONY: bench-inference bench-serving bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-switch bench-pictures dashboard-pictures

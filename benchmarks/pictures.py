@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -237,6 +238,14 @@ def _validation(found: Mapping[str, Any]) -> Iterator[Panel]:
         yield Panel(f"{obj} resource: CPU of the API server, ms", tuple(name.split()[0] for name in writes), bars)
 
 
+def _soak(found: Mapping[str, Any]) -> Iterator[Panel]:
+    settled = found["settled_after_s"]
+    yield Panel("seconds until everything added up", tuple(settled), (("operator", tuple(settled.values())),))
+    for title, values in (("resident memory, MB", found["resident_mb"]), ("open files", found["open_files"])):
+        shown = (min(values), median(values), max(values))
+        yield Panel(f"{title}, of the operator", ("lowest", "median", "highest"), (("operator", shown),))
+
+
 PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "contention": _contention,
     "decoding": _decoding,
@@ -248,6 +257,7 @@ PANELS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[Panel]]]] = {
     "prefetch": _prefetch,
     "serving": _serving,
     "shadow": _shadow,
+    "soak": _soak,
     "switch": _switch,
     "validation": _validation,
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -28,6 +27,7 @@ from cetacean_inference.engines.selection import (
 from cetacean_inference.errors import CheckpointMismatch, GateUnavailable
 from cetacean_inference.imaging.preprocessing import Pixels
 from cetacean_inference.imaging.resizing import resize
+from cetacean_inference.likeliest import likeliest
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.memory import release_memory
@@ -106,8 +106,7 @@ class NetworksPipeline:
         self._open_files.close()
 
     def _rank(self, probabilities: np.ndarray[tuple[int], np.dtype[np.float32]]) -> tuple[Candidate, ...]:
-        # A stable sort ranks equal probabilities by the order of the rows.
-        order = np.argsort(-probabilities, kind="stable")[:RANKS]
+        order = likeliest(probabilities, RANKS)
         ids = (self._individuals[index] for index in order)
         return tuple(
             Candidate(individual, species, float(probability))
@@ -117,6 +116,9 @@ class NetworksPipeline:
 
 def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> NetworksPipeline:
     """Load both models from the cache, verify the bytes that are loaded, and warm up.
+
+    Converted networks have digests of their own, and a record of the verified weights that they were made from. So the
+    weights are hashed only where they are read: to convert them, and by eager torch.
 
     Needs no network: `weights.fetch.fetch_all` must have run.
 
@@ -132,14 +134,9 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
         verified = open_files.enter_context(open_verified(settings))
-        with ThreadPoolExecutor() as hashing, ExitStack() as until_compiled:
-            # Hashed while the networks are compiled: these have digests of their own, and nothing is served before.
-            weights = [hashing.submit(verified.open, blob) for blob in (files.checkpoint, files.gate_weights)]
-
-            def verify_weights() -> None:
-                with times.measure("verify"):
-                    for one in weights:
-                        one.result()
+        for blob in (files.checkpoint, files.gate_weights):
+            verified.keep(blob)
+        with ExitStack() as until_compiled:
 
             def converted() -> ConvertedNetworks:
                 return converted_networks(
@@ -152,12 +149,10 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
                 )
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
-                verify_weights()
                 return _load_eager(name, device, settings=settings, files=files, verified=verified)
 
             with times.measure("load"):
                 engines = select_engines(settings.engine, converted=converted, eager=eager)
-            verify_weights()
         with times.measure("verify"):
             individuals = _read_individuals(settings, files, verified)
         pipeline = NetworksPipeline(

@@ -33,7 +33,12 @@ MODEL: dict[str, Any] = {
             ],
         },
         "serving": {"image": "cetacean-inference:1"},
-        "gates": {"minTNR": 0.95},
+        "gates": {
+            "minTNR": 0.95,
+            "minTop1": 0.2,
+            "minSpeciesAccuracy": 0.7,
+            "bySpecies": {"minSamples": 20, "maxRegression": 0.1},
+        },
         "antiFraud": {"threshold": 0.6},
     },
 }
@@ -104,6 +109,13 @@ LOWERED = [
     ({"gates": {"minTNR": 0.94}}, "spec.gates.minTNR: expected at least 0.95, got 0.94"),
     ({"gates": {"minTPR": 0.1}}, "spec.gates.minTPR: expected at least 0.85, got 0.1"),
     ({"gates": {"maxRegression": 1}}, "spec.gates.maxRegression: expected at most 0.02, got 1"),
+    ({"gates": {"minTop1": 0.1}}, "spec.gates.minTop1: expected at least 0.2, got 0.1"),
+    ({"gates": {"minTop1": None}}, "spec.gates.minTop1: expected at least 0.2, got 0"),
+    ({"gates": {"minSpeciesAccuracy": 0.6}}, "spec.gates.minSpeciesAccuracy: expected at least 0.7, got 0.6"),
+    ({"gates": {"evidence": "Interval"}}, "spec.gates.evidence: expected Point, got Interval"),
+    ({"gates": {"bySpecies": None}}, "spec.gates.bySpecies: expected at most minSamples 20 and maxRegression 0.1"),
+    ({"gates": {"bySpecies": {"minSamples": 50}}}, "spec.gates.bySpecies: expected at most minSamples 20"),
+    ({"gates": {"bySpecies": {"maxRegression": 0.2}}}, "spec.gates.bySpecies: expected at most minSamples 20"),
     ({"antiFraud": {"threshold": 0.0}}, "spec.antiFraud.threshold: expected at least 0.6, got 0"),
 ]
 
@@ -119,7 +131,8 @@ def test_only_those_with_the_verb_may_lower_a_gate(
 
 def test_everybody_may_raise_a_gate_and_change_the_rest(editors: tuple[Kubectl, Kubectl]) -> None:
     editor, _ = editors
-    assert refusal(editor, changed(gates={"minTNR": 0.99}, antiFraud={"threshold": 0.7})) is None
+    higher = {"minTNR": 0.99, "minTop1": 0.3, "bySpecies": {"minSamples": 10, "maxRegression": 0.05}}
+    assert refusal(editor, changed(gates=higher, antiFraud={"threshold": 0.7})) is None
     assert refusal(editor, changed(serving={"image": "cetacean-inference:2"})) is None
 
 

@@ -137,6 +137,8 @@ REGISTRY = Group(
         "weights_schemes",
     ),
     tests=("tests/unit/registry",),
+    # Simulations: seconds each.
+    left_out=("tests/unit/registry/test_error_rates.py",),
 )
 
 SIGNING = Group(
@@ -154,6 +156,7 @@ SERVICE = Group(
     package="cetacean_inference",
     modules=(
         "decision",
+        "likeliest",
         "types",
         "messages",
         "http_headers",
@@ -183,6 +186,7 @@ SERVICE = Group(
     tests=(
         "tests/unit/inference/test_decision.py",
         "tests/unit/inference/test_http_headers.py",
+        "tests/unit/inference/test_likeliest.py",
         "tests/unit/inference/test_messages.py",
         "tests/unit/inference/test_replay.py",
         "tests/unit/inference/monitoring",

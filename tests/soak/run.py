@@ -18,6 +18,7 @@ from cetacean_tools.local_cluster.local import LocalCluster
 from soak.changes import Changes
 from soak.faults import Faults
 from soak.measurements import Process, idle_writes, operator_process
+from soak.report import FAULTS
 
 ROUND_SECONDS: Final = 60.0
 SETTLED_WITHIN: Final = 300.0
@@ -83,8 +84,7 @@ class Soak:
     def _note(self, line: str) -> None:
         self.show(line)
         if not line.startswith(" "):
-            words = line.split(maxsplit=2)
-            self.done[" ".join(words[:2]) if words[0] in ("kubectl", "kill") else words[0]] += 1
+            self.done[kind_of(line)] += 1
 
     def _settle(self, changes: Changes) -> None:
         """Wait until everything adds up."""
@@ -138,3 +138,10 @@ class Soak:
             first, *_, last = [one for one in self.processes if one.pod == pod] * 2
             if last.resident_mb > GROWTH * first.resident_mb or last.open_files > first.open_files + MORE_FILES:
                 raise NotSoError(f"expected flat memory and open files, got {first} and later {last}")
+
+
+def kind_of(line: str) -> str:
+    """Return the fault that a line names, or the first words of a change."""
+    fault = next((one for one in FAULTS if line.startswith(one)), None)
+    words = line.split(maxsplit=2)
+    return fault or " ".join(words[: 2 if words[0] == "kubectl" else 1])

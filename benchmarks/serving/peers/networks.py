@@ -21,6 +21,7 @@ from cetacean_inference.engines.base import ConvertedNetwork
 from cetacean_inference.engines.openvino import OpenVinoEngine, openvino
 from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.imaging.resizing import crop_centre, squash
+from cetacean_inference.likeliest import likeliest
 from cetacean_inference.types import Candidate, NetworkName, Scores
 
 NETWORKS: Final = "SERVING_NETWORKS"
@@ -114,7 +115,7 @@ class Networks:
         return image.size, np.asarray(crop_centre(image, gate)), np.asarray(squash(image, identification))
 
     def _rank(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
-        order = np.argsort(-probabilities, kind="stable")[:RANKS]
+        order = likeliest(probabilities, RANKS)
         ranked = ((*self._individuals[index], float(probabilities[index])) for index in order)
         return tuple(Candidate(individual, species, probability) for individual, species, probability in ranked)
 

@@ -32,6 +32,7 @@ class VerifiedFiles:
         self._cache = cache
         self._own = own or cache
         self._streams: dict[str, BufferedReader] = {}
+        self._kept: list[BufferedReader] = []
 
     @property
     def derived(self) -> Path:
@@ -76,11 +77,20 @@ class VerifiedFiles:
         content.seek(0)
         return content
 
+    def keep(self, blob: Blob) -> None:
+        """Keep a blob that nobody reads from being evicted, so that the next start of this pod finds it.
+
+        Raises:
+            WeightsNotFound: it was evicted since it was fetched.
+        """
+        self._kept.append(_open(blob, self._holder(blob)))
+
     def close(self) -> None:
         """Close all files."""
-        for stream in self._streams.values():
+        for stream in (*self._streams.values(), *self._kept):
             stream.close()
         self._streams.clear()
+        self._kept.clear()
 
     def _holder(self, blob: Blob) -> WeightsCache:
         return self._own if self._own.find(blob.sha256) else self._cache

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from support.weights_cache import add_blob
 from cetacean_inference.engines import conversion, conversion_cache, conversion_record
 from cetacean_inference.engines.base import ConvertedNetwork
 from cetacean_inference.errors import CheckpointMismatch
+from cetacean_inference.pipeline import load_pipeline
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
+from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
 
@@ -215,6 +218,29 @@ def test_unusable_weights_are_a_fatal_error(settings: Settings, runs: Runs) -> N
     with pytest.raises(CheckpointMismatch, match=r"tiny\.safetensors: expected the .*expected 9"), prepared(other):
         pass
     assert list(open_cache(settings).derived.glob("network-*")) == []
+
+
+def test_weights_that_are_converted_are_kept_without_being_hashed(
+    converted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = locate_all(converted)
+    weights = {files.checkpoint.sha256, files.gate_weights.sha256}
+    hashed: list[str] = []
+
+    def recording(stream: BufferedReader | BytesIO) -> str:
+        hashed.append(digest_of(stream))
+        return hashed[-1]
+
+    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", recording)
+    pipeline = load_pipeline(converted)
+    assert sorted(hashed) == sorted((files.classes.sha256, files.species.sha256))
+    assert pipeline.identity.weights_sha256 == files.checkpoint.sha256
+    cache = open_cache(converted)
+    assert cache.prune(unused_seconds=0).files > 0
+    assert {digest for digest in weights if cache.find(digest)} == weights
+    pipeline.close()
+    cache.prune(unused_seconds=0)
+    assert not any(cache.find(digest) for digest in weights)
 
 
 @pytest.mark.parametrize(
