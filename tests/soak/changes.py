@@ -58,7 +58,6 @@ class Changes:
             self.create: 4,
             self.promote: 6,
             self.offer_refused: 2,
-            self.begin_stage: 3,
             self.scale: 2,
             self.set_threshold: 1,
             self.delete: 1,
@@ -96,20 +95,21 @@ class Changes:
             self.resources[name].active = self.random.choice(REFUSED)
             self._apply(name, "offer")
 
-    def begin_stage(self) -> None:
+    def replace(self) -> str | None:
+        """Delete a resource and create it again; return its name. A model that has served would skip its stages."""
+        if name := self._any_resource():
+            del self.resources[name]
+            self._kubectl("delete", "cetaceanmodel", name)
+            model = self.random.choice(SERVABLE)
+            self.resources[name] = Wanted(model, model)
+            self._apply(name, "create")
+        return name
+
+    def begin_stage(self, name: str) -> None:
         """Offer the other model as a candidate that a stage compares with what serves."""
-        if not self.settled or not (name := self._any_resource()):
-            return
         one = self.resources[name]
-        candidate = next(model for model in SERVABLE if model != one.serves)
-        try:
-            history = self.environment.resource(name).get("status", {}).get("history", ())
-        except CommandError as error:
-            self._not_done(error)
-            return
-        if candidate not in {item["model"] for item in history}:  # one that has served skips its stages
-            one.active, one.staged = candidate, True
-            self._apply(name, "begin a stage of")
+        one.active, one.staged = next(model for model in SERVABLE if model != one.serves), True
+        self._apply(name, "begin a stage of")
 
     def end_stages(self) -> None:
         """Go back to what serves, if a candidate is in a stage."""

@@ -24,6 +24,8 @@ ROUND_SECONDS: Final = 60.0
 SETTLED_WITHIN: Final = 300.0
 """An unreadable image is tried again after minutes at most; all else is quicker."""
 SHARE_OF_FAULTS: Final = 0.15
+SHARE_OF_STAGES: Final = 0.3
+"""Of the rounds that are followed by one."""
 GROWTH: Final = 1.25
 """Memory of one process at the end, beside that at its first settled state."""
 MORE_FILES: Final = 20
@@ -62,6 +64,8 @@ class Soak:
                 else:
                     changes.any()
             self._settle(changes)
+            if choose.random() < SHARE_OF_STAGES:
+                self._stage(changes, faults)
         self._check_growth()
         if written := idle_writes(self.cluster, self.environment):
             raise NotSoError(f"expected no write of an idle operator in a minute, got {written}")
@@ -85,6 +89,22 @@ class Soak:
         self.show(line)
         if not line.startswith(" "):
             self.done[kind_of(line)] += 1
+
+    def _stage(self, changes: Changes, faults: Faults) -> None:
+        """Begin a stage, cause a fault once the candidate's pod is ready, and go back."""
+        if name := changes.replace():
+            self._settle(changes)
+            changes.begin_stage(name)
+            until(f"the candidate of {name}", lambda: self._has_candidate(name), within=SETTLED_WITHIN)
+            faults.any(changes.delete_pod)
+            self._settle(changes)
+
+    def _has_candidate(self, name: str) -> bool:
+        try:
+            candidate = self.environment.kubectl.get("deployment", f"{name}-candidate")
+        except CommandError:
+            return False
+        return bool(candidate.get("status", {}).get("readyReplicas"))
 
     def _settle(self, changes: Changes) -> None:
         """Wait until everything adds up."""
