@@ -100,6 +100,15 @@ def test_a_missing_figure_refuses_the_candidate(field: str, owner: str) -> None:
     assert "is missing" in verdict.message
 
 
+def test_a_missing_figure_is_named_with_its_owner_and_the_other_value() -> None:
+    def texts(own: ModelMetrics, theirs: ModelMetrics) -> list[str]:
+        return [finding.text for finding in against(own, theirs).findings if not finding.passed]
+
+    assert texts(metrics(roc_auc=None), metrics()) == ["ROC AUC is missing, old has 0.9800"]
+    assert texts(metrics(), metrics(roc_auc=None)) == ["ROC AUC of old is missing, nothing to compare with"]
+    assert texts(metrics(roc_auc=None), metrics(roc_auc=None)) == ["ROC AUC is missing, old has none"]
+
+
 def test_a_candidate_without_figures_is_refused() -> None:
     assert failed(judge(candidate="new", metrics=None, policy=POLICY)) == ["TNR", "TPR"]
     assert failed(against(None, metrics())) == ["TNR", "TPR", "evaluation set"]
@@ -116,6 +125,11 @@ def test_a_candidate_without_figures_is_refused() -> None:
             {"evaluation_set": "other"},
             {},
             "evaluation set other (202 pictures) is not old's split (202 pictures)",
+        ),
+        (
+            {"evaluation_set": "other", "sample_size": None},
+            {},
+            "evaluation set other (size unknown) is not old's split (202 pictures)",
         ),
         ({"sample_size": 300}, {}, "evaluation set split (300 pictures) is not old's split (202 pictures)"),
     ],

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.gate import GateVerdict, judge
+from cetacean_registry.intervals import pictures_more_than
 from cetacean_registry.policy import GatePolicy
 
 Json = dict[str, Any]
@@ -130,10 +131,23 @@ def test_a_model_that_names_the_wrong_whale_with_confidence_is_called_confidentl
     ]
 
 
+def test_a_model_that_is_half_sure_and_half_as_often_right_is_confidently_wrong() -> None:
+    (text,) = failed(verdict(metrics(top1=0.25, topProbabilityMean=0.5), minTop1=0.5))
+    assert text.endswith(", confidently wrong: its mean top probability is 0.5000")
+
+
 @pytest.mark.parametrize(("top1", "sure"), [(0.1, 0.49), (0.4, 0.79), (0.0, None)], ids=str)
 def test_a_model_that_is_unsure_or_often_right_is_not(top1: float, sure: float | None) -> None:
     found = verdict(metrics(top1=top1, topProbabilityMean=sure), minTop1=0.5)
     assert failed(found) == [f"top-1 {top1:.4f} is below 0.5000 (minTop1)"]
+
+
+def test_each_figure_is_judged_beside_one_that_is_missing() -> None:
+    own = metrics(top1=0.5, topProbabilityMean=None).model_copy(update={"roc_auc": None})
+    assert failed(verdict(own, metrics())) == [
+        "ROC AUC is missing, old has 0.9800",
+        "top-1 0.5000 is more than 0.0200 below old's 0.7000 (maxRegression)",
+    ]
 
 
 def test_a_regression_counts_if_both_models_have_the_figure() -> None:
@@ -228,6 +242,26 @@ def test_figures_by_species_are_needed_if_they_are_asked_for(
 
 def test_with_nothing_serving_no_species_is_compared() -> None:
     assert verdict(OLD, bySpecies=BY_SPECIES).passed
+
+
+def test_the_species_that_are_judged_are_counted() -> None:
+    found = verdict(metrics(), metrics(), bySpecies={**BY_SPECIES, "minSamples": 4})
+    assert found.findings[-1].text == "species whose accuracy is no more than 0.1000 below old's: 3 (bySpecies)"
+
+
+def test_so_many_lost_species_as_a_message_names_are_all() -> None:
+    species = {f"species{number}": (40, 0.9) for number in range(8)}
+    lost = dict.fromkeys(species, (40, 0.0))
+    found = failed(verdict(metrics(species=lost), metrics(species=species), bySpecies=BY_SPECIES))
+    assert len(found) == 8
+    assert all(text.startswith("species accuracy of species") for text in found)
+
+
+def test_the_interval_of_one_species_alone_is_that_of_one_comparison() -> None:
+    enough = pictures_more_than(0.9, 0.7, 0.1)
+    assert enough is not None
+    own, theirs = metrics(species={"orca": (enough, 0.7)}), metrics(species={"orca": (enough, 0.9)})
+    assert len(failed(verdict(own, theirs, bySpecies=BY_SPECIES, **INTERVAL))) == 1
 
 
 def test_many_lost_species_are_named_in_part_and_counted() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from cetacean_registry.intervals import difference, pictures_below, pictures_more_than, quantile, wilson
+from cetacean_registry.intervals import MOST_PICTURES, difference, pictures_below, pictures_more_than, quantile, wilson
 
 
 @given(st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
@@ -15,6 +17,23 @@ def test_wilsons_interval_is_scipys(counts: tuple[int, int]) -> None:
     hits, total = counts
     expected = binomtest(hits, total).proportion_ci(method="wilson")
     assert wilson(hits / total, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_ends_of_the_interval_of_none_and_of_all_are_exact() -> None:
+    assert {wilson(0.0, total).low for total in range(1, 500)} == {0.0}
+    assert {wilson(1.0, total).high for total in range(1, 500)} == {1.0}
+
+
+JOINT = quantile(comparisons=10)
+
+
+def test_intervals_that_hold_together_are_computed_with_their_quantile() -> None:
+    expected = binomtest(56, 70).proportion_ci(confidence_level=0.995, method="wilson")
+    one = wilson(0.8, 70, JOINT)
+    assert one == pytest.approx((expected.low, expected.high), abs=1e-9)
+    other = wilson(0.6, 80, JOINT)
+    low, high = math.hypot(0.8 - one.low, other.high - 0.6), math.hypot(one.high - 0.8, 0.6 - other.low)
+    assert difference(0.8, 70, 0.6, 80, JOINT) == pytest.approx((0.2 - low, 0.2 + high), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +82,21 @@ def test_so_many_pictures_decide_that_a_drop_is_larger_than_allowed(one: float, 
     assert difference(one, enough, other, enough).low > allowed
     if enough > 1:
         assert difference(one, enough - 1, other, enough - 1).low <= allowed
+
+
+@pytest.mark.parametrize("z", [None, JOINT], ids=["one", "ten"])
+def test_the_quantile_decides_how_many_pictures_are_enough(z: float | None) -> None:
+    enough = pictures_below(0.46, 0.5, z)
+    assert wilson(0.46, enough, z).high < 0.5 <= wilson(0.46, enough - 1, z).high
+    for one in (0.8, 0.85, 0.9, 0.95, 1.0):
+        more = pictures_more_than(one, 0.7, 0.05, z)
+        assert more is not None
+        assert difference(one, more, 0.7, more, z).low > 0.05 >= difference(one, more - 1, 0.7, more - 1, z).low
+
+
+def test_an_interval_that_ends_at_what_is_allowed_does_not_lie_above_it() -> None:
+    assert pictures_more_than(0.9, 0.7, difference(0.9, 50, 0.7, 50).low) == 51
+    assert pictures_more_than(0.9, 0.8, difference(0.9, MOST_PICTURES, 0.8, MOST_PICTURES).low) is None
 
 
 def test_a_drop_of_exactly_what_is_allowed_is_decided_by_no_number_of_pictures() -> None:

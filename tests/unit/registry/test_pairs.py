@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from cetacean_registry.gate import GateVerdict
 from cetacean_registry.outcomes import Outcome
-from cetacean_registry.pairs import PictureComparison, compare_pictures, mcnemar
+from cetacean_registry.pairs import Pairs, PictureComparison, compare_pictures, mcnemar
 from cetacean_registry.policy import GatePolicy
 
 VERDICT = GateVerdict("new", "old", ())
@@ -75,10 +75,24 @@ def test_the_result_of_the_pairs(lost: int, gained: int, passes: bool, text: str
     assert text in finding.text
 
 
+def test_a_finding_is_conclusive_unless_too_few_pictures_changed() -> None:
+    found = {
+        changed: compared(lost=changed[0], gained=changed[1]).verdict.findings for changed in ((5, 0), (6, 0), (0, 6))
+    }
+    assert [finding.conclusive for (finding,) in found.values()] == [False, True, True]
+
+
+def test_the_number_of_pictures_that_would_decide_is_more_than_there_are() -> None:
+    # The approximation says that ten changed pictures are enough, and eleven did change.
+    (finding,) = compared(lost=9, gained=2).verdict.findings
+    assert "about 101 pictures would" in finding.text
+
+
 def test_a_loss_that_is_proven_but_allowed_passes() -> None:
     verdict = compared(lost=20, gained=2, pictures=1000).verdict
     assert verdict.passed
     assert "the candidate is worse" in verdict.message
+    assert compared(lost=20, gained=2, pictures=1000, max_regression=0.018).verdict.passed
     assert not compared(lost=20, gained=2, pictures=1000, max_regression=0.017).verdict.passed
 
 
@@ -86,7 +100,10 @@ def test_a_set_that_is_too_small_for_the_bound_says_how_many_pictures_it_needs()
     remark = "the set is too small to show a loss of 0.0200 (maxRegression): at least 300 are needed"
     assert remark in compared(lost=1, gained=0, pictures=299).verdict.message
     assert remark not in compared(lost=1, gained=0, pictures=300).verdict.message
+    assert remark in compared(lost=1, gained=0, pictures=40).verdict.message
     assert remark not in compared(lost=8, gained=0).verdict.message, "it was large enough for what it has shown"
+    (finding,) = compared(lost=0, gained=0, max_regression=0.0).verdict.findings
+    assert finding.text.endswith("and 0 from wrong to right"), "no number of pictures shows a loss of nothing"
 
 
 def test_the_pictures_that_turned_from_right_to_wrong_are_listed() -> None:
@@ -97,7 +114,18 @@ def test_the_pictures_that_turned_from_right_to_wrong_are_listed() -> None:
         "  1.jpg: z (0.90) instead of a",
         "  and 1 more",
     ]
+    assert len(list(compared(lost=3, gained=1).lines(most=3))) == 4
     assert list(compared(lost=0, gained=9).lines()) == []
+
+
+def test_pictures_are_listed_for_each_figure_that_lost_some() -> None:
+    (lost,) = outcomes([False], species="orca")
+    nameless = lost.model_copy(update={"named_species": ""})
+    pairs = (Pairs("top-1", 1, (), 1), Pairs("species accuracy", 1, (nameless,), 0))
+    assert list(PictureComparison(VERDICT, pairs).lines()) == [
+        "species accuracy: pictures that turned from right to wrong (1):",
+        "  0.jpg: none (0.90) instead of orca",
+    ]
 
 
 def test_species_are_compared_too_if_they_are_known() -> None:
@@ -130,5 +158,5 @@ def test_outcomes_of_other_pictures_or_labels_are_refused() -> None:
         outcomes([True] * 4, species="x"),
     ):
         verdict = compare_pictures(VERDICT, mine, theirs, GatePolicy()).verdict
-        assert not verdict.passed
+        assert [finding.figure for finding in verdict.findings if not finding.passed] == ["evaluation set"]
         assert "the first is 0.jpg; compute both models on one set" in verdict.message

@@ -71,6 +71,16 @@ def test_an_invalid_field_is_named_with_its_value(registry: Json, entry: Json, c
     assert "\n" not in message
 
 
+def test_digests_of_other_files_are_refused(registry: Json, entry: Json) -> None:
+    entry["files"] = {"a.npy": DIGEST, "b.csv": DIGEST}
+    with pytest.raises(RegistryError) as refused:
+        parse(registry)
+    assert str(refused.value) == (
+        "models/registry.json: models[0].files: expected the names encoder_classes.npy and species_map.csv, "
+        "got a.npy, b.csv"
+    )
+
+
 @pytest.mark.parametrize("field", ["name", "version", "architecture", "weights_url"])
 def test_a_missing_field_is_named(registry: Json, entry: Json, field: str) -> None:
     del entry[field]
