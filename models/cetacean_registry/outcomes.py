@@ -65,7 +65,7 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_text("".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes), encoding="utf-8")
+    path.write_bytes("".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes).encode())
 
 
 def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outcome, ...] | None:
@@ -80,7 +80,7 @@ def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outco
         return None
     outcomes: dict[str, Outcome] = {}
     try:
-        with path.open(encoding="utf-8") as stream:
+        with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
                 if number > MAX_PICTURES:
                     raise RegistryError(f"{path}: expected at most {MAX_PICTURES} lines, got more")
@@ -88,13 +88,13 @@ def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outco
                 if outcome.picture in outcomes:
                     raise RegistryError(f"{path}:{number}: expected each picture once, got {outcome.picture!r} again")
                 outcomes[outcome.picture] = outcome
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise RegistryError(f"{path}: cannot be read: {error}") from error
     _check_agreement(tuple(outcomes.values()), snapshot, path=path, snapshot_path=snapshot_path)
     return tuple(outcomes.values())
 
 
-def _parse(line: str, source: str) -> Outcome:
+def _parse(line: bytes, source: str) -> Outcome:
     try:
         return Outcome.model_validate_json(line)
     except ValidationError as error:

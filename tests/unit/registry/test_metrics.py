@@ -90,8 +90,8 @@ def test_contradictory_figures_are_rejected(snapshot: Json, change: Json, messag
             "identification: top1_accuracy must be at most top5_accuracy (0.4), got 0.5",
         ),
         (
-            {"by_species": [{"species": "beluga", "n_samples": 1, "species_accuracy": 1.0}] * 2},
-            "figures by species: each species must be there once, more than once: beluga",
+            {"by_species": [{"species": s, "n_samples": 1, "species_accuracy": 1.0} for s in ("orca", "beluga") * 2]},
+            "figures by species: each species must be there once, more than once: beluga, orca",
         ),
         (
             {"by_species": [{"species": str(n), "n_samples": 1, "species_accuracy": 1.0} for n in range(65)]},

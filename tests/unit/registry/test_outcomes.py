@@ -43,6 +43,12 @@ def test_outcomes_are_read_as_they_were_written(file: Path) -> None:
     assert load_outcomes(file, snapshot()) == TWO
 
 
+def test_names_of_any_letters_are_kept(file: Path) -> None:
+    foreign = outcome("hylje-\N{LATIN SMALL LETTER A WITH DIAERESIS}.jpg")
+    write_outcomes(outcomes_path(file), [foreign])
+    assert load_outcomes(file, snapshot(top1=1.0, samples=1)) == (foreign,)
+
+
 def test_a_snapshot_without_outcomes_has_none(file: Path) -> None:
     assert load_outcomes(file, snapshot()) is None
 
@@ -62,9 +68,10 @@ def test_what_is_right_follows_from_the_names_and_is_unknown_without_the_truth()
         (TWO[0].model_dump_json().replace("aaaa", "!", 1), ":1: sha256: expected 64 hex digits"),
         (f"{TWO[0].model_dump_json()}\n\n", ":2: Invalid JSON"),
         (f"{TWO[0].model_dump_json()}\n" * 2, ":2: expected each picture once, got 'a.jpg' again"),
-        ("\xff", ": cannot be read: 'utf-8' codec"),
+        ("\xff", ":1: Invalid JSON: expected value at line 1 column 1"),
+        (TWO[0].model_dump_json().replace('"orca"', '"\xff"'), ":1: Invalid JSON: invalid unicode code point"),
     ],
-    ids=["no JSON", "digest", "empty line", "twice", "no text"],
+    ids=["no JSON", "digest", "empty line", "twice", "no text", "no Unicode"],
 )
 def test_an_invalid_line_is_named(file: Path, text: str, message: str) -> None:
     path = outcomes_path(file)
@@ -77,9 +84,19 @@ def test_an_invalid_line_is_named(file: Path, text: str, message: str) -> None:
 
 def test_more_lines_than_allowed_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cetacean_registry.outcomes.MAX_PICTURES", 1)
+    write_outcomes(outcomes_path(file), TWO[:1])
+    assert load_outcomes(file, snapshot(top1=1.0, samples=1)) == TWO[:1]
     write_outcomes(outcomes_path(file), TWO)
     with pytest.raises(RegistryError, match="expected at most 1 lines, got more"):
         load_outcomes(file, snapshot())
+
+
+def test_a_share_that_differs_by_rounding_is_the_same(file: Path) -> None:
+    write_outcomes(outcomes_path(file), TWO[1:])
+    assert load_outcomes(file, snapshot(top1=0.0006, samples=1)) == TWO[1:]
+    unknown = (outcome("a.jpg", individual=None),)
+    write_outcomes(outcomes_path(file), unknown)
+    assert load_outcomes(file, snapshot(top1=0.0, samples=0)) == unknown
 
 
 @pytest.mark.parametrize("figures", [{"top1": 0.6}, {"samples": 3}], ids=["share", "number"])

@@ -1,0 +1,27 @@
+"""Texts from outside on one line of bounded length."""
+
+from __future__ import annotations
+
+import pytest
+
+from cetacean_registry.messages import LONGEST_MESSAGE, LONGEST_QUOTE, one_line, without_controls
+from cetacean_signing.errors import SignatureError
+
+
+def test_characters_that_are_not_shown_as_themselves_are_replaced() -> None:
+    assert without_controls("a\x1b[2Jb\u202ec") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c"
+    assert one_line("a \n\t b\x00") == "a b\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(10, "x" * 10), (11, f"{'x' * 9}…"), (500, f"{'x' * 9}…")])
+def test_a_text_is_cut(length: int, shown: str) -> None:
+    assert one_line("x" * length, longest=10) == shown
+    assert len(one_line("x" * 1000)) == LONGEST_QUOTE
+
+
+def test_only_the_beginning_of_a_long_text_is_read() -> None:
+    assert one_line(f"{' ' * 39}ab", longest=10) == "a"
+
+
+def test_a_message_about_a_signature_is_cut() -> None:
+    assert len(str(SignatureError("x" * 10_000))) == LONGEST_MESSAGE
