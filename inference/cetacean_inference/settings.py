@@ -221,6 +221,9 @@ class HttpSettings(Section):
     head_timeout_seconds: float = Field(
         10.0, gt=0, description="Time for the first line and the headers of a request; then the connection is closed."
     )
+    max_connections: int = Field(
+        1024, ge=1, description="Connections of both ports; with one more, that which has waited longest is closed."
+    )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
     max_upload_bytes: int = Field(
         GIB, ge=1, description="Most bytes of request bodies held or announced at once; beyond it 429."

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a connection: uvicorn's, with a deadline for the head of a request."""
+"""HTTP/1.1 on a connection: uvicorn's, with a deadline for the head of a request and a bound of connections."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
-    """Return a protocol that closes a connection if the head of a request takes longer.
+def bounded_protocol(*, head_seconds: float, max_connections: int) -> type[asyncio.Protocol]:
+    """Return a protocol whose connections neither wait for ever nor keep others out.
 
     uvicorn bounds only the time between two requests; a client that sends a head byte by byte would keep its connection
-    for ever.
+    for ever. Its own limit of connections answers 503 to the next one, which may be a probe of the kubelet.
+
+    Args:
+        head_seconds: a connection on which the head of a request takes longer is closed.
+        max_connections: of the server; with one more, the one that has waited longest for a request is closed.
     """
 
-    class Protocol(_HeadDeadline):
-        head_seconds = seconds
+    class Protocol(_Bounded):
+        waiting: dict[_Bounded, None] = {}  # noqa: RUF012 - of all connections
 
+    Protocol.head_seconds, Protocol.max_connections = head_seconds, max_connections
     return Protocol
 
 
-class _HeadDeadline(H11Protocol):
+class _Bounded(H11Protocol):
     head_seconds: float
+    max_connections: int
+    waiting: dict[_Bounded, None]
+    """Connections without a request, that which has waited longest first."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -32,7 +40,10 @@ class _HeadDeadline(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        self.waiting[self] = None
         self._expect_head()
+        if len(self.connections) > self.max_connections:
+            next(iter(self.waiting)).close_waiting()  # this one, if each of the others has a request
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE:
@@ -40,15 +51,18 @@ class _HeadDeadline(H11Protocol):
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
+            self.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # The next request may have come already, in part.
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._expect_head()
+        if self.conn.their_state is h11.IDLE:
+            self.waiting[self] = None
+            if self.conn.trailing_data[0]:  # the next request has come already, in part
+                self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self.waiting.pop(self, None)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -65,17 +79,19 @@ class _HeadDeadline(H11Protocol):
             self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
         self.transport.close()
 
+    def close_waiting(self) -> None:
+        """Close the connection, on which no request is answered now."""
+        self._stop_waiting()
+        self.waiting.pop(self, None)
+        if not self.transport.is_closing():
+            self.conn.send(h11.ConnectionClosed())
+            self.transport.close()
+
     def _expect_head(self) -> None:
         if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(self.head_seconds, self._close_late)
+            self._head_deadline = self.loop.call_later(self.head_seconds, self.close_waiting)
 
     def _stop_waiting(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
-
-    def _close_late(self) -> None:
-        self._head_deadline = None
-        if not self.transport.is_closing():
-            self.conn.send(h11.ConnectionClosed())
-            self.transport.close()

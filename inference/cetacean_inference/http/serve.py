@@ -22,7 +22,7 @@ import uvicorn
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
-from cetacean_inference.http.protocol import protocol_with_deadline
+from cetacean_inference.http.protocol import bounded_protocol
 from cetacean_inference.imaging.decoder_pool import DecoderPool
 from cetacean_inference.imaging.masks import RemoveBackground
 from cetacean_inference.log_setup import configure
@@ -178,7 +178,7 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
         create_app(service),
         log_config=None,
         access_log=False,
-        http=protocol_with_deadline(settings.head_timeout_seconds),
+        http=bounded_protocol(head_seconds=settings.head_timeout_seconds, max_connections=settings.max_connections),
         loop="asyncio",
         server_header=False,
         lifespan="on",

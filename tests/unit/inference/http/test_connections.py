@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from support.inference_world import make_settings
 from uvicorn.server import ServerState
 
-from cetacean_inference.http.protocol import protocol_with_deadline
+from cetacean_inference.http.protocol import bounded_protocol
 from cetacean_inference.http.serve import uvicorn_config
 from cetacean_inference.serving.service import Service
 
@@ -82,21 +82,25 @@ class Transport:
 class Connection:
     """A connection to an application that answers when `answering` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: type[asyncio.Protocol] | None = None, state: ServerState | None = None) -> None:
         self.answering = asyncio.Event()
         self.answering.set()
         self.loop, self.transport = Loop(), Transport()
         config = uvicorn.Config(
             self._app, interface="asgi3", timeout_keep_alive=KEEP_ALIVE, lifespan="off", log_config=None
         )
-        make = cast(Any, protocol_with_deadline(DEADLINE))
-        self._protocol = make(config=config, server_state=ServerState(), app_state={}, _loop=self.loop)
+        make = cast(Any, protocol or bounded_protocol(head_seconds=DEADLINE, max_connections=10))
+        self._protocol = make(config=config, server_state=state or ServerState(), app_state={}, _loop=self.loop)
         self._protocol.connection_made(self.transport)
 
     async def send(self, data: bytes) -> None:
         """Send bytes, and let the application begin or end."""
         self._protocol.data_received(data)
         await self.settle()
+
+    def end(self) -> None:
+        """Close the client's half."""
+        self._protocol.connection_lost(None)
 
     async def settle(self) -> None:
         for _ in range(20):
@@ -191,6 +195,73 @@ async def test_what_is_no_http_is_answered_like_every_other_error(sent: bytes) -
     assert b"application/json" in head
     assert body.startswith(b'{"detail": "expected an HTTP request')
     assert connection.transport.is_closed
+
+
+class Server:
+    """Connections to one server that has room for three."""
+
+    def __init__(self) -> None:
+        self._protocol = bounded_protocol(head_seconds=DEADLINE, max_connections=3)
+        self._state = ServerState()
+        self.connections = [self.connect() for _ in range(3)]
+
+    def connect(self) -> Connection:
+        return Connection(self._protocol, self._state)
+
+    @property
+    def closed(self) -> list[bool]:
+        return [connection.transport.is_closed for connection in self.connections]
+
+
+async def test_the_connection_that_has_waited_longest_makes_room_for_one_more() -> None:
+    server = Server()
+    assert server.closed == [False, False, False]
+    await server.connections[0].send(REQUEST)
+    await server.connections[1].send(b"GET ")
+    assert not server.connect().transport.is_closed
+    assert server.closed == [False, True, False], "a part of a head is no request"
+    assert not server.connect().transport.is_closed
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, True, True]
+
+
+async def test_a_connection_with_a_request_is_kept_and_one_more_is_closed() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(REQUEST)
+    assert server.connect().transport.is_closed
+    for connection in server.connections:
+        connection.answering.set()
+        await connection.settle()
+    assert server.closed == [False, False, False]
+
+
+async def test_a_connection_that_has_ended_makes_room() -> None:
+    server = Server()
+    server.connections[1].end()
+    assert not server.connect().transport.is_closed
+    assert server.closed == [False, True, False]
+
+
+async def test_a_server_answers_beside_as_many_connections_that_wait(tmp_path: Path) -> None:
+    assert make_settings(tmp_path).http.max_connections == 1024
+    settings = make_settings(tmp_path, http={"max_connections": 8})
+    server = uvicorn.Server(uvicorn_config(Service(settings)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve([listener]))
+        waiting = [await asyncio.open_connection(*listener.getsockname()) for _ in range(24)]
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(REQUEST)
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            for early, _ in waiting[:16]:
+                assert await early.read() == b""
+        assert len(server.server_state.connections) <= 8
+        for _, one in (*waiting, (reader, writer)):
+            one.close()
+        server.should_exit = True
+        await task
 
 
 async def test_the_server_has_the_deadline_of_the_settings(tmp_path: Path) -> None:
