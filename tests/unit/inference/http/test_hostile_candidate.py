@@ -114,7 +114,8 @@ def test_nothing_that_a_candidate_does_changes_an_answer_a_window_or_a_counter(s
     drift = [served.client.get("/v1/drift-stats").json() for served in (services.copying, services.alone)]
     assert drift[0] == drift[1]
     assert services.candidate.asked["elsewhere"] == 0
-    assert services.candidate.asked[kind] == PICTURES * (kind != "dead")
+    # On a busy machine a candidate reads a request after the service has given up on it.
+    wait_until(lambda: services.candidate.asked[kind] == PICTURES * (kind != "dead"))
     # Sockets buffer some megabytes that the service never reads.
     assert services.candidate.sent[kind] < PICTURES * 2**25
     assert memory_mb(services.copying) < before + 64
