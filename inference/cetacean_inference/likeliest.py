@@ -10,12 +10,10 @@ def likeliest(probabilities: npt.NDArray[np.float32], number: int) -> npt.NDArra
     """Return the rows of the largest probabilities, the largest first; equal ones by the order of the rows.
 
     Args:
-        probabilities: (K,), finite.
+        probabilities: (K,), finite; at least one.
         number: of rows to return, at least 1; all K if there are fewer.
     """
-    if number < len(probabilities):
-        smallest = np.partition(probabilities, -number)[-number]
-        rows = np.flatnonzero(probabilities >= smallest)
-    else:
-        rows = np.arange(len(probabilities))
+    number = min(number, len(probabilities))
+    smallest = np.partition(probabilities, -number)[-number]
+    rows = np.flatnonzero(probabilities >= smallest)
     return rows[np.argsort(-probabilities[rows], kind="stable")][:number]

@@ -69,6 +69,16 @@ def test_a_score_below_the_threshold_is_rejected_without_an_individual() -> None
     assert found.cetacean_score == 0.5199
 
 
+def test_an_accepted_picture_without_a_ranking_has_no_individual() -> None:
+    found = answer(0.9, ())
+    assert (found.class_animal, found.id_animal, found.probability) == ("", "unknown", 0.0)
+    assert found.rejection_reason is RejectionReason.LOW_CONFIDENCE
+
+
+def test_the_box_of_a_picture_that_cannot_be_decoded_is_the_whole_picture() -> None:
+    assert corrupted(image_ind="a.jpg", size=(640, 480), model_version="1.0.0").bbox == (0, 0, 640, 480)
+
+
 def test_a_score_at_the_threshold_is_accepted() -> None:
     assert answer(0.52, ranked(0.8)).is_cetacean
 

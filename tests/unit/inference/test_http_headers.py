@@ -13,7 +13,18 @@ NOW = dt.datetime(2025, 12, 15, 12, 0, 0, tzinfo=dt.UTC)
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("12", 12), (" 12 ", 12), ("0", 0), ("-1", None), ("1.5", None), ("", None), ("²", None), ("1" * 5000, None)],
+    [
+        ("12", 12),
+        (" 12 ", 12),
+        ("0", 0),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("²", None),
+        ("1" * 5000, None),
+        ("1" * 18, int("1" * 18)),
+        ("1" * 19, None),
+    ],
 )
 def test_only_plain_decimal_numbers_are_read(value: str, number: int | None) -> None:
     assert decimal_header({"Content-Length": value}, "Content-Length") == number
@@ -28,6 +39,7 @@ def test_only_plain_decimal_numbers_are_read(value: str, number: int | None) -> 
         ("Monday, 15-Dec-25 12:01:30 GMT", 90.0),
         ("Mon Dec 15 12:01:30 2025", 90.0),
         ("Mon, 15 Dec 2025 11:59:00 GMT", 0.0),
+        ("Mon, 15 Dec 2025 14:01:30 +0200", 90.0),
         ("soon", None),
         ("", None),
         ("-5", None),

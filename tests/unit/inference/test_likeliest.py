@@ -16,6 +16,11 @@ def test_they_are_the_first_of_all_in_a_stable_order(values: list[float], number
     assert likeliest(probabilities, number).tolist() == expected
 
 
+def test_they_are_found_among_thousands() -> None:
+    probabilities = np.random.default_rng(0).permutation(np.linspace(0.0, 1.0, 15_587, dtype=np.float32))
+    assert np.array_equal(likeliest(probabilities, 5), np.argsort(-probabilities, kind="stable")[:5])
+
+
 def test_equal_ones_are_returned_by_their_rows() -> None:
     probabilities = np.array([0.1, 0.3, 0.1, 0.3, 0.2, 0.1], dtype=np.float32)
     assert likeliest(probabilities, 4).tolist() == [1, 3, 4, 0]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_inference.monitoring.drift import DriftMonitor
+from cetacean_inference.monitoring.drift import TOLERANCE, DriftMonitor
 from cetacean_inference.monitoring.monitoring_file import Monitoring
 from cetacean_inference.settings import DriftSettings
 
@@ -98,8 +98,32 @@ def test_a_drop_of_exactly_the_bound_is_an_alarm(caplog: pytest.LogCaptureFixtur
     assert watch.stats.alarms_total == 1
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "tiny" in record.getMessage()
-    assert "0.8000" in record.getMessage()
+    assert record.getMessage() == (
+        "drift: mean cetacean score 0.8000 over 3 predictions of tiny, 0.1000 below its baseline 0.9000 (bound 0.1000)"
+    )
+
+
+def test_the_bounds_themselves_begin_an_episode_and_do_not_end_one(caplog: pytest.LogCaptureFixture) -> None:
+    def configure(baseline: float) -> bool:
+        watch.configure(Monitoring(window=10, min_samples=3, alarm_drop=0.1, baselines={"tiny": baseline}))
+        return watch.stats.drifting
+
+    watch = monitor(baselines={"tiny": 0.0})
+    fill(watch, 0.0, 3)
+    assert configure(0.1 - TOLERANCE)
+    recovered = DriftSettings().recovery * 0.1
+    assert configure(recovered)
+    assert configure(recovered - TOLERANCE)
+    with caplog.at_level(logging.INFO):
+        assert not configure(recovered - 2 * TOLERANCE)
+    assert caplog.messages[-1] == "drift is over: mean cetacean score 0.0000 over 3, baseline 0.0800"
+
+
+def test_an_answer_is_of_usual_confidence_unless_it_says_otherwise() -> None:
+    watch = monitor()
+    watch.record(0.9, 0.5, species="orca")
+    watch.record(0.9, 0.5, species="orca", low_confidence=True)
+    assert watch.stats.answers.low_confidence == 1
 
 
 def test_too_few_samples_raise_no_alarm() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cetacean_inference.monitoring.feedback import MOST_SPECIES, MOST_VERSIONS, OTHER, FeedbackCounts, Judged
+from cetacean_inference.monitoring.feedback import MOST_SPECIES, MOST_VERSIONS, OTHER, FeedbackCounts, Judged, Outcomes
 from cetacean_inference.monitoring.feedback_metrics import FeedbackCollector
 
 
@@ -113,3 +113,14 @@ def test_names_are_cut_to_the_bound_in_bytes(name: str) -> None:
     (species,) = model["by_species"]
     assert name.startswith(species["name"])
     assert 60 <= len(species["name"].encode()) <= 64
+
+
+def test_right_and_wrong_answers_add_up() -> None:
+    found = Outcomes()
+    for correct in (True, False, False, True, True):
+        found.count(correct=correct)
+    assert found == Outcomes(correct=3, wrong=2)
+
+
+def test_a_name_that_is_no_unicode_is_counted_under_what_can_be_written() -> None:
+    assert list(counts_of(judged(species="\ud800orca")).versions["1.0.0"].by_species) == ["?orca"]
