@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import compress
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.likeliest import likeliest
 from cetacean_inference.models.classes import read_classes, read_species
 from cetacean_inference.settings import Settings
-from cetacean_inference.system.memory import release_memory
+from cetacean_inference.system.memory import drop_pages, release_memory
 from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import Candidate, NetworkName, Resize, Scores, ServedIdentity
 from cetacean_inference.weights.fetch import WeightFiles, locate_all, open_own_cache, open_verified
@@ -40,8 +41,6 @@ from cetacean_registry.companions import CLASSES_FILE, SPECIES_FILE
 logger = logging.getLogger(__name__)
 
 RANKS: Final = 5
-NUM_WORKERS: Final = 2
-"""Batches at once with a thread-safe engine: one is identified while another is at the gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class NetworksPipeline:
         open_files: ExitStack,
     ) -> None:
         self.identity = identity
-        self.num_workers: Final = NUM_WORKERS if engines.is_thread_safe else 1
+        self.num_workers: Final = engines.batches_at_once
         self._gate = engines.gate
         self._identification = engines.identification
         self._individuals = individuals
@@ -136,10 +135,11 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
         verified = open_files.enter_context(open_verified(settings))
         for blob in (files.checkpoint, files.gate_weights):
             verified.keep(blob)
+        mapped: list[Path] = []
         with ExitStack() as until_compiled:
 
             def converted() -> ConvertedNetworks:
-                return converted_networks(
+                found = converted_networks(
                     settings,
                     files=files,
                     cache=own,
@@ -147,6 +147,8 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
                     until_compiled=until_compiled,
                     while_serving=open_files,
                 )
+                mapped.extend(file for network in found.values() for file in network.weights)
+                return found
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
                 return _load_eager(name, device, settings=settings, files=files, verified=verified)
@@ -168,9 +170,10 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
             individuals=individuals,
             open_files=open_files.pop_all(),
         )
-    release_memory()
     with times.measure("warm_up"):
         _warm_up(pipeline, files)
+    release_memory()
+    drop_pages(mapped)
     pipeline.identity = replace(pipeline.identity, start_seconds=times.seconds)
     logger.info("ready to compute with %s after %s", engines.name, times)
     return pipeline

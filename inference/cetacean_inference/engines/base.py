@@ -36,6 +36,11 @@ class ConvertedNetwork:
     reference: Outputs
     """Eager torch for `agreement.comparison_inputs`: cetacean scores (N,), or probabilities (N, K)."""
 
+    @property
+    def weights(self) -> tuple[Path, Path]:
+        """The files that an engine maps."""
+        return self.trunk.with_suffix(".bin"), self.head.with_suffix(".bin")
+
 
 ConvertedNetworks = Mapping[NetworkName, ConvertedNetwork]
 

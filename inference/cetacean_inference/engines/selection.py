@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 ACCELERATORS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """Device files of drivers that torch supports; without any of them torch is not imported to find a device."""
 
+FEW_THREADS: Final = 2
+"""One batch at a time keeps so many busy."""
 CUDA: Final = "torch-eager-cuda"
 EAGER: Final = "torch-eager"
 
@@ -51,8 +53,8 @@ class SelectedEngines:
     """Engines that could not be used, or may not."""
     times_ms: Mapping[NetworkName, Mapping[str, float]] = field(default_factory=dict)
     """Milliseconds for one picture, by engine; empty for a network that only one engine can compute."""
-    is_thread_safe: bool = False
-    """True if several threads may compute at once."""
+    batches_at_once: int = 1
+    """How many threads may compute at once, and should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,21 @@ def select_engines(
         compiled["identification"],
         tuple(rejected),
         times,
-        is_thread_safe=not any(one.engine.startswith("torch-") for one in selected.values()),
+        batches_at_once=_batches_at_once([one.engine for one in selected.values()], settings),
     )
+
+
+def _batches_at_once(engines: Sequence[str], settings: EngineSettings) -> int:
+    """Return two if one batch can be identified while another is at the gate, and there are processors for both.
+
+    On two processors the second batch made no answer earlier, and the latencies of clients uneven.
+    """
+    thread_safe = not any(engine.startswith("torch-") for engine in engines)
+    return 2 if thread_safe and _threads(settings) > FEW_THREADS else 1
+
+
+def _threads(settings: EngineSettings) -> int:
+    return settings.threads or num_threads()
 
 
 def _forbid_replacement(name: NetworkName, settings: EngineSettings, rejected: Sequence[RejectedEngine]) -> None:
@@ -146,7 +161,7 @@ def faster_than_eager(settings: EngineSettings, device: Device) -> Sequence[Engi
     """Return the engines to try before eager torch, the least precise first; none on CUDA, faster than all."""
     if settings.name == EAGER or device != "cpu":
         return ()
-    threads = settings.threads or num_threads()
+    threads = _threads(settings)
     return (OpenVinoEngine("bf16", threads=threads), OpenVinoEngine("fp32", threads=threads))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.inference_world import make_settings
+from support.mapped import resident_kb
 from support.tiny_weights import sections
 from support.weights_cache import add_blob
 
@@ -235,6 +236,10 @@ def test_weights_that_are_converted_are_kept_without_being_hashed(
     pipeline = load_pipeline(converted)
     assert sorted(hashed) == sorted((files.classes.sha256, files.species.sha256))
     assert pipeline.identity.weights_sha256 == files.checkpoint.sha256
+    mapped = list(open_cache(converted).derived.glob("network-*/*.bin"))
+    assert {file.name: resident_kb(file) for file in mapped} == dict.fromkeys(
+        ("gate.bin", "gate-head.bin", "identification.bin", "identification-head.bin"), 0
+    )
     cache = open_cache(converted)
     assert cache.prune(unused_seconds=0).files > 0
     assert {digest for digest in weights if cache.find(digest)} == weights

@@ -109,7 +109,7 @@ def test_cuda_is_used_if_it_agrees_with_the_processor(machine: Machine) -> None:
     machine(driver=True, usable=True)
     devices = Devices(off_by=0.004)
     chosen = devices.choose(EngineSettings())
-    assert (chosen.name, chosen.rejected_engines, chosen.is_thread_safe) == ("torch-eager-cuda", (), False)
+    assert (chosen.name, chosen.rejected_engines, chosen.batches_at_once) == ("torch-eager-cuda", (), 1)
     assert devices.asked == [(name, device) for name in ("gate", "identification") for device in ("cpu", "cuda")]
 
 

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import open_clip
@@ -242,7 +243,6 @@ def test_openvino_is_used_if_requested(choose: Choose) -> None:
     chosen = choose(EngineSettings(name="openvino", threads=1))
     assert chosen.name.startswith("openvino-")
     assert "torch" not in chosen.name
-    assert chosen.is_thread_safe
     assert chosen.gate.run(comparison_inputs("gate", chosen.gate.side)).shape == (PICTURES,)
 
 
@@ -262,7 +262,6 @@ def test_without_openvino_auto_is_eager_torch_and_a_warning_is_logged(
     with caplog.at_level(logging.WARNING):
         chosen = choose(AUTO)
     assert chosen.name == "torch-eager"
-    assert not chosen.is_thread_safe
     assert [(one.network, one.engine, one.reason) for one in chosen.rejected_engines] == [
         (network, engine, "absent")
         for network in ("gate", "identification")
@@ -369,3 +368,10 @@ def test_if_the_conversion_fails_eager_torch_is_used(networks: Networks) -> None
 def test_openvino_on_cuda_is_an_error(choose: Choose) -> None:
     with pytest.raises(ConfigInvalid, match="expected auto or cpu"):
         choose(EngineSettings(name="openvino", device="cuda"))
+
+
+@pytest.mark.parametrize(("name", "threads", "batches"), [("auto", 2, 1), ("auto", 3, 2), ("torch-eager", 3, 1)])
+def test_two_batches_are_computed_at_once_if_there_are_processors_for_both(
+    choose: Choose, name: Literal["auto", "torch-eager"], threads: int, batches: int
+) -> None:
+    assert choose(EngineSettings(name=name, device="cpu", threads=threads)).batches_at_once == batches
