@@ -4,8 +4,7 @@
 2. Exactly one of Ready, Reconciling and Stalled is True; no condition is there twice.
 3. What serves is the model that must serve: by the status, by the Deployment's template, and by every pod's own answer.
 4. The newest entry of the history is the model that serves.
-5. There are as many pods as asked for, all ready. Those of a Deployment that was deleted do not count: Kubernetes' garbage
-   collector may leave them for minutes after the API server was killed.
+5. There are as many pods as asked for, all ready, and none of a resource that does not exist.
 6. Every child belongs to a resource that exists; each resource has its Deployment and its Service, and no candidate is left.
 """
 
@@ -39,23 +38,14 @@ def discrepancies(environment: Environment, expected: Sequence[Expected]) -> lis
     """Return a line for each fact that does not hold; empty if everything adds up."""
     resources = {item["metadata"]["name"]: item for item in environment.kubectl.get("cetaceanmodels")["items"]}
     children = environment.kubectl.get(_CHILDREN, "-l", POD_LABEL)["items"]
-    pods = _owned_pods(environment, children)
-    found = [*_strangers(resources, expected), *_orphans(resources, children)]
+    pods = environment.kubectl.get("pods", "-l", POD_LABEL)["items"]
+    found = [*_strangers(resources, expected), *_orphans(resources, children), *_forgotten(expected, pods)]
     for one in expected:
         if resource := resources.get(one.name):
             found += [f"{one.name}: {line}" for line in _resource(environment, one, resource)]
             found += [f"{one.name}: {line}" for line in _children(one, children)]
             found += [f"{one.name}: {line}" for line in _pods(environment, one, pods)]
     return found
-
-
-def _owned_pods(environment: Environment, children: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the pods whose ReplicaSet belongs to a Deployment that exists."""
-    deployments = {child["metadata"]["uid"] for child in children if child["kind"] == "Deployment"}
-    sets = environment.kubectl.get("replicasets", "-l", POD_LABEL)["items"]
-    owned = {one["metadata"]["uid"] for one in sets if deployments & _owners(one)}
-    pods: list[Mapping[str, Any]] = environment.kubectl.get("pods", "-l", POD_LABEL)["items"]
-    return [pod for pod in pods if owned & _owners(pod)]
 
 
 def _owners(item: Mapping[str, Any]) -> set[str]:
@@ -74,6 +64,18 @@ def _orphans(resources: Mapping[str, Any], children: Sequence[Mapping[str, Any]]
         meta = child["metadata"]
         if not owners & _owners(child):
             yield f"{child['kind']}/{meta['name']} belongs to no resource that exists"
+
+
+def _forgotten(expected: Sequence[Expected], pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    names = {one.name for one in expected}
+    for pod in pods:
+        if (owner := _resource_of(pod)) not in names:
+            yield f"pod {pod['metadata']['name']} is left of {owner}, which does not exist"
+
+
+def _resource_of(item: Mapping[str, Any]) -> str:
+    """Return the resource that an object is of, also if it is of its candidate."""
+    return str(item["metadata"]["labels"][POD_LABEL]).partition("_")[0]
 
 
 def _resource(environment: Environment, one: Expected, resource: Mapping[str, Any]) -> Iterator[str]:
@@ -100,11 +102,7 @@ def _resource(environment: Environment, one: Expected, resource: Mapping[str, An
 
 
 def _children(one: Expected, children: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    own = {
-        (child["kind"], child["metadata"]["name"]): child
-        for child in children
-        if child["metadata"]["labels"][POD_LABEL].partition("_")[0] == one.name
-    }
+    own = {(child["kind"], child["metadata"]["name"]): child for child in children if _resource_of(child) == one.name}
     for kind in ("Deployment", "Service"):
         if (kind, one.name) not in own:
             yield f"expected a {kind}, got none"
@@ -119,7 +117,7 @@ def _children(one: Expected, children: Sequence[Mapping[str, Any]]) -> Iterator[
 
 
 def _pods(environment: Environment, one: Expected, pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    own = [pod for pod in pods if pod["metadata"]["labels"][POD_LABEL] == one.name]
+    own = [pod for pod in pods if _resource_of(pod) == one.name]
     ready = [pod for pod in own if _is_ready(pod)]
     if (len(own), len(ready)) != (one.replicas, one.replicas):
         yield f"expected {one.replicas} pods, all ready, got {len(own)}, {len(ready)} of them ready"
