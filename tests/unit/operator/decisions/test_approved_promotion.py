@@ -85,6 +85,15 @@ def test_an_approval_starts_it_and_the_history_says_who_and_on_which_figures() -
     assert recorded["promotions"][0]["release"] == release.wire()
 
 
+def test_the_condition_is_true_from_the_moment_of_the_promotion() -> None:
+    world = waiting()
+    world.approvals += [approval_object("alice", at=world.now)]
+    plan = world.reconcile()
+    assert plan.status is not None
+    assert world.is_("Approved") == ("True", "Approved")
+    assert world.is_("Ready")[0] == "False", "its pods have not started yet"
+
+
 def test_one_of_two_waits_and_two_of_two_with_qa_go() -> None:
     world = waiting("2.0.0")
     approve(world, "alice")

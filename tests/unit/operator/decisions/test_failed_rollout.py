@@ -75,6 +75,15 @@ def test_the_model_before_serves_again_and_the_failed_one_is_remembered() -> Non
     assert world.reasons[-2:] == ["Returning", "CandidateReturned"]
 
 
+def test_a_failed_model_that_the_gate_refuses_now_is_refused_by_the_gate() -> None:
+    world = overdue(failing(**RETURN))
+    world.edit(gates={"minTNR": 0.99})
+    world.settle()
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert world.is_("RegistryDiverged") == ("True", "GateRefused")
+    assert world.is_("Stalled") == ("True", "GateRefused")
+
+
 def test_pods_that_serve_are_not_restarted_by_it() -> None:
     world = failing(**RETURN)
     serving = [pod.number for pod in world.pods if pod.ready]

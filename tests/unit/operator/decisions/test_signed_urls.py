@@ -49,6 +49,10 @@ def test_a_model_that_the_registry_drops_goes_on_with_its_own_url(digit: str | N
     assert world.deployed == "first"
     assert [pod.number for pod in world.pods] == before
     assert weights_urls(world) == {SIGNED}
+    world.edit(antiFraud={"threshold": 0.3})
+    world.settle()
+    assert {pod.env["CETACEAN_GATE__THRESHOLD"] for pod in world.pods} == {"0.3"}
+    assert weights_urls(world) == {SIGNED}
 
 
 def test_without_a_digest_another_query_is_another_model() -> None:
