@@ -32,19 +32,19 @@ class Faults:
     random: random.Random
     show: Callable[[str], None]
 
-    def any(self, meanwhile: Callable[[], None], *, spare_operator: bool = False) -> None:
+    def any(self, meanwhile: Callable[[], None], *, keep_operator: bool = False) -> None:
         """Cause one fault, and call `meanwhile` during those that last.
 
         Args:
             meanwhile: makes a change.
-            spare_operator: cause none that ends the operator's process.
+            keep_operator: cause none that ends the operator's process.
         """
         kinds: dict[Callable[[Callable[[], None]], None], int] = {
             self.restart_api_server: 2,
             self.restart_etcd: 1,
             self.stop_kubelet: 1,
         }
-        if not spare_operator:
+        if not keep_operator:
             kinds |= {self.kill_operator: 4, self.cut_network: 2}
         (kind,) = self.random.choices(list(kinds), list(kinds.values()))
         kind(meanwhile)

@@ -59,15 +59,15 @@ class Soak:
         while (passed := time.monotonic() - begun) < seconds:
             ends = time.monotonic() + min(ROUND_SECONDS, seconds - passed)
             # In the second half one process lives long enough to show that its memory does not grow.
-            spare_operator = passed > seconds / 2
+            keep_operator = passed > seconds / 2
             while time.monotonic() < ends:
                 if choose.random() < SHARE_OF_FAULTS:
-                    faults.any(changes.any, spare_operator=spare_operator)
+                    faults.any(changes.any, keep_operator=keep_operator)
                 else:
                     changes.any()
             self._settle(changes)
             if choose.random() < SHARE_OF_STAGES:
-                self._stage(changes, faults, spare_operator=spare_operator)
+                self._stage(changes, faults, keep_operator=keep_operator)
         self._check_growth()
         if written := idle_writes(self.cluster, self.environment):
             raise NotSoError(f"expected no write of an idle operator in a minute, got {written}")
@@ -92,13 +92,13 @@ class Soak:
         if not line.startswith(" "):
             self.done[kind_of(line)] += 1
 
-    def _stage(self, changes: Changes, faults: Faults, *, spare_operator: bool) -> None:
+    def _stage(self, changes: Changes, faults: Faults, *, keep_operator: bool) -> None:
         """Begin a stage, cause a fault once the candidate's pod is ready, and go back."""
         if name := changes.replace():
             self._settle(changes)
             changes.begin_stage(name)
             until(f"the candidate of {name}", lambda: self._has_candidate(name), within=SETTLED_WITHIN)
-            faults.any(changes.delete_pod, spare_operator=spare_operator)
+            faults.any(changes.delete_pod, keep_operator=keep_operator)
             self._settle(changes)
 
     def _has_candidate(self, name: str) -> bool:

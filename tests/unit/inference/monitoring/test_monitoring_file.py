@@ -46,8 +46,9 @@ def test_a_missing_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCapture
     file = MonitoringFile(tmp_path / "missing.json")
     assert file.read_if_changed() is None
     assert file.read_if_changed() is None
-    assert len(caplog.records) == 1
-    assert "missing.json" in caplog.text
+    assert caplog.messages == [
+        f"{tmp_path}/missing.json: there is no such file; without a baseline no drift alarm is raised"
+    ]
     (tmp_path / "missing.json").write_text("{}", encoding="utf-8")
     found = file.read_if_changed()
     assert found is not None
@@ -77,9 +78,24 @@ def test_an_invalid_file_is_logged_once_and_ignored(
     with caplog.at_level(logging.WARNING):
         assert file.read_if_changed() is None
         assert file.read_if_changed() is None
-    (record,) = caplog.records
-    assert named in record.getMessage()
-    assert "\n" not in record.getMessage()
+    (message,) = caplog.messages
+    assert message.startswith(f"{path}: ")
+    assert named in message
+    assert message.endswith("; the previous content stays in force")
+    assert "\n" not in message
+
+
+def test_a_file_that_cannot_be_read_is_logged_and_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert MonitoringFile(tmp_path).read_if_changed() is None
+    assert caplog.messages == [f"{tmp_path}: Is a directory; the previous content stays in force"]
+
+
+def test_what_is_read_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "monitoring.json"
+    path.write_text(json.dumps(CONTENT | {"baselines": {"tiny": 0.93, "other": 0.9}}))
+    with caplog.at_level(logging.INFO):
+        MonitoringFile(path).read_if_changed()
+    assert caplog.messages == [f"{path}: window 500, baselines of ['other', 'tiny']"]
 
 
 def test_unknown_fields_of_a_newer_operator_are_ignored(tmp_path: Path) -> None:

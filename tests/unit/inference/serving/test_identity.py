@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,57 @@ def test_report_headers_lineage_and_labels_agree(tmp_path: Path) -> None:
     assert report["model"]["version"] == headers["X-Model-Version"] == lineage["version"] == labels["version"]
     assert report["gate"]["threshold"] == lineage["threshold"] == 0.4
     assert headers["X-Gate-Threshold"] == labels["threshold"] == "0.4"
+
+
+def test_the_report_is_what_the_operator_reads(tmp_path: Path) -> None:
+    served = replace(FakePipeline().identity, gate_sha256="ef" * 32)
+    settings = make_settings(tmp_path, model=VERIFIED["model"], gate=VERIFIED["gate"] | {"threshold": 0.4})
+    model = settings.model
+    expected = {
+        "model": {"name": model.name, "version": model.version, "architecture": model.architecture},
+        "weights": {
+            "sha256": DIGEST,
+            "expected_sha256": DIGEST,
+            "files": dict(served.files),
+            "unverified": [],
+            "verified": True,
+        },
+        "gate": {
+            "architecture": settings.gate.architecture,
+            "pretrained": settings.gate.pretrained,
+            "sha256": served.gate_sha256,
+            "threshold": 0.4,
+            "enabled": True,
+        },
+        "config_digest": settings.config_digest,
+        "rollout_id": settings.rollout_id,
+        "engine": served.engine,
+        "ready": True,
+    }
+    assert served.files
+    assert settings.gate.pretrained
+    assert Identity(settings, served).report(ready=True) == expected
+    not_loaded = Identity(settings).report(ready=False)
+    assert not_loaded["weights"] | {"unverified": []} == {
+        "sha256": None, "expected_sha256": DIGEST, "files": {}, "unverified": [], "verified": False
+    }  # fmt: skip
+    assert not_loaded["gate"]["sha256"] == settings.gate.sha256
+    own = make_settings(tmp_path, gate={"weights_url": "https://x/gate.safetensors", "threshold": 0.0})
+    gate = Identity(own).report(ready=False)["gate"]
+    assert (gate["pretrained"], gate["enabled"]) == (None, False)
+
+
+def test_the_lineage_names_all_that_decides(tmp_path: Path) -> None:
+    served = FakePipeline().identity
+    settings = make_settings(tmp_path)
+    assert Identity(settings, served).lineage() == {
+        "model": settings.model.name,
+        "version": settings.model.version,
+        "weights_sha256": DIGEST,
+        "gate_sha256": served.gate_sha256,
+        "threshold": settings.gate.threshold,
+        "engine": served.engine,
+    }
 
 
 @pytest.mark.parametrize("missing", ["checkpoint", "encoder_classes.npy", "species_map.csv", "gate weights"])
