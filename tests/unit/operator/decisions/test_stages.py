@@ -334,6 +334,16 @@ def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -
 # --- What is lost, and what is deleted --------------------------------------------------------------------------------
 
 
+def test_a_lost_status_promotes_no_candidate_while_no_pod_answers() -> None:
+    world = staged()
+    del world.obj["status"]
+    world.pods, world.candidate_pods = [], []
+    world.reconcile()
+    assert world.deployed == "first"
+    world.settle()
+    assert world.deployed == "first"
+
+
 def test_a_lost_status_changes_nothing() -> None:
     world = staged(SHADOW, CANARY)
     world.shadow(ENOUGH)
