@@ -101,7 +101,7 @@ class FileFormParser(MultiPartParser):
         self._is_complete = True
 
 
-def file_name(disposition: bytes, *, charset: str = "utf-8") -> str | None:
+def file_name(disposition: bytes, *, charset: str) -> str | None:
     """Return the file's name in a Content-Disposition; None if it has none, so that the part is a field.
 
     `filename*` (RFC 5987) takes precedence over `filename`, in which other names than ASCII are UTF-8, of the form's

@@ -9,6 +9,8 @@ import pytest
 from support.inference_world import client_of
 from support.pictures import archive, picture
 
+from cetacean_inference.http.multipart import file_name
+
 SINGLE, BATCH = "/v1/predict-single", "/v1/predict-batch"
 
 
@@ -53,6 +55,47 @@ async def test_the_files_name_is_read_in_every_form(client: httpx.AsyncClient, n
     answer = await send(client, part(f'name="file"; {names}', picture()))
     assert answer.status_code == 200, answer.text
     assert answer.json()["image_ind"] == expected
+
+
+@pytest.mark.parametrize(
+    ("disposition", "charset", "expected"),
+    [
+        ('name="file"; filename="кит.png"', "utf-8", "кит.png"),
+        ('name="file"; filename="кит.png"', "koi8-r", "кит.png"),
+        ('name="file"; filename="кит.png"', "cp866", "кит.png"),
+        ('name="file"; filename="a\rb\nc.png"', "utf-8", "a b c.png"),
+        ('name="file"', "utf-8", None),
+    ],
+)
+def test_a_name_has_the_character_set_of_the_form(disposition: str, charset: str, expected: str | None) -> None:
+    assert file_name(f"form-data; {disposition}".encode(charset), charset=charset) == expected
+
+
+def test_a_name_of_an_unknown_character_set_is_read_byte_by_byte() -> None:
+    assert file_name(b'form-data; filename="\xe9.png"', charset="nonsense") == "é.png"
+
+
+async def test_a_form_names_its_character_set(client: httpx.AsyncClient) -> None:
+    content = part('name="file"; filename="?.png"', picture()).replace(b"?", "кит".encode("koi8-r"), 1) + b"--XyZ--\r\n"
+    kind = "multipart/form-data; charset=koi8-r; boundary=XyZ"
+    answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind})
+    assert answer.json()["image_ind"] == "кит.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("name*=utf-7''%2B2AA-", 422), ('name="fi\\"le"', 422), ("x=1", 422), ("name*=utf-8''file", 422)],
+    ids=["half of a surrogate pair", "quote", "no name", "extended"],
+)
+async def test_the_fields_name_is_read_in_every_form(client: httpx.AsyncClient, name: str, status: int) -> None:
+    answer = await send(client, part(f'{name}; filename="a.png"', picture()))
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_file_name_that_is_no_unicode_is_answered(client: httpx.AsyncClient) -> None:
+    answer = await send(client, part("name=\"file\"; filename*=utf-7''%2B2AA-.png", picture()))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["image_ind"].endswith(".png")
 
 
 async def test_an_archives_name_is_read_in_every_form(client: httpx.AsyncClient) -> None:
