@@ -344,6 +344,27 @@ def test_a_lost_status_promotes_no_candidate_while_no_pod_answers() -> None:
     assert world.deployed == "first"
 
 
+def test_a_lost_status_promotes_no_candidate_whose_pods_run() -> None:
+    world = staged()
+    del world.obj["status"]
+    assert world.deployment is not None
+    world.deployment["metadata"]["annotations"].clear()  # nothing else says that stages have begun
+    world.pods = []
+    world.reconcile()
+    assert world.deployed == "first"
+
+
+def test_what_serves_without_a_digest_in_the_registry_is_compared_by_that_of_its_pods() -> None:
+    world = World(manifest(entry("first", None), entry("second", "b"), rollout={"stages": [SHADOW]}))
+    world.settle()
+    found = world.status.served[0].digest
+    assert found is not None
+    world.activate("second")
+    world.settle()
+    assert world.comparison_plan is not None
+    assert world.comparison_plan["served"]["sha256"] == found
+
+
 def test_a_lost_status_changes_nothing() -> None:
     world = staged(SHADOW, CANARY)
     world.shadow(ENOUGH)
