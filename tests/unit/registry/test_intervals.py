@@ -24,6 +24,12 @@ def test_the_ends_of_the_interval_of_none_and_of_all_are_exact() -> None:
     assert {wilson(1.0, total).high for total in range(1, 500)} == {1.0}
 
 
+def test_rounding_leads_to_no_end_outside_of_0_and_1() -> None:
+    for total in (*range(1, 500), *(10**power for power in range(3, 17))):
+        assert wilson(1 - 2**-53, total).high <= 1.0
+        assert wilson(2**-60, total).low >= 0.0
+
+
 JOINT = quantile(comparisons=10)
 
 
@@ -92,6 +98,12 @@ def test_the_quantile_decides_how_many_pictures_are_enough(z: float | None) -> N
         more = pictures_more_than(one, 0.7, 0.05, z)
         assert more is not None
         assert difference(one, more, 0.7, more, z).low > 0.05 >= difference(one, more - 1, 0.7, more - 1, z).low
+
+
+def test_a_drop_may_be_shown_alone_and_not_together_with_others() -> None:
+    allowed = 0.1 - 3.8e-4
+    assert pictures_more_than(0.9, 0.8, allowed) is not None
+    assert pictures_more_than(0.9, 0.8, allowed, JOINT) is None
 
 
 def test_an_interval_that_ends_at_what_is_allowed_does_not_lie_above_it() -> None:

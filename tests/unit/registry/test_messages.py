@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cetacean_registry.messages import LONGEST_MESSAGE, LONGEST_QUOTE, one_line, without_controls
-from cetacean_signing.errors import SignatureError
+from cetacean_registry.messages import LONGEST_QUOTE, one_line, without_controls
 
 
 def test_characters_that_are_not_shown_as_themselves_are_replaced() -> None:
@@ -21,7 +20,3 @@ def test_a_text_is_cut(length: int, shown: str) -> None:
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert one_line(f"{' ' * 39}ab", longest=10) == "a"
-
-
-def test_a_message_about_a_signature_is_cut() -> None:
-    assert len(str(SignatureError("x" * 10_000))) == LONGEST_MESSAGE
