@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
@@ -162,6 +163,9 @@ def run(
         options: its argument.
         on_error: called with that line too.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Results and messages keep their order in one pipe: otherwise Python writes all results at the end.
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         return command(options)
     except FatalError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,25 @@ def test_other_weights_have_other_files_beside_them(tmp_path: Path) -> None:
 def test_another_gate_has_neither_the_digests_nor_the_revision_of_the_configured_one(tmp_path: Path) -> None:
     _, gate = settings(tmp_path, "--gate-weights", "https://x/g.safetensors", "--gate-config", "https://x/g.json")
     assert (gate.sha256, gate.revision, gate.config_sha256) == (None, None, None)
+
+
+def test_results_and_messages_keep_their_order_in_one_pipe() -> None:
+    program = (
+        "import argparse, sys\n"
+        "from cetacean_evaluation.commandline import run\n"
+        "def command(_):\n"
+        "    print('result')\n"
+        "    print('message', file=sys.stderr)\n"
+        "    return 0\n"
+        "sys.exit(run(command, argparse.Namespace()))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-2:] == ["result", "message"]
