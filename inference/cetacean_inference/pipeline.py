@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from PIL import Image
@@ -133,8 +133,8 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
         verified = open_files.enter_context(open_verified(settings))
-        for blob in (files.checkpoint, files.gate_weights):
-            verified.keep(blob)
+        for network in get_args(NetworkName):
+            verified.keep(files.of(network))
         mapped: list[Path] = []
         with ExitStack() as until_compiled:
 
@@ -151,6 +151,8 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
                 return found
 
             def eager(name: NetworkName, device: Device) -> CompiledNetwork:
+                with times.measure("verify"):
+                    verified.open(files.of(name))
                 return _load_eager(name, device, settings=settings, files=files, verified=verified)
 
             with times.measure("load"):

@@ -73,18 +73,13 @@ class Changes:
         """Create a resource that does not exist, again if it was deleted."""
         for name in NAMES:
             if name not in self.resources:
-                model = self.random.choice(SERVABLE)
-                self.resources[name] = Wanted(model, model)
-                self._apply(name, "create")
+                self._create(name)
                 return
 
     def promote(self) -> None:
-        """Promote the other model, or go back to it; a candidate in a stage goes."""
+        """Promote the other model, or go back to it."""
         if name := self._any_resource():
             one = self.resources[name]
-            if one.staged:
-                self._end_stage(name)
-                return
             one.active = one.serves = next(model for model in SERVABLE if model != one.serves)
             self._apply(name, "promote")
 
@@ -100,9 +95,7 @@ class Changes:
         if name := self._any_resource():
             del self.resources[name]
             self._kubectl("delete", "cetaceanmodel", name)
-            model = self.random.choice(SERVABLE)
-            self.resources[name] = Wanted(model, model)
-            self._apply(name, "create")
+            self._create(name)
         return name
 
     def begin_stage(self, name: str) -> None:
@@ -111,12 +104,8 @@ class Changes:
         one.active, one.staged = next(model for model in SERVABLE if model != one.serves), True
         self._apply(name, "begin a stage of")
 
-    def end_stages(self) -> None:
-        """Go back to what serves, if a candidate is in a stage."""
-        for name in [name for name, one in self.resources.items() if one.staged]:
-            self._end_stage(name)
-
-    def _end_stage(self, name: str) -> None:
+    def end_stage(self, name: str) -> None:
+        """Go back to what serves."""
         one = self.resources[name]
         one.active, one.staged = one.serves, False
         self._apply(name, "end the stage of")
@@ -173,6 +162,11 @@ class Changes:
         """Delete the pods of a resource, or force one away."""
         if name := self._any_resource():
             self._kubectl("delete", "pods", "-l", f"{POD_LABEL}={name}", "--wait=false")
+
+    def _create(self, name: str) -> None:
+        model = self.random.choice(SERVABLE)
+        self.resources[name] = Wanted(model, model)
+        self._apply(name, "create")
 
     def _any_resource(self) -> str | None:
         return self.random.choice(sorted(self.resources)) if self.resources else None

@@ -99,6 +99,7 @@ class Soak:
             changes.begin_stage(name)
             until(f"the candidate of {name}", lambda: self._has_candidate(name), within=SETTLED_WITHIN)
             faults.any(changes.delete_pod, keep_operator=keep_operator)
+            changes.end_stage(name)
             self._settle(changes)
 
     def _has_candidate(self, name: str) -> bool:
@@ -110,7 +111,6 @@ class Soak:
 
     def _settle(self, changes: Changes) -> None:
         """Wait until everything adds up."""
-        changes.end_stages()
         begun = time.monotonic()
         until("the API server to take changes", lambda: self._is_taken(changes), within=120)
         try:

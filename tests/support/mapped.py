@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ +(?P<path>/.*)$")
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
 
 
 def resident_kb(file: Path) -> int:
@@ -13,9 +13,8 @@ def resident_kb(file: Path) -> int:
     sizes: list[int] = []
     inside = False
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
-        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
-            found = _MAPPING.match(line)
-            inside = found is not None and found["path"].removesuffix(" (deleted)") == str(file.resolve())
+        if _MAPPING.match(line):
+            inside = line.removesuffix(" (deleted)").endswith(f" {file.resolve()}")
         elif inside and line.startswith("Rss:"):
             sizes.append(int(line.split()[1]))
     assert sizes, f"{file} is not mapped"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
+import pytest
+
+from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 
 
@@ -41,6 +45,18 @@ def add_incomplete(cache: WeightsCache, key: str, *, age: float = 1000.0) -> Pat
     partial.write_bytes(b"x" * 300)
     _make_older(partial, age)
     return partial
+
+
+def record_hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the digest of each file is added that `VerifiedFiles` hashes from now on."""
+    hashed: list[str] = []
+
+    def recording(stream: BufferedReader | BytesIO) -> str:
+        hashed.append(digest_of(stream))
+        return hashed[-1]
+
+    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", recording)
+    return hashed
 
 
 def blobs(root: Path) -> set[str]:

@@ -157,8 +157,7 @@ def _convert_for_this_start(
 
 def _size_bound(files: WeightFiles, names: Collection[NetworkName]) -> int:
     # Converted networks are smaller than their weights: names, optimiser states and the text tower are left out.
-    weights = {"gate": files.gate_weights, "identification": files.checkpoint}
-    return sum(weights[name].path.stat().st_size for name in names)
+    return sum(files.of(name).path.stat().st_size for name in names)
 
 
 def _purpose(names: Collection[NetworkName]) -> str:

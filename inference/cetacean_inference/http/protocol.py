@@ -51,7 +51,6 @@ class _Bounded(H11Protocol):
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
-            self.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -62,7 +61,6 @@ class _Bounded(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
-        self.waiting.pop(self, None)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -82,7 +80,6 @@ class _Bounded(H11Protocol):
     def close_waiting(self) -> None:
         """Close the connection, on which no request is answered now."""
         self._stop_waiting()
-        self.waiting.pop(self, None)
         if not self.transport.is_closing():
             self.conn.send(h11.ConnectionClosed())
             self.transport.close()
@@ -92,6 +89,7 @@ class _Bounded(H11Protocol):
             self._head_deadline = self.loop.call_later(self.head_seconds, self.close_waiting)
 
     def _stop_waiting(self) -> None:
+        self.waiting.pop(self, None)
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None

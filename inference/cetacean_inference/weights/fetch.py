@@ -20,6 +20,7 @@ from cetacean_inference.errors import (
 from cetacean_inference.messages import with_type
 from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.system.start_times import StartTimes
+from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import Ref, WeightsCache
 from cetacean_inference.weights.download import Download
@@ -46,6 +47,10 @@ class WeightFiles:
     species: Blob
     gate_weights: Blob
     gate_config: Blob | None
+
+    def of(self, network: NetworkName) -> Blob:
+        """Return the weights of a network."""
+        return self.gate_weights if network == "gate" else self.checkpoint
 
 
 def open_cache(settings: Settings) -> WeightsCache:

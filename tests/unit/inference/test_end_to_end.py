@@ -6,7 +6,6 @@ import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from support.file_server import FileServer, serving_links
 from support.inference_world import client_of, make_settings, start
 from support.pictures import archive
 from support.tiny_weights import KNOWN, sections, sha256
+from support.weights_cache import record_hashes
 
 from cetacean_inference import cli
 from cetacean_inference import pipeline as pipelines
@@ -31,7 +31,6 @@ from cetacean_inference.pipeline import NetworksPipeline, load_pipeline
 from cetacean_inference.replay import replay
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
-from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.fetch import fetch_all, open_cache
 
 SettingsOf = Callable[..., Settings]
@@ -161,13 +160,7 @@ def test_each_file_is_hashed_once_when_it_is_loaded(
 ) -> None:
     settings = settings_of()
     fetch_all(settings)
-    hashed: list[str] = []
-
-    def recording(stream: BufferedReader) -> str:
-        hashed.append(digest_of(stream))
-        return hashed[-1]
-
-    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", recording)
+    hashed = record_hashes(monkeypatch)
     load_pipeline(settings).close()
     assert sorted(hashed) == sorted(sha256(path) for path in weights.iterdir())
 

@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 from support.inference_world import make_settings
 from support.mapped import resident_kb
 from support.tiny_weights import sections
-from support.weights_cache import add_blob
+from support.weights_cache import add_blob, record_hashes
 
 from cetacean_inference.engines import conversion, conversion_cache, conversion_record
 from cetacean_inference.engines.base import ConvertedNetwork
@@ -28,7 +27,6 @@ from cetacean_inference.pipeline import load_pipeline
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
-from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import RECORD_FILE, WeightsCache
 from cetacean_inference.weights.fetch import fetch_all, locate_all, open_cache
 
@@ -226,13 +224,7 @@ def test_weights_that_are_converted_are_kept_without_being_hashed(
 ) -> None:
     files = locate_all(converted)
     weights = {files.checkpoint.sha256, files.gate_weights.sha256}
-    hashed: list[str] = []
-
-    def recording(stream: BufferedReader | BytesIO) -> str:
-        hashed.append(digest_of(stream))
-        return hashed[-1]
-
-    monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", recording)
+    hashed = record_hashes(monkeypatch)
     pipeline = load_pipeline(converted)
     assert sorted(hashed) == sorted((files.classes.sha256, files.species.sha256))
     assert pipeline.identity.weights_sha256 == files.checkpoint.sha256

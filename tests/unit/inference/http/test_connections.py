@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 from cetacean_inference.http.protocol import bounded_protocol
 from cetacean_inference.http.serve import uvicorn_config
 from cetacean_inference.serving.service import Service
+from cetacean_inference.settings import Settings
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
@@ -244,14 +246,23 @@ async def test_a_connection_that_has_ended_makes_room() -> None:
     assert server.closed == [False, True, False]
 
 
-async def test_a_server_answers_beside_as_many_connections_that_wait(tmp_path: Path) -> None:
-    assert make_settings(tmp_path).http.max_connections == 1024
-    settings = make_settings(tmp_path, http={"max_connections": 8})
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[uvicorn.Server, tuple[str, int]]]:
+    """Run a real server; yield it and its address."""
     server = uvicorn.Server(uvicorn_config(Service(settings)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
-        waiting = [await asyncio.open_connection(*listener.getsockname()) for _ in range(24)]
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        yield server, listener.getsockname()
+        server.should_exit = True
+        await task
+
+
+async def test_a_server_answers_beside_as_many_connections_that_wait(tmp_path: Path) -> None:
+    assert make_settings(tmp_path).http.max_connections == 1024
+    settings = make_settings(tmp_path, http={"max_connections": 8})
+    async with serving(settings) as (server, address):
+        waiting = [await asyncio.open_connection(*address) for _ in range(24)]
+        reader, writer = await asyncio.open_connection(*address)
         writer.write(REQUEST)
         async with asyncio.timeout(60):
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
@@ -260,20 +271,14 @@ async def test_a_server_answers_beside_as_many_connections_that_wait(tmp_path: P
         assert len(server.server_state.connections) <= 8
         for _, one in (*waiting, (reader, writer)):
             one.close()
-        server.should_exit = True
-        await task
 
 
 async def test_the_server_has_the_deadline_of_the_settings(tmp_path: Path) -> None:
     assert make_settings(tmp_path).http.head_timeout_seconds == 10
     settings = make_settings(tmp_path, http={"head_timeout_seconds": 0.05})
-    server = uvicorn.Server(uvicorn_config(Service(settings)))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve([listener]))
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
+    async with serving(settings) as (_, address):
+        reader, writer = await asyncio.open_connection(*address)
         writer.write(b"GET ")
         async with asyncio.timeout(60):
             assert await reader.read() == b""
         writer.close()
-        server.should_exit = True
-        await task
