@@ -71,6 +71,7 @@ def prepare(group: Group, cache: Path) -> Workspace:
         if mutated:
             _link(workspace.folder / package, original)
             _remove_deleted(workspace.copy / package, original)
+            _remove_unreadable(workspace.copy / package)
         _link(workspace.copy / root / package, Path("..") / package if mutated else original)
         if not mutated:
             _link(workspace.copy / package, original)
@@ -106,6 +107,15 @@ def _same(one: Path, other: Path) -> bool:
 def _remove_deleted(copy: Path, original: Path) -> None:
     for path in copy.rglob("*.py"):
         if not (original / path.relative_to(copy)).exists():
+            path.unlink()
+
+
+def _remove_unreadable(copy: Path) -> None:
+    """Forget the results of a module that mutmut was killed while writing: it writes them in place."""
+    for path in copy.rglob("*.meta"):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
             path.unlink()
 
 

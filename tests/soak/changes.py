@@ -18,6 +18,8 @@ SERVABLE: Final = ("demo_v1", "demo_v2")
 REFUSED: Final = ("demo_v3", "demo_permuted")
 THRESHOLDS: Final = (None, 0.55, 0.6)
 DRIFT: Final = {"window": 100, "minSamples": 50, "scrapeIntervalSeconds": 5}
+MAX_REGRESSION: Final = 0.5
+"""Changes come in any order, so each servable model must pass beside the other; the refused ones miss a minimum."""
 STAGE: Final = {"shadow": {"share": 1.0, "require": {"pictures": 300}}, "timeoutSeconds": 3600}
 _DRAWN_CHILDREN: Final = ("deployment", "service", "configmap")
 
@@ -196,6 +198,7 @@ class Changes:
         manifest = self.environment.manifest(
             name, active=one.active, replicas=one.replicas, threshold=one.threshold, drift=DRIFT
         )
+        manifest["spec"]["gates"]["maxRegression"] = MAX_REGRESSION
         if one.staged:
             manifest["spec"]["rollout"] = {"stages": [STAGE]}
         return manifest

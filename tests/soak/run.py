@@ -24,8 +24,8 @@ ROUND_SECONDS: Final = 60.0
 SETTLED_WITHIN: Final = 300.0
 """An unreadable image is tried again after minutes at most; all else is quicker."""
 SHARE_OF_FAULTS: Final = 0.15
-SHARE_OF_STAGES: Final = 0.3
-"""Of the rounds that are followed by one."""
+ROUNDS_BEFORE_STAGE: Final = 3
+"""Each third round is followed by a stage, so that one of five minutes has one."""
 GROWTH: Final = 1.25
 """Memory of one process at the end, beside that at its first settled state."""
 MORE_FILES: Final = 20
@@ -54,6 +54,7 @@ class Soak:
         faults = Faults(self.environment, self.cluster, random.Random(self.seed + 1), self._note)
         choose = random.Random(self.seed + 2)
         begun = time.monotonic()
+        rounds = 0
         changes.create()
         self._settle(changes)
         while (passed := time.monotonic() - begun) < seconds:
@@ -66,7 +67,8 @@ class Soak:
                 else:
                     changes.any()
             self._settle(changes)
-            if choose.random() < SHARE_OF_STAGES:
+            rounds += 1
+            if rounds % ROUNDS_BEFORE_STAGE == 0:
                 self._stage(changes, faults, keep_operator=keep_operator)
         self._check_growth()
         if written := idle_writes(self.cluster, self.environment):

@@ -9,6 +9,7 @@ import pytest
 from mutation import figures, groups, survivors
 from mutation.results import Mutant
 from mutation.survivors import Survivor
+from mutation.workspace import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SOURCES = {module: REPOSITORY / group.root / path for group in groups.GROUPS for module, path in group.paths().items()}
@@ -81,3 +82,13 @@ def test_the_percentage_is_of_the_mutants_that_tests_have_to_notice(tmp_path: Pa
         "module  mutants  types  killed  timeout  survived  explained  to do  percent",
         "gate         55     30      17        1         2          1      5     10.0",
     ]
+
+
+def test_results_that_a_killed_run_left_half_written_are_forgotten(tmp_path: Path) -> None:
+    kept = prepare(groups.SIGNING, tmp_path).copy / "cetacean_signing" / "keys.py.meta"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("{}")
+    half = kept.with_name("sign.py.meta")
+    half.write_text('{"exit_code_by_key": {"cetacean_sig')
+    prepare(groups.SIGNING, tmp_path)
+    assert (kept.exists(), half.exists()) == (True, False)
