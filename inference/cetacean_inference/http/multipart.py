@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from email.errors import MessageError
@@ -24,6 +25,9 @@ MAX_FIELD_BYTES: Final = 16 * KIB
 """Fields are kept in memory, and no endpoint reads one."""
 ENCODED_WORD: Final = re.compile(r"=\?[\w.-]+\?[bBqQ]\?[^?]*\?=")
 """A name as in a mail, which .NET sends as `filename` beside `filename*`."""
+
+_OTHER_CODECS: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
+"""Codecs that Python has beside character sets: slow with long text, or with errors and results of their own."""
 
 
 class UploadRoute(APIRoute):
@@ -83,6 +87,15 @@ class FileFormParser(MultiPartParser):
             raise MultiPartException("expected a closing boundary, got none")
         return form
 
+    def on_part_begin(self) -> None:
+        """Begin the headers of a part.
+
+        Raises:
+            MultiPartException: the form's character set is none.
+        """
+        _check_character_set(self._charset)
+        super().on_part_begin()
+
     def on_headers_finished(self) -> None:
         """Begin a part; it is a file if it has a file name in any form."""
         part = self._current_part
@@ -91,7 +104,7 @@ class FileFormParser(MultiPartParser):
         if name is not None:
             # Starlette reads only `filename`, and takes a part without it for a field.
             field = _parameters(disposition, self._charset).get("name", "").replace('"', "'")
-            part.content_disposition = f'form-data; name="{field}"; filename="file"'.encode(errors="replace")
+            part.content_disposition = f'form-data; name="{field}"; filename="file"'.encode()
         super().on_headers_finished()
         if name is not None and isinstance(part.file, UploadFile):
             part.file.filename = name
@@ -106,6 +119,9 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
 
     `filename*` (RFC 5987) takes precedence over `filename`, in which other names than ASCII are UTF-8, of the form's
     character set, or an encoded word.
+
+    Raises:
+        MultiPartException: a character set that the name gives is none.
     """
     parameters = _parameters(disposition, charset)
     if (extended := parameters.get("filename*")) is not None:
@@ -114,7 +130,10 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
     if name is None or not ENCODED_WORD.search(name):
         return name
     try:
-        return str(make_header(decode_header(name)))
+        words = decode_header(name)
+        for _, word_charset in words:
+            _check_character_set(word_charset or "us-ascii")
+        return str(make_header(words))
     except (MessageError, LookupError, ValueError):
         return name
 
@@ -125,9 +144,21 @@ def _parameters(disposition: bytes, charset: str) -> dict[str, str]:
     message["Content-Disposition"] = _text(disposition, charset).replace("\r", " ").replace("\n", " ")
     found: dict[str, str] = {}
     for key, value in message.get_params(failobj=[], header="content-disposition", unquote=True):
-        is_extended = isinstance(value, tuple)
+        if is_extended := isinstance(value, tuple):
+            _check_character_set(value[0] or "us-ascii")
         found.setdefault(f"{key.lower()}*" if is_extended else key.lower(), collapse_rfc2231_value(value))
     return found
+
+
+def _check_character_set(name: str) -> None:
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        return  # text of an unknown one is read byte by byte
+    except ValueError:  # the name has a null character
+        codec = None
+    if codec is None or codec in _OTHER_CODECS:
+        raise MultiPartException(f"expected a character set such as UTF-8, got {name!r}")
 
 
 def _text(raw: bytes, charset: str) -> str:

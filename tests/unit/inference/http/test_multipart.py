@@ -82,10 +82,42 @@ async def test_a_form_names_its_character_set(client: httpx.AsyncClient) -> None
     assert answer.json()["image_ind"] == "кит.png"
 
 
+@pytest.mark.parametrize("charset", ["undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape"])
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("multipart/form-data; charset={}; boundary=XyZ", 'filename="\xe9.png"'),
+        ("multipart/form-data; boundary=XyZ", "filename*={}''%E9.png"),
+        ("multipart/form-data; boundary=XyZ", 'filename="=?{}?Q?=E9.png?="'),
+    ],
+    ids=["form", "extended", "encoded word"],
+)
+async def test_400_for_a_codec_that_is_no_character_set(
+    client: httpx.AsyncClient, charset: str, kind: str, names: str
+) -> None:
+    content = part(f'name="file"; {names.format(charset)}', picture()).replace(b"\xc3\xa9", b"\xe9", 1) + b"--XyZ--\r\n"
+    answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind.format(charset)})
+    detail = f"expected a readable multipart form: expected a character set such as UTF-8, got {charset!r}"
+    assert (answer.status_code, answer.json()) == (400, {"detail": detail})
+
+
+@pytest.mark.parametrize("names", ["filename*=a\0b''a.png", "filename=\"=?a\0b?Q?a?=\""])
+async def test_a_character_sets_name_has_any_characters(client: httpx.AsyncClient, names: str) -> None:
+    answer = await send(client, part(f'name="file"; {names}', picture()))
+    assert answer.status_code in {200, 400}
+    assert "parsing the body" not in answer.text
+
+
 @pytest.mark.parametrize(
     ("name", "status"),
-    [("name*=utf-7''%2B2AA-", 422), ('name="fi\\"le"', 422), ("x=1", 422), ("name*=utf-8''file", 422)],
-    ids=["half of a surrogate pair", "quote", "no name", "extended"],
+    [
+        ("name*=utf-7''%2B2AA-", 422),
+        ('name="fi\\"le"', 422),
+        ('name="file\\""', 422),
+        ("x=1", 422),
+        ("name*=utf-8''file", 422),
+    ],
+    ids=["half of a surrogate pair", "quote", "quote at the end", "no name", "extended"],
 )
 async def test_the_fields_name_is_read_in_every_form(client: httpx.AsyncClient, name: str, status: int) -> None:
     answer = await send(client, part(f'{name}; filename="a.png"', picture()))

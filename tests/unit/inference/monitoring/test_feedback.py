@@ -107,7 +107,7 @@ def test_more_species_than_the_bound_are_counted_as_other() -> None:
     assert model["species_correct"] == MOST_SPECIES + 3
 
 
-@pytest.mark.parametrize("name", ["x" * 1000, "кит" * 40, "\N{SPOUTING WHALE}" * 64])
+@pytest.mark.parametrize("name", ["x" * 1000, "кит" * 40, "x" + "кит" * 40, "\N{SPOUTING WHALE}" * 64])
 def test_names_are_cut_to_the_bound_in_bytes(name: str) -> None:
     (model,) = counts_of(judged(species=name)).report()["models"]
     (species,) = model["by_species"]

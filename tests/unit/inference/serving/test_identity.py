@@ -28,6 +28,13 @@ def test_report_headers_lineage_and_labels_agree(tmp_path: Path) -> None:
     assert report["model"]["version"] == headers["X-Model-Version"] == lineage["version"] == labels["version"]
     assert report["gate"]["threshold"] == lineage["threshold"] == 0.4
     assert headers["X-Gate-Threshold"] == labels["threshold"] == "0.4"
+    assert labels == {
+        "name": settings.model.name,
+        "version": settings.model.version,
+        "sha256": DIGEST,
+        "engine": identity.engine,
+        "threshold": "0.4",
+    }
 
 
 def test_the_report_is_what_the_operator_reads(tmp_path: Path) -> None:
