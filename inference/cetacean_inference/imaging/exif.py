@@ -15,6 +15,8 @@ SUB_DIRECTORIES: Final = 330
 MAX_DIRECTORIES: Final = 64
 MAX_VALUES: Final = 64
 """Values that are read of one tag."""
+_CLASSIC, _BIG = 42, 43
+"""Versions of the format: TIFF with offsets of 4 bytes, and BigTIFF with offsets of 8."""
 _FORMATS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """Unsigned integers, by the number of their type."""
 _XMP_ORIENTATION: Final = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
@@ -26,18 +28,15 @@ Directory = dict[int, tuple[int, ...]]
 def read_directories(data: bytes) -> Iterator[Directory]:
     """Yield the directories of a TIFF file, each followed by its subdirectories; ends at the first damage."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None or len(data) < 8:
+    if order is None:
         return
-    version = struct.unpack_from(f"{order}H", data, 2)[0]
-    big = version == 43
-    if not big and version != 42:
-        return
-    waiting: list[int] = []
     seen: set[int] = set()
     try:
-        waiting.append(
-            struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0]
-        )
+        (version,) = struct.unpack_from(f"{order}H", data, 2)
+        if version not in (_CLASSIC, _BIG):
+            return
+        big = version == _BIG
+        waiting = list(struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}I", data, 4))
         while waiting and len(seen) < MAX_DIRECTORIES:
             if (offset := waiting.pop(0)) in seen or offset == 0:
                 continue

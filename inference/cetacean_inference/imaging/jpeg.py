@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from typing import Final
 
 _MARKER: Final = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
@@ -31,9 +30,7 @@ def strict_jpeg(data: bytes) -> bytes | None:
             whole = data[: marker.start()].rstrip(b"\xff")  # a marker may follow fill bytes
             return whole + _PADDING if sequential and scans == 1 else whole + b"\xff\xd9"
         if code not in (_START, _TEMPORARY):
-            if position + 2 > len(data):
-                return None
-            position += struct.unpack_from(">H", data, position)[0]
+            position += int.from_bytes(data[position : position + 2], "big")
         scans += code == _SCAN
         sequential |= code in _SEQUENTIAL
     return None

@@ -60,7 +60,7 @@ def read_png(data: bytes) -> Png:
             raise DamagedPngError(f"unexpected chunk {_text(name)}", _size(critical))
         critical.setdefault(name, []).append(content)
     size = _size(critical)
-    if b"IDAT" not in critical or not any(size):
+    if b"IDAT" not in critical or not all(size):
         raise DamagedPngError("image file is truncated: no pixels", size)
     if critical[b"IHDR"][0][9] == _PALETTE and b"PLTE" not in critical:
         raise DamagedPngError("no palette", size)
@@ -129,9 +129,10 @@ def _international_text(rest: bytes) -> bytes | None:
 
 def _raw_profile(text: bytes, *, compressed: bool) -> bytes | None:
     """Return the EXIF data that ImageMagick writes in hexadecimal digits after three lines."""
-    plain = _decompress(text[1:]) if compressed else text[:MAX_METADATA]
+    if (plain := _decompress(text[1:]) if compressed else text[:MAX_METADATA]) is None:
+        return None
     try:
-        return bytes.fromhex("".join((plain or b"").decode("latin-1").split("\n")[3:]))
+        return bytes.fromhex("".join(plain.decode("latin-1").split("\n")[3:]))
     except ValueError:
         return None
 
