@@ -82,7 +82,8 @@ def test_any_other_error_is_not_tried_again() -> None:
 
 
 def test_each_new_attempt_is_logged_with_its_reason_and_the_pause(caplog: pytest.LogCaptureFixture) -> None:
-    caller(slept := [])(Server(failure("no answer of https://x/w", after=5.0)))
+    slept: list[float] = []
+    caller(slept)(Server(failure("no answer of https://x/w", after=5.0)))
     assert caplog.record_tuples == [
         (
             "cetacean_inference.weights.retry",
