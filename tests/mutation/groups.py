@@ -18,7 +18,8 @@ class Group:
     """Names inside the package."""
     tests: tuple[str, ...]
     left_out: tuple[str, ...] = ()
-    """Files below `tests` that are too slow to run once for each mutant, or start programs that must not be mutated."""
+    """Files and single tests below `tests` that are too slow to run once for each mutant, or start programs that must
+    not be mutated."""
 
     def paths(self) -> dict[str, str]:
         """Return the file of each module, relative to `root`, by the module's full name."""
@@ -103,13 +104,24 @@ DECISIONS = Group(
         )
     ),
     tests=("tests/unit/operator/decisions",),
-    # Random values and long random histories. What they alone would notice, an example in the other files must show.
+    # Random values, long random histories and simulations. What they alone would notice, an example in the other tests
+    # must show.
     left_out=(
+        "tests/unit/operator/decisions/test_approved_promotion.py::test_whatever_happens_no_pod_starts_for_a_model_that_is_neither_approved_nor_has_served",
+        "tests/unit/operator/decisions/test_canary.py::test_an_equal_canary_is_refused_and_a_bad_one_passed_in_at_most_five_percent",
         "tests/unit/operator/decisions/test_clock_steps.py",
+        "tests/unit/operator/decisions/test_confidence_sequence.py::test_judging_often_excludes_the_true_share_in_at_most_five_percent",
+        "tests/unit/operator/decisions/test_failed_rollout.py::TestLife",
         "tests/unit/operator/decisions/test_hostile_values.py",
         "tests/unit/operator/decisions/test_level_based.py",
         "tests/unit/operator/decisions/test_nights.py",
+        "tests/unit/operator/decisions/test_rollback_proof.py::test_pictures_at_fault_cause_a_rollback_in_at_most_five_percent_of_runs_although_judged_often",
+        "tests/unit/operator/decisions/test_shadow_verdict.py::test_a_candidate_that_just_meets_every_requirement_is_refused_in_at_most_five_percent",
+        "tests/unit/operator/decisions/test_shadow_verdict.py::test_a_candidate_that_misses_a_requirement_passes_in_at_most_five_percent",
+        "tests/unit/operator/decisions/test_signals_simulated.py",
+        "tests/unit/operator/decisions/test_size.py",
         "tests/unit/operator/decisions/test_stages_level_based.py",
+        "tests/unit/operator/decisions/test_stages_simulated.py",
     ),
 )
 

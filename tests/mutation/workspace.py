@@ -132,12 +132,16 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def _without(test: str) -> str:
+    return f"--deselect={test}" if "::" in test else f"--ignore={test}"
+
+
 def _configuration(group: Group) -> str:
     arguments = ["-p", "mutation.plugin", "--hypothesis-profile=mutants", *(f"-pno:{name}" for name in _UNUSED_PLUGINS)]
     options: dict[str, object] = {
         "source_paths": [group.package],
         "only_mutate": list(group.paths().values()),
-        "pytest_add_cli_args": [*arguments, *(f"--ignore={path}" for path in group.left_out)],
+        "pytest_add_cli_args": [*arguments, *(_without(test) for test in group.left_out)],
         "pytest_add_cli_args_test_selection": list(group.tests),
         "use_git_change_detection": False,
         "on_dependency_change": "ignore",
