@@ -17,6 +17,10 @@ from cetacean_tools.demo.kubectl import CommandError
 from cetacean_tools.local_cluster.local import LocalCluster
 from cetacean_tools.local_cluster.protocol import ClusterError
 
+OPERATOR, API_SERVER, ETCD = "kill the operator", "kill the API server", "kill etcd"
+NETWORK, KUBELET = "cut the operator", "stop the kubelet"
+FAULTS = (OPERATOR, API_SERVER, ETCD, NETWORK, KUBELET)
+"""As their lines in the log begin; all other lines are changes of users."""
 CUT_SECONDS = 15.0
 """Longer than the operator's Lease lasts."""
 STOPPED_SECONDS = 20.0
@@ -51,7 +55,7 @@ class Faults:
 
     def kill_operator(self, meanwhile: Callable[[], None]) -> None:
         """Delete the operator's pods without grace."""
-        self.show("kill the operator")
+        self.show(OPERATOR)
         try:
             self.environment.kubectl(
                 *("-n", OPERATOR_NAMESPACE, "delete", "pods", "-l", "app.kubernetes.io/name=cetacean-operator"),
@@ -63,14 +67,14 @@ class Faults:
 
     def restart_api_server(self, meanwhile: Callable[[], None]) -> None:
         """Kill the API server; the supervisor starts it again."""
-        self.show("kill the API server")
+        self.show(API_SERVER)
         self._kill("kube-apiserver")
         self._end_controllers()
         meanwhile()
 
     def restart_etcd(self, meanwhile: Callable[[], None]) -> None:
         """Kill etcd; the supervisor starts it again."""
-        self.show("kill etcd")
+        self.show(ETCD)
         self._kill("etcd")
         self._end_controllers()
         meanwhile()
@@ -92,7 +96,7 @@ class Faults:
 
     def stop_kubelet(self, meanwhile: Callable[[], None]) -> None:
         """Stop the kubelet for a while: no pod starts, ends or reports."""
-        self.show(f"stop the kubelet for {STOPPED_SECONDS:.0f} s")
+        self.show(f"{KUBELET} for {STOPPED_SECONDS:.0f} s")
         self.cluster.signal_component("kubelet", signal.SIGSTOP)
         try:
             _during(STOPPED_SECONDS, meanwhile)
@@ -102,7 +106,7 @@ class Faults:
     def cut_network(self, meanwhile: Callable[[], None]) -> None:
         """Drop every packet between the operator's pods and the API server for a while."""
         addresses = [address for pod in self._operators() if (address := pod.get("status", {}).get("podIP"))]
-        self.show(f"cut the operator ({', '.join(addresses) or 'no pod'}) off the API server for {CUT_SECONDS:.0f} s")
+        self.show(f"{NETWORK} ({', '.join(addresses) or 'no pod'}) off the API server for {CUT_SECONDS:.0f} s")
         with self._dropped(addresses):
             _during(CUT_SECONDS, meanwhile)
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from soak.faults import FAULTS
+
 BEGIN = "<!-- soak: written by make soak -->"
 END = "<!-- soak: end -->"
-
-FAULTS = ("kill the operator", "kill the API server", "kill etcd", "cut the operator", "stop the kubelet")
-"""As the lines of the log begin; all other lines are changes of users."""
 
 
 def table(found: Mapping[str, Any]) -> str:

@@ -16,9 +16,8 @@ from cetacean_tools.demo.kubectl import CommandError
 from cetacean_tools.demo.waiting import NotSoError, until
 from cetacean_tools.local_cluster.local import LocalCluster
 from soak.changes import Changes
-from soak.faults import Faults
+from soak.faults import FAULTS, Faults
 from soak.measurements import Process, idle_writes, operator_process
-from soak.report import FAULTS
 
 ROUND_SECONDS: Final = 60.0
 SETTLED_WITHIN: Final = 300.0
