@@ -132,7 +132,7 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
     try:
         words = decode_header(name)
         for _, word_charset in words:
-            _check_character_set(word_charset or "us-ascii")
+            _check_character_set(word_charset)
         return str(make_header(words))
     except (MessageError, LookupError, ValueError):
         return name
@@ -143,14 +143,16 @@ def _parameters(disposition: bytes, charset: str) -> dict[str, str]:
     message = Message()
     message["Content-Disposition"] = _text(disposition, charset).replace("\r", " ").replace("\n", " ")
     found: dict[str, str] = {}
-    for key, value in message.get_params(failobj=[], header="content-disposition", unquote=True):
+    for key, value in message.get_params(failobj=[], header="content-disposition"):
         if is_extended := isinstance(value, tuple):
-            _check_character_set(value[0] or "us-ascii")
+            _check_character_set(value[0])
         found.setdefault(f"{key.lower()}*" if is_extended else key.lower(), collapse_rfc2231_value(value))
     return found
 
 
-def _check_character_set(name: str) -> None:
+def _check_character_set(name: str | None) -> None:
+    if not name:
+        return
     try:
         codec = codecs.lookup(name).name
     except LookupError:
