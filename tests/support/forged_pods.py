@@ -81,7 +81,7 @@ def answering_pod(kubectl: Kubectl, name: str) -> Iterator[str]:
     answers = {
         "/v1/identity": identity_response(kubectl.get("pod", pod)["spec"]["containers"]),
         "/v1/drift-stats": {"n": 0, "alarms_total": 0, "score_mean": None},
-        "/metrics": "# TYPE requests_total counter\nrequests_total 0\n",
+        "/metrics": "predictions_total 0\nrejections_total 0\nrequests_total 0\nerrors_total 0\n",
     }
 
     class Answering(Quiet, http.server.BaseHTTPRequestHandler):

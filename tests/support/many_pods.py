@@ -15,14 +15,20 @@ DURATIONS = (
     'cetacean_inference_request_duration_seconds_bucket{endpoint="/v1/predict-single",status="200",le="%s"} %d\n'
 )
 
+ESCAPED = r"\"\""
+
 
 def answers(number: int) -> dict[str, bytes]:
     """Return the answers of one pod by path: as large as they may be, and different from those of all others."""
     model, weights = {"name": f"whales-{number}"}, {"sha256": f"{number:064x}"}
     identity = {"model": model, "weights": weights, "more": "x" * 64_000}
-    counters = f"predictions_total {number}.5\n" + "".join(DURATIONS % (one, one + number) for one in range(60))
-    if number % 2:  # refused only when all of it was read
+    counters = "rejections_total 0\nrequests_total 0\nerrors_total 0\n"
+    counters += f"predictions_total {number}.5\n" + "".join(DURATIONS % (one, one + number) for one in range(60))
+    if number % 4 == 1:  # refused only when all of it was read
         counters = f'predictions_total{{a="{"x" * 400}{number}"}} 1\n' * 2001
+    if number % 4 == 3:  # takes the parser of labels the longest
+        escaped = ",".join(f'a{one}="{ESCAPED}"' for one in range(50))
+        counters = f"predictions_total{{{escaped}}} 1\n" * 1999
     padding = "other_seconds 1\n" * ((LARGEST - len(counters)) // 16)
     return {
         "/v1/identity": json.dumps(identity).encode(),

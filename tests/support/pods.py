@@ -14,6 +14,8 @@ from cetacean_operator.api.shadow import ShadowReport
 
 STARTED: Final = "2026-01-01T00:00:00Z"
 NO_ANSWER: Final = "no answer within 3 s"
+COUNTERS: Final = dict.fromkeys(("predictions_total", "rejections_total", "requests_total", "errors_total"), 0.0)
+"""The counters that each pod has in its metrics."""
 DIGEST_IN_POD: Final = "f" * 64
 """The digest that pods compute if the registry names none."""
 

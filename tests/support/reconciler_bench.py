@@ -22,7 +22,7 @@ from cetacean_operator.reconcile.observe import Observer
 from cetacean_operator.reconcile.reconciler import Reconciler
 from support.fake_api import FakeApi
 from support.operator_world import BEGIN
-from support.pods import identity_response, pod_manifest, running_status
+from support.pods import COUNTERS, identity_response, pod_manifest, running_status
 
 KEY: Key = ("sea", "whales")
 
@@ -129,7 +129,7 @@ class Bench:
                 "/v1/identity", json.dumps(identity_response(template["spec"]["containers"])).encode()
             ),
             drift_stats=DriftStats(**drift_stats),
-            metrics={"requests_total": 0.0},
+            metrics=COUNTERS,
         )
         self.put(pod)
         deployment["status"] = {

@@ -7,20 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
 from cetacean_operator.api import names
-from cetacean_operator.api.feedback import FeedbackReport
-from cetacean_operator.api.observed import Identity
-from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.pods import feedback_response, shadow_response
 from cetacean_operator.pods.feedback_response import parse_feedback_stats
 from cetacean_operator.pods.pod_responses import (
     FEEDBACK_RECEIVED,
     BadAnswerError,
-    DriftStats,
     PodMetrics,
     describe,
     parse_drift_stats,
@@ -31,7 +27,9 @@ from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.pods.shadow_response import parse_shadow_stats
 
 _LOG = logging.getLogger(__name__)
+IDENTITY, DRIFT_STATS, METRICS = "/v1/identity", "/v1/drift-stats", "/metrics"
 _CHUNK_BYTES = 16384
+T = TypeVar("T")
 
 
 class PodClient:
@@ -47,6 +45,7 @@ class PodClient:
         """
         self._timeout, self._max_bytes, self._count = timeout, max_bytes, count
         self._session: aiohttp.ClientSession | None = None
+        self._parsing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Open the session."""
@@ -92,19 +91,21 @@ class PodClient:
         """Return the answers by the name of the scrape's field, in the order in which the pod is asked."""
         results: dict[str, Any] = {}
         parts: dict[str, Callable[[], Awaitable[Any]]] = {
-            "identity": partial(self._identity, target, "/v1/identity"),
-            "drift_stats": partial(self._drift_stats, target, "/v1/drift-stats"),
-            "metrics": partial(self._metrics, target, "/metrics"),
+            "identity": partial(self._parsed, partial(parse_identity, IDENTITY), target, IDENTITY),
+            "drift_stats": partial(self._parsed, partial(parse_drift_stats, DRIFT_STATS), target, DRIFT_STATS),
+            "metrics": partial(self._parsed, parse_metrics, target, METRICS),
         }
         if target.compares:
-            parts["shadow"] = partial(self._shadow, target)
+            parts["shadow"] = partial(self._parsed, parse_shadow_stats, target, shadow_response.PATH)
         last: Any = None
         for name, ask in parts.items():
             # If nobody listens, one attempt is enough.
             last = results[name] = last if isinstance(last, aiohttp.ClientConnectorError) else await _result(ask)
         metrics = results["metrics"]
         if isinstance(metrics, PodMetrics) and metrics.plain.get(FEEDBACK_RECEIVED):
-            results["feedback"] = await _result(partial(self._feedback, target))
+            results["feedback"] = await _result(
+                partial(self._parsed, parse_feedback_stats, target, feedback_response.PATH)
+            )
         return results
 
     async def _get(self, target: Target, path: str) -> bytes:
@@ -119,20 +120,12 @@ class PodClient:
                     raise BadAnswerError(f"{path}: expected at most {self._max_bytes} bytes, got more")
             return bytes(body)
 
-    async def _identity(self, target: Target, path: str) -> Identity:
-        return parse_identity(path, await self._get(target, path))
-
-    async def _drift_stats(self, target: Target, path: str) -> DriftStats:
-        return parse_drift_stats(path, await self._get(target, path))
-
-    async def _shadow(self, target: Target) -> ShadowReport:
-        return parse_shadow_stats(await self._get(target, shadow_response.PATH))
-
-    async def _feedback(self, target: Target) -> FeedbackReport:
-        return parse_feedback_stats(await self._get(target, feedback_response.PATH))
-
-    async def _metrics(self, target: Target, path: str) -> PodMetrics:
-        return parse_metrics(await self._get(target, path))
+    async def _parsed(self, parse: Callable[[bytes], T], target: Target, path: str) -> T:
+        """Return a pod's answer, parsed in a turn of the event loop of its own: many may arrive at the same time."""
+        body = await self._get(target, path)
+        async with self._parsing:
+            await asyncio.sleep(0)
+            return parse(body)
 
 
 async def _result(ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -10,15 +10,19 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from cetacean_operator.api.objects import mapping_of
 from cetacean_operator.api.observed import AnswerCounts, Identity
 from cetacean_operator.pods.answer_counts import parse_answers
 from cetacean_registry.messages import one_line
+
+K = TypeVar("K", str, float)
 
 LARGEST_COUNT: Final = 2**53
 """Beyond it floats cannot count."""
@@ -29,6 +33,8 @@ REASONS: Final = frozenset({"not_a_marine_mammal", "low_confidence", "corrupted_
 _LONGEST_TEXT = 253
 _LONGEST_LINE = 512
 _MOST_LINES = 2000
+_MOST_PARSED_BYTES: Final = 16 * 1024
+"""Of the lines that are parsed: the service sends a few kilobytes. A kilobyte of labels takes up to 0.6 ms."""
 _MOST_BUCKETS = 64
 _DURATIONS = "cetacean_inference_request_duration_seconds_bucket"
 # The time of an archive depends on the number of its pictures, and a rejected request takes no time.
@@ -54,7 +60,7 @@ class DriftStats(NamedTuple):
 
 
 class PodMetrics(NamedTuple):
-    """The metrics of a pod that decisions need; values that cannot be counted with are left out."""
+    """The metrics of a pod that decisions need; a gauge without a value is left out."""
 
     plain: dict[str, float]
     """By name."""
@@ -105,7 +111,8 @@ def parse_metrics(body: bytes) -> PodMetrics:
     """Read the needed metrics of a Prometheus exposition.
 
     Raises:
-        BadAnswerError: it is no exposition, not the service's, or has more or longer lines than the service sends.
+        BadAnswerError: it is no exposition, not the service's, has more or longer lines than the service sends, has a
+            series twice, or a counter is missing or no count: read as 0, it would hide errors.
     """
     lines = _wanted_lines(body)
     plain: dict[str, float] = {}
@@ -114,24 +121,42 @@ def parse_metrics(body: bytes) -> PodMetrics:
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                if (value := number(sample.value)) is None:
-                    continue
                 if sample.name == _DURATIONS:
-                    durations[float(sample.labels["le"])] = value
+                    _add(durations, float(sample.labels["le"]), _count(sample), sample.name)
                 elif sample.name in _BY_REASON:
-                    if (reason := sample.labels.get("reason")) in REASONS:
-                        rejections[str(reason)] = value
-                else:
-                    plain[sample.name] = value
+                    if (reason := sample.labels["reason"]) in REASONS:
+                        _add(rejections, reason, _count(sample), sample.name)
+                elif sample.name not in _GAUGES:
+                    _add(plain, sample.name, _count(sample), sample.name)
+                elif (value := number(sample.value)) is not None:  # NaN if the pod has answered nothing yet
+                    _add(plain, sample.name, value, sample.name)
     except (ValueError, KeyError, IndexError) as error:
         raise BadAnswerError(f"/metrics: expected Prometheus text, got {_excerpt(body)}") from error
     if len(durations) > _MOST_BUCKETS or any(math.isnan(bound) for bound in durations):
         raise BadAnswerError(f"/metrics: expected at most {_MOST_BUCKETS} buckets of {_DURATIONS}")
-    return PodMetrics(plain, rejections, tuple(sorted(durations.items())))
+    if missing := [name for name in _COUNTERS if name not in plain]:
+        raise BadAnswerError(f"/metrics: expected {', '.join(missing)}, got nothing of it")
+    buckets = tuple(sorted(durations.items()))
+    if any(count < before for (_, before), (_, count) in pairwise(buckets)):
+        raise BadAnswerError(f"/metrics: expected each bucket of {_DURATIONS} to hold those before it")
+    return PodMetrics(plain, rejections, buckets)
+
+
+def _add(found: dict[K, float], key: K, value: float, name: str) -> None:
+    if key in found:
+        raise BadAnswerError(f"/metrics: expected {name} once for each reason and bound, got it twice")
+    found[key] = value
+
+
+def _count(sample: Sample) -> float:
+    value = number(sample.value)
+    if value is None or value < 0:
+        raise BadAnswerError(f"/metrics: expected {sample.name} to be a count, got {sample.value}")
+    return value
 
 
 def _wanted_lines(body: bytes) -> list[str]:
-    lines = []
+    lines, parsed = [], 0
     for count, match in enumerate(_LINE.finditer(body), start=1):
         line = match.group()
         if count > _MOST_LINES or len(line) > _LONGEST_LINE:
@@ -139,6 +164,9 @@ def _wanted_lines(body: bytes) -> list[str]:
             raise BadAnswerError(f"/metrics: expected at most {bounds}, got more")
         if not line.startswith(_DURATIONS.encode()) or all(label in line for label in _JUDGED):
             lines.append(line.decode(errors="replace"))
+            parsed += len(line)
+            if parsed > _MOST_PARSED_BYTES:
+                raise BadAnswerError(f"/metrics: expected at most {_MOST_PARSED_BYTES} bytes of needed lines, got more")
     if not lines:
         raise BadAnswerError(f"/metrics: expected the service's metrics, got {_excerpt(body)}")
     return lines

@@ -172,7 +172,7 @@ def _drift(memory: _Memory, scrape: Scrape | None, window: int) -> DriftReport |
     answered, rejected = recent_growth(
         memory.counters,
         (
-            metrics.get("predictions_total", 0.0) + metrics.get("rejections_total", 0.0),
+            metrics["predictions_total"] + metrics["rejections_total"],
             scrape.rejections.get(names.SYSTEMIC_REASON, 0.0),
         ),
         window,
@@ -201,11 +201,11 @@ def _service(memory: _Memory, scrape: Scrape | None, window: int) -> ServiceRepo
         total, *parts = recent_growth(memory.durations, tuple(count for _, count in reversed(scrape.durations)), window)
         durations = tuple(zip(bounds, (*reversed(parts), total), strict=True))
     percent = scrape.metrics.get("availability_percent")
-    requests = max(0.0, scrape.metrics.get("requests_total", 0.0))
+    requests = scrape.metrics["requests_total"]
     return ServiceReport(
         requests=min(requests, float(names.RECENT_REQUESTS)),
         requests_total=requests,
-        errors_total=min(requests, max(0.0, scrape.metrics.get("errors_total", 0.0))),
+        errors_total=min(requests, scrape.metrics["errors_total"]),
         availability_percent=percent if percent is not None and 0.0 <= percent <= 100.0 else None,
         durations=durations,
         durations_total=scrape.durations,

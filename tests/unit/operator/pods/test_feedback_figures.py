@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 from support.inference_world import make_settings
-from support.pods import pod_manifest, running_status
+from support.pods import COUNTERS, pod_manifest, running_status
 from support.reconciler_bench import Bench
 
 from cetacean_inference.monitoring.feedback import Judged
@@ -25,7 +25,7 @@ from cetacean_operator.pods.scrape import Scrape, Target
 from cetacean_operator.reconcile.observe import Observer
 
 KEY = ("sea", "whales")
-RECEIVED = {"requests_total": 1.0, FEEDBACK_RECEIVED: 1.0}
+RECEIVED = {**COUNTERS, FEEDBACK_RECEIVED: 1.0}
 COUNTS = {"1.0.0": AnswerFeedback(2, 1, 1, 0)}
 
 
@@ -121,13 +121,13 @@ def test_the_counts_of_a_container_end_with_it() -> None:
     assert pod.feedback(Scrape(metrics=RECEIVED, feedback=COUNTS)) == COUNTS
     pod.start_container(2)
     assert pod.feedback(Scrape(error="cannot connect")) == {}
-    assert pod.feedback(Scrape(metrics={"requests_total": 0.0, FEEDBACK_RECEIVED: 0.0})) == {}
+    assert pod.feedback(Scrape(metrics={**COUNTERS, FEEDBACK_RECEIVED: 0.0})) == {}
 
 
 def test_a_pod_that_has_none_any_more_has_none_even_if_its_restart_was_not_seen() -> None:
     pod = ObservedPod()
     assert pod.feedback(Scrape(metrics=RECEIVED, feedback=COUNTS)) == COUNTS
-    assert pod.feedback(Scrape(metrics={FEEDBACK_RECEIVED: 0.0})) == {}
+    assert pod.feedback(Scrape(metrics={**COUNTERS, FEEDBACK_RECEIVED: 0.0})) == {}
 
 
 async def test_the_status_and_the_series_follow_the_feedback(serving: Bench) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods import pod_manifest, running_status
+from support.pods import COUNTERS, pod_manifest, running_status
 
 from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.ownership import owner_of
@@ -212,7 +212,7 @@ class Counters:
 
     def recent(self, answered: int, rejected: int, *, window: int) -> tuple[float, float]:
         """Scrape these totals; return the requests and the rejections of the window."""
-        metrics = {"predictions_total": float(answered - rejected), "rejections_total": float(rejected)}
+        metrics = {**COUNTERS, "predictions_total": float(answered - rejected), "rejections_total": float(rejected)}
         self.scrape = Scrape(
             drift_stats=DriftStats(), metrics=metrics, rejections={"not_a_marine_mammal": float(rejected)}
         )

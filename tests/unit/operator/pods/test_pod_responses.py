@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.many_pods import ESCAPED
 
 from cetacean_operator.api.observed import Identity
 from cetacean_operator.pods.pod_responses import (
@@ -27,11 +28,18 @@ from cetacean_operator.pods.pod_responses import (
 
 LARGEST = 1 << 20
 """Bytes of the largest body that is read from a pod."""
+COUNTERS = ("predictions_total", "rejections_total", "requests_total", "errors_total")
 DURATIONS = 'cetacean_inference_request_duration_seconds_bucket{endpoint="/v1/predict-single",status="200",le="%s"} 1'
 
 
 def identity(answer: Any) -> Identity:
     return parse_identity("/v1/identity", json.dumps(answer).encode())
+
+
+def page(*lines: str) -> bytes:
+    """Return metrics of these lines, and of the counters that they do not have."""
+    counters = [f"{name} 0" for name in COUNTERS if not any(line.startswith(name) for line in lines)]
+    return "\n".join((*counters, *lines)).encode() + b"\n"
 
 
 def drift_stats(answer: Any) -> DriftStats:
@@ -84,10 +92,42 @@ def test_impossible_numbers_are_read_as_missing(value: object) -> None:
     assert parse_drift_stats("/v1/drift-stats", raw) == DriftStats(0, 0, None)
 
 
-@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, "1e999", "NaN", str(2**54)])
-def test_impossible_values_of_metrics_are_left_out(value: str) -> None:
-    found = parse_metrics(f"predictions_total {value}\nrequests_total 1\n".encode())
-    assert found.plain == {"requests_total": 1.0}
+@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, "1e999", "+Inf", "NaN", "-1", str(2**54)])
+@pytest.mark.parametrize("series", [*COUNTERS, 'rejections_by_reason{reason="low_confidence"}', (DURATIONS % 1)[:-2]])
+def test_a_count_that_cannot_be_read_is_an_error_and_no_zero(series: str, value: str) -> None:
+    name = series.partition("{")[0]
+    with pytest.raises(BadAnswerError, match=f"^/metrics: expected {name} to be a count, got "):
+        parse_metrics(page(f"{series} {value}"))
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "1e999", str(2**54)])
+def test_a_gauge_without_a_value_is_left_out(value: str) -> None:
+    assert parse_metrics(page(f"cetacean_score_avg {value}")).plain == dict.fromkeys(COUNTERS, 0.0)
+
+
+@pytest.mark.parametrize("missing", COUNTERS)
+def test_a_counter_that_is_missing_is_an_error_and_no_zero(missing: str) -> None:
+    body = page().replace(f"{missing} 0\n".encode(), b"")
+    with pytest.raises(BadAnswerError, match=f"^/metrics: expected {missing}, got nothing of it$"):
+        parse_metrics(body)
+
+
+@pytest.mark.parametrize(
+    "series", ["errors_total", 'rejections_by_reason{reason="low_confidence"}', (DURATIONS % 1)[:-2]]
+)
+def test_a_series_that_is_there_twice_is_an_error(series: str) -> None:
+    name = series.partition("{")[0]
+    with pytest.raises(
+        BadAnswerError, match=f"^/metrics: expected {name} once for each reason and bound, got it twice$"
+    ):
+        parse_metrics(page(f"{series} 1", "availability_percent 1", f"{series} 0"))
+
+
+def test_buckets_that_hold_fewer_answers_than_smaller_ones_are_an_error() -> None:
+    lines = [DURATIONS % 1, (DURATIONS % 2)[:-1] + "3", (DURATIONS % 3)[:-1] + "2"]
+    assert parse_metrics(page(*lines[:2])).durations == ((1.0, 1.0), (2.0, 3.0))
+    with pytest.raises(BadAnswerError, match=r"^/metrics: expected each bucket of .* to hold those before it$"):
+        parse_metrics(page(*lines))
 
 
 def test_an_error_that_quotes_what_a_pod_has_sent_is_one_short_line() -> None:
@@ -98,13 +138,13 @@ def test_an_error_that_quotes_what_a_pod_has_sent_is_one_short_line() -> None:
 
 def test_only_reasons_that_the_service_has_are_kept() -> None:
     lines = [f'rejections_by_reason{{reason="{reason}"}} 2' for reason in ("low_confidence", "x" * 60, "made_up")]
-    assert parse_metrics("\n".join(lines).encode()).rejections == {"low_confidence": 2.0}
+    assert parse_metrics(page(*lines)).rejections == {"low_confidence": 2.0}
 
 
 @pytest.mark.parametrize("bound", ["nan", "x"])
 def test_a_bucket_without_a_bound_is_a_bad_answer(bound: str) -> None:
     with pytest.raises(BadAnswerError):
-        parse_metrics((DURATIONS % bound).encode())
+        parse_metrics(page(DURATIONS % bound))
 
 
 def repeated(piece: bytes, *, head: bytes = b"", tail: bytes = b"") -> bytes:
@@ -114,6 +154,8 @@ def repeated(piece: bytes, *, head: bytes = b"", tail: bytes = b"") -> bytes:
 
 def adversarial() -> Iterator[tuple[str, bytes]]:
     yield "escapes in one label", repeated(rb"\\\n", head=b'predictions_total{a="', tail=b'"} 1\n')
+    escaped = ",".join(f'a{one}="{ESCAPED}"' for one in range(50))
+    yield "escaped labels", repeated(f"requests_total{{{escaped}}} 1\n".encode())[: 1999 * 512]
     yield "many labels", repeated(b'a="b",', head=b"predictions_total{", tail=b"} 1\n")
     yield "braces", repeated(b"{", head=b"predictions_total")
     yield "quotes", repeated(b'"', head=b"predictions_total{")
@@ -155,9 +197,7 @@ def test_no_json_answer_blocks_the_event_loop(piece: bytes) -> None:
 def test_a_hundred_pods_with_the_largest_answers_keep_less_than_two_megabytes() -> None:
     long = "x" * 60_000
     answer = {"model": {"name": long, "version": long}, "weights": {"sha256": long}, "more": [long[:2000]]}
-    metrics = "\n".join(
-        [*(DURATIONS % bound for bound in range(60)), "predictions_total 5", "x 1\n" * 200_000]
-    ).encode()
+    metrics = page(*(DURATIONS % bound for bound in range(60)), "predictions_total 5", "x 1\n" * 200_000)
     one = pickle.dumps((identity({**answer, "model": {"name": long}, "weights": {}}), parse_metrics(metrics)))
     assert len(one) * 100 < 2 * 1024 * 1024
     assert math.isfinite(parse_metrics(metrics).plain["predictions_total"])

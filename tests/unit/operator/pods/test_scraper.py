@@ -29,6 +29,8 @@ METRICS = """\
 predictions_total 80.0
 # TYPE rejections_total counter
 rejections_total 20.0
+requests_total 100.0
+errors_total 0.0
 # TYPE rejections_by_reason gauge
 rejections_by_reason{reason="not_a_marine_mammal"} 15.0
 rejections_by_reason{reason="low_confidence"} 5.0
@@ -151,7 +153,13 @@ async def test_a_scrape_has_identity_drift_stats_and_metrics(pod: Pod) -> None:
     assert scrape == Scrape(
         identity=Identity(name="first", digest="a" * 64),
         drift_stats=DriftStats(3, 0, 0.9),
-        metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.91},
+        metrics={
+            "predictions_total": 80.0,
+            "rejections_total": 20.0,
+            "requests_total": 100.0,
+            "errors_total": 0.0,
+            "cetacean_score_avg": 0.91,
+        },
         rejections={"not_a_marine_mammal": 15.0, "low_confidence": 5.0},
     )
     assert scrape.settled
@@ -160,10 +168,12 @@ async def test_a_scrape_has_identity_drift_stats_and_metrics(pod: Pod) -> None:
 
 async def test_counters_with_the_suffix_total_are_read_as_well(pod: Pod) -> None:
     pod.answers["/metrics"] = text(
-        '# TYPE rejections_by_reason counter\nrejections_by_reason_total{reason="corrupted_image"} 2\n'
+        METRICS.replace("rejections_by_reason gauge", "rejections_by_reason counter").replace(
+            "reason{", "reason_total{"
+        )
     )
     scrape, _ = await scrape_once(pod)
-    assert scrape.rejections == {"corrupted_image": 2.0}
+    assert scrape.rejections == {"not_a_marine_mammal": 15.0, "low_confidence": 5.0}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
-from support.pods import pod_manifest, running_status
+from support.pods import COUNTERS, pod_manifest, running_status
 from support.reconciler_bench import Bench
 
 from cetacean_inference.http.middleware import BATCH, SINGLE
@@ -50,7 +50,7 @@ class ScrapedPod:
     def answer(self, fast: float, slow: float, *, window: int = 100, **more: Any) -> Pod:
         self.scrape = Scrape(
             drift_stats=DriftStats(),
-            metrics={"requests_total": fast + slow, "availability_percent": 99.0},
+            metrics={**COUNTERS, "requests_total": fast + slow, "availability_percent": 99.0},
             durations=((1.0, fast), (math.inf, fast + slow)),
             **more,
         )
@@ -71,6 +71,9 @@ def test_only_successful_predictions_of_single_pictures_are_timed() -> None:
     figures = parse_metrics(
         exposition(
             "requests_total 12",
+            "predictions_total 0",
+            "rejections_total 0",
+            "errors_total 0",
             f'{SERIES}{{{single},le="2.0",status="200"}} 3',
             f'{SERIES}{{{single},le="0.5",status="200"}} 1',
             f'{SERIES}{{{single},le="+Inf",status="200"}} 4',
@@ -79,7 +82,7 @@ def test_only_successful_predictions_of_single_pictures_are_timed() -> None:
         )
     )
     assert figures.durations == ((0.5, 1.0), (2.0, 3.0), (math.inf, 4.0))
-    assert figures.plain == {"requests_total": 12.0}
+    assert figures.plain == {**COUNTERS, "requests_total": 12.0}
 
 
 def test_the_operator_reads_the_metrics_that_the_service_exports() -> None:
@@ -164,7 +167,7 @@ async def test_conditions_and_series_follow_the_metrics_of_pods(serving: Bench) 
     assert value("p95Seconds") is None
     serving.scraper.results[uid] = replace(
         serving.scraper.results[uid],
-        metrics={"requests_total": 100.0, "availability_percent": 90.0},
+        metrics={**COUNTERS, "requests_total": 100.0, "availability_percent": 90.0},
         durations=((2.0, 50.0), (4.0, 100.0), (math.inf, 100.0)),
     )
     await serving.reconcile()
@@ -183,7 +186,7 @@ async def test_the_drift_series_follow_the_scrapes_and_count_silent_pods(serving
     drifted = replace(
         serving.scraper.results[uid],
         drift_stats=DriftStats(100, 2, 0.75),
-        metrics={"predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.75},
+        metrics={**COUNTERS, "predictions_total": 80.0, "rejections_total": 20.0, "cetacean_score_avg": 0.75},
         rejections={"not_a_marine_mammal": 15.0},
     )
     serving.scraper.results[uid] = drifted
@@ -200,7 +203,7 @@ async def test_the_drift_series_follow_the_scrapes_and_count_silent_pods(serving
 def test_a_pod_reports_no_more_samples_than_its_window_holds() -> None:
     """Else one pod could outweigh all others in the pooled mean."""
     pod = ScrapedPod()
-    pod.scrape = Scrape(drift_stats=DriftStats(2**50, 0, 0.1), metrics={"predictions_total": 1.0})
+    pod.scrape = Scrape(drift_stats=DriftStats(2**50, 0, 0.1), metrics={**COUNTERS, "predictions_total": 1.0})
     report = pod.observe(window=100).drift
     assert report is not None
     assert report.samples == 1000

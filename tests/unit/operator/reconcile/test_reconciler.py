@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.fake_api import no_refusal
 from support.operator_world import entry, manifest
+from support.pods import COUNTERS
 from support.reconciler_bench import Bench
 
 from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
@@ -425,7 +426,7 @@ async def test_drift_is_written_to_status_and_annotations_and_recorded_as_an_eve
     serving.scraper.results["pod-1"] = Scrape(
         identity=old.identity,
         drift_stats=DriftStats(100, 2, 0.75),
-        metrics={"predictions_total": 80, "rejections_total": 20, "cetacean_score_avg": 0.8},
+        metrics={**COUNTERS, "predictions_total": 80, "rejections_total": 20, "cetacean_score_avg": 0.8},
         rejections={"not_a_marine_mammal": 15, "low_confidence": 5},
     )
     await serving.reconcile()
