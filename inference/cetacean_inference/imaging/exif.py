@@ -19,6 +19,8 @@ _CLASSIC, _BIG = 42, 43
 """Versions of the format: TIFF with offsets of 4 bytes, and BigTIFF with offsets of 8."""
 _FORMATS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """Unsigned integers, by the number of their type."""
+_DAMAGED: Final = (struct.error, OverflowError)
+"""Raised for an offset outside of the file; the second one if no file can be so long."""
 _XMP_ORIENTATION: Final = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
 
 Directory = dict[int, tuple[int, ...]]
@@ -45,7 +47,7 @@ def read_directories(data: bytes) -> Iterator[Directory]:
             yield directory
             waiting[:0] = directory.get(SUB_DIRECTORIES, ())
             waiting.append(following)
-    except struct.error:
+    except _DAMAGED:
         return
 
 
@@ -62,7 +64,7 @@ def _read_directory(data: bytes, offset: int, *, order: str, big: bool) -> tuple
             directory[tag] = _values(data, kind, number, inline, order=order, link_format=link_format)
     try:
         return directory, struct.unpack_from(order + link_format, data, begin + count * entry.size)[0]
-    except struct.error:
+    except _DAMAGED:
         return directory, 0
 
 
@@ -74,7 +76,7 @@ def _values(data: bytes, kind: int, number: int, inline: bytes, *, order: str, l
         return layout.unpack_from(inline)
     try:
         return layout.unpack_from(data, struct.unpack(order + link_format, inline)[0])
-    except struct.error:
+    except _DAMAGED:
         return ()
 
 
@@ -86,7 +88,7 @@ def read_orientation(exif: bytes | None, xmp: bytes | None) -> int:
         xmp: an XMP packet.
     """
     directory = next(read_directories((exif or b"").removeprefix(b"Exif\0\0")), Directory())
-    values = directory.get(ORIENTATION, ())
+    values = directory.get(ORIENTATION)
     if values and 1 <= values[0] <= 8:
         return values[0]
     found = _XMP_ORIENTATION.search(xmp or b"")

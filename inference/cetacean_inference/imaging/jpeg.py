@@ -30,7 +30,7 @@ def strict_jpeg(data: bytes) -> bytes | None:
             whole = data[: marker.start()].rstrip(b"\xff")  # a marker may follow fill bytes
             return whole + _PADDING if sequential and scans == 1 else whole + b"\xff\xd9"
         if code not in (_START, _TEMPORARY):
-            position += int.from_bytes(data[position : position + 2], "big")
+            position += int.from_bytes(data[position : position + 2])
         scans += code == _SCAN
         sequential |= code in _SEQUENTIAL
     return None

@@ -33,38 +33,38 @@ def check_tiff(data: bytes) -> None:
     if not directories:
         raise UnsupportedTiffError("no directory that can be read")
     first = directories[0]
-    if _DNG_VERSION in first or data[8:10] == b"CR" or _first(first, _PHOTOMETRIC, -1) in _RAW_PHOTOMETRICS:
+    if _DNG_VERSION in first or data[8:10] == b"CR" or _first(first, _PHOTOMETRIC) in _RAW_PHOTOMETRICS:
         raise UnsupportedTiffError("expected a developed picture, got a camera's raw file")
-    if _first(first, _SUBFILE_TYPE, 0) & _REDUCED or _first(first, _OLD_SUBFILE_TYPE, 0) == _OLD_REDUCED:
+    if (_first(first, _SUBFILE_TYPE) or 0) & _REDUCED or _first(first, _OLD_SUBFILE_TYPE) == _OLD_REDUCED:
         raise UnsupportedTiffError("expected the whole picture first, got a preview as in a camera's raw file")
     if any(_area(other) > _area(first) for other in directories[1:]):
         raise UnsupportedTiffError("expected the largest picture first, got a preview before it")
     bits = first.get(_BITS) or (1,)
     if not _TAKEN_BITS.issuperset(bits):
         raise UnsupportedTiffError(f"expected 1, 2, 4, 8, 16 or 32 bits a value, got {bits[0]}")
-    if max(bits) > 8 and len(bits) > 1 and _first(first, _PLANES, 1) == _SEPARATE:
+    if max(bits) >= 16 and len(bits) > 1 and _first(first, _PLANES) == _SEPARATE:
         raise UnsupportedTiffError(f"expected planes of 8 bits or interleaved values, got planes of {max(bits)} bits")
     if _SIGNED in first.get(_SAMPLE_FORMAT, ()) and max(bits) <= 16:
         raise UnsupportedTiffError(f"expected unsigned values, got signed ones of {max(bits)} bits")
-    if max(bits) == 32 and _first(first, _PHOTOMETRIC, -1) == _WHITE_IS_ZERO:
+    if max(bits) == 32 and _first(first, _PHOTOMETRIC) == _WHITE_IS_ZERO:
         raise UnsupportedTiffError("expected black as zero for values of 32 bits, got white as zero")
 
 
 def is_inverted_sixteen_bit(data: bytes) -> bool:
     """True if white is zero and a value has 16 bits; Pillow inverts smaller values only."""
     first = next(read_directories(data), Directory())
-    return _first(first, _PHOTOMETRIC, -1) == _WHITE_IS_ZERO and first.get(_BITS) == (16,)
+    return _first(first, _PHOTOMETRIC) == _WHITE_IS_ZERO and first.get(_BITS) == (16,)
 
 
 def read_tiff_orientation(data: bytes) -> int | None:
     """Return the orientation of the first picture, None if it has none that is valid."""
-    orientation = _first(next(read_directories(data), Directory()), ORIENTATION, 0)
-    return orientation if 1 <= orientation <= 8 else None
+    orientation = _first(next(read_directories(data), Directory()), ORIENTATION)
+    return orientation if orientation and orientation <= 8 else None
 
 
-def _first(directory: Directory, tag: int, default: int) -> int:
-    return (directory.get(tag) or (default,))[0]
+def _first(directory: Directory, tag: int) -> int | None:
+    return next(iter(directory.get(tag, ())), None)
 
 
 def _area(directory: Directory) -> int:
-    return prod(_first(directory, tag, 0) for tag in (_WIDTH, _HEIGHT))
+    return prod(_first(directory, tag) or 0 for tag in (_WIDTH, _HEIGHT))

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from support.pictures import picture
 
 from cetacean_inference.http.app import create_app
+from cetacean_inference.http.targets import TargetMiddleware
 
 GETS = ["/health", "/v1/identity", "/v1/drift-stats", "/v2/health/ready", "/v2/models/tiny/ready", "/metrics"]
 
@@ -52,6 +53,42 @@ async def test_an_absolute_target_is_answered_as_its_path(service_of: Any, prefi
     assert plain[0] == absolute[0] == 200
     if path != "/metrics":
         assert plain[2] == absolute[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "raw", "plain", "plain_raw"),
+    [
+        ("/v1/x/", b"/v1/x/", "/v1/x", b"/v1/x/"),
+        ("HTTP://host/a/b", b"HTTP://host/a/b", "/a/b", b"/a/b"),
+        ("https://host/a://b/c", b"https://host/a://b/c", "/a://b/c", b"/a://b/c"),
+        ("http://host", b"http://host", "/", b"/"),
+        ("/", None, "/", None),
+    ],
+)
+async def test_the_application_gets_a_plain_target(path: str, raw: bytes | None, plain: str, plain_raw: bytes) -> None:
+    sent: list[Message] = []
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "HEAD", "path": path} | ({} if raw is None else {"raw_path": raw})
+    await TargetMiddleware(app)(scope, receive, send)
+    assert scopes == [{"type": "http", "method": "GET", "path": plain, "raw_path": plain_raw}]
+    assert sent == [
+        {"type": "http.response.start", "status": 200, "headers": []},
+        {"type": "http.response.body", "body": b"", "more_body": True},
+    ]
+    await TargetMiddleware(app)(lifespan := {"type": "lifespan"}, receive, send)
+    assert scopes[-1] is lifespan
 
 
 async def test_an_absolute_target_without_a_path_is_the_root(service_of: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from support.tiff import BYTE, IFD, LONG, SHORT, Directory, Entry, tiff
 
@@ -46,6 +48,21 @@ def test_values_outside_of_the_file_are_none_and_others_are_read() -> None:
     assert list(read_directories(tiff([Directory(entries)]))) == [{BITS: (), ORIENTATION: (6,)}]
 
 
+def test_values_at_an_offset_beyond_two_gigabytes_are_none() -> None:
+    entries = [Entry(BITS, SHORT, (8, 8, 8), at=2**32 - 6), *UPRIGHT.entries]
+    assert list(read_directories(tiff([Directory(entries)]))) == [{BITS: (), ORIENTATION: (6,)}]
+
+
+@pytest.mark.parametrize("place", [2**31, 2**63, 2**64 - 6])
+def test_offsets_and_counts_of_any_size_end_a_big_file(place: int) -> None:
+    entries = [Entry(BITS, SHORT, (8, 8, 8, 8, 8), at=place), *UPRIGHT.entries]
+    found = [{BITS: (), ORIENTATION: (6,)}]
+    assert list(read_directories(tiff([Directory(entries, following=place)], big=True))) == found
+    counted = next(read_directories(tiff([Directory(entries, count=place)], big=True)))
+    assert found[0].items() <= counted.items()
+    assert list(read_directories(tiff([UPRIGHT], big=True)[:8] + struct.pack("<Q", place) + bytes(100))) == []
+
+
 def test_so_many_values_are_read_of_one_tag() -> None:
     entries = [Entry(BITS, SHORT, tuple(range(MAX_VALUES + 1))), Entry(WIDTH, SHORT, ())]
     assert list(read_directories(tiff([Directory(entries)]))) == [{BITS: tuple(range(MAX_VALUES)), WIDTH: ()}]
@@ -68,8 +85,9 @@ def test_subdirectories_come_before_the_next_directory(*, big: bool) -> None:
 
 
 def test_a_directory_that_leads_back_is_read_once() -> None:
-    data = tiff([UPRIGHT, Directory([Entry(ORIENTATION, SHORT, (3,))], following=8)])
-    assert list(read_directories(data)) == [{ORIENTATION: (6,)}, {ORIENTATION: (3,)}]
+    own = Entry(SUB_DIRECTORIES, IFD, (8,))
+    data = tiff([Directory([own]), Directory([Entry(ORIENTATION, SHORT, (3,))], following=8)])
+    assert list(read_directories(data)) == [{SUB_DIRECTORIES: (8,)}, {ORIENTATION: (3,)}]
 
 
 def test_so_many_directories_are_read() -> None:
@@ -83,8 +101,8 @@ def test_the_tags_before_the_end_of_a_file_are_read(count: int, *, big: bool) ->
     whole = tiff([Directory([*UPRIGHT.entries, Entry(WIDTH, LONG, (9,))], count=count)], big=big)
     expected = {ORIENTATION: (6,), WIDTH: (9,)} if count > 1 else {ORIENTATION: (6,)}
     link = 8 if big else 4
-    assert next(read_directories(whole[:-link])) == expected
-    assert next(read_directories(whole[: -link - 1])) == {ORIENTATION: (6,)}
+    assert list(read_directories(whole[:-link])) == [expected]
+    assert list(read_directories(whole[: -link - 1])) == [{ORIENTATION: (6,)}]
 
 
 @pytest.mark.parametrize(

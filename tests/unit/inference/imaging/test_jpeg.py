@@ -43,7 +43,7 @@ def test_of_several_scans_it_gets_the_end_marker(scans: int) -> None:
 def test_what_follows_the_end_marker_and_fill_bytes_before_it_are_left_out() -> None:
     picture = START + BASELINE + SCAN
     assert strict_jpeg(picture + b"\xff\xff" + END + START + PROGRESSIVE + SCAN + END) == picture + PADDING
-    assert strict_jpeg(START + PROGRESSIVE + SCAN + b"\xff" + END + b"x") == START + PROGRESSIVE + SCAN + END
+    assert strict_jpeg(START + PROGRESSIVE + SCAN + b"X\xff" + END + b"x") == START + PROGRESSIVE + SCAN + b"X" + END
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 253, 300, 65_000])

@@ -53,6 +53,19 @@ def test_the_end_may_be_missing(cut: int) -> None:
     assert read_png(PLAIN[: len(PLAIN) - cut]).picture == PLAIN
 
 
+def test_a_chunk_of_which_only_the_name_is_left_is_damaged() -> None:
+    with pytest.raises(DamagedPngError, match=r"checksum of 'IDAT'$"):
+        read_png(SIGNATURE + HEAD + DATA + chunk(b"IDAT")[:8])
+    assert read_png(SIGNATURE + HEAD + DATA + chunk(b"IDAT")[:7]).picture == PLAIN
+
+
+def test_a_chunk_that_is_longer_than_the_file_ends_it() -> None:
+    long = struct.pack(">I", 2**32 - 16)
+    assert read_png(SIGNATURE + HEAD + DATA + long + b"tEXt" + bytes(100)).picture == PLAIN
+    with pytest.raises(DamagedPngError, match=r"checksum of 'IDAT'$"):
+        read_png(SIGNATURE + HEAD + DATA + long + b"IDAT" + bytes(100))
+
+
 @pytest.mark.parametrize(
     ("chunks", "message", "size"),
     [
@@ -68,6 +81,7 @@ def test_the_end_may_be_missing(cut: int) -> None:
         (HEAD, "image file is truncated: no pixels", (WIDTH, HEIGHT)),
         (b"", "image file is truncated: no pixels", (0, 0)),
         (head(width=0) + DATA, "image file is truncated: no pixels", (0, HEIGHT)),
+        (head(width=2**31), "image file is truncated: no pixels", (2**31, HEIGHT)),
         (head(height=0) + DATA, "image file is truncated: no pixels", (WIDTH, 0)),
         (chunk(b"IHDR", bytes(12)) + DATA, "image file is truncated: no pixels", (0, 0)),
         (chunk(b"IHDR", b"\1" * 14) + DATA, "image file is truncated: no pixels", (0, 0)),
@@ -110,6 +124,7 @@ def international(keyword: bytes, text: bytes, *, compressed: bool = False) -> b
             XMP,
         ),
         (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0en\0key"), None, None),
+        (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), None, XMP),
         (chunk(b"iTXt", international(b"Title", XMP)), None, None),
         (chunk(b"tEXt", b"XML:com.adobe.xmp\0" + XMP), None, None),
     ],
