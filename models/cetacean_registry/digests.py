@@ -6,14 +6,16 @@ import hashlib
 import json
 from pathlib import Path
 
+from cetacean_registry.regular_files import open_regular_file
+
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 lower-case hex digits.
+    """Return the SHA-256 of a regular file's bytes as 64 lower-case hex digits.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is no regular file.
     """
-    with path.open("rb") as stream:
+    with open_regular_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

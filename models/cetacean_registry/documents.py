@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ValidationError
 
 from cetacean_registry.errors import RegistryError, describe
+from cetacean_registry.regular_files import read_regular_file
 
 
 def parse_json(text: str, *, source: str) -> Any:
@@ -60,10 +61,10 @@ class Document(BaseModel):
         """Read the document from a file.
 
         Raises:
-            RegistryError: the file cannot be read or is invalid.
+            RegistryError: the file cannot be read, is too large or is invalid.
         """
         try:
-            text = path.read_bytes().decode()
+            text = read_regular_file(path).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise RegistryError(f"{path}: cannot be read: {error}") from error
         return cls.parse(text, source=str(path))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cetacean_registry.documents import Document
+from cetacean_registry.errors import RegistryError
 from cetacean_registry.figures import (
     MAX_SPECIES,
     Fraction,
@@ -197,6 +198,25 @@ class MetricsSnapshot(Document):
         )
 
 
+def snapshot_file(path: str, root: Path) -> Path:
+    """Return the file of a snapshot that an entry names.
+
+    Args:
+        path: the entry's `metrics_snapshot`.
+        root: the folder that it is relative to.
+
+    Raises:
+        RegistryError: it leads out of that folder, as by a symbolic link.
+    """
+    try:
+        inside = (root / path).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
+        raise RegistryError(f"{path}: cannot be read: {error}") from error
+    if not inside:
+        raise RegistryError(f"{path}: expected a file within {root}")
+    return root / path
+
+
 def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]:
     """Read every snapshot that the registry's models name.
 
@@ -208,10 +228,10 @@ def load_snapshots(registry: Registry, root: Path) -> dict[str, MetricsSnapshot]
         Snapshots by model name; models that name none are absent.
 
     Raises:
-        RegistryError: a named file is missing or invalid.
+        RegistryError: a named file is missing, invalid or not within the folder.
     """
     return {
-        entry.name: MetricsSnapshot.load(root / entry.metrics_snapshot)
+        entry.name: MetricsSnapshot.load(snapshot_file(entry.metrics_snapshot, root))
         for entry in registry.models
         if entry.metrics_snapshot
     }

@@ -16,10 +16,13 @@ from cetacean_registry.companions import Sha256
 from cetacean_registry.errors import RegistryError, describe
 from cetacean_registry.figures import Fraction, SpeciesName
 from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.regular_files import open_regular_file
 
 MAX_PICTURES: Final = 100_000
 _ROUNDING: Final = 0.0006
 MAX_NAME: Final = 253
+_LONGEST_LINE: Final = 65536
+"""Bytes."""
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
@@ -72,22 +75,22 @@ def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outco
     """Read the outcomes beside a snapshot; None if there is no such file.
 
     Raises:
-        RegistryError: the file cannot be read, a line is invalid or there twice, there are too many lines, or the
-            snapshot has other figures.
+        RegistryError: the file cannot be read, a line is invalid, too long or there twice, there are too many lines, or
+            the snapshot has other figures.
     """
     path = outcomes_path(snapshot_path)
-    if not path.exists():
-        return None
     outcomes: dict[str, Outcome] = {}
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
+        with open_regular_file(path) as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE + 1), b""), start=1):
                 if number > MAX_PICTURES:
                     raise RegistryError(f"{path}: expected at most {MAX_PICTURES} lines, got more")
                 outcome = _parse(line, f"{path}:{number}")
                 if outcome.picture in outcomes:
                     raise RegistryError(f"{path}:{number}: expected each picture once, got {outcome.picture!r} again")
                 outcomes[outcome.picture] = outcome
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read: {error}") from error
     _check_agreement(tuple(outcomes.values()), snapshot, path=path, snapshot_path=snapshot_path)
@@ -95,6 +98,8 @@ def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outco
 
 
 def _parse(line: bytes, source: str) -> Outcome:
+    if len(line) > _LONGEST_LINE:
+        raise RegistryError(f"{source}: expected at most {_LONGEST_LINE} bytes, got more")
     try:
         return Outcome.model_validate_json(line)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Final
 from cetacean_cli.errors import BadInputError
 from cetacean_registry.messages import one_line
 from cetacean_registry.patterns import EXPECTATIONS, SHA256_PATTERN
+from cetacean_registry.regular_files import read_regular_file
 
 _REQUIRED: Final = {
     "class_animal": "",
@@ -64,13 +66,13 @@ def read_corrections(path: Path) -> list[Correction]:
     """Return the rows of a file; columns with other names are ignored.
 
     Raises:
-        BadInputError: the file cannot be read, or a row is invalid; the message names the line.
+        BadInputError: the file cannot be read or is too large, or a row is invalid; the message names the line.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read(path, csv.reader(file, strict=True))
+        text = read_regular_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: cannot be read: {error}") from error
+    return _read(path, csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
 def _read(path: Path, reader: Any) -> list[Correction]:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from cetacean_evaluation.policy_options import add_policy_options, policy_of
 from cetacean_registry.errors import RegistryError, describe
 from cetacean_registry.gate import judge
-from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.outcomes import load_outcomes
 from cetacean_registry.pairs import PictureComparison, compare_pictures
 from cetacean_registry.policy import GatePolicy
@@ -98,9 +98,9 @@ def _candidates(files: Sequence[Path] | None, registry: Registry, root: Path) ->
     entries = [entry for entry in registry.models if not entry.deprecated or files is not None]
     named = {f"{entry.name} {entry.version}": entry.metrics_snapshot for entry in entries}
     if files is None:
-        yield from ((name, root / path if path else None) for name, path in named.items())
+        yield from ((name, snapshot_file(path, root) if path else None) for name, path in named.items())
         return
-    names = {(root / path).resolve(): name for name, path in named.items() if path}
+    names = {snapshot_file(path, root).resolve(): name for name, path in named.items() if path}
     yield from ((names.get(file.resolve(), str(file)), file) for file in files)
 
 

@@ -45,9 +45,10 @@ def validate(*, strict: bool, file: Path, output: Output) -> None:
     """List every fault of the registry's file with its line and column; exit code 1 if there is an error.
 
     Errors: a value that the format forbids; a duplicate key or name; a version that does not increase within its
-    architecture; an active model that is not listed; a metrics snapshot that is missing, unreadable or without the
-    gate's figures; a sha256 that differs from that of the file at weights_path, if that file exists. Warnings: no
-    sha256, no metrics snapshot, no cetacean_score_mean, a snapshot of another version, the same weights in two entries.
+    architecture; an active model that is not listed; a metrics snapshot that is missing, unreadable, above 16 MiB,
+    outside of the repository or without the gate's figures; a sha256 that differs from that of the file at
+    weights_path, if that file exists. Warnings: no sha256, no metrics snapshot, no cetacean_score_mean, a snapshot of
+    another version, the same weights in two entries.
     """
     checked = check(file)
     bad = checked.faults if strict else checked.errors

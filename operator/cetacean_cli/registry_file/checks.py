@@ -17,7 +17,7 @@ from cetacean_cli.registry_file.versions import precedence
 from cetacean_registry.digests import file_sha256
 from cetacean_registry.errors import RegistryError, describe_one, field_path
 from cetacean_registry.messages import one_line
-from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.registry import ModelEntry, Registry
 
 Severity = Literal["error", "warning"]
@@ -174,8 +174,15 @@ class _Check:
             self._digest(("models", index, "files", name), file.parent / name, sha256)
 
     def _digest(self, location: Location, file: Path, sha256: str) -> None:
-        if file.is_file() and (found := file_sha256(file)) != sha256:
-            shown = file.relative_to(root_of(self._path))
+        root = root_of(self._path)
+        shown = file.relative_to(root) if file.is_relative_to(root) else file
+        try:
+            found = file_sha256(file) if file.is_file() else sha256
+        except OSError as error:
+            reason = error.strerror or error
+            self._add_at("error", location, f"expected the digest of {shown}, which cannot be read: {reason}")
+            return
+        if found != sha256:
             self._add_at("error", location, f"expected the digest of {shown}, {found}, got {sha256}")
 
     def _metrics(self, index: int, entry: ModelEntry) -> None:
@@ -185,7 +192,7 @@ class _Check:
                 self._add_at("warning", location, f"missing: the gate refuses {entry.name}")
             return
         try:
-            snapshot = MetricsSnapshot.load(root_of(self._path) / entry.metrics_snapshot)
+            snapshot = MetricsSnapshot.load(snapshot_file(entry.metrics_snapshot, root_of(self._path)))
         except RegistryError as error:
             self._add_at("error", location, str(error))
             return

@@ -12,6 +12,7 @@ import yaml
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.registry_file.locations import JsonText
+from cetacean_registry.regular_files import read_regular_file
 
 
 def set_active(document: JsonText, name: str) -> str:
@@ -75,10 +76,10 @@ def read(path: Path) -> str:
     """Return a file's text; line ends stay as they are.
 
     Raises:
-        BadInputError: the file cannot be read.
+        BadInputError: the file cannot be read, or is too large.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: cannot be read: {error}") from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.registry_file.checks import CheckedRegistry, check, root_of
 from cetacean_registry.figures import ModelMetrics
-from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.outcomes import Outcome, load_outcomes
 from cetacean_registry.registry import ModelEntry, Registry
 
@@ -36,7 +36,7 @@ def metrics_of(checked: CheckedRegistry, entry: ModelEntry) -> ModelMetrics | No
     if entry.metrics_snapshot is None:
         return None
     if entry.name not in checked.snapshots:
-        MetricsSnapshot.load(root_of(checked.path) / entry.metrics_snapshot)
+        MetricsSnapshot.load(snapshot_file(entry.metrics_snapshot, root_of(checked.path)))
     return checked.snapshots[entry.name].metrics
 
 
@@ -48,7 +48,7 @@ def outcomes_of(checked: CheckedRegistry, entry: ModelEntry) -> tuple[Outcome, .
     """
     if entry.metrics_snapshot is None or entry.name not in checked.snapshots:
         return None
-    return load_outcomes(root_of(checked.path) / entry.metrics_snapshot, checked.snapshots[entry.name])
+    return load_outcomes(snapshot_file(entry.metrics_snapshot, root_of(checked.path)), checked.snapshots[entry.name])
 
 
 def find_entry(registry: Registry, name: str, path: Path) -> ModelEntry:

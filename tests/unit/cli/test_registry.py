@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,44 @@ def test_a_digest_is_compared_with_the_file_on_this_disk(registry: Registry) -> 
     assert (
         f"models[0].sha256: expected the digest of w.ckpt, {hashlib.sha256(b'others').hexdigest()}, got" in done.stdout
     )
+
+
+def test_weights_outside_of_the_repository_are_named_by_their_own_path(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weights = tmp_path_factory.mktemp("elsewhere") / "w.ckpt"
+    weights.write_bytes(b"weights")
+    registry.add("a", "1.0.0").add("b", "1.1.0", weights_path=str(weights))
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    assert f"models[1].sha256: expected the digest of {weights}, " in done.stdout
+    for command in (("gate", "check", "b"), ("registry", "promote", "b", "--yes")):
+        assert registry.run(*command).exit_code == 0
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "/proc/self/mem"])
+def test_weights_that_cannot_be_read_are_a_fault(registry: Registry, path: str) -> None:
+    registry.add("a", "1.0.0", weights_path=path)
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    assert f"models[0].sha256: expected the digest of {path}, which cannot be read: " in done.stdout
+
+
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", "../../a.json"])
+def test_a_snapshot_is_a_regular_file_within_the_repository(registry: Registry, path: str) -> None:
+    os.mkfifo(registry.root / "pipe")
+    registry.add("a", "1.0.0", metrics_snapshot=path)
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 1
+    assert "error: models[0].metrics_snapshot: " in done.stdout
+    assert "expected a regular file" in done.stdout or f"{path}: expected a file within" in done.stdout
+
+
+def test_a_registry_that_is_a_pipe_is_an_error(registry: Registry) -> None:
+    os.mkfifo(registry.file)
+    done = registry.run("registry", "validate")
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: {registry.file}: cannot be read: expected a regular file\n"
 
 
 def test_the_digests_of_the_files_beside_the_weights_are_compared_too(registry: Registry) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cetacean_registry.errors import RegistryError
 from cetacean_registry.figures import IdentificationMetrics, ModelMetrics, ReferenceHistograms, SpeciesMetrics
-from cetacean_registry.metrics import MetricsSnapshot, load_snapshots
+from cetacean_registry.metrics import MetricsSnapshot, load_snapshots, snapshot_file
 from cetacean_registry.registry import Registry
 
 Json = dict[str, Any]
@@ -150,3 +150,26 @@ def test_the_snapshots_that_models_name_are_read(tmp_path: Path, registry: Json,
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/a.json").write_text(json.dumps(snapshot))
     assert load_snapshots(read, tmp_path) == {"effb4_15k": parse(snapshot)}
+
+
+@pytest.mark.parametrize("path", ["../a.json", "reports/../../a.json", "/etc/hostname", "out/a.json", "."])
+def test_a_snapshot_lies_within_the_root(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "out").symlink_to(tmp_path)
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(RegistryError, match=r"expected a (regular file|file within .*root)$"):
+        MetricsSnapshot.load(snapshot_file(path, root))
+
+
+@pytest.mark.parametrize("path", ["a\0b", "circle"])
+def test_a_snapshot_whose_path_leads_nowhere_is_an_error(tmp_path: Path, path: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(RegistryError, match="cannot be read"):
+        MetricsSnapshot.load(snapshot_file(path, tmp_path))
+
+
+def test_a_path_may_leave_a_folder_within_the_root(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    assert snapshot_file("models/../a.json", tmp_path) == tmp_path / "models/../a.json"
+    assert snapshot_file(str(tmp_path / "a.json"), tmp_path) == tmp_path / "a.json"
