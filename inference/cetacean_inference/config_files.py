@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.messages import one_line
+from cetacean_registry.yaml_text import parse_yaml
 
 LONGEST_SHOWN: Final = 200
 """Characters of wrong keys that a message shows."""
@@ -35,11 +34,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigInvalid: it cannot be read, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        # ValueError: no UTF-8, a date that does not exist, or a number of thousands of digits.
+    except (OSError, ValueError) as error:
         raise ConfigInvalid(f"{path}: expected YAML, got: {one_line(error)}") from error
     if content is None:
         return {}

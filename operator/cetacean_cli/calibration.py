@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,8 +29,8 @@ class Calibration(BaseModel):
             BadInputError: the file cannot be read, or has no valid threshold.
         """
         content = read_yaml(path)
-        if isinstance(content, dict) and "calibrated_at" in content and content["calibrated_at"] is not None:
-            # YAML reads a date without quotes as a date, not as text.
+        if isinstance(content, dict) and isinstance(content.get("calibrated_at"), date | float | int):
+            # YAML reads a date without quotes as a date, and a year as a number, not as text.
             content["calibrated_at"] = str(content["calibrated_at"])
         try:
             return cls.model_validate(content)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cetacean_cli.errors import BadInputError
+from cetacean_cli.named_files import read_named_file
 from cetacean_registry.messages import one_line
 from cetacean_registry.patterns import EXPECTATIONS, SHA256_PATTERN
-from cetacean_registry.regular_files import read_regular_file
 
 _REQUIRED: Final = {
     "class_animal": "",
@@ -68,11 +68,7 @@ def read_corrections(path: Path) -> list[Correction]:
     Raises:
         BadInputError: the file cannot be read or is too large, or a row is invalid; the message names the line.
     """
-    try:
-        text = read_regular_file(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: cannot be read: {error}") from error
-    return _read(path, csv.reader(io.StringIO(text, newline=""), strict=True))
+    return _read(path, csv.reader(io.StringIO(read_named_file(path), newline=""), strict=True))
 
 
 def _read(path: Path, reader: Any) -> list[Correction]:

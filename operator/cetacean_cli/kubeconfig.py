@@ -44,7 +44,8 @@ def load_api_client(path: str | None = None, context: str | None = None) -> tupl
             namespace = _context_namespace(file, context)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
         raise UnreachableError(f"no cluster to connect to: {error}; check --kubeconfig and --context") from error
-    except (TypeError, KeyError, AttributeError) as error:  # the client does not check the file's structure
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        # Neither the client nor PyYAML checks what it reads.
         raise UnreachableError(f"no cluster to connect to: {file}: expected a kubeconfig") from error
     client = ApiClient(configuration)
     client.user_agent = USER_AGENT

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-import yaml
 from pydantic import ValidationError
 
 from cetacean_evaluation import commandline as cli
@@ -33,6 +32,7 @@ from cetacean_registry.metrics import MetricsSnapshot
 from cetacean_registry.outcomes import load_outcomes, outcomes_path, write_outcomes
 from cetacean_registry.pairs import compare_pictures
 from cetacean_registry.policy import GatePolicy
+from cetacean_registry.yaml_text import parse_yaml
 
 
 def main(
@@ -179,8 +179,8 @@ def _threshold(options: argparse.Namespace) -> float:
         return float(options.threshold)
     path: Path = options.threshold_file
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise EvaluationError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
     value = content.get("threshold") if isinstance(content, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cetacean_cli.errors import UnreachableError
@@ -17,3 +19,10 @@ def test_a_user_without_a_home_and_without_a_kubeconfig_gets_one_line(monkeypatc
     monkeypatch.setattr("pwd.getpwuid", unknown)
     with pytest.raises(UnreachableError, match=r"no cluster to connect to: .*; check --kubeconfig and --context"):
         load_api_client()
+
+
+@pytest.mark.parametrize("content", ["a: !!int ''", "a: !!timestamp abc", "[" * 5000, "a: !!bool foo"])
+def test_a_kubeconfig_with_values_that_cannot_be_read_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config").write_text(content)
+    with pytest.raises(UnreachableError, match=r"no cluster to connect to: .*config: expected a kubeconfig$"):
+        load_api_client(str(tmp_path / "config"))
