@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,8 @@ def read(path: Path) -> str:
 def write(path: Path, text: str, *, before: str) -> None:
     """Replace a file's text atomically: other programs read either the old text or the new one.
 
+    Of several writers that have seen the same text, one applies its change and the others are refused.
+
     Args:
         path: the file.
         text: its new text.
@@ -96,22 +101,44 @@ def write(path: Path, text: str, *, before: str) -> None:
         RefusedError: the file has another text now.
         BadInputError: the file cannot be written.
     """
-    if read(path) != before:
-        raise RefusedError(f"{path} was changed after it was shown: run the command again")
     target = path.resolve()  # a symbolic link stays one
     try:
-        mode = target.stat().st_mode & 0o777
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(text.encode("utf-8"))
-            Path(name).chmod(mode)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with _locked(target.parent):
+            if read(path) != before:
+                raise RefusedError(f"{path} was changed after it was shown: run the command again")
+            _replace(target, text)
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written: {error}") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other writers out, so that no change comes between a check and the write.
+
+    The lock is on the folder: the file is replaced by another one, and a file of its own would stay behind.
+
+    Raises:
+        OSError: the folder cannot be opened or locked.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)  # which ends the lock
+
+
+def _replace(target: Path, text: str) -> None:
+    mode = target.stat().st_mode & 0o777
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("utf-8"))
+        Path(name).chmod(mode)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def create(path: Path, text: str) -> None:
