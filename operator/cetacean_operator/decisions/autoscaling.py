@@ -12,6 +12,7 @@ from cetacean_operator.api.status import Status
 from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.rollout_state import CurrentState
+from cetacean_registry.messages import one_line
 
 PATIENCE = 120.0
 """Seconds until the metrics of pods that have just become ready count as missing."""
@@ -40,7 +41,7 @@ def judge_autoscaling(
         target = f"{scaling.target_cpu_utilization_percentage} % of the requested CPU"
         return ConditionState("False", "ScalingActive", f"the autoscaler keeps {bounds} at {target}"), None
     reason = active.get("reason") or "NotSeenYet"
-    message = active.get("message") or "the autoscaler has not reported yet"
+    message = one_line(str(active.get("message") or "the autoscaler has not reported yet"))
     if not state.ready or active.get("status") != "False":
         return ConditionState("Unknown", reason, message), None
     available = last_status.condition(names.AVAILABLE)

@@ -11,6 +11,7 @@ from cetacean_operator.api.names import CONTAINER, INIT_CONTAINER, TERMINATION_R
 from cetacean_operator.api.objects import find_condition, is_status_current
 from cetacean_operator.api.observed import ContainerFailure, Object, Pod
 from cetacean_operator.api.timestamps import seconds_since
+from cetacean_registry.messages import one_line
 
 _IMAGE = frozenset(
     {
@@ -80,9 +81,14 @@ def find_failure(pods: Iterable[Pod], deployment: Object | None, now: datetime) 
     found = [*_of_pods(pods, now), *_of_deployment(deployment)]
     overdue = passed_deadline(deployment)
     if not found:
-        return Failure("ProgressDeadlineExceeded", overdue, final=True) if overdue else None
+        return Failure("ProgressDeadlineExceeded", _shown(overdue), final=True) if overdue else None
     reason, message = min(found, key=lambda item: (PRECEDENCE.index(item[0]), item[1]))
-    return Failure(reason, message, final=reason not in TRANSIENT or overdue is not None)
+    return Failure(reason, _shown(message), final=reason not in TRANSIENT or overdue is not None)
+
+
+def _shown(message: str) -> str:
+    # Containers and other objects write any text, and people read it in a terminal.
+    return one_line(message, longest=_LONGEST)
 
 
 def seconds_until_failure(pods: Iterable[Pod], now: datetime) -> float | None:
@@ -96,10 +102,10 @@ def seconds_until_failure(pods: Iterable[Pod], now: datetime) -> float | None:
 def _of_pods(pods: Iterable[Pod], now: datetime) -> Iterator[tuple[str, str]]:
     for pod in pods:
         if pod.unschedulable is not None:
-            yield "Unschedulable", f"pod {pod.name}: {pod.unschedulable}"[:_LONGEST]
+            yield "Unschedulable", f"pod {pod.name}: {pod.unschedulable}"
         if pod.lost_node is not None:
             # It may go on running there: nobody can know.
-            yield "NodeNotReady", f"pod {pod.name}: its node {pod.lost_node} does not report"[:_LONGEST]
+            yield "NodeNotReady", f"pod {pod.name}: its node {pod.lost_node} does not report"
             continue
         known = [found for failure in pod.failures if (found := _of_container(pod, failure))]
         yield from known
@@ -116,25 +122,25 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
     if failure.waiting and failure.reason in _IMAGE:
         # The kubelet alternates between two messages; only their common part is reported.
         detail = failure.message.rpartition("ErrImagePull: ")[2]
-        return "ImagePull", f"{where}: {detail or failure.reason}"[:_LONGEST]
+        return "ImagePull", f"{where}: {detail or failure.reason}"
     if failure.waiting and failure.reason in _CANNOT_START:
-        return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"[:_LONGEST]
+        return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"
     head, colon, rest = failure.message.strip().partition(": ")
     is_own = failure.container in (CONTAINER, INIT_CONTAINER)
     if is_own and colon and head in TERMINATION_REASONS:
-        return head, f"{where}: {rest.strip()}"[:_LONGEST]
+        return head, f"{where}: {rest.strip()}"
     if failure.reason == "OOMKilled":
         limit = "spec.serving.resources.limits.memory" if is_own else "that limit"
         return "OOMKilled", f"{where} needs more memory than its limit: raise {limit}"
     if failure.reason in _CANNOT_START:
-        return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"[:_LONGEST]
+        return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"
     if failure.waiting and failure.reason != "CrashLoopBackOff":
         return None
     if failure.exit_code in (0, 137, 143) and failure.reason in ("Error", "Completed"):
         return "ProbeFailing", f"{where} was ended with exit code {failure.exit_code}: its probe failed for too long"
     last = failure.message.strip().splitlines()
     code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
-    return "CrashLoop", f"{where} ends{code}{f': {last[-1]}' if last else ''}"[:_LONGEST]
+    return "CrashLoop", f"{where} ends{code}{f': {last[-1]}' if last else ''}"
 
 
 def _of_deployment(deployment: Object | None) -> Iterator[tuple[str, str]]:
@@ -142,7 +148,7 @@ def _of_deployment(deployment: Object | None) -> Iterator[tuple[str, str]]:
     if condition.get("status") == "True":
         message = str(condition.get("message") or condition.get("reason"))
         reason = "QuotaExceeded" if "exceeded quota" in message else "PodsForbidden"
-        yield reason, message[:_LONGEST]
+        yield reason, message
 
 
 def passed_deadline(deployment: Object | None) -> str | None:

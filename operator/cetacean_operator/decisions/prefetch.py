@@ -25,6 +25,7 @@ from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.prefetch_job import prefetch_job
 from cetacean_operator.decisions.promotion import Choice
+from cetacean_registry.messages import one_line
 
 RETRY_SECONDS: Final = 1800.0
 """A Job that has failed is deleted and made again after so long, or when the spec changes what it does."""
@@ -159,9 +160,8 @@ def _attempt(
     failure = find_failure([pod for pod in pods if not pod.ready], None, now)
     retry_after = None
     if ended:
-        failure = failure or Failure(
-            "JobFailed", f"Job {ref[1]}: {condition.get('message') or 'it failed'}", final=True
-        )
+        said = one_line(str(condition.get("message") or "it failed"))
+        failure = failure or Failure("JobFailed", f"Job {ref[1]}: {said}", final=True)
         waited = seconds_since(condition.get("lastTransitionTime"), now)
         retry_after = max(0.0, RETRY_SECONDS - max(0.0, waited or 0.0))
     return _Attempt(model, ref, manifest, live, failure, ended, retry_after)

@@ -9,6 +9,7 @@ from cetacean_operator.api.objects import mapping_of, mappings_of
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.route import GATEWAY_GROUP, ParentReference, Route, parent_key
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_registry.messages import one_line
 
 _ACCEPTED, _RESOLVED_REFS = "Accepted", "ResolvedRefs"
 _REASONS: Final[Mapping[str, str]] = {_ACCEPTED: "NotAccepted", _RESOLVED_REFS: "RefsNotResolved"}
@@ -42,7 +43,7 @@ def judge_route(*, route: Route | None, live: Object | None, is_served: bool) ->
             if (condition.get("type"), condition.get("status")) == (kind, "False")
         ]
         if refused:
-            return ConditionState("False", reason, "; ".join(refused)[:_LONGEST])
+            return ConditionState("False", reason, one_line("; ".join(refused), longest=_LONGEST))
     waiting = [_label(parent) for parent, conditions in found if not _is_accepted(conditions)]
     if waiting:
         message = f"no controller has reported on this HTTPRoute for {', '.join(waiting)}"

@@ -135,3 +135,12 @@ def test_an_autoscaler_without_conditions_is_unknown(status: object) -> None:
     world.children["HorizontalPodAutoscaler", "whales"]["status"] = status
     world.settle()
     assert world.is_(KIND) == ("Unknown", "NotSeenYet")
+
+
+def test_a_message_of_the_autoscaler_is_one_line_without_control_characters() -> None:
+    world = autoscaled()
+    says(world, "False", message="no \x1b[2J\nmetrics \u202e" + "x" * 5000)
+    message = world.condition(KIND).message
+    assert message.startswith("no \ufffd[2J metrics \ufffd")
+    assert message.isprintable()
+    assert len(message) < 1200

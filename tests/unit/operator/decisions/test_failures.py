@@ -295,3 +295,33 @@ def test_a_failing_probe_is_reported_with_the_error_of_the_last_scrape(silent: s
 def test_failure_messages_have_a_limit() -> None:
     world = failing(ContainerFailure("fetch", "ErrImagePull", "x" * 5000, waiting=True))
     assert len(world.condition("Ready").message) < 1200
+
+
+HOSTILE = "CheckpointMismatch: \x1b]0;title\x07\x1b[2J\nReady True \u202e"
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (ContainerFailure("serve", "Error", HOSTILE, 1, 3), "CheckpointMismatch"),
+        (ContainerFailure("sidecar", "Error", HOSTILE, 1, 3), "CrashLoop"),
+        (ContainerFailure("serve", "ErrImagePull", HOSTILE, waiting=True), "ImagePull"),
+        (ContainerFailure("serve", "CreateContainerError", HOSTILE, waiting=True), "ContainerCannotStart"),
+    ],
+)
+def test_a_message_of_a_container_is_one_line_without_control_characters(
+    failure: ContainerFailure, reason: str
+) -> None:
+    world = failing(failure)
+    assert world.is_("Ready") == ("False", reason)
+    assert world.condition("Ready").message.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["ReplicaFailure", "Progressing"])
+def test_a_message_of_the_deployment_or_the_scheduler_is_one_line_too(kind: str) -> None:
+    pod = replace(FakePod(1, failing().pods[0].template).observed(), unschedulable=HOSTILE)
+    said = deployment(kind, status="True", reason="ProgressDeadlineExceeded", message=HOSTILE)
+    for found in (find_failure([pod], None, BEGIN), find_failure([], said, BEGIN)):
+        assert found is not None
+        assert found.message.isprintable()
+        assert "title" in found.message

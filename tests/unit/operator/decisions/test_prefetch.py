@@ -53,7 +53,9 @@ def fail(there: World, message: str, *, ended: bool = True) -> None:
     there.prefetch_pods = [pod_of(job, failures=(failure,), terminating=True)]
     if ended:
         at = timestamp(there.now)
-        job["status"]["conditions"] = [{"type": "Failed", "status": "True", "lastTransitionTime": at, "message": "m"}]
+        job["status"]["conditions"] = [
+            {"type": "Failed", "status": "True", "lastTransitionTime": at, "message": "m\n\x1bm"}
+        ]
     there.settle()
 
 
@@ -224,7 +226,7 @@ def test_a_job_without_the_reason_of_a_container_has_the_message_of_the_job() ->
     there.prefetch_pods = []
     there.settle()
     assert there.is_("WeightsPrefetched") == ("False", "JobFailed")
-    assert ": m" in there.condition("WeightsPrefetched").message
+    assert ": m \ufffdm" in there.condition("WeightsPrefetched").message, "one line without control characters"
 
 
 def test_a_failed_attempt_is_forgotten_once_another_one_has_ended_well() -> None:

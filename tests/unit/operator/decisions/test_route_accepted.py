@@ -180,3 +180,10 @@ def test_a_parent_of_another_kind_is_another_parent(name: str) -> None:
     made = world({**PUBLIC, name: "Other"})
     report(made, (PUBLIC, (condition(), RESOLVED)))
     assert state(made)[0] == "Unknown"
+
+
+def test_a_message_of_a_controller_is_one_line_without_control_characters() -> None:
+    made = world()
+    refused = condition(status="False", reason="NotAllowed") | {"message": "no \x1b[2J\nroute \u202e"}
+    report(made, (PUBLIC, (refused, RESOLVED)))
+    assert message(made).startswith("Gateway gateways/public: NotAllowed: no \ufffd[2J route \ufffd. Next: ")
