@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cetacean_cli.options import ChangeFlags
-from cetacean_cli.output import format_value, print_json
+from cetacean_cli.output import echo, format_value, print_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,10 @@ def confirm_and_apply(
     table = flags.output == "table"
     asks = bool(proposal.changes) and not flags.yes and not flags.dry_run
     if table or asks:
-        click.echo("\n".join(proposal.lines()), err=not table)
+        for line in proposal.lines():
+            echo(line, err=not table)
     for warning in proposal.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     if asks:
         click.confirm("Apply this change?", abort=True, err=not table)
     result = apply() if proposal.changes else {}
@@ -93,7 +94,7 @@ def confirm_and_apply(
             }
         )
     elif not proposal.changes:
-        click.echo("nothing to change")
+        echo("nothing to change")
     else:
-        click.echo("dry run: nothing was changed" if flags.dry_run else done)
+        echo("dry run: nothing was changed" if flags.dry_run else done)
     return result

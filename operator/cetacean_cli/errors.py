@@ -6,6 +6,8 @@ from typing import Final
 
 import click
 
+from cetacean_registry.messages import without_controls
+
 OK: Final = 0
 REFUSED: Final = 1
 """The gate, the API server or the user rejected it, or a check failed."""
@@ -24,8 +26,8 @@ class CliError(click.ClickException):
     """Ends the program with one line on standard error."""
 
     def format_message(self) -> str:
-        """Return the message in one line."""
-        return " ".join(self.message.split())
+        """Return the message in one line, without characters that command a terminal."""
+        return without_controls(" ".join(self.message.split()))
 
 
 class RefusedError(CliError):

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
+import yaml
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cetacean_registry.messages import without_controls
+
 _WIDTH: Final = 160
 """Characters of a line if standard output is no terminal."""
 _STYLES: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, of the same length, without characters that command a terminal or turn the text.
+
+    Texts of containers, of other people's objects and of files are shown: none may hide or forge a line.
+    """
+    return without_controls(re.sub(r"\s", " ", text))
+
+
+def echo(line: str = "", *, err: bool = False) -> None:
+    """Print one line to standard output or standard error."""
+    click.echo(printable(line), err=err)
 
 
 def console(*, err: bool = False) -> Console:
@@ -56,14 +73,18 @@ def key_value_table(rows: Iterable[tuple[str, object]]) -> Table:
 
 
 def _cell(value: object) -> Text:
-    return value if isinstance(value, Text) else Text(format_value(value))
+    if not isinstance(value, Text):
+        return Text(format_value(value))
+    shown = value.copy()
+    shown.plain = printable(value.plain)  # of the same length, so that the styles stay at their places
+    return shown
 
 
 def format_value(value: object) -> str:
-    """Return a value as people read it; None and the empty text are `-`."""
+    """Return a value as people read it, on one line; None and the empty text are `-`."""
     if value is None or value == "":
         return "-"
-    return str(value)
+    return printable(str(value))
 
 
 def styled_status(status: str, *, good: str = "True") -> Text:
@@ -86,5 +107,23 @@ def age(at: str | None, now: datetime | None = None) -> str:
 
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
-    """Print JSON to standard output."""
-    click.echo(json.dumps(data, indent=indent, ensure_ascii=False))
+    """Print JSON to standard output; characters that a terminal would not show as themselves are escaped."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    click.echo("".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text))
+
+
+def _escaped(character: str) -> str:
+    """Return a character as JSON's escape sequence, which json.dumps does not write for U+007F."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[index : index + 2].hex()}" for index in range(0, len(units), 2))
+
+
+def print_yaml(data: Any) -> None:
+    """Print YAML to standard output; if a terminal would not show it as it is, with every special letter escaped."""
+    text = _yaml(data, allow_unicode=True)
+    is_shown = text.replace("\n", "").isprintable()
+    click.echo(text if is_shown else _yaml(data, allow_unicode=False), nl=False)
+
+
+def _yaml(data: Any, *, allow_unicode: bool) -> str:
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=allow_unicode, width=120))

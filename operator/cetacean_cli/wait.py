@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import click
 from rich.console import Console
 from rich.status import Status as Spinner
+from rich.text import Text
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.output import console
+from cetacean_cli.output import console, echo, printable
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition
@@ -37,7 +37,7 @@ def wait_until_ready(cluster: Cluster, name: str, *, generation: int, seconds: f
             stalled = resource.status.condition(names.STALLED)
             if ready and ready.status == "True":
                 spinner.stop()
-                click.echo(f"{resource.subject} is ready: {ready.message}", err=True)
+                echo(f"{resource.subject} is ready: {ready.message}", err=True)
                 return
             if stalled and stalled.status == "True":
                 raise RefusedError(f"{resource.subject} is stalled: {_reason(stalled)}")
@@ -50,9 +50,9 @@ def wait_until_ready(cluster: Cluster, name: str, *, generation: int, seconds: f
 
 def _show(err: Console, spinner: Spinner, progress: str) -> None:
     if err.is_terminal:
-        spinner.update(click.unstyle(progress).replace("[", "\\["))
+        spinner.update(Text(printable(progress)))
     else:
-        click.echo(progress, err=True)
+        echo(progress, err=True)
 
 
 def _reason(condition: Condition) -> str:

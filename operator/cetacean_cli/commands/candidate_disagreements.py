@@ -15,7 +15,7 @@ from cetacean_cli.disagreements import PATH, PICTURE_PATH, Answer, Disagreement,
 from cetacean_cli.disagreements_page import page
 from cetacean_cli.errors import BadInputError, CliError, UnreachableError
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
-from cetacean_cli.output import print_json, show, table
+from cetacean_cli.output import echo, print_json, show, table
 from cetacean_cli.pods import ready_pods
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
@@ -62,11 +62,11 @@ def disagreements(*, name: str, html: Path | None, output: Output, cluster: Clus
     else:
         _show(resource, found)
     for pod, error in errors.items():
-        click.echo(f"pod {pod}: {error}", err=True)
+        echo(f"pod {pod}: {error}", err=True)
     for pod in found.others:
-        click.echo(f"pod {pod}: lists another comparison, which is left out", err=True)
+        echo(f"pod {pod}: lists another comparison, which is left out", err=True)
     if html is not None:
-        click.echo(f"{html}: {len(found.disagreements)} disagreements were written", err=True)
+        echo(f"{html}: {len(found.disagreements)} disagreements were written", err=True)
 
 
 def _read_pods(cluster: Cluster, selector: str) -> dict[str, PodList | str]:
@@ -150,7 +150,7 @@ def _as_json(found: Merged, errors: dict[str, str]) -> dict[str, Any]:
 def _show(resource: CetaceanModel, found: Merged) -> None:
     if not found.disagreements:
         state = "no pod has compared a candidate" if found.run is None else "the models agree about all pictures so far"
-        click.echo(f"{resource.subject}: {state}")
+        echo(f"{resource.subject}: {state}")
         return
     head = ("PICTURE", "DIFFERS", "SERVED", "PROBABILITY", "CANDIDATE", "PROBABILITY", "CERTAINTY")
     show(table(head, map(_row, found.disagreements)))

@@ -8,7 +8,7 @@ import click
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
-from cetacean_cli.output import key_value_table, print_json, table
+from cetacean_cli.output import echo, key_value_table, print_json, table
 from cetacean_cli.output import show as print_view
 from cetacean_cli.resource import CetaceanModel, digest
 from cetacean_operator.api import names
@@ -38,19 +38,19 @@ def show(*, name: str, output: Output, cluster: Cluster) -> None:
         )
         return
     if condition is None:
-        click.echo(f"{resource.subject} has no spec.rollout.stages")
+        echo(f"{resource.subject} has no spec.rollout.stages")
         return
     rows = [("CandidatePassed", f"{condition.status} {condition.reason}: {condition.message}")]
     if status.candidate:
         rows += _rows(status.candidate)
     print_view(key_value_table(rows))
     if status.candidate and status.candidate.requirements:
-        click.echo()
+        echo()
         head = ("REQUIREMENT", "OBSERVED", "LOW", "HIGH", "AT LEAST", "OF")
         shares = status.candidate.requirements
         print_view(table(head, ((s.name, s.observed, s.low, s.high, s.smallest, s.trials) for s in shares)))
     if status.returned:
-        click.echo()
+        echo()
         removed = status.returned
         print_view(table(("REMOVED", "MODEL", "REASON", "WHY"), ((r.at, r.model, r.reason, r.why) for r in removed)))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from cetacean_cli.cluster import Cluster, Object
 from cetacean_cli.errors import CliError
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
-from cetacean_cli.output import key_value_table, print_json, show, table
+from cetacean_cli.output import echo, key_value_table, print_json, show, table
 from cetacean_cli.pods import is_ready
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
@@ -52,10 +52,10 @@ def drift(*, name: str, pods: bool, output: Output, cluster: Cluster) -> None:
         return
     show(key_value_table(_pooled(resource)))
     if signals := resource.status.drift.signals if resource.status.drift else ():
-        click.echo()
+        echo()
         show(table(("SIGNAL", "STATE", "REASON", "VALUE", "BOUND", "SAMPLES", "NEXT STEP"), map(_signal_row, signals)))
     if by_pod:
-        click.echo()
+        echo()
         head = ("POD", "MODEL", "SAMPLES", "MEAN", "BASELINE", "DROP", "DRIFTING", "ALARMS", "NOTE")
         show(table(head, map(_row, by_pod)))
 

@@ -13,7 +13,7 @@ from cetacean_cli.confirm import Change, Proposal, confirm_and_apply
 from cetacean_cli.corrections import Correction, read_corrections
 from cetacean_cli.errors import BadInputError, CliError
 from cetacean_cli.options import ChangeFlags, change_options, cluster_options, name_argument
-from cetacean_cli.output import print_json, show, table
+from cetacean_cli.output import echo, print_json, show, table
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api.status import LiveAccuracy
 
@@ -92,7 +92,7 @@ def _show(resource: CetaceanModel, flags: ChangeFlags) -> None:
     if flags.output == "json":
         print_json({"feedback": [one.wire() for one in found]})
     elif not found:
-        click.echo(f"{resource.subject}: no feedback on the answers of the present pods")
+        echo(f"{resource.subject}: no feedback on the answers of the present pods")
     else:
         head = ("VERSION", "MODEL", "SPECIES RIGHT", "SHARE", "INDIVIDUAL RIGHT", "SHARE")
         rows = [(one.version, one.model, *_cells(one.species), *_cells(one.individual)) for one in found]

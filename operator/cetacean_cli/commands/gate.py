@@ -9,7 +9,7 @@ import click
 
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, file_option, output_option
-from cetacean_cli.output import print_json
+from cetacean_cli.output import echo, print_json
 from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file.checks import CheckedRegistry
 from cetacean_cli.registry_file.load import find_entry, load_registry, metrics_of, outcomes_of
@@ -58,7 +58,7 @@ def check(
         print_json(as_json(verdict) | _pictures(compared))
     else:
         for line in (*lines(verdict), *compared.lines()):
-            click.echo(line)
+            echo(line)
     if not verdict.passed:
         raise RefusedError(verdict.message)
 

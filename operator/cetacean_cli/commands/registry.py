@@ -15,7 +15,7 @@ from cetacean_cli.commands.registry_sign import sign, verify
 from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import ChangeFlags, Output, change_options, file_option, output_option
-from cetacean_cli.output import print_json
+from cetacean_cli.output import echo, print_json
 from cetacean_cli.patch import write_registry
 from cetacean_cli.policy_options import policy_options
 from cetacean_cli.registry_file import edit
@@ -60,11 +60,11 @@ def validate(*, strict: bool, file: Path, output: Output) -> None:
         print_json({"file": str(file), "valid": not bad, "faults": faults})
     else:
         for fault in checked.faults:
-            click.echo(checked.line(fault))
+            echo(checked.line(fault))
     if bad:
         raise RefusedError(f"{file}: faults to fix: {len(bad)}")
     if output == "table" and checked.registry:
-        click.echo(f"{file}: {len(checked.registry.models)} models, active {checked.registry.active}: valid")
+        echo(f"{file}: {len(checked.registry.models)} models, active {checked.registry.active}: valid")
 
 
 @registry.command()

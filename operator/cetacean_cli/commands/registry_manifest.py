@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import yaml
 
 from cetacean_cli.calibration import Calibration
 from cetacean_cli.errors import BadInputError
 from cetacean_cli.options import THRESHOLD_FILE, file_option
-from cetacean_cli.output import print_json
+from cetacean_cli.output import echo, print_json, print_yaml
 from cetacean_cli.registry_file.checks import root_of
 from cetacean_cli.registry_file.load import load_registry
 from cetacean_cli.registry_file.selection import select, served_models
@@ -77,7 +76,7 @@ def to_manifest(
         raise click.UsageError("Missing NAME and '--image', or '--base' with a manifest that has them.")
     registry, left_out = select(registry, served=served_models(given), most=MAX_MODELS)
     if left_out:
-        click.echo(_left_out(left_out, file), err=True)
+        echo(_left_out(left_out, file), err=True)
     manifest = mirror(
         registry,
         load_snapshots(registry, root_of(file)),
@@ -96,7 +95,7 @@ def to_manifest(
         print_json(manifest)
         return
     content = _values(manifest) if output == "values" else manifest
-    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    print_yaml(content)
 
 
 def _left_out(names: Sequence[str], file: Path) -> str:

@@ -13,7 +13,7 @@ import click
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.options import Output, output_option
-from cetacean_cli.output import print_json
+from cetacean_cli.output import echo, print_json, printable
 from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.digests import file_sha256
 
@@ -53,7 +53,7 @@ def sign(*, weights: Path, key: Path, certificate: Path | None, signature: Path 
     if output == "json":
         print_json({"signature": str(target), "files": files})
     else:
-        click.echo(f"{target}: signature of {', '.join(files)}")
+        echo(f"{target}: signature of {', '.join(files)}")
 
 
 @click.command()
@@ -90,7 +90,7 @@ def verify(
     if output == "json":
         print_json({"signature": str(source), "signer": verified.signer, "files": files})
     else:
-        click.echo(f"{source}: signed by {verified.signer}: {', '.join(files)}")
+        echo(f"{source}: signed by {verified.signer}: {', '.join(files)}")
 
 
 def _load_signing() -> ModuleType:
@@ -105,7 +105,7 @@ def _load_signer(signing: ModuleType, key: Path, certificate: Path | None) -> An
     try:
         return signing.load_signer(key, chain=certificate)
     except TypeError:  # the key is encrypted
-        passphrase = click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
+        passphrase = click.prompt(printable(f"Passphrase of {key}"), hide_input=True, err=True)
         return signing.load_signer(key, chain=certificate, passphrase=passphrase.encode())
 
 

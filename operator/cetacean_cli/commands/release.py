@@ -11,7 +11,7 @@ from cetacean_cli.approvals import read_approvals
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, cluster_options, file_option, name_argument, output_option
-from cetacean_cli.output import print_json
+from cetacean_cli.output import echo, print_json
 from cetacean_cli.planned_stages import describe_stages
 from cetacean_cli.registry_file.base import load_base
 from cetacean_cli.registry_file.load import load_registry, metrics_of
@@ -44,10 +44,10 @@ def plan(*, name: str, model: str | None, output: Output, cluster: Cluster) -> N
     if output == "json":
         print_json(found)
         return
-    click.echo(f"{resource.subject}: {found['describe']}")
+    echo(f"{resource.subject}: {found['describe']}")
     for key in ("release", "gate", "approvals", "stages", "result"):
         value = found[key]
-        click.echo(f"  {key}: {value['message'] if isinstance(value, dict) else value}")
+        echo(f"  {key}: {value['message'] if isinstance(value, dict) else value}")
 
 
 def _plan(resource: CetaceanModel, name: str, approvals: Approvals) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def check(
         print_json(found.as_json())
     else:
         for line in _lines(found):
-            click.echo(line)
+            echo(line)
     if found.missing:
         raise RefusedError(f"{found.summary}: missing: {', '.join(found.missing)}")
 

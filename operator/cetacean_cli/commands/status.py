@@ -9,7 +9,7 @@ from rich.live import Live
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
-from cetacean_cli.output import console, print_json, show
+from cetacean_cli.output import console, echo, print_json, show
 from cetacean_cli.resource import CetaceanModel
 from cetacean_cli.view import as_json, history_view, status_view
 
@@ -48,7 +48,7 @@ def _follow(cluster: Cluster, name: str, output: Output) -> None:
                 print_json(shown, indent=None)
             else:
                 _show(resource, output)
-                click.echo()
+                echo()
             last = shown
 
 
@@ -71,4 +71,4 @@ def history(*, name: str, output: Output, cluster: Cluster) -> None:
     elif resource.status.history:
         show(history_view(resource))
     else:
-        click.echo(f"{resource.subject} has no history yet", err=True)
+        echo(f"{resource.subject} has no history yet", err=True)
