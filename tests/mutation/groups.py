@@ -137,6 +137,7 @@ REGISTRY = Group(
         "pairs",
         "intervals",
         "outcomes",
+        "regular_files",
         "figures",
         "registry",
         "metrics",
@@ -147,6 +148,7 @@ REGISTRY = Group(
         "messages",
         "urls",
         "weights_schemes",
+        "yaml_text",
     ),
     tests=("tests/unit/registry",),
     # Simulations: seconds each.
