@@ -20,7 +20,7 @@ def open_regular_file(path: Path) -> BufferedReader:
     """
     try:
         # Else the opening of a pipe waits for a writer.
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except ValueError as error:  # the path has a null character
         raise OSError(f"expected a path, got {str(path)!r}") from error
     if not stat.S_ISREG(os.fstat(opened).st_mode):

@@ -120,7 +120,7 @@ def _locked(folder: Path) -> Iterator[None]:
     Raises:
         OSError: the folder cannot be opened or locked.
     """
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -64,3 +65,12 @@ def test_an_outcome_has_a_bounded_line(tmp_path: Path) -> None:
 def test_outcomes_whose_name_is_too_long_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"cannot be read: .*File name too long"):
         load_outcomes(tmp_path / f"{'a' * 250}.json", MetricsSnapshot())
+
+
+def test_a_line_of_the_greatest_length_is_read(tmp_path: Path) -> None:
+    names = {"individual": None, "species": None, "named_individual": "a", "named_species": "orca"}
+    line = json.dumps({"picture": "a", "sha256": "a" * 64, **names, "probability": 0.5, "top5": True})
+    (tmp_path / "a.outcomes.jsonl").write_text(f"{line:<65535}\n")
+    found = load_outcomes(tmp_path / "a.json", MetricsSnapshot())
+    assert found is not None
+    assert [one.picture for one in found] == ["a"]
