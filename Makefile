@@ -106,6 +106,7 @@ _test-api:
 
 _test-e2e:
 	@$(PYTEST) tests/e2e
+	@$(SOAK) 5 --seed 1 --only-if-local
 
 ##@ Benchmarks
 .PHONY: bench-inference bench-serving bench-contention bench-decoding bench-layers bench-precision bench-shadow bench-operator bench-validation bench-prefetch bench-switch bench-pictures dashboard-pictures
