@@ -36,6 +36,7 @@ DECISIONS = Group(
         for name in (
             "promotion",
             "promotion_record",
+            "returned_candidates",
             "stages",
             "failed_rollout",
             "stage_judgement",

@@ -17,8 +17,8 @@ from cetacean_operator.decisions.desired_children import desired_children
 from cetacean_operator.decisions.plan import Plan
 from cetacean_operator.decisions.prefetch import plan_prefetch
 from cetacean_operator.decisions.promotion import Choice, choose
-from cetacean_operator.decisions.promotion_record import add_returned
 from cetacean_operator.decisions.report import report, report_invalid_spec
+from cetacean_operator.decisions.returned_candidates import add_returned
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import add_promotion
 

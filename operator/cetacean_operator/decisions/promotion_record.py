@@ -18,6 +18,7 @@ from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
 from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.returned_candidates import merge_returned
 from cetacean_registry.digests import canonical_digest
 
 Deployment = Mapping[str, Any]
@@ -75,7 +76,7 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
     history = last_status.history
     record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or "")
     if record is not None:
-        returned = add_returned(last_status.returned, *record.returned)
+        returned = merge_returned(record.returned, last_status.returned)
         last_status = last_status.model_copy(update={"returned_candidates": returned or None})
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
     if record is None or deployed is None or not same_weights(record.promotions[0], deployed):
@@ -84,13 +85,6 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
         return last_status
     promotions = (*record.promotions, *history)[:HISTORY_LENGTH]
     return last_status.model_copy(update={"history": promotions, "rollback": record.rollback})
-
-
-def add_returned(known: tuple[ReturnedCandidate, ...], *more: ReturnedCandidate) -> tuple[ReturnedCandidate, ...]:
-    """Return all candidates that were removed, each once, newest first, of bounded number."""
-    found = {(one.model, one.rollout): one for one in (*more, *known)}
-    newest_first = sorted(found.values(), key=lambda one: (one.at, one.model, one.rollout), reverse=True)
-    return tuple(newest_first[:MOST_RETURNED])
 
 
 def _digest(history: tuple[HistoryEntry, ...]) -> str | None:
