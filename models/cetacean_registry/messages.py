@@ -12,6 +12,8 @@ LONGEST_MESSAGE: Final = 1600
 
 def without_controls(text: str) -> str:
     """Return the text with a sign in the place of each character that a terminal or a page would not show as itself."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

@@ -75,3 +75,5 @@ IntOrPercent = Annotated[
 ShortString = Annotated[str, Field(max_length=253)]
 ShortMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 Timestamp = Annotated[str, Field(max_length=64)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""JSON has no other numbers; a text such as `NaN`, or 1e999, would become one."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from cetacean_operator.api.base import ApiModel, Timestamp, list_map
+from cetacean_operator.api.base import ApiModel, Finite, Timestamp, list_map
 from cetacean_operator.api.stages import MOST_STAGES
 from cetacean_registry.registry import ShortText
 
@@ -28,13 +28,13 @@ class ShadowFigures(ApiModel):
     species: int = Field(description="Of those that both accept: the same species.")
     individual: int = Field(description="Of those that both accept: the same individual.")
     slower: int = Field(description="Pictures for which the candidate was slower than maxLatencyRatio allows.")
-    score_shift: float | None = Field(
+    score_shift: Finite | None = Field(
         default=None, description="Mean cetacean score of the candidate less that of what serves, four decimals."
     )
-    probability_shift: float | None = Field(
+    probability_shift: Finite | None = Field(
         default=None, description="The same of the top probability, of the pictures that both accept."
     )
-    compute_ratio: float | None = Field(
+    compute_ratio: Finite | None = Field(
         default=None, description="Computing time of the candidate by that of what serves, four decimals."
     )
     noise_pictures: int = Field(default=0, description="Pictures that two pods of the serving model answered.")
@@ -53,8 +53,8 @@ class CanaryFigures(ApiModel):
     errors: int = Field(description="Those of them with 5xx.")
     stable_requests: int
     stable_errors: int
-    median_seconds: float | None = Field(default=None, description="Of recent single pictures, three decimals.")
-    stable_median_seconds: float | None = None
+    median_seconds: Finite | None = Field(default=None, description="Of recent single pictures, three decimals.")
+    stable_median_seconds: Finite | None = None
 
 
 class StageShare(ApiModel):
@@ -63,10 +63,10 @@ class StageShare(ApiModel):
     name: ShortText
     successes: int
     trials: int
-    observed: float | None = Field(default=None, description="Successes by trials, four decimals.")
-    low: float = Field(description="Bounds of the true share that hold however often they are judged.")
-    high: float
-    smallest: float = Field(description="The share that is required.")
+    observed: Finite | None = Field(default=None, description="Successes by trials, four decimals.")
+    low: Finite = Field(description="Bounds of the true share that hold however often they are judged.")
+    high: Finite
+    smallest: Finite = Field(description="The share that is required.")
 
 
 class PassedStage(ApiModel):

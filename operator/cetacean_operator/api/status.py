@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from cetacean_operator.api.base import ApiModel, Timestamp, list_map
+from cetacean_operator.api.base import ApiModel, Finite, Timestamp, list_map
 from cetacean_operator.api.candidate import (
     MOST_RETURNED,
     CandidateStatus,
@@ -21,7 +21,9 @@ from cetacean_registry.registry import ShortText
 
 HISTORY_LENGTH = 10
 MOST_FEEDBACK_VERSIONS = 16
-_Message = Annotated[str, Field(max_length=32768)]
+LONGEST_MESSAGE = 32768
+LONGEST_REASON = 1024
+_Message = Annotated[str, Field(max_length=LONGEST_MESSAGE)]
 
 
 class Condition(ApiModel):
@@ -29,7 +31,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=316)]
     status: Literal["True", "False", "Unknown"]
-    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
     message: _Message = ""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     observed_generation: Annotated[int, Field(ge=0)]
@@ -70,7 +72,7 @@ class Release(ApiModel):
     type: ShortText = Field(description="Patch, Minor, Major or Hotfix.")
     change: ShortText = Field(description="Patch, Minor or Major: the type by the versions alone.")
     approvals: Annotated[tuple[GivenApproval, ...], Field(max_length=32)] = ()
-    figures: Annotated[dict[str, float], Field(max_length=64)] | None = Field(
+    figures: Annotated[dict[str, Finite], Field(max_length=64)] | None = Field(
         default=None, description="The model's metrics at the promotion, by their path in the registry entry's metrics."
     )
     evaluation_set: Annotated[str, Field(max_length=1024)] | None = None
@@ -118,8 +120,8 @@ class SignalStatus(ApiModel):
     signal: SignalName
     state: SignalState
     reason: Annotated[str, Field(min_length=1, max_length=64)]
-    value: float | None = Field(default=None, description="The figure that is compared with the bound.")
-    bound: float | None = Field(default=None, description="The signal is raised from this value on, if it is proven.")
+    value: Finite | None = Field(default=None, description="The figure that is compared with the bound.")
+    bound: Finite | None = Field(default=None, description="The signal is raised from this value on, if it is proven.")
     samples: int | None = Field(default=None, description="Pictures in the pods' windows that the value is about.")
     message: Annotated[str, Field(max_length=1024)] | None = Field(
         default=None, description="What was found, only of a raised signal."
@@ -138,12 +140,12 @@ class DriftStatus(ApiModel):
     """Pooled figures of the pods that serve the current model, rounded to three decimals."""
 
     samples: int = Field(default=0, description="Samples in all pods' windows together.")
-    mean: float | None = Field(default=None, description="Mean cetacean score over the windows, weighted by samples.")
-    baseline: float | None = Field(default=None, description="The model's own mean on its evaluation set.")
-    drop: float | None = Field(default=None, description="The baseline less the mean.")
+    mean: Finite | None = Field(default=None, description="Mean cetacean score over the windows, weighted by samples.")
+    baseline: Finite | None = Field(default=None, description="The model's own mean on its evaluation set.")
+    drop: Finite | None = Field(default=None, description="The baseline less the mean.")
     alarms: int = Field(default=0, description="Alarms the pods have raised.")
-    score_avg: float | None = Field(default=None, description="The gauge cetacean_score_avg, weighted by samples.")
-    rejection_rate: float | None = Field(
+    score_avg: Finite | None = Field(default=None, description="The gauge cetacean_score_avg, weighted by samples.")
+    rejection_rate: Finite | None = Field(
         default=None, description="Share of recent requests rejected as no marine mammal."
     )
     pods_scraped: int = 0
@@ -160,10 +162,10 @@ class DriftStatus(ApiModel):
 class ServiceStatus(ApiModel):
     """Service level, pooled over all ready pods; absent while there are fewer than minRequests requests."""
 
-    availability_percent: float | None = Field(
+    availability_percent: Finite | None = Field(
         default=None, description="Percentage of requests not answered with 5xx, weighted by requests, one decimal."
     )
-    p95_seconds: float | None = Field(
+    p95_seconds: Finite | None = Field(
         default=None, description="95th percentile of the response time of single pictures, two decimals."
     )
 
@@ -173,9 +175,9 @@ class LiveAccuracy(ApiModel):
 
     samples: int = Field(description="Answers with feedback.")
     correct: int
-    accuracy: float = Field(description="Correct by samples.")
-    low: float
-    high: float
+    accuracy: Finite = Field(description="Correct by samples.")
+    low: Finite
+    high: Finite
 
 
 class FeedbackStatus(ApiModel):
@@ -225,7 +227,7 @@ class PrefetchedModel(ApiModel):
 class AntiFraudStatus(ApiModel):
     """State of the anti-fraud gate."""
 
-    threshold: float
+    threshold: Finite
     disabled_since: Timestamp | None = None
 
 

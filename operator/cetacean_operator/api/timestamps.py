@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def timestamp(now: datetime) -> str:
@@ -11,12 +11,20 @@ def timestamp(now: datetime) -> str:
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """Return the time of a timestamp, None if the text is none. A time without a zone is read as UTC."""
+    """Return the time of a timestamp in UTC, None if the text is none. A time without a zone is read as UTC."""
     try:
         then = datetime.fromisoformat(text or "")
-    except ValueError:
+        return then.astimezone(UTC) if then.tzinfo else then.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # with its zone, a time may lie before the year 1 or after 9999 in UTC
         return None
-    return then if then.tzinfo else then.replace(tzinfo=UTC)
+
+
+def time_after(text: str | None, seconds: float) -> datetime | None:
+    """Return the time so many seconds after a timestamp, None if the text is none, or if no such time exists."""
+    try:
+        return then + timedelta(seconds=seconds) if (then := parse_timestamp(text)) else None
+    except OverflowError:
+        return None
 
 
 def seconds_since(text: str | None, now: datetime) -> float | None:

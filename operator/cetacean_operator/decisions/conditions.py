@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cetacean_operator.api import names
 from cetacean_operator.api.spec import Model
-from cetacean_operator.api.status import Condition, Status
+from cetacean_operator.api.status import LONGEST_MESSAGE, LONGEST_REASON, Condition, Status
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.failures import Failure
 from cetacean_operator.decisions.identity import label
@@ -14,6 +14,7 @@ from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState
 from cetacean_operator.decisions.stages import Stages, StageState
+from cetacean_registry.messages import one_line
 from cetacean_registry.urls import redacted
 
 
@@ -59,7 +60,10 @@ def rollout_conditions(
 def add_times(
     found: Mapping[str, ConditionState], last_status: Status, generation: int, at: str
 ) -> tuple[Condition, ...]:
-    """Add times and generation: `lastTransitionTime` moves only with the status."""
+    """Add times and generation: `lastTransitionTime` moves only with the status.
+
+    Reasons and messages may repeat texts of other controllers, which have no bound: they are cut here.
+    """
     conditions = []
     for kind in names.CONDITIONS:
         if (state := found.get(kind)) is None:
@@ -70,8 +74,8 @@ def add_times(
             Condition(
                 type=kind,
                 status=state.status,
-                reason=state.reason,
-                message=state.message,
+                reason=one_line(state.reason, longest=LONGEST_REASON),
+                message=one_line(state.message, longest=LONGEST_MESSAGE),
                 last_transition_time=old.last_transition_time if old and same else at,
                 observed_generation=generation,
             )

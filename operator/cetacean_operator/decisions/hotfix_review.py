@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cetacean_operator.api.approval_policy import ApprovalPolicy, Requirement
 from cetacean_operator.api.model_approval import Approvals
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HistoryEntry
-from cetacean_operator.api.timestamps import parse_timestamp, timestamp
+from cetacean_operator.api.timestamps import time_after, timestamp
 from cetacean_operator.decisions.approval import counted_approvals, describe_approvals, missing_of
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
@@ -54,8 +54,7 @@ def judge_hotfix_review(
     if not missing:
         given = describe_approvals(counted_approvals(target, policy, approvals))
         return HotfixReview(ConditionState("False", "Reviewed", f"{begin} and is reviewed: {given}"))
-    began = parse_timestamp(promotion.at)
-    due = began + timedelta(seconds=policy.hotfix.review_within_seconds) if began else None
+    due = time_after(promotion.at, policy.hotfix.review_within_seconds)
     left = (due - now).total_seconds() if due else 0.0
     when = f"{'is' if left > 0 else 'was'} due at {timestamp(due) if due else 'an unknown time'}"
     text = f"{begin}; its review {when}, missing: {', '.join(missing)}"

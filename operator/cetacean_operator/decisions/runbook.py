@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from cetacean_operator.api import names
+from cetacean_operator.api.status import LONGEST_MESSAGE
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_registry.messages import one_line
 
 ANY: Final = ""
 _APPROVE: Final = ("approval-missing", "give what is missing with `cetacean approve`, or name the model that serves")
@@ -131,4 +133,8 @@ def next_step(kind: str, reason: str, base: str) -> str | None:
 def _add_next_step(kind: str, state: ConditionState, base: str) -> ConditionState:
     problem = "False" if kind in _PROBLEM_IF_FALSE else "True"
     step = next_step(kind, state.reason, base) if state.status == problem else None
-    return state._replace(message=f"{state.message}. Next: {step}") if step else state
+    if step is None:
+        return state
+    # The step stands at the end: a long text from outside is cut before it.
+    found = one_line(state.message, longest=max(1, LONGEST_MESSAGE - len(f". Next: {step}")))
+    return state._replace(message=f"{found}. Next: {step}")

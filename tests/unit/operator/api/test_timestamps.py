@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 import pytest
 from support.operator_world import BEGIN
 
-from cetacean_operator.api.timestamps import seconds_since, timestamp
+from cetacean_operator.api.timestamps import seconds_since, time_after, timestamp
 
 
 def test_a_timestamp_is_in_utc_with_seconds() -> None:
@@ -25,7 +25,24 @@ def test_a_timestamp_is_in_utc_with_seconds() -> None:
         ("", None),
         (None, None),
         ("yesterday", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("9999-12-31T23:59:59-23:59", None),
     ],
 )
 def test_the_age_of_a_timestamp(text: str | None, age: float | None) -> None:
     assert seconds_since(text, BEGIN) == age
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("2025-12-31T23:59:30Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:30Z"),
+        ("9999-12-31T23:59:59Z", None),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_a_time_after_a_timestamp(text: str | None, after: str | None) -> None:
+    found = time_after(text, 30)
+    assert (found and timestamp(found)) == after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -208,3 +209,64 @@ def test_a_refusal_of_the_api_server_is_reported() -> None:
     ready = plan.status.condition("Ready")
     assert ready is not None
     assert (ready.reason, ready.message) == ("ApplyRefused", "the API server refused a child: quota")
+
+
+def deployment_says(text: str) -> World:
+    world = World(behave=lambda pod: None)
+    world.settle()
+    world.pass_deadline()
+    assert world.deployment is not None
+    world.deployment["status"]["conditions"][0]["message"] = text
+    return world
+
+
+def autoscaler_says(text: str, reason: str = "FailedGetResourceMetric") -> World:
+    world = World(manifest(serving={"autoscaling": {"minReplicas": 1}}))
+    world.settle()
+    world.children["HorizontalPodAutoscaler", "whales"]["status"] = {
+        "conditions": [
+            {
+                "type": "ScalingActive",
+                "status": "False",
+                "reason": reason,
+                "message": text,
+                "lastTransitionTime": timestamp(BEGIN),
+            }
+        ]
+    }
+    world.wait(hours=1)
+    return world
+
+
+def reader_says(text: str) -> World:
+    world = World(manifest(entry("first"), entry("second", "b"), approval={}), approvals_unreadable=text)
+    world.obj["spec"].pop("approval")
+    world.settle()
+    world.edit(approval={})
+    world.activate("second")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"),
+    [
+        (deployment_says, "Stalled"),
+        (autoscaler_says, "AutoscalingInactive"),
+        (reader_says, "Stalled"),
+    ],
+)
+def test_a_text_from_outside_is_cut_and_the_next_step_stays(says: Callable[[str], World], kind: str) -> None:
+    world = says("\x1b[31m\n" + "x" * 40_000)
+    world.settle()
+    found = world.condition(kind)
+    assert found.status == "True"
+    assert len(found.message) == 32_768
+    assert "\ufffd[31m xxx" in found.message
+    assert "xxx\u2026. Next: " in found.message
+    assert "; runbook: " in found.message
+
+
+def test_a_reason_from_outside_is_cut() -> None:
+    world = autoscaler_says("x", reason="R" * 2000)
+    world.settle()
+    assert world.condition("AutoscalingInactive").reason == "R" * 1023 + "\u2026"

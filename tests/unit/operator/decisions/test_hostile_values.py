@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 from support.full_serving import FULL_SERVING
 from support.mutations import places, replaced
-from support.operator_world import World, entry, manifest
+from support.operator_world import SURE, World, entry, manifest
 
 from cetacean_operator.api.observed import AnswerCounts, CetaceanModel, DriftReport, SpeciesCount
 from cetacean_operator.decisions.decide import decide
@@ -93,3 +95,80 @@ def test_no_value_in_the_status_ends_a_decision(path: tuple[Any, ...], hostile: 
 def test_an_empty_text_at_any_place_of_the_status_ends_no_decision() -> None:
     for path in STATUS_PLACES:
         decided({**SERVED.obj, "status": replaced(SERVED.obj["status"], path, "")})
+
+
+def judged() -> World:
+    """A world with a record of each kind: a hotfix was promoted after its stages, and another model runs its own."""
+    canary = {"canary": {"weight": 50, "require": {"requests": 10, "holdForSeconds": 60}}}
+    stages = [{"shadow": {"share": 1.0, "require": {"pictures": 300}}}, canary]
+    none = {"approvals": 0, "metrics": "Optional", "qa": False}
+    models = [entry("first", "a"), *(entry(f"m{digit}", digit, author="alice", metrics=SURE) for digit in "bcd")]
+    world = World(
+        manifest(*models, rollout={"stages": stages}, approval=dict.fromkeys(("patch", "minor", "major"), none))
+    )
+    world.settle()
+    world.activate("mb")
+    world.settle()
+    world.decide_by_person("Abort")
+    world.settle()
+    world.activate("mc")
+    world.settle()
+    world.shadow(2000)
+    world.settle()
+    world.decide_by_person("Promote")
+    world.settle()
+    world.activate("md")
+    world.settle()
+    world.shadow(2000)
+    world.settle()
+    world.obj["status"]["history"][0]["release"]["type"] = "Hotfix"
+    assert world.deployment is not None
+    annotations = world.deployment["metadata"]["annotations"]
+    annotations[PROMOTION] = annotations[PROMOTION].replace('"type": "Patch"', '"type": "Hotfix"')
+    assert all(text in annotations[PROMOTION] for text in ("Hotfix", "tpr", "Abort", "Promote"))
+    return world
+
+
+PROMOTION, RECORD = "ecomarineai.org/promotion", "ecomarineai.org/stages"
+JUDGED = judged()
+RECORDS = (("whales", PROMOTION), ("whales-candidate", RECORD))
+
+
+def recorded(name: str, annotation: str) -> Any:
+    return json.loads(JUDGED.children["Deployment", name]["metadata"]["annotations"][annotation])
+
+
+RECORD_PLACES = [(*record, path) for record in RECORDS for path in sorted(places(recorded(*record)), key=str)]
+HOSTILE_IN_TEXT = ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59", "NaN", "inf", float("nan"), float("inf"))
+"""Times and numbers that a parser may take and nothing can calculate with."""
+
+
+def decided_with(place: tuple[str, str, tuple[Any, ...]], hostile: Any, *, lost: bool) -> None:
+    name, annotation, path = place
+    observed = JUDGED.observed()
+    annotations = observed.children["Deployment", name]["metadata"]["annotations"]
+    annotations[annotation] = json.dumps(replaced(recorded(name, annotation), path, hostile))
+    for active in ("md", "first"):
+        obj = {**JUDGED.obj, "status": {} if lost else JUDGED.obj["status"]}
+        registry = obj["spec"]["registry"] | {"active": active}
+        decided({**obj, "spec": obj["spec"] | {"registry": registry}}, observed)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(RECORD_PLACES), HOSTILE, st.booleans())
+def test_no_value_in_a_record_of_a_deployment_ends_a_decision(
+    place: tuple[str, str, tuple[Any, ...]], hostile: Any, lost: bool
+) -> None:
+    decided_with(place, hostile, lost=lost)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_IN_TEXT, ids=repr)
+def test_no_time_and_no_number_in_a_record_of_a_deployment_ends_a_decision(hostile: Any) -> None:
+    for place in RECORD_PLACES:
+        decided_with(place, hostile, lost=True)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_IN_TEXT[:4])
+def test_no_time_in_the_status_of_stages_ends_a_decision(hostile: Any) -> None:
+    for path in places(JUDGED.obj["status"]):
+        decided({**JUDGED.obj, "status": replaced(JUDGED.obj["status"], path, hostile)}, JUDGED.observed())

@@ -129,3 +129,11 @@ def test_it_is_late_exactly_if_the_time_is_over_and_nobody_else_reviewed(after: 
     late = after >= DAY and not set(who) - {"alice"}
     assert (found.condition.status == "True") == late
     assert (found.requeue_after is None) == (late or bool(set(who) - {"alice"}))
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "x"])
+def test_a_promotion_at_a_time_that_nobody_can_read_is_to_be_reviewed_now(at: str) -> None:
+    found = judged(promoted().model_copy(update={"at": at}))
+    assert found.condition[:2] == ("True", "ReviewMissing")
+    assert "its review was due at an unknown time" in found.condition.message
+    assert found.requeue_after is None

@@ -391,6 +391,22 @@ def test_a_promotion_that_no_status_has_precedes_the_next_one_in_the_history() -
     assert [item.model for item in world.status.history] == ["third", "second", "first"]
 
 
+FIGURES = """{"promotions": [{"model": "second", "version": "1.0.0", "digest": "%s", "weightsUrl": "",
+"at": "2026-01-01T00:00:00Z", "reason": "GatePassed", "why": "", "release": {"type": "Patch", "change": "Patch",
+"figures": {"tpr": @}}}]}""" % ("b" * 64)
+
+
+@pytest.mark.parametrize("number", ['"NaN"', "NaN", '"inf"', "-Infinity", "1e999"])
+def test_a_promotion_record_with_a_number_that_json_does_not_have_cannot_be_read(number: str) -> None:
+    world = promoted()
+    assert world.deployment is not None
+    world.deployment["metadata"]["annotations"]["ecomarineai.org/promotion"] = FIGURES.replace("@", number)
+    world.obj.pop("status")
+    world.settle()
+    assert [(item.model, item.release) for item in world.status.history] == [("second", None)]
+    assert world.is_("Ready") == ("True", "Serving")
+
+
 @pytest.mark.parametrize("annotation", [None, "", "{", "[]", '{"promotions": []}', '{"promotions": [{}]}'])
 def test_a_promotion_record_that_cannot_be_read_is_ignored_and_repaired(annotation: str | None) -> None:
     world = promoted()
