@@ -36,6 +36,7 @@ DECISIONS = Group(
         for name in (
             "promotion",
             "promotion_record",
+            "record_budget",
             "returned_candidates",
             "stages",
             "failed_rollout",

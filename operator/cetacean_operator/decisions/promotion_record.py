@@ -18,6 +18,7 @@ from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
 from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.record_budget import LARGEST_RECORD, Recorded, reductions
 from cetacean_operator.decisions.returned_candidates import merge_returned
 from cetacean_registry.digests import canonical_digest
 
@@ -45,24 +46,16 @@ def write_promotion_record(next_status: Status, last_status: Status, deployment:
     history = next_status.history
     if not history:
         return None
-    text = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
-    live = _parse(text)
-    wanted = history[0], next_status.rollback, next_status.returned
-    if live is not None and (live.promotions[0], live.rollback, live.returned) == wanted:
-        return text
     length, known = len(history), last_status.history
     unwritten = next(number for number in range(length + 1) if known[: length - number] == history[number:])
     count = max(1, unwritten)
-    record = _Record(
-        promotions=history[:count],
-        follows=_digest(history[count:]),
-        rollback=next_status.rollback,
-        returned=next_status.returned,
-    )
-    wire = record.wire()
-    if not record.returned:
-        del wire["returned"]  # nothing changes for a resource without stages
-    return json.dumps(wire, sort_keys=True)
+    wanted = Recorded(history[:count], next_status.returned, next_status.rollback)
+    recorded, text = _within_bound(wanted, follows=_digest(history[count:]))
+    written = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
+    same = recorded.promotions[0], recorded.rollback, recorded.returned
+    if (live := _parse(written)) and (live.promotions[0], live.rollback, live.returned) == same:
+        return written
+    return text
 
 
 def read_promotion_record(last_status: Status, deployment: Deployment | None, deployed: Model | None) -> Status:
@@ -85,6 +78,23 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
         return last_status
     promotions = (*record.promotions, *history)[:HISTORY_LENGTH]
     return last_status.model_copy(update={"history": promotions, "rollback": record.rollback})
+
+
+def _within_bound(wanted: Recorded, *, follows: str | None) -> tuple[Recorded, str]:
+    """Return what is recorded, and the annotation; less than is wanted if that would be too large."""
+    found = ((recorded, _text(recorded, follows)) for recorded in reductions(wanted))
+    return next((recorded, text) for recorded, text in found if len(text.encode()) <= LARGEST_RECORD)
+
+
+def _text(recorded: Recorded, follows: str | None) -> str:
+    record = _Record(
+        promotions=recorded.promotions, follows=follows, rollback=recorded.rollback, returned=recorded.returned
+    )
+    wire = record.wire()
+    if not record.returned:
+        del wire["returned"]  # nothing changes for a resource without stages
+    # Not as ASCII: an escape would take up to twelve bytes for a character.
+    return json.dumps(wire, sort_keys=True, ensure_ascii=False)
 
 
 def _digest(history: tuple[HistoryEntry, ...]) -> str | None:

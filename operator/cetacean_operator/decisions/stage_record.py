@@ -74,8 +74,8 @@ class StageRecord(ApiModel):
     hold: Hold | None = None
 
     def text(self) -> str:
-        """Return the annotation."""
-        return json.dumps(self.wire(), sort_keys=True)
+        """Return the annotation; not as ASCII, whose escapes take up to twelve bytes for a character."""
+        return json.dumps(self.wire(), sort_keys=True, ensure_ascii=False)
 
 
 def read_stage_record(deployment: Object | None) -> StageRecord | None:
