@@ -99,6 +99,8 @@ class World:
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
     approvals_unreadable: str | None = None
+    candidate_conflict: str | None = None
+    """Kind and name of an object of someone else that has the name of a child of the candidate."""
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: list[FakePod] = field(default_factory=list)
     prefetch_pods: list[Pod] = field(default_factory=list)
@@ -253,6 +255,7 @@ class World:
             prefetch_pods=tuple(self.prefetch_pods),
             optional_kinds=self.optional_kinds,
             kubernetes=self.kubernetes,
+            candidate_conflict=self.candidate_conflict,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),
         )
 

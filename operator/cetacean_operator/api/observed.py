@@ -155,6 +155,8 @@ class Observed:
     """Major and minor version of the API server, None if it is not known."""
     name_conflict: str | None = None
     """Kind and name of a child that another owner has, such as `Deployment whales`."""
+    candidate_conflict: str | None = None
+    """The same of a child of the candidate: it blocks the candidate, and nothing that serves."""
     refused: str | None = None
     """The API server's message when it last refused a child of this generation."""
     approvals: Approvals = field(default_factory=Approvals)

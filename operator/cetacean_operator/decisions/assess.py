@@ -76,6 +76,7 @@ class Assessment:
             live_run=planned_run(self.children.get(("ConfigMap", f"{name}-monitoring"))),
             decision=parse_decision(self.resource.annotations.get(names.ANNOTATION_DECISION)),
             overdue=overdue_rollout(self.current_state.pods, self.current_state.wanted, self.deployment, self.now),
+            name_conflict=self.observed.candidate_conflict,
         )
 
     @property

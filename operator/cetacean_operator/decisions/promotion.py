@@ -99,6 +99,8 @@ def choose(
     choice = _choose(
         spec=spec, history=history, deployed=deployed, given=given, staged=staged, at=at, approvals=approvals
     )
+    if choice.comparison and staged.blocked:
+        choice = replace(choice, comparison=None, compared=None, refusal=f"no rollback: {staged.blocked}")
     target = choice.target
     if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
         # Only the Deployment still has the whole URL: another one would replace its pods.

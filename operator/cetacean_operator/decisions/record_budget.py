@@ -1,4 +1,4 @@
-"""What the record of a promotion leaves out if it would be too large for an annotation.
+"""The parts that the record of a promotion leaves out if it would be too large for an annotation.
 
 The API server takes 256 KiB for all annotations of an object, and one approval may have 3072 characters of text.
 Without a bound the texts of approvers could make a Deployment that cannot be written: its model is never promoted.

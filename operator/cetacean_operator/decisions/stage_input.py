@@ -45,6 +45,15 @@ class StageInput:
     """A person's last decision about a candidate, for whatever weights."""
     overdue: OverdueRollout | None = None
     """None unless the rollout of the resource's own Deployment has passed its deadline."""
+    name_conflict: str | None = None
+    """Kind and name of an object of someone else that has the name of a child of the candidate."""
+
+    @property
+    def blocked(self) -> str | None:
+        """Why no candidate can run beside what serves, None if nothing is in its way."""
+        if self.name_conflict is None:
+            return None
+        return f"{self.name_conflict} exists and is not this resource's, so no candidate can run: rename one of the two"
 
     @property
     def at(self) -> str:

@@ -147,6 +147,8 @@ class _Machine:
         if decision is not None and decision.decision == "Abort":
             why = f"{decision.by} aborted it" + (f": {decision.why}" if decision.why else "")
             return self._give_up(record, ABORTED, why, by=decision.by)
+        if (blocked := self._given.blocked) is not None:
+            return self._stages_of(StageState.HELD, _not_begun(record), IMPOSSIBLE, blocked)
         if (why_not := self._impossible(record)) is not None:
             is_new = not record.passed and self._live_record() is None
             run = None if is_new else self._run_of(_not_begun(record))

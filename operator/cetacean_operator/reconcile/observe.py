@@ -64,6 +64,7 @@ class Observer:
         answers: int,
         objects: Iterable[Object] | None = None,
         name_conflict: str | None = None,
+        candidate_conflict: str | None = None,
         refused: str | None = None,
     ) -> Observed:
         """Return the observed state.
@@ -74,6 +75,7 @@ class Observer:
             window: how many of the newest requests the rejection rate is about, at least.
             answers: how many of the newest answers their time is about, at least.
             name_conflict: kind and name of a child whose name an object of someone else has.
+            candidate_conflict: the same of a child of the candidate.
             refused: the API server's message, if it refused the last apply.
         """
         children: dict[tuple[str, str], Object] = {}
@@ -110,6 +112,7 @@ class Observer:
             optional_kinds=self.optional_kinds,
             kubernetes=self.kubernetes,
             name_conflict=name_conflict,
+            candidate_conflict=candidate_conflict,
             refused=refused,
             approvals=Approvals(parse_approvals(approvals), self._approvals_unreadable(key[0])),
         )

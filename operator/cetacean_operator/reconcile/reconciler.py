@@ -147,6 +147,10 @@ class Reconciler:
         """
         plan = self._decide(resource, observed)
         for _ in range(_ROUNDS):
+            if taken := await self._find_candidate_conflict(resource, observed, plan):
+                observe = partial(observe, candidate_conflict=taken)
+                observed = observe()
+                plan = self._decide(resource, observed)
             if not plan.apply and not plan.delete:
                 break
             conflict, refusal = None, None
@@ -154,6 +158,11 @@ class Reconciler:
                 await self._write(resource, observed, plan)
             except NameConflictError as error:
                 conflict = str(error)
+                if conflict.endswith(f" {names.candidate_name(resource.name)}"):  # it came just now
+                    observe = partial(observe, candidate_conflict=conflict)
+                    observed = observe()
+                    plan = self._decide(resource, observed)
+                    continue
             except NamespaceTerminatingError:
                 raise
             except ApiError as error:
@@ -212,6 +221,24 @@ class Reconciler:
         for child_ref in plan.delete:
             await self._writer.delete(resource.namespace, child_ref)
             self._log(resource, "Deleted", f"{child_ref.kind}/{child_ref.name}")
+
+    async def _find_candidate_conflict(self, resource: CetaceanModel, observed: Observed, plan: Plan) -> str | None:
+        """Return kind and name of an object of someone else that has the name of a child of the candidate.
+
+        This is checked before anything is applied: what serves must neither wait for the candidate nor send pictures
+        or clients to such an object.
+        """
+        for child in plan.apply:
+            ref = _ref(child)
+            if ref[1] != names.candidate_name(resource.name) or _own_child(resource, observed, ref) is not None:
+                continue
+            try:
+                await self._writer.require_free(resource, child)
+            except NameConflictError as error:
+                return str(error)
+            except ApiError:
+                continue  # creating the child shows it too
+        return None
 
     async def _without_conflicts(
         self,
