@@ -260,7 +260,7 @@ def test_a_text_from_outside_is_cut_and_the_next_step_stays(says: Callable[[str]
     world.settle()
     found = world.condition(kind)
     assert found.status == "True"
-    assert len(found.message) == 32_768
+    assert len(found.message) <= 32_768
     assert "\ufffd[31m xxx" in found.message
     assert "xxx\u2026. Next: " in found.message
     assert "; runbook: " in found.message
