@@ -173,6 +173,8 @@ def _check_file(file: _File, image: Image.Image) -> None:
             "expected a whole JPEG picture, got a damaged one: it is truncated, without an end marker",
             size=image.size,
         )
+    if file.kind == "PNG":
+        png.check_rows(file.data)
     if file.kind == "TIFF":
         try:
             check_tiff(file.data)

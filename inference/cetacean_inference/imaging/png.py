@@ -21,6 +21,23 @@ _ANCILLARY: Final = 0x20
 """The bit of a name's first letter that is set if a picture can be shown without the chunk."""
 _PALETTE: Final = 3
 """The colour type of pictures with a palette."""
+INFLATE_STEP: Final = 2**18
+"""Bytes of rows that are inflated at a time; so many fit into a processor's cache."""
+_INPUT_STEP: Final = 2**14
+"""Compressed bytes that are given at a time: what is left of them is copied after each step."""
+_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Values of a pixel, by colour type."""
+_ONE_PASS: Final = ((0, 0, 1, 1),)
+_SEVEN_PASSES: Final = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""First column and row of each pass of an interlaced picture, and their distances."""
 
 
 class DamagedPngError(ValueError):
@@ -66,6 +83,52 @@ def read_png(data: bytes) -> Png:
         raise DamagedPngError("no palette", size)
     parts = (_chunk(name, b"".join(critical[name])) for name in _CRITICAL if name in critical)
     return Png(SIGNATURE + b"".join(parts) + _chunk(b"IEND", b""), metadata.exif, metadata.xmp)
+
+
+def check_rows(picture: bytes) -> None:
+    """Check that a picture of `read_png` has all its rows; Pillow leaves those black that are missing.
+
+    Raises:
+        DamagedPngError: rows are missing or cannot be inflated.
+    """
+    head, begin = picture[16:29], 41
+    if picture[37:41] == b"PLTE":
+        begin += 12 + int.from_bytes(picture[33:37])
+    expected = _size_of_rows(head)
+    try:
+        found = _inflated_size(memoryview(picture)[begin:-16], expected)  # no copy of most of the file
+    except zlib.error as error:
+        raise DamagedPngError(f"rows: {error}", struct.unpack_from(">II", head)) from error
+    if found < expected:
+        raise DamagedPngError(f"image file is truncated: {found} of {expected} bytes", struct.unpack_from(">II", head))
+
+
+def _size_of_rows(head: bytes) -> int:
+    """Return the bytes of all rows, each with the number of its filter."""
+    width, height, bits, kind, interlaced = struct.unpack_from(">IIBBxxB", head)
+    total = 0
+    for left, top, across, down in _SEVEN_PASSES if interlaced else _ONE_PASS:
+        columns, rows = -((left - width) // across), -((top - height) // down)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * bits * _SAMPLES[kind] + 7) // 8)
+    return total
+
+
+def _inflated_size(compressed: memoryview, enough: int) -> int:
+    """Return the size of inflated data, which are not kept; it may be larger if `enough` are found."""
+    inflate = zlib.decompressobj()
+    found = 0
+    for begin in range(0, len(compressed), _INPUT_STEP):
+        given: bytes | memoryview = compressed[begin : begin + _INPUT_STEP]
+        step = INFLATE_STEP
+        # If a step is full, more may follow even if all input is taken.
+        while step == INFLATE_STEP and found < enough:
+            step = len(inflate.decompress(given, INFLATE_STEP))
+            found += step
+            given = inflate.unconsumed_tail
+        if inflate.eof or found >= enough:
+            break
+    return found
 
 
 class _Metadata:

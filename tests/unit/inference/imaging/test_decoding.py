@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.pictures import announced_png, encoded, picture, turned
 
+from cetacean_inference.imaging import png
 from cetacean_inference.imaging.decoding import FORMATS, decode, has_image_signature
 from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import ImageSettings
@@ -458,6 +459,17 @@ def test_a_critical_chunk_with_a_bad_checksum_is_rejected(name: bytes) -> None:
     assert refusal.status == 415
     assert "PNG" in refusal.detail
     assert "no such format" not in refusal.detail
+
+
+@pytest.mark.parametrize("kept", [0, 24, 47])
+def test_a_png_whose_rows_end_too_early_is_rejected(kept: int) -> None:
+    head = struct.pack(">IIBBBBB", 64, 48, 8, 2, 0, 0, 0)
+    packed = zlib.compress((b"\0" + b"\xc8" * 192) * kept)
+    refusal = rejection(png.SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+    assert (refusal.status, refusal.size) == (415, (64, 48))
+    assert refusal.detail == (
+        f"expected a whole PNG picture, got a damaged one: image file is truncated: {kept * 193} of 9264 bytes"
+    )
 
 
 def test_an_unknown_critical_chunk_is_rejected() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import pytest
 from PIL import Image
 
-from cetacean_inference.imaging.png import MAX_METADATA, SIGNATURE, DamagedPngError, read_png
+from cetacean_inference.imaging.png import INFLATE_STEP, MAX_METADATA, SIGNATURE, DamagedPngError, check_rows, read_png
 
 EXIF, XMP = b"Exif\0\0II*\0", b"<x:xmpmeta/>"
 WIDTH, HEIGHT = 3, 2
@@ -20,8 +21,8 @@ def chunk(name: bytes, content: bytes = b"", *, damaged: bool = False) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
-def head(*, kind: int = 0, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+def head(*, kind: int = 0, width: int = WIDTH, height: int = HEIGHT, bits: int = 8, interlaced: bool = False) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, interlaced))
 
 
 HEAD, PALETTE, END = head(), chunk(b"PLTE", bytes(6)), chunk(b"IEND")
@@ -146,3 +147,71 @@ def test_so_much_text_is_searched_and_not_more_is_unpacked() -> None:
     assert found.exif is None  # an odd number of digits is left
     found = read_png(SIGNATURE + HEAD + chunk(b"tEXt", b"Raw profile type exif\0\n" + profile + b"x") + DATA)
     assert found.exif == bytes(MAX_METADATA // 2 - 2)
+
+
+def rows(compressed: bytes, **options: int) -> bytes:
+    """Return the picture that is decoded of a file with these compressed rows."""
+    palette = PALETTE if options.get("kind") == 3 else b""
+    return read_png(SIGNATURE + head(**options) + palette + chunk(b"IDAT", compressed) + END).picture
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, 2 * (1 + 3)),
+        ({"bits": 1}, 2 * (1 + 1)),
+        ({"bits": 1, "width": 9}, 2 * (1 + 2)),
+        ({"bits": 2, "width": 5}, 2 * (1 + 2)),
+        ({"bits": 4, "width": 16}, 2 * (1 + 8)),
+        ({"bits": 16}, 2 * (1 + 6)),
+        ({"kind": 2}, 2 * (1 + 9)),
+        ({"kind": 2, "bits": 16}, 2 * (1 + 18)),
+        ({"kind": 3}, 2 * (1 + 3)),
+        ({"kind": 3, "bits": 4}, 2 * (1 + 2)),
+        ({"kind": 4}, 2 * (1 + 6)),
+        ({"kind": 6}, 2 * (1 + 12)),
+        ({"kind": 6, "bits": 16}, 2 * (1 + 24)),
+        ({"interlaced": 1, "width": 1, "height": 1}, 1 + 1),
+        ({"interlaced": 1, "width": 8, "height": 8, "kind": 2}, 4 + 4 + 7 + 14 + 26 + 52 + 100),
+        ({"interlaced": 1, "width": 5, "height": 5, "bits": 1}, 2 + 2 + 2 + 4 + 2 + 6 + 4),
+        ({"width": 2000, "height": 2000, "kind": 2}, 2000 * 6001),
+    ],
+)
+def test_all_rows_must_be_there(options: dict[str, int], size: int) -> None:
+    check_rows(rows(zlib.compress(bytes(size)), **options))
+    check_rows(rows(zlib.compress(bytes(size + 1)), **options))
+    for short, ended in ((size - 1, True), (0, True), (size - 1, False)):
+        whole = zlib.compress(bytes(short))
+        with pytest.raises(DamagedPngError, match=rf"^image file is truncated: {short} of {size} bytes$"):
+            check_rows(rows(whole if ended else whole[:-4], **options))
+
+
+@pytest.mark.parametrize("kind", [2, 3])
+def test_the_rows_are_found_behind_a_palette(kind: int) -> None:
+    palette = chunk(b"PLTE", b"IDAT" + bytes(5))
+    full, empty = (chunk(b"IDAT", zlib.compress(bytes(size))) for size in (20, 0))
+    check_rows(read_png(SIGNATURE + head(kind=kind) + palette + full).picture)
+    with pytest.raises(DamagedPngError, match=r"truncated: 0 of"):
+        check_rows(read_png(SIGNATURE + head(kind=kind) + palette + empty).picture)
+
+
+def test_rows_that_cannot_be_inflated_are_damaged() -> None:
+    with pytest.raises(DamagedPngError, match=r"^rows: .*incorrect header check$") as raised:
+        check_rows(rows(b"no zlib stream"))
+    assert raised.value.size == (WIDTH, HEIGHT)
+
+
+def test_what_follows_the_rows_is_not_kept() -> None:
+    with pytest.raises(DamagedPngError, match=r": 8 of 10 bytes$"):
+        check_rows(rows(COMPRESSED + bytes(2**16), width=4))
+
+
+def test_rows_are_inflated_in_steps_and_not_beyond_the_picture() -> None:
+    packed = zlib.compress(bytes(64 * INFLATE_STEP))
+    files = (rows(packed), rows(packed, width=2 * INFLATE_STEP, height=8), rows(COMPRESSED + bytes(2**22)))
+    tracemalloc.start()
+    for file in files:
+        check_rows(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * INFLATE_STEP
