@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-BYTE, SHORT, LONG, IFD = 1, 3, 4, 13
-FORMATS: Final = {BYTE: "B", 2: "B", SHORT: "H", LONG: "I", IFD: "I", 16: "Q", 18: "Q"}
+BYTE, SHORT, LONG, UNDEFINED, IFD = 1, 3, 4, 7, 13
+FORMATS: Final = {BYTE: "B", 2: "B", SHORT: "H", LONG: "I", UNDEFINED: "B", IFD: "I", 16: "Q", 18: "Q"}
 _SUB_DIRECTORIES: Final = 330
 
 

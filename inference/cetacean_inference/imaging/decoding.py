@@ -26,6 +26,7 @@ from cetacean_inference.imaging.tiff import (
     is_inverted_sixteen_bit,
     read_tiff_orientation,
 )
+from cetacean_inference.imaging.tiff_parts import check_parts
 from cetacean_inference.messages import one_line
 from cetacean_inference.rejected_requests import UnusableImage
 
@@ -178,6 +179,7 @@ def _check_file(file: _File, image: Image.Image) -> None:
     if file.kind == "TIFF":
         try:
             check_tiff(file.data)
+            check_parts(file.data)
         except UnsupportedTiffError as error:
             raise UnusableImage(415, f"TIFF: {error}", size=image.size) from error
         orientation = read_tiff_orientation(file.data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 ORIENTATION: Final = 0x0112
@@ -15,10 +15,14 @@ SUB_DIRECTORIES: Final = 330
 MAX_DIRECTORIES: Final = 64
 MAX_VALUES: Final = 64
 """Values that are read of one tag."""
+MAX_LONG_VALUES: Final = 2**18
+"""Values that are read of a tag whose values are all needed; a picture of 64 million pixels has so many small tiles."""
 _CLASSIC, _BIG = 42, 43
 """Versions of the format: TIFF with offsets of 4 bytes, and BigTIFF with offsets of 8."""
 _FORMATS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """Unsigned integers, by the number of their type."""
+_OPAQUE: Final = 7
+"""The type of bytes whose meaning only a tag's reader knows."""
 _DAMAGED: Final = (struct.error, OverflowError)
 """Raised for an offset outside of the file; the second one if no file can be so long."""
 _XMP_ORIENTATION: Final = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
@@ -27,8 +31,13 @@ Directory = dict[int, tuple[int, ...]]
 """The tags of one directory whose values are unsigned integers; the values of other tags are empty."""
 
 
-def read_directories(data: bytes) -> Iterator[Directory]:
-    """Yield the directories of a TIFF file, each followed by its subdirectories; ends at the first damage."""
+def read_directories(data: bytes, *, long: Container[int] = ()) -> Iterator[Directory]:
+    """Yield the directories of a TIFF file, each followed by its subdirectories; ends at the first damage.
+
+    Args:
+        data: the file.
+        long: tags of which up to MAX_LONG_VALUES are read, and opaque bytes too.
+    """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return
@@ -43,7 +52,7 @@ def read_directories(data: bytes) -> Iterator[Directory]:
             if (offset := waiting.pop(0)) in seen or offset == 0:
                 continue
             seen.add(offset)
-            directory, following = _read_directory(data, offset, order=order, big=big)
+            directory, following = _read_directory(data, offset, order=order, big=big, long=long)
             yield directory
             waiting[:0] = directory.get(SUB_DIRECTORIES, ())
             waiting.append(following)
@@ -51,7 +60,7 @@ def read_directories(data: bytes) -> Iterator[Directory]:
         return
 
 
-def _read_directory(data: bytes, offset: int, *, order: str, big: bool) -> tuple[Directory, int]:
+def _read_directory(data: bytes, offset: int, *, order: str, big: bool, long: Container[int]) -> tuple[Directory, int]:
     """Return a directory and the offset of the next one, 0 if the file ends before that."""
     count_format, entry_format, link_format = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
     (count,) = struct.unpack_from(order + count_format, data, offset)
@@ -61,21 +70,21 @@ def _read_directory(data: bytes, offset: int, *, order: str, big: bool) -> tuple
     for position in range(begin, min(begin + count * entry.size, len(data) - entry.size + 1), entry.size):
         tag, kind, number, inline = entry.unpack_from(data, position)
         if tag not in directory:
-            directory[tag] = _values(data, kind, number, inline, order=order, link_format=link_format)
+            letter = "B" if kind == _OPAQUE and tag in long else _FORMATS.get(kind)
+            most = MAX_LONG_VALUES if tag in long else MAX_VALUES
+            layout = f"{order}{min(number, most)}{letter}"
+            directory[tag] = _values(data, number, inline, layout, link_format=order + link_format) if letter else ()
     try:
         return directory, struct.unpack_from(order + link_format, data, begin + count * entry.size)[0]
     except _DAMAGED:
         return directory, 0
 
 
-def _values(data: bytes, kind: int, number: int, inline: bytes, *, order: str, link_format: str) -> tuple[int, ...]:
-    if (letter := _FORMATS.get(kind)) is None:
-        return ()
-    layout = struct.Struct(f"{order}{min(number, MAX_VALUES)}{letter}")
-    if struct.calcsize(f"{order}{letter}") * number <= len(inline):
-        return layout.unpack_from(inline)
+def _values(data: bytes, number: int, inline: bytes, layout: str, *, link_format: str) -> tuple[int, ...]:
+    if struct.calcsize(layout[0] + layout[-1]) * number <= len(inline):
+        return struct.unpack_from(layout, inline)
     try:
-        return layout.unpack_from(data, struct.unpack(order + link_format, inline)[0])
+        return struct.unpack_from(layout, data, struct.unpack(link_format, inline)[0])
     except _DAMAGED:
         return ()
 

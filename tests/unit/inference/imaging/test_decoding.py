@@ -17,6 +17,7 @@ from support.pictures import announced_png, encoded, picture, turned
 
 from cetacean_inference.imaging import png
 from cetacean_inference.imaging.decoding import FORMATS, decode, has_image_signature
+from cetacean_inference.imaging.exif import read_directories
 from cetacean_inference.rejected_requests import UnusableImage
 from cetacean_inference.settings import ImageSettings
 
@@ -254,6 +255,24 @@ def test_a_tiff_that_is_a_preview_or_raw_or_has_other_values_is_rejected(tags: d
     refusal = rejection(tiff(ramp(), **tags))
     assert refusal.status == 415
     assert detail in refusal.detail or "head is damaged" in refusal.detail
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma"])
+def test_a_tiff_whose_part_is_cut_is_rejected(compression: str | None) -> None:
+    whole = encoded(noise(), "TIFF", compression=compression, tiffinfo={278: 80})
+    directory = next(read_directories(whole))
+    (size,) = directory[279]
+    assert decode(whole, BOUNDS).size == (120, 80)
+    entry = whole.index(struct.pack("<HHII", 279, 4, 1, size))
+    refusal = rejection(whole[: entry + 8] + struct.pack("<I", size * 9 // 10) + whole[entry + 12 :])
+    assert (refusal.status, refusal.size) == (415, (120, 80))
+    assert "damaged" in refusal.detail
+
+
+@pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
+def test_a_fax_is_rejected(compression: str) -> None:
+    refusal = rejection(encoded(noise().convert("1"), "TIFF", compression=compression))
+    assert refusal.detail.startswith("TIFF: expected no compression, LZW")
 
 
 @pytest.mark.parametrize("sub_directory", [True, False])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from support.tiff import BYTE, IFD, LONG, SHORT, Directory, Entry, tiff
+from support.tiff import BYTE, IFD, LONG, SHORT, UNDEFINED, Directory, Entry, tiff
 
 from cetacean_inference.imaging.exif import (
     MAX_DIRECTORIES,
+    MAX_LONG_VALUES,
     MAX_VALUES,
     ORIENTATION,
     SUB_DIRECTORIES,
@@ -66,6 +67,15 @@ def test_offsets_and_counts_of_any_size_end_a_big_file(place: int) -> None:
 def test_so_many_values_are_read_of_one_tag() -> None:
     entries = [Entry(BITS, SHORT, tuple(range(MAX_VALUES + 1))), Entry(WIDTH, SHORT, ())]
     assert list(read_directories(tiff([Directory(entries)]))) == [{BITS: tuple(range(MAX_VALUES)), WIDTH: ()}]
+
+
+def test_all_values_are_read_of_the_tags_that_need_them() -> None:
+    many, opaque = tuple(range(MAX_VALUES + 1)), Entry(347, UNDEFINED, (1, 2, 3, 4, 5))
+    data = tiff([Directory([Entry(BITS, SHORT, many), Entry(WIDTH, SHORT, many), opaque])])
+    assert list(read_directories(data, long=(WIDTH, 347))) == [{BITS: many[:-1], WIDTH: many, 347: (1, 2, 3, 4, 5)}]
+    assert list(read_directories(data)) == [{BITS: many[:-1], WIDTH: many[:-1], 347: ()}]
+    more = tiff([Directory([Entry(WIDTH, BYTE, (1,) * (MAX_LONG_VALUES + 1))])])
+    assert next(read_directories(more, long=(WIDTH,))) == {WIDTH: (1,) * MAX_LONG_VALUES}
 
 
 def test_the_first_of_two_entries_counts() -> None:

@@ -21,7 +21,7 @@ def chunk(name: bytes, content: bytes = b"", *, damaged: bool = False) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
-def head(*, kind: int = 0, width: int = WIDTH, height: int = HEIGHT, bits: int = 8, interlaced: bool = False) -> bytes:
+def head(*, kind: int = 0, width: int = WIDTH, height: int = HEIGHT, bits: int = 8, interlaced: int = 0) -> bytes:
     return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, interlaced))
 
 
