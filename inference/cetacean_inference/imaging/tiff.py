@@ -9,12 +9,14 @@ from cetacean_inference.imaging.exif import ORIENTATION, Directory, read_directo
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PLANES, _SAMPLE_FORMAT, _DNG_VERSION = 254, 255, 284, 339, 50706
+_COLOUR_MAP: Final = 320
 _REDUCED: Final = 1
 _OLD_REDUCED: Final = 2
 _RAW_PHOTOMETRICS: Final = frozenset({32803, 34892})
 """Colour filter array and linear raw: values of a sensor."""
 _TAKEN_BITS: Final = frozenset({1, 2, 4, 8, 16, 32})
 _WHITE_IS_ZERO: Final = 0
+_PALETTE: Final = 3
 _SEPARATE: Final = 2
 _SIGNED: Final = 2
 
@@ -48,6 +50,13 @@ def check_tiff(data: bytes) -> None:
         raise UnsupportedTiffError(f"expected unsigned values, got signed ones of {max(bits)} bits")
     if max(bits) == 32 and _first(first, _PHOTOMETRIC) == _WHITE_IS_ZERO:
         raise UnsupportedTiffError("expected black as zero for values of 32 bits, got white as zero")
+    if _first(first, _PHOTOMETRIC) == _PALETTE and _highest_of_palette(data) < 256:
+        # Viewers take it for one of 8 bits. Pillow divides its values too, and all colours become black.
+        raise UnsupportedTiffError("expected a palette with values of 16 bits, got none above 255")
+
+
+def _highest_of_palette(data: bytes) -> int:
+    return max(next(read_directories(data, long=(_COLOUR_MAP,))).get(_COLOUR_MAP, ()), default=0)
 
 
 def is_inverted_sixteen_bit(data: bytes) -> bool:

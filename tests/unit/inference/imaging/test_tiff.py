@@ -13,7 +13,7 @@ from cetacean_inference.imaging.tiff import (
 )
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 262, 274
-SUBFILE_TYPE, OLD_SUBFILE_TYPE, PLANES, SAMPLE_FORMAT, DNG_VERSION = 254, 255, 284, 339, 50706
+SUBFILE_TYPE, OLD_SUBFILE_TYPE, PLANES, SAMPLE_FORMAT, DNG_VERSION, COLOUR_MAP = 254, 255, 284, 339, 50706, 320
 
 
 def directory(*more: tuple[int, tuple[int, ...]], width: int = 4, height: int = 3) -> Directory:
@@ -78,6 +78,17 @@ def test_a_picture_of_another_kind_is_refused_with_the_reason(directories: list[
     with pytest.raises(UnsupportedTiffError) as raised:
         check_tiff(tiff(directories))
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_palette_of_eight_bits_is_refused(order: str) -> None:
+    darkest = directory((PHOTOMETRIC, (3,)), (COLOUR_MAP, (0,) * 767 + (256,)))
+    check_tiff(tiff([darkest], order=order))
+    check_tiff(tiff([directory((PHOTOMETRIC, (2,)), (COLOUR_MAP, (255,) * 768))], order=order))
+    for values in ((255,) * 768, (0,) * 48, ()):
+        with pytest.raises(UnsupportedTiffError) as raised:
+            check_tiff(tiff([directory((PHOTOMETRIC, (3,)), (COLOUR_MAP, values))], order=order))
+        assert str(raised.value) == "expected a palette with values of 16 bits, got none above 255"
 
 
 def test_a_file_without_a_directory_is_refused() -> None:
