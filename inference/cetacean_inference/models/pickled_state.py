@@ -18,6 +18,8 @@ LARGEST_PICKLE_BYTES: Final = 64 * 2**20
 MOST_OPCODES: Final = 4_000_000
 MOST_DIMENSIONS: Final = 16
 LARGEST_SIZE: Final = 2**40
+LARGEST_KEY: Final = 2**32 - 1
+"""Optimisers number their parameters."""
 
 
 class PickleRefused(ValueError):  # noqa: N818 - the reason of a refusal
@@ -170,8 +172,11 @@ class _Machine:
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
-        # Only strings and numbers: the hash of a deeply nested tuple overflows the C stack.
-        keys_are_plain = all(isinstance(key, str | int | float | bytes) for key in items[::2])
+        # The hash of a deeply nested tuple overflows the C stack. Large integers and floats can be chosen so that all
+        # have the same hash, which takes time that grows with the square of their number.
+        keys_are_plain = all(
+            isinstance(key, str) or (type(key) is int and 0 <= key <= LARGEST_KEY) for key in items[::2]
+        )
         if not isinstance(target, dict) or len(items) % 2 or not keys_are_plain:
             raise PickleRefused("a pickle that sets items of something else than a dictionary with plain keys")
         target.update(zip(items[::2], items[1::2], strict=True))

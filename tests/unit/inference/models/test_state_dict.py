@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import cetacean_inference
 from cetacean_inference.errors import CheckpointMismatch
+from cetacean_inference.models.pickled_state import read_pickle
 from cetacean_inference.models.state_dict import load_strictly, read_state
 from cetacean_inference.weights.blob import Blob
 
@@ -247,6 +248,26 @@ def test_a_compressed_archive_is_an_error(tmp_path: Path) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\0" * 10_000_000)
     assert "overlap" in refusal(stream.getvalue(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"J\xff\xff\xff\xff",  # -1
+        b"\x8a\x05\0\0\0\0\1",  # 2**32
+        b"\x8a\x08" + (2**61 - 1).to_bytes(8, "little"),  # has the hash of 0
+        b"G" + bytes(8),
+        b"\x88",
+        b"C\x01x",
+    ],
+)
+def test_keys_whose_hashes_can_be_made_equal_are_refused(key: bytes, tmp_path: Path) -> None:
+    assert "a dictionary with plain keys" in refusal(with_pickle(b"\x80\x02}" + key + b"Ns."), tmp_path)
+
+
+@pytest.mark.parametrize("key", [0, 7, 2**31, 2**32 - 1, "state"])
+def test_the_keys_of_an_optimiser_are_taken(key: int | str) -> None:
+    assert read_pickle(pickle.dumps({key: 1}, 2)) == {key: 1}
 
 
 def test_deep_nesting_does_not_overflow_the_stack(tmp_path: Path) -> None:
