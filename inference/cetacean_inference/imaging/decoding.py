@@ -19,7 +19,7 @@ from PIL import (
 
 from cetacean_inference.imaging import png
 from cetacean_inference.imaging.exif import ORIENTATION, read_orientation
-from cetacean_inference.imaging.jpeg import strict_jpeg
+from cetacean_inference.imaging.jpeg import read_jpeg
 from cetacean_inference.imaging.tiff import (
     UnsupportedTiffError,
     check_tiff,
@@ -77,8 +77,8 @@ class _File:
     kind: str
     exif: bytes | None = None
     xmp: bytes | None = None
-    has_end: bool = True
-    """False if the file is a JPEG picture without an end marker."""
+    damage: str | None = None
+    """Why the picture is not whole, None if that is not known yet."""
 
 
 def decode(data: bytes, bounds: ImageBounds, *, large_pixels: int | None = None) -> Image.Image:
@@ -149,8 +149,8 @@ def _read_file(data: bytes) -> _File:
     if kind is None:
         raise UnusableImage(415, f"expected a picture ({', '.join(FORMATS)}), got bytes of no such format")
     if kind == "JPEG":
-        strict = strict_jpeg(data)
-        return _File(strict or data, kind, has_end=strict is not None)
+        jpeg = read_jpeg(data)
+        return _File(jpeg.picture, kind, jpeg.exif, jpeg.xmp, jpeg.damage)
     if kind != "PNG":
         return _File(data, kind)
     try:
@@ -168,11 +168,9 @@ def _check_file(file: _File, image: Image.Image) -> None:
     Raises:
         UnusableImage: 415.
     """
-    if not file.has_end:
+    if file.damage is not None:
         raise UnusableImage(
-            415,
-            "expected a whole JPEG picture, got a damaged one: it is truncated, without an end marker",
-            size=image.size,
+            415, f"expected a whole {file.kind} picture, got a damaged one: {file.damage}", size=image.size
         )
     if file.kind == "PNG":
         png.check_rows(file.data)
@@ -222,7 +220,7 @@ def _turn(image: Image.Image, file: _File) -> Image.Image:
     """Return the loaded picture turned as its metadata says."""
     if file.kind == "TIFF":
         return image  # Pillow turns it while it loads
-    exif, xmp = (file.exif, file.xmp) if file.kind == "PNG" else (image.info.get("exif"), image.info.get("xmp"))
+    exif, xmp = (image.info.get("exif"), image.info.get("xmp")) if file.kind == "WEBP" else (file.exif, file.xmp)
     transpose = _TRANSPOSE.get(read_orientation(exif, xmp))
     return image if transpose is None else image.transpose(transpose)
 

@@ -13,7 +13,7 @@ from typing import Final
 from PIL import Image
 
 from cetacean_inference.imaging.exif import Directory, read_directories
-from cetacean_inference.imaging.jpeg import strict_jpeg
+from cetacean_inference.imaging.jpeg import read_jpeg
 from cetacean_inference.imaging.tiff import UnsupportedTiffError
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANES, _JPEG_TABLES = 256, 257, 258, 259, 277, 284, 347
@@ -112,10 +112,10 @@ def _check_jpeg(data: bytes, layout: _Layout, tables: bytes) -> None:
     head = tables.removesuffix(_END)
     for index, (rows, offset, size) in enumerate(zip(layout.rows, layout.offsets, layout.sizes, strict=True)):
         part = data[offset : offset + size]
-        picture = strict_jpeg(head + part[2:] if head else part)
-        if picture is None:
-            raise DamagedTiffError(f"image file is truncated: strip or tile {index} has no end marker")
-        with Image.open(io.BytesIO(picture), formats=("JPEG",)) as image:
+        jpeg = read_jpeg(head + part[2:] if head else part)
+        if jpeg.damage is not None:
+            raise DamagedTiffError(f"JPEG of strip or tile {index}: {jpeg.damage}")
+        with Image.open(io.BytesIO(jpeg.picture), formats=("JPEG",)) as image:
             if image.width != layout.width or not rows <= image.height <= layout.height:
                 raise DamagedTiffError(
                     f"expected {layout.width}x{rows} pixels in strip or tile {index}, got {image.width}x{image.height}"

@@ -106,7 +106,38 @@ def test_the_exif_orientation_is_applied(orientation: int, size: tuple[int, int]
     assert found.getpixel(red) == (255, 0, 0)
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")  # Pillow reads the resolution
+def without_jfif(jpeg: bytes) -> bytes:
+    """Return a file of Pillow without its first segment."""
+    (length,) = struct.unpack_from(">H", jpeg, 4)
+    return jpeg[:2] + jpeg[4 + length :]
+
+
+@pytest.mark.parametrize(("kind", "number"), [(5, 0), (2, 1), (3, 0)])
+def test_a_jpeg_whose_only_resolution_is_damaged_is_decoded(kind: int, number: int) -> None:
+    tags = ((0x0112, 3, 1, 6), (0x011A, kind, number, ord("7")), (0x0128, 3, 1, 2))
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    assert decode(without_jfif(encoded(noise(), "JPEG", exif=exif)), BOUNDS).size == (80, 120)
+
+
+@pytest.mark.parametrize("code", [0xE1, 0xE2, 0xED, 0xFE])
+def test_segments_with_metadata_do_not_matter(code: int) -> None:
+    whole = encoded(noise(), "JPEG")
+    for content in (b"", b"Exif\0\0", b"MPF\0", b"ICC_PROFILE\0", b"Photoshop 3.0\08BIM", b"\xff\xd9" * 9):
+        more = bytes((0xFF, code)) + struct.pack(">H", 2 + len(content)) + content
+        found = decode(whole[:2] + more + whole[2:], BOUNDS)
+        assert np.array_equal(np.asarray(found), np.asarray(decode(whole, BOUNDS)))
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_jpeg_without_one_restart_interval_is_rejected(emptied: bool) -> None:
+    whole = encoded(noise(), "JPEG", restart_marker_rows=1)
+    begin, end = whole.index(b"\xff\xd1"), whole.index(b"\xff\xd2")
+    refusal = rejection(whole[: begin + 2 * emptied] + whole[end:])
+    assert (refusal.status, refusal.size) == (415, (120, 80))
+    assert "restart markers" in refusal.detail
+
+
 def test_a_picture_with_damaged_exif_data_is_decoded() -> None:
     data = encoded(noise(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40)
     assert decode(data, BOUNDS).size == (120, 80)

@@ -181,7 +181,7 @@ def test_a_part_in_jpeg_that_is_cut_is_an_error(index: int) -> None:
     parts = jpegs(16, 16, 16)
     whole = parts[index]
     parts[index] = whole[:-200]
-    assert refusal(in_jpeg(parts)) == f"image file is truncated: strip or tile {index} has no end marker"
+    assert refusal(in_jpeg(parts)) == f"JPEG of strip or tile {index}: it is truncated, without an end marker"
     parts[index] = whole[:-200] + b"\xff\xd9"
     with pytest.raises(OSError, match="truncated"):
         check_parts(in_jpeg(parts))
