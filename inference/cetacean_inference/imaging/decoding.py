@@ -18,6 +18,7 @@ from PIL import (
 )
 
 from cetacean_inference.imaging import png
+from cetacean_inference.imaging.bmp import UnsupportedBmpError, check_bmp
 from cetacean_inference.imaging.exif import ORIENTATION, read_orientation
 from cetacean_inference.imaging.jpeg import read_jpeg
 from cetacean_inference.imaging.tiff import (
@@ -174,6 +175,11 @@ def _check_file(file: _File, image: Image.Image) -> None:
         )
     if file.kind == "PNG":
         png.check_rows(file.data)
+    if file.kind == "BMP":
+        try:
+            check_bmp(file.data)
+        except UnsupportedBmpError as error:
+            raise UnusableImage(415, f"BMP: {error}", size=image.size) from error
     if file.kind == "TIFF":
         try:
             check_tiff(file.data)

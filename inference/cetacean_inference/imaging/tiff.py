@@ -7,7 +7,7 @@ from typing import Final
 
 from cetacean_inference.imaging.exif import ORIENTATION, Directory, read_directories
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PLANES, _SAMPLE_FORMAT, _DNG_VERSION = 254, 255, 284, 339, 50706
 _COLOUR_MAP: Final = 320
 _REDUCED: Final = 1
@@ -15,6 +15,7 @@ _OLD_REDUCED: Final = 2
 _RAW_PHOTOMETRICS: Final = frozenset({32803, 34892})
 """Colour filter array and linear raw: values of a sensor."""
 _TAKEN_BITS: Final = frozenset({1, 2, 4, 8, 16, 32})
+_UNCOMPRESSED: Final = 1
 _WHITE_IS_ZERO: Final = 0
 _PALETTE: Final = 3
 _SEPARATE: Final = 2
@@ -50,6 +51,9 @@ def check_tiff(data: bytes) -> None:
         raise UnsupportedTiffError(f"expected unsigned values, got signed ones of {max(bits)} bits")
     if max(bits) == 32 and _first(first, _PHOTOMETRIC) == _WHITE_IS_ZERO:
         raise UnsupportedTiffError("expected black as zero for values of 32 bits, got white as zero")
+    if max(bits) == 32 and data[:2] == b"MM" and _first(first, _COMPRESSION) not in (None, _UNCOMPRESSED):
+        # libtiff returns values in the order of the machine, and Pillow swaps their bytes once more.
+        raise UnsupportedTiffError("expected values of 32 bits without compression or with the lowest byte first")
     if _first(first, _PHOTOMETRIC) == _PALETTE and _highest_of_palette(data) < 256:
         # Viewers take it for one of 8 bits. Pillow divides its values too, and all colours become black.
         raise UnsupportedTiffError("expected a palette with values of 16 bits, got none above 255")

@@ -16,6 +16,7 @@ from PIL import Image
 from support.pictures import announced_png, encoded, picture, turned
 
 from cetacean_inference.imaging import png
+from cetacean_inference.imaging.bmp import UnsupportedBmpError, check_bmp
 from cetacean_inference.imaging.decoding import FORMATS, decode, has_image_signature
 from cetacean_inference.imaging.exif import read_directories
 from cetacean_inference.rejected_requests import UnusableImage
@@ -451,6 +452,28 @@ def test_a_thumbnails_end_marker_is_not_the_pictures() -> None:
     whole = encoded(noise(), "JPEG", exif=b"Exif\0\0" + thumbnail)
     assert decode(whole, BOUNDS).size == (120, 80)
     assert "end marker" in rejection(whole[:-2] + bytes(100)).detail
+
+
+@pytest.mark.parametrize(
+    ("head", "compression", "taken"), [(40, 0, True), (40, 1, True), (40, 2, False), (124, 2, False), (12, 2, True)]
+)
+def test_a_bmp_whose_pixels_the_decoder_would_shift_is_rejected(head: int, compression: int, *, taken: bool) -> None:
+    data = b"BM" + bytes(12) + struct.pack("<I12xI", head, compression)
+    if taken:
+        check_bmp(data)
+    else:
+        with pytest.raises(UnsupportedBmpError, match=r"got those of 4 bits$"):
+            check_bmp(data)
+
+
+def test_a_bmp_with_runs_of_four_bits_is_rejected() -> None:
+    palette = b"".join(bytes((16 * index,) * 3) + b"\0" for index in range(16))
+    rows = (b"\0\x05\x12\x34\xf0\0" + b"\x03\x77" + b"\0\0") * 4 + b"\0\1"
+    head = struct.pack("<IiiHHIIiiII", 40, 8, 4, 1, 4, 2, len(rows), 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<III", 118 + len(rows), 0, 118) + head + palette + rows
+    refusal = rejection(data)
+    assert (refusal.status, refusal.size) == (415, (8, 4))
+    assert refusal.detail == "BMP: expected pixels, or runs of pixels of 8 bits, got those of 4 bits"
 
 
 # --- PNG chunks ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from cetacean_inference.imaging.tiff import (
     read_tiff_orientation,
 )
 
-WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 262, 274
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
 SUBFILE_TYPE, OLD_SUBFILE_TYPE, PLANES, SAMPLE_FORMAT, DNG_VERSION, COLOUR_MAP = 254, 255, 284, 339, 50706, 320
 
 
@@ -78,6 +78,16 @@ def test_a_picture_of_another_kind_is_refused_with_the_reason(directories: list[
     with pytest.raises(UnsupportedTiffError) as raised:
         check_tiff(tiff(directories))
     assert str(raised.value) == message
+
+
+def test_compressed_values_of_32_bits_are_taken_in_the_byte_order_of_the_decoder() -> None:
+    check_tiff(tiff([directory((BITS, (32,)), (COMPRESSION, (1,)))], order=">"))
+    check_tiff(tiff([directory((BITS, (32,)))], order=">"))
+    check_tiff(tiff([directory((BITS, (16,)), (COMPRESSION, (8,)))], order=">"))
+    check_tiff(tiff([directory((BITS, (32,)), (COMPRESSION, (8,)))]))
+    with pytest.raises(UnsupportedTiffError) as raised:
+        check_tiff(tiff([directory((BITS, (32,)), (COMPRESSION, (8,)))], order=">"))
+    assert str(raised.value) == "expected values of 32 bits without compression or with the lowest byte first"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
