@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-BYTE, SHORT, LONG, UNDEFINED, IFD = 1, 3, 4, 7, 13
-FORMATS: Final = {BYTE: "B", 2: "B", SHORT: "H", LONG: "I", UNDEFINED: "B", IFD: "I", 16: "Q", 18: "Q"}
+BYTE, SHORT, LONG, UNDEFINED, SIGNED_SHORT, IFD = 1, 3, 4, 7, 8, 13
+FORMATS: Final = {
+    BYTE: "B",
+    2: "B",
+    SHORT: "H",
+    LONG: "I",
+    UNDEFINED: "B",
+    SIGNED_SHORT: "h",
+    IFD: "I",
+    16: "Q",
+    18: "Q",
+}
 _SUB_DIRECTORIES: Final = 330
 
 

@@ -10,6 +10,8 @@ from cetacean_inference.imaging.exif import ORIENTATION, Directory, read_directo
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PLANES, _SAMPLE_FORMAT, _DNG_VERSION = 254, 255, 284, 339, 50706
 _COLOUR_MAP: Final = 320
+_READ: Final = (254, 255, 256, 257, 258, 259, 262, 277, 278, 284, 322, 323, 339)
+"""Tags that say how the picture is read, also those of `tiff_parts`."""
 _REDUCED: Final = 1
 _OLD_REDUCED: Final = 2
 _RAW_PHOTOMETRICS: Final = frozenset({32803, 34892})
@@ -36,6 +38,9 @@ def check_tiff(data: bytes) -> None:
     if not directories:
         raise UnsupportedTiffError("no directory that can be read")
     first = directories[0]
+    # Pillow also reads other types, which would hide a tag from the checks.
+    if unreadable := [tag for tag in _READ if first.get(tag) == ()]:
+        raise UnsupportedTiffError(f"expected unsigned integers in tag {unreadable[0]}")
     if _DNG_VERSION in first or data[8:10] == b"CR" or _first(first, _PHOTOMETRIC) in _RAW_PHOTOMETRICS:
         raise UnsupportedTiffError("expected a developed picture, got a camera's raw file")
     if (_first(first, _SUBFILE_TYPE) or 0) & _REDUCED or _first(first, _OLD_SUBFILE_TYPE) == _OLD_REDUCED:

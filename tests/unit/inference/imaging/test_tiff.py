@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.tiff import LONG, SHORT, Directory, Entry, tiff
+from support.tiff import LONG, SHORT, SIGNED_SHORT, Directory, Entry, tiff
 
 from cetacean_inference.imaging.tiff import (
     UnsupportedTiffError,
@@ -78,6 +78,15 @@ def test_a_picture_of_another_kind_is_refused_with_the_reason(directories: list[
     with pytest.raises(UnsupportedTiffError) as raised:
         check_tiff(tiff(directories))
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("tag", [254, 255, 256, 257, 258, 259, 262, 277, 278, 284, 322, 323, 339])
+def test_a_tag_that_says_how_the_picture_is_read_must_be_readable(tag: int) -> None:
+    """Pillow also reads signed integers."""
+    tags = [Entry(number, LONG, (1,)) for number in (256, 257) if number != tag]
+    with pytest.raises(UnsupportedTiffError) as raised:
+        check_tiff(tiff([Directory([*tags, Entry(tag, SIGNED_SHORT, (1,))])]))
+    assert str(raised.value) == f"expected unsigned integers in tag {tag}"
 
 
 def test_compressed_values_of_32_bits_are_taken_in_the_byte_order_of_the_decoder() -> None:
