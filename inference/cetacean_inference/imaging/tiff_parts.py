@@ -39,10 +39,8 @@ class _Layout:
     width: int
     """Of a part, in pixels."""
     height: int
-    rows: tuple[int, ...]
-    """Of each part, at least; the last strip of a plane may have fewer than `height`."""
-    offsets: tuple[int, ...]
-    sizes: tuple[int, ...]
+    parts: tuple[tuple[int, int, int], ...]
+    """The rows that each has at least, its offset and its bytes; the last strip may have fewer rows than `height`."""
 
 
 def check_parts(data: bytes) -> None:
@@ -61,7 +59,7 @@ def check_parts(data: bytes) -> None:
         )
     layout = _read_layout(directory)
     bits = _bits_of_pixel(directory)
-    for index, (rows, offset, size) in enumerate(zip(layout.rows, layout.offsets, layout.sizes, strict=True)):
+    for index, (rows, offset, size) in enumerate(layout.parts):
         needed = rows * ((layout.width * bits + 7) // 8) if compression == _NONE else 1
         if size < needed:
             raise DamagedTiffError(f"expected {needed} bytes or more in strip or tile {index}, got {size}")
@@ -94,7 +92,7 @@ def _read_layout(directory: Directory) -> _Layout:
         )
     last = part_height if tiled else height - part_height * (down - 1)
     plane = (part_height,) * (down - 1) * across + (last,) * across
-    return _Layout(part_width, part_height, plane * planes, offsets, sizes)
+    return _Layout(part_width, part_height, tuple(zip(plane * planes, offsets, sizes, strict=True)))
 
 
 def _bits_of_pixel(directory: Directory) -> int:
@@ -107,10 +105,10 @@ def _bits_of_pixel(directory: Directory) -> int:
 
 def _check_jpeg(data: bytes, layout: _Layout, tables: bytes) -> None:
     # Parts that overlap would be read again and again.
-    if sum(layout.sizes) > len(data):
+    if sum(size for _, _, size in layout.parts) > len(data):
         raise DamagedTiffError("expected strips or tiles beside each other, got some that overlap")
     head = tables.removesuffix(_END)
-    for index, (rows, offset, size) in enumerate(zip(layout.rows, layout.offsets, layout.sizes, strict=True)):
+    for index, (rows, offset, size) in enumerate(layout.parts):
         part = data[offset : offset + size]
         jpeg = read_jpeg(head + part[2:] if head else part)
         if jpeg.damage is not None:

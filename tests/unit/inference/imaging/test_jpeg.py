@@ -140,10 +140,11 @@ def restarts(*numbers: int) -> bytes:
         segment(0xDD, b"\1\0") + SCAN + restarts(0),
         INTERVAL + SCAN + restarts(0).replace(b"\xff\xd0", b"\xff\xff\xff\xd0"),
         INTERVAL + SCAN + b"\xff\x00\xff\xd0" + PIXELS,
+        INTERVAL + segment(0xDA) + b"X\xff\xd0" + PIXELS,
     ],
 )
 def test_restart_markers_in_sequence_are_taken(data: bytes) -> None:
-    assert read_jpeg(START + PROGRESSIVE + data + END).picture == START + PROGRESSIVE + data + END
+    assert picture_of(START + PROGRESSIVE + data + END) == START + PROGRESSIVE + data + END
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,9 @@ def test_all_rows_must_be_there(options: dict[str, int], size: int) -> None:
     check_rows(rows(zlib.compress(bytes(size + 1)), **options))
     for short, ended in ((size - 1, True), (0, True), (size - 1, False)):
         whole = zlib.compress(bytes(short))
-        with pytest.raises(DamagedPngError, match=rf"^image file is truncated: {short} of {size} bytes$"):
+        with pytest.raises(DamagedPngError, match=rf"^image file is truncated: {short} of {size} bytes$") as raised:
             check_rows(rows(whole if ended else whole[:-4], **options))
+        assert raised.value.size == (options.get("width", WIDTH), options.get("height", HEIGHT))
 
 
 @pytest.mark.parametrize("kind", [2, 3])

@@ -69,6 +69,9 @@ def refusal(data: bytes) -> str:
         file(strips(60), _258=(8, 8, 8), _277=(3,)),
         file(strips(60), _258=(8,), _277=(3,)),
         file(strips(60), _258=(8, 8, 8, 8), _277=(3,)),
+        file(strips(4), _258=()),
+        file(strips(32), _258=(8, 4), _277=(2,)),
+        file(strips(20), _284=(2,)),
         file(strips(20, 20, 20), _258=(8, 8, 8), _277=(3,), _284=(2,)),
         file(strips(15, 5) * 3, _258=(8, 8, 8), _277=(3,), _284=(2,), _278=(3,)),
         file(strips(*(256,) * 1), _322=(16,), _323=(16,)),
@@ -102,6 +105,9 @@ def test_all_parts_are_there(data: bytes) -> None:
         (file(strips(10, 9, 10), _278=(2,), _257=(6,)), "expected 10 bytes or more in strip or tile 1, got 9"),
         (file(strips(15, 4), _278=(3,)), "expected 5 bytes or more in strip or tile 1, got 4"),
         (file(strips(8, 8, 8, 7), _322=(4,), _323=(2,)), "expected 8 bytes or more in strip or tile 3, got 7"),
+        (file(strips(12, 12, 12, 11), _322=(4,), _323=(3,)), "expected 12 bytes or more in strip or tile 3, got 11"),
+        (tiff([Directory([])]), "expected strips or tiles with a size, got none"),
+        (b"", "expected strips or tiles with a size, got none"),
         (file(strips(3), _258=(1,)), "expected 4 bytes or more in strip or tile 0, got 3"),
         (file(strips(59), _258=(8,), _277=(3,)), "expected 60 bytes or more in strip or tile 0, got 59"),
         (file(strips(1, 0), _278=(2,), _259=(DEFLATE,)), "expected 1 bytes or more in strip or tile 1, got 0"),
@@ -185,6 +191,11 @@ def test_a_part_in_jpeg_that_is_cut_is_an_error(index: int) -> None:
     parts[index] = whole[:-200] + b"\xff\xd9"
     with pytest.raises(OSError, match="truncated"):
         check_parts(in_jpeg(parts))
+
+
+def test_a_part_in_another_format_is_an_error() -> None:
+    with pytest.raises(OSError, match="cannot identify"):
+        check_parts(in_jpeg([encoded(Image.new("RGB", (64, 48)), "BMP") + b"\xff\xd9"], _278=(48,)))
 
 
 @pytest.mark.parametrize(
