@@ -26,7 +26,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def open_client(settings: FetchSettings) -> httpx.Client:
-    """Return a client that follows redirects.
+    """Return a client; it follows no redirect by itself, as httpx would read its whole body.
 
     Raises:
         ConfigInvalid: a variable of the environment (`HTTPS_PROXY`, `SSL_CERT_FILE`, …) has a value that cannot work.
@@ -37,7 +37,7 @@ def open_client(settings: FetchSettings) -> httpx.Client:
         transport=ProxyingTransport.from_environment(
             getproxies(), trusted(settings.ca_bundle), timeout_seconds=settings.read_timeout_seconds
         ),
-        follow_redirects=True,
+        follow_redirects=False,
         timeout=timeout,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +24,7 @@ from cetacean_registry.urls import redacted
 PERMANENT_STATUSES: Final = frozenset({400, 404, 410, 451})
 """Statuses after which a retry is useless."""
 DENIED_STATUSES: Final = frozenset({401, 403})
+MOST_REDIRECTS: Final = 20
 DECODABLE: Final = frozenset({"gzip", "x-gzip", "deflate"})
 """Encodings that are undone although the request asks for none."""
 
@@ -71,13 +72,13 @@ class HttpSource(Source):
         elif wanted.if_none_match:
             headers["If-None-Match"] = wanted.if_none_match
         try:
-            with self._client.stream("GET", self.requested(), headers=headers) as response:
+            with closing(self._answer(self._client, headers)) as response:
                 encoded = self._check_encoding(response)
                 resumed = response.status_code == 206 and not encoded and _range_start(response) == wanted.offset > 0
                 if not resumed:
                     self._check_status(response, conditional="If-None-Match" in headers)
                 yield self._body(response, wanted.offset if resumed else 0, encoded=encoded)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
             raise Interrupted(redacted(one_line(error))) from error
@@ -85,6 +86,24 @@ class HttpSource(Source):
             if (reason := _certificate_fault(error)) is not None:
                 raise WeightsUnreachable(untrusted(self.name, reason)) from error
             raise Unavailable(f"{self.name}: {redacted(one_line(error))}") from error
+
+    def _answer(self, client: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        """Return the answer behind all redirects; the body of none is read, as it may have no end.
+
+        Raises:
+            WeightsNotFound: there are too many.
+        """
+        response = client.send(client.build_request("GET", self.requested(), headers=headers), stream=True)
+        for _ in range(MOST_REDIRECTS):
+            if response.next_request is None:
+                return response
+            response.close()
+            # Without `auth`, httpx would make a header of a user and a password that the redirect names.
+            response = client.send(response.next_request, stream=True, auth=httpx.Auth())
+        if response.next_request is None:
+            return response
+        response.close()
+        raise WeightsNotFound(f"{self.name}: expected at most {MOST_REDIRECTS} redirects, got more")
 
     def _body(self, response: httpx.Response, offset: int, *, encoded: bool) -> Body:
         announced = None if encoded else decimal_header(response.headers, "Content-Length")

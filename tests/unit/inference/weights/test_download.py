@@ -474,7 +474,7 @@ def test_an_unforeseen_error_is_one_line(download: Make, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("two\nlines about https://host/a?signature=secret")
 
-    monkeypatch.setattr(httpx.Client, "stream", fail)
+    monkeypatch.setattr(httpx.Client, "send", fail)
     with pytest.raises(WeightsUnreachable) as caught:
         download().run()
     assert caught.value.line.endswith("/a.ckpt: RuntimeError: two lines about https://host/a?…")
