@@ -17,6 +17,7 @@ from cetacean_inference.messages import one_line, printable
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.proxies import open_client
 from cetacean_inference.weights.server_access import KEYS, server_access
+from cetacean_inference.weights.sources.content_encoding import ENCODINGS, decoded
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
 from cetacean_inference.weights.trust import untrusted
 from cetacean_registry.urls import redacted
@@ -25,8 +26,8 @@ PERMANENT_STATUSES: Final = frozenset({400, 404, 410, 451})
 """Statuses after which a retry is useless."""
 DENIED_STATUSES: Final = frozenset({401, 403})
 MOST_REDIRECTS: Final = 20
-DECODABLE: Final = frozenset({"gzip", "x-gzip", "deflate"})
-"""Encodings that are undone although the request asks for none."""
+LONGEST_SHOWN: Final = 200
+"""Characters of a wrong header that a message shows."""
 
 
 class HttpSource(Source):
@@ -73,11 +74,11 @@ class HttpSource(Source):
             headers["If-None-Match"] = wanted.if_none_match
         try:
             with closing(self._answer(self._client, headers)) as response:
-                encoded = self._check_encoding(response)
-                resumed = response.status_code == 206 and not encoded and _range_start(response) == wanted.offset > 0
+                encoding = self._encoding(response)
+                resumed = response.status_code == 206 and not encoding and _range_start(response) == wanted.offset > 0
                 if not resumed:
                     self._check_status(response, conditional="If-None-Match" in headers)
-                yield self._body(response, wanted.offset if resumed else 0, encoded=encoded)
+                yield self._body(response, wanted.offset if resumed else 0, encoding)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
@@ -105,30 +106,34 @@ class HttpSource(Source):
         response.close()
         raise WeightsNotFound(f"{self.name}: expected at most {MOST_REDIRECTS} redirects, got more")
 
-    def _body(self, response: httpx.Response, offset: int, *, encoded: bool) -> Body:
-        announced = None if encoded else decimal_header(response.headers, "Content-Length")
+    def _body(self, response: httpx.Response, offset: int, encoding: str | None) -> Body:
+        announced = None if encoding else decimal_header(response.headers, "Content-Length")
         etag = response.headers.get("ETag")
         # If-Range compares strongly: a weak ETag never matches.
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
         return Body(
             # As received: buffered chunks would be lost with the connection.
-            chunks=response.iter_bytes() if encoded else response.iter_raw(),
+            chunks=decoded(response.iter_raw(), encoding) if encoding else response.iter_raw(),
             offset=offset,
             total=None if announced is None else offset + announced,
-            validator=None if encoded else strong,
+            validator=None if encoding else strong,
             etag=etag,
         )
 
-    def _check_encoding(self, response: httpx.Response) -> bool:
-        """Return True if the file is compressed although the request asks for it as it is."""
+    def _encoding(self, response: httpx.Response) -> str | None:
+        """Return how the file is compressed although the request asks for it as it is; None if it is not.
+
+        Raises:
+            WeightsUnreachable: in a way that is not undone, or several times.
+        """
         if response.status_code not in (200, 206):
-            return False
+            return None
         named = response.headers.get("Content-Encoding", "").lower().split(",")
-        encodings = {encoding.strip() for encoding in named} - {"", "identity"}
-        if unknown := encodings - DECODABLE:
-            shown = ", ".join(sorted(unknown))
+        encodings = [name for one in named if (name := one.strip()) not in ("", "identity")]
+        if len(encodings) > 1 or not ENCODINGS.issuperset(encodings):
+            shown = printable(", ".join(encodings))[:LONGEST_SHOWN]
             raise WeightsUnreachable(f"{self.name}: expected the file as it is, got it with the encoding {shown}")
-        return bool(encodings)
+        return encodings[0] if encodings else None
 
     def _check_status(self, response: httpx.Response, *, conditional: bool) -> None:
         status = response.status_code

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +13,11 @@ from pathlib import Path
 import pytest
 from support.raw_server import Answer, answering
 
-from cetacean_inference.errors import WeightsNotFound
+from cetacean_inference.errors import WeightsNotFound, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.sources import source_of
+from cetacean_inference.weights.sources.content_encoding import STEP, decoded
 
 Make = Callable[..., Download]
 
@@ -96,3 +101,79 @@ def test_a_redirect_names_no_credential(download: Make) -> None:
     download(answer, path="/moved").run()
     assert len(requests) == 2
     assert not [request for request in requests if b"Authorization" in request]
+
+
+# --- encodings that nobody asked for ---------------------------------------------------------------------------------
+
+CONTENT = os.urandom(5000)
+BOMB = bytes(300 * STEP)
+
+
+def bare(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent", "content"),
+    [
+        ("gzip", gzip.compress(CONTENT), CONTENT),
+        ("x-gzip", gzip.compress(CONTENT), CONTENT),
+        ("GZIP", gzip.compress(CONTENT) + gzip.compress(b"second"), CONTENT + b"second"),
+        ("identity, gzip", gzip.compress(bytes(3 * STEP)), bytes(3 * STEP)),
+        ("deflate", zlib.compress(CONTENT), CONTENT),
+        ("deflate", bare(CONTENT), CONTENT),
+        ("identity", CONTENT, CONTENT),
+    ],
+    ids=["gzip", "x-gzip", "two members", "several steps", "zlib", "bare deflate", "identity"],
+)
+@pytest.mark.parametrize("size", [1, 65536], ids=["in bytes", "at once"])
+def test_one_encoding_is_undone(
+    download: Make, partial: Path, encoding: str, sent: bytes, content: bytes, size: int
+) -> None:
+    def answer(_: bytes) -> Iterator[bytes]:
+        yield f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        yield b"".join(chunk(sent[begin : begin + size]) for begin in range(0, len(sent), size)) + chunk(b"")
+
+    download(answer).run()
+    assert partial.read_bytes() == content
+
+
+@pytest.mark.parametrize("encodings", ["gzip, gzip", "gzip,x-gzip", "gzip\r\nContent-Encoding: deflate"])
+def test_several_encodings_are_refused(download: Make, encodings: str) -> None:
+    with pytest.raises(WeightsUnreachable, match=r"expected the file as it is, got it with the encoding gzip, [\w-]+$"):
+        download(lambda _: found(b"", f"Content-Encoding: {encodings}")).run()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", gzip.compress(CONTENT)[:2000], gzip.compress(CONTENT)[:-1], (gzip.compress(CONTENT) * 2)[:-9]],
+    ids=["empty", "cut", "cut in the checksum", "second member cut"],
+)
+def test_a_compressed_file_that_is_cut_short_is_not_complete(download: Make, sent: bytes) -> None:
+    with pytest.raises(WeightsTruncated, match="then: the gzip stream ended too early; gave up after 3 tries"):
+        download(lambda _: found(sent, "Content-Encoding: gzip")).run()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("gzip", b"no gzip at all"),
+        ("gzip", gzip.compress(CONTENT) + b"x" * 20),
+        ("deflate", zlib.compress(b"a") + b"b"),
+    ],
+    ids=["other bytes", "bytes after gzip", "bytes after deflate"],
+)
+def test_a_damaged_compressed_file_is_an_error(download: Make, encoding: str, sent: bytes) -> None:
+    with pytest.raises(WeightsUnreachable, match=f"expected {encoding}, got damaged data: .*gave up after 3 tries"):
+        download(lambda _: found(sent, f"Content-Encoding: {encoding}")).run()
+
+
+@pytest.mark.parametrize(("encoding", "sent"), [("gzip", gzip.compress(BOMB)), ("deflate", zlib.compress(BOMB))])
+def test_a_compressed_file_is_bounded_in_memory(encoding: str, sent: bytes) -> None:
+    tracemalloc.start()
+    try:
+        assert sum(map(len, decoded(iter([sent]), encoding))) == len(BOMB)
+        assert tracemalloc.get_traced_memory()[1] < 8 * STEP
+    finally:
+        tracemalloc.stop()
