@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from cetacean_inference.errors import CacheFull, FatalError, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.messages import reason_of, with_type
 from cetacean_inference.settings import MIB
+from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
@@ -80,13 +80,16 @@ class Download:
 
     def _attempt(self, if_none_match: str | None) -> Downloaded:
         wanted, digest = Wanted(if_none_match=if_none_match), hashlib.sha256()
-        if validator := self._read_validator():
+        if notes := self._read_notes():
             with self._writing(), self._partial.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256")
-                wanted = Wanted(os.fstat(stream.fileno()).st_size, validator)
+                wanted = Wanted(os.fstat(stream.fileno()).st_size, notes.validator)
         try:
             with self._source.open(wanted) as body:
-                if resumed := body.offset == wanted.offset > 0:
+                resumed = body.offset == wanted.offset > 0
+                if resumed and notes and notes.contradict(body.validator, body.total):
+                    raise Unavailable(f"{self._name}: expected the rest of the file, got one of another", restart=True)
+                if resumed:
                     logger.info("%s: resumed at %.1f MiB", self._name, body.offset / MIB)
                 else:
                     with self._writing():
@@ -113,7 +116,9 @@ class Download:
         with self._writing():
             self._reserve((body.total or offset) - offset)
             if not offset and body.validator:
-                self._write_validator(body.validator)  # after the reservation: a full volume has no room for notes
+                Notes(body.validator, body.total).write(
+                    self._notes, self._source.url
+                )  # after the reservation: a full volume has no room for notes
             with self._partial.open("ab" if offset else "wb") as stream:
                 for chunk in body.chunks:
                     offset += len(chunk)
@@ -121,7 +126,7 @@ class Download:
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
-        if offset < (body.total or 0):  # not every source notices it
+        if body.total is not None and offset != body.total:  # not every source notices it, and a range may be shorter
             raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
 
@@ -145,21 +150,9 @@ class Download:
             self.remove_partial()
         return CacheFull(f"{self._name}: cannot write {self._partial}: {reason_of(error)}")
 
-    def _read_validator(self) -> str | None:
-        """Return the validator for continuing the partial file; None if the download must begin at the first byte."""
-        try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
-            usable = notes["url"] == self._url_digest() and self._partial.stat().st_size > 0
-            return str(notes["validator"]) if usable else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _write_validator(self, validator: str) -> None:
-        self._notes.write_text(json.dumps({"url": self._url_digest(), "validator": validator}), encoding="utf-8")
-
-    def _url_digest(self) -> str:
-        """Identify the URL in the notes, without the signature that its query may contain."""
-        return hashlib.sha256(self._source.url.encode()).hexdigest()
+    def _read_notes(self) -> Notes | None:
+        """Return the notes of the partial file; None if the download must begin at the first byte."""
+        return Notes.read(self._notes, self._source.url) if self._received() else None
 
     def _retryable(
         self, failure: WeightsUnreachable | WeightsTruncated, *, after_seconds: float = 0.0

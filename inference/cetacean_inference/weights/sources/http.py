@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.proxies import open_client
 from cetacean_inference.weights.server_access import KEYS, server_access
 from cetacean_inference.weights.sources.content_encoding import ENCODINGS, decoded
+from cetacean_inference.weights.sources.content_range import ContentRange
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
 from cetacean_inference.weights.trust import untrusted
 from cetacean_registry.urls import redacted
@@ -75,10 +75,9 @@ class HttpSource(Source):
         try:
             with closing(self._answer(self._client, headers)) as response:
                 encoding = self._encoding(response)
-                resumed = response.status_code == 206 and not encoding and _range_start(response) == wanted.offset > 0
-                if not resumed:
+                if (part := _rest(response, wanted, encoding)) is None:
                     self._check_status(response, conditional="If-None-Match" in headers)
-                yield self._body(response, wanted.offset if resumed else 0, encoding)
+                yield self._body(response, part, encoding)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
@@ -106,7 +105,7 @@ class HttpSource(Source):
         response.close()
         raise WeightsNotFound(f"{self.name}: expected at most {MOST_REDIRECTS} redirects, got more")
 
-    def _body(self, response: httpx.Response, offset: int, encoding: str | None) -> Body:
+    def _body(self, response: httpx.Response, part: ContentRange | None, encoding: str | None) -> Body:
         announced = None if encoding else decimal_header(response.headers, "Content-Length")
         etag = response.headers.get("ETag")
         # If-Range compares strongly: a weak ETag never matches.
@@ -114,8 +113,8 @@ class HttpSource(Source):
         return Body(
             # As received: buffered chunks would be lost with the connection.
             chunks=decoded(response.iter_raw(), encoding) if encoding else response.iter_raw(),
-            offset=offset,
-            total=None if announced is None else offset + announced,
+            offset=part.first if part else 0,
+            total=part.total if part else announced,
             validator=None if encoding else strong,
             etag=etag,
         )
@@ -150,9 +149,10 @@ class HttpSource(Source):
             raise Unavailable(message, after_seconds=after or 0.0, restart=status in (206, 416))
 
 
-def _range_start(response: httpx.Response) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match.group(1)) if match else None
+def _rest(response: httpx.Response, wanted: Wanted, encoding: str | None) -> ContentRange | None:
+    """Return the range of an answer that has the rest that is wanted, or its beginning; None for any other answer."""
+    part = ContentRange.of(response.headers) if response.status_code == 206 and encoding is None else None
+    return part if part and part.first == wanted.offset > 0 else None
 
 
 def _certificate_fault(error: BaseException | None) -> str | None:

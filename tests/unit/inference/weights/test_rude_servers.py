@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -177,3 +178,103 @@ def test_a_compressed_file_is_bounded_in_memory(encoding: str, sent: bytes) -> N
         assert tracemalloc.get_traced_memory()[1] < 8 * STEP
     finally:
         tracemalloc.stop()
+
+
+# --- the rest of a file ----------------------------------------------------------------------------------------------
+
+FILE = bytes(range(100))
+
+
+def broken(tag: str = '"a"', *, header: str = "ETag") -> Iterator[bytes]:
+    """Return the answer that ends after 30 of 100 bytes."""
+    yield f"HTTP/1.1 200 OK\r\n{header}: {tag}\r\nContent-Length: 100\r\n\r\n".encode("latin-1") + FILE[:30]
+
+
+def first_byte(request: bytes) -> int | None:
+    """Return the byte at which the rest that is asked for begins."""
+    wanted = re.search(rb"Range: bytes=(\d+)-", request)
+    return int(wanted[1]) if wanted else None
+
+
+def test_a_range_that_is_shorter_than_the_rest_is_resumed(download: Make, partial: Path) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first := first_byte(request))
+        if first is None:
+            yield from broken()
+            return
+        end = min(first + 20, 100)
+        yield from found(
+            FILE[first:end], 'ETag: "a"', f"Content-Range: bytes {first}-{end - 1}/100", status="206 Partial Content"
+        )
+
+    assert download(answer, settings=FetchSettings(attempts=9, backoff_initial_seconds=0)).run().resumed
+    assert partial.read_bytes() == FILE
+    assert asked == [None, 30, 50, 70, 90]
+
+
+@pytest.mark.parametrize(
+    ("tag", "header", "rest"),
+    [
+        ('"a"', "ETag", ['ETag: "b"', "Content-Range: bytes 30-99/100"]),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", "Last-Modified", ["Last-Modified: now", "Content-Range: bytes 30-99/100"]),
+        ('"a"', "ETag", ['ETag: "a"', "Content-Range: bytes 30-99/101"]),
+        ('"a"', "ETag", ['ETag: "a"', "Content-Range: bytes 30-98/100"]),
+        ('"a"', "ETag", ['ETag: "a"', "Content-Range: bytes 30-99/99"]),
+        ('"a"', "ETag", ['ETag: "a"', "Content-Range: bytes 30-99/*"]),
+        ('"a"', "ETag", ['ETag: "a"', f"Content-Range: bytes 30-99/{'1' * 5000}"]),
+        ('"a"', "ETag", ['ETag: "a"', "Content-Range: 30-99/100"]),
+        ('"a"', "ETag", ['ETag: "a"']),
+    ],
+    ids=["etag", "date", "total", "length", "beyond the end", "no total", "long total", "no unit", "no range"],
+)
+def test_the_rest_of_another_file_is_not_appended(
+    download: Make, partial: Path, tag: str, header: str, rest: list[str]
+) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first_byte(request))
+        if asked == [None]:
+            yield from broken(tag, header=header)
+        elif asked[-1] is None:
+            yield from found(FILE)
+        else:
+            yield from found(b"z" * 70, *rest, status="206 Partial Content")
+
+    assert not download(answer).run().resumed
+    assert partial.read_bytes() == FILE
+    assert asked == [None, 30, None]
+
+
+@pytest.mark.parametrize("rest", [["Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT"], ['ETag: W/"a"'], []])
+def test_a_rest_without_a_strong_etag_is_appended(download: Make, partial: Path, rest: list[str]) -> None:
+    def answer(request: bytes) -> Iterator[bytes]:
+        if first_byte(request) is None:
+            yield from broken()
+        else:
+            yield from found(FILE[30:], "Content-Range: bytes 30-99/100", *rest, status="206 Partial Content")
+
+    assert download(answer).run().resumed
+    assert partial.read_bytes() == FILE
+
+
+def test_a_rest_with_too_many_bytes_is_not_complete(download: Make, partial: Path) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first_byte(request))
+        if asked == [None]:
+            yield from broken()
+        elif asked[-1] is None:
+            yield from found(FILE)
+        elif asked[-1] >= 100:
+            yield from found(b"", status="416 Range Not Satisfiable")
+        else:
+            yield b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 30-99/100\r\nTransfer-Encoding: chunked\r\n\r\n"
+            yield chunk(b"z" * 80) + chunk(b"")
+
+    download(answer, settings=FetchSettings(attempts=9, backoff_initial_seconds=0)).run()
+    assert partial.read_bytes() == FILE
+    assert asked == [None, 30, 110, None]
