@@ -18,6 +18,7 @@ from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.validators import sendable
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
@@ -64,11 +65,14 @@ class Download:
             ConfigInvalid: the environment names a proxy or certificates that cannot be used.
         """
         try:
+            before = self._received()
             with self._source:
                 return retrying(self._settings)(self._attempt, if_none_match)
         except (FatalError, NotModified):
             raise
         except RetryableError as error:
+            if isinstance(error.failure, WeightsTruncated) and self._received() == before:
+                self.remove_partial()  # the server may have no rests: the next start asks for the whole file
             raise type(error.failure)(f"{error.failure}; gave up after {self._settings.attempts} tries") from error
         except Exception as error:
             raise WeightsUnreachable(f"{self._name}: {redacted(with_type(error))}") from error
@@ -79,7 +83,7 @@ class Download:
         self._notes.unlink(missing_ok=True)
 
     def _attempt(self, if_none_match: str | None) -> Downloaded:
-        wanted, digest = Wanted(if_none_match=if_none_match), hashlib.sha256()
+        wanted, digest = Wanted(if_none_match=sendable(if_none_match)), hashlib.sha256()
         if notes := self._read_notes():
             with self._writing(), self._partial.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256")
@@ -87,9 +91,8 @@ class Download:
         try:
             with self._source.open(wanted) as body:
                 resumed = body.offset == wanted.offset > 0
-                if resumed and notes and notes.contradict(body.validator, body.total):
-                    raise Unavailable(f"{self._name}: expected the rest of the file, got one of another", restart=True)
                 if resumed:
+                    self._check_rest(body, notes)
                     logger.info("%s: resumed at %.1f MiB", self._name, body.offset / MIB)
                 else:
                     with self._writing():
@@ -107,7 +110,7 @@ class Download:
             raise self._retryable(WeightsUnreachable(str(error)), after_seconds=error.after_seconds) from error
         with self._writing():
             self._notes.unlink(missing_ok=True)
-        return Downloaded(digest.hexdigest(), body.etag, resumed)
+        return Downloaded(digest.hexdigest(), sendable(body.etag), resumed)
 
     def _write(self, body: Body, digest: hashlib._Hash) -> None:
         offset = body.offset
@@ -115,10 +118,9 @@ class Download:
         progress = Progress(self._name, offset, body.total, interval_seconds=self._settings.progress_interval_seconds)
         with self._writing():
             self._reserve((body.total or offset) - offset)
-            if not offset and body.validator:
-                Notes(body.validator, body.total).write(
-                    self._notes, self._source.url
-                )  # after the reservation: a full volume has no room for notes
+            if not offset and (validator := sendable(body.validator)):
+                # After the reservation: a full volume has no room for notes.
+                Notes(validator, body.total).write(self._notes, self._source.url)
             with self._partial.open("ab" if offset else "wb") as stream:
                 for chunk in body.chunks:
                     offset += len(chunk)
@@ -126,9 +128,13 @@ class Download:
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
-        if body.total is not None and offset != body.total:  # not every source notices it, and a range may be shorter
+        if body.total is not None and offset != body.total:  # not every source notices; a range may be shorter
             raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
+
+    def _check_rest(self, body: Body, notes: Notes | None) -> None:
+        if notes and notes.contradict(body.validator, body.total):
+            raise Unavailable(f"{self._name}: expected the rest of the file, got one of another", restart=True)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from cetacean_inference.weights.validators import sendable
+
 
 @dataclass(frozen=True, slots=True)
 class Notes:
@@ -22,11 +24,11 @@ class Notes:
         """Return the notes of a download from a URL; None if there are none, or of another URL."""
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            validator, total = str(found["validator"]), found.get("total")
+            validator, total = sendable(str(found["validator"])), found.get("total")
             usable = found["url"] == _digest(url) and (total is None or isinstance(total, int))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        return cls(validator, total) if usable else None
+        return cls(validator, total) if usable and validator else None
 
     def write(self, path: Path, url: str) -> None:
         """Write the notes.

@@ -22,7 +22,7 @@ from cetacean_inference.weights.sources.source import Body, Interrupted, NotModi
 from cetacean_inference.weights.trust import untrusted
 from cetacean_registry.urls import redacted
 
-PERMANENT_STATUSES: Final = frozenset({400, 404, 410, 451})
+PERMANENT_STATUSES: Final = frozenset({404, 410, 451})
 """Statuses after which a retry is useless."""
 DENIED_STATUSES: Final = frozenset({401, 403})
 MOST_REDIRECTS: Final = 20
@@ -76,7 +76,7 @@ class HttpSource(Source):
             with closing(self._answer(self._client, headers)) as response:
                 encoding = self._encoding(response)
                 if (part := _rest(response, wanted, encoding)) is None:
-                    self._check_status(response, conditional="If-None-Match" in headers)
+                    self._check_status(response, wanted)
                 yield self._body(response, part, encoding)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
@@ -134,19 +134,18 @@ class HttpSource(Source):
             raise WeightsUnreachable(f"{self.name}: expected the file as it is, got it with the encoding {shown}")
         return encodings[0] if encodings else None
 
-    def _check_status(self, response: httpx.Response, *, conditional: bool) -> None:
+    def _check_status(self, response: httpx.Response, wanted: Wanted) -> None:
         status = response.status_code
-        if status == 304 and conditional:
+        if status == 304 and wanted.if_none_match:
             raise NotModified
         message = printable(f"{self.name}: expected 200, got {status} {response.reason_phrase}").rstrip()
         if status in DENIED_STATUSES:
             raise WeightsDenied(message + self._refusal)
-        if status in PERMANENT_STATUSES:
+        if status in PERMANENT_STATUSES or (status == 400 and not wanted.offset):
             raise WeightsNotFound(message)
         if status != 200:
             after = retry_after(response.headers)
-            # After 206 and 416 the server has no such rest.
-            raise Unavailable(message, after_seconds=after or 0.0, restart=status in (206, 416))
+            raise Unavailable(message, after_seconds=after or 0.0, restart=wanted.is_refused_by(status))
 
 
 def _rest(response: httpx.Response, wanted: Wanted, encoding: str | None) -> ContentRange | None:

@@ -35,6 +35,8 @@ _CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"\n]{1,200})"')
 _SOCKS: Final = re.compile(r'error: "unsupported scheme (socks\w*)"')
 """reqwest is built without SOCKS in obstore, and says so for each request that such a proxy is meant for."""
+_NO_ANSWER: Final = "HTTP error: "
+"""In the first line of an error of the connection."""
 _METADATA: Final = re.compile(r"Error performing \w+ https?://(169\.254\.169\.254|169\.254\.170\.2|metadata[./])")
 _ABOUT_CREDENTIALS: Final = re.compile(r"Token|Authori[sz]ation|Authentication|Credential|Signature|AccessKey")
 
@@ -107,7 +109,7 @@ class ObjectStoreSource(Source):
             except PreconditionError:  # another object by now: take all of it
                 found = obstore.get(self._store, self._key)
         except Exception as error:
-            raise self._failure(error) from error
+            raise self._failure(error, wanted) from error
         etag = found.meta["e_tag"]
         yield Body(
             chunks=_chunks(iter(found.stream(min_chunk_size=1))),  # as received: buffered bytes would be lost
@@ -130,7 +132,7 @@ class ObjectStoreSource(Source):
             options["root_certificate"] = read_bundle(self.settings.ca_bundle)
         return options
 
-    def _failure(self, error: Exception) -> Exception:
+    def _failure(self, error: Exception, wanted: Wanted) -> Exception:
         """Return the error of a request: the store's answer in short, as the rest of it may quote a credential."""
         from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - see above
 
@@ -146,14 +148,14 @@ class ObjectStoreSource(Source):
         if status in (401, 403) or (status == 400 and _ABOUT_CREDENTIALS.search(answer)):
             hint = "check the credentials; a store also answers so if there is no such object and you may not list it"
             return WeightsDenied(f"{message} - {hint}")
-        if status in (400, 404, 410):
+        if status in (404, 410) or (status == 400 and not wanted.offset):
             return WeightsNotFound(message)
         if status is None:
-            return self._unreachable(text, answer)
-        return Unavailable(message, restart=status in (206, 416))
+            return self._unreachable(text, answer, wanted)
+        return Unavailable(message, restart=wanted.is_refused_by(status))
 
-    def _unreachable(self, text: str, cause: str) -> Exception:
-        """Return the error of a request that had no answer."""
+    def _unreachable(self, text: str, cause: str, wanted: Wanted) -> Exception:
+        """Return the error of a request that had no answer, or one that obstore cannot use."""
         if proxy := _SOCKS.search(text):
             return ConfigInvalid(
                 f"{self.name}: expected a proxy with http:// or https:// for an object store, got {proxy[1]}:// - "
@@ -161,7 +163,9 @@ class ObjectStoreSource(Source):
             )
         if certificate := _CERTIFICATE.search(text):
             return WeightsUnreachable(untrusted(self.name, certificate[1]))
-        return Unavailable(f"{self.name}: {cause}")
+        # obstore refuses answers without the range that was asked for: bytes kept for such a store would stay useless.
+        answered = _NO_ANSWER not in text.partition("\n")[0]
+        return Unavailable(f"{self.name}: {cause}", restart=answered and wanted.offset > 0)
 
 
 class S3Source(ObjectStoreSource):

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from cetacean_inference.settings import FetchSettings
 from cetacean_registry.urls import redacted
+
+_BUSY: Final = frozenset({429, 502, 503, 504})
+"""Statuses that say nothing about what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class Wanted:
     """Of the file that these bytes are of: if it is another file by now, it is wanted from its first byte."""
     if_none_match: str | None = None
     """The ETag of a file that is there already."""
+
+    def is_refused_by(self, status: int) -> bool:
+        """Return True if the status of an answer that has no file may be due to the offset.
+
+        Some servers have no ranges, and answer 400 or 500. Bytes that were kept for such a server would end every
+        later start too.
+        """
+        return self.offset > 0 and status not in _BUSY
 
 
 @dataclass(frozen=True, slots=True)

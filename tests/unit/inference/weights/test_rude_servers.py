@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import tracemalloc
@@ -278,3 +279,136 @@ def test_a_rest_with_too_many_bytes_is_not_complete(download: Make, partial: Pat
     download(answer, settings=FetchSettings(attempts=9, backoff_initial_seconds=0)).run()
     assert partial.read_bytes() == FILE
     assert asked == [None, 30, 110, None]
+
+
+# --- a partial file that cannot be continued -------------------------------------------------------------------------
+
+NO_STRING = '"\xfc"'
+"""Sent as one byte that is not ASCII."""
+ONCE = FetchSettings(attempts=1)
+
+
+def test_an_etag_that_no_request_can_send_is_not_used(download: Make, partial: Path) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(request)
+        yield from broken(NO_STRING) if len(asked) == 1 else found(FILE, f"ETag: {NO_STRING}")
+
+    assert download(answer).run().etag is None
+    assert partial.read_bytes() == FILE
+    assert not [request for request in asked if b"Range" in request]
+    download(answer).run(if_none_match=NO_STRING)  # as an earlier version kept it
+    assert b"If-None-Match" not in asked[-1]
+
+
+@pytest.mark.parametrize("validator", [NO_STRING, "a\r\nHost: b", "", 7, None])
+def test_notes_with_a_validator_that_no_request_can_send_are_not_used(
+    download: Make, partial: Path, validator: object
+) -> None:
+    requests = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        requests.append(request)
+        yield from broken() if len(requests) == 1 else found(FILE)
+
+    interrupted = download(answer, settings=ONCE)
+    with pytest.raises(WeightsTruncated):
+        interrupted.run()
+    notes = partial.with_suffix(".json")
+    notes.write_text(json.dumps(json.loads(notes.read_text()) | {"validator": validator}))
+    interrupted.run()
+    assert partial.read_bytes() == FILE
+
+
+def test_notes_that_are_nested_too_deep_are_not_used(download: Make, partial: Path) -> None:
+    partial.write_bytes(b"rest")
+    partial.with_suffix(".json").write_text("[" * 100_000)
+    download(lambda _: found(FILE)).run()
+    assert partial.read_bytes() == FILE
+
+
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 100\r\n\r\n" + FILE,
+    ],
+    ids=["400", "500", "501", "206 without a range", "200"],
+)
+def test_a_server_without_ranges_ends_no_later_start(
+    scheme: str, refusal: bytes, options: FetchSettings, partial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first_byte(request.replace(b"range", b"Range")))
+        if len(asked) == 1:
+            date = "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT"
+            yield f'HTTP/1.1 200 OK\r\nETag: "a"\r\n{date}\r\nContent-Length: 100\r\n\r\n'.encode() + FILE[:30]
+        else:
+            yield refusal if asked[-1] else found_dated()
+
+    def found_dated() -> bytes:
+        return b"".join(found(FILE, 'ETag: "a"', "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT"))
+
+    with answering(answer) as url:
+        source = source_of(s3(url, monkeypatch) if scheme == "s3" else f"{url}/a.ckpt", options)
+        assert not Download(source, partial=partial, reserve=lambda _: None).run().resumed
+    assert partial.read_bytes() == FILE
+    assert 30 in asked
+
+
+def s3(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a file of a bucket that a server has."""
+    given = {"ENDPOINT_URL": url, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return "s3://bucket/a.ckpt"
+
+
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+@pytest.mark.parametrize("busy", [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b""], ids=["503", "hung up"])
+def test_a_busy_server_loses_no_bytes(
+    scheme: str, busy: bytes, options: FetchSettings, partial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first := first_byte(request.replace(b"range", b"Range")))
+        date = "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT"
+        if len(asked) == 1:
+            yield f'HTTP/1.1 200 OK\r\nETag: "a"\r\n{date}\r\nContent-Length: 100\r\n\r\n'.encode() + FILE[:30]
+        elif len(asked) == 2:
+            yield busy
+        else:
+            rest = FILE[first or 0 :]
+            yield from found(rest, 'ETag: "a"', date, "Content-Range: bytes 30-99/100", status="206 Partial Content")
+
+    with answering(answer) as url:
+        source = source_of(s3(url, monkeypatch) if scheme == "s3" else f"{url}/a.ckpt", options)
+        assert Download(source, partial=partial, reserve=lambda _: None).run().resumed
+    assert partial.read_bytes() == FILE
+    assert asked == [None, 30, 30]
+
+
+def test_a_server_that_hangs_up_at_each_range_is_asked_for_the_whole_file_at_the_next_start(
+    download: Make, partial: Path
+) -> None:
+    asked = []
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        asked.append(first_byte(request))
+        yield from broken() if len(asked) == 1 else found(FILE) if asked[-1] is None else ()
+
+    starts = download(answer, settings=ONCE)
+    for _ in range(2):
+        with pytest.raises(WeightsTruncated):
+            starts.run()
+    starts.run()
+    assert partial.read_bytes() == FILE
+    assert asked == [None, 30, None]
