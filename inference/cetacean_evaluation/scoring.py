@@ -89,7 +89,8 @@ def score_gate(
     weights = fetch(gate_url(gate), sha256=gate.sha256, cache=store, settings=options)
     config = None
     if gate.config_url:
-        config = fetch(gate.config_url, sha256=gate.config_sha256, cache=store, settings=options).path.read_bytes()
+        small = options.of_companions()
+        config = fetch(gate.config_url, sha256=gate.config_sha256, cache=store, settings=small).path.read_bytes()
     with store.open_locked(weights.sha256) as stream:
         network, side = load_gate(
             stream,

@@ -182,8 +182,9 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
 
 
 def _read_individuals(settings: Settings, files: WeightFiles, verified: VerifiedFiles) -> tuple[tuple[str, str], ...]:
-    classes = read_classes(verified.read(files.classes), files.classes, known=settings.model.num_classes_active)
-    species = read_species(verified.read(files.species), files.species, classes=classes)
+    known, largest = settings.model.num_classes_active, settings.fetch.max_companion_bytes
+    classes = read_classes(verified.read(files.classes, max_bytes=largest), files.classes, known=known)
+    species = read_species(verified.read(files.species, max_bytes=largest), files.species, classes=classes)
     return tuple(zip(classes, species, strict=True))
 
 

@@ -135,6 +135,12 @@ class FetchSettings(Section):
     """Downloading weights into the cache."""
 
     max_bytes: int = Field(8 * GIB, ge=1, description="Largest file that is downloaded.")
+    max_companion_bytes: int = Field(
+        16 * MIB,
+        ge=1,
+        description="Largest `encoder_classes.npy`, `species_map.csv` and configuration of a gate, which are read into "
+        "memory; those of 15,587 individuals have 2 MiB.",
+    )
     cache_limit_bytes: int = Field(
         20 * GIB,
         ge=1,
@@ -169,6 +175,10 @@ class FetchSettings(Section):
         None, description="File of certificates (PEM) that are trusted in addition to the system's."
     )
     volumes: Path = Field(Path("/mnt/weights"), description="Where the volumes of oci:// and pvc:// are mounted.")
+
+    def of_companions(self) -> Self:
+        """Return the settings for files that are read into memory."""
+        return self.model_copy(update={"max_bytes": min(self.max_bytes, self.max_companion_bytes)})
 
 
 class SignatureSettings(Section):

@@ -32,7 +32,8 @@ def load_network(
     torch.set_num_threads(settings.engine.threads or num_threads())
     unverified_allowed = settings.fetch.allow_unverified_pickle
     if name == "gate":
-        config = verified.read(files.gate_config).read() if files.gate_config else None
+        largest = settings.fetch.max_companion_bytes
+        config = verified.read(files.gate_config, max_bytes=largest).read() if files.gate_config else None
         loaded = load_gate(
             verified.open(files.gate_weights),
             files.gate_weights,

@@ -93,18 +93,21 @@ def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightF
     for one in (cache, own):
         one.prepare()
 
-    def fetched(url: str, sha256: str | None) -> Blob:
+    def fetched(url: str, sha256: str | None, bounds: FetchSettings = settings.fetch) -> Blob:
         with times.measure("fetch"):
-            return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=settings.fetch, times=times)
+            return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=bounds, times=times)
 
+    small = settings.fetch.of_companions()
     model = settings.model
     checkpoint = fetched(model.weights_url, model.sha256)
-    classes, species = (fetched(sibling(model.weights_url, name), model.files.get(name)) for name in COMPANION_FILES)
+    classes, species = (
+        fetched(sibling(model.weights_url, name), model.files.get(name), small) for name in COMPANION_FILES
+    )
     unverified = settings.fetch.allow_unverified_pickle
     require_digest_of_pickle(checkpoint, sha256=model.sha256, allowed=unverified)
     try:
         gate = settings.gate
-        gate_config = fetched(gate.config_url, gate.config_sha256) if gate.config_url else None
+        gate_config = fetched(gate.config_url, gate.config_sha256, small) if gate.config_url else None
         gate_weights = fetched(gate_url(gate), gate.sha256)
         require_digest_of_pickle(gate_weights, sha256=gate.sha256, allowed=unverified)
     except (WeightsNotFound, WeightsDenied, WeightsUnreachable, CheckpointMismatch) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cetacean_inference.errors import CacheFull, DigestMismatch, WeightsNotFound
+from cetacean_inference.errors import CacheFull, DigestMismatch, WeightsNotFound, WeightsTooLarge
 from cetacean_inference.weights.blob import Blob, digest_of
 from cetacean_inference.weights.cache import WeightsCache
 
@@ -61,10 +61,11 @@ class VerifiedFiles:
         stream.seek(0)
         return stream
 
-    def read(self, blob: Blob) -> BytesIO:
+    def read(self, blob: Blob, *, max_bytes: int) -> BytesIO:
         """Return the bytes of a small file; they are hashed in memory, so no other process can change them.
 
         Raises:
+            WeightsTooLarge: it has more than `max_bytes`.
             WeightsNotFound: it was evicted since it was fetched.
             DigestMismatch: it is damaged.
         """
@@ -72,7 +73,9 @@ class VerifiedFiles:
         if stream is None:
             stream = self._streams[blob.sha256] = _open(blob, self._holder(blob))
         stream.seek(0)
-        content = BytesIO(stream.read())
+        content = BytesIO(stream.read(max_bytes + 1))
+        if len(content.getbuffer()) > max_bytes:
+            raise WeightsTooLarge(f"{blob.url}: expected at most {max_bytes} bytes, got more in the cache")
         _check(content, blob, self._cache)
         content.seek(0)
         return content

@@ -18,6 +18,8 @@ from pathlib import Path
 import open_clip
 import pytest
 from support.file_server import FileServer
+from support.inference_world import make_settings
+from support.tiny_weights import sections, write_weights
 from support.waiting import wait_until
 
 from cetacean_inference.errors import (
@@ -28,13 +30,14 @@ from cetacean_inference.errors import (
     GateUnavailable,
     WeightsDenied,
     WeightsNotFound,
+    WeightsTooLarge,
     WeightsUnreachable,
 )
 from cetacean_inference.settings import FetchSettings, GateSettings
 from cetacean_inference.weights import fetch as fetching
 from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import WeightsCache
-from cetacean_inference.weights.fetch import fetch, gate_url
+from cetacean_inference.weights.fetch import fetch, fetch_all, gate_url
 from cetacean_inference.weights.hub import Access, access_to
 from cetacean_inference.weights.sources import sibling
 from cetacean_inference.weights.sources.hub import HubSource
@@ -416,9 +419,34 @@ def test_the_bytes_that_were_hashed_are_the_bytes_that_are_read(
 
     monkeypatch.setattr("cetacean_inference.weights.verified.digest_of", then_changed)
     with VerifiedFiles(cache) as verified:
-        assert verified.read(blob).read() == content
+        assert verified.read(blob, max_bytes=len(content)).read() == content
     with VerifiedFiles(cache) as verified, pytest.raises(DigestMismatch, match="in the cache"):
-        verified.read(blob)
+        verified.read(blob, max_bytes=len(content))
+
+
+def test_a_file_that_is_read_into_memory_is_bounded(
+    cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str
+) -> None:
+    blob = fetch(url, sha256=digest, cache=cache, settings=options)
+    with VerifiedFiles(cache) as verified, pytest.raises(WeightsTooLarge, match="at most 299999 bytes, got more"):
+        verified.read(blob, max_bytes=len(content) - 1)
+
+
+# --- the files of a model --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["encoder_classes.npy", "species_map.csv", "gate.json"])
+def test_the_small_files_of_a_model_have_a_bound_of_their_own(tmp_path: Path, name: str) -> None:
+    write_weights(tmp_path)
+    given = sections(tmp_path.as_uri())
+    bound = max((tmp_path / small).stat().st_size for small in ("encoder_classes.npy", "species_map.csv", "gate.json"))
+    given["fetch"] |= {"max_companion_bytes": bound}
+    settings = make_settings(tmp_path / "pod", **given)
+    fetch_all(settings)
+    with (tmp_path / name).open("ab") as stream:
+        stream.truncate(bound + 1)
+    with pytest.raises(WeightsTooLarge, match=f"{name}: expected at most {bound} bytes, got {bound + 1} or more"):
+        fetch_all(settings)
 
 
 # --- with other pods -------------------------------------------------------------------------------------------------
