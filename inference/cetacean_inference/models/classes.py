@@ -7,7 +7,8 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from typing import IO, Any, Final
 
 import numpy as np
@@ -39,7 +40,7 @@ def read_classes(stream: IO[bytes], blob: Blob, *, known: int) -> tuple[str, ...
     except ValueError as error:  # bytes that are no UTF-8, lone surrogates, no code points
         raise ClassesMismatch(f"{blob.url}: {EXPECTED} in UTF-8, got: {one_line(error)}") from error
     if len(set(ids)) != len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
+        twice = next(name for name, number in Counter(ids).items() if number > 1)
         raise ClassesMismatch(f"{blob.url}: expected each id once, got {twice!r} several times")
     return ids
 
@@ -92,7 +93,7 @@ def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> 
     """
     try:
         text = io.StringIO(stream.read().decode("utf-8-sig"), newline="")
-        species = _species_by_individual(csv.DictReader(text), blob)
+        species = _species_by_individual(csv.reader(text), blob)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ClassesMismatch(f"{blob.url}: expected CSV in UTF-8, got: {one_line(error)}") from error
     if missing := [name for name in classes if name not in species]:
@@ -101,12 +102,16 @@ def read_species(stream: IO[bytes], blob: Blob, *, classes: tuple[str, ...]) -> 
     return tuple(species[name] for name in classes)
 
 
-def _species_by_individual(rows: csv.DictReader[str], blob: Blob) -> dict[str, str]:
-    if not {"individual_id", "species"} <= set(rows.fieldnames or ()):
-        raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {_shown(rows.fieldnames)}")
+def _species_by_individual(rows: Iterator[list[str]], blob: Blob) -> dict[str, str]:
+    columns = next(rows, None)
+    places = {name: place for place, name in enumerate(columns or ())}
+    if not {"individual_id", "species"} <= places.keys():
+        raise ClassesMismatch(f"{blob.url}: expected columns individual_id, species, got {_shown(columns)}")
+    wanted = places["individual_id"], places["species"]
     species: dict[str, str] = {}
     for row in rows:
-        individual, name = row["individual_id"], row["species"]
+        # No other column is read: csv.DictReader would complete each short row with all columns of a long head.
+        individual, name = (row[place] if place < len(row) else "" for place in wanted)
         if individual and name and species.setdefault(individual, name) != name:
             raise ClassesMismatch(
                 f"{blob.url}: expected one species for {individual}, got {species[individual]}, {name}"
@@ -114,6 +119,6 @@ def _species_by_individual(rows: csv.DictReader[str], blob: Blob) -> dict[str, s
     return species
 
 
-def _shown(columns: Sequence[str] | None) -> str:
-    text = repr(list(columns) if columns is not None else None)
+def _shown(columns: list[str] | None) -> str:
+    text = repr(columns)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

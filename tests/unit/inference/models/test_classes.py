@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.fuzzing import bounded
 
 from cetacean_inference.errors import ClassesMismatch
 from cetacean_inference.models.classes import read_classes, read_species
@@ -89,8 +90,10 @@ def species(text: str | bytes) -> tuple[str, ...]:
         "individual_id,species\na,orca\nb,beluga\nz,fin_whale\n",
         "\N{BYTE ORDER MARK}individual_id,species\r\na,orca\r\nb,beluga\r\n",
         'species,individual_id,note\norca,a,"two\nlines"\nbeluga,b,\norca,a,again\n',
+        "individual_id,species\n\na,orca\nz\n,orca\nb,beluga,more\n",
+        "individual_id,species,individual_id\nz,orca,a\nz,beluga,b\n",
     ],
-    ids=["plain", "of a spreadsheet", "other columns"],
+    ids=["plain", "of a spreadsheet", "other columns", "rows of other lengths", "a column twice"],
 )
 def test_the_species_are_read_in_the_order_of_the_classes(text: str) -> None:
     assert species(text) == ("beluga", "orca")
@@ -105,9 +108,25 @@ def test_the_species_are_read_in_the_order_of_the_classes(text: str) -> None:
         ("id,species\na,orca\n", r"columns individual_id, species, got \['id', 'species'\]"),
         (b"individual_id,species\na,\xff\n", "CSV in UTF-8"),
         ("", "columns individual_id, species, got None"),
+        ("\nindividual_id,species\na,orca\nb,orca\n", r"columns individual_id, species, got \[\]"),
     ],
-    ids=["missing", "empty", "two", "columns", "not UTF-8", "nothing"],
+    ids=["missing", "empty", "two", "columns", "not UTF-8", "nothing", "an empty line first"],
 )
 def test_an_invalid_map_of_species_is_an_error(text: str | bytes, message: str) -> None:
     with pytest.raises(ClassesMismatch, match=rf"^https://weights\.test/species_map\.csv: expected .*{message}"):
         species(text)
+
+
+MANY = 20_000
+
+
+def test_a_map_of_many_columns_and_short_rows_is_read_in_time_that_its_size_bounds() -> None:
+    head, rows = "individual_id,species" + ",x" * MANY, "1\n" * MANY
+    with bounded(cpu_seconds=2):
+        assert species(f"{head}\na,orca\nb,beluga\n{rows}") == ("beluga", "orca")
+
+
+def test_an_id_that_occurs_twice_among_many_is_found_in_time_that_their_number_bounds() -> None:
+    ids = np.array([*map(str, range(MANY)), str(MANY - 1)])
+    with bounded(cpu_seconds=2), pytest.raises(ClassesMismatch, match="'19999' several times"):
+        read_classes(npy(ids), CLASSES, known=len(ids))
