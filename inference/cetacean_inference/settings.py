@@ -156,6 +156,12 @@ class FetchSettings(Section):
     backoff_max_seconds: float = Field(30.0, ge=0, description="Longest pause between tries.")
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Time allowed to connect.")
     read_timeout_seconds: float = Field(60.0, gt=0, description="Longest silence while bytes are awaited.")
+    min_bytes_per_second: int = Field(
+        32 * KIB, ge=1, description="Least average rate of a download; it bounds the time for a file of `max_bytes`."
+    )
+    min_rate_after_seconds: float = Field(
+        600.0, gt=0, description="Time for a file, its retries and pauses before the least rate counts."
+    )
     lock_timeout_seconds: float = Field(1800.0, gt=0, description="How long to wait for another pod's download.")
     progress_interval_seconds: float = Field(5.0, ge=0, description="Time between progress lines.")
     shared_cache: bool = Field(

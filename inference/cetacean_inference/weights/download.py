@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cetacean_inference.errors import CacheFull, FatalError, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.messages import reason_of, with_type
@@ -22,6 +23,9 @@ from cetacean_inference.weights.validators import sendable
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
+
+LEAST_PROGRESS: Final = MIB
+"""New bytes of an attempt that does not count as a failure; with fewer, a server could make attempts without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +56,21 @@ class Download:
         self._most_bytes = 0
 
     def run(self, *, if_none_match: str | None = None) -> Downloaded:
-        """Download until complete; an attempt that receives more bytes than all before is not counted as a failure.
+        """Download until complete; an attempt with `LEAST_PROGRESS` more bytes than before counts as no failure.
 
         Raises:
             NotModified: the file still has the ETag `if_none_match`.
             WeightsNotFound: the file does not exist.
             WeightsDenied: the server denies access to it.
-            WeightsUnreachable: the server cannot be reached or keeps failing.
+            WeightsUnreachable: the server cannot be reached, keeps failing, or is too slow.
             WeightsTruncated: every attempt receives fewer bytes than announced.
             WeightsTooLarge: the file is larger than `max_bytes`.
             CacheFull: the volume is full.
             ConfigInvalid: the environment names a proxy or certificates that cannot be used.
         """
         try:
-            before = self._received()
+            before = self._most_bytes = self._received()
+            self._source.pace.begin(before)
             with self._source:
                 return retrying(self._settings)(self._attempt, if_none_match)
         except (FatalError, NotModified):
@@ -97,6 +102,7 @@ class Download:
                 else:
                     with self._writing():
                         self.remove_partial()
+                    self._source.pace.restart()
                     digest = hashlib.sha256()
                 self._write(body, digest)
         except Interrupted as error:
@@ -128,6 +134,7 @@ class Download:
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
+                    self._check_pace(offset)
         if body.total is not None and offset != body.total:  # not every source notices; a range may be shorter
             raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
@@ -151,6 +158,14 @@ class Download:
                 f"{self._name}: expected at most {self._settings.max_bytes} bytes, got {size} or more"
             )
 
+    def _check_pace(self, size: int) -> None:
+        self._source.pace.reach(size)
+        if self._source.pace.remaining() <= 0:
+            raise self._too_slow()
+
+    def _too_slow(self) -> WeightsUnreachable:
+        return WeightsUnreachable(f"{self._name}: {self._source.pace}")
+
     def _unwritable(self, error: OSError) -> CacheFull:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             self.remove_partial()
@@ -162,9 +177,12 @@ class Download:
 
     def _retryable(
         self, failure: WeightsUnreachable | WeightsTruncated, *, after_seconds: float = 0.0
-    ) -> RetryableError:
-        advanced = self._received() > self._most_bytes
-        self._most_bytes = max(self._most_bytes, self._received())
+    ) -> RetryableError | WeightsUnreachable:
+        """Return the error of an attempt, or of the whole download if no time is left."""
+        if self._source.pace.remaining() <= 0:
+            return self._too_slow()
+        if advanced := self._received() - self._most_bytes >= LEAST_PROGRESS:
+            self._most_bytes = self._received()
         return RetryableError(failure, after_seconds=after_seconds, advanced=advanced)
 
     def _received(self) -> int:

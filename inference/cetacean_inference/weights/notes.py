@@ -1,4 +1,4 @@
-"""What is known about a partial file: of which file it is, so that another process can continue it."""
+"""Notes beside a partial file: of which file it is, so that another process can continue it."""
 
 from __future__ import annotations
 

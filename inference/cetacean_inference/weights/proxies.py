@@ -17,7 +17,8 @@ import httpx
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http_headers import decimal
 from cetacean_inference.settings import FetchSettings
-from cetacean_inference.weights.socks import SocksTransport
+from cetacean_inference.weights.connections import Transport
+from cetacean_inference.weights.pace import Pace
 from cetacean_inference.weights.trust import trusted
 from cetacean_registry.urls import redacted
 
@@ -25,7 +26,7 @@ _SCHEMES: Final = ("http", "https")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def open_client(settings: FetchSettings) -> httpx.Client:
+def open_client(settings: FetchSettings, pace: Pace) -> httpx.Client:
     """Return a client; it follows no redirect by itself, as httpx would read its whole body.
 
     Raises:
@@ -35,7 +36,7 @@ def open_client(settings: FetchSettings) -> httpx.Client:
     timeout = httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds)
     return httpx.Client(
         transport=ProxyingTransport.from_environment(
-            getproxies(), trusted(settings.ca_bundle), timeout_seconds=settings.read_timeout_seconds
+            getproxies(), trusted(settings.ca_bundle), timeout_seconds=settings.read_timeout_seconds, pace=pace
         ),
         follow_redirects=False,
         timeout=timeout,
@@ -100,23 +101,28 @@ class ProxyingTransport(httpx.BaseTransport):
         self._no_proxy = no_proxy
 
     @classmethod
-    def from_environment(cls, named: Mapping[str, str], context: ssl.SSLContext, *, timeout_seconds: float) -> Self:
+    def from_environment(
+        cls, named: Mapping[str, str], context: ssl.SSLContext, *, timeout_seconds: float, pace: Pace
+    ) -> Self:
         """Return the transport for the proxies of `urllib.request.getproxies`.
 
         Args:
             named: the proxies by scheme.
             context: certificates of servers and of proxies.
             timeout_seconds: longest silence of a SOCKS proxy before a connection is made.
+            pace: the time that is left.
 
         Raises:
             ConfigInvalid: a proxy cannot be used.
         """
+
+        def transport(proxy: httpx.Proxy | None) -> httpx.BaseTransport:
+            return Transport(proxy, context=context, timeout_seconds=timeout_seconds, pace=pace)
+
         proxies = {
-            scheme: _transport(_proxy(scheme, named[scheme]), context, timeout_seconds)
-            for scheme in (*_SCHEMES, "all")
-            if named.get(scheme)
+            scheme: transport(_proxy(scheme, named[scheme])) for scheme in (*_SCHEMES, "all") if named.get(scheme)
         }
-        return cls(httpx.HTTPTransport(verify=context), proxies, NoProxy(named.get("no", "")))
+        return cls(transport(None), proxies, NoProxy(named.get("no", "")))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""
@@ -130,12 +136,6 @@ class ProxyingTransport(httpx.BaseTransport):
     def _chosen(self, url: httpx.URL) -> httpx.BaseTransport:
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
         return self._direct if proxy is None or self._no_proxy.includes(url) else proxy
-
-
-def _transport(proxy: httpx.Proxy, context: ssl.SSLContext, timeout_seconds: float) -> httpx.BaseTransport:
-    if proxy.url.scheme.startswith("socks"):
-        return SocksTransport(proxy, context=context, timeout_seconds=timeout_seconds)
-    return httpx.HTTPTransport(verify=context, proxy=proxy)
 
 
 def _proxy(scheme: str, text: str) -> httpx.Proxy:

@@ -18,7 +18,7 @@ class RetryableError(Exception):
     Args:
         failure: the error to report after the last attempt.
         after_seconds: the server's `Retry-After`.
-        advanced: the attempt received bytes that no earlier one had; it does not count as a failure.
+        advanced: the attempt received enough bytes that no earlier one had; it does not count as a failure.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class HttpSource(Source):
         access = server_access(self.requested(), self.settings)
         self._headers = {"Accept-Encoding": "identity", **access.headers}
         self._refusal = access.refusal
-        self._client = open_client(self.settings)
+        self._client = open_client(self.settings, self.pace)
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:

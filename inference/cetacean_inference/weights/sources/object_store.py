@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig, ObjectStore
 
-_LONGEST_TRANSFER: Final = timedelta(days=7)
-"""obstore has a bound for a whole transfer, 30 s by default; here the longest silence is the bound."""
 _STATUS: Final = re.compile(r"status code: (\d{3})([A-Za-z \-]*)")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
@@ -124,7 +122,7 @@ class ObjectStoreSource(Source):
         options: ClientConfig = {
             "connect_timeout": timedelta(seconds=self.settings.connect_timeout_seconds),
             "read_timeout": timedelta(seconds=self.settings.read_timeout_seconds),
-            "timeout": _LONGEST_TRANSFER,
+            "timeout": timedelta(seconds=self.pace.longest_seconds),  # of a whole transfer; 30 s by default
             "pool_max_idle_per_host": "0",  # one request at a time: keep no connection open after it
             "allow_http": endpoint.startswith("http://"),
         }

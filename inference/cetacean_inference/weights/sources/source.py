@@ -12,6 +12,7 @@ from typing import ClassVar, Final, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights.pace import Pace
 from cetacean_registry.urls import redacted
 
 _BUSY: Final = frozenset({429, 502, 503, 504})
@@ -95,6 +96,7 @@ class Source(ABC):
         self.url = url
         self.name = redacted(url)
         self.settings = settings
+        self.pace = Pace(settings)
 
     @staticmethod
     def sibling(url: str, name: str) -> str:

@@ -28,7 +28,7 @@ from cetacean_inference.errors import (
     WeightsTruncated,
     WeightsUnreachable,
 )
-from cetacean_inference.settings import FetchSettings
+from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.sources import source_of
 from cetacean_inference.weights.sources.source import NotModified
@@ -107,9 +107,32 @@ def test_a_download_starts_over_if_the_server_has_no_ranges(
     assert partial.read_bytes() == content
 
 
-def test_an_attempt_with_progress_does_not_count_as_a_failure(download: Make, server: FileServer, digest: str) -> None:
-    server.cut_after = [20_000] * 10
-    assert download().run().sha256 == digest
+def test_an_attempt_with_progress_does_not_count_as_a_failure(
+    download: Make, server: FileServer, partial: Path
+) -> None:
+    content = os.urandom(6 * MIB)
+    (server.directory / "a.ckpt").write_bytes(content)
+    server.cut_after = [MIB] * 5
+    download().run()
+    assert partial.read_bytes() == content
+    assert server.requests["a.ckpt"] == 6
+
+
+def test_attempts_with_little_progress_count_as_one_without_failure_together(
+    download: Make, server: FileServer, partial: Path
+) -> None:
+    content = os.urandom(6 * MIB)
+    (server.directory / "a.ckpt").write_bytes(content)
+    server.cut_after = [MIB // 2] * 11
+    download().run()
+    assert partial.read_bytes() == content
+
+
+def test_a_byte_in_each_attempt_is_no_progress(download: Make, server: FileServer) -> None:
+    server.cut_after = [1] * 10
+    with pytest.raises(WeightsTruncated, match=r"got 3 bytes, then: .*gave up after 3 tries"):
+        download().run()
+    assert server.requests["a.ckpt"] == 3
 
 
 def test_a_file_truncated_at_each_attempt_is_an_error(download: Make, server: FileServer) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.raw_server import Answer, answering
+from support.socks_server import socks_serving
 
 from cetacean_inference.errors import WeightsNotFound, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings
@@ -412,3 +413,47 @@ def test_a_server_that_hangs_up_at_each_range_is_asked_for_the_whole_file_at_the
     starts.run()
     assert partial.read_bytes() == FILE
     assert asked == [None, 30, None]
+
+
+# --- answers that do not end -----------------------------------------------------------------------------------------
+
+BRIEF = FetchSettings(attempts=2, backoff_initial_seconds=0, min_rate_after_seconds=0.3, min_bytes_per_second=2**40)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+def without_end(head: bytes, part: bytes) -> Answer:
+    def answer(_: bytes) -> Iterator[bytes]:
+        yield head
+        while True:
+            yield part
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        without_end(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        without_end(CHUNKED + b"\r\n", chunk(b"x")),
+        without_end(CHUNKED + b"Content-Encoding: gzip\r\n\r\n", chunk(gzip.compress(b""))),
+        without_end(CHUNKED + b"Content-Encoding: deflate\r\n\r\n", chunk(b"\0\0\0\xff\xff")),
+    ],
+    ids=["103", "byte by byte", "empty members of gzip", "empty blocks of deflate"],
+)
+def test_an_answer_without_an_end_is_given_up(download: Make, answer: Answer) -> None:
+    with pytest.raises(WeightsUnreachable, match=r"a\.ckpt: expected at least \d+ bytes per second after 0\.3 s, got "):
+        download(answer, settings=BRIEF).run()
+
+
+def test_the_time_of_a_download_counts_behind_a_proxy_too(download: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    answer = without_end(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    with answering(answer) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        with pytest.raises(WeightsUnreachable, match="expected at least"):
+            download(lambda _: found(b"weights"), settings=BRIEF).run()
+    with socks_serving() as socks:
+        monkeypatch.setenv("http_proxy", f"socks5://127.0.0.1:{socks.port}")
+        with pytest.raises(WeightsUnreachable, match="expected at least"):
+            download(answer, settings=BRIEF).run()

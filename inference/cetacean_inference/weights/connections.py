@@ -1,6 +1,7 @@
-"""A transport through a SOCKS5 proxy that has time-outs from the first byte on.
+"""A transport, direct or through a proxy, whose connections end with the time of the download.
 
-httpx's own waits for ever for a proxy that does not answer its greeting, such as one that speaks HTTP.
+httpx bounds each silence only, so an answer whose head never ends, such as one of many `103`, would keep it for ever.
+Its own for SOCKS waits for ever for a proxy that does not answer its greeting, such as one that speaks HTTP.
 """
 
 from __future__ import annotations
@@ -13,21 +14,24 @@ from typing import Any
 import httpcore
 import httpx
 
+from cetacean_inference.weights.pace import Pace
 
-class SocksTransport(httpx.BaseTransport):
-    """Sends requests through a SOCKS5 proxy, which resolves the names of hosts.
+
+class Transport(httpx.BaseTransport):
+    """Sends requests directly, or through a proxy of HTTP or of SOCKS5, which resolves the names of hosts.
 
     Args:
-        proxy: its URL, and the password if it needs one.
-        context: certificates of the servers behind it.
-        timeout_seconds: longest silence of the proxy before a connection is made.
+        proxy: its URL, and the password if it needs one; None sends directly.
+        context: certificates of the servers.
+        timeout_seconds: longest silence of a SOCKS proxy before a connection is made.
+        pace: the time that is left.
     """
 
-    def __init__(self, proxy: httpx.Proxy, *, context: ssl.SSLContext, timeout_seconds: float) -> None:
-        self._backend = _Backend(timeout_seconds)
-        self._pool = httpcore.SOCKSProxy(
-            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=context, network_backend=self._backend
-        )
+    def __init__(
+        self, proxy: httpx.Proxy | None, *, context: ssl.SSLContext, timeout_seconds: float, pace: Pace
+    ) -> None:
+        self._backend = _Backend(timeout_seconds, pace)
+        self._pool = _pool(proxy, context, self._backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""
@@ -52,6 +56,24 @@ class SocksTransport(httpx.BaseTransport):
         self._backend.close()
 
 
+def _pool(
+    proxy: httpx.Proxy | None, context: ssl.SSLContext, backend: httpcore.NetworkBackend
+) -> httpcore.ConnectionPool:
+    if proxy is None:
+        return httpcore.ConnectionPool(ssl_context=context, network_backend=backend)
+    if proxy.url.scheme.startswith("socks"):
+        return httpcore.SOCKSProxy(
+            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=context, network_backend=backend
+        )
+    return httpcore.HTTPProxy(
+        str(proxy.url),
+        proxy_auth=proxy.raw_auth,
+        proxy_headers=proxy.headers.raw,
+        ssl_context=context,
+        network_backend=backend,
+    )
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -65,30 +87,35 @@ class _Body(httpx.SyncByteStream):
 
 
 class _Backend(httpcore.SyncBackend):
-    """Opens streams with a default time-out: httpcore names none while it talks to the proxy."""
+    """Opens streams with a default time-out: httpcore names none while it talks to a SOCKS proxy."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, pace: Pace) -> None:
         self._seconds = seconds
+        self._pace = pace
         self._opened: list[httpcore.NetworkStream] = []
 
     def connect_tcp(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
         stream = super().connect_tcp(*arguments, **named)
         self._opened.append(stream)
-        return _Stream(stream, self._seconds)
+        return _Stream(stream, self._seconds, self._pace)
 
     def close(self) -> None:
-        """Close all streams: httpcore forgets those whose greeting failed."""
+        """Close all streams: httpcore forgets those whose greeting by SOCKS failed."""
         for stream in self._opened:
             stream.close()
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, seconds: float) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, seconds: float, pace: Pace) -> None:
         self._stream = stream
         self._seconds = seconds
+        self._pace = pace
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._seconds if timeout is None else timeout)
+        remaining = self._pace.remaining()
+        if remaining <= 0:
+            raise httpcore.ReadTimeout("timed out")
+        return self._stream.read(max_bytes, min(self._seconds if timeout is None else timeout, remaining))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._seconds if timeout is None else timeout)
@@ -97,7 +124,7 @@ class _Stream(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(*arguments, **named), self._seconds)
+        return _Stream(self._stream.start_tls(*arguments, **named), self._seconds, self._pace)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
