@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from cetacean_inference.errors import ConfigInvalid, FatalError, WeightsDenied, 
 from cetacean_inference.messages import printable
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.credentials import Credentials
+from cetacean_inference.weights.sources.first_answer import NoAnswer, first_answer
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
 from cetacean_inference.weights.trust import read_bundle, untrusted
 from cetacean_registry.urls import redacted
@@ -101,11 +103,15 @@ class ObjectStoreSource(Source):
             options = {"range": {"offset": wanted.offset}, "if_match": wanted.validator}
         elif wanted.if_none_match:
             options = {"if_none_match": wanted.if_none_match}
+        asked = partial(obstore.get_async, self._store, self._key)
+        seconds = self.settings.connect_timeout_seconds + self.settings.read_timeout_seconds
         try:
             try:
-                found = obstore.get(self._store, self._key, options=options)
+                found = first_answer(partial(asked, options=options), seconds=seconds)
             except PreconditionError:  # another object by now: take all of it
-                found = obstore.get(self._store, self._key)
+                found = first_answer(asked, seconds=seconds)
+        except NoAnswer as error:
+            raise Unavailable(f"{self.name}: {error}") from error
         except Exception as error:
             raise self._failure(error, wanted) from error
         etag = found.meta["e_tag"]

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -457,3 +458,30 @@ def test_the_time_of_a_download_counts_behind_a_proxy_too(download: Make, monkey
         monkeypatch.setenv("http_proxy", f"socks5://127.0.0.1:{socks.port}")
         with pytest.raises(WeightsUnreachable, match="expected at least"):
             download(answer, settings=BRIEF).run()
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error"])
+@pytest.mark.parametrize(
+    ("part", "seconds", "reason"),
+    [(b"x", 0.2, "timed out"), (PART, 300, "expected an answer of at most 67108864 bytes, got more")],
+    ids=["slow", "large"],
+)
+def test_an_error_of_a_store_without_an_end_is_given_up(
+    partial: Path, monkeypatch: pytest.MonkeyPatch, status: str, part: bytes, seconds: float, reason: str
+) -> None:
+    hung_up = threading.Event()
+
+    def answer(_: bytes) -> Iterator[bytes]:
+        yield f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        try:
+            while True:
+                yield chunk(part)
+        finally:
+            hung_up.set()
+
+    settings = FetchSettings(attempts=1, connect_timeout_seconds=seconds, read_timeout_seconds=seconds)
+    with answering(answer) as url:
+        source = source_of(s3(url, monkeypatch), settings)
+        with pytest.raises(WeightsUnreachable, match=f"a.ckpt: {reason}; gave up after 1 tries"):
+            Download(source, partial=partial, reserve=lambda _: None).run()
+        assert hung_up.wait(30)
