@@ -15,7 +15,7 @@ from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.pace import Pace
 from cetacean_registry.urls import redacted
 
-_BUSY: Final = frozenset({429, 502, 503, 504})
+_BUSY: Final = frozenset({408, 429, 502, 503, 504})
 """Statuses that say nothing about what was asked for."""
 
 

@@ -374,7 +374,11 @@ def s3(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["http", "s3"])
-@pytest.mark.parametrize("busy", [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b""], ids=["503", "hung up"])
+@pytest.mark.parametrize(
+    "busy",
+    [*(b"HTTP/1.1 %d Busy\r\nContent-Length: 0\r\n\r\n" % status for status in (408, 429, 502, 503, 504)), b""],
+    ids=["408", "429", "502", "503", "504", "hung up"],
+)
 def test_a_busy_server_loses_no_bytes(
     scheme: str, busy: bytes, options: FetchSettings, partial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
