@@ -235,7 +235,15 @@ class HttpSettings(Section):
         20, ge=1, description="Time to answer the requests in progress after SIGTERM; then the process ends."
     )
     head_timeout_seconds: float = Field(
-        10.0, gt=0, description="Time for the first line and the headers of a request; then the connection is closed."
+        10.0,
+        gt=0,
+        description="Time for the first line and the headers of a request, and for the rest of a body that is not read "
+        "because the request has been answered; then the connection is closed.",
+    )
+    send_timeout_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Time for a client to take an answer, or 1 MiB of it; then the connection is closed.",
     )
     max_connections: int = Field(
         1024, ge=1, description="Connections of both ports; with one more, that which has waited longest is closed."

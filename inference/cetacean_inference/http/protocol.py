@@ -1,66 +1,97 @@
-"""HTTP/1.1 on a connection: uvicorn's, with a deadline for the head of a request and a bound of connections."""
+"""HTTP/1.1 on a connection: uvicorn's, with deadlines for what clients send and take, and a bound of connections."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from cetacean_inference.settings import MIB
 
-def bounded_protocol(*, head_seconds: float, max_connections: int) -> type[asyncio.Protocol]:
+TAKEN_BYTES: Final = MIB
+"""What a client that takes a large answer slowly must take of it within the time for sending."""
+
+
+def bounded_protocol(*, head_seconds: float, send_seconds: float, max_connections: int) -> type[asyncio.Protocol]:
     """Return a protocol whose connections neither wait for ever nor keep others out.
 
-    uvicorn bounds only the time between two requests; a client that sends a head byte by byte would keep its connection
-    for ever. Its own limit of connections answers 503 to the next one, which may be a probe of the kubelet.
+    uvicorn bounds only the time between two requests. A client that sends a head byte by byte, or the body of a request
+    that has been answered, or that does not take its answers would keep its connection for ever. Its own limit of
+    connections answers 503 to the next one, which may be a probe of the kubelet.
 
     Args:
-        head_seconds: a connection on which the head of a request takes longer is closed.
-        max_connections: of the server; with one more, the one that has waited longest for a request is closed.
+        head_seconds: a connection on which the head of a request takes longer is closed, and so is one on which a body
+            takes longer that nobody reads, because the request has been answered.
+        send_seconds: a connection whose client takes neither an answer nor `TAKEN_BYTES` of it in that time is aborted.
+        max_connections: of the server; with one more, the one whose client has been waited for longest is closed.
     """
 
     class Protocol(_Bounded):
         waiting: dict[_Bounded, None] = {}  # noqa: RUF012 - of all connections
 
-    Protocol.head_seconds, Protocol.max_connections = head_seconds, max_connections
+    Protocol.head_seconds, Protocol.send_seconds, Protocol.max_connections = head_seconds, send_seconds, max_connections
     return Protocol
 
 
 class _Bounded(H11Protocol):
     head_seconds: float
+    send_seconds: float
     max_connections: int
     waiting: dict[_Bounded, None]
-    """Connections without a request, that which has waited longest first."""
+    """Connections whose clients must send a request or take an answer, that which has waited longest first."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._head_deadline: asyncio.TimerHandle | None = None
+        self._receive_deadline: asyncio.TimerHandle | None = None
+        self._send_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # `pause_writing` then means that the client has not taken everything
         self.waiting[self] = None
-        self._expect_head()
+        self._expect_bytes()
         if len(self.connections) > self.max_connections:
-            next(iter(self.waiting)).close_waiting()  # this one, if each of the others has a request
+            next(iter(self.waiting)).make_room()  # this one, if each of the others has a request
 
     def data_received(self, data: bytes) -> None:
-        if self.conn.their_state is h11.IDLE:
-            self._expect_head()
+        if not self._is_answering:
+            self._expect_bytes()
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
+        if self._is_answering:
+            self._stop_expecting()
+            if not self.flow.write_paused:
+                self.waiting.pop(self, None)
+        elif self._is_between_requests:  # the rest of a body has come, for which uvicorn has ended its own time
+            self._stop_expecting()
+            self._keep_alive()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE:
-            self.waiting[self] = None
-            if self.conn.trailing_data[0]:  # the next request has come already, in part
-                self._expect_head()
+        if self._is_answering:  # the next request has come already
+            return
+        self.waiting.setdefault(self)
+        if not self._is_between_requests:  # a part of the next request, or a body that nobody has read
+            self._expect_bytes()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.waiting.setdefault(self)
+        self._expect_taken()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_answering:
+            self.waiting.pop(self, None)
+        self._stop_sending()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self.waiting.pop(self, None)
+        self._stop_expecting()
+        self._stop_sending()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -77,19 +108,55 @@ class _Bounded(H11Protocol):
             self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
         self.transport.close()
 
-    def close_waiting(self) -> None:
+    def make_room(self) -> None:
+        """Close the connection at once: an answer that its client does not take is lost."""
+        if self.flow.write_paused:
+            self.transport.abort()
+        else:
+            self._close()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_between_requests(self) -> bool:
+        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _close(self) -> None:
         """Close the connection, on which no request is answered now."""
-        self._stop_waiting()
+        self.waiting.pop(self, None)
+        self._stop_expecting()
         if not self.transport.is_closing():
             self.conn.send(h11.ConnectionClosed())
             self.transport.close()
 
-    def _expect_head(self) -> None:
-        if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(self.head_seconds, self.close_waiting)
+    def _expect_bytes(self) -> None:
+        """Begin the time for what the client must send; further bytes do not extend it."""
+        if self._receive_deadline is None:
+            self._receive_deadline = self.loop.call_later(self.head_seconds, self._close)
 
-    def _stop_waiting(self) -> None:
-        self.waiting.pop(self, None)
-        if self._head_deadline is not None:
-            self._head_deadline.cancel()
-            self._head_deadline = None
+    def _stop_expecting(self) -> None:
+        if self._receive_deadline is not None:
+            self._receive_deadline.cancel()
+            self._receive_deadline = None
+
+    def _keep_alive(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _expect_taken(self) -> None:
+        """Begin the time in which the client must take what it was sent, or enough of it."""
+        untaken = self.transport.get_write_buffer_size()
+        self._send_deadline = self.loop.call_later(self.send_seconds, partial(self._check_taken, untaken))
+
+    def _check_taken(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() > before - TAKEN_BYTES:
+            self.transport.abort()  # closing it would wait until the client has taken everything
+        else:
+            self._expect_taken()
+
+    def _stop_sending(self) -> None:
+        if self._send_deadline is not None:
+            self._send_deadline.cancel()
+            self._send_deadline = None

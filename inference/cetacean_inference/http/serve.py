@@ -178,7 +178,11 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
         create_app(service),
         log_config=None,
         access_log=False,
-        http=bounded_protocol(head_seconds=settings.head_timeout_seconds, max_connections=settings.max_connections),
+        http=bounded_protocol(
+            head_seconds=settings.head_timeout_seconds,
+            send_seconds=settings.send_timeout_seconds,
+            max_connections=settings.max_connections,
+        ),
         loop="asyncio",
         server_header=False,
         lifespan="on",

@@ -1,11 +1,11 @@
-"""Connections: the deadline of a request's head, and answers to what is no HTTP."""
+"""Connections: deadlines of what clients send and take, and answers to what is no HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,16 +13,17 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from support.inference_world import make_settings
+from support.waiting import until
 from uvicorn.server import ServerState
 
-from cetacean_inference.http.protocol import bounded_protocol
+from cetacean_inference.http.protocol import TAKEN_BYTES, bounded_protocol
 from cetacean_inference.http.serve import uvicorn_config
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import Settings
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
-DEADLINE, KEEP_ALIVE = 10.0, 60
+DEADLINE, SEND_DEADLINE, KEEP_ALIVE = 10.0, 20.0, 60
 
 
 class Timer:
@@ -62,13 +63,26 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
-        self.is_closed = False
+        self.is_closed = self.is_aborted = False
+        self.untaken = 0
+        """Bytes that the client has not taken yet."""
+        self.lost: Callable[[], None] = lambda: None
 
     def write(self, data: bytes) -> None:
         self.written += data
 
     def close(self) -> None:
         self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
+        self.lost()
+
+    def get_write_buffer_size(self) -> int:
+        return self.untaken
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0, "the protocol hears of every byte that is not taken"
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -81,6 +95,10 @@ class Transport:
     def resume_reading(self) -> None: ...
 
 
+def bounded(*, max_connections: int) -> type[asyncio.Protocol]:
+    return bounded_protocol(head_seconds=DEADLINE, send_seconds=SEND_DEADLINE, max_connections=max_connections)
+
+
 class Connection:
     """A connection to an application that answers when `answering` is set."""
 
@@ -91,13 +109,25 @@ class Connection:
         config = uvicorn.Config(
             self._app, interface="asgi3", timeout_keep_alive=KEEP_ALIVE, lifespan="off", log_config=None
         )
-        make = cast(Any, protocol or bounded_protocol(head_seconds=DEADLINE, max_connections=10))
+        make = cast(Any, protocol or bounded(max_connections=10))
         self._protocol = make(config=config, server_state=state or ServerState(), app_state={}, _loop=self.loop)
+        self.transport.lost = self.end
         self._protocol.connection_made(self.transport)
 
     async def send(self, data: bytes) -> None:
         """Send bytes, and let the application begin or end."""
         self._protocol.data_received(data)
+        await self.settle()
+
+    def take_nothing(self, untaken: int = 100) -> None:
+        """Do not read: so many bytes that were sent stay."""
+        self.transport.untaken = untaken
+        self._protocol.pause_writing()
+
+    async def take(self) -> None:
+        """Read everything that was sent."""
+        self.transport.untaken = 0
+        self._protocol.resume_writing()
         await self.settle()
 
     def end(self) -> None:
@@ -199,11 +229,101 @@ async def test_what_is_no_http_is_answered_like_every_other_error(sent: bytes) -
     assert connection.transport.is_closed
 
 
+@pytest.mark.parametrize("sent", [b"", b"x"])
+async def test_a_body_that_nobody_reads_has_a_deadline_that_bytes_do_not_extend(sent: bytes) -> None:
+    connection = Connection()
+    await connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+    assert connection.transport.written.endswith(b"ok"), "answered before the body has come"
+    for _ in range(9):
+        assert not connection.closed_after(1.0)
+        if sent:
+            await connection.send(sent)
+    assert connection.closed_after(1.0)
+
+
+async def test_a_body_that_comes_after_its_answer_leaves_the_connection_as_it_was() -> None:
+    connection = Connection()
+    for body in (b"12345", b"12345" + REQUEST, b"12345GET ", REQUEST[4:]):
+        await connection.send(body if body == REQUEST[4:] else POST)
+        if body != REQUEST[4:]:
+            await connection.send(body)
+    assert connection.transport.written.count(b"ok") == 5
+    assert not connection.closed_after(KEEP_ALIVE - 1)
+    assert connection.closed_after(1)
+
+
+async def test_after_a_body_that_nobody_read_the_connection_is_kept_for_its_own_time() -> None:
+    connection = Connection()
+    await connection.send(POST)
+    await connection.send(b"12345")
+    assert not connection.closed_after(KEEP_ALIVE - 1)
+    assert connection.closed_after(1)
+
+
+async def test_a_client_that_is_refused_before_it_sends_its_body_is_closed_in_time() -> None:
+    connection = Connection()
+    await connection.send(POST[:-2] + b"Expect: 100-continue\r\n\r\n")
+    assert connection.transport.written.endswith(b"ok")
+    assert b"100 Continue" not in connection.transport.written
+    assert connection.closed_after(DEADLINE)
+
+
+async def test_a_client_that_takes_nothing_is_aborted() -> None:
+    connection = Connection()
+    await connection.send(REQUEST)
+    connection.take_nothing()
+    assert not connection.closed_after(SEND_DEADLINE - 1)
+    connection.closed_after(1)
+    assert connection.transport.is_aborted, "closing would wait for the client"
+
+
+async def test_a_client_that_takes_nothing_is_aborted_if_it_has_sent_more_requests() -> None:
+    connection = Connection()
+    connection.answering.clear()
+    await connection.send(REQUEST + REQUEST)
+    connection.take_nothing()
+    connection.answering.set()
+    await connection.settle()
+    assert connection.transport.written == b"", "nothing is added to what is not taken"
+    connection.closed_after(SEND_DEADLINE)
+    assert connection.transport.is_aborted
+
+
+async def test_a_closed_connection_whose_client_does_not_take_the_answer_is_aborted() -> None:
+    connection = Connection()
+    await connection.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert connection.transport.is_closed
+    connection.take_nothing()
+    connection.closed_after(SEND_DEADLINE)
+    assert connection.transport.is_aborted
+
+
+async def test_a_client_that_takes_its_answers_slowly_is_served() -> None:
+    connection = Connection()
+    for _ in range(3):
+        await connection.send(REQUEST)
+        connection.take_nothing()
+        assert not connection.closed_after(SEND_DEADLINE - 1)
+        await connection.take()
+    assert not connection.closed_after(SEND_DEADLINE)
+
+
+async def test_a_large_answer_may_be_taken_in_parts() -> None:
+    connection = Connection()
+    await connection.send(REQUEST)
+    connection.take_nothing(5 * TAKEN_BYTES)
+    for _ in range(2):
+        connection.transport.untaken -= TAKEN_BYTES
+        assert not connection.closed_after(SEND_DEADLINE)
+    connection.transport.untaken -= TAKEN_BYTES - 1
+    assert connection.closed_after(SEND_DEADLINE)
+
+
 class Server:
     """Connections to one server that has room for three."""
 
     def __init__(self) -> None:
-        self._protocol = bounded_protocol(head_seconds=DEADLINE, max_connections=3)
+        self._protocol = bounded(max_connections=3)
         self._state = ServerState()
         self.connections = [self.connect() for _ in range(3)]
 
@@ -237,6 +357,40 @@ async def test_a_connection_with_a_request_is_kept_and_one_more_is_closed() -> N
         connection.answering.set()
         await connection.settle()
     assert server.closed == [False, False, False]
+
+
+@pytest.mark.parametrize("pipelined", [b"", REQUEST])
+async def test_a_client_that_does_not_take_its_answer_makes_room_at_once(pipelined: bytes) -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(REQUEST + pipelined)
+    slow = server.connections[1]
+    slow.take_nothing()
+    slow.answering.set()
+    assert not server.connect().transport.is_closed
+    assert server.closed == [False, True, False]
+    assert slow.transport.is_aborted
+
+
+async def test_a_client_that_has_taken_its_answer_is_not_one_that_waits() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(REQUEST)
+    server.connections[1].take_nothing()
+    await server.connections[1].take()
+    assert server.connect().transport.is_closed
+    assert server.closed == [False, False, False]
+
+
+async def test_a_connection_with_a_body_that_nobody_reads_makes_room_at_once() -> None:
+    server = Server()
+    for connection in server.connections:
+        await connection.send(POST)
+        await connection.send(b"1")
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, False, False]
 
 
 async def test_a_connection_that_has_ended_makes_room() -> None:
@@ -282,3 +436,40 @@ async def test_the_server_has_the_deadline_of_the_settings(tmp_path: Path) -> No
         async with asyncio.timeout(60):
             assert await reader.read() == b""
         writer.close()
+
+
+FLOOD = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 500
+
+
+async def flood(address: tuple[str, int]) -> None:
+    """Send requests and take no answer, until the server ends the connection."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client, suppress(ConnectionError):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, address)
+        while True:
+            await loop.sock_sendall(client, FLOOD)
+
+
+async def test_a_server_ends_connections_that_take_no_answer(tmp_path: Path) -> None:
+    assert make_settings(tmp_path).http.send_timeout_seconds == 60
+    settings = make_settings(tmp_path, http={"send_timeout_seconds": 0.05})
+    async with serving(settings) as (_, address), asyncio.timeout(60):
+        await asyncio.gather(*[flood(address) for _ in range(4)])
+
+
+async def test_a_server_answers_beside_as_many_connections_that_take_no_answer(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, http={"max_connections": 4})
+    async with serving(settings) as (server, address):
+        floods = [asyncio.create_task(flood(address)) for _ in range(4)]
+        connections = cast(set[Any], server.server_state.connections)
+        await until(lambda: len(connections) == 4 and all(one.flow.write_paused for one in connections))
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(REQUEST)
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        for one in floods:
+            one.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
