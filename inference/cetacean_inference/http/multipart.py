@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from email.utils import collapse_rfc2231_value
+from email.utils import collapse_rfc2231_value, unquote
 from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from cetacean_inference.http.character_sets import character_set
 from cetacean_inference.settings import KIB
 
 MAX_FILES: Final = 1
@@ -25,9 +27,8 @@ MAX_FIELD_BYTES: Final = 16 * KIB
 """Fields are kept in memory, and no endpoint reads one."""
 ENCODED_WORD: Final = re.compile(r"=\?[\w.-]+\?[bBqQ]\?[^?]*\?=")
 """A name as in a mail, which .NET sends as `filename` beside `filename*`."""
-
-_OTHER_CODECS: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
-"""Codecs that Python has beside character sets: slow with long text, or with errors and results of their own."""
+_BYTE_BY_BYTE: Final = "latin-1"
+"""How text of an unknown character set is read."""
 
 
 class UploadRoute(APIRoute):
@@ -77,8 +78,9 @@ class FileFormParser(MultiPartParser):
         """Read the whole form.
 
         Raises:
-            MultiPartException: it is malformed, breaks off, or exceeds a bound.
+            MultiPartException: it is malformed, breaks off, exceeds a bound, or names a codec that is no character set.
         """
+        self.headers = _with_known_character_set(self.headers)
         form = await super().parse()
         if not self._is_complete:
             await form.close()
@@ -86,15 +88,6 @@ class FileFormParser(MultiPartParser):
                 file.close()
             raise MultiPartException("expected a closing boundary, got none")
         return form
-
-    def on_part_begin(self) -> None:
-        """Begin the headers of a part.
-
-        Raises:
-            MultiPartException: the form's character set is none.
-        """
-        _check_character_set(self._charset)
-        super().on_part_begin()
 
     def on_headers_finished(self) -> None:
         """Begin a part; it is a file if it has a file name in any form."""
@@ -121,7 +114,7 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
     character set, or an encoded word.
 
     Raises:
-        MultiPartException: a character set that the name gives is none.
+        MultiPartException: the name has a codec that is no character set.
     """
     parameters = _parameters(disposition, charset)
     if (extended := parameters.get("filename*")) is not None:
@@ -131,10 +124,11 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
         return name
     try:
         words = decode_header(name)
-        for _, word_charset in words:
-            _check_character_set(word_charset)
-        return str(make_header(words))
-    except (MessageError, LookupError, ValueError):
+        known = {given: _character_set(given) for _, given in words if given is not None}
+        if None in known.values():
+            return name
+        return str(make_header([(text, given and known[given]) for text, given in words]))
+    except (MessageError, ValueError):
         return name
 
 
@@ -144,29 +138,39 @@ def _parameters(disposition: bytes, charset: str) -> dict[str, str]:
     message["Content-Disposition"] = _text(disposition, charset).replace("\r", " ").replace("\n", " ")
     found: dict[str, str] = {}
     for key, value in message.get_params(failobj=[], header="content-disposition"):
-        if is_extended := isinstance(value, tuple):
-            _check_character_set(value[0])
-        found.setdefault(f"{key.lower()}*" if is_extended else key.lower(), collapse_rfc2231_value(value))
+        if isinstance(value, tuple):
+            found.setdefault(f"{key.lower()}*", _extended(*value))
+        else:
+            found.setdefault(key.lower(), unquote(value))
     return found
 
 
-def _check_character_set(name: str | None) -> None:
-    if not name:
-        return
+def _extended(charset: str | None, language: str | None, text: str) -> str:
+    known = None if charset is None else _character_set(charset)
+    is_unknown = charset is not None and known is None
+    return unquote(text) if is_unknown else collapse_rfc2231_value((known, language, text))
+
+
+def _with_known_character_set(headers: Headers) -> Headers:
+    """Return the form's media type as Starlette may read it, which asks Python for the character set that it names."""
+    _, options = parse_options_header(headers["Content-Type"])
+    charset = _character_set(options.get(b"charset", b"utf-8").decode("latin-1")) or _BYTE_BY_BYTE
+    kind = f"multipart/form-data; charset={charset}"
+    if (boundary := options.get(b"boundary")) is not None:
+        quoted = boundary.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+        kind += f'; boundary="{quoted}"'
+    return Headers({"Content-Type": kind})
+
+
+def _character_set(name: str) -> str | None:
     try:
-        codec = codecs.lookup(name).name
-    except LookupError:
-        return  # text of an unknown one is read byte by byte
-    except ValueError:  # the name has a null character
-        codec = None
-    if codec is None or codec in _OTHER_CODECS:
-        raise MultiPartException(f"expected a character set such as UTF-8, got {name!r}")
+        return character_set(name)
+    except ValueError as error:
+        raise MultiPartException(str(error)) from error
 
 
 def _text(raw: bytes, charset: str) -> str:
-    for encoding in ("utf-8", charset):
-        try:
+    for encoding in ("utf-8", character_set(charset) or _BYTE_BY_BYTE):
+        with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return raw.decode("latin-1")
+    return raw.decode(_BYTE_BY_BYTE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings
 from typing import Any
 
 import httpx
@@ -18,6 +19,11 @@ def part(disposition: str, data: bytes, kind: str = "image/png") -> bytes:
     """Return one part with its boundary before it."""
     head = f"--XyZ\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {kind}\r\n\r\n"
     return head.encode() + data + b"\r\n"
+
+
+def unknown_names() -> set[str]:
+    """Return the names of no codec that Python was asked for; it never forgets one."""
+    return {name for name, codec in encodings._cache.items() if codec is None}  # noqa: SLF001 - nothing public has them
 
 
 async def send(
@@ -73,6 +79,38 @@ def test_a_name_has_the_character_set_of_the_form(disposition: str, charset: str
 
 def test_a_name_of_an_unknown_character_set_is_read_byte_by_byte() -> None:
     assert file_name(b'form-data; filename="\xe9.png"', charset="nonsense") == "é.png"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("multipart/form-data; charset={}; boundary=XyZ", 'filename="a.png"'),
+        ("multipart/form-data; boundary=XyZ", "filename*={}''a.png"),
+        ("multipart/form-data; boundary=XyZ", 'filename="=?{}?Q?a.png?="'),
+    ],
+    ids=["form", "extended", "encoded word"],
+)
+@pytest.mark.parametrize("charset", ["nonsense-of-a-client", "x" * 2000])
+async def test_a_name_of_no_character_set_is_not_remembered(
+    client: httpx.AsyncClient, kind: str, names: str, charset: str
+) -> None:
+    charset += str(len(names))  # another one in each case
+    before = unknown_names()
+    content = part(f'name="file"; {names.format(charset)}', picture()) + b"--XyZ--\r\n"
+    answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind.format(charset)})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["image_ind"].endswith(("a.png", "a.png?="))
+    assert unknown_names() == before
+
+
+@pytest.mark.parametrize("boundary", ['"a; charset=b"', '"a\\"b"', '"a\\\\"', "charset=b"])
+async def test_a_boundary_has_any_characters(client: httpx.AsyncClient, boundary: str) -> None:
+    plain = boundary.strip('"').replace('\\"', '"').replace("\\\\", "\\").encode()
+    content = (part('name="file"; filename="a.png"', picture()) + b"--XyZ--\r\n").replace(b"--XyZ", b"--" + plain)
+    answer = await client.post(
+        SINGLE, content=content, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    )
+    assert answer.status_code == 200, answer.text
 
 
 async def test_a_form_names_its_character_set(client: httpx.AsyncClient) -> None:
