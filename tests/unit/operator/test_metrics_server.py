@@ -29,3 +29,15 @@ async def test_the_registry_is_served_in_the_format_that_the_client_accepts(acce
         async with session.get(f"http://127.0.0.1:{port}/other") as other:
             assert other.status == 404
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("version", ["abc", "1.x.y", "9" * 5000, "²", "9.0.0"])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+async def test_an_unknown_version_is_answered_in_plain_text(kind: str, version: str) -> None:
+    runner, port = await metrics_server.start("127.0.0.1", 0, Metrics().registry)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": f"{kind}; version={version}"}) as answer,
+    ):
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    await runner.cleanup()

@@ -251,6 +251,23 @@ async def test_metrics_are_available_as_openmetrics(client: httpx.AsyncClient) -
     assert {"requests_total", "rejections_by_reason", "cetacean_score_avg"} <= names
 
 
+@pytest.mark.parametrize("version", ["abc", "1.x.y", "9" * 5000, "²", "9.0.0", '"1.0.0"', "1.0.0.0", "1.0.0x"])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+async def test_metrics_in_an_unknown_version_are_plain_text(client: httpx.AsyncClient, kind: str, version: str) -> None:
+    accept = f"{kind}; version={version}".encode()
+    answer = await client.get("/metrics", headers={b"Accept": accept})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def test_prometheus_gets_the_first_format_that_it_asks_for_and_is_known(client: httpx.AsyncClient) -> None:
+    accept = (
+        "application/openmetrics-text;version=3.0.0;q=0.6,application/openmetrics-text;version=1.0.0;"
+        "escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+    )
+    answer = await client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0;")
+
+
 async def test_openapi_describes_every_endpoint_with_examples(client: httpx.AsyncClient) -> None:
     described: dict[str, Any] = (await client.get("/openapi.json")).json()
     assert {
