@@ -19,7 +19,7 @@ from cetacean_inference.http.schemas import problems
 from cetacean_inference.imaging.archives import Archive, Entry, clean_name, has_zip_signature
 from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.rejected_requests import RequestRejected
-from cetacean_inference.serving.predictor import UNNAMED, Predictor
+from cetacean_inference.serving.predictor import Predictor
 from cetacean_inference.serving.service import Service
 from cetacean_inference.settings import ImageSettings
 from cetacean_inference.shadow.samples import RequestSamples
@@ -86,7 +86,7 @@ def _predict_single(service: Service) -> Callable[[Request, UploadFile], Awaitab
         predictor = service.predictor
         async with time_limit(settings.http.timeout_seconds):
             detection = await predictor.predict(
-                read, image_ind=clean_name(file.filename or "") or UNNAMED, samples=samples_of(request)
+                read, image_ind=clean_name(file.filename or ""), samples=samples_of(request)
             )
         detection = await predictor.add_mask(detection, read)
         # FastAPI would take several times as long; an answer with a mask is megabytes.

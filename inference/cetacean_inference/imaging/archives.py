@@ -34,8 +34,12 @@ _DIRECTORY_HEADER: Final = struct.Struct("<4s24xHHH12x")
 _FIELD: Final = struct.Struct("<HH")
 _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
 """Signature, and the sizes of the name and of the extra fields."""
+_SMALL_END: Final = b"PK\x05\x06"
+"""Signature of an end record whose count has 16 bits; that of zip64 has 64."""
 RATIO_CHECKED_FROM: Final = MIB
 DIRECTORY_BYTES_PER_ENTRY: Final = KIB
+UNNAMED: Final = "unknown"
+"""The name of a picture that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Archive:
             # UnicodeDecodeError is a ValueError: a name with the UTF-8 flag that is not UTF-8.
             raise RequestRejected(400, f"expected a readable zip archive, got: {one_line(error)}") from error
         infos = self._zip.infolist()
+        _check_end(stream, len(infos))
         self._check(infos)
         self.entries: Final = tuple(self._select_pictures(infos))
         self.skipped: Final = len(infos) - len(self.entries)
@@ -169,6 +174,23 @@ class Archive:
             return b""
 
 
+def _check_end(stream: IO[bytes], found: int) -> None:
+    """Compare the end record with the entries found; zipfile believes the directory's size, whatever it leaves out.
+
+    Raises:
+        RequestRejected: 400 if the record announces another number of entries, or more than one file.
+    """
+    # The record that zipfile has used: a search of our own could find another one.
+    signature, *parts, here, announced = zipfile._EndRecData(stream)[:5]  # type: ignore[attr-defined] # noqa: SLF001
+    refused = "expected a readable zip archive, got:"
+    if any(parts):
+        raise RequestRejected(400, f"{refused} part {max(parts) + 1} of several")
+    counted = found & 0xFFFF if signature == _SMALL_END else found
+    for number in (here, announced):
+        if number != counted:
+            raise RequestRejected(400, f"{refused} {number} entries announced, {found} found")
+
+
 def _is_directory(info: zipfile.ZipInfo) -> bool:
     return info.filename.endswith("/")  # ZipInfo.is_dir fails on an empty name in some versions of Python
 
@@ -222,12 +244,12 @@ def has_zip_signature(head: bytes) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """Make a name safe as a path: no root, no drive, no parent folder, no control characters."""
+    """Make a name safe as a path: no root, no drive, no parent folder, no control characters; never empty."""
     printable = "".join(character for character in name.replace("\\", "/") if character.isprintable())
     parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
     while parts and len(parts[0]) == 2 and parts[0][1] == ":":
         del parts[0]
-    return "/".join(parts)
+    return "/".join(parts) or UNNAMED
 
 
 def _decode_name(info: zipfile.ZipInfo) -> str:

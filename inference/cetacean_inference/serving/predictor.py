@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cetacean_inference.decision import Detection, RejectionReason, corrupted, decide
+from cetacean_inference.imaging.archives import UNNAMED
 from cetacean_inference.imaging.decoding import check_file_size
 from cetacean_inference.imaging.masks import MaskMaker
 from cetacean_inference.monitoring.drift import DriftMonitor
@@ -19,9 +20,6 @@ from cetacean_inference.settings import Settings
 from cetacean_inference.shadow.answers import answer_of
 from cetacean_inference.shadow.samples import RequestSamples, Sample
 from cetacean_inference.types import Decoded, Decoder, Resize
-
-UNNAMED: Final = "unknown"
-"""`image_ind` of a file without a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,14 @@ async def test_a_name_outside_of_the_archive_is_made_safe(client: httpx.AsyncCli
     assert [one["image_ind"] for one in answer.json()] == ["etc/passwd.png"]
 
 
+@pytest.mark.parametrize("name", ["..", "/../.."])
+async def test_an_entry_of_which_no_name_is_left_is_called_as_a_single_picture_is(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    answer = await batch(client, archive([(name, picture())]))
+    assert [one["image_ind"] for one in answer.json()] == ["unknown"]
+
+
 @pytest.mark.parametrize(
     ("raw", "name"),
     [

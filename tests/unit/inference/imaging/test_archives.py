@@ -86,6 +86,9 @@ def test_an_entry_with_a_pictures_extension_is_not_skipped() -> None:
         ("./a/./b.jpg", "a/b.jpg"),
         ("a\nb\x1b.jpg", "ab.jpg"),
         ("кит.jpg", "кит.jpg"),
+        ("/../..", "unknown"),
+        ("C:\\", "unknown"),
+        ("", "unknown"),
     ],
 )
 def test_names_are_made_safe_as_paths(name: str, clean: str) -> None:
@@ -133,6 +136,46 @@ def test_an_unreadable_archive_is_rejected_with_400(data: bytes) -> None:
 def test_a_truncated_archive_is_rejected_with_400() -> None:
     data = archive([("a.jpg", picture()), ("b.jpg", picture())])
     assert rejection(data[: len(data) // 2]).status == 400
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "value", "got"),
+    [
+        (12, "<I", 0, "2 entries announced, 0 found"),
+        (10, "<H", 7, "7 entries announced, 2 found"),
+        (8, "<H", 1, "1 entries announced, 2 found"),
+        (4, "<H", 1, "part 2 of several"),
+        (6, "<H", 3, "part 4 of several"),
+    ],
+    ids=["size of the directory", "entries", "entries here", "part", "part of the directory"],
+)
+def test_an_end_record_that_does_not_fit_the_entries_is_rejected(at: int, kind: str, value: int, got: str) -> None:
+    data = bytearray(archive([("a.png", picture()), ("b.png", picture())]))
+    struct.pack_into(kind, data, data.rindex(b"PK\x05\x06") + at, value)
+    rejected = rejection(bytes(data))
+    assert (rejected.status, rejected.detail) == (400, f"expected a readable zip archive, got: {got}")
+
+
+def with_zip64_end(data: bytes, *, announced: int, disk: int = 0) -> bytes:
+    """Return the archive with an end record of zip64 before its own, which then announces nothing."""
+    end = data.rindex(b"PK\x05\x06")
+    size, offset = struct.unpack_from("<II", data, end + 12)
+    large = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, disk, 0, announced, announced, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    small = struct.pack("<4sHHHHIIH", b"PK\x05\x06", *[0xFFFF] * 4, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return data[:end] + large + locator + small
+
+
+def test_the_end_record_of_zip64_counts() -> None:
+    data = archive([("a.png", picture()), ("b.png", picture())])
+    assert names(with_zip64_end(data, announced=2)) == ["a.png", "b.png"]
+    assert "65538 entries announced, 2 found" in rejection(with_zip64_end(data, announced=2 + 0x10000)).detail
+    assert "part 2 of several" in rejection(with_zip64_end(data, announced=2, disk=1)).detail
+
+
+def test_a_comment_and_bytes_before_the_archive_are_ignored() -> None:
+    data = archive([("a.png", picture())])
+    assert names(b"before" + data[:-2] + struct.pack("<H", 5) + b"after") == ["a.png"]
 
 
 def test_a_damaged_entry_is_an_unusable_image() -> None:
