@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
@@ -24,6 +26,7 @@ from pydantic_settings import (
 
 from cetacean_inference.config_files import read_mapping, read_threshold
 from cetacean_inference.errors import ConfigInvalid
+from cetacean_inference.messages import one_line
 from cetacean_registry.companions import FileDigests
 from cetacean_registry.errors import describe
 from cetacean_registry.patterns import REVISION_PATTERN
@@ -350,6 +353,21 @@ class LogSettings(Section):
     format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
 
+class Environment(EnvSettingsSource):
+    """The variables of the environment, of which those of lists and mappings are JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Read JSON.
+
+        Raises:
+            ValueError: it is none, or is nested too deep.
+        """
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except RecursionError as error:
+            raise ValueError(f"expected JSON, got: {one_line(error)}") from error
+
+
 class Settings(BaseSettings):
     """All settings; `load_settings` builds them with one-line errors."""
 
@@ -398,7 +416,7 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by ours
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
@@ -407,7 +425,7 @@ class Settings(BaseSettings):
         directory = Path(given) if given else DEFAULT_CONFIG_DIR
         return (
             init_settings,
-            env_settings,
+            Environment(settings_cls),
             InitSettingsSource(settings_cls, read_threshold(directory / THRESHOLD_FILE)),
             InitSettingsSource(settings_cls, read_mapping(directory / SETTINGS_FILE)),
         )

@@ -115,6 +115,18 @@ def test_a_digest_for_another_file_is_refused(tmp_path: Path, monkeypatch: pytes
         load(tmp_path)
 
 
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("name", ["MODEL__FILES", "MODEL", "SIGNATURE__KEYS"])
+def test_json_that_is_nested_too_deep_is_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, opening: str
+) -> None:
+    monkeypatch.setenv(f"CETACEAN_{name}", opening * 5000)
+    with pytest.raises(ConfigInvalid, match="expected JSON, got: maximum recursion depth exceeded") as caught:
+        load(tmp_path)
+    assert "\n" not in caught.value.line
+    assert len(caught.value.line) < 200
+
+
 def test_all_missing_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"model\.name.*model\.weights_url"):
         load_settings(config_dir=tmp_path, model={"version": "1"})
