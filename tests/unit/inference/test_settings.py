@@ -120,8 +120,9 @@ def test_a_digest_for_another_file_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_json_that_is_nested_too_deep_is_an_error_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, opening: str
 ) -> None:
-    monkeypatch.setenv(f"CETACEAN_{name}", opening * 5000)
-    with pytest.raises(ConfigInvalid, match="expected JSON, got: maximum recursion depth exceeded") as caught:
+    # Newer versions of Python read some more levels before they give up.
+    monkeypatch.setenv(f"CETACEAN_{name}", opening * 25_000)
+    with pytest.raises(ConfigInvalid, match="error parsing value|expected JSON, got: ") as caught:
         load(tmp_path)
     assert "\n" not in caught.value.line
     assert len(caught.value.line) < 200
