@@ -122,7 +122,7 @@ def test_json_that_is_nested_too_deep_is_an_error_in_one_line(
 ) -> None:
     # Newer versions of Python read some more levels before they give up.
     monkeypatch.setenv(f"CETACEAN_{name}", opening * 25_000)
-    with pytest.raises(ConfigInvalid, match="error parsing value|expected JSON, got: ") as caught:
+    with pytest.raises(ConfigInvalid, match=r"error parsing value|expected JSON, got: ") as caught:
         load(tmp_path)
     assert "\n" not in caught.value.line
     assert len(caught.value.line) < 200
