@@ -30,6 +30,10 @@ ENCODED_WORD: Final = re.compile(r"=\?[\w.-]+\?[bBqQ]\?[^?]*\?=")
 _BYTE_BY_BYTE: Final = "latin-1"
 """How text of an unknown character set is read."""
 
+_CONTENT_TYPE: Final = "Content-Type"
+_DEFAULT: Final = b"utf-8"
+"""Character set of a form that names none."""
+
 
 class UploadRoute(APIRoute):
     """A route whose forms are read by `FileFormParser`."""
@@ -52,7 +56,7 @@ class _UploadRequest(Request):
             HTTPException: 400 if it cannot be read.
         """
         if self._form is None:
-            if self.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
+            if self.headers.get(_CONTENT_TYPE, "").partition(";")[0].strip().lower() != "multipart/form-data":
                 self._form = FormData()
                 return self._form
             try:
@@ -153,13 +157,13 @@ def _extended(charset: str | None, language: str | None, text: str) -> str:
 
 def _with_known_character_set(headers: Headers) -> Headers:
     """Return the form's media type as Starlette may read it, which asks Python for the character set that it names."""
-    _, options = parse_options_header(headers["Content-Type"])
-    charset = _character_set(options.get(b"charset", b"utf-8").decode("latin-1")) or _BYTE_BY_BYTE
+    _, options = parse_options_header(headers[_CONTENT_TYPE])
+    charset = _character_set(options.get(b"charset", _DEFAULT).decode(_BYTE_BY_BYTE)) or _BYTE_BY_BYTE
     kind = f"multipart/form-data; charset={charset}"
     if (boundary := options.get(b"boundary")) is not None:
-        quoted = boundary.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+        quoted = boundary.decode(_BYTE_BY_BYTE).replace("\\", "\\\\").replace('"', '\\"')
         kind += f'; boundary="{quoted}"'
-    return Headers({"Content-Type": kind})
+    return Headers({_CONTENT_TYPE: kind})
 
 
 def _character_set(name: str) -> str | None:
