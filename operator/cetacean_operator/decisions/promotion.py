@@ -160,7 +160,7 @@ def _promote(candidate: Model, verdict: CandidateVerdict, stages: Stages | None 
     if stages:
         why = f"{promotion.why}; {stages.condition.message}"
         promotion = promotion._replace(why=why, stages=stages.shown.passed, decision=stages.decision)
-    return Choice(candidate, verdict.gate, promotion, approved=verdict.approved)
+    return Choice(candidate, verdict.gate, promotion)
 
 
 def _return_to(candidate: Model) -> Choice:

@@ -354,6 +354,17 @@ def test_a_lost_status_promotes_no_candidate_whose_pods_run() -> None:
     assert world.deployed == "first"
 
 
+def test_a_lost_status_promotes_no_new_model_while_pods_run_that_have_not_answered() -> None:
+    world = World(manifest(*MODELS, rollout={"stages": [SHADOW]}))
+    world.settle()
+    del world.obj["status"]
+    for pod in world.pods:
+        pod.scraped = Scraped.NOT_YET
+    world.activate("second")
+    world.reconcile()
+    assert world.deployed == "first"
+
+
 def test_what_serves_without_a_digest_in_the_registry_is_compared_by_that_of_its_pods() -> None:
     world = World(manifest(entry("first", None), entry("second", "b"), rollout={"stages": [SHADOW]}))
     world.settle()
