@@ -94,13 +94,13 @@ def check_rows(picture: bytes) -> None:
     head, begin = picture[16:29], 41
     if picture[37:41] == b"PLTE":
         begin += 12 + int.from_bytes(picture[33:37])
-    expected = _size_of_rows(head)
+    size, expected = struct.unpack_from(">II", head), _size_of_rows(head)
     try:
         found = _inflated_size(memoryview(picture)[begin:-16], expected)  # no copy of most of the file
     except zlib.error as error:
-        raise DamagedPngError(f"rows: {error}", struct.unpack_from(">II", head)) from error
+        raise DamagedPngError(f"rows: {error}", size) from error
     if found < expected:
-        raise DamagedPngError(f"image file is truncated: {found} of {expected} bytes", struct.unpack_from(">II", head))
+        raise DamagedPngError(f"image file is truncated: {found} of {expected} bytes", size)
 
 
 def _size_of_rows(head: bytes) -> int:

@@ -200,6 +200,10 @@ def test_rows_that_cannot_be_inflated_are_damaged() -> None:
     with pytest.raises(DamagedPngError, match=r"^rows: .*incorrect header check$") as raised:
         check_rows(rows(b"no zlib stream"))
     assert raised.value.size == (WIDTH, HEIGHT)
+    for content in (b"no zlib stream", COMPRESSED):
+        with pytest.raises(DamagedPngError) as raised:
+            check_rows(rows(content, width=2**31))
+        assert raised.value.size == (2**31, HEIGHT)
 
 
 def test_what_follows_the_rows_is_not_kept() -> None:

@@ -42,6 +42,7 @@ def directory(*more: tuple[int, tuple[int, ...]], width: int = 4, height: int = 
 def test_a_picture_of_these_kinds_is_taken(first: Directory) -> None:
     check_tiff(tiff([first]))
     check_tiff(tiff([first, directory(), directory(width=3), directory((BITS, (12,)))]))
+    check_tiff(tiff([first, Directory([Entry(HEIGHT, LONG, (100,))])]))  # no picture
 
 
 DEVELOPED = "expected a developed picture, got a camera's raw file"

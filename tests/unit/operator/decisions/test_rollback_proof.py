@@ -95,6 +95,19 @@ def test_a_model_before_that_does_better_serves_again_and_the_history_says_why()
     assert world.reasons.count("DriftRollback") == 1
 
 
+def test_the_history_names_each_signal_that_was_raised() -> None:
+    reference = {"cetaceanScore": [0] * 19 + [100], "topProbability": [0] * 18 + [100, 0]}
+    world = served_twice(SURE | {"reference": reference}, SURE | {"reference": reference})
+    world.identify(0.9)
+    world.settle()
+    assert "no rollback" not in message(world), "without an alarm nothing is said about one"
+    world.identify(WORSE)
+    world.settle()
+    world.compare(surer=60)
+    world.settle()
+    assert world.status.history[0].why.startswith("second 1.0.0 drifted (TopProbability, Distribution); first 1.0.0")
+
+
 def test_if_the_pictures_are_at_fault_there_is_no_rollback_until_the_alarm_ends() -> None:
     world = compared()
     world.compare(surer=20, less_sure=80, probability=WORSE)
