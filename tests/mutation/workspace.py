@@ -50,6 +50,7 @@ class Workspace:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(str(self.copy / path) for path in PATHS),
             "GOMP_SPINCOUNT": "0",
+            "OMP_NUM_THREADS": "1",  # the process of a mutant is forked, and has none of torch's threads
         }
         environment.pop("MUTANT_UNDER_TEST", None)
         with subprocess.Popen([sys.executable, "-m", *command], cwd=self.folder, env=environment) as process:
