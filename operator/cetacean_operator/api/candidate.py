@@ -134,6 +134,6 @@ class CandidateStatus(ApiModel):
 def parse_decision(text: str | None) -> PersonDecision | None:
     """Read the annotation of a resource; None if there is none, or one that cannot be read."""
     try:
-        return PersonDecision.model_validate_json(text, by_alias=True, by_name=False) if text else None
+        return PersonDecision.model_validate_json(text or "")
     except ValidationError:
         return None

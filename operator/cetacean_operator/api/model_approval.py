@@ -102,7 +102,7 @@ def parse_approvals(objects: Iterable[Mapping[str, Any]]) -> tuple[Approval, ...
     for obj in objects:
         meta = obj["metadata"]
         try:
-            spec = ModelApprovalSpec.model_validate(obj.get("spec"), by_alias=True, by_name=False)
+            spec = ModelApprovalSpec.model_validate(obj.get("spec"), by_name=False)
         except ValidationError:
             continue
         found.append(Approval(str(meta["name"]), str(meta.get("creationTimestamp") or ""), spec))

@@ -241,7 +241,7 @@ def parse_spec(spec: Mapping[str, Any] | None) -> Spec:
     if _is_deeper_than(spec, DEEPEST):
         raise InvalidResourceError(f"spec: expected at most {DEEPEST} levels of nesting, got more")
     try:
-        return Spec.model_validate(spec or {}, by_alias=True, by_name=False)
+        return Spec.model_validate(spec or {}, by_name=False)
     except ValidationError as error:
         raise InvalidResourceError(describe(error)) from error
 
@@ -255,6 +255,6 @@ def parse_part(part: type[P], spec: Mapping[str, Any] | None, field: str) -> P:
         field: its name in the resource.
     """
     try:
-        return part.model_validate((spec or {}).get(field) or {}, by_alias=True, by_name=False)
+        return part.model_validate((spec or {}).get(field) or {}, by_name=False)
     except ValidationError:
         return part()

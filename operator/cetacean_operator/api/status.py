@@ -294,7 +294,7 @@ def parse_status(status: Mapping[str, Any] | None) -> Status:
     given = dict(status or {})
     while True:
         try:
-            return Status.model_validate(given, by_alias=True, by_name=False)
+            return Status.model_validate(given, by_name=False)
         except ValidationError as error:
             for name in _top_fields(error):
                 given.pop(name, None)

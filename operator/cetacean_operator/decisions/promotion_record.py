@@ -51,7 +51,7 @@ def write_promotion_record(next_status: Status, last_status: Status, deployment:
     count = max(1, unwritten)
     wanted = Recorded(history[:count], next_status.returned, next_status.rollback)
     recorded, text = _within_bound(wanted, follows=_digest(history[count:]))
-    written = annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or ""
+    written = annotations_of(deployment).get(names.ANNOTATION_PROMOTION)
     same = recorded.promotions[0], recorded.rollback, recorded.returned
     if (live := _parse(written)) and (live.promotions[0], live.rollback, live.returned) == same:
         return written
@@ -67,7 +67,7 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
         deployed: the model in its pod template.
     """
     history = last_status.history
-    record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION) or "")
+    record = _parse(annotations_of(deployment).get(names.ANNOTATION_PROMOTION))
     if record is not None:
         returned = merge_returned(record.returned, last_status.returned)
         last_status = last_status.model_copy(update={"returned_candidates": returned or None})
@@ -102,8 +102,8 @@ def _digest(history: tuple[HistoryEntry, ...]) -> str | None:
     return canonical_digest(history[0].wire())[:16] if history else None
 
 
-def _parse(text: str) -> _Record | None:
+def _parse(text: str | None) -> _Record | None:
     try:
-        return _Record.model_validate_json(text, by_alias=True, by_name=False) if text else None
+        return _Record.model_validate_json(text or "")
     except ValidationError:
         return None

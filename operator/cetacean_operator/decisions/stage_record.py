@@ -82,7 +82,7 @@ def read_stage_record(deployment: Object | None) -> StageRecord | None:
     """Return the record of a candidate's Deployment, None if it has none that can be read."""
     text = annotations_of(deployment).get(names.ANNOTATION_STAGES)
     try:
-        return StageRecord.model_validate_json(text, by_alias=True, by_name=False) if text else None
+        return StageRecord.model_validate_json(text or "")
     except ValidationError:
         return None
 
