@@ -31,7 +31,7 @@ _BYTE_BY_BYTE: Final = "latin-1"
 """How text of an unknown character set is read."""
 
 _CONTENT_TYPE: Final = "Content-Type"
-_DEFAULT: Final = b"utf-8"
+_DEFAULT: Final = "utf-8"
 """Character set of a form that names none."""
 
 
@@ -158,7 +158,7 @@ def _extended(charset: str | None, language: str | None, text: str) -> str:
 def _with_known_character_set(headers: Headers) -> Headers:
     """Return the form's media type as Starlette may read it, which asks Python for the character set that it names."""
     _, options = parse_options_header(headers[_CONTENT_TYPE])
-    charset = _character_set(options.get(b"charset", _DEFAULT).decode(_BYTE_BY_BYTE)) or _BYTE_BY_BYTE
+    charset = _character_set(options.get(b"charset", _DEFAULT.encode()).decode(_BYTE_BY_BYTE)) or _BYTE_BY_BYTE
     kind = f"multipart/form-data; charset={charset}"
     if (boundary := options.get(b"boundary")) is not None:
         quoted = boundary.decode(_BYTE_BY_BYTE).replace("\\", "\\\\").replace('"', '\\"')
@@ -174,7 +174,7 @@ def _character_set(name: str) -> str | None:
 
 
 def _text(raw: bytes, charset: str) -> str:
-    for encoding in ("utf-8", character_set(charset) or _BYTE_BY_BYTE):
+    for encoding in (_DEFAULT, character_set(charset) or _BYTE_BY_BYTE):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
     return raw.decode(_BYTE_BY_BYTE)

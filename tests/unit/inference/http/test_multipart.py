@@ -104,11 +104,11 @@ async def test_a_name_of_no_character_set_is_not_remembered(
     assert unknown_names() == before
 
 
-@pytest.mark.parametrize("names", ["filename*=UTF--_--{}''a.png", 'filename="=?UTF--_--{}?Q?a.png?="'])
+@pytest.mark.parametrize("names", ["filename*=KOI8--_--R''a.png", 'filename="=?KOI8--_--R?Q?a.png?="'])
 async def test_a_form_of_a_known_name_is_not_remembered_either(client: httpx.AsyncClient, names: str) -> None:
-    kind = "multipart/form-data; charset=UTF__-__8; boundary=XyZ"
+    kind = "multipart/form-data; charset=KOI8__-__R; boundary=XyZ"
     before = set(encodings._cache)  # noqa: SLF001 - nothing public has them
-    content = part(f'name="file"; {names.format(8)}', picture()) + b"--XyZ--\r\n"
+    content = part(f'name="file"; {names}', picture()) + b"--XyZ--\r\n"
     answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind})
     assert answer.json()["image_ind"] == "a.png"
     assert {name for name in set(encodings._cache) - before if "__" in name or "--" in name} == set()  # noqa: SLF001
