@@ -33,5 +33,5 @@ def crop_centre(image: Image.Image, side: int) -> Image.Image:
     else:
         wide, high = int(side * width / height), side
     left, top = round((wide - side) / 2.0), round((high - side) / 2.0)
-    resized = image if image.size == (wide, high) else image.resize((wide, high), Image.Resampling.BICUBIC)
+    resized = image.resize((wide, high), Image.Resampling.BICUBIC)
     return resized.crop((left, top, left + side, top + side))

@@ -30,6 +30,7 @@ from cetacean_inference.http.character_sets import character_set
         ("aliases", None),
         ("a\0b", None),
         ("\ud800", None),
+        ("utf-8" + " " * 35, "utf_8"),
         ("utf-8" + " " * 36, None),
     ],
 )

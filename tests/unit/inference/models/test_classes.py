@@ -107,14 +107,38 @@ def test_the_species_are_read_in_the_order_of_the_classes(text: str) -> None:
         ("individual_id,species\na,orca\na,beluga\nb,orca\n", "one species for a, got orca, beluga"),
         ("id,species\na,orca\n", r"columns individual_id, species, got \['id', 'species'\]"),
         (b"individual_id,species\na,\xff\n", "CSV in UTF-8"),
+        ("individual_id,species\na,orca\nb\n", "got none for 1: b$"),
+        ("x" * 196 + "\n", r"got \['x{196}'\]$"),
+        ("x" * 197 + "\n", r"got \['x{197}'…$"),
         ("", "columns individual_id, species, got None"),
         ("\nindividual_id,species\na,orca\nb,orca\n", r"columns individual_id, species, got \[\]"),
     ],
-    ids=["missing", "empty", "two", "columns", "not UTF-8", "nothing", "an empty line first"],
+    ids=[
+        "missing",
+        "empty",
+        "two",
+        "columns",
+        "not UTF-8",
+        "short",
+        "long",
+        "longer",
+        "nothing",
+        "an empty line first",
+    ],
 )
 def test_an_invalid_map_of_species_is_an_error(text: str | bytes, message: str) -> None:
     with pytest.raises(ClassesMismatch, match=rf"^https://weights\.test/species_map\.csv: expected .*{message}"):
         species(text)
+
+
+def test_the_first_three_classes_without_a_species_are_named() -> None:
+    classes = ("d", "a", "b", "c")
+    with pytest.raises(ClassesMismatch, match=r"got none for 4: d, a, b$"):
+        read_species(io.BytesIO(b"individual_id,species\n"), SPECIES, classes=classes)
+
+
+def test_a_value_in_quotes_keeps_its_line_ends() -> None:
+    assert species('individual_id,species\r\na,"or\rca"\r\nb,beluga\r\n') == ("beluga", "or\rca")
 
 
 MANY = 20_000

@@ -6,6 +6,7 @@ from cetacean_inference.models.prompts import Prompts, default_prompts
 
 
 def test_the_prompts_are_those_that_the_threshold_was_calibrated_with() -> None:
+    default_prompts.cache_clear()
     prompts = default_prompts()
     assert (len(prompts.positive), len(prompts.negative)) == (10, 14)
     assert prompts.all == (*prompts.positive, *prompts.negative)

@@ -46,6 +46,28 @@ def test_unused_files_are_evicted_from_nfs(tmp_path: Path) -> None:
     assert (blobs(tmp_path), derived.exists(), abandoned.exists()) == (set(), False, False)
 
 
+def test_nothing_stays_of_what_is_evicted_but_the_lock_of_a_download(tmp_path: Path) -> None:
+    filled = open_cache(tmp_path)
+    add_blob(filled, b"x" * 300)
+    add_derived(filled, "networks-a")
+    abandoned = add_incomplete(filled, "https://weights.test/a")
+    open_cache(tmp_path).make_room(1000, purpose="new")
+    stay = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert stay == [tmp_path / "locks" / f"{abandoned.stem}.lock"], "its key may be downloaded at this moment"
+
+
+def test_what_cannot_be_removed_frees_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    derived = add_derived(open_cache(tmp_path), "networks-a")
+
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "unlink", fail)
+    with pytest.raises(CacheFull):
+        open_cache(tmp_path).make_room(1000, purpose="new")
+    assert derived.exists()
+
+
 @pytest.mark.usefixtures("_nfs")
 def test_a_file_in_use_on_nfs_is_not_evicted(tmp_path: Path) -> None:
     digest = add_blob(open_cache(tmp_path), b"x" * 300)
