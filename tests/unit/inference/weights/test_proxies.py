@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from support.socks_server import socks_serving
 
 from cetacean_inference.errors import ConfigInvalid, FatalError, WeightsUnreachable
 from cetacean_inference.settings import FetchSettings
+from cetacean_inference.weights import proxies
 from cetacean_inference.weights.cache import WeightsCache
 from cetacean_inference.weights.fetch import fetch
+from cetacean_inference.weights.pace import Pace
 from cetacean_inference.weights.proxies import NoProxy
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -54,6 +57,7 @@ def fetched(cache: WeightsCache, options: FetchSettings, server: FileServer) -> 
         ("example.org:443", "https://example.org/a"),
         ("http://example.org", "https://example.org/a"),
         ("a, b ,10.0.0.0/8", "http://10.1.2.3:8000/a"),
+        ("10.1.2.3/8", "http://10.9.9.9/a"),
         ("10.1.2.3", "http://10.1.2.3/a"),
         ("fd00::/8", "http://[fd12::1]:8000/a"),
         ("[fd00::]/8", "http://[fd12::1]/a"),
@@ -77,12 +81,37 @@ def test_a_host_that_no_proxy_names_is_reached_directly(no_proxy: str, url: str)
         ("10.0.0.0/8", "http://10.example.org/a"),
         ("fd00::/8", "http://10.0.0.1/a"),
         ("10.0.0.0/99", "http://10.0.0.1/a"),
+        ("[::1]:8000", "http://[::1]:9000/a"),
         ("[", "http://[::1]/a"),
         (".", "https://example.org/a"),
     ],
 )
 def test_any_other_host_is_reached_through_the_proxy(no_proxy: str, url: str) -> None:
     assert not NoProxy(no_proxy).includes(httpx.URL(url))
+
+
+def test_the_client_has_the_times_and_the_certificates_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles: list[Path | None] = []
+
+    def trusted(bundle: Path | None) -> ssl.SSLContext:
+        bundles.append(bundle)
+        return ssl.create_default_context()
+
+    monkeypatch.setattr(proxies, "trusted", trusted)
+    settings = FetchSettings(ca_bundle=Path("/ca.pem"), read_timeout_seconds=7.0, connect_timeout_seconds=3.0)
+    with proxies.open_client(settings, Pace(settings)) as client:
+        assert client.timeout == httpx.Timeout(7.0, connect=3.0)
+        assert not client.follow_redirects, "httpx would read the whole body of a redirect"
+    assert bundles == [Path("/ca.pem")]
+
+
+def test_a_proxy_without_a_scheme_speaks_http(
+    fetched: Fetched, proxy: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+    with pytest.raises(FatalError, match="404"):
+        fetched()
+    assert proxy.requests.total() == 1
 
 
 def test_a_request_goes_through_the_proxy(

@@ -71,6 +71,11 @@ def test_an_attempt_that_received_bytes_begins_a_new_row() -> None:
     assert server.asked == 5
 
 
+def test_an_attempt_has_brought_nothing_and_may_be_repeated_at_once_unless_it_says_otherwise() -> None:
+    error = RetryableError(WeightsUnreachable("no answer"))
+    assert (str(error), error.after_seconds, error.advanced) == ("no answer", 0.0, False)
+
+
 def test_any_other_error_is_not_tried_again() -> None:
     def fail() -> None:
         raise WeightsUnreachable("gone")
