@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import signal
 import sys
 import time
 from collections import Counter
@@ -31,8 +32,9 @@ from mutation import type_errors
 
 FINAL = frozenset({"killed", "caught by type check"})
 """Mutants with these verdicts do not run again."""
-_REJECTED_BY_TYPES, _NO_TESTS, _INTERRUPTED = 37, 33, 2
+_REJECTED_BY_TYPES, _TIMEOUT, _NO_TESTS, _INTERRUPTED = 37, 36, 33, 2
 """mutmut's exit codes."""
+_WAIT_SECONDS = 60
 
 
 def main(paths: Sequence[str], explained: AbstractSet[str] = frozenset()) -> None:
@@ -120,6 +122,9 @@ def _test(name: str, tests: Sequence[pytest.Item], session: pytest.Session, seco
         session.config.pluginmanager.unregister(name="terminalreporter")
         limit = math.ceil(time.process_time()) + seconds
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+        # A mutant that sleeps takes no processor time; others may take most of the processors.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(_TIMEOUT))
+        signal.alarm(_WAIT_SECONDS + 4 * seconds)
         set_mutant_under_test(name)
         for test, following in zip(tests, [*tests[1:], None], strict=True):
             session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
