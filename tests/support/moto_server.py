@@ -46,11 +46,14 @@ def object_server() -> Iterator[ObjectServer]:
             return made
 
         with contextlib.ExitStack() as opened:
+            # A server before it in the same process has left its users and its checks.
+            _post(f"{url}/moto-api/reset")
+            _post(f"{url}/moto-api/reset-auth", b"inf")
             users = client("iam")
             writer = _user(users, "writer", "arn:aws:s3:::*")
             reader = _user(users, "reader", "arn:aws:s3:::whales/*", actions="s3:GetObject")
             stranger = _user(users, "stranger", "arn:aws:s3:::other/*")
-            _require_rights(url)
+            _post(f"{url}/moto-api/reset-auth", b"0")  # signatures and rights are checked from now on
             store = client("s3", writer["AWS_ACCESS_KEY_ID"], writer["AWS_SECRET_ACCESS_KEY"])
             store.create_bucket(Bucket="whales")
             yield ObjectServer(port, "whales", store, reader, stranger)
@@ -71,9 +74,7 @@ def _user(users: Any, name: str, resource: str, *, actions: str = "s3:*") -> dic
     }
 
 
-def _require_rights(url: str) -> None:
-    """Let moto check signatures and rights from now on."""
-    headers = {"Content-Type": "text/plain"}
-    request = urllib.request.Request(f"{url}/moto-api/reset-auth", data=b"0", headers=headers, method="POST")
+def _post(url: str, data: bytes = b"") -> None:
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "text/plain"}, method="POST")
     with urllib.request.urlopen(request) as answer:
         assert answer.status == 200
