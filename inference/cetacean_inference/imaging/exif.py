@@ -31,12 +31,13 @@ Directory = dict[int, tuple[int, ...]]
 """The tags of one directory whose values are unsigned integers; the values of other tags are empty."""
 
 
-def read_directories(data: bytes, *, long: Container[int] = ()) -> Iterator[Directory]:
+def read_directories(data: bytes, *, long: Container[int] = (), once: bool = False) -> Iterator[Directory]:
     """Yield the directories of a TIFF file, each followed by its subdirectories; ends at the first damage.
 
     Args:
         data: the file.
         long: tags of which up to MAX_LONG_VALUES are read, and opaque bytes too.
+        once: a tag that is there twice has no values; else the first entry counts.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
@@ -52,7 +53,7 @@ def read_directories(data: bytes, *, long: Container[int] = ()) -> Iterator[Dire
             if (offset := waiting.pop(0)) in seen or offset == 0:
                 continue
             seen.add(offset)
-            directory, following = _read_directory(data, offset, order=order, big=big, long=long)
+            directory, following = _read_directory(data, offset, order=order, big=big, long=long, once=once)
             yield directory
             waiting[:0] = directory.get(SUB_DIRECTORIES, ())
             waiting.append(following)
@@ -60,7 +61,9 @@ def read_directories(data: bytes, *, long: Container[int] = ()) -> Iterator[Dire
         return
 
 
-def _read_directory(data: bytes, offset: int, *, order: str, big: bool, long: Container[int]) -> tuple[Directory, int]:
+def _read_directory(
+    data: bytes, offset: int, *, order: str, big: bool, long: Container[int], once: bool
+) -> tuple[Directory, int]:
     """Return a directory and the offset of the next one, 0 if the file ends before that."""
     count_format, entry_format, link_format = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
     (count,) = struct.unpack_from(order + count_format, data, offset)
@@ -74,6 +77,8 @@ def _read_directory(data: bytes, offset: int, *, order: str, big: bool, long: Co
             most = MAX_LONG_VALUES if tag in long else MAX_VALUES
             layout = f"{order}{min(number, most)}{letter}"
             directory[tag] = _values(data, number, inline, layout, link_format=order + link_format) if letter else ()
+        elif once:
+            directory[tag] = ()
     try:
         return directory, struct.unpack_from(order + link_format, data, begin + count * entry.size)[0]
     except _DAMAGED:

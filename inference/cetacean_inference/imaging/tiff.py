@@ -10,7 +10,7 @@ from cetacean_inference.imaging.exif import ORIENTATION, Directory, read_directo
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PLANES, _SAMPLE_FORMAT, _DNG_VERSION = 254, 255, 284, 339, 50706
 _COLOUR_MAP: Final = 320
-_READ: Final = (254, 255, 256, 257, 258, 259, 262, 277, 278, 284, 322, 323, 339)
+_READ: Final = (254, 255, 256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 322, 323, 324, 325, 339)
 """Tags that say how the picture is read, also those of `tiff_parts`."""
 _REDUCED: Final = 1
 _OLD_REDUCED: Final = 2
@@ -34,13 +34,13 @@ def check_tiff(data: bytes) -> None:
     Raises:
         UnsupportedTiffError: the picture is a preview, a camera's raw data, or of a kind that is decoded wrongly.
     """
-    directories = list(read_directories(data))
+    directories = list(read_directories(data, once=True))
     if not directories:
         raise UnsupportedTiffError("no directory that can be read")
     first = directories[0]
-    # Pillow also reads other types, which would hide a tag from the checks.
+    # Pillow also reads other types, and of two entries it may take the other: both would hide a tag from the checks.
     if unreadable := [tag for tag in _READ if first.get(tag) == ()]:
-        raise UnsupportedTiffError(f"expected unsigned integers in tag {unreadable[0]}")
+        raise UnsupportedTiffError(f"expected unsigned integers, once, in tag {unreadable[0]}")
     if _DNG_VERSION in first or data[8:10] == b"CR" or _first(first, _PHOTOMETRIC) in _RAW_PHOTOMETRICS:
         raise UnsupportedTiffError("expected a developed picture, got a camera's raw file")
     if (_first(first, _SUBFILE_TYPE) or 0) & _REDUCED or _first(first, _OLD_SUBFILE_TYPE) == _OLD_REDUCED:
@@ -65,7 +65,7 @@ def check_tiff(data: bytes) -> None:
 
 
 def _highest_of_palette(data: bytes) -> int:
-    return max(next(read_directories(data, long=(_COLOUR_MAP,))).get(_COLOUR_MAP, ()), default=0)
+    return max(next(read_directories(data, long=(_COLOUR_MAP,), once=True)).get(_COLOUR_MAP, ()), default=0)
 
 
 def is_inverted_sixteen_bit(data: bytes) -> bool:

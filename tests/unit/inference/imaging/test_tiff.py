@@ -87,7 +87,16 @@ def test_a_tag_that_says_how_the_picture_is_read_must_be_readable(tag: int) -> N
     tags = [Entry(number, LONG, (1,)) for number in (256, 257) if number != tag]
     with pytest.raises(UnsupportedTiffError) as raised:
         check_tiff(tiff([Directory([*tags, Entry(tag, SIGNED_SHORT, (1,))])]))
-    assert str(raised.value) == f"expected unsigned integers in tag {tag}"
+    assert str(raised.value) == f"expected unsigned integers, once, in tag {tag}"
+
+
+@pytest.mark.parametrize("tag", [256, 257, 258, 273, 279, 324, 325])
+def test_a_tag_that_says_how_the_picture_is_read_must_be_there_once(tag: int) -> None:
+    """Some decoders take the first one, others the last."""
+    first = directory((BITS, (8,)), (tag, (1,)), (tag, (2,)))
+    with pytest.raises(UnsupportedTiffError, match=rf"^expected unsigned integers, once, in tag {tag}$"):
+        check_tiff(tiff([first]))
+    check_tiff(tiff([directory((700, (1,)), (700, (2,)))]))
 
 
 def test_compressed_values_of_32_bits_are_taken_in_the_byte_order_of_the_decoder() -> None:
