@@ -28,7 +28,7 @@ def cpu_quota(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> float:
         cgroups: where the hierarchies are mounted.
         membership: names the groups of the process.
     """
-    return min((_quota(folder) for folder in _folders(cgroups, membership)), default=math.inf)
+    return min(_quota(folder) for folder in _folders(cgroups, membership))
 
 
 def _folders(cgroups: Path, membership: Path) -> Iterator[Path]:
@@ -36,7 +36,7 @@ def _folders(cgroups: Path, membership: Path) -> Iterator[Path]:
     # A container sees its own group at the top, often under a path that exists only on the node.
     yield from (cgroups, cgroups / "cpu", cgroups / "cpu,cpuacct")
     try:
-        lines = membership.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = os.fsdecode(membership.read_bytes()).splitlines()
     except OSError:
         return
     for line in lines:
@@ -59,10 +59,10 @@ def _quota(folder: Path) -> float:
     """Return the quota of one group in processors; infinity if it has none."""
     try:
         if (unified := folder / "cpu.max").exists():
-            allowed, period = unified.read_text(encoding="ascii").split()
+            allowed, period = unified.read_bytes().split()
         else:
-            allowed = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
-            period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
+            allowed = (folder / "cpu.cfs_quota_us").read_bytes()
+            period = (folder / "cpu.cfs_period_us").read_bytes()
         quota = int(allowed) / int(period)  # "max" is no number
     except (OSError, ValueError, ZeroDivisionError):
         return math.inf

@@ -110,3 +110,26 @@ def test_affinity_and_quota_bound_the_number_of_processors(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
     node.group(".", max=quota)
     assert usable_cpus(node.cgroups, node.membership) == usable
+
+
+@pytest.mark.parametrize("name", ["a:b", "Xa", "кит"])
+def test_a_group_has_any_name(node: Node, name: str) -> None:
+    assert node.group(name, max="50000 100000").member(f"0::/{name}").quota == 0.5
+
+
+def test_a_group_of_version_1_may_be_mounted_under_the_name_of_its_controller(node: Node) -> None:
+    node.group("cpu/a", cfs_quota_us="50000", cfs_period_us="100000").member("4:cpu,cpuacct:/a")
+    assert node.quota == 0.5
+
+
+def test_a_group_outside_of_the_namespace_is_left_out_and_the_next_one_is_read(node: Node) -> None:
+    node.group("../b", max="10000 100000").member("0::/../b")
+    assert node.quota == math.inf
+    node.group("a", max="50000 100000").member("1:cpu:/../b", "0::/../b", "0::/a")
+    assert node.quota == 0.5
+
+
+def test_the_own_group_bounds_the_number_of_processors(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    node.group("a", max="150000 100000").member("0::/a")
+    assert usable_cpus(node.cgroups, node.membership) == 2

@@ -10,7 +10,7 @@ import pytest
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.sources import CREDENTIAL_KEYS, SOURCES, sibling, source_of
-from cetacean_inference.weights.sources.source import Source, Unavailable
+from cetacean_inference.weights.sources.source import Source, Unavailable, Wanted
 from cetacean_registry.weights_schemes import NAMES
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs/weights.md").read_text(encoding="utf-8")
@@ -72,3 +72,10 @@ def test_a_source_is_named_without_its_secrets() -> None:
         assert (source.url, source.settings) == ("https://user:secret@host/w.ckpt", settings)
         assert "secret" not in source.name
         assert "host/w.ckpt" in source.name
+
+
+@pytest.mark.parametrize(
+    ("offset", "status", "refused"), [(0, 500, False), (1, 500, True), (1, 503, False), (0, 503, False), (1, 400, True)]
+)
+def test_a_rest_is_refused_by_an_error_unless_the_server_is_busy(offset: int, status: int, *, refused: bool) -> None:
+    assert Wanted(offset, '"etag"').is_refused_by(status) is refused
