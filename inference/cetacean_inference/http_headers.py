@@ -13,7 +13,8 @@ MAX_DIGITS: Final = 18
 
 def decimal_header(headers: Mapping[str, str], name: str) -> int | None:
     """A header's value as a number; None if the header is absent or not a plain decimal number."""
-    return decimal(headers.get(name, "").strip())
+    text = headers.get(name)
+    return None if text is None else decimal(text.strip())
 
 
 def decimal(text: str) -> int | None:
@@ -28,10 +29,12 @@ def retry_after(headers: Mapping[str, str], *, now: dt.datetime | None = None) -
         headers: of an answer.
         now: the time that a date is compared with; the present by default.
     """
-    if (seconds := decimal_header(headers, "Retry-After")) is not None:
+    if (text := headers.get("Retry-After")) is None:
+        return None
+    if (seconds := decimal(text.strip())) is not None:
         return float(seconds)
     try:
-        date = parsedate_to_datetime(headers.get("Retry-After", ""))
+        date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     # A date without a zone is one of UTC, as HTTP has no other.

@@ -28,10 +28,7 @@ def crop_centre(image: Image.Image, side: int) -> Image.Image:
     """Resize the shortest side to `side`, bicubic, and crop the centre."""
     width, height = image.size
     # Rounded like torchvision's Resize and CenterCrop.
-    if width <= height:
-        wide, high = side, int(side * height / width)
-    else:
-        wide, high = int(side * width / height), side
+    wide, high = max(side, int(side * width / height)), max(side, int(side * height / width))
     left, top = round((wide - side) / 2.0), round((high - side) / 2.0)
     resized = image.resize((wide, high), Image.Resampling.BICUBIC)
     return resized.crop((left, top, left + side, top + side))

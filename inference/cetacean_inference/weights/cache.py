@@ -242,10 +242,10 @@ class WeightsCache:
 
     def _list_entries(self) -> Iterator[Entry | None]:
         for path in self._blobs.iterdir():
-            yield Entry.of(path, lock=path, dated=path)
+            yield Entry.of(path, lock=path, dated=path, incomplete=False)
         for path in self.derived.iterdir():
             record = path / RECORD_FILE if path.is_dir() else path
-            yield Entry.of(path, lock=record, dated=record)
+            yield Entry.of(path, lock=record, dated=record, incomplete=False)
         for path in self._incomplete.iterdir():
             key = _file_name(path.name) if path.is_dir() else path.stem
             yield Entry.of(path, lock=self._locks / f"{key}.lock", dated=path, incomplete=True)

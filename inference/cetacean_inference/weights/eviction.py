@@ -29,7 +29,7 @@ class Entry:
     """True for an unfinished download or conversion: its lock file belongs to the key and is not removed."""
 
     @classmethod
-    def of(cls, path: Path, *, lock: Path, dated: Path, incomplete: bool = False) -> Entry | None:
+    def of(cls, path: Path, *, lock: Path, dated: Path, incomplete: bool) -> Entry | None:
         """Read the entry's size and time; None if another pod has just removed or renamed it."""
         try:
             return cls(path, lock, dated, _size(path), dated.stat().st_mtime, incomplete)

@@ -114,6 +114,9 @@ def test_a_palette_of_eight_bits_is_refused(order: str) -> None:
     darkest = directory((PHOTOMETRIC, (3,)), (COLOUR_MAP, (0,) * 767 + (256,)))
     check_tiff(tiff([darkest], order=order))
     check_tiff(tiff([directory((PHOTOMETRIC, (2,)), (COLOUR_MAP, (255,) * 768))], order=order))
+    twice = directory((PHOTOMETRIC, (3,)), (COLOUR_MAP, (256,) * 768), (COLOUR_MAP, (255,) * 768))
+    with pytest.raises(UnsupportedTiffError, match="got none above 255"):
+        check_tiff(tiff([twice], order=order))
     for values in ((255,) * 768, (0,) * 48, ()):
         with pytest.raises(UnsupportedTiffError) as raised:
             check_tiff(tiff([directory((PHOTOMETRIC, (3,)), (COLOUR_MAP, values))], order=order))
