@@ -5,9 +5,14 @@ Imports neither numpy nor the settings: the decoder's processes must start fast.
 
 from __future__ import annotations
 
+from functools import partial
+
 from PIL import Image
 
 from cetacean_inference.types import Resize
+
+_bilinear = partial(Image.Image.resize, resample=Image.Resampling.BILINEAR)
+_bicubic = partial(Image.Image.resize, resample=Image.Resampling.BICUBIC)
 
 
 def resize(image: Image.Image, how: Resize) -> Image.Image:
@@ -21,7 +26,7 @@ def resize(image: Image.Image, how: Resize) -> Image.Image:
 
 def squash(image: Image.Image, side: int) -> Image.Image:
     """Resize to side x side, bilinear, without keeping the proportions."""
-    return image.resize((side, side), Image.Resampling.BILINEAR)
+    return _bilinear(image, (side, side))
 
 
 def crop_centre(image: Image.Image, side: int) -> Image.Image:
@@ -30,5 +35,5 @@ def crop_centre(image: Image.Image, side: int) -> Image.Image:
     # Rounded like torchvision's Resize and CenterCrop.
     wide, high = max(side, int(side * width / height)), max(side, int(side * height / width))
     left, top = round((wide - side) / 2.0), round((high - side) / 2.0)
-    resized = image.resize((wide, high), Image.Resampling.BICUBIC)
+    resized = _bicubic(image, (wide, high))
     return resized.crop((left, top, left + side, top + side))
