@@ -173,19 +173,17 @@ def _check_file(file: _File, image: Image.Image) -> None:
         raise UnusableImage(
             415, f"expected a whole {file.kind} picture, got a damaged one: {file.damage}", size=image.size
         )
-    if file.kind == "PNG":
-        png.check_rows(file.data)
-    if file.kind == "BMP":
-        try:
+    try:
+        if file.kind == "PNG":
+            png.check_rows(file.data)
+        elif file.kind == "BMP":
             check_bmp(file.data)
-        except UnsupportedBmpError as error:
-            raise UnusableImage(415, f"BMP: {error}", size=image.size) from error
-    if file.kind == "TIFF":
-        try:
+        elif file.kind == "TIFF":
             check_tiff(file.data)
             check_parts(file.data)
-        except UnsupportedTiffError as error:
-            raise UnusableImage(415, f"TIFF: {error}", size=image.size) from error
+    except (UnsupportedBmpError, UnsupportedTiffError) as error:
+        raise UnusableImage(415, f"{file.kind}: {error}", size=image.size) from error
+    if file.kind == "TIFF":
         orientation = read_tiff_orientation(file.data)
         if orientation not in (None, image.getexif().get(ORIENTATION, 1)):
             raise UnusableImage(

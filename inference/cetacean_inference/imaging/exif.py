@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Container, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 ORIENTATION: Final = 0x0112
 SUB_DIRECTORIES: Final = 330
@@ -27,8 +27,15 @@ _DAMAGED: Final = (struct.error, OverflowError)
 """Raised for an offset outside of the file; the second one if no file can be so long."""
 _XMP_ORIENTATION: Final = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
 
+D = TypeVar("D", int, None)
+
 Directory = dict[int, tuple[int, ...]]
 """The tags of one directory whose values are unsigned integers; the values of other tags are empty."""
+
+
+def first_value(directory: Directory, tag: int, default: D) -> int | D:
+    """Return the first value of a tag, `default` if it has none."""
+    return next(iter(directory.get(tag, ())), default)
 
 
 def read_directories(data: bytes, *, long: Container[int] = (), once: bool = False) -> Iterator[Directory]:

@@ -12,16 +12,24 @@ from typing import Final
 
 from PIL import Image
 
-from cetacean_inference.imaging.exif import Directory, read_directories
+from cetacean_inference.imaging.exif import Directory, first_value, read_directories
 from cetacean_inference.imaging.jpeg import read_jpeg
-from cetacean_inference.imaging.tiff import UnsupportedTiffError
+from cetacean_inference.imaging.tiff import (
+    BITS,
+    COMPRESSION,
+    HEIGHT,
+    PLANES,
+    SEPARATE,
+    UNCOMPRESSED,
+    WIDTH,
+    UnsupportedTiffError,
+)
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANES, _JPEG_TABLES = 256, 257, 258, 259, 277, 284, 347
+_SAMPLES, _JPEG_TABLES = 277, 347
 _STRIP_OFFSETS, _STRIP_ROWS, _STRIP_BYTES = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES = 322, 323, 324, 325
 _LONG: Final = frozenset({_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _JPEG_TABLES})
-_SEPARATE: Final = 2
-_NONE, _JPEG = 1, 7
+_JPEG: Final = 7
 _CHECKED_COMPRESSIONS: Final = frozenset({5, 8, 32_773, 32_946, 34_925, 50_000})
 """LZW, Deflate (two numbers), PackBits, LZMA and Zstandard: libtiff refuses a part that is not whole."""
 _END: Final = b"\xff\xd9"
@@ -52,35 +60,35 @@ def check_parts(data: bytes) -> None:
         OSError: one in JPEG compression is not whole.
     """
     directory = next(read_directories(data, long=_LONG), Directory())
-    compression = _first(directory, _COMPRESSION, 1)
-    if compression not in (_NONE, _JPEG, *_CHECKED_COMPRESSIONS):
+    compression = first_value(directory, COMPRESSION, 1)
+    if compression not in (UNCOMPRESSED, _JPEG, *_CHECKED_COMPRESSIONS):
         raise UnsupportedTiffError(
             f"expected no compression, LZW, Deflate, PackBits, JPEG, LZMA or Zstandard, got number {compression}"
         )
     layout = _read_layout(directory)
     bits = _bits_of_pixel(directory)
     for index, (rows, offset, size) in enumerate(layout.parts):
-        needed = rows * ((layout.width * bits + 7) // 8) if compression == _NONE else 1
+        needed = rows * ((layout.width * bits + 7) // 8) if compression == UNCOMPRESSED else 1
         if size < needed:
             raise DamagedTiffError(f"expected {needed} bytes or more in strip or tile {index}, got {size}")
         # Without compression, bytes after the last row may be missing.
-        if offset + (needed if compression == _NONE else size) > len(data):
+        if offset + (needed if compression == UNCOMPRESSED else size) > len(data):
             raise DamagedTiffError(f"image file is truncated: strip or tile {index} ends after the file")
     if compression == _JPEG:
         _check_jpeg(data, layout, bytes(directory.get(_JPEG_TABLES, ())))
 
 
 def _read_layout(directory: Directory) -> _Layout:
-    width, height = (_first(directory, tag, 0) for tag in (_WIDTH, _HEIGHT))
-    planes = _first(directory, _SAMPLES, 1) if _first(directory, _PLANES, 1) == _SEPARATE else 1
+    width, height = (first_value(directory, tag, 0) for tag in (WIDTH, HEIGHT))
+    planes = first_value(directory, _SAMPLES, 1) if first_value(directory, PLANES, 1) == SEPARATE else 1
     tiled = not directory.keys().isdisjoint({_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES})
     if tiled and _STRIP_OFFSETS in directory:
         raise DamagedTiffError("expected strips or tiles, got both")
     if tiled:
-        part_width, part_height = (_first(directory, tag, 0) for tag in (_TILE_WIDTH, _TILE_HEIGHT))
+        part_width, part_height = (first_value(directory, tag, 0) for tag in (_TILE_WIDTH, _TILE_HEIGHT))
         offsets, sizes = (directory.get(tag, ()) for tag in (_TILE_OFFSETS, _TILE_BYTES))
     else:
-        part_width, part_height = width, min(_first(directory, _STRIP_ROWS, height), height)
+        part_width, part_height = width, min(first_value(directory, _STRIP_ROWS, height), height)
         offsets, sizes = (directory.get(tag, ()) for tag in (_STRIP_OFFSETS, _STRIP_BYTES))
     if not (part_width and part_height):
         raise DamagedTiffError("expected strips or tiles with a size, got none")
@@ -97,8 +105,8 @@ def _read_layout(directory: Directory) -> _Layout:
 
 def _bits_of_pixel(directory: Directory) -> int:
     """Return the bits that a pixel has in one part."""
-    bits, samples = directory.get(_BITS) or (1,), _first(directory, _SAMPLES, 1)
-    if _first(directory, _PLANES, 1) == _SEPARATE:
+    bits, samples = directory.get(BITS) or (1,), first_value(directory, _SAMPLES, 1)
+    if first_value(directory, PLANES, 1) == SEPARATE:
         return max(bits)
     return sum(bits[:samples]) if len(bits) > 1 else bits[0] * samples
 
@@ -120,7 +128,3 @@ def _check_jpeg(data: bytes, layout: _Layout, tables: bytes) -> None:
                 )
             image.draft(None, _SMALLEST)  # an eighth of the size takes less than half of the time
             image.load()
-
-
-def _first(directory: Directory, tag: int, default: int) -> int:
-    return next(iter(directory.get(tag, ())), default)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from support.approvals import approval_object
@@ -132,40 +133,44 @@ def test_texts_go_first_and_then_the_oldest_candidates() -> None:
     assert record["returned"][0]["rollout"][0] == "0", "the newest stays"
 
 
-def test_short_texts_are_recorded_as_they_are() -> None:
+def promoted_with(*approvals: dict[str, Any]) -> World:
+    """Return a world in which a model serves that these approvals let through."""
     world = World(manifest(entry("first"), entry("second", "b")))
-    text = f"read it twice {WHALE} " + "x" * 900
     world.settle()
-    world.approvals = [approval_object(reason=text, evidence="https://example.org/1")]
+    world.approvals = [*approvals]
     world.edit(approval={"patch": {"approvals": 1}, "excludeAuthor": False})
     world.activate("second")
     world.settle()
     assert world.deployed == "second"
+    return world
+
+
+def written_record(world: World) -> str:
     assert world.deployment is not None
-    written = world.deployment["metadata"]["annotations"][names.ANNOTATION_PROMOTION]
+    return str(world.deployment["metadata"]["annotations"][names.ANNOTATION_PROMOTION])
+
+
+def test_short_texts_are_recorded_as_they_are() -> None:
+    text = f"read it twice {WHALE} " + "x" * 900
+    written = written_record(promoted_with(approval_object(reason=text, evidence="https://example.org/1")))
     assert WHALE in written
     (given,) = json.loads(written)["promotions"][0]["release"]["approvals"]
     assert (given["reason"], given["evidence"]) == (text, "https://example.org/1")
 
 
 def test_after_the_status_was_lost_the_texts_that_were_cut_lead_to_no_other_write() -> None:
-    world = World(manifest(entry("first"), entry("second", "b")))
-    world.settle()
-    world.approvals = [
-        approval_object(f"user{number}", reason=WHALE * 1024, evidence=f"https://example.org/{WHALE * 2000}")
-        for number in range(32)
-    ]
-    world.edit(approval={"patch": {"approvals": 1}, "excludeAuthor": False})
-    world.activate("second")
-    world.settle()
-    assert world.deployed == "second"
-    assert world.deployment is not None
-    before = world.deployment["metadata"]["annotations"][names.ANNOTATION_PROMOTION]
+    world = promoted_with(
+        *(
+            approval_object(f"user{number}", reason=WHALE * 1024, evidence=f"https://example.org/{WHALE * 2000}")
+            for number in range(32)
+        )
+    )
+    before = written_record(world)
     assert len(before.encode()) <= LARGEST_RECORD
     history = world.status.history
     world.obj.pop("status")
     world.settle()
-    assert world.deployment["metadata"]["annotations"][names.ANNOTATION_PROMOTION] == before
+    assert written_record(world) == before
     assert world.status.history == history[:1]
     assert history[0].release is not None
     assert {given.reason for given in history[0].release.approvals} == {WHALE * 127 + "…"}
