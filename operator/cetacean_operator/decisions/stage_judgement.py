@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Final
 
 from cetacean_operator.api.candidate import CanaryFigures, ShadowFigures, StageShare
@@ -22,8 +24,10 @@ from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_record import CanaryBegin, PodCounters, StageRecord
 
 RUNNING: Final = "Running"
-_MOST_TIMED: Final = 256
-"""Pods whose times a record keeps: it is an annotation, which may have 256 KiB with all others."""
+_LARGEST_BEGIN: Final = 160 * 1024
+"""Bytes of the counters in a record: it is an annotation, which may have 256 KiB with all others."""
+_LARGEST_WITH_TIMES: Final = 64 * 1024
+"""Bytes of the counters up to which a pod's times are kept; most of the bytes are theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +144,9 @@ def _judge_canary(
         if len(ready) < needed or any(pod.service is None for pod in ready) or not given.pods:
             waits = f"{len(ready)} of {needed} pods of the candidate are ready; no client reaches it before"
             return Judged(Outcome.UNDECIDED, RUNNING, waits)
-        begin = CanaryBegin(at=given.at, pods=_counters((*ready, *given.pods)))
+        begin = CanaryBegin(at=given.at, pods=_counters(ready, given.pods))
     elif later := {pod.uid: PodCounters(times={}) for pod in ready if _came_later(pod, begin)}:
-        begin = begin.model_copy(update={"pods": begin.pods | later})
+        begin = begin.model_copy(update={"pods": _add(begin.pods, later, (*given.candidate_pods, *given.pods))})
     candidate, stable = answered(ready, begin), answered(given.pods, begin)
     held_for = max(0.0, seconds_since(begin.at, given.now) or 0.0)
     verdict = judge_canary(candidate, stable, canary.require, held_for=held_for)
@@ -160,17 +164,43 @@ def _judge_canary(
     )
 
 
-def _counters(pods: Iterable[Pod]) -> dict[str, PodCounters]:
-    """Return the counters of pods that have reported them; the times of the first ones: the record is bounded."""
-    reports = {pod.uid: pod.service for pod in pods if pod.service}
-    return {
-        uid: PodCounters(
-            requests=report.requests_total,
-            errors=report.errors_total,
-            times=dict(report.durations_total) if number < _MOST_TIMED else None,
+def _counters(candidate: Iterable[Pod], stable: Iterable[Pod]) -> dict[str, PodCounters]:
+    """Return the counters of the first pods of both groups, with the times of the very first ones.
+
+    The record is bounded, also if each pod reports the most buckets. What a pod that is not in it has answered does not
+    count.
+    """
+    counters: dict[str, PodCounters] = {}
+    size = 0
+    # In turns: no group is judged without the times of the other one.
+    for pod in (one for both in zip_longest(candidate, stable) for one in both if one):
+        if pod.service is None:
+            continue
+        report = pod.service
+        timed = PodCounters(
+            requests=report.requests_total, errors=report.errors_total, times=dict(report.durations_total)
         )
-        for number, (uid, report) in enumerate(reports.items())
-    }
+        for one, largest in ((timed, _LARGEST_WITH_TIMES), (timed.model_copy(update={"times": None}), _LARGEST_BEGIN)):
+            enlarged = size + _bytes({pod.uid: one})
+            if enlarged <= largest:
+                counters[pod.uid], size = one, enlarged
+                break
+    return counters
+
+
+def _add(
+    counters: Mapping[str, PodCounters], later: Mapping[str, PodCounters], present: Iterable[Pod]
+) -> dict[str, PodCounters]:
+    """Return the counters with those of later pods; if they are too many, without those of pods that are gone."""
+    added = {**counters, **later}
+    if _bytes(added) <= _LARGEST_BEGIN:
+        return added
+    uids = {pod.uid for pod in present}
+    return {uid: one for uid, one in added.items() if uid in uids}
+
+
+def _bytes(counters: Mapping[str, PodCounters]) -> int:
+    return len(json.dumps({uid: one.wire() for uid, one in counters.items()}))
 
 
 def _came_later(pod: Pod, begin: CanaryBegin) -> bool:

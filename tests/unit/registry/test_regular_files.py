@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def test_a_file_is_read_up_to_the_bound(tmp_path: Path, monkeypatch: pytest.Monk
     file.write_bytes(b"abcd")
     with pytest.raises(OSError, match=r"^expected at most 3 bytes, got more$"):
         read_regular_file(file)
+
+
+def test_no_more_of_a_file_than_the_bound_is_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regular_files, "LARGEST_FILE", 3)
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**26)  # sparse: it needs no room on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match=r"^expected at most 3 bytes, got more$"):
+            read_regular_file(tmp_path / "a")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("read", [read_regular_file, open_regular_file, file_sha256])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -393,14 +395,19 @@ def test_times_of_a_pod_count_from_the_begin_from_zero_after_a_restart_or_not_at
     assert StageRecord.model_validate_json(record.text()) == record
 
 
-def test_the_record_of_many_pods_fits_into_an_annotation() -> None:
+@pytest.mark.parametrize("buckets", [11, 64])
+def test_the_record_of_many_pods_fits_into_an_annotation(buckets: int) -> None:
     spec = parse_spec(manifest(*MODELS, rollout={"stages": [CANARY]}, serving={"replicas": 600})["spec"])
     first, second = (rollout_of(one, spec.anti_fraud) for one in spec.registry.models)
     assert spec.rollout is not None
-    bounds = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
+    bounds = (*(0.001234567890123 * number for number in range(buckets - 1)), math.inf)
     report = ServiceReport(requests_total=1e9, durations_total=tuple((bound, 1e9) for bound in bounds))
     pods = [
-        ready_pod(number, rollout_id=(second if number < 600 else first).id, service=report) for number in range(1200)
+        replace(
+            ready_pod(number, rollout_id=(second if number < 600 else first).id, service=report),
+            uid=str(UUID(int=number)),
+        )
+        for number in range(1200)
     ]
     given_pods = StageInput(
         name="whales", now=BEGIN, pods=tuple(pods[600:]), wanted=600, candidate_pods=tuple(pods[:600])
@@ -410,9 +417,33 @@ def test_the_record_of_many_pods_fits_into_an_annotation() -> None:
     judged_stage = judge_stage(pair, spec.rollout.stages[0], spec=spec, given=given_pods, record=record)
     assert judged_stage.begin is not None
     assert len(judged_stage.begin.pods) == 1200
+    for group in (pods[:600], pods[600:]):
+        assert any(judged_stage.begin.pods[pod.uid].times for pod in group), "the times of both groups are known"
     text = record.model_copy(update={"canary": judged_stage.begin}).text()
     assert len(text) < 200_000, "an object may have 256 KiB of annotations"
     assert StageRecord.model_validate_json(text).canary == judged_stage.begin
+
+
+def test_pods_that_are_gone_leave_a_record_that_grows_too_large() -> None:
+    spec = parse_spec(manifest(*MODELS, rollout={"stages": [CANARY]}, serving={"replicas": 1})["spec"])
+    first, second = (rollout_of(one, spec.anti_fraud) for one in spec.registry.models)
+    assert spec.rollout is not None
+    stage = spec.rollout.stages[0]
+    pair = Pair(candidate=second.model, rollout=second, served=first, served_digest="a" * 64)
+    later = ready_pod(1, rollout_id=second.id, service=ServiceReport(), started_at=timestamp(BEGIN))
+    stable = ready_pod(2, rollout_id=first.id, service=ServiceReport(requests_total=7))
+
+    def record_after(replaced: int) -> CanaryBegin:
+        gone = {str(UUID(int=number)): PodCounters(times={}) for number in range(replaced)}
+        begin = CanaryBegin(at=timestamp(BEGIN), pods=gone | {stable.uid: PodCounters(requests=7)})
+        record = StageRecord(rollout=second.id, served=first.id, canary=begin)
+        given_pods = StageInput(name="whales", now=BEGIN, pods=(stable,), wanted=1, candidate_pods=(later,))
+        found = judge_stage(pair, stage, spec=spec, given=given_pods, record=record).begin
+        assert found is not None
+        return found
+
+    assert len(record_after(100).pods) == 102
+    assert record_after(3000).pods == {stable.uid: PodCounters(requests=7), later.uid: PodCounters(times={})}
 
 
 def test_errors_that_the_other_pods_have_too_are_not_the_candidates() -> None:
