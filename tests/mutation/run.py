@@ -6,9 +6,9 @@ here pytest collects once, and a process is forked for each mutant: a mutant tha
 
 from __future__ import annotations
 
+import gc
 import math
 import os
-import resource
 import signal
 import sys
 import time
@@ -78,6 +78,9 @@ class _Loop:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         capture.suspend_global_capture(in_=True)
+        # What is there by now stays: each process would otherwise copy the memory by looking for garbage in it.
+        gc.collect()
+        gc.freeze()
         for path, file in self._files.items():
             self._run(path, file, session)
         capture.resume_global_capture()
@@ -92,7 +95,8 @@ class _Loop:
             while len(self._running) < _processes() and (name := next(waiting, None)):
                 self._running[_fork(name, items, session)] = name
             pid, status = os.wait()
-            file.exit_code_by_key[self._running.pop(pid)] = os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            file.exit_code_by_key[self._running.pop(pid)] = _TIMEOUT if code == -signal.SIGVTALRM else code
             done += 1
             with change_cwd(".."):
                 file.save()
@@ -107,27 +111,33 @@ def _fork(name: str, items: Mapping[str, pytest.Item], session: pytest.Session) 
     function = mangled_name_from_mutant_name(name)
     own = f"/test_{function.split('.')[-2]}.py::"
     reaching = state().tests_by_mangled_function_name.get(function, ())
-    tests = [items[test] for test in sorted(reaching, key=lambda t: (own not in t, durations[t], t)) if test in items]
+    tests = [test for test in sorted(reaching, key=lambda t: (own not in t, durations[t], t)) if test in items]
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        _test(name, tests, session, math.ceil(10 + 3 * sum(durations[test.nodeid] for test in tests)))
+        _test(name, [(items[test], durations[test]) for test in tests], session)
     return pid
 
 
-def _test(name: str, tests: Sequence[pytest.Item], session: pytest.Session, seconds: int) -> Never:
-    """Run the tests until one fails, and exit as mutmut's processes do: 0 if none has failed."""
+def _test(name: str, tests: Sequence[tuple[pytest.Item, float]], session: pytest.Session) -> Never:
+    """Run the tests until one fails, and exit as mutmut's processes do: 0 if none has failed.
+
+    Args:
+        name: of the mutant.
+        tests: with the seconds that each took without a mutant.
+        session: the tests'.
+    """
     code = _NO_TESTS
     try:
         session.config.pluginmanager.unregister(name="terminalreporter")
-        limit = math.ceil(time.process_time()) + seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         # A mutant that sleeps takes no processor time; others may take most of the processors.
         signal.signal(signal.SIGALRM, lambda *_: os._exit(_TIMEOUT))
-        signal.alarm(_WAIT_SECONDS + 4 * seconds)
+        signal.alarm(math.ceil(_WAIT_SECONDS + 10 * sum(seconds for _, seconds in tests)))
         set_mutant_under_test(name)
-        for test, following in zip(tests, [*tests[1:], None], strict=True):
-            session.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+        for number, (item, seconds) in enumerate(tests, start=1):
+            next_item = tests[number][0] if number < len(tests) else None
+            signal.setitimer(signal.ITIMER_VIRTUAL, 5 + 5 * seconds)  # its signal ends the process
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             code = 1 if session.testsfailed else 0
             if code:
                 break

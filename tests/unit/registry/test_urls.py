@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cetacean_registry.urls import redacted
+from cetacean_registry.urls import lacks_query, redacted, without_query
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,35 @@ from cetacean_registry.urls import redacted
 )
 def test_passwords_and_queries_are_left_out(text: str, shown: str) -> None:
     assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("https://host/a.ckpt", "https://host/a.ckpt"),
+        # printf 'X-Amz-Signature=secret?b' | sha256sum
+        ("https://host/a.ckpt?X-Amz-Signature=secret?b", "https://host/a.ckpt?redacted-58af775eb6fe91c7"),
+        # printf '' | sha256sum
+        ("https://host/a.ckpt?", "https://host/a.ckpt?redacted-e3b0c44298fc1c14"),
+    ],
+)
+def test_a_url_is_stored_with_a_digest_in_place_of_its_query(url: str, stored: str) -> None:
+    assert without_query(url) == stored
+    assert without_query(stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("url", "lacks"),
+    [
+        ("https://host/a.ckpt", False),
+        ("https://host/a.ckpt?version=2", False),
+        ("https://host/a.ckpt?redacted-0123456789abcdef", True),
+        ("https://host/a.ckpt?redacted-0123456789abcdef0", False),
+        ("https://host/a.ckpt?redacted-0123456789abcde", False),
+    ],
+)
+def test_only_a_url_whose_query_was_left_out_cannot_be_downloaded(url: str, lacks: bool) -> None:
+    assert lacks_query(url) == lacks
 
 
 @pytest.mark.parametrize("unit", ["a.", "a", "://", "://a", "a://", "@", "://@", "a://b?", "://a@"])

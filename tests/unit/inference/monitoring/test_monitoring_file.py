@@ -6,10 +6,11 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cetacean_inference.monitoring.monitoring_file import MonitoringFile
+from cetacean_inference.monitoring.monitoring_file import MonitoringFile, ShadowPlan
 
 CONTENT = {"window": 500, "min_samples": 20, "alarm_drop": 0.2, "answers_window": 300, "baselines": {"tiny": 0.93}}
 
@@ -104,3 +105,33 @@ def test_unknown_fields_of_a_newer_operator_are_ignored(tmp_path: Path) -> None:
     found = MonitoringFile(path).read_if_changed()
     assert found is not None
     assert found.window == 500
+
+
+SHADOW = {
+    "run": "a",
+    "share": 0.5,
+    "url": "http://whales-candidate.reef.svc",
+    "candidate": {"name": "b", "version": "2", "sha256": "b" * 64},
+    "served": {"name": "a", "version": "1", "sha256": "a" * 64},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "go_on"),
+    [
+        ({}, True),
+        ({"url": "http://whales-candidate.fjord.svc"}, True),
+        ({"peer_url": "http://whales.reef.svc"}, True),
+        ({"keep_disagreements": {"max_items": 1}}, True),
+        ({"run": "b"}, False),
+        ({"share": 0.25}, False),
+        ({"max_latency_ratio": 2.0}, False),
+        ({"probability_offset": 0.1}, False),
+    ],
+)
+def test_pairs_are_counted_anew_when_something_changes_that_decides_about_them(
+    change: dict[str, Any], go_on: bool
+) -> None:
+    earlier, plan = ShadowPlan.model_validate(SHADOW), ShadowPlan.model_validate(SHADOW | change)
+    assert plan.counts_go_on(earlier) == go_on
+    assert earlier.counts_go_on(plan) == go_on

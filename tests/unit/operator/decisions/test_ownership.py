@@ -100,3 +100,18 @@ def pod(
 def test_a_pod_belongs_to_the_resource_whose_replica_set_controls_it(found: Object, owner: str | None) -> None:
     """Whoever may create a pod may label it; the label alone proves nothing."""
     assert owner_of(found) == owner
+
+
+@pytest.mark.parametrize(
+    ("approval", "owner"),
+    [
+        ({"spec": {"resource": "whales"}}, "whales"),
+        ({"spec": {"resource": 7}}, None),
+        ({"spec": {}}, None),
+        ({"spec": "whales"}, None),
+        ({}, None),
+    ],
+)
+def test_an_approval_belongs_to_the_resource_that_it_names(approval: Object, owner: str | None) -> None:
+    """Its fields were checked by the API server of the version that stored it, which may be another one."""
+    assert owner_of({"kind": "ModelApproval", "metadata": {"name": "a"}, **approval}) == owner
