@@ -93,9 +93,9 @@ class Reconciler:
         """Bring one resource to the state that its spec asks for.
 
         Returns:
-            The seconds after which time alone may have changed something, None if it cannot; 0.0 after a Deployment was
-            applied: Services, status and the rest follow in a reconcile of their own. The queue hands it out after the
-            resources whose pods nobody has started yet.
+            The seconds after which time alone may have changed something, None if it cannot, or if a pod is still to be
+            asked; 0.0 after a Deployment was applied: Services, status and the rest follow in a reconcile of their own.
+            The queue hands it out after the resources whose pods nobody has started yet.
 
         Raises:
             ApiError: the API server refused or did not answer; try again.
@@ -117,23 +117,26 @@ class Reconciler:
         objects = tuple(self._store.belonging(key))  # reading them is a tenth of a reconcile's processor time
         self._scraper.sync(key, self._observer.targets(key, objects), float(drift.scrape_interval_seconds))
         observe = partial(self._observer.observe, key, window=drift.window, answers=level.window)
+        observed = observe(objects=objects)
+        if observed.unasked:
+            # After a start of the operator nothing is known that the pods have counted, and nothing may be decided from
+            # that. The scraper queues the resource again as soon as a pod has answered, or has failed to.
+            return None
         try:
-            observed, plan, refusal = await self._apply_until_settled(resource, observe(objects=objects), observe)
+            plan, refusal = await self._apply_until_settled(resource, observed, observe)
         except _WorkloadApplied:
             return 0.0
         if refusal is None:
             self._forbidden_since.pop(key, None)
         self._metrics.models.set(*key, status_series.of(plan.status))
-        # The scraper queues the resource again as soon as a pod that was not asked yet has answered, or has failed to.
-        if not observed.unasked or not resource.status:
-            await self._report(resource, plan)
+        await self._report(resource, plan)
         if refusal is not None:
             raise refusal
         return plan.requeue_after
 
     async def _apply_until_settled(
         self, resource: CetaceanModel, observed: Observed, observe: Callable[..., Observed]
-    ) -> tuple[Observed, Plan, ApiError | None]:
+    ) -> tuple[Plan, ApiError | None]:
         """Decide and apply until nothing is left to apply; return the last plan, and the refusal that stopped it.
 
         Args:
@@ -175,8 +178,8 @@ class Reconciler:
             if conflict:
                 await self._delete(resource, plan)
             if conflict or refusal:
-                return observed, plan, refusal
-        return observed, plan, None
+                return plan, refusal
+        return plan, None
 
     def _decide(self, resource: CetaceanModel, observed: Observed) -> Plan:
         return decide(resource, observed, self._clock(), runbook_url=self._runbook_url)
@@ -184,15 +187,16 @@ class Reconciler:
     async def _write(self, resource: CetaceanModel, observed: Observed, plan: Plan) -> None:
         """Apply children in order, delete stale ones, and report one error.
 
-        Optional kinds may fail if the resource has its Deployment already: the way back to another model stays open.
+        Optional kinds and the candidate's children may fail if the resource has its Deployment already: the way back to
+        another model stays open, and what serves does not wait for a candidate.
 
         Raises:
             NameConflictError: an object of someone else has a child's name.
             ApiError: the API server refused a child.
             _WorkloadApplied: pods are on their way; the rest comes with the next reconcile.
         """
-        deployment = _own_child(resource, observed, ("Deployment", resource.name))
-        optional = OPTIONAL_KINDS if deployment is not None else frozenset()
+        is_deployed = _own_child(resource, observed, ("Deployment", resource.name)) is not None
+        optional = OPTIONAL_KINDS if is_deployed else frozenset()
         faults: list[ApiError | NameConflictError] = []
         children = plan.apply
         if _has_name_conflict(resource):
@@ -202,16 +206,20 @@ class Reconciler:
                 *(self._apply(resource, observed, plan, child) for child in group), return_exceptions=True
             )
             fatal: list[BaseException] = []
+            applied = []
             for child, result in zip(group, results, strict=True):
+                may_fail = child["kind"] in optional or (is_deployed and _is_candidates(resource, child))
                 if child["kind"] in OPTIONAL_CHILDREN and isinstance(result, ApiError) and result.is_unknown_kind:
                     self._observer.set_served(child["kind"], served=False)  # until a resync asks again
-                elif isinstance(result, ApiError | NameConflictError) and child["kind"] in optional:
+                elif isinstance(result, ApiError | NameConflictError) and may_fail:
                     faults.append(result)
                 elif isinstance(result, BaseException):
                     fatal.append(result)
+                else:
+                    applied.append(child)
             if fatal:
                 raise _most_relevant(fatal)
-            if any(_is_new_workload(child, _own_child(resource, observed, _ref(child))) for child in group):
+            if any(_is_new_workload(child, _own_child(resource, observed, _ref(child))) for child in applied):
                 raise _WorkloadApplied
         await self._delete(resource, plan)
         if faults:
@@ -229,8 +237,7 @@ class Reconciler:
         or clients to such an object.
         """
         for child in plan.apply:
-            ref = _ref(child)
-            if ref[1] != names.candidate_name(resource.name) or _own_child(resource, observed, ref) is not None:
+            if not _is_candidates(resource, child) or _own_child(resource, observed, _ref(child)) is not None:
                 continue
             try:
                 await self._writer.require_free(resource, child)
@@ -302,6 +309,10 @@ class Reconciler:
 
 def _ref(child: Object) -> Ref:
     return child["kind"], str(child["metadata"]["name"])
+
+
+def _is_candidates(resource: CetaceanModel, child: Object) -> bool:
+    return _ref(child)[1] == names.candidate_name(resource.name)
 
 
 def _is_new_workload(child: Object, live: Object | None) -> bool:

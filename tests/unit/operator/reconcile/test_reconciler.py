@@ -19,6 +19,14 @@ from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 
 
+def forget_answers(bench: Bench) -> dict[str, Scrape]:
+    """Bring about what a start of the operator finds: pods that serve, and that nobody has asked."""
+    answers = dict(bench.scraper.results)
+    bench.scraper.results.clear()
+    bench.observer.forget(("sea", "whales"))
+    return answers
+
+
 async def test_children_status_and_event_of_a_new_resource_are_written_in_order(bench: Bench) -> None:
     await bench.reconcile()
     assert bench.api.calls == [
@@ -383,14 +391,81 @@ async def test_a_resource_that_is_being_deleted_is_left_to_the_garbage_collector
 
 async def test_the_status_stays_while_a_pod_has_not_been_scraped_yet(serving: Bench) -> None:
     """This is the state after a start of the operator: the pods serve, and were not scraped yet."""
-    answers = dict(serving.scraper.results)
-    serving.scraper.results.clear()
-    serving.observer.forget(("sea", "whales"))
+    answers = forget_answers(serving)
     await serving.reconcile()
     assert serving.api.calls == []
     serving.scraper.results |= answers
     await serving.reconcile()
     assert serving.api.calls == []
+
+
+async def test_nothing_is_decided_before_the_pods_were_asked(bench: Bench) -> None:
+    """The operator was away for longer than the stage's timeout: what the pods have counted meanwhile is not known."""
+    models = [entry("first"), entry("second", "b", version="1.0.1")]
+    stages = [{"shadow": {}, "timeoutSeconds": 3600}]
+    bench.put(manifest(*models, rollout={"stages": stages, "onInconclusive": "Return"}))
+    await bench.reconcile()
+    bench.roll_out()
+    await bench.reconcile()
+    bench.edit(registry={"active": "second"})
+    await bench.reconcile()
+    assert bench.find("Deployment", "whales-candidate")
+    answers = forget_answers(bench)
+    bench.wait(hours=2)
+    bench.delete("Service")
+    bench.api.calls.clear()
+    assert await bench.reconcile() is None, "the scraper queues it again"
+    assert bench.api.calls == []
+    bench.scraper.results |= answers
+    await bench.reconcile()
+    assert bench.api.find("Deployment", "whales-candidate") is None
+    assert bench.find("CetaceanModel")["status"]["candidate"]["verdict"] == "Inconclusive"
+
+
+async def test_a_regression_is_refused_although_the_status_was_lost_while_the_operator_was_away(bench: Bench) -> None:
+    models = [entry("first"), entry("second", "b", metrics={"tnr": 0.90})]
+    bench.put(manifest(*models, gates={"maxRegression": 0.01}))
+    await bench.reconcile()
+    bench.roll_out()
+    await bench.reconcile()
+    bench.edit(registry={"active": "second"})
+    model = bench.find("CetaceanModel")
+    del model["status"]
+    bench.put(model)
+    answers = forget_answers(bench)
+    await bench.reconcile()
+    bench.scraper.results |= answers
+    await bench.reconcile()
+    assert bench.condition("GatePassed")["reason"] == "GateRefused"
+    assert bench.find("Deployment")["spec"]["template"]["metadata"]["annotations"]["ecomarineai.org/model"] == "first"
+
+
+async def test_a_candidate_that_the_api_server_refuses_keeps_nothing_from_what_serves(bench: Bench) -> None:
+    bench.put(manifest(entry("first"), entry("second", "b", version="1.0.1")))
+    await bench.reconcile()
+    bench.roll_out()
+    await bench.reconcile()
+    serving = {"service": {"type": "LoadBalancer"}, "podDisruptionBudget": {"minAvailable": 1}}
+    bench.edit(rollout={"stages": [{"shadow": {}}]}, registry={"active": "second"}, serving=serving)
+
+    def refuse(verb: str, resource: ResourceType, name: str) -> ApiError | None:
+        if (verb, resource.kind, name) != ("apply", "Deployment", "whales-candidate"):
+            return None
+        return ApiError("apply", "Deployment/whales-candidate", 403, "Forbidden", "exceeded quota: deployments")
+
+    bench.api.refuse = refuse
+    for _ in range(3):
+        bench.wait(seconds=20)
+        with pytest.raises(ApiError):
+            await bench.reconcile()
+    assert bench.find("Service")["spec"]["type"] == "LoadBalancer"
+    assert bench.find("PodDisruptionBudget")["spec"]["minAvailable"] == 1
+    assert bench.condition("Available")["status"] == "True"
+    assert bench.condition("Ready")["reason"] == "ApplyRefused"
+    assert "exceeded quota: deployments" in bench.condition("Ready")["message"]
+    bench.api.refuse = no_refusal
+    await bench.reconcile()
+    assert bench.find("Deployment", "whales-candidate")
 
 
 async def test_the_status_does_not_wait_for_a_terminating_pod(serving: Bench) -> None:
