@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -15,8 +15,8 @@ from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import ChangeFlags
 from cetacean_cli.patch import patch_resource
 from cetacean_cli.resource import CetaceanModel, describe
-from cetacean_operator.api.candidate import CandidateStatus, PersonDecision, parse_decision
-from cetacean_operator.api.names import ANNOTATION_DECISION
+from cetacean_operator.api.candidate import CandidateStatus, Decision, PersonDecision, parse_decision
+from cetacean_operator.api.names import ANNOTATION_DECISION, CANDIDATE_HELD, CANDIDATE_RETURNED, REGISTRY_DIVERGED
 from cetacean_operator.api.timestamps import timestamp
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,6 +24,7 @@ _PATH = f"/metadata/annotations/{ANNOTATION_DECISION.replace('/', '~1')}"
 _DONE = {
     "Promote": "is to serve; the operator rolls it out",
     "Abort": "is to be removed; the operator keeps what serves",
+    "Retry": "is to try again; the operator runs its stages from the one that it did not pass",
 }
 
 
@@ -33,7 +34,7 @@ def why_option(command: Command) -> Command:
 
 
 def decide(
-    decision: Literal["Promote", "Abort"],
+    decision: Decision,
     name: str,
     *,
     why: str | None,
@@ -52,10 +53,15 @@ def decide(
         cluster: the cluster that it is in.
 
     Raises:
-        RefusedError: the resource has no candidate.
+        RefusedError: the resource has no candidate, or one that needs no other try.
     """
     resource = CetaceanModel.parse(cluster.get(name))
     found = require_candidate(resource)
+    if decision == "Retry" and not _is_stopped(resource):
+        raise RefusedError(
+            f"{resource.subject}: {found.model} goes on by itself ({found.verdict}): only a candidate that was held or "
+            "removed can try again"
+        )
     annotations = resource.raw["metadata"].get("annotations") or {}
     written = PersonDecision(
         decision=decision,
@@ -67,6 +73,9 @@ def decide(
     )
     last = parse_decision(annotations.get(ANNOTATION_DECISION))
     is_known = last is not None and (last.decision, last.rollout) == (decision, found.rollout)
+    # A try that is over, and a promotion that was made, need a new decision.
+    if decision == "Retry" or any(entry.decision == last for entry in resource.status.history):
+        is_known = False
     model = describe(resource.spec.registry.active_model)
     proposal = Proposal(
         subject=resource.subject,
@@ -101,6 +110,11 @@ def require_candidate(resource: CetaceanModel) -> CandidateStatus:
     if found is None or found.model != resource.spec.registry.active:
         raise RefusedError(f"{resource.subject}: {resource.spec.registry.active} is no candidate: no stages keep it")
     return found
+
+
+def _is_stopped(resource: CetaceanModel) -> bool:
+    diverged = resource.status.condition(REGISTRY_DIVERGED)
+    return diverged is not None and diverged.reason in (CANDIDATE_HELD, CANDIDATE_RETURNED)
 
 
 def _operations(annotations: dict[str, str], written: PersonDecision) -> list[Object]:

@@ -78,7 +78,7 @@ class _Loop:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         capture.suspend_global_capture(in_=True)
-        # What is there by now stays: each process would otherwise copy the memory by looking for garbage in it.
+        # What is there by now stays: each process would otherwise copy the memory while it searches for garbage in it.
         gc.collect()
         gc.freeze()
         for path, file in self._files.items():

@@ -223,7 +223,7 @@ class World:
             pod.answer(requests, round(candidate_errors * requests))
 
     def decide_by_person(self, decision: str, *, by: str = "alice", why: str | None = None) -> None:
-        """Write what `cetacean candidate promote` and `abort` write, about the active model."""
+        """Write what `cetacean candidate promote`, `abort` and `retry` write, about the active model."""
         spec = parse_spec(self.obj["spec"])
         active = spec.registry.active_model
         written = {

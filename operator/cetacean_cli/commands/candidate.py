@@ -7,6 +7,7 @@ import click
 from cetacean_cli.commands.candidate_abort import abort
 from cetacean_cli.commands.candidate_disagreements import disagreements
 from cetacean_cli.commands.candidate_promote import promote
+from cetacean_cli.commands.candidate_retry import retry
 from cetacean_cli.commands.candidate_show import show
 
 
@@ -15,5 +16,5 @@ def candidate() -> None:
     """Show a candidate that runs its stages beside the model that serves, and decide about it."""
 
 
-for command in (abort, disagreements, promote, show):
+for command in (abort, disagreements, promote, retry, show):
     candidate.add_command(command)

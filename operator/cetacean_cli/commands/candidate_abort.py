@@ -17,7 +17,7 @@ from cetacean_cli.options import ChangeFlags, change_options, cluster_options, n
 def abort(*, name: str, why: str | None, flags: ChangeFlags, cluster: Cluster) -> None:
     """Remove the candidate of the CetaceanModel NAME; the model that serves goes on.
 
-    It is not tried again until its weights or its configuration change, or until it is promoted by `candidate promote`.
+    It is not tried again until its entry in the registry changes, or until `candidate retry` or `candidate promote`.
     The status keeps who has decided, and why.
     """
     decide("Abort", name, why=why, wait=None, flags=flags, cluster=cluster)

@@ -57,6 +57,9 @@ class CanaryFigures(ApiModel):
     stable_median_seconds: Finite | None = None
 
 
+Decision = Literal["Promote", "Abort", "Retry"]
+
+
 class StageShare(ApiModel):
     """One requirement of a stage beside its figures."""
 
@@ -81,9 +84,12 @@ class PassedStage(ApiModel):
 
 
 class PersonDecision(ApiModel):
-    """A person promotes or aborts a candidate. It is about these weights under this configuration only."""
+    """A person promotes or aborts a candidate, or lets one that was held or removed try again.
 
-    decision: Literal["Promote", "Abort"]
+    It is about these weights under this configuration only.
+    """
+
+    decision: Decision
     model: ShortText
     rollout: ShortText = Field(description="Of the candidate: weights and configuration.")
     by: ShortText = Field(description="Who decides, as the command line reports it.")
@@ -92,12 +98,13 @@ class PersonDecision(ApiModel):
 
 
 class ReturnedCandidate(ApiModel):
-    """A candidate that was removed, and is not tried again until its weights or its configuration change."""
+    """A candidate that was removed, and is not tried again until its entry changes, or somebody asks for it."""
 
     model: ShortText
     version: ShortText
     digest: ShortText | None = None
-    rollout: ShortText = Field(description="Weights and configuration; another one is tried again.")
+    entry: ShortText = Field(description="Of what pods read of its registry entry; another one is tried again.")
+    rollout: ShortText = Field(description="Weights and configuration with which it was removed.")
     reason: ShortText = Field(
         description="Disagrees, Slower, Failing, Inconclusive, Aborted, or ProgressDeadlineExceeded of a rollout "
         "without stages."
@@ -105,6 +112,9 @@ class ReturnedCandidate(ApiModel):
     why: _Message
     at: Timestamp
     by: ShortText | None = Field(default=None, description="The person who aborted it.")
+    retry: Timestamp | None = Field(
+        default=None, description="The decision to try it again that it had run under; a later one counts."
+    )
 
 
 class CandidateStatus(ApiModel):

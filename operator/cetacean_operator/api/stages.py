@@ -148,9 +148,9 @@ class RolloutPolicy(ApiModel):
     on_failure: Literal["Return", "Hold"] | None = Field(
         default=None,
         description="Return (by default with stages): a candidate that fails a stage is removed, and not tried again "
-        "until its weights or its configuration change. Without stages: if a rollout passes its progress deadline, the "
-        "model before serves again. Hold (by default without stages): it stays, without clients of a stage, and waits "
-        "for a person.",
+        "until its registry entry changes or somebody asks for it (`cetacean candidate retry`). Without stages: if a "
+        "rollout passes its progress deadline, the model before serves again. Hold (by default without stages): it "
+        "stays, without clients of a stage, and waits for a person.",
     )
     on_inconclusive: Literal["Hold", "Return"] = Field(
         default="Hold",

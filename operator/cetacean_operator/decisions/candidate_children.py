@@ -12,7 +12,7 @@ from cetacean_operator.api.spec import Spec
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import selector, service
-from cetacean_operator.decisions.network import admit, clients, operator_pods
+from cetacean_operator.decisions.network import admit, clients, operator_pods, own_pods
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.stages import CandidateRun
 from cetacean_operator.decisions.template import change_cause, pod_template
@@ -90,9 +90,6 @@ def candidate_bodies(name: str, serving: Serving, part: CandidatePart, operator_
         ("Service", child): service(labels),
     }
     if serving.network_policy and serving.network_policy.enabled:
-        own_pods = {"podSelector": {"matchLabels": selector(name)}}
-        peers = [own_pods, operator_pods(operator_namespace)]
-        bodies["NetworkPolicy", child] = admit(
-            labels, [own_pods, *clients(serving, operator_namespace)] if part.admits_clients else peers
-        )
+        others = clients(serving, operator_namespace) if part.admits_clients else [operator_pods(operator_namespace)]
+        bodies["NetworkPolicy", child] = admit(labels, [own_pods(name), *others])
     return bodies

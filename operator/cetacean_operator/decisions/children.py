@@ -11,11 +11,11 @@ from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
-from cetacean_operator.api.spec import Spec
+from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.decisions.candidate_children import Candidate, candidate_bodies
 from cetacean_operator.decisions.identity import Rollout
 from cetacean_operator.decisions.model_service import clients_selector, extra_targets, selector, service
-from cetacean_operator.decisions.network import admit, clients
+from cetacean_operator.decisions.network import admit, clients, own_pods
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.route import http_route
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
@@ -61,7 +61,7 @@ def children(
     plan = beside.asked.plan(name, resource.namespace) if beside.asked else None
     by_pods = beside.is_canary and serving.route is None
     bodies: dict[Ref, Object] = {
-        ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, plan)}},
+        ("ConfigMap", f"{name}-monitoring"): {"data": {names.MONITORING_FILE: monitoring(spec, rollout.model, plan)}},
         ("Service", name): service(clients_selector(name) if by_pods else selector(name), serving.service),
         ("Deployment", name): _deployment(
             name, serving, rollout, promotion, spec.rollout.keep_disagreements if spec.rollout else None
@@ -73,6 +73,9 @@ def children(
         bodies["PodDisruptionBudget", name] = budget
     if serving.network_policy and serving.network_policy.enabled:
         peers = clients(serving, operator_namespace)
+        if beside.asked and beside.asked.several_pods:
+            # They ask each other how often what serves disagrees with itself.
+            peers = [own_pods(name), *peers]
         bodies["NetworkPolicy", name] = admit(selector(name), peers, extra_targets(serving.service))
     if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
@@ -88,11 +91,17 @@ def finished(resource: CetaceanModel, bodies: Mapping[Ref, Object]) -> dict[Ref,
     return {(kind, child): _finish(resource, kind, child, body) for (kind, child), body in bodies.items()}
 
 
-def monitoring(spec: Spec, plan: Mapping[str, Any] | None = None) -> str:
-    """Return monitoring.json, which pods read again without a restart; `plan` is that of a comparison."""
+def monitoring(spec: Spec, served: Model, plan: Mapping[str, Any] | None = None) -> str:
+    """Return monitoring.json, which pods read again without a restart.
+
+    Args:
+        spec: of the resource.
+        served: the model that is to serve; the registry may name other weights by its name, with other figures.
+        plan: that of a comparison.
+    """
     baselines = {
         model.name: model.metrics.cetacean_score_mean
-        for model in spec.registry.models
+        for model in (*(one for one in spec.registry.models if one.name != served.name), served)
         if model.metrics and model.metrics.cetacean_score_mean is not None
     }
     content: dict[str, Any] = {
@@ -192,7 +201,9 @@ def _service_monitor(name: str, serving: Serving) -> Object:
     monitor = serving.service_monitor
     assert monitor is not None  # noqa: S101 -- the caller asked
     endpoint = {"port": names.PORT_NAME, "path": "/metrics", "interval": monitor.interval}
-    services = [name, names.candidate_label(name)]
+    services = [name]
+    if len(name) <= names.LONGEST_NAME_WITH_CANDIDATE:  # a longer one would make no valid value of a label
+        services.append(names.candidate_label(name))
     return {
         "metadata": {"labels": dict(monitor.labels)},
         "spec": {

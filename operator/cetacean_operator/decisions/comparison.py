@@ -40,12 +40,15 @@ class Comparison:
     max_latency_ratio: float = MAX_LATENCY_RATIO
     keep_disagreements: KeepDisagreements | None = None
     """None keeps no pictures, only digests and answers."""
+    retry: str | None = None
+    """When a person has asked for the last try; each try counts from zero."""
 
     @property
     def run(self) -> str:
         """Name the comparison; pods begin to count from zero if it changes."""
         digests = [self.served_digest, self.candidate_digest, self.served.config_digest, self.candidate.config_digest]
-        return canonical_digest([*digests, self.share, self.probability_offset, self.max_latency_ratio])[:16]
+        tries = () if self.retry is None else (self.retry,)
+        return canonical_digest([*digests, self.share, self.probability_offset, self.max_latency_ratio, *tries])[:16]
 
     def plan(self, name: str, namespace: str) -> dict[str, Any]:
         """Return what the serving pods read: which pictures to copy, and where to."""

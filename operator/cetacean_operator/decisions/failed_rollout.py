@@ -17,8 +17,9 @@ from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import ServedModel
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
 from cetacean_operator.decisions.failures import find_failure, passed_deadline
-from cetacean_operator.decisions.identity import deployed_rollout, label, rollout_of
-from cetacean_operator.decisions.lineage import find_served, was_served_as
+from cetacean_operator.decisions.identity import deployed_rollout, entry_id, label, rollout_of
+from cetacean_operator.decisions.lineage import find_served, same_weights, was_served_as
+from cetacean_operator.decisions.returned_candidates import find_returned, retry_of
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import OverdueRollout, StageInput
 from cetacean_operator.decisions.stages import PROMOTED, Stages, StageState, decision_about
@@ -82,7 +83,7 @@ def model_before(candidate: Model, *, spec: Spec, history: ServingHistory, given
     if found is None or not history.is_available(found):
         return None
     before = history.current_entry(found)
-    return None if _find_returned(before, spec, history) else before
+    return None if _find_returned(before, spec, history, given.decision) else before
 
 
 def return_rollout(candidate: Model, *, given: StageInput) -> Stages:
@@ -93,17 +94,19 @@ def return_rollout(candidate: Model, *, given: StageInput) -> Stages:
         model=candidate.name,
         version=candidate.version,
         digest=candidate.sha256,
+        entry=entry_id(candidate),
         rollout=given.overdue.rollout,
         reason=DEADLINE,
         why=why[:_LONGEST],
         at=given.at,
+        retry=retry_of(candidate, given.decision),
     )
     return _returned(candidate, returned)
 
 
 def remembered_rollout(candidate: Model, *, spec: Spec, history: ServingHistory, given: StageInput) -> Stages | None:
     """Return the state of a model whose rollout has failed before, None if none has, or it is tried again."""
-    if not _returns(spec) or (returned := _find_returned(candidate, spec, history)) is None:
+    if not _returns(spec) or (returned := _find_returned(candidate, spec, history, given.decision)) is None:
         return None
     decision = _promoted_by_person(candidate, spec, given)
     if decision is None:
@@ -111,6 +114,18 @@ def remembered_rollout(candidate: Model, *, spec: Spec, history: ServingHistory,
     why = f": {decision.why}" if decision.why else ""
     message = f"{decision.by} promoted it at {decision.at}{why}; {returned.why}"
     return replace(_state(StageState.PASSED, candidate, returned.rollout, PROMOTED, message), decision=decision)
+
+
+def was_taken_back(candidate: Model, *, spec: Spec, history: ServingHistory) -> bool:
+    """Return true if the last rollout of a model has failed, whatever the policy is now.
+
+    One of its pods may have been ready: that is no reason to bring it back without the gate and the stages.
+    """
+    returned = _find_returned(candidate, spec, history, None)
+    if returned is None:
+        return False
+    later = (entry for entry in history.status.history if entry.at > returned.at)
+    return not any(same_weights(entry, candidate) for entry in later)
 
 
 def _returns(spec: Spec) -> bool:
@@ -122,10 +137,11 @@ def _promoted_by_person(candidate: Model, spec: Spec, given: StageInput) -> Pers
     return decision if decision and decision.decision == "Promote" else None
 
 
-def _find_returned(model: Model, spec: Spec, history: ServingHistory) -> ReturnedCandidate | None:
-    rollout = rollout_of(model, spec.anti_fraud).id
-    known = (one for one in history.status.returned if (one.model, one.rollout) == (model.name, rollout))
-    return next((one for one in known if one.reason == DEADLINE), None)
+def _find_returned(
+    model: Model, spec: Spec, history: ServingHistory, decision: PersonDecision | None
+) -> ReturnedCandidate | None:
+    known = (one for one in history.status.returned if one.reason == DEADLINE)
+    return find_returned(known, rollout_of(model, spec.anti_fraud), decision)
 
 
 def _reported(pods: Sequence[Pod], history: ServingHistory) -> list[ServedModel]:

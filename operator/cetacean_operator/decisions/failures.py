@@ -31,6 +31,21 @@ PROBE_PATIENCE = 120.0
 _LONGEST = 1024
 TRANSIENT = frozenset({"Unschedulable", "NodeNotReady", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
 """Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
+CAUSED_BY_MODEL = frozenset(
+    {
+        "ConfigInvalid",
+        "DigestMismatch",
+        "SignatureMismatch",
+        "SignatureMissing",
+        "WeightsNotFound",
+        "WeightsTooLarge",
+        "CheckpointMismatch",
+        "ClassesMismatch",
+        "OOMKilled",
+        "CrashLoop",
+    }
+)
+"""Reasons that say something about the model or its entry; any other says something about the cluster or a server."""
 PRECEDENCE = (
     "ConfigInvalid",
     "CABundleInvalid",

@@ -74,6 +74,11 @@ def rollout_of(model: Model, anti_fraud: AntiFraud) -> Rollout:
     return Rollout(model, named | gate, weights, config, canonical_digest([weights, config])[:10])
 
 
+def entry_id(model: Model) -> str:
+    """Return the identity of a model by its own fields, under whatever configuration it runs."""
+    return canonical_digest(_variables(_MODEL, MODEL_FIELDS, model))[:10]
+
+
 def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
     """Read the model from a Deployment's pod template, None if it names no valid model."""
     pod = ((deployment or {}).get("spec") or {}).get("template", {}).get("spec") or {}

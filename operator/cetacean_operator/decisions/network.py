@@ -8,6 +8,7 @@ from typing import Any
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.serving import Serving
+from cetacean_operator.decisions.model_service import selector
 
 
 def clients(serving: Serving, operator_namespace: str) -> Sequence[Any]:
@@ -15,6 +16,11 @@ def clients(serving: Serving, operator_namespace: str) -> Sequence[Any]:
     policy = serving.network_policy
     peers = [{"podSelector": {}}] if policy is None or policy.ingress_from is None else list(policy.ingress_from)
     return [*peers, operator_pods(operator_namespace)]
+
+
+def own_pods(name: str) -> Object:
+    """Return the pods of a resource that answer clients, as a peer."""
+    return {"podSelector": {"matchLabels": selector(name)}}
 
 
 def operator_pods(operator_namespace: str) -> Object:

@@ -14,7 +14,7 @@ from cetacean_operator.api.status import ComparisonStatus, Release, Rollback
 from cetacean_operator.decisions.candidate import GATE_SKIPPED, CandidateVerdict, judge_candidate, judge_gate
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
-from cetacean_operator.decisions.failed_rollout import model_before, remembered_rollout, return_rollout
+from cetacean_operator.decisions.failed_rollout import model_before, remembered_rollout, return_rollout, was_taken_back
 from cetacean_operator.decisions.identity import label, reference, rollout_of
 from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
 from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofInput, prove
@@ -70,8 +70,8 @@ class Choice:
 
     @property
     def missing_approval(self) -> ConditionState | None:
-        """The condition Approved if only approvals are missing; the gate's refusal comes first."""
-        is_refused = self.gate.reason == names.GATE_REFUSED
+        """The condition Approved if only approvals are missing; a refusal of the gate or of the stages comes first."""
+        is_refused = self.gate.reason == names.GATE_REFUSED or (self.stages is not None and self.stages.needs_person)
         return None if is_refused or self.approved is None or self.approved.status == "True" else self.approved
 
 
@@ -130,7 +130,7 @@ def _choose(
         if before := model_before(candidate, spec=spec, history=history, given=staged):
             return _take_back(candidate, before, spec=spec, history=history, staged=staged)
         return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
-    if history.served_record(candidate) and not remembered_rollout(candidate, spec=spec, history=history, given=staged):
+    if history.served_record(candidate) and not was_taken_back(candidate, spec=spec, history=history):
         return _return_to(candidate)
     return _choose_new(candidate, current=current, spec=spec, history=history, staged=staged, approvals=approvals)
 
@@ -185,13 +185,18 @@ def _choose_new(
         stable = history.current_entry(item)
     verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
     kept = stable or current
+    staged = _without_used_decision(staged, history)
     stages = remembered_rollout(candidate, spec=spec, history=history, given=staged) if verdict.passed_gate else None
     if stages:
         if stages.state is StageState.PASSED and verdict.is_approved:
             return _promote(candidate, verdict, stages)
     elif _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=stable is not None):
-        if verdict.passed_gate and (verdict.is_approved or _may_begin_before_approval(spec)):
-            stages = _run_stages(candidate, kept, verdict, spec=spec, history=history, staged=staged)
+        # A candidate whose approvals cannot be read just now stays: it would lose what it has shown.
+        approved = None if approvals.unreadable and not verdict.is_approved else verdict.is_approved
+        live = read_stage_record(staged.deployment)
+        may_stay = approved is None and live is not None and live.rollout == rollout_of(candidate, spec.anti_fraud).id
+        if verdict.passed_gate and (approved or may_stay or _may_begin_before_approval(spec)):
+            stages = _run_stages(candidate, kept, approved=approved, spec=spec, history=history, staged=staged)
             if stages.state is StageState.PASSED:
                 return _promote(candidate, verdict, stages)
     elif verdict.may_start:
@@ -202,6 +207,12 @@ def _choose_new(
     elif not history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
     return Choice(kept, verdict.gate, promotion, approved=verdict.approved, stages=stages)
+
+
+def _without_used_decision(staged: StageInput, history: ServingHistory) -> StageInput:
+    """Leave out a decision that has promoted a model before: it was about that promotion only."""
+    used = staged.decision and any(entry.decision == staged.decision for entry in history.status.history)
+    return replace(staged, decision=None) if used else staged
 
 
 def _must_run_stages(
@@ -224,8 +235,8 @@ def _may_begin_before_approval(spec: Spec) -> bool:
 def _run_stages(
     candidate: Model,
     kept: Model,
-    verdict: CandidateVerdict,
     *,
+    approved: bool | None,
     spec: Spec,
     history: ServingHistory,
     staged: StageInput,
@@ -238,7 +249,7 @@ def _run_stages(
         served_digest=serving.digest if serving else kept.sha256,
     )
     returned = history.status.returned
-    return run_stages(pair, spec=spec, given=staged, returned=returned, approved=verdict.is_approved)
+    return run_stages(pair, spec=spec, given=staged, returned=returned, approved=approved)
 
 
 def _on_drift(candidate: Model, *, spec: Spec, history: ServingHistory, given: ProofInput, at: str) -> Choice:

@@ -21,8 +21,9 @@ from cetacean_operator.decisions.events import transitions
 from cetacean_operator.decisions.failures import Failure, find_failure, seconds_until_failure
 from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
-from cetacean_operator.decisions.identity import Rollout, reference, rollout_of, without_digest
+from cetacean_operator.decisions.identity import Rollout, label, reference, rollout_of, without_digest
 from cetacean_operator.decisions.image_volumes import judge_image_volumes
+from cetacean_operator.decisions.lineage import same_weights
 from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.prefetch import Prefetch
@@ -157,12 +158,26 @@ def _progress(assessment: Assessment, choice: Choice, desired: DesiredChildren, 
     return _Progress(state, failure, anti_fraud, autoscaling, hotfix, soonest)
 
 
+def _not_compared(assessment: Assessment, choice: Choice) -> str | None:
+    """Return why drift causes no rollback while the registry names another model than the one that serves."""
+    spec, target = assessment.spec, choice.target
+    active = spec.registry.active_model
+    if spec.drift.on_alarm != "Rollback" or choice.rollback or target is None or same_weights(active, target):
+        return None
+    if assessment.drift.condition.status != "True":
+        return None
+    return (
+        f"no rollback: the registry names {label(active)}, which does not serve, and only a model that it names is "
+        f"compared with the one before: name {label(target)} again"
+    )
+
+
 def _conditions(
     assessment: Assessment, choice: Choice, desired: DesiredChildren, progress: _Progress
 ) -> dict[str, ConditionState]:
     drifting = assessment.drift.condition
-    if choice.refusal:
-        drifting = drifting._replace(message=f"{drifting.message}; {choice.refusal}")
+    if refusal := choice.refusal or _not_compared(assessment, choice):
+        drifting = drifting._replace(message=f"{drifting.message}; {refusal}")
     found = rollout_conditions(
         active=assessment.spec.registry.active_model,
         choice=choice,

@@ -9,9 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from cetacean_operator.api.candidate import MOST_RETURNED, ReturnedCandidate
+from cetacean_operator.api.candidate import MOST_RETURNED, PersonDecision, ReturnedCandidate
+from cetacean_operator.api.spec import Model
+from cetacean_operator.decisions.identity import Rollout, entry_id
 
 ReturnedCandidates = tuple[ReturnedCandidate, ...]
+
+
+def retry_of(model: Model, decision: PersonDecision | None) -> str | None:
+    """Return the time of a person's last decision if it lets this model try again, under whatever configuration."""
+    is_about = decision is not None and (decision.decision, decision.model) == ("Retry", model.name)
+    return decision.at if decision and is_about else None
+
+
+def find_returned(
+    known: Iterable[ReturnedCandidate], rollout: Rollout, decision: PersonDecision | None
+) -> ReturnedCandidate | None:
+    """Return the record of a candidate that was removed last, None if it was not, or if it is to be tried again.
+
+    The threshold and the calibration of the gate belong to what serves: another one is no reason to try again.
+
+    Args:
+        known: candidates that were removed, newest first.
+        rollout: the candidate under the present configuration.
+        decision: a person's last one.
+    """
+    model = rollout.model
+    subject = model.name, entry_id(model)
+    found = next((one for one in known if (one.model, one.entry) == subject), None)
+    if found is None or decision is None or decision.rollout not in (found.rollout, rollout.id):
+        return found
+    return found if retry_of(model, decision) in (None, found.retry) else None
 
 
 def add_returned(known: ReturnedCandidates, new: ReturnedCandidate) -> ReturnedCandidates:
@@ -35,10 +63,10 @@ def merge_returned(recorded: ReturnedCandidates, known: ReturnedCandidates) -> R
 def _each_once(candidates: Iterable[ReturnedCandidate]) -> ReturnedCandidates:
     found: dict[tuple[str, str, str], ReturnedCandidate] = {}
     for one in candidates:
-        found.setdefault(_key(one), one)
+        found.setdefault((one.model, one.entry, one.reason), one)
     return tuple(found.values())[:MOST_RETURNED]
 
 
-def _key(one: ReturnedCandidate) -> tuple[str, str, str]:
+def _key(one: ReturnedCandidate) -> tuple[str, str, str, str | None]:
     # With the reason: without stages only a rollout that passed its deadline counts, whatever its stages found before.
-    return one.model, one.rollout, one.reason
+    return one.model, one.entry, one.reason, one.retry

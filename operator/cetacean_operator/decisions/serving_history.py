@@ -54,9 +54,17 @@ class ServingHistory:
     def last_served(self, *, other_than: Model | None = None) -> ServedModel | None:
         """Return the model that was promoted last among those that have served.
 
+        The same weights under another name are no other model.
+
         If the status was lost, the history has the last promotion only; a comparison that runs names the model before.
         """
-        others = [item for item in self.served if not (other_than and was_served_as(item, other_than))]
+        record = self.served_record(other_than) if other_than else None
+        digests = {record.digest if record else None, other_than.sha256 if other_than else None}
+        others = [
+            item
+            for item in self.served
+            if not (other_than and was_served_as(item, other_than)) and item.digest not in digests
+        ]
         for entry in self.status.history:
             for item in others:
                 if was_served_as(item, entry):

@@ -16,8 +16,9 @@ from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas
 from cetacean_operator.decisions.canary_verdict import answered, judge_canary
 from cetacean_operator.decisions.comparison import Comparison
-from cetacean_operator.decisions.failures import find_failure, seconds_until_failure
+from cetacean_operator.decisions.failures import CAUSED_BY_MODEL, find_failure, seconds_until_failure
 from cetacean_operator.decisions.identity import deployed_rollout
+from cetacean_operator.decisions.returned_candidates import retry_of
 from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
 from cetacean_operator.decisions.stage_figures import canary_figures, shadow_figures, stage_shares
 from cetacean_operator.decisions.stage_input import Pair, StageInput
@@ -65,17 +66,21 @@ def judge_stage(pair: Pair, stage: Stage, *, spec: Spec, given: StageInput, reco
     unready = [pod for pod in own if not pod.ready]
     if record.canary and stage.canary and (why := _stopped_answering(unready, record.canary, given)):
         return Judged(Outcome.FAILED, "Failing", why)
+    unable = None
     if len(ready) < needed:
         deployment = given.deployment if deployed_rollout(given.deployment) == rollout.id else None
         failure = find_failure(unready, deployment, given.now)
-        if failure is not None and failure.final:
-            message = f"its pods do not get ready: {failure.reason}: {failure.message}"
-            return Judged(Outcome.FAILED, "Failing", message)
+        unable = f"its pods do not get ready: {failure.reason}: {failure.message}" if failure else None
+        if unable and failure and failure.final and failure.reason in CAUSED_BY_MODEL:
+            return Judged(Outcome.FAILED, "Failing", unable)
     if stage.shadow:
         judged = _judge_shadow(pair, stage.shadow, ready, given)
     else:
         assert stage.canary is not None  # noqa: S101 -- a stage has one of both
         judged = _judge_canary(record.canary, stage.canary, ready, needed, given)
+    if unable and judged.outcome is Outcome.UNDECIDED:
+        # The cluster or a server is at fault, not the model: that may pass, until the stage's timeout.
+        judged = replace(judged, message=unable)
     wait = seconds_until_failure(unready, given.now)
     waits = [one for one in (judged.wait, wait) if one is not None]
     return replace(judged, wait=min(waits, default=None))
@@ -112,6 +117,7 @@ def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: Stage
         several_pods=given.wanted > 1,
         max_latency_ratio=require.max_latency_ratio,
         keep_disagreements=shadow.keep_disagreements,
+        retry=retry_of(pair.candidate, given.decision),
     )
     # Copies that are sent before a pod can answer would count as failures of the candidate.
     if not ready and given.live_run != comparison.run:

@@ -54,6 +54,8 @@ class Hold(ApiModel):
     reason: ShortText
     message: Annotated[str, Field(max_length=4096)]
     at: Timestamp
+    retry: Timestamp | None = None
+    """The decision to try again that the stage ran under; after a later one it begins again."""
 
 
 class StageRecord(ApiModel):

@@ -25,7 +25,8 @@ from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas, impossible_canary
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
-from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.identity import Rollout, entry_id, label
+from cetacean_operator.decisions.returned_candidates import find_returned, retry_of
 from cetacean_operator.decisions.shadow_verdict import Outcome
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_judgement import RUNNING, Judged, judge_stage
@@ -111,7 +112,7 @@ def decision_about(model: str, rollout: str, decision: PersonDecision | None) ->
 
 
 def run_stages(
-    pair: Pair, *, spec: Spec, given: StageInput, returned: Sequence[ReturnedCandidate], approved: bool
+    pair: Pair, *, spec: Spec, given: StageInput, returned: Sequence[ReturnedCandidate], approved: bool | None
 ) -> Stages:
     """Return the state of a candidate that the gate has let pass.
 
@@ -120,7 +121,8 @@ def run_stages(
         spec: with at least one stage.
         given: the facts.
         returned: candidates that were removed.
-        approved: False lets only shadows run.
+        approved: False lets only shadows run. None, if the approvals cannot be read now, also lets a stage go on that
+            has begun.
     """
     return _Machine(pair, spec, spec.rollout or RolloutPolicy(), given, approved=approved).run(returned)
 
@@ -128,17 +130,18 @@ def run_stages(
 class _Machine:
     """One decision about one candidate."""
 
-    def __init__(self, pair: Pair, spec: Spec, policy: RolloutPolicy, given: StageInput, *, approved: bool) -> None:
+    def __init__(
+        self, pair: Pair, spec: Spec, policy: RolloutPolicy, given: StageInput, *, approved: bool | None
+    ) -> None:
         self._pair, self._spec, self._policy, self._given = pair, spec, policy, given
         self._approved = approved
         self._stages, self._at = policy.stages, given.at
+        self._retry = retry_of(pair.candidate, given.decision)
 
     def run(self, returned: Sequence[ReturnedCandidate]) -> Stages:
         pair = self._pair
         decision = decision_about(pair.candidate.name, pair.rollout.id, self._given.decision)
-        known = next(
-            (one for one in returned if (one.model, one.rollout) == (pair.candidate.name, pair.rollout.id)), None
-        )
+        known = find_returned(returned, pair.rollout, self._given.decision)
         record = self._resume()
         if decision is not None and decision.decision == "Promote" and self._approved:
             return self._pass(record, decision)
@@ -149,11 +152,20 @@ class _Machine:
             return self._give_up(record, ABORTED, why, by=decision.by)
         if (blocked := self._given.blocked) is not None:
             return self._stages_of(StageState.HELD, _not_begun(record), IMPOSSIBLE, blocked)
+        waiting = self._wait_for_the_spec(record) if record.hold is None else None
+        return waiting or self._advance(record)
+
+    def _wait_for_the_spec(self, record: StageRecord) -> Stages | None:
+        """Return the state of a candidate whose stages cannot run as the spec is, None if they can."""
+        idle = _not_begun(record)
         if (why_not := self._impossible(record)) is not None:
             is_new = not record.passed and self._live_record() is None
-            run = None if is_new else self._run_of(_not_begun(record))
-            return self._stages_of(StageState.HELD, _not_begun(record), IMPOSSIBLE, why_not, run=run)
-        return self._advance(record)
+            run = None if is_new else self._run_of(idle)
+            return self._stages_of(StageState.HELD, idle, IMPOSSIBLE, why_not, run=run)
+        if self._given.wanted or len(record.passed) == len(self._stages):
+            return None
+        waits = "it waits until a replica of the model that serves is wanted"
+        return self._stages_of(StageState.RUNNING, idle, RUNNING, waits, run=replace(self._run_of(idle), replicas=0))
 
     # --- The record ---------------------------------------------------------------------------------------------------
 
@@ -175,6 +187,8 @@ class _Machine:
         if record.stage != passed or passed == len(self._stages) or record.kind != self._stages[passed].kind:
             return _not_begun(record)
         if record.hold and record.hold.stage != stage_digest(self._stages[passed]):
+            return _not_begun(record)
+        if record.hold and self._retry not in (None, record.hold.retry):
             return _not_begun(record)
         # A time ahead of now was written by a clock that has been set back since.
         update: dict[str, object] = {}
@@ -202,7 +216,11 @@ class _Machine:
         while True:
             index = len(record.passed)
             stage = self._stages[index] if index < len(self._stages) else None
-            if not self._approved and not self._may_run_before_approval(index):
+            if record.hold is not None and stage is not None:
+                # Before all else that may change meanwhile: only a person lets it go on.
+                return self._hold(record, stage, self._judge(record, stage))
+            goes_on = self._approved is None and stage is not None and record.stage == index
+            if not self._approved and not self._may_run_before_approval(index) and not goes_on:
                 waits = f"{self._passed_so_far(record)}; it waits for approval"
                 idle = _not_begun(record)
                 return self._stages_of(StageState.WAITING, idle, RUNNING, waits, run=self._run_of(idle))
@@ -213,12 +231,13 @@ class _Machine:
                 return self._stages_of(StageState.HELD, idle, IMPOSSIBLE, why, run=self._run_of(idle))
             if record.stage is None:
                 record = record.model_copy(update={"stage": index, "kind": stage.kind, "since": self._at})
-            judged = judge_stage(self._pair, stage, spec=self._spec, given=self._given, record=record)
-            if record.hold is not None:
-                return self._hold(record, stage, judged)
+            judged = self._judge(record, stage)
             if judged.outcome is not Outcome.PASSED:
                 return self._conclude(record, stage, judged)
             record = _not_begun(record).model_copy(update={"passed": (*record.passed, self._passed(stage, judged))})
+
+    def _judge(self, record: StageRecord, stage: Stage) -> Judged:
+        return judge_stage(self._pair, stage, spec=self._spec, given=self._given, record=record)
 
     def _may_run_before_approval(self, index: int) -> bool:
         leading = next((number for number, stage in enumerate(self._stages) if stage.canary), len(self._stages))
@@ -250,7 +269,9 @@ class _Machine:
             return replace(found, requeue_after=wait)
         if self._policy.returns_failed if is_failed else self._policy.on_inconclusive == "Return":
             return self._give_up(record, reason, f"{self._where(record)}: {message}")
-        hold = Hold(stage=stage_digest(stage), reason=reason, message=message[:_LONGEST], at=self._at)
+        hold = Hold(
+            stage=stage_digest(stage), reason=reason, message=message[:_LONGEST], at=self._at, retry=self._retry
+        )
         return self._hold(record.model_copy(update={"hold": hold, "canary": None}), stage, judged)
 
     def _hold(self, record: StageRecord, stage: Stage, judged: Judged) -> Stages:
@@ -266,11 +287,13 @@ class _Machine:
             model=model.name,
             version=model.version,
             digest=model.sha256,
+            entry=entry_id(model),
             rollout=self._pair.rollout.id,
             reason=reason,
             why=why[:_LONGEST],
             at=self._at,
             by=by,
+            retry=self._retry,
         )
         return self._return(record, returned)
 

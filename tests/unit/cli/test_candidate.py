@@ -1,4 +1,4 @@
-"""`candidate show`, `promote` and `abort`, and the stages in `release plan` and `promote`."""
+"""`candidate show`, `promote`, `abort` and `retry`, and the stages in `release plan` and `promote`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,46 @@ def test_a_decision_that_was_made_already_is_not_written_again(server: KubeServe
     assert "bob has decided this already" in done.stdout
 
 
+def test_a_removed_candidate_tries_again_and_so_it_does_each_time_somebody_asks(
+    server: KubeServer, kubectl: Run
+) -> None:
+    world = staged(server)
+    for number in (1, 2):
+        world.shadow(1000, species=1000)
+        world.settle()
+        server.add(world.obj)
+        done = kubectl("candidate", "retry", "whales", "--yes", "--why", "the pictures were at fault")
+        assert done.exit_code == 0, done.output
+        assert "candidate second: Disagrees → Retry" in done.stdout
+        assert len(server.patches) == number
+        written = server.models["whales"]["metadata"]["annotations"][ANNOTATION_DECISION]
+        world.obj["metadata"]["annotations"] = {ANNOTATION_DECISION: written}
+        world.settle()
+        # Decisions have whole seconds: the second one is the same as the first if the test is fast.
+        assert number == 2 or world.is_("CandidatePassed") == ("Unknown", "Running")
+
+
+def test_a_candidate_that_runs_needs_no_other_try(server: KubeServer, kubectl: Run) -> None:
+    staged(server)
+    failed = kubectl("candidate", "retry", "whales", "--yes")
+    assert (failed.exit_code, server.patches) == (1, [])
+    assert (
+        "second goes on by itself (Running): only a candidate that was held or removed can try again" in failed.stderr
+    )
+
+
+def test_a_promotion_that_was_made_before_may_be_asked_for_again(server: KubeServer, kubectl: Run) -> None:
+    world = staged(server)
+    world.decide_by_person("Promote")
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "second")
+    for active in ("second", "first", "second"):
+        world.activate(active)
+        world.settle()
+    server.add(world.obj)
+    assert kubectl("candidate", "promote", "whales", "--yes").exit_code == 0
+    assert len(server.patches) == 1
+
+
 def test_other_annotations_stay(server: KubeServer, kubectl: Run) -> None:
     world = staged(server)
     world.obj["metadata"]["annotations"] = {"note": "x"}
@@ -103,7 +143,7 @@ def test_other_annotations_stay(server: KubeServer, kubectl: Run) -> None:
     assert server.models["whales"]["metadata"]["annotations"]["note"] == "x"
 
 
-@pytest.mark.parametrize("command", ["promote", "abort"])
+@pytest.mark.parametrize("command", ["promote", "abort", "retry"])
 def test_without_a_candidate_there_is_nothing_to_decide(server: KubeServer, kubectl: Run, command: str) -> None:
     staged(server, active="first")
     failed = kubectl("candidate", command, "whales", "--yes")

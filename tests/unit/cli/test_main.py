@@ -42,6 +42,7 @@ def test_the_list_of_commands() -> None:
         "approve",
         "candidate",
         "candidate abort",
+        "candidate retry",
         "candidate disagreements",
         "candidate promote",
         "candidate show",
@@ -72,7 +73,18 @@ def test_the_list_of_commands() -> None:
 
 
 def test_commands_that_change_something_have_yes_and_dry_run() -> None:
-    writing = {"abort", "approve", "promote", "rollback", "disable-gate", "restore", "add", "import", "feedback"}
+    writing = {
+        "abort",
+        "retry",
+        "approve",
+        "promote",
+        "rollback",
+        "disable-gate",
+        "restore",
+        "add",
+        "import",
+        "feedback",
+    }
     for path in commands():
         context = click.Context(cli, **cli.context_settings)  # a command keeps the help option of its first context
         command: click.Command = cli

@@ -129,7 +129,7 @@ SHADOW = {
         ({"probability_offset": 0.1}, False),
     ],
 )
-def test_pairs_are_counted_anew_when_something_changes_that_decides_about_them(
+def test_pairs_are_counted_from_zero_when_something_changes_that_decides_about_them(
     change: dict[str, Any], go_on: bool
 ) -> None:
     earlier, plan = ShadowPlan.model_validate(SHADOW), ShadowPlan.model_validate(SHADOW | change)

@@ -227,6 +227,16 @@ def test_monitoring_has_the_bounds_and_the_baselines_of_models_that_have_one() -
     }
 
 
+def test_what_serves_keeps_its_baseline_if_the_registry_names_other_weights_by_its_name() -> None:
+    made = World(manifest(entry("first", metrics={"cetaceanScoreMean": 0.9})))
+    made.settle()
+    made.models(entry("first", "c", metrics={"cetaceanScoreMean": 0.6, "tnr": 0.1}))
+    made.settle()
+    assert made.is_("GatePassed")[0] == "False"
+    content = json.loads(made.children["ConfigMap", "whales-monitoring"]["data"]["monitoring.json"])
+    assert content["baselines"] == {"first": 0.9}
+
+
 def test_the_service_reaches_the_port_by_its_number() -> None:
     """A container that a webhook adds may have a port of the same name."""
     spec = world().children["Service", "whales"]["spec"]
@@ -255,3 +265,17 @@ def test_a_network_policy_admits_its_peers_and_the_operator(policy: dict[str, An
     assert spec["policyTypes"] == ["Ingress"]
     (rule,) = spec["ingress"]
     assert rule == {"from": peers, "ports": [{"port": 8080, "protocol": "TCP"}]}
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_pods_that_ask_each_other_during_a_comparison_may_reach_each_other(replicas: int) -> None:
+    serving = {"replicas": replicas, "networkPolicy": {"ingressFrom": []}}
+    made = World(manifest(entry("first"), entry("second", "b"), rollout={"stages": [{"shadow": {}}]}, serving=serving))
+    made.settle()
+    made.activate("second")
+    made.settle()
+    assert made.comparison_plan is not None
+    assert ("peer_url" in made.comparison_plan) == (replicas == 2)
+    own = {"podSelector": {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}}}
+    (rule,) = made.children["NetworkPolicy", "whales"]["spec"]["ingress"]
+    assert rule["from"] == [*([own] if replicas == 2 else []), OPERATOR]

@@ -117,6 +117,75 @@ def test_it_is_not_tried_again_until_its_weights_or_its_configuration_change() -
     assert world.deployed == "broken"
 
 
+def one_ready(**spec: Any) -> World:
+    """One pod of `broken` gets ready, so it has served, and the others do not: it is taken back."""
+    world = World(manifest(*MODELS, serving={"replicas": 3}, **spec))
+    world.settle()
+    numbers = itertools.count()
+
+    def only_one(pod: FakePod) -> None:
+        pod.ready = pod.model != "broken" or next(numbers) == 0
+
+    world.behave = only_one
+    world.activate("broken")
+    world.settle()
+    assert sorted(pod.model for pod in world.pods if pod.ready) == ["broken", "first", "first"]
+    return overdue(world)
+
+
+def test_stages_that_are_added_afterwards_do_not_send_it_to_all_pods_because_one_was_ready() -> None:
+    world = one_ready(**RETURN)
+    started = len(world.started)
+    world.edit(rollout={"stages": [{"shadow": {}}]})
+    world.settle()
+    assert world.deployed == "first"
+    assert world.is_("RegistryDiverged") == ("True", "CandidateReturned")
+    world.behave = lambda pod: setattr(pod, "ready", True)
+    world.decide_by_person("Retry")
+    world.settle()
+    assert (world.deployed, [pod.model for pod in world.candidate_pods]) == ("first", ["broken"])
+    assert world.is_("CandidatePassed") == ("Unknown", "Running")
+    assert world.started[started:] == []
+
+
+def test_after_a_later_rollout_of_it_has_gone_well_it_comes_back_at_once() -> None:
+    world = one_ready(**RETURN)
+    world.edit(rollout={"onFailure": "Hold"})
+    world.behave = lambda pod: setattr(pod, "ready", True)
+    world.wait(seconds=60)
+    world.settle()
+    assert world.deployed == "broken"
+    for name in ("third", "broken"):
+        world.wait(seconds=60)
+        world.activate(name)
+        world.settle()
+    assert (world.deployed, world.status.history[0].reason) == ("broken", "ServedBefore")
+
+
+def test_a_person_lets_it_try_again_and_one_decision_is_one_try() -> None:
+    world = overdue(failing(**RETURN))
+    world.decide_by_person("Retry")
+    world.settle()
+    assert world.deployed == "broken"
+    assert overdue(world).deployed == "first"
+    world.settle()
+    assert (world.deployed, returned(world)) == ("first", [("broken", "ProgressDeadlineExceeded")])
+    world.wait(seconds=1)
+    world.decide_by_person("Retry")
+    world.settle()
+    assert world.deployed == "broken"
+
+
+def test_another_threshold_reaches_the_pods_that_serve_and_not_the_failed_model() -> None:
+    world = overdue(failing(**RETURN))
+    started = len(world.started)
+    world.edit(antiFraud={"threshold": 0.0})
+    world.settle()
+    assert [(pod.model, pod.env["CETACEAN_GATE__THRESHOLD"]) for pod in world.pods] == [("first", "0.0")] * 3
+    assert "broken" not in world.started[started:]
+    assert world.is_("RegistryDiverged") == ("True", "CandidateReturned")
+
+
 def test_a_person_who_asks_for_hold_lets_it_be_tried_again() -> None:
     world = overdue(failing(**RETURN))
     world.edit(rollout={"onFailure": "Hold"})
@@ -145,18 +214,8 @@ def test_a_rollout_that_gets_ready_after_its_deadline_goes_on() -> None:
 
 
 def test_one_pod_that_serves_does_not_keep_a_rollout_that_has_failed() -> None:
-    world = World(manifest(*MODELS, serving={"replicas": 3}, **RETURN))
-    world.settle()
-    numbers = itertools.count()
-
-    def only_one(pod: FakePod) -> None:
-        pod.ready = pod.model != "broken" or next(numbers) == 0
-
-    world.behave = only_one
-    world.activate("broken")
-    world.settle()
-    assert sorted(pod.model for pod in world.pods if pod.ready) == ["broken", "first", "first"]
-    assert overdue(world).deployed == "first"
+    world = one_ready(**RETURN)
+    assert world.deployed == "first"
     assert world.is_("RegistryDiverged") == ("True", "CandidateReturned"), "though it has served"
 
 

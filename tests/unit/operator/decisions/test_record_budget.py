@@ -89,6 +89,7 @@ def largest_status(sign: str) -> Status:
                 model=name,
                 version=name,
                 digest=name,
+                entry="e" * 10,
                 rollout=f"{number}{sign * (NAME - 1)}",
                 reason=name,
                 why=sign * 4096,

@@ -20,7 +20,8 @@ def candidates(
     names: str, *, at: str = "2026-01-01T00:00:00Z", reason: str = "Failing"
 ) -> tuple[ReturnedCandidate, ...]:
     return tuple(
-        ReturnedCandidate(model=name, version="1.0.0", rollout="r", reason=reason, why="", at=at) for name in names
+        ReturnedCandidate(model=name, version="1.0.0", entry="e", rollout="r", reason=reason, why="", at=at)
+        for name in names
     )
 
 

@@ -90,6 +90,13 @@ def test_the_model_before_is_the_last_promoted_one_that_has_served() -> None:
     assert found.last_served() == served(SECOND)
     assert found.last_served(other_than=SECOND) == served(FIRST)
     assert history(FIRST, SECOND, served=(served(SECOND),)).last_served(other_than=SECOND) is None
+
+
+def test_the_same_weights_under_another_name_are_no_other_model() -> None:
+    renamed = SECOND.model_copy(update={"name": "renamed"})
+    assert history(SECOND, renamed, served=(served(SECOND), served(renamed))).last_served(other_than=renamed) is None
+    found = history(FIRST, SECOND, renamed, served=(served(FIRST), served(SECOND), served(renamed)))
+    assert found.last_served(other_than=renamed) == served(FIRST)
     assert history(served=(served(FIRST),)).last_served() is None
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from support.approvals import approval_object
 from support.kstatus import kstatus
 from support.operator_world import World, entry, manifest
 from support.pods import FakePod, Scraped
@@ -223,18 +224,74 @@ def test_a_candidate_that_was_removed_is_not_tried_again() -> None:
     assert_gone(world, serving="first")
 
 
-def test_other_weights_or_another_configuration_are_tried() -> None:
-    for change in ("weights", "threshold"):
-        world = staged()
-        world.shadow(ENOUGH, individual=ENOUGH)
-        world.settle()
-        if change == "weights":
-            world.models(MODELS[0], entry("second", "e"))
-        else:
-            world.edit(antiFraud={"threshold": 0.4})
-        world.settle()
-        assert verdict(world) == "Running", change
-        assert [pod.model for pod in world.candidate_pods] == ["second"]
+@pytest.mark.parametrize(
+    "changed", [entry("second", "e"), entry("second", "b", inputSize=448)], ids=["weights", "size"]
+)
+def test_other_weights_or_another_size_of_pictures_are_tried(changed: dict[str, Any]) -> None:
+    world = staged()
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    world.models(MODELS[0], changed)
+    world.settle()
+    assert verdict(world) == "Running"
+    assert [pod.model for pod in world.candidate_pods] == ["second"]
+
+
+def test_another_threshold_reaches_what_serves_and_is_no_reason_to_try_a_removed_candidate_again() -> None:
+    world = staged()
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    world.edit(antiFraud={"threshold": 0.0})
+    world.settle()
+    assert returned(world) == [("second", "Disagrees")]
+    assert_gone(world, serving="first")
+    assert [pod.env["CETACEAN_GATE__THRESHOLD"] for pod in world.pods] == ["0.0"]
+
+
+@pytest.mark.parametrize("on_failure", ["Return", "Hold"])
+def test_a_person_lets_a_candidate_try_again_and_its_stages_run_once_more(on_failure: str) -> None:
+    world = staged(SHADOW, CANARY, rollout={"onFailure": on_failure})
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    assert (verdict(world), world.is_("Stalled")[0]) == ("Disagrees", "True")
+    world.decide_by_person("Retry")
+    world.settle()
+    assert (verdict(world), world.is_("Stalled")[0]) == ("Running", "False")
+    assert (world.deployed, [pod.model for pod in world.candidate_pods]) == ("first", ["second"])
+    world.shadow(2 * ENOUGH, individual=ENOUGH)
+    world.wait(seconds=60)
+    world.settle()
+    assert (verdict(world), world.is_("Stalled")[0]) == ("Disagrees", "True"), "one decision is one try"
+    world.decide_by_person("Retry", by="bob")
+    world.settle()
+    assert verdict(world) == "Running"
+
+
+def test_a_decision_to_try_again_is_about_one_model_only() -> None:
+    world = staged()
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    world.activate("third")
+    world.decide_by_person("Retry")
+    world.settle()
+    world.activate("second")
+    world.settle()
+    assert (verdict(world), returned(world)) == ("Disagrees", [("second", "Disagrees")])
+
+
+def test_a_decision_that_has_promoted_a_model_is_about_that_promotion_only() -> None:
+    world = staged()
+    world.decide_by_person("Promote")
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "second")
+    world.settle()
+    assert world.deployed == "second"
+    world.activate("first")
+    world.settle()
+    world.behave = lambda pod: setattr(pod, "ready", True)
+    world.wait(hours=24)
+    world.activate("second")
+    world.settle()
+    assert (world.deployed, verdict(world)) == ("first", "Running")
 
 
 def test_a_failed_candidate_is_held_if_the_spec_says_so() -> None:
@@ -267,6 +324,81 @@ def test_without_pictures_a_stage_is_inconclusive_after_its_timeout(on_inconclus
     else:
         assert returned(world) == [("second", "Inconclusive")]
         assert_gone(world, serving="first")
+
+
+@pytest.mark.parametrize("change", ["approvals", "scaling", "scaling to zero"])
+def test_a_failed_canary_that_is_held_gets_no_clients_again_without_a_person(change: str) -> None:
+    canary = CANARY | {"canary": CANARY["canary"] | {"weight": 25}}
+    world = staged(canary, rollout={"onFailure": "Hold"}, serving={"replicas": 3}, begin=False)
+    world.edit(approval={})
+    world.activate("second")
+    world.approvals.append(approval_object("alice", at=world.now))
+    world.settle()
+    assert world.clients_reach_candidate
+    world.answer_clients(300, candidate_errors=0.5)
+    world.settle()
+    held = ("Stalled", "True", "CandidateHeld")
+    assert ("Stalled", *world.is_("Stalled")) == held
+    if change == "approvals":
+        world.approvals_unreadable = "forbidden"
+        world.settle()
+        world.approvals_unreadable = None
+    else:
+        for replicas in (4 if change == "scaling" else 0, 3):  # no whole number of pods gives 25 % beside four
+            world.edit(serving={"replicas": replicas})
+            world.settle()
+            assert not world.clients_reach_candidate
+    world.settle()
+    assert not world.clients_reach_candidate
+    assert (verdict(world), ("Stalled", *world.is_("Stalled"))) == ("Failing", held)
+
+
+def test_a_canary_goes_on_while_approvals_cannot_be_read_and_the_next_stage_waits() -> None:
+    world = staged(CANARY, {"shadow": {}}, begin=False)
+    world.edit(approval={})
+    world.activate("second")
+    world.approvals.append(approval_object("alice", at=world.now))
+    world.settle()
+    world.answer_clients(300)
+    world.settle()
+    world.approvals_unreadable = "forbidden"
+    world.settle()
+    assert world.clients_reach_candidate
+    assert world.is_("Approved") == ("False", "ApprovalsUnreadable")
+    world.answer_clients(700)
+    world.wait(seconds=700)
+    world.settle()
+    assert world.status.candidate is not None
+    assert [one.canary.requests for one in world.status.candidate.passed if one.canary] == [1000]
+    assert (world.clients_reach_candidate, world.comparison_plan) == (False, None)
+    world.activate("third")
+    world.settle()
+    assert (world.candidate_pods, world.candidate) == ([], None), "nothing starts that nobody has approved"
+    world.activate("second")
+    world.settle()
+    assert world.candidate is None
+    world.approvals_unreadable = None
+    world.settle()
+    assert world.clients_reach_candidate, "its stages begin again: its Deployment had their record"
+
+
+def test_a_shadow_begins_again_once_a_replica_is_wanted_and_no_time_counts_before() -> None:
+    world = staged({"shadow": {}}, SHADOW)
+    world.shadow(1000)
+    world.settle()
+    assert world.status.candidate is not None
+    assert len(world.status.candidate.passed) == 1
+    world.edit(serving={"replicas": 0})
+    world.settle()
+    assert (world.pods, world.candidate_pods) == ([], [])
+    world.wait(hours=5)
+    world.settle()
+    waits = "second 1.0.0: it waits until a replica of the model that serves is wanted"
+    assert world.condition("CandidatePassed").message == waits
+    assert world.is_("Stalled")[0] == "False"
+    world.edit(serving={"replicas": 1})
+    world.settle()
+    assert (verdict(world), world.status.candidate.stage, len(world.candidate_pods)) == ("Running", 2, 1)
 
 
 def test_a_longer_timeout_lets_a_held_stage_begin_again() -> None:
@@ -303,16 +435,42 @@ def test_a_candidate_whose_pods_never_start_fails() -> None:
     assert_gone(world, serving="first")
 
 
-def test_a_candidate_of_which_no_pod_may_be_created_fails() -> None:
-    world = staged()
+QUOTA = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
+LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"}
+PULL = ContainerFailure("fetch", "ErrImagePull", "429 Too Many Requests", waiting=True)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "change", "shown"),
+    [
+        ([QUOTA], {}, "QuotaExceeded: pods is forbidden: exceeded quota: memory"),
+        ([], {"failures": (PULL,)}, "ImagePull: pod whales_candidate-"),
+        ([LATE], {"unschedulable": "no node has room"}, "Unschedulable: pod whales_candidate-"),
+    ],
+    ids=["quota", "image", "no room until the deadline"],
+)
+def test_a_fault_of_the_cluster_says_nothing_about_the_candidate(
+    conditions: list[dict[str, str]], change: dict[str, Any], shown: str
+) -> None:
+    def behave(pod: FakePod) -> None:
+        pod.ready = pod.model != "second"
+        if not pod.ready:
+            pod.__dict__.update(change)
+
+    world = staged(begin=False)
+    world.behave = behave
+    world.activate("second")
+    world.settle()
     candidate = world.candidate
     assert candidate is not None
-    refused = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
-    candidate["status"] = {"observedGeneration": 9, "conditions": [refused]}
-    world.candidate_pods.clear()
+    candidate["status"] = {"observedGeneration": 9, "conditions": conditions}
     world.reconcile()
-    assert returned(world) == [("second", "Failing")]
-    assert "QuotaExceeded: pods is forbidden" in world.status.returned[0].why
+    assert (verdict(world), returned(world)) == ("Running", [])
+    assert f"its pods do not get ready: {shown}" in world.condition("CandidatePassed").message
+    world.wait(seconds=3600)
+    world.reconcile()
+    assert verdict(world) == "Inconclusive"
+    assert shown in world.condition("CandidatePassed").message
 
 
 def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from support.approvals import approval_object
 from support.operator_world import SURE, World, entry, manifest
 
@@ -13,11 +14,13 @@ NEXT = {"version": "1.0.1", "metricsSnapshot": "reports/second.json"}
 ENOUGH = 1000
 
 
-def asked(*stages: dict[str, Any], approval: dict[str, Any] | None = None, **candidate: Any) -> World:
+def asked(
+    *stages: dict[str, Any], approval: dict[str, Any] | None = None, on_failure: str = "Return", **candidate: Any
+) -> World:
     """`first` serves, and `second` is active under spec.approval and spec.rollout."""
     world = World(manifest(entry("first"), entry("second", "b", **NEXT | candidate)))
     world.settle()
-    world.edit(approval=approval or {}, rollout={"stages": list(stages or (SHADOW, CANARY))})
+    world.edit(approval=approval or {}, rollout={"stages": list(stages or (SHADOW, CANARY)), "onFailure": on_failure})
     world.activate("second")
     world.settle()
     return world
@@ -60,6 +63,23 @@ def test_shadow_first_lets_shadows_run_before_and_a_canary_never() -> None:
     assert not world.clients_reach_candidate, "an approval that is withdrawn takes the clients back"
 
 
+@pytest.mark.parametrize(("on_failure", "reason"), [("Return", "CandidateReturned"), ("Hold", "CandidateHeld")])
+def test_a_candidate_that_fails_before_its_approval_is_shown_as_failed_with_an_event(
+    on_failure: str, reason: str
+) -> None:
+    world = asked(approval={"shadowFirst": True}, on_failure=on_failure)
+    world.shadow(ENOUGH, species=ENOUGH)
+    world.settle()
+    for kind in ("Stalled", "RegistryDiverged"):
+        assert world.is_(kind) == ("True", reason)
+    assert world.is_("Approved") == ("False", "ApprovalMissing")
+    assert "same species" in world.condition("Stalled").message
+    assert world.reasons[-1] == reason
+    approve(world)
+    assert world.is_("Stalled") == ("True", reason)
+    assert world.reasons.count(reason) == 1
+
+
 def test_a_canary_at_the_beginning_waits_for_approval_also_with_shadow_first() -> None:
     assert asked(CANARY, SHADOW, approval={"shadowFirst": True}).candidate is None
 
@@ -90,6 +110,22 @@ def test_a_hotfix_skips_the_stages_only_if_the_policy_says_so() -> None:
     approve(world)
     assert (world.deployed, world.candidate) == ("second", None)
     assert "second" in world.started
+
+
+def test_while_another_model_waits_drift_is_shown_and_the_condition_says_why_nothing_is_compared() -> None:
+    models = entry("first", metrics=SURE), entry("second", "b", metrics=SURE), entry("bad", "c", metrics={"tnr": 0.1})
+    world = World(manifest(*models, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    for name in ("second", "bad"):
+        world.activate(name)
+        world.settle()
+    world.identify(0.5)
+    world.settle()
+    assert (world.deployed, world.is_("Drifting")[0], world.candidate) == ("second", "True", None)
+    assert (
+        "; no rollback: the registry names bad 1.0.0, which does not serve, and only a model that it names is compared "
+        "with the one before: name second 1.0.0 again"
+    ) in world.condition("Drifting").message
 
 
 def test_a_changed_active_ends_the_comparison_of_drift_and_the_stages_begin_without_it() -> None:

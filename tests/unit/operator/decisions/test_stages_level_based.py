@@ -91,7 +91,7 @@ class Life(RuleBasedStateMachine):
         bad = any(pod.model in UNPROVEN for pod in self.world.candidate_pods)
         self.world.answer_clients(requests, candidate_errors=1.0 if bad else 0.0)
 
-    @rule(decision=st.sampled_from(["Promote", "Abort"]))
+    @rule(decision=st.sampled_from(["Promote", "Abort", "Retry"]))
     def a_person_decides(self, decision: str) -> None:
         if decision == "Promote":
             self.promoted_by_person.add(self.world.obj["spec"]["registry"]["active"])
@@ -176,6 +176,9 @@ def assert_end(world: World) -> None:
         assert world.deployed is not None
         assert active == world.deployed or world.is_("Stalled")[0] == "True"
         return
+    if world.obj["spec"]["serving"].get("replicas") == 0 and found.verdict == "Running":
+        assert (world.candidate_pods, world.comparison_plan, world.clients_reach_candidate) == ([], None, False)
+        return  # it waits for pods that serve
     assert (found.model, found.verdict in OVER) == (active, True)
     assert (world.is_("Stalled")[0], world.is_("RegistryDiverged")[0]) == ("True", "True")
     assert not world.clients_reach_candidate
