@@ -31,7 +31,7 @@ from cetacean_operator.api.status import (
     Status,
 )
 from cetacean_operator.decisions.promotion_record import write_promotion_record
-from cetacean_operator.decisions.record_budget import LARGEST_RECORD
+from cetacean_operator.decisions.record_budget import LARGEST_RECORD, Recorded, reductions
 
 WHALE, CONTROL = "\N{SPOUTING WHALE}", "\x01"
 """Four bytes, and six as JSON."""
@@ -132,6 +132,82 @@ def test_texts_go_first_and_then_the_oldest_candidates() -> None:
     assert len(promotion["release"]["approvals"]) == 32
     assert 0 < len(record["returned"]) < MOST_RETURNED
     assert record["returned"][0]["rollout"][0] == "0", "the newest stays"
+
+
+def test_the_oldest_parts_go_one_by_one_and_the_newest_promotion_stays() -> None:
+    history = [largest_promotion(number, "n", approvals=1) for number in range(3)]
+    whole = Recorded(tuple(history), largest_status("n").returned[:3], None)
+    *steps, last = reductions(whole)
+    assert [
+        ([one.model[0] for one in step.promotions], [one.rollout[0] for one in step.returned]) for step in steps
+    ] == [
+        *[(["0", "1", "2"], ["0", "1", "2"])] * 4,  # the texts are cut
+        (["0", "1", "2"], ["0", "1"]),
+        (["0", "1", "2"], ["0"]),
+        (["0", "1", "2"], []),
+        (["0", "1"], []),
+        (["0"], []),
+    ]
+    newest = history[0]
+    assert last == Recorded(
+        promotions=(
+            HistoryEntry(
+                model=newest.model,
+                version=newest.version,
+                digest=newest.digest,
+                weights_url=newest.weights_url,
+                at=newest.at,
+                reason=newest.reason,
+                why="",
+                release=None,
+                stages=None,
+                decision=None,
+            ),
+        ),
+        returned=(),
+        rollback=None,
+    )
+
+
+def status_with(letters: int) -> Status:
+    """Return a status that records one promotion, with so many letters of people, each text as long as it may be."""
+    newest, returned = largest_promotion(0, "n"), largest_status("n").returned
+    lengths = [1024] * 32 + [2048] * 32 + [4096] * MOST_RETURNED
+    texts = []
+    for longest in lengths:
+        texts.append("x" * min(longest, letters))
+        letters -= len(texts[-1])
+    assert letters == 0, "the texts take no more"
+    approvals = tuple(
+        GivenApproval(name="a", kind="User", approver="a", at="now", reason=reason, evidence=evidence)
+        for reason, evidence in zip(texts[:32], texts[32:64], strict=True)
+    )
+    bare = {"why": "", "stages": None, "decision": None, "release": Release(type="", change="", approvals=approvals)}
+    whys = zip(returned, texts[64:], strict=True)
+    return Status(
+        history=(newest.model_copy(update=bare),),
+        returned_candidates=tuple(one.model_copy(update={"why": why}) for one, why in whys),
+    )
+
+
+def lengths_of_texts(record: dict[str, Any]) -> tuple[set[int], set[int], list[int]]:
+    """Return the lengths of the reasons, of the evidence and of why candidates were returned."""
+    approvals = record["promotions"][0]["release"]["approvals"]
+    reasons, evidence = ({len(one[name]) for one in approvals} for name in ("reason", "evidence"))
+    return reasons, evidence, [len(one["why"]) for one in record["returned"]]
+
+
+def test_nothing_is_cut_up_to_the_bound_and_from_there_only_what_is_too_long() -> None:
+    written = 100_000
+    free = LARGEST_RECORD - len((write_promotion_record(status_with(written), Status(), None) or "").encode())
+    text = write_promotion_record(status_with(written + free), Status(), None) or ""
+    assert len(text.encode()) == LARGEST_RECORD
+    reasons, evidence, whys = lengths_of_texts(json.loads(text))
+    assert (reasons, evidence, 32 * 1024 + 32 * 2048 + sum(whys)) == ({1024}, {2048}, written + free)
+    longer = write_promotion_record(status_with(written + free + 1), Status(), None) or ""
+    reasons, evidence, cut = lengths_of_texts(json.loads(longer))
+    assert (reasons, evidence, max(cut)) == ({1024}, {1024}, 1024)
+    assert json.loads(longer)["promotions"][0]["release"]["approvals"][0]["reason"] == "x" * 1024
 
 
 def promoted_with(*approvals: dict[str, Any]) -> World:
