@@ -9,11 +9,19 @@ from typing import Any
 import pytest
 from support.approvals import approval_object
 from support.kstatus import kstatus
-from support.operator_world import World, entry, manifest
+from support.operator_world import BEGIN, World, entry, manifest
 from support.pods import FakePod, Scraped
 
 from cetacean_operator.api import names
+from cetacean_operator.api.candidate import CandidateStatus, PassedStage, ReturnedCandidate, ShadowFigures
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.stage_input import Pair, StageInput
+from cetacean_operator.decisions.stage_record import StageRecord, stage_digest
+from cetacean_operator.decisions.stages import CandidateRun, Stages, StageState, run_stages
 
 REQUIRE = {"pictures": 300}
 SHADOW: dict[str, Any] = {"shadow": {"share": 1.0, "require": REQUIRE}, "timeoutSeconds": 3600}
@@ -169,6 +177,105 @@ def test_a_model_that_the_gate_refuses_runs_no_stage() -> None:
     world.settle()
     assert_gone(world, serving="first")
     assert world.is_("Stalled") == ("True", "GateRefused")
+
+
+# --- What is shown and recorded ---------------------------------------------------------------------------------------
+
+
+def decided(*stages: dict[str, Any], passed: tuple[str, ...] = ()) -> tuple[Stages, Pair, StageRecord]:
+    """Return what is decided about `second` before any of its pods is ready, and the record that its pods have.
+
+    Args:
+        stages: of the spec.
+        passed: the messages of those that it has passed.
+    """
+    spec = parse_spec(manifest(*MODELS, rollout={"stages": list(stages)})["spec"])
+    assert spec.rollout is not None
+    first, second, *_ = spec.registry.models
+    pair = Pair(second, rollout_of(second, spec.anti_fraud), rollout_of(first, spec.anti_fraud), first.sha256)
+    record = StageRecord(
+        rollout=pair.rollout.id,
+        served=pair.served.id,
+        passed=tuple(
+            PassedStage(kind=stage.kind, digest=stage_digest(stage), at="2025-12-31T00:00:00Z", message=message)
+            for stage, message in zip(spec.rollout.stages, passed, strict=False)
+        ),
+    )
+    live = {"metadata": {"annotations": {names.ANNOTATION_STAGES: record.text()}}} if passed else None
+    given = StageInput("whales", BEGIN, deployment=live)
+    return run_stages(pair, spec=spec, given=given, returned=(), approved=True), pair, record
+
+
+def test_the_pass_that_begins_a_stage_records_its_time() -> None:
+    found, pair, record = decided(SHADOW)
+    now, waits = timestamp(BEGIN), "it waits until a pod of the candidate is ready"
+    assert found == Stages(
+        StageState.RUNNING,
+        ConditionState("Unknown", "Running", f"second 1.0.0, stage 1 of 1 (Shadow): {waits}"),
+        CandidateStatus(
+            model="second",
+            version="1.0.0",
+            digest="b" * 64,
+            rollout=pair.rollout.id,
+            stage=1,
+            stages=1,
+            kind="Shadow",
+            since=now,
+            verdict="Running",
+            message=waits,
+        ),
+        CandidateRun(pair.rollout, record.model_copy(update={"stage": 0, "kind": "Shadow", "since": now}), replicas=1),
+        requeue_after=3600.0,
+    )
+
+
+def test_a_candidate_that_has_passed_all_says_what_each_stage_found() -> None:
+    found, pair, record = decided(SHADOW, CANARY, passed=("all agree", "as fast"))
+    message = "2 of 2 stages passed (Shadow: all agree; Canary: as fast)"
+    assert found == Stages(
+        StageState.PASSED,
+        ConditionState("True", "Agrees", f"second 1.0.0: {message}"),
+        CandidateStatus(
+            model="second",
+            version="1.0.0",
+            digest="b" * 64,
+            rollout=pair.rollout.id,
+            stages=2,
+            verdict="Agrees",
+            message=message,
+            passed=record.passed,
+        ),
+    )
+
+
+def test_the_status_shows_the_figures_of_a_shadow_that_runs_beside_what_it_requires() -> None:
+    world = staged(SHADOW, CANARY)
+    world.wait(seconds=60)
+    world.shadow(10, failed=1, individual=2)
+    world.settle()
+    found = world.status.candidate
+    assert found is not None
+    assert (found.stage, found.stages, found.kind, found.since) == (1, 2, "Shadow", timestamp(BEGIN))
+    assert found.shadow == ShadowFigures(
+        pictures=10,
+        failed=1,
+        busy=0,
+        dropped=0,
+        accepted=10,
+        both_accepted=10,
+        species=10,
+        individual=8,
+        slower=0,
+        score_shift=0.0,
+        probability_shift=0.0,
+    )
+    assert [(one.name, one.successes, one.trials, one.smallest) for one in found.requirements] == [
+        ("answered", 10, 11, 0.99),
+        ("not slower than the bound", 10, 10, 0.5),
+        ("same acceptance", 10, 10, 0.99),
+        ("same species", 10, 10, 0.98),
+        ("same individual", 8, 10, 0.85),
+    ]
 
 
 # --- Verdicts ---------------------------------------------------------------------------------------------------------
@@ -410,6 +517,37 @@ def test_a_longer_timeout_lets_a_held_stage_begin_again() -> None:
     assert (verdict(world), world.decide().requeue_after) == ("Running", 7200)
 
 
+def test_a_held_shadow_goes_on_and_shows_its_newest_figures() -> None:
+    world = staged(rollout={"onFailure": "Hold"})
+    world.shadow(ENOUGH, individual=ENOUGH)
+    world.settle()
+    assert world.comparison_plan is not None
+    world.shadow(ENOUGH + 1, individual=ENOUGH)
+    world.settle()
+    found = world.status.candidate
+    assert found is not None
+    assert found.shadow is not None
+    assert (found.verdict, found.shadow.pictures, found.shadow.individual) == ("Disagrees", ENOUGH + 1, 1)
+    assert [one.name for one in found.requirements if one.successes < one.trials] == ["same individual"]
+
+
+def test_a_held_canary_keeps_its_pods_without_clients_and_shows_no_figures() -> None:
+    world = staged(CANARY, rollout={"onFailure": "Hold"}, serving={"replicas": 3})
+    assert (len(world.candidate_pods), world.clients_reach_candidate) == (3, True)
+    world.answer_clients(200, candidate_errors=0.5)
+    world.reconcile()
+    assert not world.clients_reach_candidate, "the first pass that sees the errors takes the clients back"
+    world.settle()
+    assert ([pod.model for pod in world.candidate_pods], world.clients_reach_candidate) == (["second"] * 3, False)
+    found, candidate = world.status.candidate, world.candidate
+    assert found is not None
+    assert candidate is not None
+    assert (found.verdict, found.canary, found.requirements) == ("Failing", None, ())
+    record = json.loads(candidate["metadata"]["annotations"][names.ANNOTATION_STAGES])
+    assert record["hold"]["message"] == found.message
+    assert "canary" not in record, "what its pods have counted is of no use any more"
+
+
 def test_a_clock_that_is_set_back_makes_no_stage_longer_than_its_timeout() -> None:
     world = staged()
     world.wait(days=-400)
@@ -418,6 +556,55 @@ def test_a_clock_that_is_set_back_makes_no_stage_longer_than_its_timeout() -> No
     world.wait(seconds=3600)
     world.settle()
     assert verdict(world) == "Inconclusive"
+
+
+def test_a_clock_that_is_set_back_makes_no_canary_longer_than_its_time() -> None:
+    world = staged(CANARY)
+    world.wait(days=-400)
+    world.settle()
+    world.answer_clients(ENOUGH)
+    world.wait(seconds=599)
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 1)
+    world.wait(seconds=1)
+    world.settle()
+    assert_gone(world, serving="second")
+
+
+def edit_record(world: World, **changes: Any) -> None:
+    """Write into the annotation of the candidate's Deployment, as people may; None removes a field."""
+    candidate = world.candidate
+    assert candidate is not None
+    annotations = candidate["metadata"]["annotations"]
+    record = json.loads(annotations[names.ANNOTATION_STAGES]) | changes
+    written = {key: value for key, value in record.items() if value is not None}
+    annotations[names.ANNOTATION_STAGES] = json.dumps(written)
+
+
+@pytest.mark.parametrize("since", [None, "yesterday"])
+def test_a_stage_whose_begin_cannot_be_read_begins_now(since: str | None) -> None:
+    world = staged()
+    world.wait(seconds=1800)
+    edit_record(world, since=since)
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 3600)
+    world.wait(seconds=3600)
+    world.settle()
+    assert verdict(world) == "Inconclusive"
+
+
+def test_a_canary_whose_begin_cannot_be_read_begins_now() -> None:
+    world = staged(CANARY)
+    world.answer_clients(ENOUGH)
+    world.wait(seconds=300)
+    assert world.candidate is not None
+    record = json.loads(world.candidate["metadata"]["annotations"][names.ANNOTATION_STAGES])
+    edit_record(world, canary=record["canary"] | {"at": "yesterday"})
+    world.settle()
+    assert (verdict(world), world.decide().requeue_after) == ("Running", 600)
+    world.wait(seconds=600)
+    world.settle()
+    assert_gone(world, serving="second")
 
 
 def test_a_candidate_whose_pods_never_start_fails() -> None:
@@ -487,6 +674,82 @@ def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -
     world.candidate_pods[0].ready = False
     world.settle()
     assert world.comparison_plan == plan, "copies without an answer now count"
+
+
+# --- A spec that changes while stages run -----------------------------------------------------------------------------
+
+HALF: dict[str, Any] = {"shadow": {"share": 0.5}, "timeoutSeconds": 3600}
+THIRD: dict[str, Any] = {"canary": {"weight": 33}}
+"""Two pods that serve can give it, and three cannot."""
+
+
+def second_stage_runs(*stages: dict[str, Any], **spec: Any) -> World:
+    """The candidate has passed its first stage, a shadow, and its second one has run for a minute."""
+    world = staged(*stages, **spec)
+    world.wait(seconds=60)
+    world.shadow(ENOUGH)
+    world.settle()
+    found = world.status.candidate
+    assert found is not None
+    assert (found.stage, len(found.passed)) == (2, 1)
+    world.wait(seconds=60)
+    return world
+
+
+def test_a_stage_that_was_passed_and_is_changed_runs_again_and_all_after_it() -> None:
+    world = second_stage_runs(SHADOW, HALF)
+    world.edit(rollout={"stages": [{"shadow": {"share": 0.75}}, HALF]})
+    world.settle()
+    found = world.status.candidate
+    assert found is not None
+    assert (found.stage, found.passed, found.since) == (1, (), timestamp(world.now))
+    assert world.comparison_plan is not None
+    assert world.comparison_plan["share"] == 0.75
+
+
+def test_a_stage_that_becomes_one_of_the_other_kind_begins_again() -> None:
+    world = staged(SHADOW)
+    world.wait(seconds=60)
+    world.edit(rollout={"stages": [CANARY]})
+    world.settle()
+    found = world.status.candidate
+    assert found is not None
+    assert (found.stage, found.kind, found.since) == (1, "Canary", timestamp(world.now))
+
+
+def test_a_candidate_has_passed_if_the_stages_that_are_left_are_taken_out() -> None:
+    world = second_stage_runs(SHADOW, HALF)
+    world.edit(rollout={"stages": [SHADOW]})
+    world.settle()
+    assert_gone(world, serving="second")
+    assert world.is_("CandidatePassed") == ("True", "Agrees")
+
+
+def test_a_canary_that_becomes_impossible_keeps_its_pods_without_clients() -> None:
+    world = staged(THIRD, serving={"replicas": 2})
+    assert world.clients_reach_candidate
+    world.edit(serving={"replicas": 3})
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Impossible")
+    assert ([pod.model for pod in world.candidate_pods], world.clients_reach_candidate) == (["second"], False)
+
+
+def test_a_later_canary_that_becomes_impossible_stops_the_candidate_only_when_it_comes() -> None:
+    world = staged(SHADOW, THIRD, HALF, serving={"replicas": 2})
+    world.edit(serving={"replicas": 3})
+    world.settle()
+    assert verdict(world) == "Running"
+    world.shadow(ENOUGH)
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Impossible")
+    assert "3 pods cannot give a candidate 33 %" in world.condition("CandidatePassed").message
+    found = world.status.candidate
+    assert found is not None
+    assert ([one.kind for one in found.passed], found.stage) == (["Shadow"], None)
+    assert [pod.model for pod in world.candidate_pods] == ["second"], "what it has passed stays with its Deployment"
+    world.edit(serving={"replicas": 2})
+    world.settle()
+    assert (verdict(world), world.clients_reach_candidate) == ("Running", True)
 
 
 # --- What is lost, and what is deleted --------------------------------------------------------------------------------
@@ -592,7 +855,9 @@ def test_a_person_promotes_a_held_candidate_and_the_history_says_who() -> None:
     newest = world.status.history[0]
     assert newest.decision is not None
     assert (newest.decision.by, newest.decision.why) == ("alice", "seen on the boat")
-    assert "alice promoted it at" in newest.why
+    assert newest.why.endswith(
+        "; second 1.0.0: alice promoted it at 2026-01-01T01:00:00Z: seen on the boat; 0 of 1 stages passed"
+    )
     assert world.is_("CandidatePassed") == ("True", "PromotedByPerson")
 
 
@@ -603,6 +868,27 @@ def test_a_person_promotes_a_candidate_that_was_removed() -> None:
     world.decide_by_person("Promote")
     world.settle()
     assert_gone(world, serving="second")
+    promoted = "; second 1.0.0: alice promoted it at 2026-01-01T00:00:00Z; 0 of 1 stages passed"
+    assert world.status.history[0].why.endswith(promoted)
+
+
+def test_a_person_needs_no_reason_to_abort_a_candidate() -> None:
+    world = staged()
+    world.decide_by_person("Abort")
+    world.settle()
+    assert world.status.candidate is not None
+    assert world.status.returned == (
+        ReturnedCandidate(
+            model="second",
+            version="1.0.0",
+            digest="b" * 64,
+            rollout=world.status.candidate.rollout,
+            reason="Aborted",
+            why="alice aborted it",
+            at=timestamp(BEGIN),
+            by="alice",
+        ),
+    )
 
 
 def test_a_person_aborts_a_candidate_and_it_is_not_tried_again() -> None:

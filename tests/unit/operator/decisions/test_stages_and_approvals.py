@@ -149,6 +149,17 @@ def test_a_changed_active_ends_the_comparison_of_drift_and_the_stages_begin_with
     assert world.status.candidate is None
 
 
+def test_the_longest_name_that_leaves_room_for_the_candidate_runs_stages() -> None:
+    world = World(manifest(entry("first"), entry("second", "b"), rollout={"stages": [SHADOW]}))
+    world.obj["metadata"]["name"] = "w" * 53
+    world.settle()
+    world.activate("second")
+    world.settle()
+    assert world.is_("CandidatePassed") == ("Unknown", "Running")
+    assert world.candidate is not None
+    assert world.candidate["metadata"]["name"] == "w" * 53 + "-candidate", "63 letters, the most of a label"
+
+
 def test_a_name_that_leaves_no_room_for_the_candidate_is_held_with_the_numbers() -> None:
     world = World(manifest(entry("first"), entry("second", "b"), rollout={"stages": [SHADOW]}))
     world.obj["metadata"]["name"] = "w" * 54
