@@ -316,8 +316,6 @@ class _Machine:
 
     def _where(self, record: StageRecord) -> str:
         index = len(record.passed)
-        if index == len(self._stages):
-            return "after its stages"
         return f"stage {index + 1} of {len(self._stages)} ({self._stages[index].kind})"
 
     def _run_of(self, record: StageRecord, stage: Stage | None = None, judged: Judged | None = None) -> CandidateRun:
@@ -347,7 +345,7 @@ class _Machine:
     ) -> Stages:
         message = message[:_LONGEST]
         model, index = self._pair.candidate, len(record.passed)
-        is_active = record.stage is not None and index < len(self._stages)
+        is_active = record.stage is not None
         status: ConditionStatus = (
             "True" if reason in (AGREES, PROMOTED) else "Unknown" if reason in _UNDECIDED else "False"
         )
@@ -360,7 +358,7 @@ class _Machine:
             stage=index + 1 if is_active else None,
             stages=len(self._stages),
             kind=self._stages[index].kind if is_active else None,
-            since=record.since if is_active else None,
+            since=record.since,
             verdict=reason,
             message=message,
             shadow=judged.shadow if judged else None,
