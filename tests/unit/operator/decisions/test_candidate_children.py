@@ -147,10 +147,12 @@ def test_the_model_before_has_no_record_of_stages() -> None:
     assert deployment["spec"]["replicas"] == 1
 
 
-def test_resources_of_the_candidate_replace_those_of_its_containers_and_nothing_else() -> None:
-    serving = spec_with(resources={"limits": {"memory": "4Gi"}}).serving
-    bodies = candidate_bodies("whales", serving, CandidatePart(SECOND, resources=LARGE), "cetacean-system")
-    large = spec_with(resources=LARGE).serving
+@pytest.mark.parametrize("own", [None, LARGE], ids=["none of its own", "its own"])
+def test_the_containers_of_a_candidate_have_its_resources_or_those_of_the_resource(own: dict[str, Any] | None) -> None:
+    small = {"limits": {"memory": "4Gi"}}
+    serving = spec_with(resources=small).serving
+    bodies = candidate_bodies("whales", serving, CandidatePart(SECOND, resources=own), "cetacean-system")
     template = bodies["Deployment", "whales-candidate"]["spec"]["template"]
-    assert template == pod_template(name="whales", serving=large, rollout=SECOND, candidate=True)
-    assert template["spec"]["containers"][0]["resources"] == LARGE
+    expected = spec_with(resources=own or small).serving
+    assert template == pod_template(name="whales", serving=expected, rollout=SECOND, candidate=True)
+    assert template["spec"]["containers"][0]["resources"] == (own or small)
