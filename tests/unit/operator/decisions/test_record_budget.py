@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -137,7 +138,7 @@ def test_texts_go_first_and_then_the_oldest_candidates() -> None:
 def test_the_oldest_parts_go_one_by_one_and_the_newest_promotion_stays() -> None:
     history = [largest_promotion(number, "n", approvals=1) for number in range(3)]
     whole = Recorded(tuple(history), largest_status("n").returned[:3], None)
-    *steps, last = reductions(whole)
+    *steps, last = islice(reductions(whole), 20)
     assert [
         ([one.model[0] for one in step.promotions], [one.rollout[0] for one in step.returned]) for step in steps
     ] == [
