@@ -90,7 +90,7 @@ def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
         given = {key: value for key, value in named.items() if value}
         try:
             parsed = {key: json.loads(value) if key in _JSON_FIELDS else value for key, value in given.items()}
-            return Model.model_validate(parsed, by_name=True, by_alias=False)
+            return Model.model_validate(parsed)
         except (ValueError, RecursionError):  # a ValidationError is a ValueError
             return None
     return None
