@@ -18,7 +18,7 @@ from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import entry_id, rollout_of
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_record import StageRecord, stage_digest
 from cetacean_operator.decisions.stages import CandidateRun, Stages, StageState, run_stages
@@ -882,6 +882,7 @@ def test_a_person_needs_no_reason_to_abort_a_candidate() -> None:
             model="second",
             version="1.0.0",
             digest="b" * 64,
+            entry=entry_id(parse_spec(world.obj["spec"]).registry.active_model),
             rollout=world.status.candidate.rollout,
             reason="Aborted",
             why="alice aborted it",
