@@ -10,11 +10,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.approvals import approval_object
 from support.kstatus import kstatus
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 from support.pods import FakePod
 
+from cetacean_operator.api.candidate import CandidateStatus, ReturnedCandidate
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.plan import status_as_applied
 from cetacean_operator.reconcile.apply_order import apply_order
 
@@ -265,6 +270,98 @@ def test_with_stages_a_rollout_that_fails_after_them_is_held() -> None:
     world.settle()
     assert world.deployed == "broken"
     assert (overdue(world).deployed, returned(world)) == ("broken", [])
+
+
+ROLLOUT = rollout_of(model("broken", "b"), parse_spec(manifest()["spec"]).anti_fraud).id
+
+
+def why_it_fails(world: World) -> str:
+    """Return what is said of `failing` when its deadline has passed."""
+    (number,) = (pod.number for pod in world.pods if not pod.ready)
+    return (
+        f"its rollout passed the progress deadline of 600 s: CrashLoop: pod whales-{number}, container serve ends with "
+        "exit code 1: KeyError: 'sea'"
+    )
+
+
+def test_the_status_names_the_weights_the_configuration_and_the_fault_of_what_was_taken_back() -> None:
+    world = failing(**RETURN)
+    why = why_it_fails(world)
+    at = timestamp(overdue(world).now)
+    assert world.status.returned == (
+        ReturnedCandidate(
+            model="broken",
+            version="1.0.0",
+            digest="b" * 64,
+            rollout=ROLLOUT,
+            reason="ProgressDeadlineExceeded",
+            why=why,
+            at=at,
+        ),
+    )
+    assert world.status.candidate == CandidateStatus(
+        model="broken",
+        version="1.0.0",
+        digest="b" * 64,
+        rollout=ROLLOUT,
+        stages=0,
+        verdict="ProgressDeadlineExceeded",
+        message=f"it was taken back at {at}: {why}",
+    )
+    assert world.condition("CandidatePassed").message == f"broken 1.0.0: it was taken back at {at}: {why}"
+
+
+def test_the_model_before_comes_back_although_none_of_its_pods_is_left() -> None:
+    world = failing(**RETURN)
+    world.pods = [pod for pod in world.pods if pod.model == "broken"]  # the nodes of the others were lost
+    assert overdue(world).deployed == "first"
+
+
+def test_a_model_that_was_taken_back_itself_is_not_the_one_to_go_back_to() -> None:
+    world = World(manifest(*MODELS, serving={"replicas": 3}, **RETURN))
+    world.settle()
+    numbers = itertools.count()
+    world.behave = lambda pod: setattr(pod, "ready", next(numbers) == 0)
+    world.activate("broken")
+    world.settle()
+    overdue(world)
+    world.activate("first")
+    world.settle()
+    assert sorted(pod.model for pod in world.pods if pod.ready) == ["broken", "first", "first"]
+    assert (overdue(world).deployed, world.is_("Stalled")[0]) == ("first", "True")
+
+
+def test_who_aborts_a_model_does_not_keep_it_from_being_taken_back() -> None:
+    world = failing(**RETURN)
+    world.decide_by_person("Abort")
+    assert overdue(world).deployed == "first"
+
+
+@pytest.mark.parametrize(("why", "shown"), [("the node has room now", ": the node has room now"), (None, "")])
+def test_the_history_says_who_let_it_be_tried_again_and_why_it_had_failed(why: str | None, shown: str) -> None:
+    world = failing(**RETURN)
+    fault = why_it_fails(world)
+    overdue(world).wait(hours=1)
+    world.decide_by_person("Promote", why=why)
+    world.settle()
+    promoted = f"; broken 1.0.0: alice promoted it at {timestamp(world.now)}{shown}; {fault}"
+    assert world.status.history[0].why.endswith(promoted)
+
+
+def test_a_promotion_by_a_person_waits_for_approvals_that_were_withdrawn_since() -> None:
+    release = {"version": "1.0.1", "metricsSnapshot": "reports/broken.json"}
+    world = World(manifest(MODELS[0], entry("broken", "b", **release), **RETURN), behave=behave)
+    world.settle()
+    world.edit(approval={})
+    world.approvals.append(approval_object("alice", at=world.now, candidate="broken"))
+    world.activate("broken")
+    world.settle()
+    assert overdue(world).deployed == "first"
+    world.approvals.clear()
+    world.decide_by_person("Promote")
+    world.settle()
+    assert (world.deployed, world.is_("Stalled")) == ("first", ("True", "ApprovalMissing"))
+    assert world.is_("CandidatePassed") == ("True", "PromotedByPerson")
 
 
 class Life(RuleBasedStateMachine):
