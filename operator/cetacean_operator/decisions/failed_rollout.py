@@ -79,7 +79,7 @@ def model_before(candidate: Model, *, spec: Spec, history: ServingHistory, given
         if history.served_record(candidate):
             # It has served alone: its pods have been replaced for another reason than the model.
             return None
-        found = history.last_served(other_than=candidate)
+        found = history.last_served()
     if found is None or not history.is_available(found):
         return None
     before = history.current_entry(found)
