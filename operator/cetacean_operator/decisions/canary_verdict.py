@@ -147,8 +147,11 @@ def _times(candidate: Answered, stable: Answered, ratio: float) -> CanaryShare |
     median = stable.median if observations(stable.times) >= _FEWEST_TIMES else None
     if median is None:
         return None
-    within, total = _within(candidate.times, median * ratio), int(observations(candidate.times))
-    within = min(within, total)
+    last = max((upto for upto, _ in stable.times if math.isfinite(upto)), default=0.0)
+    # Beyond the last finite bound nobody knows how long the other pods took, so nothing is slower than they are.
+    bound = median * ratio if median < last else math.inf
+    total = int(observations(candidate.times))
+    within = min(_within(candidate.times, bound), total)
     return CanaryShare(
         "not slower than the bound", within, total, *share_bounds(within, total, alpha=_ALPHA_PASS), _HALF
     )
@@ -169,5 +172,5 @@ def _describe_errors(candidate: Answered, stable: Answered, allowed: float) -> s
 def _describe_times(candidate: Answered, stable: Answered, times: CanaryShare) -> str:
     return (
         f"{times.trials - times.successes} of {times.trials} answers of the candidate took longer than the bound: "
-        f"median {candidate.median or 0.0:.3f} s, {stable.median or 0.0:.3f} s of the other pods"
+        f"median {candidate.median:.3f} s, {stable.median:.3f} s of the other pods"
     )
