@@ -76,6 +76,6 @@ def planned_run(config_map: Object | None) -> str | None:
     """Return the comparison that a live monitoring file names, None if it names none."""
     try:
         data = (config_map or {}).get("data") or {}
-        return str(json.loads(data.get(names.MONITORING_FILE, "null"))["shadow"]["run"])
+        return str(json.loads(data[names.MONITORING_FILE])["shadow"]["run"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None  # someone has changed the file, or there is no comparison

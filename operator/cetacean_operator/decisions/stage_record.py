@@ -82,10 +82,9 @@ class StageRecord(ApiModel):
 
 def read_stage_record(deployment: Object | None) -> StageRecord | None:
     """Return the record of a candidate's Deployment, None if it has none that can be read."""
-    text = annotations_of(deployment).get(names.ANNOTATION_STAGES)
     try:
-        return StageRecord.model_validate_json(text or "")
-    except ValidationError:
+        return StageRecord.model_validate_json(annotations_of(deployment)[names.ANNOTATION_STAGES])
+    except (KeyError, ValidationError):
         return None
 
 

@@ -56,8 +56,8 @@ def test_a_deployment_without_the_annotation_has_no_record(found: Object | None)
     assert (read_stage_record(found), runs_stages(found)) == (None, False)
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{", json.dumps({"rollout": "r"})])
-def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
+@pytest.mark.parametrize("text", [None, "", "null", "[]", "{", json.dumps({"rollout": "r"})])
+def test_a_record_that_cannot_be_read_is_none(text: str | None) -> None:
     found = deployment({names.ANNOTATION_STAGES: text})
     assert (read_stage_record(found), runs_stages(found)) == (None, True)
 
