@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.api.stages import Canary, Stage
 
 _SHOWN: Final = 5
-_MOST_PODS: Final = 1000
 
 
 def candidate_replicas(spec: Spec, stage: Stage) -> int:
@@ -25,11 +25,13 @@ def candidate_replicas(spec: Spec, stage: Stage) -> int:
 def pods_for(weight: int, replicas: int) -> int | None:
     """Return how many candidate pods beside `replicas` others get `weight` percent, to the nearest whole percent.
 
+    Args:
+        weight: 1 to 99.
+        replicas: any number; beside none no weight is possible.
+
     Returns:
         None if no number of pods does.
     """
-    if not 0 < replicas <= _MOST_PODS or not 0 < weight < 100:
-        return None
     # The weight rises with the number of pods: only the numbers beside the exact one can round to it.
     exact = weight * replicas // (100 - weight)
     return next((number for number in (exact, exact + 1) if number and _weight(number, replicas) == weight), None)
@@ -50,9 +52,12 @@ def impossible_canary(spec: Spec, canary: Canary) -> str | None:
     if not replicas:
         return f"a canary of {weight} % needs pods that serve: expected spec.serving.replicas of 1 or more, got 0"
     possible = ", ".join(str(_weight(number, replicas)) for number in range(1, _SHOWN + 1))
-    fewest = next((number for number in range(1, _MOST_PODS + 1) if pods_for(weight, number) is not None), None)
-    other = f", or a weight of {weight} with {fewest} replicas" if fewest else ""
-    return f"{replicas} pods cannot give a candidate {weight} %: expected a weight of {possible} or more{other}"
+    # Beside 100 - weight replicas as many pods as the weight always do.
+    fewest = next(number for number in itertools.count() if pods_for(weight, number))
+    return (
+        f"{replicas} pods cannot give a candidate {weight} %: expected a weight of {possible} or more, or a weight of "
+        f"{weight} with {fewest} replicas"
+    )
 
 
 def _weight(number: int, replicas: int) -> int:
