@@ -1,4 +1,4 @@
-"""What is assessed of a resource: which models have served, what the Deployment records, and figures that are held."""
+"""The assessment of a resource: models that have served, records of the Deployment, and figures that are held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages depend on: the comparison that serving pods have been asked for, and what is in the way."""
+"""The facts that stages depend on: the comparison that serving pods have been asked for, and objects in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judgement of the stage that runs: which pods count, what the comparison asks for, and when to look again."""
+"""The judgement of the stage that runs: pods that count, what the comparison asks for, and the time of the next one."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_only_a_deployment_with_the_candidates_rollout_says_that_it_fails(rollou
         (CANARY, begun(candidate()), (candidate(),), 601, None),
     ],
 )
-def test_it_looks_again_when_a_pod_counts_as_failed_or_the_time_of_the_canary_is_over(
+def test_it_is_judged_again_when_a_pod_counts_as_failed_or_the_time_of_the_canary_is_over(
     stage: dict[str, Any], begin: CanaryBegin | None, pods: tuple[Pod, ...], age: float, wait: float | None
 ) -> None:
     assert judge(stage, *pods, begin=begin, age=age).wait == wait
