@@ -130,6 +130,8 @@ def test_only_a_deployment_with_the_candidates_rollout_says_that_it_fails(rollou
         (SHADOW, None, (candidate(ready=False, started_at=AT),), 20, 100),
         (SHADOW, None, (candidate(ready=False, started_at=AT),), 121, None),
         (CANARY, begun(candidate()), (candidate(),), 20, 580),
+        (CANARY, begun(candidate()), (candidate(),), 0, 600),
+        (CANARY, begun(candidate()), (candidate(),), -5, 600),
         (CANARY, begun(candidate()), (candidate(), candidate(2, ready=False, started_at=AT)), 20, 100),
         (CANARY, begun(candidate()), (candidate(),), 599, 1),
         (CANARY, begun(candidate()), (candidate(),), 599.5, 0.5),
