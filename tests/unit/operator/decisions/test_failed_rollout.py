@@ -19,7 +19,7 @@ from cetacean_operator.api.candidate import CandidateStatus, ReturnedCandidate
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.timestamps import timestamp
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import entry_id, rollout_of
 from cetacean_operator.decisions.plan import status_as_applied
 from cetacean_operator.reconcile.apply_order import apply_order
 
@@ -293,6 +293,7 @@ def test_the_status_names_the_weights_the_configuration_and_the_fault_of_what_wa
             model="broken",
             version="1.0.0",
             digest="b" * 64,
+            entry=entry_id(model("broken", "b")),
             rollout=ROLLOUT,
             reason="ProgressDeadlineExceeded",
             why=why,

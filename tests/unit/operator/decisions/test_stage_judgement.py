@@ -112,15 +112,22 @@ def test_a_pod_that_fails_beside_as_many_ready_ones_as_are_needed_is_not_waited_
     assert judge(SHADOW, candidate(), crashed(2)).outcome is Outcome.UNDECIDED
 
 
-@pytest.mark.parametrize(("rollout", "outcome"), [(SECOND.id, Outcome.FAILED), (FIRST.id, Outcome.UNDECIDED)])
-def test_only_a_deployment_with_the_candidates_rollout_says_that_it_fails(rollout: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("rollout", "message"),
+    [
+        (SECOND.id, "its pods do not get ready: QuotaExceeded: exceeded quota: memory"),
+        (FIRST.id, "it waits until a pod of the candidate is ready"),
+    ],
+)
+def test_only_a_deployment_with_the_candidates_rollout_says_why_it_has_no_pods(rollout: str, message: str) -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: memory"}
     deployment: Object = {
         "metadata": {"generation": 1},
         "spec": {"template": {"metadata": {"annotations": {names.ANNOTATION_ROLLOUT_ID: rollout}}}},
         "status": {"observedGeneration": 1, "conditions": [refused]},
     }
-    assert judge(SHADOW, deployment=deployment).outcome is outcome
+    found = judge(SHADOW, deployment=deployment)
+    assert (found.outcome, found.message) == (Outcome.UNDECIDED, message)
 
 
 @pytest.mark.parametrize(
