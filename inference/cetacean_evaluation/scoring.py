@@ -30,7 +30,7 @@ from cetacean_inference.settings import (
     Settings,
 )
 from cetacean_inference.weights.cache import WeightsCache
-from cetacean_inference.weights.fetch import fetch, fetch_all, gate_url
+from cetacean_inference.weights.fetch import fetch_all, fetch_gate
 
 BATCH: Final = 16
 """Pictures that the gate alone takes at a time: no latency is measured there."""
@@ -86,17 +86,13 @@ def score_gate(
     """
     store = WeightsCache(cache, limit_bytes=options.cache_limit_bytes, keep_unused_seconds=options.keep_unused_seconds)
     store.prepare()
-    weights = fetch(gate_url(gate), sha256=gate.sha256, cache=store, settings=options)
-    config = None
-    if gate.config_url:
-        small = options.of_companions()
-        config = fetch(gate.config_url, sha256=gate.config_sha256, cache=store, settings=small).path.read_bytes()
+    config, weights = fetch_gate(gate, cache=store, settings=options)
     with store.open_locked(weights.sha256) as stream:
         network, side = load_gate(
             stream,
             weights,
             architecture=gate.architecture,
-            config=config,
+            config=config.path.read_bytes() if config else None,
             prompts=default_prompts(),
             derived=store.derived,
             pickle_allowed=options.allow_unverified_pickle or gate.sha256 is not None,

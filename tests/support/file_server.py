@@ -34,6 +34,8 @@ class FileServer:
     headers: list[dict[str, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     """Statuses of the next answers, instead of the file."""
+    down: set[str] = field(default_factory=set)
+    """Files that are answered with 503."""
     retry_after: str | None = None
     """The Retry-After header of the answers of `statuses`."""
     cut_after: list[int] = field(default_factory=list)
@@ -99,6 +101,8 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         return
     path = state.directory / name
     status = state.statuses.pop(0) if state.statuses else 200
+    if name in state.down:
+        status = 503
     if status == 200 and not path.is_file():
         status = 404
     if (

@@ -3,6 +3,7 @@
     blobs/sha256/<digest>     complete, verified files; never changed, so they are read without a lock
                               (writable, because NFS locks exclusively only files opened for writing)
     refs/<sha256 of URL>.json the last result for a URL: its digest and the validator of a conditional request
+    sets/<sha256 of key>.json the digests of files that belong together, of the last fetch that ended well
     incomplete/<key>.part     a download in progress or interrupted
     locks/<key>.lock          held during a fetch, so that only one of several pods downloads
     derived/…                 computed from blobs: small files (the gate's text embeddings), and directories with a
@@ -25,7 +26,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -55,6 +56,14 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """A file of a set, as the last fetch that ended well has found it; the URL has no query."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """The result of `WeightsCache.prune`."""
 
@@ -78,6 +87,7 @@ class WeightsCache:
         self._used_here: set[str] = set()
         self._blobs = root / "blobs" / "sha256"
         self._refs = root / "refs"
+        self._sets = root / "sets"
         self._incomplete = root / "incomplete"
         self._locks = root / "locks"
         self.derived = root / "derived"
@@ -89,7 +99,7 @@ class WeightsCache:
             CacheFull: they cannot be created.
         """
         try:
-            for directory in (self._blobs, self._refs, self._incomplete, self._locks, self.derived):
+            for directory in (self._blobs, self._refs, self._sets, self._incomplete, self._locks, self.derived):
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheFull(f"{self.root}: expected a writable directory, got: {error}") from error
@@ -105,13 +115,25 @@ class WeightsCache:
             ref = Ref(**json.loads(self._ref_path(url).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        known = isinstance(ref.sha256, str) and re.fullmatch(r"[0-9a-f]{64}", ref.sha256)
-        return ref if known and self.find(ref.sha256) else None
+        return ref if _is_digest(ref.sha256) and self.find(ref.sha256) else None
 
     def write_ref(self, ref: Ref) -> None:
         """Store the result of a fetch."""
         stored = asdict(ref) | {"url": redacted(ref.url)}  # the file's name identifies the whole URL
         write_atomically(self._ref_path(ref.url), json.dumps(stored).encode())
+
+    def read_set(self, key: str) -> tuple[RecordedFile, ...] | None:
+        """Return the files that were recorded for `key`, in order, in the cache or not; None if there is no record."""
+        try:
+            content = json.loads(self._set_path(key).read_text(encoding="utf-8"))
+            files = tuple(RecordedFile(**file) for file in content["files"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return files if all(_is_digest(file.sha256) for file in files) else None
+
+    def write_set(self, key: str, files: Iterable[RecordedFile]) -> None:
+        """Record files that belong together."""
+        write_atomically(self._set_path(key), json.dumps({"files": [asdict(file) for file in files]}).encode())
 
     @contextlib.contextmanager
     def lock(self, key: str, *, timeout_seconds: float) -> Iterator[None]:
@@ -261,6 +283,9 @@ class WeightsCache:
     def _ref_path(self, url: str) -> Path:
         return self._refs / f"{_file_name(url)}.json"
 
+    def _set_path(self, key: str) -> Path:
+        return self._sets / f"{_file_name(key)}.json"
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a small file; readers see either the previous content or all of the new one."""
@@ -281,6 +306,10 @@ def _open_locked(path: Path) -> BufferedReader:
     with contextlib.suppress(OSError):
         os.utime(stream.fileno())
     return stream
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def _file_name(key: str) -> str:

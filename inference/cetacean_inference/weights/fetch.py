@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cetacean_inference.errors import (
     CacheFull,
@@ -22,20 +24,16 @@ from cetacean_inference.settings import FetchSettings, GateSettings, Settings
 from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.blob import Blob, digest_of
-from cetacean_inference.weights.cache import Ref, WeightsCache
+from cetacean_inference.weights.cache import RecordedFile, Ref, WeightsCache
 from cetacean_inference.weights.download import Download
-from cetacean_inference.weights.sources import sibling, source_of
+from cetacean_inference.weights.file_sets import FileSet, WantedFile, gate_files, key_of, mask_files, model_files
+from cetacean_inference.weights.sources import source_of
 from cetacean_inference.weights.sources.source import NotModified
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.verified import VerifiedFiles
-from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_GATE = ("ViT-B-32", "laion2b_s34b_b79k")
-DEFAULT_GATE_URL = "hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/open_clip_model.safetensors"
-"""open_clip's URL of that gate, repeated here so that a process that serves it never imports open_clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class WeightFiles:
     classes: Blob
     species: Blob
     gate_weights: Blob
-    gate_config: Blob | None
+    gate_config: Blob | None = None
 
     def of(self, network: NetworkName) -> Blob:
         """Return the weights of a network."""
@@ -79,8 +77,12 @@ def _cache_in(root: Path, settings: Settings) -> WeightsCache:
     )
 
 
-def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightFiles:
+@contextmanager
+def fetching(settings: Settings, *, times: StartTimes | None = None) -> Iterator[WeightFiles]:
     """Download and verify the files that are not in the cache; evicts others if there is no room.
+
+    If the context ends without an error, `locate_all` finds these files from then on. So files that are refused within
+    it, because of their signature for instance, are not served by a container that restarts.
 
     Args:
         settings: all of them.
@@ -89,54 +91,60 @@ def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightF
     Raises:
         errors.FatalError: with the reason; no unverified file is left under a verified name.
     """
-    cache, own, times = open_cache(settings), open_own_cache(settings), times or StartTimes()
-    for one in (cache, own):
-        one.prepare()
+    caches, times = _Caches.of(settings), times or StartTimes()
+    caches.prepare()
+    sets: dict[FileSet, list[Blob]] = {}
 
-    def fetched(url: str, sha256: str | None, bounds: FetchSettings = settings.fetch) -> Blob:
-        with times.measure("fetch"):
-            return fetch(url, sha256=sha256, cache=cache if sha256 else own, settings=bounds, times=times)
+    def fetched(files: FileSet) -> list[Blob]:
+        sets[files] = _fetch_set(files, caches, settings.fetch, times)
+        return sets[files]
 
-    small = settings.fetch.of_companions()
-    model = settings.model
-    checkpoint = fetched(model.weights_url, model.sha256)
-    classes, species = (
-        fetched(sibling(model.weights_url, name), model.files.get(name), small) for name in COMPANION_FILES
-    )
     unverified = settings.fetch.allow_unverified_pickle
-    require_digest_of_pickle(checkpoint, sha256=model.sha256, allowed=unverified)
+    checkpoint, classes, species = fetched(model_files(settings.model))
+    require_digest_of_pickle(checkpoint, sha256=settings.model.sha256, allowed=unverified)
     try:
-        gate = settings.gate
-        gate_config = fetched(gate.config_url, gate.config_sha256, small) if gate.config_url else None
-        gate_weights = fetched(gate_url(gate), gate.sha256)
-        require_digest_of_pickle(gate_weights, sha256=gate.sha256, allowed=unverified)
+        *config, gate_weights = fetched(gate_files(settings.gate))
+        require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
     except (WeightsNotFound, WeightsDenied, WeightsUnreachable, CheckpointMismatch) as error:
         raise GateUnavailable(str(error)) from error
     if settings.mask.enabled:
-        fetched(settings.mask.weights_url, settings.mask.sha256)
-    return WeightFiles(checkpoint, classes, species, gate_weights, gate_config)
+        fetched(mask_files(settings.mask))
+    yield WeightFiles(checkpoint, classes, species, gate_weights, *config)
+    for files, blobs in sets.items():
+        caches.record(files, blobs)
+
+
+def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightFiles:
+    """Fetch the files as `fetching` does, if there is nothing to check before they may be served."""
+    with fetching(settings, times=times) as files:
+        return files
+
+
+def fetch_gate(gate: GateSettings, *, cache: WeightsCache, settings: FetchSettings) -> tuple[Blob | None, Blob]:
+    """Fetch the gate alone; returns its configuration, if it has one, and its weights.
+
+    Raises:
+        errors.FatalError: with the reason.
+    """
+    caches, files = _Caches(cache, cache), gate_files(gate)
+    *config, weights = blobs = _fetch_set(files, caches, settings, StartTimes())
+    caches.record(files, blobs)
+    return (config[0] if config else None), weights
 
 
 def locate_all(settings: Settings) -> WeightFiles:
-    """Find the files of `fetch_all` in the cache; needs no network.
+    """Find the files of the last `fetching` that ended well; needs no network.
 
     Raises:
         WeightsNotFound, GateUnavailable: a file is not in the cache.
     """
-    cache, own = open_cache(settings), open_own_cache(settings)
-    model, gate = settings.model, settings.gate
-
-    def located(url: str, sha256: str | None) -> Blob:
-        return _locate(url, sha256, cache if sha256 else own)
-
-    checkpoint = located(model.weights_url, model.sha256)
-    classes, species = (located(sibling(model.weights_url, name), model.files.get(name)) for name in COMPANION_FILES)
+    caches = _Caches.of(settings)
+    checkpoint, classes, species = caches.locate(model_files(settings.model))
     try:
-        gate_config = located(gate.config_url, gate.config_sha256) if gate.config_url else None
-        gate_weights = located(gate_url(gate), gate.sha256)
+        *config, gate_weights = caches.locate(gate_files(settings.gate))
     except WeightsNotFound as error:
         raise GateUnavailable(str(error)) from error
-    return WeightFiles(checkpoint, classes, species, gate_weights, gate_config)
+    return WeightFiles(checkpoint, classes, species, gate_weights, *config)
 
 
 def locate_mask(settings: Settings) -> Blob:
@@ -145,13 +153,94 @@ def locate_mask(settings: Settings) -> Blob:
     Raises:
         WeightsNotFound: it is not in the cache.
     """
-    return _locate(settings.mask.weights_url, settings.mask.sha256, open_cache(settings))
+    (blob,) = _Caches.of(settings).locate(mask_files(settings.mask))
+    return blob
+
+
+@dataclass(frozen=True, slots=True)
+class _Caches:
+    """The cache of files whose digests the settings name, and the one of all else, which has the records."""
+
+    named: WeightsCache
+    own: WeightsCache
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(open_cache(settings), open_own_cache(settings))
+
+    def prepare(self) -> None:
+        for cache in (self.named, self.own):
+            cache.prepare()
+
+    def holder(self, file: WantedFile) -> WeightsCache:
+        return self.named if file.sha256 else self.own
+
+    def record(self, files: FileSet, blobs: Sequence[Blob]) -> None:
+        """Record that these blobs belong together."""
+        try:
+            self.own.write_set(key_of(files), (RecordedFile(blob.url, blob.sha256) for blob in blobs))
+        except OSError as error:
+            raise _unwritable(files[0].url, self.own, error) from error
+
+    def recorded(self, files: FileSet) -> dict[WantedFile, str]:
+        """Return the digest of each file by the last record; empty if there is none, or one of other digests."""
+        found = self.own.read_set(key_of(files)) or ()
+        fits = len(found) == len(files) and all(
+            file.sha256 in (None, one.sha256) for file, one in zip(files, found, strict=True)
+        )
+        return {file: one.sha256 for file, one in zip(files, found, strict=True)} if fits else {}
+
+    def locate(self, files: FileSet) -> list[Blob]:
+        """Find a set in the cache.
+
+        Raises:
+            WeightsNotFound: it has no record, or a file of it is not in the cache.
+        """
+        recorded, blobs = self.recorded(files), []
+        for file in files:
+            cache, digest = self.holder(file), recorded.get(file)
+            path = cache.find(digest) if digest else None
+            if digest is None or path is None:
+                raise WeightsNotFound(
+                    f"{redacted(file.url)}: expected it in the cache {cache.root} (run fetch first), got nothing"
+                )
+            blobs.append(Blob(redacted(file.url), digest, path))
+        return blobs
+
+
+def _fetch_set(files: FileSet, caches: _Caches, settings: FetchSettings, times: StartTimes) -> list[Blob]:
+    """Fetch files that belong together: as they are now, or all of them as they were last fetched together."""
+
+    def fetched(file: WantedFile) -> Blob:
+        bounds = settings.of_companions() if file.small else settings
+        with times.measure("fetch"):
+            return _fetch(file.url, sha256=file.sha256, cache=caches.holder(file), settings=bounds, times=times)
+
+    try:
+        return [fetched(file) for file in files]
+    except WeightsUnreachable as error:
+        if not (earlier := _find_set(files, caches, times)):
+            raise
+        found = ", ".join(f"{blob.url} sha256:{blob.sha256}" for blob in earlier)
+        logger.warning("%s; using the files that were last fetched together: %s", error, found)
+        return earlier
+
+
+def _find_set(files: FileSet, caches: _Caches, times: StartTimes) -> list[Blob]:
+    """Return the set of the last fetch that ended well; empty if there is none, or if a file is missing or damaged."""
+    with ExitStack() as opened:
+        blobs = [
+            _find_intact(file.url, digest, caches.holder(file), opened, times)
+            for file, digest in caches.recorded(files).items()
+        ]
+    found = [blob for blob in blobs if blob]
+    return found if len(found) == len(files) else []
 
 
 def fetch(
     url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes | None = None
 ) -> Blob:
-    """Download one file into the cache, unless an intact copy is there.
+    """Download one file into the cache, unless an intact copy is there; it must not belong to other files.
 
     Without a digest, a conditional request checks that the cached file is still current. If the server cannot be
     reached, the cached file is used.
@@ -166,17 +255,42 @@ def fetch(
     Raises:
         errors.FatalError: with the reason.
     """
+    times = times or StartTimes()
     try:
-        return _fetch(url, sha256=sha256, cache=cache, settings=settings, times=times or StartTimes())
+        return _fetch(url, sha256=sha256, cache=cache, settings=settings, times=times)
+    except WeightsUnreachable as error:
+        with ExitStack() as opened:
+            ref = None if sha256 else cache.read_ref(url)
+            blob = _find_intact(url, ref.sha256, cache, opened, times) if ref else None
+        if blob is None:
+            raise
+        logger.warning("%s; using the cached file, sha256:%s", error, blob.sha256)
+        return blob
+
+
+def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes) -> Blob:
+    """Download one file as `fetch` does; a server that cannot be reached is an error.
+
+    Raises:
+        errors.FatalError: with the reason.
+    """
+    try:
+        return _fetch_locked(url, sha256=sha256, cache=cache, settings=settings, times=times)
     except FatalError:
         raise
     except OSError as error:
-        raise CacheFull(f"{redacted(url)}: cannot write in {cache.root}: {error.strerror or error}") from error
+        raise _unwritable(url, cache, error) from error
     except Exception as error:
         raise WeightsUnreachable(f"{redacted(url)}: {redacted(with_type(error))}") from error
 
 
-def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes) -> Blob:
+def _unwritable(url: str, cache: WeightsCache, error: OSError) -> CacheFull:
+    return CacheFull(f"{redacted(url)}: cannot write in {cache.root}: {error.strerror or error}")
+
+
+def _fetch_locked(
+    url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes
+) -> Blob:
     key = sha256 or url
     with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds), ExitStack() as opened:
         if sha256 and (blob := _find_intact(url, sha256, cache, opened, times)):
@@ -190,34 +304,7 @@ def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: Fetch
         except NotModified:
             assert ref is not None  # noqa: S101 - only a request with the ref's ETag has this answer
             logger.info("%s: not modified, sha256:%s", redacted(url), ref.sha256)
-        except WeightsUnreachable as error:
-            if ref is None:
-                raise
-            logger.warning("%s; using the cached file, sha256:%s", error, ref.sha256)
         return Blob(redacted(url), ref.sha256, cache.mark_used(ref.sha256))
-
-
-def gate_url(gate: GateSettings) -> str:
-    """Return the URL of the gate's weights; open_clip has those of its own pretrained tags.
-
-    Raises:
-        GateUnavailable: open_clip has no such tag, no single file for it, or no repository with revisions.
-    """
-    if gate.weights_url:
-        return gate.weights_url
-    revision = f"@{gate.revision}" if gate.revision else ""
-    if (gate.architecture, gate.pretrained) == DEFAULT_GATE:
-        return DEFAULT_GATE_URL + revision
-    from open_clip import pretrained  # noqa: PLC0415 - imports torch, which takes seconds and memory
-
-    known = pretrained.get_pretrained_cfg(gate.architecture, gate.pretrained or "")
-    if repository := known.get("hf_hub", "").rstrip("/"):
-        return f"hf://{repository}/{pretrained.HF_SAFE_WEIGHTS_NAME}{revision}"
-    if (url := known.get("url")) and revision:
-        raise GateUnavailable(f"gate.revision: expected a pretrained tag of the Hub, got {gate.pretrained!r} at {url}")
-    if url:
-        return str(url)
-    raise GateUnavailable(f"open_clip: expected a pretrained tag of {gate.architecture}, got {gate.pretrained!r}")
 
 
 def _download(
@@ -263,12 +350,3 @@ def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, 
         return None
     logger.info("%s: in the cache, sha256:%s", url, sha256)
     return Blob(url, sha256, cache.mark_used(sha256))
-
-
-def _locate(url: str, sha256: str | None, cache: WeightsCache) -> Blob:
-    ref = None if sha256 else cache.read_ref(url)
-    digest = sha256 or (ref.sha256 if ref else None)
-    path = cache.find(digest) if digest else None
-    if digest is None or path is None:
-        raise WeightsNotFound(f"{redacted(url)}: expected it in the cache {cache.root} (run fetch first), got nothing")
-    return Blob(redacted(url), digest, path)

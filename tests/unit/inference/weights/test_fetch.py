@@ -37,7 +37,8 @@ from cetacean_inference.settings import FetchSettings, GateSettings
 from cetacean_inference.weights import fetch as fetching
 from cetacean_inference.weights.blob import digest_of
 from cetacean_inference.weights.cache import WeightsCache
-from cetacean_inference.weights.fetch import fetch, fetch_all, gate_url
+from cetacean_inference.weights.fetch import fetch, fetch_all
+from cetacean_inference.weights.file_sets import DEFAULT_GATE, DEFAULT_GATE_URL, gate_url
 from cetacean_inference.weights.hub import Access, access_to
 from cetacean_inference.weights.sources import sibling
 from cetacean_inference.weights.sources.hub import HubSource
@@ -213,9 +214,9 @@ def test_a_hub_url_is_resolved_to_https() -> None:
 
 def test_the_url_of_the_gates_weights() -> None:
     assert gate_url(GateSettings()).startswith("hf://laion/CLIP-ViT-B-32-laion2B-s34B-b79K/")
-    assert (GateSettings().architecture, GateSettings().pretrained) == fetching.DEFAULT_GATE
-    known = open_clip.get_pretrained_cfg(*fetching.DEFAULT_GATE)
-    assert f"hf://{known['hf_hub']}{open_clip.pretrained.HF_SAFE_WEIGHTS_NAME}" == fetching.DEFAULT_GATE_URL
+    assert (GateSettings().architecture, GateSettings().pretrained) == DEFAULT_GATE
+    known = open_clip.get_pretrained_cfg(*DEFAULT_GATE)
+    assert f"hf://{known['hf_hub']}{open_clip.pretrained.HF_SAFE_WEIGHTS_NAME}" == DEFAULT_GATE_URL
     assert gate_url(GateSettings(weights_url="https://weights.test/gate.pt")) == "https://weights.test/gate.pt"
     with pytest.raises(GateUnavailable, match="expected a pretrained tag of ViT-B-32, got 'no_such_tag'"):
         gate_url(GateSettings(pretrained="no_such_tag"))
