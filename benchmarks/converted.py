@@ -20,5 +20,5 @@ def converted(settings: Settings) -> ConvertedNetworks:
             cache=open_own_cache(settings),
             times=StartTimes(),
             until_compiled=stack,
-            while_serving=stack,
+            hold=stack.enter_context,
         )

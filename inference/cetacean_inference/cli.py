@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         help="then load them once: the cache keeps the converted networks, and the engines' times on this processor",
     )
     fetch.set_defaults(run=_fetch)
-    serve = commands.add_parser("serve", help="serve from the cache; needs no network")
+    serve = commands.add_parser(
+        "serve", help="serve from the cache; needs no network, unless a file was evicted since fetch"
+    )
     serve.set_defaults(run=_serve)
     replay = commands.add_parser("replay", help="compute the answer for a picture again, from the cache")
     replay.add_argument("picture", type=Path, help="the picture's file")

@@ -51,6 +51,10 @@ class WeightsNotFound(FatalError):  # noqa: N818
     """The server says that the file does not exist."""
 
 
+class WeightsEvicted(FatalError):  # noqa: N818
+    """A file that this pod has fetched was evicted from the cache, and cannot be fetched again here."""
+
+
 class WeightsDenied(FatalError):  # noqa: N818
     """The server denies access to the file: a credential is missing, wrong, or gives no access to it."""
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -119,7 +119,7 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     Converted networks have digests of their own, and a record of the verified weights that they were made from. So the
     weights are hashed only where they are read: to convert them, and by eager torch.
 
-    Needs no network: `weights.fetch.fetch_all` must have run.
+    Needs no network: `weights.fetch.fetch_all` must have run, and `restore_all` if a file was evicted since then.
 
     Args:
         settings: all of them.
@@ -133,8 +133,8 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     files, own = locate_all(settings), open_own_cache(settings)
     with ExitStack() as open_files:
         verified = open_files.enter_context(open_verified(settings))
-        for network in get_args(NetworkName):
-            verified.keep(files.of(network))
+        for blob in files.all():
+            verified.keep(blob)
         mapped: list[Path] = []
         with ExitStack() as until_compiled:
 
@@ -145,7 +145,7 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
                     cache=own,
                     times=times,
                     until_compiled=until_compiled,
-                    while_serving=open_files,
+                    hold=verified.hold,
                 )
                 mapped.extend(file for network in found.values() for file in network.weights)
                 return found

@@ -9,7 +9,7 @@ import http.server
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,8 @@ class FileServer:
     """Statuses of the next answers, instead of the file."""
     down: set[str] = field(default_factory=set)
     """Files that are answered with 503."""
+    before: dict[str, Callable[[], object]] = field(default_factory=dict)
+    """Called before a file is answered."""
     retry_after: str | None = None
     """The Retry-After header of the answers of `statuses`."""
     cut_after: list[int] = field(default_factory=list)
@@ -101,6 +103,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         return
     path = state.directory / name
     status = state.statuses.pop(0) if state.statuses else 200
+    state.before.get(name, lambda: None)()
     if name in state.down:
         status = 503
     if status == 200 and not path.is_file():

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Final, get_args
 
@@ -39,7 +40,7 @@ def converted_networks(
     cache: WeightsCache,
     times: StartTimes,
     until_compiled: ExitStack,
-    while_serving: ExitStack,
+    hold: Callable[[BufferedReader], object],
 ) -> ConvertedNetworks:
     """Return both networks in OpenVINO's format, with eager torch's outputs.
 
@@ -49,14 +50,14 @@ def converted_networks(
         cache: stores the converted networks, named by what they were made from.
         times: measures the conversion, and the verification of stored networks.
         until_compiled: removes the files when it ends, if they could not be stored.
-        while_serving: keeps stored files from being evicted as long as it lasts.
+        hold: gets an open file for each stored network, which is not evicted until that file is closed.
 
     Raises:
         errors.FatalError: the weights cannot be used by any engine.
         RuntimeError: only the conversion failed.
         OSError: there is no place to write to.
     """
-    stored = _StoredNetworks(_origins(settings, files), cache, while_serving, times)
+    stored = _StoredNetworks(_origins(settings, files), cache, hold, times)
     with times.measure("convert"):
         if not (missing := stored.missing()):
             return stored.found
@@ -99,7 +100,7 @@ class _StoredNetworks:
 
     origins: Mapping[NetworkName, conversion_record.Origin]
     cache: WeightsCache
-    while_serving: ExitStack
+    hold: Callable[[BufferedReader], object]
     times: StartTimes
     found: dict[NetworkName, ConvertedNetwork] = field(default_factory=dict)
 
@@ -119,7 +120,7 @@ class _StoredNetworks:
         directory = self.directory_name(name)
         if (locked := self.cache.lock_derived(directory)) is None:
             return None
-        self.while_serving.enter_context(locked)
+        self.hold(locked)
         return conversion_record.read(name, self.cache.derived / directory, made_from=self.origins[name])
 
 

@@ -154,6 +154,7 @@ class _LoadThread(threading.Thread):
         lower_thread_priority()  # inherited by the threads that compute
         try:
             settings = self._service.settings
+            _restore_weights(settings)
             remove_background = _load_background_remover(settings)  # first: a missing package shows at once
             decoder = DecoderPool(
                 settings.images,
@@ -195,6 +196,12 @@ def _load_pipeline(settings: Settings) -> Pipeline[Any]:
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - takes seconds; probes are answered meanwhile
 
     return load_pipeline(settings, times=StartTimes.of_process())
+
+
+def _restore_weights(settings: Settings) -> None:
+    from cetacean_inference.weights.fetch import restore_all  # noqa: PLC0415 - as above
+
+    restore_all(settings)
 
 
 def _load_background_remover(settings: Settings) -> RemoveBackground | None:

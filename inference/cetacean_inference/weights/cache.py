@@ -9,10 +9,11 @@
     derived/…                 computed from blobs: small files (the gate's text embeddings), and directories with a
                               `record.json` (converted networks)
 
-Only `fetch` and `prune` evict. A process that serves from a file holds a shared flock on it, and sets the file's time
-once, when it opens it. Eviction takes only files that it can lock exclusively and that nobody used for a while. The
-time protects a file while nobody holds the lock, between an init container's fetch and the start of the server. All
-files count against the limit, incomplete ones too.
+Only `fetch` and `prune` evict, and a start of `serve` that must fetch an evicted file again. A process that fetches or
+serves a file holds a shared flock on it, and sets the file's time when it opens it, when the fetch ends, and every few
+minutes while it serves. Eviction takes only files that it can lock exclusively and that nobody used for a while. The
+time protects a file while nobody holds the lock: between an init container's fetch and the start of the server, and
+between the end of a container and its restart. All files count against the limit, incomplete ones too.
 """
 
 from __future__ import annotations
@@ -300,12 +301,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _open_locked(path: Path) -> BufferedReader:
     """Open a file with a shared lock and set its time of use to now."""
     stream = path.open("rb")
-    # Some network volumes have no locks, and a read-only mount keeps no times. Either protects the file.
+    # Some network volumes have no locks, and a read-only mount keeps no times: either protects the file.
     with contextlib.suppress(OSError):
         fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    set_time_of_use(stream)
+    return stream
+
+
+def set_time_of_use(stream: BufferedReader) -> None:
+    """Set the time of an open file to now, if the volume and its owner allow it."""
     with contextlib.suppress(OSError):
         os.utime(stream.fileno())
-    return stream
 
 
 def _is_digest(value: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from cetacean_inference.errors import (
     CacheFull,
@@ -16,7 +16,9 @@ from cetacean_inference.errors import (
     FatalError,
     GateUnavailable,
     WeightsDenied,
+    WeightsEvicted,
     WeightsNotFound,
+    WeightsTruncated,
     WeightsUnreachable,
 )
 from cetacean_inference.messages import with_type
@@ -35,6 +37,13 @@ from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
 
+REFRESHES: Final = 4
+"""How often the time of use is set within `keep_unused_seconds`.
+
+By default every 150 s, so the files of a container that has ended are protected for 450 s more. The kubelet waits for
+300 s at most before it restarts the container.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
@@ -45,6 +54,11 @@ class WeightFiles:
     species: Blob
     gate_weights: Blob
     gate_config: Blob | None = None
+
+    def all(self) -> tuple[Blob, ...]:
+        """Return all of them."""
+        config = () if self.gate_config is None else (self.gate_config,)
+        return (self.checkpoint, self.classes, self.species, self.gate_weights, *config)
 
     def of(self, network: NetworkName) -> Blob:
         """Return the weights of a network."""
@@ -66,7 +80,9 @@ def open_own_cache(settings: Settings) -> WeightsCache:
 
 def open_verified(settings: Settings) -> VerifiedFiles:
     """Return the verified files of both caches; a context manager."""
-    return VerifiedFiles(open_cache(settings), own=open_own_cache(settings))
+    keep = settings.fetch.keep_unused_seconds
+    refresh = max(1.0, keep / REFRESHES) if keep else None
+    return VerifiedFiles(open_cache(settings), own=open_own_cache(settings), refresh_seconds=refresh)
 
 
 def _cache_in(root: Path, settings: Settings) -> WeightsCache:
@@ -81,8 +97,9 @@ def _cache_in(root: Path, settings: Settings) -> WeightsCache:
 def fetching(settings: Settings, *, times: StartTimes | None = None) -> Iterator[WeightFiles]:
     """Download and verify the files that are not in the cache; evicts others if there is no room.
 
-    If the context ends without an error, `locate_all` finds these files from then on. So files that are refused within
-    it, because of their signature for instance, are not served by a container that restarts.
+    No other process evicts them until the context ends. If it ends without an error, `locate_all` finds them from then
+    on. So files that are refused within it, because of their signature for instance, are not served by a container that
+    restarts.
 
     Args:
         settings: all of them.
@@ -93,25 +110,27 @@ def fetching(settings: Settings, *, times: StartTimes | None = None) -> Iterator
     """
     caches, times = _Caches.of(settings), times or StartTimes()
     caches.prepare()
-    sets: dict[FileSet, list[Blob]] = {}
+    with ExitStack() as held:
+        sets: dict[FileSet, list[Blob]] = {}
 
-    def fetched(files: FileSet) -> list[Blob]:
-        sets[files] = _fetch_set(files, caches, settings.fetch, times)
-        return sets[files]
+        def fetched(files: FileSet) -> list[Blob]:
+            sets[files] = _fetch_set(files, caches, settings.fetch, times, held)
+            return sets[files]
 
-    unverified = settings.fetch.allow_unverified_pickle
-    checkpoint, classes, species = fetched(model_files(settings.model))
-    require_digest_of_pickle(checkpoint, sha256=settings.model.sha256, allowed=unverified)
-    try:
-        *config, gate_weights = fetched(gate_files(settings.gate))
-        require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
-    except (WeightsNotFound, WeightsDenied, WeightsUnreachable, CheckpointMismatch) as error:
-        raise GateUnavailable(str(error)) from error
-    if settings.mask.enabled:
-        fetched(mask_files(settings.mask))
-    yield WeightFiles(checkpoint, classes, species, gate_weights, *config)
-    for files, blobs in sets.items():
-        caches.record(files, blobs)
+        unverified = settings.fetch.allow_unverified_pickle
+        checkpoint, classes, species = fetched(model_files(settings.model))
+        require_digest_of_pickle(checkpoint, sha256=settings.model.sha256, allowed=unverified)
+        try:
+            *config, gate_weights = fetched(gate_files(settings.gate))
+            require_digest_of_pickle(gate_weights, sha256=settings.gate.sha256, allowed=unverified)
+        except (WeightsNotFound, WeightsDenied, WeightsUnreachable, CheckpointMismatch) as error:
+            raise GateUnavailable(str(error)) from error
+        if settings.mask.enabled:
+            fetched(mask_files(settings.mask))
+        yield WeightFiles(checkpoint, classes, species, gate_weights, *config)
+        for files, blobs in sets.items():
+            caches.record(files, blobs)
+            caches.mark_used(files, blobs)
 
 
 def fetch_all(settings: Settings, *, times: StartTimes | None = None) -> WeightFiles:
@@ -127,8 +146,9 @@ def fetch_gate(gate: GateSettings, *, cache: WeightsCache, settings: FetchSettin
         errors.FatalError: with the reason.
     """
     caches, files = _Caches(cache, cache), gate_files(gate)
-    *config, weights = blobs = _fetch_set(files, caches, settings, StartTimes())
-    caches.record(files, blobs)
+    with ExitStack() as held:
+        *config, weights = blobs = _fetch_set(files, caches, settings, StartTimes(), held)
+        caches.record(files, blobs)
     return (config[0] if config else None), weights
 
 
@@ -136,7 +156,8 @@ def locate_all(settings: Settings) -> WeightFiles:
     """Find the files of the last `fetching` that ended well; needs no network.
 
     Raises:
-        WeightsNotFound, GateUnavailable: a file is not in the cache.
+        WeightsNotFound, GateUnavailable: there was no such fetch.
+        WeightsEvicted: a file was evicted since then.
     """
     caches = _Caches.of(settings)
     checkpoint, classes, species = caches.locate(model_files(settings.model))
@@ -147,11 +168,51 @@ def locate_all(settings: Settings) -> WeightFiles:
     return WeightFiles(checkpoint, classes, species, gate_weights, *config)
 
 
+def restore_all(settings: Settings) -> None:
+    """Fetch what was evicted since `fetching` ended well; needs no network if nothing was.
+
+    The digests are those that `fetching` has found, so the files are the ones that were checked, by their signature for
+    instance. `serve` needs it: Kubernetes does not run an init container again if only another container restarts.
+
+    Raises:
+        WeightsUnreachable, WeightsTruncated: a later start may succeed.
+        WeightsEvicted: a file cannot be fetched again; the message says why, and what to do.
+    """
+    caches = _Caches.of(settings)
+    sets = [model_files(settings.model), gate_files(settings.gate)]
+    if settings.mask.enabled:
+        sets.append(mask_files(settings.mask))
+    recorded = {file: digest for files in sets for file, digest in caches.recorded(files).items()}
+    with ExitStack() as held:
+        # All that is there is held first: the room for the rest must not be made from it.
+        missing = [file for file, digest in recorded.items() if not _hold(digest, caches.holder(file), held)]
+        for file in missing:
+            cache = caches.holder(file)
+            logger.warning("%s: evicted from the cache %s, fetching it again", redacted(file.url), cache.root)
+            try:
+                _fetch(
+                    file.url,
+                    sha256=recorded[file],
+                    cache=cache,
+                    settings=_bounds(file, settings.fetch),
+                    times=StartTimes(),
+                )
+            except (WeightsUnreachable, WeightsTruncated):
+                raise
+            except FatalError as error:
+                raise WeightsEvicted(
+                    f"{redacted(file.url)}: evicted from the cache {cache.root} since this pod has fetched it, and it "
+                    f"cannot be fetched again ({error.line}) - delete the pod: its successor fetches all files"
+                ) from error
+            _hold(recorded[file], cache, held)
+
+
 def locate_mask(settings: Settings) -> Blob:
     """Find the network that makes masks in the cache.
 
     Raises:
-        WeightsNotFound: it is not in the cache.
+        WeightsNotFound: it was not fetched.
+        WeightsEvicted: it was evicted since then.
     """
     (blob,) = _Caches.of(settings).locate(mask_files(settings.mask))
     return blob
@@ -182,6 +243,11 @@ class _Caches:
         except OSError as error:
             raise _unwritable(files[0].url, self.own, error) from error
 
+    def mark_used(self, files: FileSet, blobs: Sequence[Blob]) -> None:
+        """Set the times of use to now."""
+        for file, blob in zip(files, blobs, strict=True):
+            self.holder(file).mark_used(blob.sha256)
+
     def recorded(self, files: FileSet) -> dict[WantedFile, str]:
         """Return the digest of each file by the last record; empty if there is none, or one of other digests."""
         found = self.own.read_set(key_of(files)) or ()
@@ -194,47 +260,69 @@ class _Caches:
         """Find a set in the cache.
 
         Raises:
-            WeightsNotFound: it has no record, or a file of it is not in the cache.
+            WeightsNotFound: it has no record.
+            WeightsEvicted: a file of it is not in the cache any more.
         """
-        recorded, blobs = self.recorded(files), []
-        for file in files:
-            cache, digest = self.holder(file), recorded.get(file)
-            path = cache.find(digest) if digest else None
-            if digest is None or path is None:
-                raise WeightsNotFound(
-                    f"{redacted(file.url)}: expected it in the cache {cache.root} (run fetch first), got nothing"
+        if not (recorded := self.recorded(files)):
+            weights = next(file for file in files if not file.small)
+            root = self.holder(weights).root
+            raise WeightsNotFound(
+                f"{redacted(weights.url)}: expected it in the cache {root} (run fetch first), got nothing"
+            )
+        blobs = []
+        for file, digest in recorded.items():
+            cache = self.holder(file)
+            if (path := cache.find(digest)) is None:
+                raise WeightsEvicted(
+                    f"{redacted(file.url)}: evicted from the cache {cache.root} since it was fetched - run fetch again"
                 )
             blobs.append(Blob(redacted(file.url), digest, path))
         return blobs
 
 
-def _fetch_set(files: FileSet, caches: _Caches, settings: FetchSettings, times: StartTimes) -> list[Blob]:
-    """Fetch files that belong together: as they are now, or all of them as they were last fetched together."""
+def _fetch_set(
+    files: FileSet, caches: _Caches, settings: FetchSettings, times: StartTimes, held: ExitStack
+) -> list[Blob]:
+    """Fetch files that belong together: as they are now, or all of them as they were last fetched together.
+
+    They are not evicted until `held` ends.
+    """
 
     def fetched(file: WantedFile) -> Blob:
-        bounds = settings.of_companions() if file.small else settings
-        with times.measure("fetch"):
-            return _fetch(file.url, sha256=file.sha256, cache=caches.holder(file), settings=bounds, times=times)
+        cache, bounds = caches.holder(file), _bounds(file, settings)
+        while True:
+            with times.measure("fetch"):
+                blob = _fetch(file.url, sha256=file.sha256, cache=cache, settings=bounds, times=times)
+            if _hold(blob.sha256, cache, held):
+                return blob
+            logger.warning("%s: evicted at once (sha256:%s), fetching it again", blob.url, blob.sha256)
 
     try:
         return [fetched(file) for file in files]
     except WeightsUnreachable as error:
-        if not (earlier := _find_set(files, caches, times)):
-            raise
-        found = ", ".join(f"{blob.url} sha256:{blob.sha256}" for blob in earlier)
-        logger.warning("%s; using the files that were last fetched together: %s", error, found)
-        return earlier
-
-
-def _find_set(files: FileSet, caches: _Caches, times: StartTimes) -> list[Blob]:
-    """Return the set of the last fetch that ended well; empty if there is none, or if a file is missing or damaged."""
-    with ExitStack() as opened:
-        blobs = [
-            _find_intact(file.url, digest, caches.holder(file), opened, times)
+        earlier = [
+            _find_intact(file.url, digest, caches.holder(file), held, times)
             for file, digest in caches.recorded(files).items()
         ]
-    found = [blob for blob in blobs if blob]
-    return found if len(found) == len(files) else []
+        found = [blob for blob in earlier if blob]
+        if len(found) < len(files):
+            raise
+        named = ", ".join(f"{blob.url} sha256:{blob.sha256}" for blob in found)
+        logger.warning("%s; using the files that were last fetched together: %s", error, named)
+        return found
+
+
+def _bounds(file: WantedFile, settings: FetchSettings) -> FetchSettings:
+    return settings.of_companions() if file.small else settings
+
+
+def _hold(sha256: str, cache: WeightsCache, held: ExitStack) -> bool:
+    """Lock a blob until `held` ends; false if it is not in the cache."""
+    try:
+        stream = held.enter_context(cache.open_locked(sha256))
+    except FileNotFoundError:
+        return False
+    return cache.is_current(stream, sha256)
 
 
 def fetch(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cetacean_inference.errors import CacheFull, DigestMismatch, WeightsNotFound, WeightsTooLarge
+from cetacean_inference.errors import CacheFull, DigestMismatch, WeightsEvicted, WeightsTooLarge
 from cetacean_inference.weights.blob import Blob, digest_of
-from cetacean_inference.weights.cache import WeightsCache
+from cetacean_inference.weights.cache import WeightsCache, set_time_of_use
 
 CHUNK: Final = 2**20
 """Bytes that are copied at once."""
@@ -26,13 +27,20 @@ class VerifiedFiles:
         cache: the weights cache.
         own: the cache that no other pod can write to, if that is another one. Then files of `cache` are copied there
             while they are hashed, because another pod could change them afterwards.
+        refresh_seconds: how often the files' times of use are set to now, None for never. If the process ends, its
+            locks end, and only the time protects the files until it has been started again.
     """
 
-    def __init__(self, cache: WeightsCache, *, own: WeightsCache | None = None) -> None:
+    def __init__(
+        self, cache: WeightsCache, *, own: WeightsCache | None = None, refresh_seconds: float | None = None
+    ) -> None:
         self._cache = cache
         self._own = own or cache
         self._streams: dict[str, BufferedReader] = {}
         self._kept: list[BufferedReader] = []
+        self._closing = threading.Event()
+        self._refresh: threading.Thread | None = None
+        self.refresh_seconds = refresh_seconds
 
     @property
     def derived(self) -> Path:
@@ -40,6 +48,11 @@ class VerifiedFiles:
         return self._own.derived
 
     def __enter__(self) -> Self:
+        if self.refresh_seconds is not None:
+            self._refresh = threading.Thread(
+                target=self._refresh_times, args=(self.refresh_seconds,), name="cache-times", daemon=True
+            )
+            self._refresh.start()
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
@@ -52,7 +65,7 @@ class VerifiedFiles:
         if the file is written to.
 
         Raises:
-            WeightsNotFound: it was evicted since it was fetched.
+            WeightsEvicted: it was evicted since it was fetched.
             DigestMismatch: it is damaged.
         """
         stream = self._streams.get(blob.sha256)
@@ -66,7 +79,7 @@ class VerifiedFiles:
 
         Raises:
             WeightsTooLarge: it has more than `max_bytes`.
-            WeightsNotFound: it was evicted since it was fetched.
+            WeightsEvicted: it was evicted since it was fetched.
             DigestMismatch: it is damaged.
         """
         stream = self._streams.get(blob.sha256)
@@ -84,16 +97,28 @@ class VerifiedFiles:
         """Keep a blob that nobody reads from being evicted, so that the next start of this pod finds it.
 
         Raises:
-            WeightsNotFound: it was evicted since it was fetched.
+            WeightsEvicted: it was evicted since it was fetched.
         """
-        self._kept.append(_open(blob, self._holder(blob)))
+        self.hold(_open(blob, self._holder(blob)))
+
+    def hold(self, stream: BufferedReader) -> None:
+        """Hold an open, locked file of the cache until all files are closed."""
+        self._kept.append(stream)
 
     def close(self) -> None:
         """Close all files."""
+        self._closing.set()
+        if self._refresh is not None:
+            self._refresh.join()  # a closed file's descriptor may belong to another one
         for stream in (*self._streams.values(), *self._kept):
             stream.close()
         self._streams.clear()
         self._kept.clear()
+
+    def _refresh_times(self, every_seconds: float) -> None:
+        while not self._closing.wait(every_seconds):
+            for stream in (*self._streams.values(), *self._kept):
+                set_time_of_use(stream)
 
     def _holder(self, blob: Blob) -> WeightsCache:
         return self._own if self._own.find(blob.sha256) else self._cache
@@ -115,7 +140,9 @@ def _open(blob: Blob, cache: WeightsCache) -> BufferedReader:
     try:
         return cache.open_locked(blob.sha256)
     except FileNotFoundError as error:
-        raise WeightsNotFound(f"{blob.url}: evicted from the cache {cache.root} since it was fetched") from error
+        raise WeightsEvicted(
+            f"{blob.url}: evicted from the cache {cache.root} since it was fetched - run fetch again"
+        ) from error
 
 
 def _copy(stream: BufferedReader, own: WeightsCache) -> BufferedReader:

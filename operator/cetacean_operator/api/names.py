@@ -170,6 +170,7 @@ TERMINATION_REASONS: Final = SIGNATURE_REASONS | frozenset(
     {
         "DigestMismatch",
         "WeightsNotFound",
+        "WeightsEvicted",
         "WeightsDenied",
         "WeightsUnreachable",
         "WeightsTruncated",

@@ -54,6 +54,7 @@ PRECEDENCE = (
     "SignatureMismatch",
     "SignatureMissing",
     "WeightsNotFound",
+    "WeightsEvicted",
     "WeightsDenied",
     "WeightsTruncated",
     "WeightsTooLarge",

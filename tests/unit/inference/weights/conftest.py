@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.file_server import FileServer, serving
+from support.weights_store import Store
 
 from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.cache import WeightsCache
@@ -34,6 +35,14 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
     (directory / "a.ckpt").write_bytes(CONTENT)
     with serving(directory) as server:
         yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    directory = tmp_path / "store"
+    directory.mkdir()
+    with serving(directory) as server:
+        yield Store(tmp_path, server)
 
 
 @pytest.fixture

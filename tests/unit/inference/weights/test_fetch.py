@@ -29,6 +29,7 @@ from cetacean_inference.errors import (
     FatalError,
     GateUnavailable,
     WeightsDenied,
+    WeightsEvicted,
     WeightsNotFound,
     WeightsTooLarge,
     WeightsUnreachable,
@@ -399,7 +400,7 @@ def test_an_evicted_file_is_reported_in_one_line(
 ) -> None:
     blob = fetch(url, sha256=digest, cache=cache, settings=options)
     cache.remove(digest)
-    with VerifiedFiles(cache) as verified, pytest.raises(WeightsNotFound, match=r"a\.ckpt: evicted from the cache"):
+    with VerifiedFiles(cache) as verified, pytest.raises(WeightsEvicted, match=r"a\.ckpt: evicted from the cache"):
         verified.open(blob)
 
 
