@@ -6,6 +6,7 @@ REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HF_ENDPOINT=${HF_ENDPOINT:-https://huggingface.co}
 export HF_ENDPOINT=${HF_ENDPOINT%/}
 COMPANIONS=(encoder_classes.npy species_map.csv)  # they lie beside each checkpoint
+RECORD=.companions-of  # in a folder with companions: the key of the weights that they are of
 
 usage() {
   cat <<EOF
@@ -15,6 +16,8 @@ Downloads the weights of the registry's models, and beside them ${COMPANIONS[0]}
 Without MODEL: of all models that are not deprecated. A complete file is not downloaded again; an interrupted download
 goes on where it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1. So is a git-lfs
 pointer or a web page in place of a file without a sha256. Two models need two folders, unless their files share one.
+If other weights have come into a folder, the files beside them without a sha256 are removed and downloaded again; the
+file $RECORD says of which weights they are.
 
 Options:
   --registry FILE  the registry; paths in it begin at its folder's parent  [default: models/registry.json]
@@ -63,11 +66,12 @@ done
 [[ -t 2 ]] || quiet=1
 [[ $pause =~ ^[0-9]+([.][0-9]+)?$ ]] || die 2 "--pause: expected seconds, got $pause"
 
-# One line for each file: model, URL to ask, sha256 or -, path.
+# One line for each file: model, URL to ask, sha256 or -, path. For weights also a key of all weights in their folder, and
+# the names of the files beside them without a sha256; both are - if these files are not wanted.
 plan() {
   python3 - "$registry" "$out" "$active" "$weights_only" \
     "${COMPANIONS[*]}" ${models[@]+"${models[@]}"} <<'EOF'
-import json, os, re, sys
+import hashlib, json, os, re, sys
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -151,11 +155,16 @@ for name in names:
 for name in names:
     check(entries[name])
 places = {name: place(entries[name]) for name in names}
-for other, entry in entries.items():
+folders = {path.resolve().parent: [] for path in places.values()}
+for other, entry in entries.items() if names else ():
     # Models of one folder share the classes; those of a model that is not wanted may be there since an earlier run.
     if isinstance(entry.get("weights_url"), str) and re.fullmatch(URL, entry["weights_url"]):
+        path = place(entry)
+        if path.resolve().parent in folders:
+            weights = str(entry.get("sha256") or entry["weights_url"]).lower()
+            folders[path.resolve().parent].append([path.name, weights])
         for name in names:
-            if other == name or (path := place(entry)).resolve().parent != places[name].resolve().parent:
+            if other == name or path.resolve().parent != places[name].resolve().parent:
                 continue
             if path.resolve() == places[name].resolve():
                 fail(f"{name}, {other}: expected a file for each, got {path} for both")
@@ -163,9 +172,11 @@ for other, entry in entries.items():
                 fail(f"{name}, {other}: expected a folder for each, as their classes differ, got {path.parent} for both")
 for name, path in places.items():
     url, sha256 = entries[name]["weights_url"], entries[name].get("sha256")
-    print(name, asked(url), str(sha256 or "-").lower(), path, sep="\t")
-    for companion in () if weights_only else companions.split():
-        digest = (entries[name].get("files") or {}).get(companion)
+    digests = {} if weights_only else {one: (entries[name].get("files") or {}).get(one) for one in companions.split()}
+    key = hashlib.sha256(json.dumps(sorted(folders[path.resolve().parent])).encode()).hexdigest() if digests else "-"
+    unverified = " ".join(one for one, digest in digests.items() if not digest) or "-"
+    print(name, asked(url), str(sha256 or "-").lower(), path, key, unverified, sep="\t")
+    for companion, digest in digests.items():
         print(name, asked(beside(url, companion)), str(digest or "-").lower(), path.parent / companion, sep="\t")
 EOF
 }
@@ -250,10 +261,31 @@ download() {
   return 1
 }
 
+# forget_companions FOLDER: before other weights come into FOLDER, record that its companions are not of these. A run
+# that is killed after that, or is about weights only, leaves the rest to the next one.
+forget_companions() {
+  local name
+  for name in "${COMPANIONS[@]}"; do
+    [[ ! -f $1/$name ]] || echo "earlier weights" >"$1/$RECORD" || return 1
+  done
+}
+
+# check_companions FOLDER KEY NAMES: remove the companions NAMES of FOLDER if they are of other weights than those of KEY.
+check_companions() {
+  local folder=$1 key=$2 name
+  if [[ -f $folder/$RECORD && $(<"$folder/$RECORD") != "$key" ]]; then
+    for name in ${3/#-/}; do
+      [[ ! -f $folder/$name ]] || say "  $folder/$name: of other weights, downloading it again"
+      rm -f "$folder/$name" || return 1
+    done
+  fi
+  echo "$key" >"$folder/$RECORD"
+}
+
 # fetch URL SHA256 PATH: whole and verified under PATH, or not there at all.
 fetch() {
   local url=$1 sha256=$2 path=$3 part=$3.part found wrong
-  if [[ -f $path && ! $force && ! ($sha256 == - && $renewed == "${path%/*}") ]]; then
+  if [[ -f $path && ! $force ]]; then
     wrong=$(kind "$path")
     [[ $sha256 == - && -z $wrong ]] && { say "  $path: there already"; return 0; }
     [[ $(digest "$path") == "$sha256" ]] && { say "  $path: there already, sha256 as expected"; return 0; }
@@ -282,9 +314,9 @@ fetch() {
     say "error: $(shown "$url"): expected the file, got $wrong"
     return 1
   fi
+  [[ ${path##*/} == @(encoder_classes.npy|species_map.csv) ]] || forget_companions "${path%/*}" || return 1
   mv -f "$part" "$path" || return 1
   rm -f "$part.etag"
-  [[ ${path##*/} == @(encoder_classes.npy|species_map.csv) ]] || renewed=${path%/*}
   if [[ $sha256 != - ]]; then
     say "  $path: sha256 as expected"
   else
@@ -294,17 +326,24 @@ fetch() {
 
 lines=$(plan) || exit $?
 if [[ $list ]]; then
-  while IFS=$'\t' read -r name url rest; do
-    [[ -z $name ]] || printf '%s\t%s\t%s\n' "$name" "$(shown "$url")" "$rest"
+  while IFS=$'\t' read -r name url sha256 path _; do
+    [[ -z $name ]] || printf '%s\t%s\t%s\t%s\n' "$name" "$(shown "$url")" "$sha256" "$path"
   done <<<"$lines"
   exit 0
 fi
-failed=() last="" code="" failure="" resumed=""
-renewed=""  # the folder whose weights were downloaded by this run: the files beside them are of earlier weights
-while IFS=$'\t' read -r -u 3 name url sha256 path; do
+failed=() last="" code="" failure="" resumed="" without_weights=""
+while IFS=$'\t' read -r -u 3 name url sha256 path key unverified; do
   [[ -n $name ]] || continue
-  [[ $name == "$last" ]] || say "$name"
+  [[ $name == "$last" ]] || { say "$name"; without_weights=""; }
   last=$name
-  fetch "$url" "$sha256" "$path" || failed+=("$name")
+  # The files of these weights beside those of earlier ones would look complete to the next run.
+  if [[ -z $key && $sha256 == - && $without_weights ]]; then
+    say "  $path: not downloaded, because the weights were not"
+  elif ! fetch "$url" "$sha256" "$path"; then
+    failed+=("$name")
+    [[ -z $key ]] || without_weights=1
+  elif [[ ${key:--} != - ]]; then
+    check_companions "${path%/*}" "$key" "$unverified" || die 1 "${path%/*}: cannot be written to"
+  fi
 done 3<<<"$lines"
 ((${#failed[@]} == 0)) || die 1 "not complete: $(printf '%s\n' "${failed[@]}" | sort -u | paste -sd ' ')"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from support.file_server import FileServer, serving
 
 SCRIPT = Path(__file__).parents[3] / "scripts/download_models.sh"
 CONTENT = os.urandom(200_000)
+CONTENT_2 = os.urandom(200_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMPANIONS = ("encoder_classes.npy", "species_map.csv")
+RECORD = ".companions-of"
 
 
 class Project:
@@ -41,14 +44,31 @@ class Project:
             "sha256": DIGEST,
         }
         self.models.append({**entry, **changes.pop("more", {}), **changes})
+        self.write_registry()
+        return self.root / "models/weights" / name / "a.ckpt"
+
+    def upload_version_2(self, name: str = "first", file: str = "a.ckpt") -> None:
+        """Replace all files of a model; its entry names the new ones."""
+        (self.server.directory / name / file).write_bytes(CONTENT_2)
+        for companion in COMPANIONS:
+            (self.server.directory / name / companion).write_text(f"{companion} of version 2")
+        (entry,) = (model for model in self.models if model["name"] == name)
+        entry["weights_url"] = f"{self.server.url}/{name}/{file}"
+        if entry["sha256"]:
+            entry["sha256"] = hashlib.sha256(CONTENT_2).hexdigest()
+        self.write_registry()
+
+    def write_registry(self) -> None:
         registry = self.root / "models/registry.json"
         registry.parent.mkdir(exist_ok=True)
         registry.write_text(json.dumps({"active": self.models[0]["name"], "models": self.models}))
-        return self.root / "models/weights" / name / "a.ckpt"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(SCRIPT), "--registry", str(self.root / "models/registry.json"), "--pause", "0", *arguments]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(SCRIPT), "--registry", str(self.root / "models/registry.json"), "--pause", "0", *arguments],
+            self.command(*arguments),
             capture_output=True,
             text=True,
             check=False,
@@ -75,7 +95,7 @@ def test_all_models_are_downloaded_with_their_companion_files(project: Project) 
     assert first.read_bytes() == CONTENT
     assert (project.root / "elsewhere/b.ckpt").read_bytes() == CONTENT
     assert (first.parent / "species_map.csv").read_text() == "species_map.csv of first"
-    assert sorted(path.name for path in first.parent.iterdir()) == ["a.ckpt", *COMPANIONS]
+    assert sorted(path.name for path in first.parent.iterdir()) == [RECORD, "a.ckpt", *COMPANIONS]
     assert not second.exists()
     assert not old.exists()
     assert f"{first}: sha256 as expected" in done.stderr
@@ -110,7 +130,7 @@ def test_a_companion_file_with_another_digest_is_an_error_and_is_removed(project
     assert done.returncode == 1
     assert f"encoder_classes.npy: expected sha256 {'ab' * 32}, got " in done.stderr
     assert f"{first.parent / 'species_map.csv'}: sha256 as expected" in done.stderr
-    assert sorted(path.name for path in first.parent.iterdir()) == ["a.ckpt", "species_map.csv"]
+    assert sorted(path.name for path in first.parent.iterdir()) == [RECORD, "a.ckpt", "species_map.csv"]
 
 
 def test_progress_is_shown_on_a_terminal(project: Project) -> None:
@@ -307,6 +327,111 @@ def test_new_weights_come_with_their_own_classes(project: Project) -> None:
     assert project.server.requests == before
 
 
+def beside(path: Path) -> list[str]:
+    """Return what the files beside weights say of whom they are."""
+    return [(path.parent / name).read_text() if (path.parent / name).exists() else "absent" for name in COMPANIONS]
+
+
+VERSION_1, VERSION_2 = ([f"{name} of {version}" for name in COMPANIONS] for version in ("first", "version 2"))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("missing", [COMPANIONS[:1], COMPANIONS[1:], COMPANIONS])
+def test_the_classes_of_earlier_weights_do_not_stay_if_the_new_ones_cannot_be_downloaded(
+    project: Project, missing: tuple[str, ...], *, recorded: bool
+) -> None:
+    path = project.add("first")
+    assert project.run().returncode == 0
+    if not recorded:
+        (path.parent / RECORD).unlink()  # as of an earlier version of the script
+    project.upload_version_2()
+    project.server.down = {f"first/{name}" for name in missing}
+    expected = ["absent" if name in missing else f"{name} of version 2" for name in COMPANIONS]
+    for _ in range(2):
+        assert project.run().returncode == 1
+        assert (path.read_bytes(), beside(path)) == (CONTENT_2, expected)
+    project.server.down = set()
+    assert project.run().returncode == 0
+    assert (path.read_bytes(), beside(path)) == (CONTENT_2, VERSION_2)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_a_run_that_was_killed_after_the_weights_is_completed_by_the_next_one(
+    project: Project, name: str, *, recorded: bool
+) -> None:
+    path = project.add("first")
+    assert project.run().returncode == 0
+    if not recorded:
+        (path.parent / RECORD).unlink()
+    project.upload_version_2()
+    started: list[subprocess.Popen[bytes]] = []
+    project.server.before = {f"first/{name}": lambda: os.killpg(started[0].pid, signal.SIGKILL)}
+    with subprocess.Popen(
+        project.command("--quiet"), start_new_session=True, env={**os.environ, "no_proxy": "127.0.0.1"}
+    ) as process:
+        started.append(process)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    assert path.read_bytes() == CONTENT_2
+    project.server.before = {}
+    assert project.run().returncode == 0
+    assert beside(path) == VERSION_2
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_weights_that_came_alone_get_their_own_classes_later(project: Project, *, recorded: bool) -> None:
+    path = project.add("first")
+    assert project.run().returncode == 0
+    if not recorded:
+        (path.parent / RECORD).unlink()
+    project.upload_version_2()
+    assert project.run("--weights-only").returncode == 0
+    assert (path.read_bytes(), beside(path)) == (CONTENT_2, VERSION_1), "nobody has asked for other classes yet"
+    assert project.run().returncode == 0
+    assert beside(path) == VERSION_2
+
+
+def test_earlier_weights_that_are_still_there_get_their_own_classes_again(project: Project) -> None:
+    path = project.add("first")
+    assert project.run().returncode == 0
+    before = json.loads(json.dumps(project.models))
+    project.upload_version_2(file="b.ckpt")
+    assert project.run().returncode == 0
+    assert beside(path) == VERSION_2
+    project.models = before
+    project.write_registry()
+    for name in COMPANIONS:
+        (project.server.directory / "first" / name).write_text(f"{name} of first")
+    assert project.run().returncode == 0
+    assert beside(path) == VERSION_1
+    assert (project.server.requests["first/a.ckpt"], project.server.requests["first/b.ckpt"]) == (1, 1)
+
+
+def test_classes_without_a_digest_do_not_change_if_their_weights_cannot_be_downloaded(project: Project) -> None:
+    path = project.add("first", sha256=None)
+    assert project.run().returncode == 0
+    project.upload_version_2()
+    project.server.down = {"first/a.ckpt"}
+    done = project.run("--force")
+    assert done.returncode == 1
+    assert f"{path.parent / COMPANIONS[0]}: not downloaded, because the weights were not" in done.stderr
+    assert (path.read_bytes(), beside(path)) == (CONTENT, VERSION_1)
+    assert project.run().returncode == 0
+    assert (path.read_bytes(), beside(path)) == (CONTENT, VERSION_1)
+
+
+def test_files_that_somebody_has_put_beside_complete_weights_stay(project: Project) -> None:
+    path = project.add("first")
+    path.parent.mkdir(parents=True)
+    for name in COMPANIONS:
+        (path.parent / name).write_text("by hand")
+    assert project.run("--weights-only").returncode == 0
+    assert beside(path) == ["by hand", "by hand"]
+    (path.parent / RECORD).unlink()
+    assert project.run().returncode == 0
+    assert beside(path) == ["by hand", "by hand"]
+
+
 @pytest.mark.parametrize("wanted", [(), ("second",)])
 def test_two_models_in_one_folder_are_an_error_as_their_classes_differ(
     project: Project, wanted: tuple[str, ...]
@@ -325,6 +450,10 @@ def test_two_models_of_one_remote_folder_share_their_classes(project: Project) -
     project.add("first", weights_path="shared/a.ckpt")
     project.add("second", weights_path="shared/b.ckpt", weights_url=f"{project.server.url}/first/a.ckpt")
     assert project.run().returncode == 0
+    before = project.server.requests.copy()
+    for wanted in ((), ("first",), ("second",)):
+        assert project.run(*wanted).returncode == 0
+    assert project.server.requests == before
 
 
 def test_two_models_of_one_file_are_an_error(project: Project) -> None:
