@@ -6,20 +6,22 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_evaluation.manifest import Picture
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.errors import ConfigInvalid, FatalError
-from cetacean_inference.settings import GateSettings, ModelSettings, load_settings
+from cetacean_inference.settings import SETTINGS_FILE, GateSettings, ModelSettings, load_settings
 from cetacean_registry.errors import RegistryError
 from cetacean_registry.registry import ModelEntry, Registry
 
@@ -128,6 +130,16 @@ def settings_of(
         return model, GateSettings.model_validate({**gate.model_dump(), **changed})
     except ValidationError as error:
         raise ConfigInvalid("; ".join(item["msg"] for item in error.errors(include_url=False))) from error
+
+
+def files_read(
+    options: argparse.Namespace, pictures: Iterable[Picture], model: ModelSettings, gate: GateSettings
+) -> list[Path]:
+    """Return the files that every command reads and must not overwrite: pictures, settings, weights on this disk."""
+    urls = [url for url in (model.weights_url, gate.config_url, gate.weights_url) if url and url.startswith("file:")]
+    local = [Path(unquote(urlsplit(url).path)) for url in urls]
+    settings = options.root / "configs" / SETTINGS_FILE
+    return [options.manifest, *(picture.path for picture in pictures), settings, *local]
 
 
 def as_url(text: str) -> str:

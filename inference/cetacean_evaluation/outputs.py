@@ -37,7 +37,9 @@ def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> 
     for path in outputs:
         resolved = path.resolve()
         if resolved in read:
-            raise EvaluationError(f"{path}: expected another file for the output, got one that the command reads")
+            raise EvaluationError(
+                f"{path}: expected another file for the output, got one that the command reads or the registry names"
+            )
         if resolved in written:
             raise EvaluationError(f"{path}: expected a file of its own for each output, got the same for two")
         written.add(resolved)

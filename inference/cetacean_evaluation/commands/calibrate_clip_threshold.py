@@ -47,7 +47,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     model, gate = cli.settings_of(options, entry, None)
     fetch = load_settings(model=model, config_dir=options.root / "configs").fetch
     outputs = [path for path in (options.out, options.figure) if path]
-    prepare_outputs(outputs, inputs=[options.manifest, *(picture.path for picture in pictures)])
+    prepare_outputs(outputs, inputs=cli.files_read(options, pictures, model, gate))
     from cetacean_evaluation.scoring import score_gate  # noqa: PLC0415 - torch takes seconds, errors above take none
 
     with cli.progress_bar("scoring with the gate") as progress:

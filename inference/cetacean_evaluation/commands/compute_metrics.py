@@ -28,10 +28,11 @@ from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import sweep
 from cetacean_registry.errors import describe
 from cetacean_registry.gate import GateVerdict, judge
-from cetacean_registry.metrics import MetricsSnapshot
+from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.outcomes import load_outcomes, outcomes_path, write_outcomes
 from cetacean_registry.pairs import compare_pictures
 from cetacean_registry.policy import GatePolicy
+from cetacean_registry.registry import Registry
 from cetacean_registry.yaml_text import parse_yaml
 
 
@@ -100,9 +101,10 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
     model, gate = cli.settings_of(options, entry, options.weights)
     name = PurePath(options.weights).stem if options.weights else entry.name
-    inputs = [options.manifest, options.registry, *(picture.path for picture in pictures)]
-    if options.threshold is None:
-        inputs.append(options.threshold_file)
+    version = options.model_version or entry.version
+    inputs = [options.registry, options.threshold_file, *cli.files_read(options, pictures, model, gate)]
+    kept = [*_other_snapshots(options.registry, entry.name, version), *([options.baseline] if baseline else [])]
+    inputs += [file for snapshot in kept for file in (snapshot, outcomes_path(snapshot))]
     prepare_outputs([options.out, outcomes_path(options.out), *_beside(options.out)], inputs=inputs)
     from cetacean_evaluation.scoring import open_pipeline, score  # noqa: PLC0415 - torch takes seconds, errors above take none
 
@@ -113,7 +115,7 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     snapshot = compute_snapshot(
         scored,
         threshold=threshold,
-        model_version=options.model_version or entry.version,
+        model_version=version,
         manifest_path=cli.shown_path(options.manifest, options.root),
         generated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         evaluation_set=options.evaluation_set,
@@ -138,6 +140,13 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     heading = f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n"
     summarise(heading + ("\n" + "".join(f"    {line}\n" for line in listed) if listed else ""))
     return cli.OK if verdict.passed else cli.BELOW
+
+
+def _other_snapshots(registry: Path, name: str, version: str) -> list[Path]:
+    """Return the snapshots that the registry names, but for that of the model that is measured again."""
+    root = registry.resolve().parent.parent
+    others = [one for one in Registry.load(registry).models if (one.name, one.version) != (name, version)]
+    return [snapshot_file(one.metrics_snapshot, root) for one in others if one.metrics_snapshot]
 
 
 def _beside(out: Path) -> tuple[Path, Path, Path]:

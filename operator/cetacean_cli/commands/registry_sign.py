@@ -40,12 +40,14 @@ def sign(*, weights: Path, key: Path, certificate: Path | None, signature: Path 
     the signature too, with --ignore_unsigned_files if the folder has more files.
     """
     signing = _load_signing()
-    files = _digests(weights)
+    files, target = _digests(weights), signature or _beside(weights)
+    read = [key, certificate or key, *(weights.with_name(name) for name in files)]
+    if target.resolve() in {path.resolve() for path in read}:
+        raise BadInputError(f"{target}: expected another file for the signature, got one that the command reads")
     try:
         signer = _load_signer(signing, key, certificate)
     except signing.KeyUnreadableError as error:
         raise BadInputError(str(error)) from error
-    target = signature or _beside(weights)
     try:
         target.write_bytes(signing.sign(files, signer, subject=weights.resolve().parent.name or "model"))
     except OSError as error:

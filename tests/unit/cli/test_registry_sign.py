@@ -117,6 +117,17 @@ def test_a_symbolic_link_is_refused(run: Run, folder: Path) -> None:
     assert (done.exit_code, "expected a file, got a symbolic link" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["key.pem", "issued.pem", "whales.safetensors", "species_map.csv", "./linked"])
+def test_a_signature_overwrites_none_of_the_files_that_are_read(name: str, run: Run, folder: Path) -> None:
+    write(folder, "issued.pem", b"certificate")
+    (folder / "linked").symlink_to("key.pem")
+    before = (folder / name).read_bytes()
+    done = run("sign", "whales.safetensors", "--key", "key.pem", "--certificate", "issued.pem", "--signature", name)
+    expected = f"Error: {name}: expected another file for the signature, got one that the command reads\n"
+    assert (done.exit_code, done.stderr) == (2, expected.replace("./", ""))
+    assert (folder / name).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

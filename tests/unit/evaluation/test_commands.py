@@ -325,6 +325,91 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_work(
     assert registry.read_bytes() == before
 
 
+def untouched(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def entry_of(name: str, version: str) -> dict[str, Any]:
+    """An entry of a registry whose snapshot is `reports/NAME.json`."""
+    (entry,) = json.loads((REPOSITORY / "models/registry.json").read_text())["models"]
+    return {**entry, "name": name, "version": version, "metrics_snapshot": f"reports/{name}.json"}
+
+
+@pytest.fixture
+def measured(split: Split, asked: Asked, tmp_path: Path) -> Path:
+    """A checkout with two models whose snapshots and outcomes are there; the first one is active."""
+    split.add("cetacean", 250, 240).add("non_cetacean", 10, 20)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/inference.yaml").write_text("{}\n")
+    (tmp_path / "configs/anti_fraud_threshold.yaml").write_text("threshold: 0.5\n")
+    models = [entry_of("old", "1.0.0"), entry_of("new", "2.0.0")]
+    registry = {"schema_version": "1.0", "active": "old", "models": models}
+    (tmp_path / "models/registry.json").write_text(json.dumps(registry))
+    for name in ("old", "new"):
+        assert measure(tmp_path, "--model", name, "--out", str(tmp_path / f"reports/{name}.json")) == 0
+    asked.clear()
+    return tmp_path
+
+
+def measure(root: Path, *arguments: str) -> int:
+    given = ["--manifest", str(root / "manifest.csv"), "--registry", str(root / "models/registry.json"), *arguments]
+    return compute_metrics.main(given, {}, root=root)
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments"),
+    [
+        ("reports/old.json", ("--model", "new", "--baseline", "reports/old.json")),
+        ("reports/old.json", ("--model", "old", "--baseline", "reports/old.json")),
+        ("reports/old.json", ("--model", "new", "--threshold", "0.99")),
+        ("reports/old.json", ("--weights", "new.ckpt", "--model-version", "3.0.0", "--threshold", "0.99")),
+        ("linked.json", ("--model", "new", "--baseline", "reports/old.json")),
+        ("gate.json", ("--gate-config", "gate.json", "--gate-weights", "gate.pt")),
+        ("gate.json", ("--gate-config", "file://{root}/gate.json", "--gate-weights", "gate.pt")),
+    ],
+    ids=["baseline", "own baseline", "another model's", "another version's", "outcomes", "path", "URL"],
+)
+def test_what_is_compared_or_registered_is_never_overwritten(
+    measured: Path,
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+    out: str,
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(measured)
+    (measured / "gate.json").write_text("{}")
+    (measured / "linked.outcomes.jsonl").symlink_to("reports/old.outcomes.jsonl")
+    before = untouched(measured)
+    assert measure(measured, "--out", out, *(part.format(root=measured) for part in arguments)) == 1
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[-1].endswith(
+        "expected another file for the output, got one that the command reads or the registry names"
+    )
+    assert untouched(measured) == before
+    assert asked == []
+
+
+def test_the_same_model_may_be_measured_again(measured: Path) -> None:
+    out = measured / "reports/new.json"
+    assert measure(measured, "--model", "new", "--threshold", "0.99", "--out", str(out)) == 3
+    assert MetricsSnapshot.load(out).metrics.tpr == 0.0
+
+
+@pytest.mark.parametrize("out", ["configs/inference.yaml", "gate.yaml"])
+def test_a_calibration_overwrites_no_settings(
+    measured: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, out: str
+) -> None:
+    monkeypatch.chdir(measured)
+    (measured / "gate.yaml").write_text("{}")
+    before = untouched(measured)
+    arguments = ["--manifest", "manifest.csv", "--gate-config", "gate.yaml", "--gate-weights", "gate.pt"]
+    assert calibrate_clip_threshold.main([*arguments, "--out", out], root=measured) == 1
+    assert "got one that the command reads" in capsys.readouterr().err
+    assert untouched(measured) == before
+
+
 def test_one_file_cannot_be_two_outputs(split: Split, asked: Asked, tmp_path: Path, capsys: Captured) -> None:
     split.add("cetacean", 250).add("non_cetacean", 10)
     (tmp_path / "t.png").symlink_to("t.yaml")
