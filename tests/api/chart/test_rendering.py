@@ -76,6 +76,29 @@ def test_helm_names_the_wrong_value(render: Render, values: dict[str, Any], mess
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("networkPolicy.apiServerPorts", "at '/networkPolicy': missing property 'apiServerPorts'"),
+        ("networkPolicy", "missing property 'networkPolicy'"),
+        ("leaderElection.enabled", "at '/leaderElection': missing property 'enabled'"),
+        ("podSecurityContext", "missing property 'podSecurityContext'"),
+        ("metrics.serviceMonitor.interval", "at '/metrics/serviceMonitor': missing property 'interval'"),
+    ],
+)
+def test_helm_names_the_value_that_null_removes(render: Render, path: str, missing: str) -> None:
+    with pytest.raises(RefusedError, match="values don't meet the specifications") as refused:
+        render({}, f"--set-json={path}=null")
+    assert missing in str(refused.value)
+
+
+def test_without_ports_the_network_policy_has_no_rule_for_the_api_server(render: Render) -> None:
+    values = {"networkPolicy": {"enabled": True, "apiServerPorts": []}}
+    (policy,) = render(values, "--skip-schema-validation").of_kind("NetworkPolicy")
+    dns, models = policy["spec"]["egress"]
+    assert [port["port"] for port in (*dns["ports"], *models["ports"])] == [53, 53, 8080]
+
+
 def test_the_operator_reads_the_settings_of_the_values(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "watchNamespaces": ["a", "b"],

@@ -33,6 +33,10 @@ NOT_AMONG_SETTINGS = {
 }
 # Parts of Kubernetes objects: their comment stands above the whole.
 WHOLE = {"resources", "podSecurityContext", "securityContext"}
+MAPS = {
+    *("commonLabels", "podLabels", "podAnnotations", "nodeSelector", "annotations", "labels", "affinity"),
+    *("requests", "limits"),
+}
 # Only the API server knows what these hold.
 FREE_TEXT = {"stringMap", "quantities", "kubernetes"}
 
@@ -64,6 +68,12 @@ def test_no_object_takes_unknown_keys(schema: dict[str, Any]) -> None:
     assert set(open_ones) == {".global", *(f"#{name}" for name in FREE_TEXT)}
 
 
+def merged(values: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Values over the defaults, as Helm merges them."""
+    inner = {name: merged(values[name], part) for name, part in change.items() if isinstance(part, dict)}
+    return {**values, **change, **inner}
+
+
 def mappings(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     if isinstance(values, dict):
         yield path
@@ -73,17 +83,7 @@ def mappings(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 
 def test_a_typo_is_rejected_wherever_it_is_made(schema: dict[str, Any], values: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema)
-    maps = {
-        "commonLabels",
-        "podLabels",
-        "podAnnotations",
-        "nodeSelector",
-        "annotations",
-        "labels",
-        "requests",
-        "limits",
-    }
-    places = [path for path in mappings(values) if not path or path[-1] not in maps]
+    places = [path for path in mappings(values) if not path or path[-1] not in MAPS - {"affinity"}]
     assert len(places) > 10
     for path in places:
         wrong = copy.deepcopy(values)
@@ -114,9 +114,39 @@ def test_a_typo_is_rejected_wherever_it_is_made(schema: dict[str, Any], values: 
         ({"networkPolicy": {"apiServerPorts": []}}, "should be non-empty"),
     ],
 )
-def test_a_wrong_value_is_rejected(schema: dict[str, Any], change: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_rejected(
+    schema: dict[str, Any], values: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
-        Draft202012Validator(schema).validate(change)
+        Draft202012Validator(schema).validate(merged(values, change))
+
+
+def defaults(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of each value, but for keys of maps and of parts of Kubernetes objects."""
+    for name, value in values.items():
+        yield (*path, name)
+        if isinstance(value, dict) and name not in WHOLE | MAPS:
+            yield from defaults(value, (*path, name))
+
+
+def test_a_value_that_null_removes_is_rejected(schema: dict[str, Any], values: dict[str, Any]) -> None:
+    """Helm removes what is null: without ports, for example, a rule of a NetworkPolicy admits everything."""
+    validator, paths = Draft202012Validator(schema), list(defaults(values))
+    assert ("networkPolicy", "apiServerPorts") in paths
+    assert len(paths) > 60
+    for *path, name in paths:
+        without = copy.deepcopy(values)
+        place = without
+        for step in path:
+            place = place[step]
+        del place[name]
+        assert [error.message for error in validator.iter_errors(without)] == [f"{name!r} is a required property"]
+
+
+def test_null_removes_keys_of_security_contexts(schema: dict[str, Any], values: dict[str, Any]) -> None:
+    values = copy.deepcopy(values)
+    del values["podSecurityContext"]["runAsUser"], values["securityContext"]["capabilities"]
+    Draft202012Validator(schema).validate(values)
 
 
 def test_each_value_of_the_schema_has_a_default(schema: dict[str, Any], values: dict[str, Any]) -> None:
