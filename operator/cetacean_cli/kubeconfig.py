@@ -10,6 +10,7 @@ from typing import Final
 import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cetacean_cli.errors import UnreachableError
@@ -40,8 +41,7 @@ def load_api_client(path: str | None = None, context: str | None = None) -> tupl
             config.load_incluster_config(client_configuration=configuration)
             namespace = _service_account_namespace()
         else:
-            config.load_kube_config(file, context=context, client_configuration=configuration)
-            namespace = _context_namespace(file, context)
+            namespace = _load_kubeconfig(configuration, file, context)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
         raise UnreachableError(f"no cluster to connect to: {error}; check --kubeconfig and --context") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
@@ -59,10 +59,19 @@ def _service_account_namespace() -> str | None:
     return file.read_text(encoding="utf-8").strip() if file.exists() else None
 
 
-def _context_namespace(path: str, name: str | None) -> str | None:
-    contexts, current = config.list_kube_config_contexts(path)
-    context = next((item for item in contexts if item["name"] == name), current)
-    namespace = context["context"].get("namespace")
+def _load_kubeconfig(configuration: Configuration, paths: str, context: str | None) -> str | None:
+    """Configure a client by a context, and return the context's namespace."""
+    merged = KubeConfigMerger(paths)
+    if merged.config is None:
+        raise config.ConfigException(f"{paths}: expected a kubeconfig, got none")
+    # The client would take the last file's current context. kubectl takes the first one, which may be another cluster.
+    named = (content.get("current-context") for content in merged.config_files.values())
+    active = context or next(filter(None, named), None)
+    if active is None:
+        raise config.ConfigException(f"{paths}: expected a current context, got none")
+    loader = KubeConfigLoader(merged.config, active, config_base_path=None, config_persister=merged.save_changes)
+    loader.load_and_set(configuration)
+    namespace = loader.current_context["context"].get("namespace")
     return str(namespace) if namespace else None
 
 
