@@ -12,6 +12,7 @@ from kubernetes.config import ConfigException
 
 from cetacean_cli.errors import BadInputError, CliError, RefusedError, UnreachableError
 from cetacean_operator.api.names import GROUP
+from cetacean_registry.messages import LONGEST_MESSAGE, one_line
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def one_line_errors(host: str, namespace: str) -> Iterator[None]:
     Raises:
         BadInputError: 404.
         UnreachableError: no response, 401 or 5xx.
-        RefusedError: any other status, or a response that is not text.
+        RefusedError: any other status, or a response that is not text or nested too deep.
     """
     try:
         yield
@@ -29,6 +30,8 @@ def one_line_errors(host: str, namespace: str) -> Iterator[None]:
         raise _error(error, host, namespace) from error
     except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
         raise UnreachableError(f"{host} does not answer: {error}") from error
+    except RecursionError as error:
+        raise RefusedError("expected a JSON object in the response, got JSON that is nested too deep") from error
     except UnicodeDecodeError as error:
         raise RefusedError(f"{host}: expected JSON, got {error.object[:80]!r}") from error
 
@@ -36,8 +39,8 @@ def one_line_errors(host: str, namespace: str) -> Iterator[None]:
 def _error(error: ApiException, host: str, namespace: str) -> CliError:
     body = (error.body or "").strip()
     try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
+        message = one_line(str(json.loads(body)["message"]), longest=LONGEST_MESSAGE)
+    except (ValueError, KeyError, TypeError, RecursionError):  # a pod's own answer, through the proxy
         message = body[:200] or str(error.reason)
     if not error.status:  # no TLS connection
         return UnreachableError(f"{host} does not answer: {message}")

@@ -1,7 +1,4 @@
-"""The pictures about which two models disagree: as pods list them, and merged over pods.
-
-A pod may send anything: whatever is not as expected is an error of that pod, and names are made printable.
-"""
+"""The pictures about which two models disagree: as pods list them, and merged over pods."""
 
 from __future__ import annotations
 
@@ -10,32 +7,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from cetacean_registry.errors import describe
-from cetacean_registry.messages import without_controls
+from cetacean_cli.pod_answers import Name, PodAnswer
 
 PATH: Final = "/v1/shadow-disagreements"
 PICTURE_PATH: Final = "/v1/shadow-pictures/"
 Kind = Literal["acceptance", "species", "individual"]
 
 
-# Control characters could change what a terminal shows, and marks of direction what a page shows.
-_Name = Annotated[str, Field(max_length=256), AfterValidator(without_controls)]
 _Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-
-class Answer(_Part):
+class Answer(PodAnswer):
     """The answer of one model."""
 
     accepted: bool
-    species: _Name
-    individual: _Name
+    species: Name
+    individual: Name
     score: _Fraction
     probability: _Fraction
 
@@ -45,15 +35,15 @@ class Answer(_Part):
         return self.probability if self.accepted else 1.0 - self.score
 
 
-class ComparedModel(_Part):
+class ComparedModel(PodAnswer):
     """One of the two models."""
 
-    name: _Name
-    version: _Name
+    name: Name
+    version: Name
     sha256: _Digest
 
 
-class Listed(_Part):
+class Listed(PodAnswer):
     """A picture as one pod lists it."""
 
     image_sha256: _Digest
@@ -61,10 +51,10 @@ class Listed(_Part):
     candidate: Answer
 
 
-class PodList(_Part):
+class PodList(PodAnswer):
     """The list of one pod."""
 
-    run: _Name | None
+    run: Name | None
     served: ComparedModel | None
     candidate: ComparedModel | None
     keeps_pictures: bool
@@ -125,10 +115,7 @@ def parse_list(content: dict[str, Any]) -> PodList:
     Raises:
         ValueError: one line that says what was expected.
     """
-    try:
-        return PodList.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(f"{PATH}: {describe(error)[:400]}") from error
+    return PodList.parse(PATH, content)
 
 
 def merge(lists: dict[str, PodList]) -> Merged:

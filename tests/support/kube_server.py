@@ -36,6 +36,8 @@ class KubeServer:
     """By `pod/path`, or `pod:port/path` for another port than 8080: a JSON object, a text or an error status."""
     pod_files: dict[str, bytes] = field(default_factory=dict)
     """Likewise: bytes that are no JSON."""
+    pod_errors: dict[str, bytes] = field(default_factory=dict)
+    """Likewise: the body of a response with status 500."""
     watches: list[list[Object | str]] = field(default_factory=list)
     """The events of each watch in turn; a text is sent as a line. Every further watch ends without an event."""
     error_status: int = 0
@@ -48,6 +50,8 @@ class KubeServer:
     """The query and the operations of each patch."""
     requests: list[str] = field(default_factory=list)
     """The paths, in order."""
+    feedback_answer: bytes = b'{"species_correct": true}'
+    """What a pod answers to feedback."""
     feedback: list[Object] = field(default_factory=list)
     """The bodies that the pods of a Service have got and counted."""
     refuse_feedback_after: int | None = None
@@ -113,6 +117,9 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         if (content := state.pod_files.get(f"{pod}/{path}")) is not None:
             _send_bytes(handler, 200, content)
             return
+        if (content := state.pod_errors.get(f"{pod}/{path}")) is not None:
+            _send_bytes(handler, 500, content)
+            return
         response = state.pod_responses.get(f"{pod}/{path}", 503)
         _send(handler, *((response, _status("pod is gone")) if isinstance(response, int) else (200, response)))
     elif parts.path == "/api/v1/namespaces/sea/pods":
@@ -136,7 +143,7 @@ def _feedback(handler: http.server.BaseHTTPRequestHandler, state: KubeServer, bo
         _send(handler, 503, _status("no endpoints available"))
         return
     state.feedback.append(json.loads(body))
-    _send(handler, 200, {"species_correct": True})
+    _send_bytes(handler, 200, state.feedback_answer)
 
 
 def _approvals(

@@ -12,6 +12,7 @@ from cetacean_cli.cluster import Cluster, Object
 from cetacean_cli.errors import CliError
 from cetacean_cli.options import Output, cluster_options, name_argument, output_option
 from cetacean_cli.output import echo, key_value_table, print_json, show, table
+from cetacean_cli.pod_answers import DRIFT_PATH, IDENTITY_PATH, DriftStats, Identity
 from cetacean_cli.pods import is_ready
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
@@ -19,7 +20,6 @@ from cetacean_operator.api.status import SignalStatus
 
 _PARALLEL_PODS: Final = 8
 """Pods that are read at the same time."""
-_FIELDS: Final = ("n", "score_mean", "baseline", "drop", "drifting", "alarms_total")
 
 
 @click.command()
@@ -34,7 +34,7 @@ def drift(*, name: str, pods: bool, output: Output, cluster: Cluster) -> None:
 
     The pooled figures come from the status, and so do the signals with their value, their bound and, if they are
     raised, the next step. To read the figures of each pod you need the right to `get` `pods/proxy`. A pod that does not
-    answer is listed with the error.
+    answer, or whose answer is not as expected, is listed with the error.
     """
     resource = CetaceanModel.parse(cluster.get(name))
     selector = resource.status.selector
@@ -88,12 +88,12 @@ def _signal_row(signal: SignalStatus) -> tuple[object, ...]:
 
 
 def _row(pod: dict[str, Any]) -> tuple[object, ...]:
-    stats = pod.get("drift") or {}
-    drifting = {True: "yes", False: "no"}.get(stats.get("drifting", ""))
-    model = pod.get("model") or {}
-    label = f"{model['name']} {model.get('version') or ''}".strip() if model.get("name") else None
-    figures = (stats.get("n"), stats.get("score_mean"), stats.get("baseline"), stats.get("drop"))
-    return pod["pod"], label, *figures, drifting, stats.get("alarms_total"), pod.get("error") or ""
+    if "error" in pod:
+        return pod["pod"], *[None] * 7, pod["error"]
+    model, stats = pod["model"], pod["drift"]
+    figures = (stats["n"], stats["score_mean"], stats["baseline"], stats["drop"])
+    drifting = "yes" if stats["drifting"] else "no"
+    return pod["pod"], f"{model['name']} {model['version']}", *figures, drifting, stats["alarms_total"], None
 
 
 def _read_pods(cluster: Cluster, selector: str) -> list[dict[str, Any]]:
@@ -106,9 +106,10 @@ def _read_pod(cluster: Cluster, pod: Object) -> dict[str, Any]:
     if not is_ready(pod):
         return {"pod": name, "error": "not ready"}
     try:
-        identity = cluster.get_from_pod(name, names.PORT, "/v1/identity")
-        stats = cluster.get_from_pod(name, names.PORT, "/v1/drift-stats")
+        identity = Identity.parse(IDENTITY_PATH, cluster.get_from_pod(name, names.PORT, IDENTITY_PATH))
+        stats = DriftStats.parse(DRIFT_PATH, cluster.get_from_pod(name, names.PORT, DRIFT_PATH))
     except CliError as error:
         return {"pod": name, "error": error.format_message()}
-    model = identity.get("model") if isinstance(identity.get("model"), dict) else {}
-    return {"pod": name, "model": model, "drift": {key: stats.get(key) for key in _FIELDS}}
+    except ValueError as error:
+        return {"pod": name, "error": str(error)}
+    return {"pod": name, "model": identity.model.model_dump(), "drift": stats.model_dump()}

@@ -319,14 +319,15 @@ def test_history_shows_the_newest_promotion_first(kubectl: Run, live: Object) ->
     assert (result["model"], result["reason"]) == ("first", "GatePassed")
 
 
+def ready_pod(name: str, *, ready: str = "True", **meta: str) -> Object:
+    found = pod_manifest(name, status={"conditions": [{"type": "Ready", "status": ready}]})
+    found["metadata"] |= meta
+    return found
+
+
 def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
     server: KubeServer, kubectl: Run, live: Object
 ) -> None:
-    def pod(name: str, *, ready: str = "True", **meta: str) -> Object:
-        found = pod_manifest(name, status={"conditions": [{"type": "Ready", "status": ready}]})
-        found["metadata"] |= meta
-        return found
-
     live["status"]["drift"] = {
         "samples": 80,
         "mean": 0.7,
@@ -348,9 +349,10 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
             },
         ],
     }
-    server.pods = [pod("w-2"), pod("w-1"), pod("w-3", ready="False"), pod("w-4", deletionTimestamp="now"), pod("w-5")]
+    ending = ready_pod("w-4", deletionTimestamp="now")
+    server.pods = [ready_pod("w-2"), ready_pod("w-1"), ready_pod("w-3", ready="False"), ending, ready_pod("w-5")]
     server.pod_responses = {
-        "w-1/v1/identity": {"model": {"name": "first", "version": "1.0.0"}},
+        "w-1/v1/identity": {"model": {"name": "first", "version": "1.0.0", "architecture": "A"}},
         "w-1/v1/drift-stats": {
             "n": 80,
             "score_mean": 0.7,
@@ -384,6 +386,74 @@ def test_drift_shows_the_figures_of_each_pod_and_the_pooled_ones(
     before = len(server.requests)
     assert kubectl("drift", "whales", "--no-pods").exit_code == 0
     assert len(server.requests) == before + 1
+
+
+IDENTITY: Object = {"model": {"name": "first", "version": "1.0.0", "architecture": "A"}}
+STATS: Object = {"n": 80, "score_mean": 0.7, "baseline": 0.9, "drop": 0.2, "drifting": False, "alarms_total": 1}
+DEEP = b"[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("identity", "stats", "error"),
+    [
+        (IDENTITY, STATS | {"drifting": []}, "/v1/drift-stats: drifting: Input should be a valid boolean"),
+        (IDENTITY, STATS | {"drifting": {}}, "/v1/drift-stats: drifting: Input should be a valid boolean"),
+        (IDENTITY, STATS | {"n": "80"}, "/v1/drift-stats: n: Input should be a valid integer, got '80'"),
+        (IDENTITY, STATS | {"n": 10**4000}, "/v1/drift-stats: n: Input should be less than 9007199254740992"),
+        (IDENTITY, STATS | {"score_mean": float("nan")}, "/v1/drift-stats: score_mean: Input should be a finite"),
+        (IDENTITY, {}, "/v1/drift-stats: n: Field required; score_mean: Field required; "),
+        ({"model": []}, STATS, "/v1/identity: model: Input should be a valid dictionary"),
+        ({"model": {"name": ["first"], "version": "1"}}, STATS, "/v1/identity: model.name: Input should be a valid st"),
+        (
+            {"model": IDENTITY["model"] | {"name": "x" * 300}},
+            STATS,
+            "/v1/identity: model.name: String should have at m",
+        ),
+    ],
+)
+def test_an_odd_answer_of_a_pod_is_that_pods_error(
+    server: KubeServer, kubectl: Run, live: Object, identity: Object, stats: Object, error: str
+) -> None:
+    server.pods = [ready_pod("good"), ready_pod("odd")]
+    server.pod_responses = {
+        "good/v1/identity": IDENTITY,
+        "good/v1/drift-stats": STATS,
+        "odd/v1/identity": identity,
+        "odd/v1/drift-stats": stats,
+    }
+    done = kubectl("drift", "whales", "-o", "json")
+    assert done.exit_code == 0, done.output
+    good, odd = json.loads(done.stdout)["pods"]
+    assert good == {"pod": "good", **IDENTITY, "drift": STATS}
+    assert (odd["pod"], odd["error"][: len(error)]) == ("odd", error)
+    assert len(odd["error"]) < 450
+    done = kubectl("drift", "whales")
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["good", "first", "1.0.0", "80", "0.7", "0.9", "0.2", "no", "1", "-"] in rows
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (DEEP, f"500: {'[' * 100}"),
+        (b'{"message": ' + DEEP, '500: {"message": ['),
+        (b'{"message": "' + b"x" * 100_000 + b'"}', f"500: {'x' * 100}"),
+    ],
+    ids=["deep", "deep message", "long message"],
+)
+def test_an_odd_error_of_a_pod_is_that_pods_error(
+    server: KubeServer, kubectl: Run, live: Object, body: bytes, error: str
+) -> None:
+    server.pods = [ready_pod("good"), ready_pod("odd")]
+    server.pod_responses = {"good/v1/identity": IDENTITY, "good/v1/drift-stats": STATS}
+    server.pod_errors = {"odd/v1/identity": body}
+    done = kubectl("drift", "whales", "-o", "json")
+    assert done.exit_code == 0, done.output
+    good, odd = json.loads(done.stdout)["pods"]
+    assert good["drift"] == STATS
+    assert error in odd["error"]
+    assert len(odd["error"]) < 2000
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 3), (503, 3), (403, 1), (409, 1), (422, 1)])

@@ -156,3 +156,14 @@ def test_without_a_file_the_live_accuracy_is_shown(server: KubeServer, kubectl: 
     for word in ("1.0.0", "first", "9 of 10", "0.9 (0.596 to 0.982)"):
         assert word in done.stdout
     assert json.loads(kubectl("feedback", "whales", "-o", "json").stdout)["feedback"] == whales["status"]["feedback"]
+
+
+@pytest.mark.parametrize("answer", [b"[" * 200_000, b"[]", b"<html>"], ids=["deep", "list", "page"])
+def test_an_odd_answer_of_a_pod_to_feedback_is_one_line(
+    server: KubeServer, kubectl: Run, corrections: Corrections, answer: bytes
+) -> None:
+    server.feedback_answer = answer
+    done = kubectl("feedback", "whales", "--file", corrections(HEAD + ROWS), "--yes")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "line 2: expected a JSON object in the response, got " in done.stderr
+    assert done.stderr.endswith("; 0 rows were counted: continue with --from-line 2\n")
