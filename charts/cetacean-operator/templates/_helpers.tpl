@@ -12,7 +12,7 @@
 {{/* Cannot be overridden: network policies of models admit pods with this name. */}}
 {{- define "cetacean-operator.selectorLabels" -}}
 app.kubernetes.io/name: cetacean-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "cetacean-operator.labels" -}}
@@ -61,9 +61,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   value: {{ .Values.leaderElection.enabled | quote }}
 {{- if .Values.leaderElection.enabled }}
 - name: CETACEAN_OPERATOR_LEASE_NAME
-  value: {{ include "cetacean-operator.fullname" . }}
+  value: {{ include "cetacean-operator.fullname" . | quote }}
 - name: CETACEAN_OPERATOR_LEASE_OWNER
-  value: {{ include "cetacean-operator.fullname" . }}
+  value: {{ include "cetacean-operator.fullname" . | quote }}
 - name: CETACEAN_OPERATOR_LEASE_DURATION
   value: {{ .Values.leaderElection.leaseDuration | toJson | quote }}
 - name: CETACEAN_OPERATOR_LEASE_RENEW_DEADLINE
@@ -73,8 +73,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{/* How an endpoint is scraped, from the values of a monitor. */}}
+{{/* A duration in milliseconds. Without leading zeros, as int64 takes 010 for an octal number. */}}
+{{- define "cetacean-operator.milliseconds" -}}
+{{- $sum := 0 }}
+{{- $units := dict "h" 3600000 "m" 60000 "s" 1000 "ms" 1 }}
+{{- range regexFindAll "[0-9]+[a-z]+" . -1 }}
+{{- $sum = add $sum (mul (regexFind "[1-9][0-9]*" . | int64) (get $units (regexFind "[a-z]+" .))) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
+{{/* How an endpoint is scraped, from the values of a monitor and their path. */}}
 {{- define "cetacean-operator.scrape" -}}
+{{- if gt (include "cetacean-operator.milliseconds" .scrapeTimeout | int64) (include "cetacean-operator.milliseconds" .interval | int64) }}
+{{- printf "%s.scrapeTimeout: expected at most the interval, %s, got %s: lower it, or raise the interval" .path .interval .scrapeTimeout | fail }}
+{{- end -}}
 path: /metrics
 interval: {{ .interval }}
 scrapeTimeout: {{ .scrapeTimeout }}

@@ -15,7 +15,7 @@ from support.snapshots import check
 from cetacean_operator.api import names
 from cetacean_operator.settings import Settings
 
-from .conftest import CHART, EVERYTHING, REPOSITORY, RefusedError, Render, Rendered
+from .conftest import CHART, EVERYTHING, MODEL_CHART, REPOSITORY, RefusedError, Render, Rendered
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 
@@ -74,6 +74,77 @@ def test_helm_names_the_wrong_value(render: Render, values: dict[str, Any], mess
     with pytest.raises(RefusedError, match="values don't meet the specifications") as refused:
         render(values)
     assert message in str(refused.value)
+
+
+MONITORS = ("serviceMonitor", "podMonitor", "models.podMonitor")
+
+
+def monitor_values(monitor: str, **given: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"enabled": True, **given}
+    for name in reversed(monitor.split(".")):
+        values = {name: values}
+    return {"metrics": values}
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+@pytest.mark.parametrize(
+    ("interval", "timeout", "got"),
+    [
+        ("5s", None, "10s"),
+        (None, "60s", "60s"),
+        ("1m", "1m1ms", "1m1ms"),
+        ("010s", "10s1ms", "10s1ms"),
+        ("1h", "61m", "61m"),
+    ],
+)
+def test_a_timeout_above_the_interval_of_a_monitor_is_rejected(
+    render: Render, monitor: str, interval: str | None, timeout: str | None, got: str
+) -> None:
+    """The Prometheus Operator leaves such a monitor out."""
+    given = {"interval": interval, "scrapeTimeout": timeout}
+    with pytest.raises(RefusedError) as refused:
+        render(monitor_values(monitor, **{name: value for name, value in given.items() if value}))
+    expected = f"metrics.{monitor}.scrapeTimeout: expected at most the interval, {interval or '30s'}, got {got}"
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+@pytest.mark.parametrize(("interval", "timeout"), [("5s", "5s"), ("1m", "60s"), ("1h30m", "90m"), ("08s", "8000ms")])
+def test_a_timeout_up_to_the_interval_is_rendered(render: Render, monitor: str, interval: str, timeout: str) -> None:
+    text = render(monitor_values(monitor, interval=interval, scrapeTimeout=timeout)).text
+    assert f"interval: {interval}\n" in text
+    assert f"scrapeTimeout: {timeout}\n" in text
+
+
+@pytest.mark.parametrize("name", ["123", "1e3", "0x10"])
+def test_a_name_that_looks_like_a_number_stays_a_text(render: Render, name: str) -> None:
+    keys = ("priorityClassName", "fullnameOverride", "serviceAccount.name", "image.repository", "watchNamespaces[0]")
+    flags = [f"--namespace={name}", *(f"--set-string={key}={name}" for key in keys)]
+    on = {"enabled": True}
+    values = {**EVERYTHING, "metrics": {**EVERYTHING["metrics"], "prometheusRule": on, "dashboards": on}}
+    model = {"spec": yaml.safe_load((REPOSITORY / "examples/full.yaml").read_text())["spec"]}
+    namespace, of_model = flags[0], f"--set-string=name={name}"
+    texts = [
+        render(values, *flags, release=name).text,
+        render({"crds": {"install": False}}, namespace, release=name).text,
+        render(model, namespace, release=name, chart=MODEL_CHART).text,
+        render(model, namespace, of_model, chart=MODEL_CHART).text,
+    ]
+    # As text, because parsers disagree about what is a number.
+    bare = re.compile(rf"^.*(?:: |- |\[){name}(?:\s*$|\]).*$", re.MULTILINE)
+    assert [line for text in texts for line in bare.findall(text)] == []
+    assert all(f'"{name}"' in text for text in texts)
+
+
+def test_large_numbers_stay_integers(render: Render) -> None:
+    large = {"terminationGracePeriodSeconds": 1_000_000, "podDisruptionBudget": {"maxUnavailable": 1_000_000}}
+    rendered = render({**large, "replicas": 1_000_000})
+    deployment = rendered.one("Deployment")["spec"]
+    assert deployment["replicas"] == 1_000_000
+    assert deployment["template"]["spec"]["terminationGracePeriodSeconds"] == 1_000_000
+    assert rendered.one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1_000_000
+    share = render({"podDisruptionBudget": {"maxUnavailable": "50%"}})
+    assert share.one("PodDisruptionBudget")["spec"]["maxUnavailable"] == "50%"
 
 
 @pytest.mark.parametrize(

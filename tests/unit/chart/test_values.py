@@ -111,6 +111,9 @@ def test_a_typo_is_rejected_wherever_it_is_made(schema: dict[str, Any], values: 
         ({"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "False was expected"),
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "does not match"),
         ({"metrics": {"models": {"podMonitor": {"interval": "often"}}}}, "does not match"),
+        ({"metrics": {"podMonitor": {"interval": "1s1m"}}}, "does not match"),
+        ({"metrics": {"podMonitor": {"scrapeTimeout": "1s1s"}}}, "does not match"),
+        ({"metrics": {"podMonitor": {"scrapeTimeout": ""}}}, "is too short|non-empty"),
         ({"networkPolicy": {"apiServerPorts": []}}, "should be non-empty"),
     ],
 )
