@@ -16,6 +16,7 @@ from kubernetes.dynamic import DynamicClient, Resource
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from cetacean_cli.api_errors import one_line_errors
+from cetacean_cli.bounded import read_up_to
 from cetacean_cli.errors import BadInputError, RefusedError, UnreachableError
 from cetacean_operator.api.model_approval import APPROVAL_KIND, APPROVAL_PLURAL
 from cetacean_operator.api.names import GROUP, KIND, PLURAL, VERSION
@@ -28,7 +29,6 @@ _REQUEST_SECONDS: Final = 20.0
 """Time-out of a connection, and of each read from it."""
 _MAX_JSON_BYTES: Final = 2**20
 """Of a pod's response."""
-_CHUNK_BYTES: Final = 2**16
 _WATCH_SECONDS: Final = 300
 """The API server ends a watch after this time, and the next one begins."""
 _MAX_FAILED_WATCHES: Final = 6
@@ -184,12 +184,7 @@ class Cluster:
         Raises:
             CliError: no response, an error, or no JSON object of at most 1 MiB.
         """
-        content = self.read_from_pod(pod, port, path, max_bytes=_MAX_JSON_BYTES, seconds=seconds)
-        try:
-            return _json_object(json.loads(content))
-        except (ValueError, RecursionError) as error:
-            text = content[:80].decode(errors="replace")
-            raise RefusedError(f"expected a JSON object in the response, got {text!r}") from error
+        return _parse(self.read_from_pod(pod, port, path, max_bytes=_MAX_JSON_BYTES, seconds=seconds))
 
     def read_from_pod(self, pod: str, port: int, path: str, *, max_bytes: int, seconds: float = 5.0) -> bytes:
         """Return the response of a pod to a GET as it is.
@@ -205,20 +200,7 @@ class Cluster:
             CliError: no response, an error, or a longer response: the pod may send anything.
         """
         url = f"{self._pods.path(name=f'{pod}:{port}', namespace=self.namespace)}/proxy{path}"
-        end = time.monotonic() + seconds
-        with self._errors():
-            response = self._client.request("get", url, serialize=False, _request_timeout=(_REQUEST_SECONDS, seconds))
-            try:
-                body = bytearray()
-                while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
-                    body += chunk
-                    if len(body) > max_bytes:
-                        raise RefusedError(f"pod {pod}: expected at most {max_bytes} bytes from {path}, got more")
-                    if time.monotonic() > end:
-                        raise UnreachableError(f"pod {pod}: expected all of {path} within {seconds:g} s")
-                return bytes(body)
-            finally:
-                response.close()  # what was not read is left
+        return self._read(f"pod {pod}", path, max_bytes, seconds, method="get", path=url)
 
     # --- Services ---------------------------------------------------------------------------------------------------
 
@@ -228,14 +210,11 @@ class Cluster:
         This needs the right to `create` `services/proxy`.
 
         Raises:
-            CliError: no response, or an error.
+            CliError: no response, an error, or no JSON object of at most 1 MiB.
         """
         url = f"{self._services.path(name=f'{service}:{port}', namespace=self.namespace)}/proxy{path}"
-        with self._errors():
-            content = self._client.request(
-                "post", url, body=body, serializer=_plain, _request_timeout=(_REQUEST_SECONDS, _REQUEST_SECONDS)
-            )
-        return _json_object(content)
+        who = f"a pod of {service}"
+        return _parse(self._read(who, path, _MAX_JSON_BYTES, _REQUEST_SECONDS, method="post", path=url, body=body))
 
     # --- Requests ---------------------------------------------------------------------------------------------------
 
@@ -248,6 +227,17 @@ class Cluster:
                 **arguments,
             )
         return _json_object(content)
+
+    def _read(self, who: str, what: str, max_bytes: int, seconds: float, **request: Any) -> bytes:
+        with self._errors():
+            response = self._client.request(**request, serialize=False, _request_timeout=(_REQUEST_SECONDS, seconds))
+            try:
+                body = read_up_to(response, max_bytes, seconds=seconds)
+            except TimeoutError as error:
+                raise UnreachableError(f"{who}: expected all of {what} within {seconds:g} s") from error
+        if len(body) > max_bytes:
+            raise RefusedError(f"{who}: expected at most {max_bytes} bytes from {what}, got more")
+        return body
 
     def _events(self, name: str, seconds: int) -> Iterator[Object]:
         # `DynamicClient.watch` has no argument for the time-out of a connection that went silent, and fails at an empty
@@ -277,6 +267,14 @@ class Cluster:
 def _plain(_client: DynamicClient, content: Any) -> Any:
     """Return JSON as it is; by default the dynamic client wraps it, and fails without the key `kind`."""
     return content
+
+
+def _parse(content: bytes) -> Object:
+    try:
+        return _json_object(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        text = content[:80].decode(errors="replace")
+        raise RefusedError(f"expected a JSON object in the response, got {text!r}") from error
 
 
 def _json_object(content: Any) -> Object:

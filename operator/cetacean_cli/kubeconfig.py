@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import ssl
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 from urllib3.util.ssl_ import create_urllib3_context
 
+from cetacean_cli.bounded import read_up_to
 from cetacean_cli.errors import UnreachableError
 
 USER_AGENT: Final = "cetacean-cli"
+_MAX_ERROR_BYTES: Final = 2**20
+_ERROR_SECONDS: Final = 5.0
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -51,6 +56,7 @@ def load_api_client(path: str | None = None, context: str | None = None) -> tupl
     client.user_agent = USER_AGENT
     if client.rest_client is not None:
         _accept_authorities_without_extensions(client)
+        _bound_error_bodies(client)
     return client, namespace or "default"
 
 
@@ -73,6 +79,23 @@ def _load_kubeconfig(configuration: Configuration, paths: str, context: str | No
     loader.load_and_set(configuration)
     namespace = loader.current_context["context"].get("namespace")
     return str(namespace) if namespace else None
+
+
+def _bound_error_bodies(client: ApiClient) -> None:
+    # The client reads the body of an error to its end. Through the API server's proxy, that is the body of a pod.
+    send = client.rest_client.pool_manager.request
+
+    def request(*arguments: Any, **options: Any) -> BaseHTTPResponse:
+        response: BaseHTTPResponse = send(*arguments, **options)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
+            return response
+        try:
+            body = read_up_to(response, _MAX_ERROR_BYTES, seconds=_ERROR_SECONDS)
+        except TimeoutError:
+            body = b""
+        return HTTPResponse(body, response.headers, response.status, reason=response.reason)
+
+    client.rest_client.pool_manager.request = request
 
 
 def _accept_authorities_without_extensions(client: ApiClient) -> None:

@@ -6,7 +6,7 @@ import copy
 import http.server
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class KubeServer:
     """The query and the operations of each patch."""
     requests: list[str] = field(default_factory=list)
     """The paths, in order."""
+    endless: dict[str, int] = field(default_factory=dict)
+    """Likewise, or `feedback`: the status of a response whose body does not end."""
     feedback_answer: bytes = b'{"species_correct": true}'
     """What a pod answers to feedback."""
     feedback: list[Object] = field(default_factory=list)
@@ -117,6 +119,9 @@ def _respond(handler: http.server.BaseHTTPRequestHandler, state: KubeServer) -> 
         if (content := state.pod_files.get(f"{pod}/{path}")) is not None:
             _send_bytes(handler, 200, content)
             return
+        if (status := state.endless.get(f"{pod}/{path}")) is not None:
+            _send_without_end(handler, status)
+            return
         if (content := state.pod_errors.get(f"{pod}/{path}")) is not None:
             _send_bytes(handler, 500, content)
             return
@@ -141,6 +146,9 @@ def _feedback(handler: http.server.BaseHTTPRequestHandler, state: KubeServer, bo
     assert handler.headers["Content-Type"] == "application/json"
     if state.refuse_feedback_after is not None and len(state.feedback) >= state.refuse_feedback_after:
         _send(handler, 503, _status("no endpoints available"))
+        return
+    if (status := state.endless.get("feedback")) is not None:
+        _send_without_end(handler, status)
         return
     state.feedback.append(json.loads(body))
     _send_bytes(handler, 200, state.feedback_answer)
@@ -221,6 +229,15 @@ def _line(content: Object | str) -> bytes:
 
 def _send(handler: http.server.BaseHTTPRequestHandler, status: int, *contents: Object | str) -> None:
     _send_bytes(handler, status, b"".join(map(_line, contents)))
+
+
+def _send_without_end(handler: http.server.BaseHTTPRequestHandler, status: int) -> None:
+    handler.send_response(status)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    with suppress(OSError):  # until the client closes the connection
+        while True:
+            handler.wfile.write(b" " * 2**16)
 
 
 def _send_bytes(handler: http.server.BaseHTTPRequestHandler, status: int, body: bytes) -> None:

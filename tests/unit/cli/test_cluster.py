@@ -456,6 +456,27 @@ def test_an_odd_error_of_a_pod_is_that_pods_error(
     assert len(odd["error"]) < 2000
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (200, "expected at most 1048576 bytes from /v1/identity, got more"),
+        (500, "500: "),
+        (403, "rejected the request"),
+    ],
+)
+def test_an_answer_of_a_pod_without_an_end_is_that_pods_error(
+    server: KubeServer, kubectl: Run, live: Object, status: int, error: str
+) -> None:
+    server.pods = [ready_pod("good"), ready_pod("odd")]
+    server.pod_responses = {"good/v1/identity": IDENTITY, "good/v1/drift-stats": STATS}
+    server.endless = {"odd/v1/identity": status}
+    done = kubectl("drift", "whales", "-o", "json")
+    assert done.exit_code == 0, done.output
+    good, odd = json.loads(done.stdout)["pods"]
+    assert good["drift"] == STATS
+    assert error in odd["error"]
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (500, 3), (503, 3), (403, 1), (409, 1), (422, 1)])
 def test_an_error_of_the_server_is_one_line(
     server: KubeServer, kubectl: Run, live: Object, status: int, code: int

@@ -167,3 +167,13 @@ def test_an_odd_answer_of_a_pod_to_feedback_is_one_line(
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "line 2: expected a JSON object in the response, got " in done.stderr
     assert done.stderr.endswith("; 0 rows were counted: continue with --from-line 2\n")
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 1), (500, 3)])
+def test_an_answer_of_a_pod_to_feedback_without_an_end_is_one_line(
+    server: KubeServer, kubectl: Run, corrections: Corrections, status: int, code: int
+) -> None:
+    server.endless = {"feedback": status}
+    done = kubectl("feedback", "whales", "--file", corrections(HEAD + ROWS), "--yes")
+    assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+    assert done.stderr.endswith("; 0 rows were counted: continue with --from-line 2\n")
