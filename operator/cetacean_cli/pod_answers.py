@@ -1,4 +1,4 @@
-"""What commands read of a pod's answers.
+"""Reads the answers of pods that commands show.
 
 A pod may send anything: whatever is not as expected is an error of that pod, and names are made printable.
 """
@@ -48,7 +48,7 @@ class ServedModel(PodAnswer):
 
     name: Name
     version: Name
-    architecture: Name
+    architecture: Name | None = None
 
 
 class Identity(PodAnswer):

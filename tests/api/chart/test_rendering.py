@@ -117,7 +117,7 @@ def test_a_timeout_up_to_the_interval_is_rendered(render: Render, monitor: str, 
 
 
 @pytest.mark.parametrize("name", ["123", "1e3", "0x10"])
-def test_a_name_that_looks_like_a_number_stays_a_text(render: Render, name: str) -> None:
+def test_a_name_of_digits_stays_a_text(render: Render, name: str) -> None:
     keys = ("priorityClassName", "fullnameOverride", "serviceAccount.name", "image.repository", "watchNamespaces[0]")
     flags = [f"--namespace={name}", *(f"--set-string={key}={name}" for key in keys)]
     on = {"enabled": True}
