@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.operator_world import World, entry, manifest, model
 
-from cetacean_operator.api.spec import AntiFraud
+from cetacean_operator.api.keep_disagreements import KeepDisagreements
+from cetacean_operator.api.spec import AntiFraud, parse_spec
 from cetacean_operator.decisions.identity import deployed_model, rollout_of
 from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry.digests import canonical_digest
 
 FULL: dict[str, Any] = {
@@ -200,6 +202,61 @@ def test_the_pod_is_restricted() -> None:
     assert kinds == {"weights": "emptyDir", "monitoring": "configMap", "tmp": "emptyDir"}
 
 
+def test_the_labels_of_a_resource_and_of_its_candidate_differ_in_the_model_alone() -> None:
+    shared = {
+        "app.kubernetes.io/name": "cetacean-inference",
+        "app.kubernetes.io/instance": "whales",
+        "app.kubernetes.io/managed-by": "cetacean-operator",
+    }
+    assert pod_labels("whales") == {**shared, "ecomarineai.org/cetaceanmodel": "whales"}
+    assert pod_labels("whales", candidate=True) == {**shared, "ecomarineai.org/cetaceanmodel": "whales_candidate"}
+
+
+def direct(**changes: Any) -> dict[str, Any]:
+    """Return the template of the resource `whales` without a world around it."""
+    serving = parse_spec(manifest(entry("first"))["spec"]).serving
+    return pod_template(name="whales", serving=serving, rollout=rollout_of(model("first"), AntiFraud()), **changes)
+
+
+def test_a_candidates_template_differs_in_the_label_that_services_and_spreading_select_by() -> None:
+    expected, own = direct(), {"ecomarineai.org/cetaceanmodel": "whales_candidate"}
+    expected["metadata"]["labels"] |= own
+    (spread,) = expected["spec"]["topologySpreadConstraints"]
+    spread["labelSelector"] = {"matchLabels": own}
+    assert direct(candidate=True) == expected
+
+
+def test_kept_pictures_add_a_volume_and_a_folder_for_the_container_that_serves() -> None:
+    claim = {"claimName": "pictures"}
+    expected = direct()
+    expected["spec"]["volumes"].append({"name": "disagreements", "persistentVolumeClaim": claim})
+    (serve,) = expected["spec"]["containers"]
+    serve["volumeMounts"].append({"name": "disagreements", "mountPath": "/var/lib/cetacean"})
+    folder = {"name": "CETACEAN_SHADOW__KEEP_FOLDER", "value": "/var/lib/cetacean/disagreements/whales"}
+    serve["env"].insert(-1, folder)
+    wanted = KeepDisagreements.model_validate({"persistentVolumeClaim": claim})
+    assert direct(keep_disagreements=wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("digit", "expected"),
+    [
+        ("b", "first 1.0.0 (sha256:bbbbbbbbbbbb), threshold 0.4"),
+        (None, "first 1.0.0 (no digest), threshold 0.4"),
+    ],
+)
+def test_the_history_of_a_rollout_shows_model_digest_and_threshold(digit: str | None, expected: str) -> None:
+    assert change_cause(rollout_of(model("first", digit), AntiFraud(threshold=0.4))) == expected
+
+
+@pytest.mark.parametrize(("serving", "limit"), [({}, {}), ({"tmpSizeLimit": "2Gi"}, {"sizeLimit": "2Gi"})], ids=str)
+def test_the_volume_of_temporary_files_has_the_limit_of_the_resource(
+    serving: dict[str, Any], limit: dict[str, str]
+) -> None:
+    spec = template(entry("first"), serving=serving)["spec"]
+    assert {"name": "tmp", "emptyDir": limit} in spec["volumes"]
+
+
 def test_a_claim_takes_the_place_of_the_cache_volume() -> None:
     spec = template(entry("first"), serving={"weightsCache": {"persistentVolumeClaim": {"claimName": "weights"}}})[
         "spec"
@@ -250,6 +307,20 @@ def test_a_terminating_pod_has_time_for_requests_in_progress() -> None:
     assert ending(630) == (630, 5, 620), "an archive may take ten minutes"
     own = {"name": "CETACEAN_HTTP__GRACE_PERIOD_SECONDS", "value": "7"}
     assert ending(60, own) == (60, 5, 7), "it is no variable of the operator's"
+
+
+@pytest.mark.parametrize(
+    ("grace", "before", "answering"),
+    [(0, 0, 1), (1, 0, 1), (2, 1, 1), (4, 2, 1), (9, 4, 3), (10, 5, 3), (11, 5, 3), (15, 5, 5), (16, 5, 6)],
+)
+def test_a_short_grace_period_is_shared_out(grace: int, before: int, answering: int) -> None:
+    """Half of it is before SIGTERM, and half of the rest to exit, but no more than 5 s each."""
+    assert ending(grace) == (grace, before, answering)
+
+
+def test_a_pod_that_must_end_at_once_has_no_hook_before_it_ends() -> None:
+    (serve,) = template(entry("first"), serving={"terminationGracePeriodSeconds": 1})["spec"]["containers"]
+    assert "lifecycle" not in serve, "older API servers accept no sleep of 0 s"
 
 
 @given(grace=st.integers(0, 3600))
