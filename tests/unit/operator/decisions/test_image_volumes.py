@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import pytest
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 
 from cetacean_operator.api import names
+from cetacean_operator.api.spec import AntiFraud
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.image_volumes import judge_image_volumes
 
 IMAGE = f"oci://registry.test/whales/demo@sha256:{'a' * 64}"
 
 
+TOO_OLD = (
+    "the weights are in an image, and image volumes are stable since Kubernetes 1.36, got {}: "
+    "the pods start only if the feature gate ImageVolume is on, in the API server and on the nodes"
+)
+
+
 @pytest.mark.parametrize(
-    ("kubernetes", "status", "reason"),
+    ("kubernetes", "expected"),
     [
-        ((1, 35), "True", "KubernetesTooOld"),
-        ((1, 36), "False", "Supported"),
-        ((2, 0), "False", "Supported"),
-        (None, "Unknown", "VersionUnknown"),
+        ((1, 4), ("True", "KubernetesTooOld", TOO_OLD.format("1.4"))),
+        ((1, 35), ("True", "KubernetesTooOld", TOO_OLD.format("1.35"))),
+        ((1, 36), ("False", "Supported", "Kubernetes 1.36 mounts images as volumes")),
+        ((2, 0), ("False", "Supported", "Kubernetes 2.0 mounts images as volumes")),
+        (None, ("Unknown", "VersionUnknown", "image volumes are stable since Kubernetes 1.36")),
     ],
+    ids=str,
 )
 def test_weights_in_an_image_need_a_cluster_that_mounts_images(
-    kubernetes: tuple[int, int] | None, status: str, reason: str
+    kubernetes: tuple[int, int] | None, expected: tuple[str, str, str]
 ) -> None:
+    rollout = rollout_of(model("first", weightsUrl=IMAGE), AntiFraud())
+    assert judge_image_volumes(rollout, kubernetes) == expected
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "state"),
+    [
+        ((1, 35), ("True", "KubernetesTooOld")),
+        ((1, 36), ("False", "Supported")),
+        (None, ("Unknown", "VersionUnknown")),
+    ],
+    ids=str,
+)
+def test_the_status_has_the_condition(kubernetes: tuple[int, int] | None, state: tuple[str, str]) -> None:
     world = World(manifest(entry("first", weightsUrl=IMAGE)), kubernetes=kubernetes)
     world.settle()
-    condition = world.status.condition(names.IMAGE_VOLUMES_UNSUPPORTED)
-    assert condition is not None
-    assert (condition.status, condition.reason) == (status, reason)
-    assert "1.36" in condition.message or status == "False"
+    assert world.is_(names.IMAGE_VOLUMES_UNSUPPORTED) == state
 
 
 def test_a_resource_without_images_has_no_such_condition() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.operator_world import World, entry, manifest
 
-from cetacean_operator.decisions.pod_overrides import replaced
+from cetacean_operator.api.spec import parse_spec
+from cetacean_operator.decisions.pod_overrides import replaced, with_overrides
 
 
 def pod(**serving: Any) -> dict[str, Any]:
@@ -81,6 +82,22 @@ def test_a_lifecycle_keeps_the_time_for_requests_in_progress_unless_it_replaces_
     assert serve["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}, "postStart": start}
     (serve,) = pod(lifecycle={"preStop": None})["containers"]
     assert "lifecycle" not in serve
+
+
+def test_a_lifecycle_is_set_also_where_the_operator_sets_none() -> None:
+    start = {"exec": {"command": ["true"]}}
+    (serve,) = pod(lifecycle={"postStart": start}, terminationGracePeriodSeconds=1)["containers"]
+    assert serve["lifecycle"] == {"postStart": start}
+
+
+def test_a_lifecycle_is_that_of_the_container_that_serves() -> None:
+    start = {"exec": {"command": ["true"]}}
+    serving = parse_spec(manifest(serving={"lifecycle": {"postStart": start}})["spec"]).serving
+    containers: list[dict[str, Any]] = [
+        {"name": name, "securityContext": {}, "volumeMounts": []} for name in ("other", "serve")
+    ]
+    found = with_overrides({"securityContext": {}, "containers": containers, "volumes": []}, serving)
+    assert found["containers"] == [containers[0], containers[1] | {"lifecycle": {"postStart": start}}]
 
 
 def test_hosts_and_names_are_passed_on() -> None:
