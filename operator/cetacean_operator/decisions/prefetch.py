@@ -52,7 +52,6 @@ class _Attempt:
     model: Model
     ref: Ref
     manifest: Object
-    live: Object | None
     failure: Failure | None
     ended: bool
     """True if the Job has failed and starts no more pods."""
@@ -155,7 +154,7 @@ def _is_fetched(job: Object, pods: Iterable[Pod]) -> bool:
 def _attempt(
     model: Model, ref: Ref, manifest: Object, live: Object | None, pods: Sequence[Pod], now: datetime
 ) -> _Attempt:
-    condition = find_condition(live, "Failed") if live else {}
+    condition = find_condition(live, "Failed")
     ended = condition.get("status") == "True"
     failure = find_failure([pod for pod in pods if not pod.ready], None, now)
     retry_after = None
@@ -164,7 +163,7 @@ def _attempt(
         failure = failure or Failure("JobFailed", f"Job {ref[1]}: {said}", final=True)
         waited = seconds_since(condition.get("lastTransitionTime"), now)
         retry_after = max(0.0, RETRY_SECONDS - max(0.0, waited or 0.0))
-    return _Attempt(model, ref, manifest, live, failure, ended, retry_after)
+    return _Attempt(model, ref, manifest, failure, ended, retry_after)
 
 
 def _condition(
