@@ -132,6 +132,18 @@ def test_a_model_that_the_gate_refuses_is_not_fetched(metrics: dict[str, float])
     assert jobs(there) == []
 
 
+def test_all_fetches_neither_the_refused_model_nor_the_one_that_serves() -> None:
+    there = world(entry("first"), entry("second", "b", metrics={"tnr": 0.1}), entry("third", "c"))
+    there.activate("second")
+    there.settle()
+    assert (there.deployed, models(there)) == ("first", ["third"])
+    finish(there)
+    assert jobs(there) == []
+    assert there.condition("WeightsPrefetched").message == (
+        "the weights of 1 of 1 models that wait are in the claim weights"
+    )
+
+
 def test_the_job_runs_fetch_with_the_settings_and_the_claim_of_the_pods() -> None:
     serving = {
         "sidecars": [{"name": "mesh", "image": "m"}],
@@ -229,6 +241,19 @@ def test_a_job_without_the_reason_of_a_container_has_the_message_of_the_job() ->
     assert ": m \ufffdm" in there.condition("WeightsPrefetched").message, "one line without control characters"
 
 
+def test_a_job_that_failed_without_a_message_says_so() -> None:
+    there = world(*MODELS[:2])
+    (job,) = jobs(there)
+    failed = {"type": "Failed", "status": "True", "lastTransitionTime": timestamp(there.now)}
+    job["status"]["conditions"] = [failed]
+    there.settle()
+    assert there.condition("WeightsPrefetched").message == (
+        "the weights of 0 of 1 models that wait are in the claim weights; second 2.0.0: "
+        f"Job {job['metadata']['name']}: it failed. Next: mend what the message names: the registry's entry, the store "
+        "or the claim; runbook: docs/runbook.md#weights-not-prefetched"
+    )
+
+
 def test_a_failed_attempt_is_forgotten_once_another_one_has_ended_well() -> None:
     there = world(*MODELS[:2])
     fail(there, "WeightsUnreachable: https://example.org: time-out", ended=False)
@@ -292,11 +317,14 @@ def test_a_lost_status_makes_the_job_run_again() -> None:
     assert models(there) == ["second"]
 
 
-def test_a_model_without_a_digest_is_not_fetched_and_named() -> None:
-    there = world(entry("first"), entry("second", None))
+def test_models_without_a_digest_are_not_fetched_and_named() -> None:
+    there = world(entry("first"), entry("second", None), entry("third", None, version="3.0.0"))
     assert jobs(there) == []
     assert there.is_("WeightsPrefetched") == ("Unknown", "NoDigest")
-    assert "the registry names no sha256 of second 1.0.0" in there.condition("WeightsPrefetched").message
+    assert there.condition("WeightsPrefetched").message == (
+        "the weights of 0 of 2 models that wait are in the claim weights; the registry names no sha256 of "
+        "third 3.0.0, second 1.0.0: pods share no file that they cannot verify"
+    )
 
 
 def test_prefetch_that_is_switched_off_deletes_the_job() -> None:

@@ -88,6 +88,15 @@ def test_a_claim_is_a_volume_that_is_read_only() -> None:
     assert mount == {"name": volume["name"], "mountPath": "/mnt/weights/pvc/models", "readOnly": True}
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("pvc://models/m/a.safetensors", "weights-2dac7b2e8f83"), (f"oci://{IMAGE}/a.ckpt", "weights-ee89e7572695")],
+)
+def test_the_name_of_a_volume_is_pinned_because_another_one_restarts_the_pods(url: str, name: str) -> None:
+    (volume,), (mount,), _ = added(pod(url))
+    assert (volume["name"], mount["name"]) == (name, name)
+
+
 def test_the_claim_of_the_cache_is_one_volume_with_two_mounts() -> None:
     cached = {"weightsCache": {"persistentVolumeClaim": {"claimName": "models"}}}
     found = pod("pvc://models/m/a.safetensors", serving=cached)
