@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.operator_world import World, entry, manifest
 
-from cetacean_operator.api.observed import Object
+from cetacean_operator.api.observed import CetaceanModel, Object
+from cetacean_operator.api.spec import Spec, parse_spec
+from cetacean_operator.api.stages import Canary
+from cetacean_operator.decisions.candidate_children import Candidate
+from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, monitoring
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.ownership import Ref
+from cetacean_operator.decisions.stage_record import StageRecord
+from cetacean_operator.decisions.stages import CandidateRun
+from cetacean_operator.decisions.template import pod_template
+
+OWN_PODS = {"ecomarineai.org/cetaceanmodel": "whales"}
+LABELS = OWN_PODS | {
+    "app.kubernetes.io/name": "cetacean-inference",
+    "app.kubernetes.io/instance": "whales",
+    "app.kubernetes.io/managed-by": "cetacean-operator",
+}
 
 
 def world(**serving: Any) -> World:
@@ -279,3 +297,198 @@ def test_pods_that_ask_each_other_during_a_comparison_may_reach_each_other(repli
     own = {"podSelector": {"matchLabels": {"ecomarineai.org/cetaceanmodel": "whales"}}}
     (rule,) = made.children["NetworkPolicy", "whales"]["spec"]["ingress"]
     assert rule["from"] == [*([own] if replicas == 2 else []), OPERATOR]
+
+
+# --- Whole children ---------------------------------------------------------------------------------------------------
+
+
+def obj(**spec: Any) -> Object:
+    return manifest(entry("first"), entry("second", "b"), **spec)
+
+
+def made_of(made: Object, **arguments: Any) -> dict[Ref, Object]:
+    """The children of a resource whose first model serves."""
+    resource, spec = CetaceanModel.of(made), parse_spec(made["spec"])
+    rollout = rollout_of(spec.registry.models[0], spec.anti_fraud)
+    wanted = {"optional_kinds": OPTIONAL_CHILDREN, "operator_namespace": "default"} | arguments
+    return children(resource, spec, rollout, **wanted)
+
+
+def canary(spec: Spec) -> CandidateRun:
+    """A run of the second model that answers clients."""
+    first, second = (rollout_of(model, spec.anti_fraud) for model in spec.registry.models)
+    record = StageRecord(rollout=second.id, served=first.id, stage=0, kind="Canary")
+    return CandidateRun(rollout=second, record=record, replicas=1, canary=Canary(weight=50))
+
+
+def undated(child: Object) -> Object:
+    """Leave out the digest of what was applied, which must be one."""
+    annotations = dict(child["metadata"]["annotations"])
+    assert re.fullmatch(r"[0-9a-f]{16}", annotations.pop("ecomarineai.org/applied-digest"))
+    return {**child, "metadata": {**child["metadata"], "annotations": annotations}}
+
+
+def metadata(name: str = "whales", labels: dict[str, str] = LABELS, **annotations: str) -> Object:
+    owner = {
+        "apiVersion": "ecomarineai.org/v1alpha1",
+        "kind": "CetaceanModel",
+        "name": "whales",
+        "uid": "uid-1",
+        "controller": True,
+    }
+    return {"namespace": "sea", "name": name, "labels": labels, "ownerReferences": [owner], "annotations": annotations}
+
+
+KEEP = {"persistentVolumeClaim": {"claimName": "pictures"}}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "promotion", "annotations"),
+    [
+        (None, None, {}),
+        ({"stages": [{"shadow": {"keepDisagreements": KEEP}}]}, "{}", {"ecomarineai.org/promotion": "{}"}),
+    ],
+    ids=["nothing more", "why it serves, and a folder for pictures"],
+)
+def test_the_deployment_of_a_resource_is_whole(
+    rollout: dict[str, Any] | None, promotion: str | None, annotations: dict[str, str]
+) -> None:
+    given = obj(rollout=rollout, serving={"replicas": 2, "progressDeadlineSeconds": 120})
+    spec = parse_spec(given["spec"])
+    cause = "first 1.0.0 (sha256:aaaaaaaaaaaa), threshold 0.52"
+    assert undated(made_of(given, promotion=promotion)["Deployment", "whales"]) == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata() | {"annotations": {"kubernetes.io/change-cause": cause, **annotations}},
+        "spec": {
+            "selector": {"matchLabels": OWN_PODS},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "revisionHistoryLimit": 10,
+            "progressDeadlineSeconds": 120,
+            "paused": False,
+            "replicas": 2,
+            "template": pod_template(
+                name="whales",
+                serving=spec.serving,
+                rollout=rollout_of(spec.registry.models[0], spec.anti_fraud),
+                keep_disagreements=spec.rollout.keep_disagreements if spec.rollout else None,
+            ),
+        },
+    }
+
+
+def test_the_deployment_says_that_an_autoscaler_sets_its_replicas() -> None:
+    deployment = made_of(obj(serving={"autoscaling": {}}))["Deployment", "whales"]
+    assert deployment["metadata"]["annotations"]["ecomarineai.org/autoscaled"] == "true"
+
+
+def test_the_budget_and_the_service_monitor_of_a_resource_are_whole() -> None:
+    found = made_of(obj(serving={"replicas": 2, "serviceMonitor": {"labels": {"release": "p"}}}))
+    assert undated(found["PodDisruptionBudget", "whales"]) == {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(),
+        "spec": {
+            "selector": {"matchLabels": OWN_PODS},
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+    services = {"key": "ecomarineai.org/cetaceanmodel", "operator": "In", "values": ["whales", "whales_candidate"]}
+    assert undated(found["ServiceMonitor", "whales"]) == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": metadata(labels=LABELS | {"release": "p"}),
+        "spec": {
+            "selector": {"matchExpressions": [services]},
+            "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
+            "sampleLimit": 5000,
+            "labelLimit": 32,
+            "labelValueLengthLimit": 1024,
+            "bodySizeLimit": "4MB",
+        },
+    }
+
+
+@pytest.mark.parametrize(("length", "has_candidate"), [(53, True), (54, False)])
+def test_a_service_monitor_names_the_candidate_only_if_a_label_can(length: int, has_candidate: bool) -> None:
+    """The value of a label has at most 63 letters."""
+    given, name = obj(serving={"serviceMonitor": {}}), "w" * length
+    given["metadata"]["name"] = name
+    spec = made_of(given)["ServiceMonitor", name]["spec"]
+    (expression,) = spec["selector"]["matchExpressions"]
+    assert expression["values"] == ([name, f"{name}_candidate"] if has_candidate else [name])
+
+
+def test_further_ports_lead_to_sidecars_and_the_network_policy_admits_them() -> None:
+    ports = [{"name": "proxy", "port": 9000, "targetPort": 9001}]
+    found = made_of(obj(serving={"networkPolicy": {}, "service": {"type": "NodePort", "ports": ports}}))
+    service = found["Service", "whales"]["spec"]
+    assert (service["type"], [port["port"] for port in service["ports"]]) == ("NodePort", [80, 9000])
+    (rule,) = found["NetworkPolicy", "whales"]["spec"]["ingress"]
+    assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}, {"port": 9001, "protocol": "TCP"}]
+
+
+ROUTE = {"parentRefs": [{"name": "public"}]}
+
+
+@pytest.mark.parametrize(
+    ("route", "is_canary", "both"),
+    [(None, True, True), (None, False, False), (ROUTE, True, False), (ROUTE, False, False)],
+    ids=["canary by pods", "no canary", "canary by route", "route without a canary"],
+)
+def test_the_service_selects_the_candidates_pods_only_for_a_canary_without_a_route(
+    route: dict[str, Any] | None, is_canary: bool, both: bool
+) -> None:
+    given = obj(serving={"route": route})
+    run = canary(parse_spec(given["spec"]))
+    found = made_of(given, candidate=Candidate(staged=run if is_canary else replace(run, canary=None)))
+    everything = {key: value for key, value in LABELS.items() if key not in OWN_PODS}
+    assert found["Service", "whales"]["spec"]["selector"] == (everything if both else OWN_PODS)
+
+
+@pytest.mark.parametrize(("weight", "shares"), [(None, [100]), (25, [75, 25])])
+def test_the_route_of_a_resource_gives_its_candidate_a_share(weight: int | None, shares: list[int]) -> None:
+    given = obj(serving={"route": ROUTE})
+    found = made_of(given, candidate=Candidate(staged=canary(parse_spec(given["spec"])), route_weight=weight))
+    (rule,) = found["HTTPRoute", "whales"]["spec"]["rules"]
+    assert [backend["weight"] for backend in rule["backendRefs"]] == shares
+
+
+@pytest.mark.parametrize(
+    ("served", "kinds"),
+    [
+        (frozenset(), set()),
+        ({"HTTPRoute"}, {"HTTPRoute"}),
+        ({"ServiceMonitor"}, {"ServiceMonitor"}),
+        ({"HTTPRoute", "ServiceMonitor"}, {"HTTPRoute", "ServiceMonitor"}),
+    ],
+    ids=["neither", "routes", "monitors", "both"],
+)
+def test_a_child_whose_kind_needs_a_crd_is_made_only_if_the_cluster_serves_it(
+    served: set[str], kinds: set[str]
+) -> None:
+    found = made_of(obj(serving={"route": ROUTE, "serviceMonitor": {}}), optional_kinds=served)
+    assert {kind for kind, _ in found} == {"ConfigMap", "Deployment", "Service"} | kinds
+
+
+def test_the_labels_of_a_candidates_children_are_those_of_its_pods() -> None:
+    given = obj()
+    found = made_of(given, candidate=Candidate(staged=canary(parse_spec(given["spec"]))))
+    of_candidate = LABELS | {"ecomarineai.org/cetaceanmodel": "whales_candidate"}
+    assert {ref: child["metadata"]["labels"] for ref, child in found.items()} == {
+        ("ConfigMap", "whales-monitoring"): LABELS,
+        ("Service", "whales"): LABELS,
+        ("Deployment", "whales"): LABELS,
+        ("Deployment", "whales-candidate"): of_candidate,
+        ("Service", "whales-candidate"): of_candidate,
+    }
+
+
+def test_the_monitoring_file_is_the_same_text_each_time_it_is_written() -> None:
+    drift = {"window": 200, "minSamples": 20, "alarmDrop": 0.05, "signals": {"window": 300}}
+    spec = parse_spec(obj(drift=drift)["spec"])
+    assert monitoring(spec, spec.registry.models[0], {"share": 1.0, "run": "r"}) == (
+        '{"alarm_drop": 0.05, "answers_window": 300, "baselines": {"first": 0.9, "second": 0.9}, "min_samples": 20, '
+        '"shadow": {"run": "r", "share": 1.0}, "window": 200}'
+    )
