@@ -49,7 +49,8 @@ def owner_of(obj: Object) -> str | None:
     if obj["kind"] == "Pod":
         return _resource_of_pod(obj, label, controller)
     if controller is None:
-        return label if names.ANNOTATION_APPLIED in annotations_of(obj) else None
+        is_orphan = names.ANNOTATION_APPLIED in annotations_of(obj)
+        return names.resource_of_label(label) if label is not None and is_orphan else None
     return _model_of(controller)
 
 

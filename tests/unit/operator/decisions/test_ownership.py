@@ -46,6 +46,7 @@ def owner(**changes: Any) -> dict[str, Any]:
         ({"ownerReferences": [owner(name="dolphins")], "labels": LABELS, "annotations": APPLIED}, False),
         ({"ownerReferences": [owner(kind="StatefulSet", apiVersion="apps/v1")], "labels": LABELS}, False),
         ({"ownerReferences": [owner(apiVersion="example.org/v1")], "annotations": APPLIED}, False),
+        ({"ownerReferences": [owner(apiVersion="ecomarineai.org")], "annotations": APPLIED}, False),
         ({}, False),
     ],
     ids=[
@@ -65,11 +66,75 @@ def owner(**changes: Any) -> dict[str, Any]:
         "a child of another CetaceanModel",
         "a child of a StatefulSet",
         "a child of another group's CetaceanModel",
+        "a child of a CetaceanModel without a group",
         "neither owner nor labels",
     ],
 )
 def test_a_controller_or_else_the_annotation_makes_an_object_a_child(metadata: dict[str, Any], owned: bool) -> None:
     assert is_owned_by({"kind": "Service", "metadata": {"name": "whales", **metadata}}, WHALES) == owned
+
+
+# --- Where the cache looks for an object ------------------------------------------------------------------------------
+
+
+def test_a_resource_belongs_to_itself() -> None:
+    assert owner_of(manifest()) == "whales"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"),
+    [
+        ({"ownerReferences": [owner()]}, "whales"),
+        ({"ownerReferences": [owner(kind="StatefulSet", apiVersion="apps/v1")], "labels": LABELS}, None),
+        ({"annotations": APPLIED, "labels": LABELS}, "whales"),
+        ({"annotations": APPLIED, "labels": CANDIDATE}, "whales"),
+        ({"annotations": APPLIED}, None),
+        ({"labels": LABELS}, None),
+        ({"labels": LABELS, "annotations": {"other": "x"}}, None),
+    ],
+    ids=[
+        "a child",
+        "a child of a StatefulSet",
+        "a child that was orphaned",
+        "a candidate's child that was orphaned",
+        "an orphan without labels",
+        "the labels alone",
+        "the labels and other annotations",
+    ],
+)
+def test_a_child_is_found_by_its_controller_or_else_by_annotation_and_label(
+    metadata: dict[str, Any], owner: str | None
+) -> None:
+    assert owner_of({"kind": "Deployment", "metadata": {"name": "whales", **metadata}}) == owner
+
+
+def prefetch_pod(controller: str | None, *, resource: str | None = "whales") -> Object:
+    """A pod that fetches weights for `resource`."""
+    labels = {"ecomarineai.org/cetaceanmodel": "prefetch_job"}
+    labels |= {"app.kubernetes.io/instance": resource} if resource else {}
+    job = {"apiVersion": "batch/v1", "kind": controller, "name": "whales-prefetch-aaaaaaaaaa", "controller": True}
+    return {"kind": "Pod", "metadata": {"name": "p", "labels": labels, "ownerReferences": [job] if controller else []}}
+
+
+@pytest.mark.parametrize(
+    ("found", "owner"),
+    [
+        (prefetch_pod("Job"), "whales"),
+        (prefetch_pod("ReplicaSet"), None),
+        (prefetch_pod(None), None),
+        (prefetch_pod("Job", resource=None), None),
+    ],
+    ids=["of a Job", "of a ReplicaSet", "of nothing", "for no resource"],
+)
+def test_a_pod_that_fetches_weights_belongs_to_the_resource_that_it_names_if_a_job_controls_it(
+    found: Object, owner: str | None
+) -> None:
+    assert owner_of(found) == owner
+
+
+def test_a_pod_without_labels_belongs_to_no_resource() -> None:
+    controller = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "whales-5d4f8", "uid": "u", "controller": True}
+    assert owner_of({"kind": "Pod", "metadata": {"name": "p", "ownerReferences": [controller]}}) is None
 
 
 def pod(
