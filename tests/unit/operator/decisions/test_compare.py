@@ -39,10 +39,16 @@ def test_fields_of_other_managers_are_no_difference(wanted: dict[str, Any], othe
         ({"a": {"b": "x"}}, {"a": {"b": "y"}}, ["a.b"]),
         ({"a": True}, {"a": 1}, ["a"]),
         ({"a": False}, {}, ["a"]),
+        (None, 1, [""]),
+        ({"a": None}, {"a": 1}, ["a"]),
+        ({"a": 1}, {"a": None}, ["a"]),
         ({"paused": False}, {}, []),
         ({"paused": False}, {"paused": True}, ["paused"]),
         ({"a": {}}, {}, []),
         ({"a": []}, {"a": None}, []),
+        ({"a": ""}, {}, []),
+        ({"a": {}}, {"a": ""}, []),
+        ({"a": []}, {"a": ["x"]}, ["a"]),
         ({"args": ["serve"]}, {"args": ["serve", "--x"]}, ["args"]),
         ({"args": ["a", "b"]}, {"args": ["b", "a"]}, ["args[0]", "args[1]"]),
         # A sidecar that someone injected is no difference, another image is.
@@ -67,10 +73,24 @@ def test_fields_of_other_managers_are_no_difference(wanted: dict[str, Any], othe
             },
             [],
         ),
+        (
+            {"spread": [{"topologyKey": "host", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1}]},
+            {"spread": [{"topologyKey": "host", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 2}]},
+            ["spread[host,ScheduleAnyway].maxSkew"],
+        ),
+        # The backends of a rule are replaced as a whole, wherever the rule is.
+        (
+            {"spec": {"rules": [{"backendRefs": [{"name": "a"}]}]}},
+            {"spec": {"rules": [{"backendRefs": [{"name": "a"}, {"name": "b"}]}]}},
+            ["spec.rules[0].backendRefs"],
+        ),
         ({"names": [{"name": ["a"]}]}, {"names": [{"name": ["b"]}]}, ["names[['a']]"]),
         # The API server leaves these out if they are false or zero.
         ({"readOnly": False, "hostPort": 0}, {}, []),
         ({"readOnly": False}, {"readOnly": True}, ["readOnly"]),
+        ({"readOnly": True}, {}, ["readOnly"]),
+        ({"initialDelaySeconds": 1}, {}, ["initialDelaySeconds"]),
+        ({"paused": False, "replicas": 1}, {"replicas": 2}, ["replicas"]),
         ({"automountServiceAccountToken": False}, {}, ["automountServiceAccountToken"]),
         ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, []),
         ({"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}, []),
@@ -102,6 +122,9 @@ def test_the_paths_of_differences_are_returned(wanted: Any, live: Any, paths: li
         ("-1", "-1"),
         (".5", "0.5"),
         (3, "3"),
+        ("1" + "0" * 63, "1e63"),
+        ("1e64", "1e64"),
+        ("1e-64", "1e-64"),
     ],
 )
 def test_a_quantity_is_parsed(text: str | int, number: str) -> None:
@@ -121,7 +144,9 @@ def test_quantities_have_the_value_that_kubernetes_utils_give_them(sign: str, di
     assert quantity(sign + digits + suffix) == parse_quantity(sign + digits + suffix)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan", "1e1000000", "1e-65", "1" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1x", "1 Gi", "Gi", "1KiB", None, "nan", "1e1000000", "1e65", "1e-65", "1" * 65, "1" * 5000]
+)
 def test_text_that_is_no_quantity_gives_none(text: object) -> None:
     assert quantity(text) is None
 
