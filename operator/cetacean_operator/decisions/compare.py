@@ -125,7 +125,7 @@ def _same(wanted: Any, live: Any, *, quantities: bool) -> bool:
         return True
     if wanted in ({}, [], None, "") and live in ({}, [], None, ""):
         return True
-    if not quantities or isinstance(wanted, dict | list) or live is None:
+    if not quantities:
         return False
     one = quantity(wanted)
     return one is not None and one == quantity(live)
