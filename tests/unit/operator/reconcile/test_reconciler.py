@@ -280,6 +280,28 @@ async def test_a_child_of_a_deleted_resource_of_the_same_name_gets_the_new_owner
     assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
 
 
+async def test_a_candidate_that_was_orphaned_goes_although_its_resource_is_created_again_without_it(
+    bench: Bench,
+) -> None:
+    """`kubectl delete --cascade=orphan` removes the owner references, and the candidate's pods run on."""
+    models = entry("first"), entry("second", "b")
+    bench.put(manifest(*models, rollout={"stages": [{"shadow": {"share": 1.0}}]}))
+    await bench.reconcile()
+    bench.roll_out()
+    bench.edit(registry={"active": "second"})
+    await bench.reconcile()
+    candidate = bench.find("Deployment", "whales-candidate")
+    bench.delete("CetaceanModel")
+    await bench.reconcile()
+    for orphan in (candidate, bench.find("Service", "whales-candidate"), bench.find("Deployment")):
+        orphan["metadata"]["ownerReferences"] = []
+        bench.put(orphan)
+    bench.put(manifest(*models))
+    await bench.reconcile()
+    assert bench.find("Deployment")["metadata"]["ownerReferences"][0]["name"] == "whales"
+    assert [bench.api.find(kind, "whales-candidate") for kind in ("Deployment", "Service")] == [None, None]
+
+
 async def test_a_forbidden_request_is_reported_only_if_it_stays_forbidden(serving: Bench) -> None:
     """An API server that has just started forbids everything until it has read the roles."""
     before = serving.condition("Ready")
