@@ -18,7 +18,7 @@ def test_a_resources_own_pods_are_selected_by_its_name() -> None:
     assert selector("whales") == OWN_PODS
 
 
-def test_the_pods_that_clients_may_reach_are_selected_without_the_label_that_tells_a_candidate() -> None:
+def test_the_pods_that_clients_may_reach_are_selected_without_the_label_that_a_candidate_has_of_its_own() -> None:
     assert clients_selector("whales") == {
         "app.kubernetes.io/name": "cetacean-inference",
         "app.kubernetes.io/instance": "whales",

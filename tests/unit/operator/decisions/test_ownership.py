@@ -74,7 +74,7 @@ def test_a_controller_or_else_the_annotation_makes_an_object_a_child(metadata: d
     assert is_owned_by({"kind": "Service", "metadata": {"name": "whales", **metadata}}, WHALES) == owned
 
 
-# --- Where the cache looks for an object ------------------------------------------------------------------------------
+# --- Whose object the cache takes one for -----------------------------------------------------------------------------
 
 
 def test_a_resource_belongs_to_itself() -> None:
