@@ -11,6 +11,7 @@ from support.operator_world import World, entry, manifest
 
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.route import Route
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.route_accepted import judge_route
 
 SERVED = frozenset({"HTTPRoute"})
@@ -31,6 +32,16 @@ def condition(kind: str = "Accepted", status: str = "True", *, reason: str = "Ac
 
 
 RESOLVED = condition("ResolvedRefs", reason="ResolvedRefs")
+
+
+def judged(*parents: dict[str, Any], live: Object | None) -> ConditionState | None:
+    return judge_route(route=Route.model_validate({"parentRefs": list(parents)}), live=live, is_served=True)
+
+
+def http_route(*entries: tuple[dict[str, Any], tuple[Object, ...]]) -> Object:
+    """Return an HTTPRoute with these reports about its parents."""
+    parents = [{"parentRef": parent, "conditions": list(conditions)} for parent, conditions in entries]
+    return {"metadata": {"namespace": "sea", "name": "whales", "generation": 1}, "status": {"parents": parents}}
 
 
 def world(*parents: dict[str, Any]) -> World:
@@ -148,9 +159,30 @@ def test_the_resource_is_ready_whatever_the_gateway_says() -> None:
 
 
 def test_a_long_message_of_a_controller_is_cut() -> None:
-    made = world()
-    report(made, (PUBLIC, ({**condition(status="False"), "message": "x" * 32768},)))
-    assert len(message(made)) < 2000
+    begin = "Gateway gateways/public: Accepted: "
+    live = http_route((PUBLIC, ({**condition(status="False"), "message": "x" * 32768},)))
+    text = begin + "x" * (1023 - len(begin)) + "…"
+    assert judged(PUBLIC, live=live) == ConditionState("False", "NotAccepted", text)
+
+
+def test_a_route_that_is_still_to_be_written_is_unknown() -> None:
+    expected = ConditionState("Unknown", "NotReportedYet", "the HTTPRoute does not exist yet")
+    assert judged(PUBLIC, live=None) == expected
+
+
+def test_all_parents_that_refuse_or_have_not_reported_are_named_in_order() -> None:
+    port = {"name": "local", "port": 8443}
+    assert judged(PUBLIC, port, live=http_route()) == ConditionState(
+        "Unknown",
+        "NotReportedYet",
+        "no controller has reported on this HTTPRoute for Gateway gateways/public, Gateway local, port 8443",
+    )
+    refused = (condition(status="False", reason="NotAllowed"),)
+    assert judged(PUBLIC, port, live=http_route((port, refused), (PUBLIC, refused))) == ConditionState(
+        "False",
+        "NotAccepted",
+        "Gateway gateways/public: NotAllowed: NotAllowed it is; Gateway local, port 8443: NotAllowed: NotAllowed it is",
+    )
 
 
 JSON = st.recursive(
@@ -169,8 +201,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_status_of_an_http_route_gives_a_condition(status: Any) -> None:
-    live = {"metadata": {"namespace": "sea", "name": "whales", "generation": 1}, "status": status}
-    found = judge_route(route=Route.model_validate({"parentRefs": [PUBLIC]}), live=live, is_served=True)
+    found = judged(PUBLIC, live=http_route() | {"status": status})
     assert found is not None
     assert found.status in ("True", "False", "Unknown")
 
