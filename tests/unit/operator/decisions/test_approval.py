@@ -143,7 +143,14 @@ class TestAuthor:
         override = approval("alice", kind="Override", reason="it is urgent")
         for given_ in (approval("bob"), override):
             verdict = judged(candidate(), given_, excludeAuthor=True)
-            assert "an author in the registry entry" in verdict.missing[0]
+            assert verdict.missing[0] == "an author in the registry entry, because spec.approval.excludeAuthor is true"
+
+    def test_nothing_is_said_about_an_author_who_has_not_approved_the_entry(self) -> None:
+        elsewhere = approval("alice", candidate="third")
+        verdict = judged(candidate(author="alice"), approval("bob"), elsewhere, excludeAuthor=True)
+        assert verdict.message == (
+            "second 1.4.3 is a patch release (before it: first 1.4.2); nothing is missing; given: Review by bob"
+        )
 
 
 def test_an_override_replaces_all_that_is_missing() -> None:
@@ -171,9 +178,45 @@ def test_a_hotfix_needs_what_its_own_part_says() -> None:
     assert not judged(candidate(), approval(), hotfix={"skip": ["Gate"]}).skips_gate
 
 
-def test_a_message_names_a_bounded_number_of_persons() -> None:
-    many = tuple(approval(f"person-{number}") for number in range(40))
-    assert "and 32 more" in judged(candidate(), *many).message
+@pytest.mark.parametrize(("number", "more"), [(8, ""), (9, " and 1 more"), (40, " and 32 more")])
+def test_a_message_names_a_bounded_number_of_persons(number: int, more: str) -> None:
+    many = tuple(approval(f"person-{one:02}") for one in range(number))
+    shown = ", ".join(f"Review by person-{one:02}" for one in range(8))
+    assert judged(candidate(), *many).message == (
+        f"second 1.4.3 is a patch release (before it: first 1.4.2); nothing is missing; given: {shown}{more}"
+    )
+
+
+def test_the_verdict_on_a_hotfix_says_all_that_is_missing_and_given() -> None:
+    one, alice = candidate("1.5.0", digit="b", hotfix=True), approval("alice")
+    policy = {"hotfix": {"approvals": 3, "qa": True, "skip": ["Stages"]}}
+    assert judged(one, alice, **policy) == ApprovalVerdict(
+        release="Hotfix",
+        change="Minor",
+        given=(alice,),
+        missing=("2 of 3 reviews", "QA by hand"),
+        message="second 1.5.0 is a hotfix release (before it: first 1.4.2); missing: 2 of 3 reviews, QA by hand; "
+        "given: Review by alice",
+        skips_stages=True,
+    )
+
+
+def test_the_verdict_on_a_first_model_says_that_none_has_served() -> None:
+    assert judged(candidate(), serving=None) == ApprovalVerdict(
+        release="Major",
+        change="Major",
+        given=(),
+        missing=("2 of 2 reviews", "QA by hand"),
+        message="second 1.4.3 is a major release (no model has served before it); missing: 2 of 2 reviews, QA by hand",
+    )
+
+
+def test_an_approval_of_another_model_is_not_called_one_of_other_weights() -> None:
+    found = judged(candidate(), approval("bob", candidate="third"), approval("carol", digit="c"))
+    assert found.message == (
+        "second 1.4.3 is a patch release (before it: first 1.4.2); missing: 1 of 1 reviews; "
+        "not counted, because they are about other weights: 1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from cetacean_operator.api.model_approval import Approval, Approvals
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import GivenApproval, HistoryEntry, Release
 from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 
 HOTFIX = model("second", "b", version="1.0.1", hotfix=True, metricsSnapshot="reports/second.json")
@@ -62,7 +63,17 @@ def test_the_clock_starts_with_the_promotion() -> None:
     assert fresh.condition[:2] == ("False", "ReviewPending")
     assert "is due at 2026-01-02T00:00:00Z" in fresh.condition.message
     assert fresh.requeue_after == DAY
-    assert judged(promoted(HOTFIX, "alice"), approvals=(ALICE,), after=DAY - 1).requeue_after == 1.0
+
+
+def test_what_is_missing_is_named_until_and_after_the_time_is_over() -> None:
+    text = (
+        "second 1.0.1 was promoted as a hotfix at 2026-01-01T00:00:00Z; its review {} due at 2026-01-02T00:00:00Z, "
+        "missing: 1 of 1 reviews, a review by a person who did not review it before the promotion"
+    )
+    pending = ConditionState("False", "ReviewPending", text.format("is"))
+    assert judged(promoted(), after=DAY - 1) == HotfixReview(pending, 1.0)
+    late = ConditionState("True", "ReviewMissing", text.format("was"))
+    assert judged(promoted(), after=DAY) == HotfixReview(late)
 
 
 def test_a_late_review_is_said_and_a_later_approval_clears_it() -> None:
@@ -82,9 +93,18 @@ def test_a_late_review_is_said_and_a_later_approval_clears_it() -> None:
 
 def test_the_review_asks_for_what_the_version_alone_would_have_asked_for() -> None:
     major = promoted(HOTFIX, "alice", change="Major")
-    assert "missing: QA by hand" in judged(major, approvals=(ALICE, BOB)).condition.message
+    assert judged(major, approvals=(ALICE, BOB)).condition.message.endswith("missing: QA by hand")
     qa = approval("bob", kind="QA")
     assert judged(major, approvals=(ALICE, BOB, qa), after=2 * DAY).condition.reason == "Reviewed"
+
+
+@pytest.mark.parametrize(("change", "needed"), [("Patch", 3), ("Minor", 4), ("Major", 5), ("unheard of", 5)])
+def test_the_review_asks_for_as_many_persons_as_the_change_and_for_most_if_it_is_unknown(
+    change: str, needed: int
+) -> None:
+    policy = {"patch": {"approvals": 3}, "minor": {"approvals": 4}, "major": {"approvals": 5, "qa": False}}
+    found = judged(promoted(HOTFIX, "alice", change=change), approvals=(ALICE, BOB), **policy).condition
+    assert found.message.endswith(f", missing: {needed - 2} of {needed} reviews")
 
 
 def test_the_time_is_a_field() -> None:
@@ -99,7 +119,7 @@ def test_only_a_hotfix_has_a_clock() -> None:
         judged(),
         judged(promoted(), target=None),
     ):
-        assert found.condition[:2] == ("False", "NoHotfix")
+        assert found == HotfixReview(ConditionState("False", "NoHotfix", "the model in the Deployment is no hotfix"))
 
 
 def test_going_and_coming_back_does_not_restart_the_clock() -> None:

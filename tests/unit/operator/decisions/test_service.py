@@ -15,6 +15,7 @@ from support.pods import ready_pod
 from cetacean_operator.api.observed import Pod, ServiceReport
 from cetacean_operator.api.spec import ServiceLevel
 from cetacean_operator.api.status import ServiceStatus
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.quantiles import Histogram, percentile, pool
 from cetacean_operator.decisions.service import ServiceVerdict, judge_service
 
@@ -123,6 +124,57 @@ def test_availability_and_latency_are_unknown_for_a_reason(pods: tuple[Pod, ...]
     verdict = judged(*pods)
     assert verdict.availability[:2] == verdict.latency[:2] == ("Unknown", reason)
     assert verdict.shown is None
+
+
+def test_without_a_pod_nothing_is_known_of_both() -> None:
+    unknown = ConditionState("Unknown", "NothingServes", "no pod serves")
+    assert judged() == ServiceVerdict(None, unknown, unknown)
+
+
+SHARE, TIME = "% of the recent requests were not answered with 5xx", "95 of 100 recent answers to single pictures took"
+
+
+def test_as_many_requests_as_are_needed_within_both_bounds() -> None:
+    found = judged(
+        replace(pod_at(0.1875), service=ServiceReport(20.0, 97.5, ((0.1875 / 0.95, 20.0), (math.inf, 20.0))))
+    )
+    assert found == ServiceVerdict(
+        ServiceStatus(availability_percent=97.5, p95_seconds=0.19),
+        ConditionState("False", "WithinBounds", f"97.5 {SHARE}: at least 95 % (minAvailabilityPercent)"),
+        ConditionState("False", "WithinBounds", f"{TIME} up to 0.19 s: at most 2 s (maxP95Seconds)"),
+    )
+
+
+def test_both_bounds_missed() -> None:
+    found = judged(replace(pod_at(2.5), service=ServiceReport(20.0, 94.5, ((2.5 / 0.95, 20.0), (math.inf, 20.0)))))
+    assert found == ServiceVerdict(
+        ServiceStatus(availability_percent=94.5, p95_seconds=2.5),
+        ConditionState("True", "AvailabilityBelowBound", f"94.5 {SHARE}, less than 95 % (minAvailabilityPercent)"),
+        ConditionState("True", "LatencyAboveBound", f"{TIME} up to 2.5 s, more than 2 s (maxP95Seconds)"),
+    )
+
+
+@pytest.mark.parametrize(("then", "shown"), [(99.42, 99.5), (99.58, 99.5), (99.62, 99.6), (99.38, 99.4)])
+def test_the_availability_shown_moves_by_more_than_a_tenth_of_a_percent(then: float, shown: float) -> None:
+    found = judged(pod(1, percent=then), last=ServiceStatus(availability_percent=99.5)).shown
+    assert found == ServiceStatus(availability_percent=shown)
+
+
+@pytest.mark.parametrize(
+    ("last", "then", "shown"),
+    [
+        (1.0, 1.049, 1.0),
+        (1.0, 1.051, 1.05),
+        (1.0, 0.951, 1.0),
+        (1.0, 0.948, 0.95),
+        (0.04, 0.049, 0.04),
+        (0.04, 0.052, 0.05),
+        (0.0, 0.03, 0.03),
+    ],
+)
+def test_the_latency_shown_moves_by_more_than_5_percent_and_a_hundredth(last: float, then: float, shown: float) -> None:
+    found = judged(pod_at(then), last=ServiceStatus(availability_percent=100.0, p95_seconds=last)).shown
+    assert found == ServiceStatus(availability_percent=100.0, p95_seconds=shown)
 
 
 def test_availability_and_latency_name_silent_pods() -> None:
