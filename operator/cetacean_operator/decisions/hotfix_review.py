@@ -73,7 +73,7 @@ def _promotion_as_hotfix(target: Model | None, history: tuple[HistoryEntry, ...]
 
 def _missing(target: Model, promotion: HistoryEntry, policy: ApprovalPolicy, approvals: Approvals) -> Iterator[str]:
     release = promotion.release
-    requirements: Mapping[str, Requirement] = {"Patch": policy.patch, "Minor": policy.minor, "Major": policy.major}
+    requirements: Mapping[str, Requirement] = {"Patch": policy.patch, "Minor": policy.minor}
     needed = requirements.get(release.change if release else "", policy.major)
     yield from missing_of(needed, candidate=target, policy=policy, approvals=approvals)
     before = {(given.kind, given.approver) for given in release.approvals} if release else set()
