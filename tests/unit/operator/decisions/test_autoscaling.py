@@ -36,7 +36,9 @@ def test_without_an_autoscaler_there_is_no_condition() -> None:
 
 
 def test_the_condition_is_unknown_until_the_autoscaler_has_reported() -> None:
-    assert autoscaled().is_(KIND) == ("Unknown", "NotSeenYet")
+    world = autoscaled()
+    assert world.is_(KIND) == ("Unknown", "NotSeenYet")
+    assert world.condition(KIND).message == "the autoscaler has not reported yet"
 
 
 def test_a_working_autoscaler_makes_the_condition_false() -> None:
@@ -113,6 +115,15 @@ def test_the_condition_is_removed_with_the_autoscaler() -> None:
     assert world.status.condition(KIND) is None
     assert world.is_("Ready") == ("True", "Serving")
     assert len(world.pods) == 2
+
+
+def test_what_the_autoscaler_does_not_know_is_no_alarm() -> None:
+    world = autoscaled()
+    says(world, "Unknown")
+    world.wait(hours=1)
+    world.settle()
+    assert world.is_(KIND) == ("Unknown", "FailedGetResourceMetric")
+    assert world.decide().requeue_after is None
 
 
 @settings(max_examples=40)

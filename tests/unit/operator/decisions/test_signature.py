@@ -145,3 +145,4 @@ def test_it_is_unknown_if_no_model_may_be_served() -> None:
     world = World(manifest(entry("first", metrics={"tnr": 0.1}), serving={"signature": KEYS}))
     world.settle()
     assert world.is_("SignatureVerified") == ("Unknown", "NothingServes")
+    assert world.condition("SignatureVerified").message == "no model may be served yet"
