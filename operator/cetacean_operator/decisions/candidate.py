@@ -100,7 +100,7 @@ def _approved(verdict: ApprovalVerdict, approvals: Approvals) -> ConditionState:
 
 def _release(candidate: Model, verdict: ApprovalVerdict) -> Release:
     metrics = candidate.metrics
-    figures = dict(list(_flat(metrics.model_dump(mode="json", by_alias=True)))[:_FIGURES]) if metrics else None
+    figures = dict(list(_flat(metrics.model_dump(by_alias=True)))[:_FIGURES]) if metrics else None
     return Release(
         type=verdict.release,
         change=verdict.change,
