@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from cetacean_operator.api.observed import AnswerCounts, SpeciesCount
 from cetacean_operator.decisions.answers import PooledAnswers, SpeciesAnswers, pool_answers
 
@@ -53,3 +55,8 @@ def test_a_species_that_no_answer_names_is_left_out() -> None:
 def test_without_pods_there_are_no_answers() -> None:
     none = (0,) * 20
     assert pool_answers([]) == PooledAnswers(0, 0, 0, 0, none, none, {})
+
+
+def test_a_histogram_of_other_bins_is_not_added_in_part() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        pool_answers([FIRST, replace(SECOND, top_probability=(4,))])
