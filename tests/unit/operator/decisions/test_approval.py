@@ -189,7 +189,7 @@ def test_a_message_names_a_bounded_number_of_persons(number: int, more: str) -> 
 
 def test_the_verdict_on_a_hotfix_says_all_that_is_missing_and_given() -> None:
     one, alice = candidate("1.5.0", digit="b", hotfix=True), approval("alice")
-    policy = {"hotfix": {"approvals": 3, "qa": True, "skip": ["Stages"]}}
+    policy: dict[str, Any] = {"hotfix": {"approvals": 3, "qa": True, "skip": ["Stages"]}}
     assert judged(one, alice, **policy) == ApprovalVerdict(
         release="Hotfix",
         change="Minor",

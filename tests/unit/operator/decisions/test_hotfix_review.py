@@ -102,7 +102,11 @@ def test_the_review_asks_for_what_the_version_alone_would_have_asked_for() -> No
 def test_the_review_asks_for_as_many_persons_as_the_change_and_for_most_if_it_is_unknown(
     change: str, needed: int
 ) -> None:
-    policy = {"patch": {"approvals": 3}, "minor": {"approvals": 4}, "major": {"approvals": 5, "qa": False}}
+    policy: dict[str, Any] = {
+        "patch": {"approvals": 3},
+        "minor": {"approvals": 4},
+        "major": {"approvals": 5, "qa": False},
+    }
     found = judged(promoted(HOTFIX, "alice", change=change), approvals=(ALICE, BOB), **policy).condition
     assert found.message.endswith(f", missing: {needed - 2} of {needed} reviews")
 
