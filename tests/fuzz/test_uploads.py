@@ -122,6 +122,9 @@ def form(content: bytes, *, field: str = "file", name: str = "a.png", kind: str 
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}".encode()}
 
 
+FORM_PATHS = st.sampled_from(("/v1/predict-single", "/v1/predict-shadow", "/v1/predict-batch"))
+
+
 def post(content: bytes) -> Answer:
     return asked("/v1/predict-single", form(content), FORM)
 
@@ -204,10 +207,10 @@ TYPES = st.sampled_from(
 )
 
 
-@fuzzed(st.tuples(mutated(FORMS), TYPES, st.none() | st.integers(0, 300)), examples=300)
-def test_no_form_is_answered_with_a_server_error(case: tuple[bytes, bytes, int | None]) -> None:
-    body, kind, cut = case
-    check(asked("/v1/predict-single", body, {"Content-Type": kind}, cut=cut))
+@fuzzed(st.tuples(FORM_PATHS, mutated(FORMS), TYPES, st.none() | st.integers(0, 300)), examples=300)
+def test_no_form_is_answered_with_a_server_error(case: tuple[str, bytes, bytes, int | None]) -> None:
+    path, body, kind, cut = case
+    check(asked(path, body, {"Content-Type": kind}, cut=cut))
 
 
 DISPOSITIONS = st.lists(
@@ -244,11 +247,12 @@ DISPOSITIONS = st.lists(
 )
 
 
-@fuzzed(DISPOSITIONS, examples=300)
-def test_no_disposition_is_answered_with_a_server_error(parts: list[str]) -> None:
+@fuzzed(st.tuples(FORM_PATHS, DISPOSITIONS), examples=300)
+def test_no_disposition_is_answered_with_a_server_error(case: tuple[str, list[str]]) -> None:
+    path, parts = case
     disposition = "; ".join(("form-data", 'name="file"', *parts))
     body = form(PNG).replace(b'form-data; name="file"; filename="a.png"', disposition.encode(errors="replace"))
-    check(asked("/v1/predict-single", body, FORM))
+    check(asked(path, body, FORM))
 
 
 ARCHIVE = archive([("a.png", PNG), ("folder/b.jpg", PICTURES[4]), ("notes.txt", b"x")])
@@ -311,6 +315,7 @@ def _form_parts() -> st.SearchStrategy[list[bytes]]:
     )
 
 
-@fuzzed(_form_parts(), examples=150)
-def test_no_sequence_of_parts_is_answered_with_a_server_error(parts: list[bytes]) -> None:
-    check(asked("/v1/predict-single", b"".join(parts), FORM))
+@fuzzed(st.tuples(FORM_PATHS, _form_parts()), examples=150)
+def test_no_sequence_of_parts_is_answered_with_a_server_error(case: tuple[str, list[bytes]]) -> None:
+    path, parts = case
+    check(asked(path, b"".join(parts), FORM))

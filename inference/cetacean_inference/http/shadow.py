@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
 
 from cetacean_inference.decision import Detection
 from cetacean_inference.http.internal import internal_port_only
+from cetacean_inference.http.multipart import UploadRoute
 from cetacean_inference.http.predict import PICTURE_TYPES, STATUSES, WRITER, file_types, reader, time_limit
 from cetacean_inference.http.schemas import DisagreementsReport, Problem, ShadowReport, problems
 from cetacean_inference.rejected_requests import RequestRejected
@@ -26,7 +27,7 @@ _LONGEST_RUN: Final = 128
 
 def shadow_router(service: Service) -> APIRouter:
     """Return the router."""
-    router = APIRouter(tags=["shadow"])
+    router = APIRouter(tags=["shadow"], route_class=UploadRoute)
     settings, shadow = service.settings, service.shadow
     internal = [Depends(internal_port_only(settings.http))]
     not_found: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 422: {"model": Problem}}

@@ -12,7 +12,11 @@ from support.pictures import archive, picture
 
 from cetacean_inference.http.multipart import file_name
 
-SINGLE, BATCH = "/v1/predict-single", "/v1/predict-batch"
+SINGLE, BATCH, SHADOW = "/v1/predict-single", "/v1/predict-batch", "/v1/predict-shadow"
+FORMS = {SINGLE: "file", "/predict-single": "file", SHADOW: "file", BATCH: "archive", "/predict-batch": "archive"}
+"""Every endpoint that takes a form, and the field of its file."""
+FORM, URLENCODED = "multipart/form-data", "application/x-www-form-urlencoded"
+KINDS = {"file": "image/png", "archive": "application/zip"}
 
 
 def part(disposition: str, data: bytes, kind: str = "image/png") -> bytes:
@@ -24,6 +28,17 @@ def part(disposition: str, data: bytes, kind: str = "image/png") -> bytes:
 def unknown_names() -> set[str]:
     """Return the names of no codec that Python was asked for; it never forgets one."""
     return {name for name, codec in encodings._cache.items() if codec is None}  # noqa: SLF001 - nothing public has them
+
+
+def content_of(field: str) -> bytes:
+    """Return a file that the endpoints with this field take."""
+    return picture() if field == "file" else archive([("a.png", picture())])
+
+
+async def test_every_endpoint_that_takes_a_form_is_tested_here(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["paths"]
+    bodies = {path: item.get("post", {}).get("requestBody", {}).get("content", {}) for path, item in described.items()}
+    assert {path for path, kinds in bodies.items() if kinds.keys() & {FORM, URLENCODED}} == FORMS.keys()
 
 
 async def send(
@@ -92,16 +107,24 @@ def test_a_name_of_an_unknown_character_set_is_read_byte_by_byte() -> None:
     ids=["form", "extended", "encoded word"],
 )
 @pytest.mark.parametrize("charset", ["nonsense-of-a-client", "x" * 2000])
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
 async def test_a_name_of_no_character_set_is_not_remembered(
-    client: httpx.AsyncClient, kind: str, names: str, charset: str
+    client: httpx.AsyncClient, path: str, field: str, kind: str, names: str, charset: str
 ) -> None:
-    charset += str(len(names))  # another one in each case
+    charset += f"{len(names)}{len(path)}"  # another one in each case
     before = unknown_names()
-    content = part(f'name="file"; {names.format(charset)}', picture()) + b"--XyZ--\r\n"
-    answer = await client.post(SINGLE, content=content, headers={"Content-Type": kind.format(charset)})
+    content = part(f'name="{field}"; {names.format(charset)}', content_of(field), KINDS[field]) + b"--XyZ--\r\n"
+    answer = await client.post(path, content=content, headers={"Content-Type": kind.format(charset)})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["image_ind"].endswith(("a.png", "a.png?="))
     assert unknown_names() == before
+
+
+@pytest.mark.parametrize(
+    "names", ["filename*=nonsense''a.png", 'filename="=?nonsense?Q?a.png?="'], ids=["extended", "encoded word"]
+)
+async def test_a_name_of_no_character_set_is_the_files_all_the_same(client: httpx.AsyncClient, names: str) -> None:
+    answer = await send(client, part(f'name="file"; {names}', picture()))
+    assert answer.json()["image_ind"].endswith(("a.png", "a.png?="))
 
 
 @pytest.mark.parametrize("names", ["filename*=KOI8--_--R''a.png", 'filename="=?KOI8--_--R?Q?a.png?="'])
@@ -181,6 +204,13 @@ async def test_a_file_name_that_is_no_unicode_is_answered(client: httpx.AsyncCli
     assert answer.json()["image_ind"].endswith(".png")
 
 
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_a_file_with_an_extended_name_alone_is_a_file(client: httpx.AsyncClient, path: str, field: str) -> None:
+    file = part(f"name=\"{field}\"; filename*=utf-8''a", content_of(field), KINDS[field])
+    answer = await send(client, file, path=path)
+    assert answer.status_code == 200, answer.text
+
+
 async def test_an_archives_name_is_read_in_every_form(client: httpx.AsyncClient) -> None:
     data = archive([("a.png", picture())])
     for names in ("filename*=utf-8''%D0%BA%D0%B8%D1%82.zip", 'filename="=?utf-8?B?0LrQuNGCLnppcA==?="'):
@@ -191,15 +221,20 @@ async def test_an_archives_name_is_read_in_every_form(client: httpx.AsyncClient)
 @pytest.mark.parametrize(
     "end", [b"", b"--XyZ", b"--XyZ\r\n", b"--XyZ-", b"--XyZ\r\nContent-Disposition: form-data", b"--Other--\r\n"]
 )
-async def test_400_if_the_closing_boundary_is_missing(client: httpx.AsyncClient, end: bytes) -> None:
-    answer = await send(client, part('name="file"; filename="a.png"', picture()), end=end)
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_400_if_the_closing_boundary_is_missing(
+    client: httpx.AsyncClient, path: str, field: str, end: bytes
+) -> None:
+    file = part(f'name="{field}"; filename="a"', content_of(field), KINDS[field])
+    answer = await send(client, file, path=path, end=end)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("expected a readable multipart form: ")
 
 
-async def test_400_if_a_file_breaks_off(client: httpx.AsyncClient) -> None:
-    whole = part('name="file"; filename="a.png"', picture())
-    answer = await send(client, whole[:-20], end=b"")
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_400_if_a_file_breaks_off(client: httpx.AsyncClient, path: str, field: str) -> None:
+    whole = part(f'name="{field}"; filename="a"', content_of(field), KINDS[field])
+    answer = await send(client, whole[:-20], path=path, end=b"")
     assert (answer.status_code, answer.json()) == (
         400,
         {"detail": "expected a readable multipart form: expected a closing boundary, got none"},
@@ -211,7 +246,7 @@ async def test_bytes_after_the_closing_boundary_are_ignored(client: httpx.AsyncC
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("path", [SINGLE, BATCH])
+@pytest.mark.parametrize("path", [SINGLE, BATCH, SHADOW])
 @pytest.mark.parametrize(
     "form",
     [
@@ -246,15 +281,19 @@ async def test_a_part_without_a_file_name_is_not_a_file(client: httpx.AsyncClien
     ("more", "detail"),
     [
         ([part('name="file"; filename="b.png"', b"x")], "Too many files"),
+        ([part('name="archive"; filename="b.zip"', b"x")], "Too many files"),
         ([part("name=\"other\"; filename*=utf-8''b.png", b"x")], "Too many files"),
         ([part(f'name="{number}"', b"x") for number in range(9)], "Too many fields"),
         ([part('name="field"', b"x" * 70_000)], "Part exceeded maximum size"),
     ],
-    ids=["two files", "two files by filename*", "many fields", "a large field"],
+    ids=["two files", "two files of two names", "two files by filename*", "many fields", "a large field"],
 )
-async def test_400_for_more_than_one_file_and_few_small_fields(service_of: Any, more: list[bytes], detail: str) -> None:
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_400_for_more_than_one_file_and_few_small_fields(
+    service_of: Any, path: str, field: str, more: list[bytes], detail: str
+) -> None:
     read = 0
-    parts = [part('name="file"; filename="a.png"', picture()), *more]
+    parts = [part(f'name="{field}"; filename="a"', content_of(field), KINDS[field]), *more]
 
     async def body() -> Any:
         nonlocal read
@@ -262,18 +301,19 @@ async def test_400_for_more_than_one_file_and_few_small_fields(service_of: Any, 
             read += len(sent)
             yield sent
 
-    async with client_of(service_of(images={"max_bytes": 100_000})) as client:
-        answer = await client.post(
-            SINGLE, content=body(), headers={"Content-Type": "multipart/form-data; boundary=XyZ"}
-        )
+    bounds = {"max_bytes": 100_000}
+    async with client_of(service_of(images=bounds, archives=bounds)) as client:
+        answer = await client.post(path, content=body(), headers={"Content-Type": "multipart/form-data; boundary=XyZ"})
     assert answer.status_code == 400
     assert detail in answer.json()["detail"]
     assert read < 600_000, "only drained within bounds"
 
 
-async def test_few_fields_beside_the_file_are_ignored(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_few_fields_beside_the_file_are_ignored(client: httpx.AsyncClient, path: str, field: str) -> None:
     fields = [part(f'name="{number}"', b"x" * 1000) for number in range(8)]
-    assert (await send(client, *fields, part('name="file"; filename="a.png"', picture()))).status_code == 200
+    file = part(f'name="{field}"; filename="a"', content_of(field), KINDS[field])
+    assert (await send(client, *fields, file, path=path)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -293,7 +333,7 @@ async def test_the_forms_media_type_is_read(client: httpx.AsyncClient, kind: str
         assert isinstance(answer.json()["detail"], str)
 
 
-@pytest.mark.parametrize("path", [SINGLE, BATCH, "/predict-single"])
+@pytest.mark.parametrize("path", FORMS)
 async def test_openapi_has_the_form_and_one_form_of_errors(client: httpx.AsyncClient, path: str) -> None:
     described = (await client.get("/openapi.json")).json()
     operation = described["paths"][path]["post"]
