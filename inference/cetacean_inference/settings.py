@@ -249,7 +249,10 @@ class HttpSettings(Section):
         description="Time for a client to take an answer, or 1 MiB of it; then the connection is closed.",
     )
     max_connections: int = Field(
-        1024, ge=1, description="Connections of both ports; with one more, that which has waited longest is closed."
+        1024,
+        ge=1,
+        description="Connections of both ports; with one more, the one is closed whose client has longest not "
+        "completed its request or not taken its answer.",
     )
     upload_timeout_seconds: float = Field(60.0, gt=0, description="Time for a request's body to arrive; then 408.")
     max_upload_bytes: int = Field(

@@ -69,7 +69,9 @@ class _Server(web.Server):
         self._open[connection] = None
         if len(self._open) > self._limits.connections:
             waiting = (one for one in self._open if one.waiting and one is not connection)
-            next(waiting, connection).abort()
+            surplus = next(waiting, connection)
+            self.closed(surplus)  # abort() takes effect later, and the next connection needs room from another one
+            surplus.abort()
 
     def closed(self, connection: _Connection) -> None:
         """Forget a connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ TAKEN_BYTES: Final = MIB
 """What a client that takes a large answer slowly must take of it within the time for sending."""
 
 
-def bounded_protocol(*, head_seconds: float, send_seconds: float, max_connections: int) -> type[asyncio.Protocol]:
+def bounded_protocol(
+    *, head_seconds: float, send_seconds: float, max_connections: int, on_room_made: Callable[[], None]
+) -> type[asyncio.Protocol]:
     """Return a protocol whose connections neither wait for ever nor keep others out.
 
     uvicorn bounds only the time between two requests. A client that sends a head byte by byte, or the body of a request
@@ -27,13 +30,17 @@ def bounded_protocol(*, head_seconds: float, send_seconds: float, max_connection
         head_seconds: a connection on which the head of a request takes longer is closed, and so is one on which a body
             takes longer that nobody reads, because the request has been answered.
         send_seconds: a connection whose client takes neither an answer nor `TAKEN_BYTES` of it in that time is aborted.
-        max_connections: of the server; with one more, the one whose client has been waited for longest is closed.
+        max_connections: of the server; with one more, the one whose client has been waited for longest is closed. A
+            client is waited for until its request is complete, and until it has taken its answer. Only a request's head
+            begins that time again, not further bytes.
+        on_room_made: called for each connection that is closed so.
     """
 
     class Protocol(_Bounded):
         waiting: dict[_Bounded, None] = {}  # noqa: RUF012 - of all connections
 
     Protocol.head_seconds, Protocol.send_seconds, Protocol.max_connections = head_seconds, send_seconds, max_connections
+    Protocol.on_room_made = staticmethod(on_room_made)
     return Protocol
 
 
@@ -41,6 +48,7 @@ class _Bounded(H11Protocol):
     head_seconds: float
     send_seconds: float
     max_connections: int
+    on_room_made: Callable[[], None]
     waiting: dict[_Bounded, None]
     """Connections whose clients must send a request or take an answer, that which has waited longest first."""
 
@@ -55,37 +63,38 @@ class _Bounded(H11Protocol):
         self.waiting[self] = None
         self._expect_bytes()
         if len(self.connections) > self.max_connections:
-            next(iter(self.waiting)).make_room()  # this one, if each of the others has a request
+            next(iter(self.waiting)).make_room()  # this one, if each of the others has a whole request
 
     def data_received(self, data: bytes) -> None:
         if not self._is_answering:
             self._expect_bytes()
+        previous = self.cycle
         super().data_received(data)
         if self._is_answering:
             self._stop_expecting()
-            if not self.flow.write_paused:
+            if self.cycle is not previous and not self.flow.write_paused:
                 self.waiting.pop(self, None)
+            self._update_waiting()
         elif self._is_between_requests:  # the rest of a body has come, for which uvicorn has ended its own time
             self._stop_expecting()
             self._keep_alive()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._update_waiting()
         if self._is_answering:  # the next request has come already
             return
-        self.waiting.setdefault(self)
         if not self._is_between_requests:  # a part of the next request, or a body that nobody has read
             self._expect_bytes()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.waiting.setdefault(self)
+        self._update_waiting()
         self._expect_taken()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._is_answering:
-            self.waiting.pop(self, None)
+        self._update_waiting()
         self._stop_sending()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -109,11 +118,13 @@ class _Bounded(H11Protocol):
         self.transport.close()
 
     def make_room(self) -> None:
-        """Close the connection at once: an answer that its client does not take is lost."""
-        if self.flow.write_paused:
+        """Close the connection at once: an incomplete request, or an answer that its client does not take, is lost."""
+        self.waiting.pop(self, None)  # abort() takes effect later, and the next connection needs room from another one
+        if self.flow.write_paused or self._is_answering:
             self.transport.abort()
         else:
             self._close()
+        self.on_room_made()
 
     @property
     def _is_answering(self) -> bool:
@@ -122,6 +133,13 @@ class _Bounded(H11Protocol):
     @property
     def _is_between_requests(self) -> bool:
         return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _update_waiting(self) -> None:
+        """Note whether the client is waited for; if it was already, it keeps its place."""
+        if self._is_answering and not self.cycle.more_body and not self.flow.write_paused:
+            self.waiting.pop(self, None)
+        else:
+            self.waiting.setdefault(self)
 
     def _close(self) -> None:
         """Close the connection, on which no request is answered now."""

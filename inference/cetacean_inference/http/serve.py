@@ -183,6 +183,7 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
             head_seconds=settings.head_timeout_seconds,
             send_seconds=settings.send_timeout_seconds,
             max_connections=settings.max_connections,
+            on_room_made=service.metrics.connections_closed.inc,
         ),
         loop="asyncio",
         server_header=False,

@@ -81,6 +81,11 @@ class Metrics:
         self.upload_bytes: Final = Gauge(
             f"{PREFIX}upload_bytes", "Bytes of request bodies held or announced.", registry=self.registry
         )
+        self.connections_closed: Final = Counted(
+            f"{PREFIX}connections_closed",
+            "Connections closed because one more was opened than the service keeps (`CETACEAN_HTTP__MAX_CONNECTIONS`).",
+            registry=self.registry,
+        )
         self._duration = Histogram(
             f"{PREFIX}request_duration_seconds",
             "Time to answer a request for predictions.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -120,6 +121,20 @@ async def test_connections_that_send_nothing_keep_no_probe_out() -> None:
         for _ in range(3):
             assert (await answer_to(await connect())).endswith(b"ok")
         assert await is_closed(idle[0][0]), "the one that has waited longest is closed"
+
+
+async def test_of_connections_that_are_opened_at_once_only_the_newest_are_kept() -> None:
+    limits = Limits(head_seconds=60, idle_seconds=60, connections=4)
+    async with served(limits=limits) as connect:
+        _, first = await connect()
+        # Nothing else runs meanwhile, so the server accepts all of them before it notices that one is closed.
+        sockets = [socket.create_connection(first.get_extra_info("peername")) for _ in range(20)]
+        burst = [(await asyncio.open_connection(sock=one)) for one in sockets]
+        assert (await answer_to(await connect())).endswith(b"ok")
+        for reader, _ in burst[:17]:
+            assert await is_closed(reader)
+        for _, writer in burst:
+            writer.transport.abort()
 
 
 async def test_other_methods_and_paths_are_refused() -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from support.inference_world import make_settings
+from support.inference_world import FakePipeline, make_settings, start
 from support.waiting import until
 from uvicorn.server import ServerState
 
@@ -76,7 +76,7 @@ class Transport:
 
     def abort(self) -> None:
         self.is_closed = self.is_aborted = True
-        self.lost()
+        asyncio.get_running_loop().call_soon(self.lost)  # as asyncio does: others may come before
 
     def get_write_buffer_size(self) -> int:
         return self.untaken
@@ -95,14 +95,21 @@ class Transport:
     def resume_reading(self) -> None: ...
 
 
-def bounded(*, max_connections: int) -> type[asyncio.Protocol]:
-    return bounded_protocol(head_seconds=DEADLINE, send_seconds=SEND_DEADLINE, max_connections=max_connections)
+def bounded(*, max_connections: int, on_room_made: Callable[[], None] = lambda: None) -> type[asyncio.Protocol]:
+    return bounded_protocol(
+        head_seconds=DEADLINE,
+        send_seconds=SEND_DEADLINE,
+        max_connections=max_connections,
+        on_room_made=on_room_made,
+    )
 
 
 class Connection:
     """A connection to an application that answers when `answering` is set."""
 
     def __init__(self, protocol: type[asyncio.Protocol] | None = None, state: ServerState | None = None) -> None:
+        self.answers_one = False
+        """True: after one answer the next request waits for `answering` again."""
         self.answering = asyncio.Event()
         self.answering.set()
         self.loop, self.transport = Loop(), Transport()
@@ -145,6 +152,8 @@ class Connection:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.answering.wait()
+        if self.answers_one:
+            self.answering.clear()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -393,6 +402,97 @@ async def test_a_connection_with_a_body_that_nobody_reads_makes_room_at_once() -
     assert server.closed == [True, False, False]
 
 
+@pytest.mark.parametrize("body", [b"", b"1", b"1234"])
+async def test_a_client_whose_body_is_not_complete_makes_room_at_once(body: bytes) -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(POST + body)
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, False, False]
+    assert server.connections[0].transport.is_aborted, "it has a request, which is ended so"
+
+
+@pytest.mark.parametrize("sent", [(POST + b"12345",), (POST, b"12345"), (POST + b"1", b"23", b"45")])
+async def test_a_client_whose_body_is_complete_is_kept(sent: tuple[bytes, ...]) -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        for data in sent:
+            await connection.send(data)
+    assert server.connect().transport.is_closed
+    assert server.closed == [False, False, False]
+
+
+async def test_bytes_of_a_body_that_drip_do_not_make_a_client_one_that_has_waited_less() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(POST)
+    for data in (b"1", b"2", b"3"):
+        await server.connections[0].send(data)
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, False, False]
+
+
+async def test_the_head_of_a_request_begins_the_time_again_in_which_a_client_is_waited_for() -> None:
+    server = Server()
+    for connection in server.connections:
+        await connection.send(REQUEST)
+    uploading = server.connections[0]
+    uploading.answering.clear()
+    await uploading.send(POST)
+    assert not server.connect().transport.is_closed
+    assert server.closed == [False, True, False], "the second has sent nothing since its answer"
+
+
+async def test_a_client_that_does_not_take_its_answer_gains_nothing_by_the_head_of_another_request() -> None:
+    server = Server()
+    for connection in server.connections:
+        await connection.send(REQUEST)
+    server.connections[0].take_nothing()
+    await server.connections[0].send(REQUEST)
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, False, False]
+
+
+async def test_a_body_that_follows_another_request_at_once_is_waited_for() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(POST + b"12345" + POST + b"1")
+    assert server.connect().transport.is_closed, "each client waits for its first answer"
+    begun = server.connections[1]
+    begun.answers_one = True
+    begun.answering.set()
+    await begun.settle()
+    assert begun.transport.written.count(b"ok") == 1
+    assert not server.connect().transport.is_closed
+    assert server.closed == [False, True, False]
+
+
+async def test_a_client_that_has_taken_its_answer_and_not_sent_its_body_makes_room() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(POST)
+    slow = server.connections[0]
+    slow.take_nothing()
+    await slow.take()
+    assert not server.connect().transport.is_closed
+    assert server.closed == [True, False, False]
+
+
+async def test_several_connections_at_once_each_get_room() -> None:
+    server = Server()
+    for connection in server.connections:
+        connection.answering.clear()
+        await connection.send(POST)
+    added = [server.connect(), server.connect()]
+    assert [connection.transport.is_closed for connection in added] == [False, False]
+    assert server.closed == [True, True, False]
+
+
 async def test_a_connection_that_has_ended_makes_room() -> None:
     server = Server()
     server.connections[1].end()
@@ -401,9 +501,11 @@ async def test_a_connection_that_has_ended_makes_room() -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[tuple[uvicorn.Server, tuple[str, int]]]:
+async def serving(
+    settings: Settings, service: Service | None = None
+) -> AsyncIterator[tuple[uvicorn.Server, tuple[str, int]]]:
     """Run a real server; yield it and its address."""
-    server = uvicorn.Server(uvicorn_config(Service(settings)))
+    server = uvicorn.Server(uvicorn_config(service or Service(settings)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         yield server, listener.getsockname()
@@ -425,6 +527,34 @@ async def test_a_server_answers_beside_as_many_connections_that_wait(tmp_path: P
         assert len(server.server_state.connections) <= 8
         for _, one in (*waiting, (reader, writer)):
             one.close()
+
+
+async def test_a_server_answers_beside_as_many_connections_whose_bodies_do_not_come(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, http={"max_connections": 8})
+    service = start(Service(settings), FakePipeline())
+    head = b"POST /v1/predict-single HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=a\r\n"
+    async with serving(settings, service) as (_, address), asyncio.timeout(60):
+        uploading = [await asyncio.open_connection(*address) for _ in range(8)]
+        for _, one in uploading:
+            one.write(head + b"Content-Length: 1000\r\n\r\n--a\r\n")
+        await until(lambda: _sample(service, "cetacean_inference_requests_in_flight") == 8)
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(REQUEST)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        with suppress(ConnectionError):
+            assert await uploading[0][0].read() == b"", "the first is closed, without an answer"
+        await until(lambda: _sample(service, "cetacean_inference_requests_in_flight") == 7)
+        assert _sample(service, "cetacean_inference_connections_closed_total") == 1
+        for _, one in (*uploading, (reader, writer)):
+            one.close()
+    assert service.close(timeout_seconds=10)
+
+
+def _sample(service: Service, name: str) -> float:
+    """Return the value of a series without labels."""
+    found = service.metrics.registry.get_sample_value(name)
+    assert found is not None, name
+    return found
 
 
 async def test_the_server_has_the_deadline_of_the_settings(tmp_path: Path) -> None:
