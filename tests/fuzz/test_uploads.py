@@ -110,6 +110,11 @@ def check(answer: Answer, *, archive: bool = False) -> Any:
     return content
 
 
+def check_form(answer: Answer) -> None:
+    """Check an answer to any form: the sentence is one of the service's own, not FastAPI's for what it does not know."""
+    assert "parsing the body" not in str(check(answer)), answer
+
+
 def _no_constant(value: str) -> float:
     raise AssertionError(f"{value} is no JSON")
 
@@ -210,7 +215,7 @@ TYPES = st.sampled_from(
 @fuzzed(st.tuples(FORM_PATHS, mutated(FORMS), TYPES, st.none() | st.integers(0, 300)), examples=300)
 def test_no_form_is_answered_with_a_server_error(case: tuple[str, bytes, bytes, int | None]) -> None:
     path, body, kind, cut = case
-    check(asked(path, body, {"Content-Type": kind}, cut=cut))
+    check_form(asked(path, body, {"Content-Type": kind}, cut=cut))
 
 
 DISPOSITIONS = st.lists(
@@ -252,7 +257,7 @@ def test_no_disposition_is_answered_with_a_server_error(case: tuple[str, list[st
     path, parts = case
     disposition = "; ".join(("form-data", 'name="file"', *parts))
     body = form(PNG).replace(b'form-data; name="file"; filename="a.png"', disposition.encode(errors="replace"))
-    check(asked(path, body, FORM))
+    check_form(asked(path, body, FORM))
 
 
 ARCHIVE = archive([("a.png", PNG), ("folder/b.jpg", PICTURES[4]), ("notes.txt", b"x")])
@@ -318,4 +323,4 @@ def _form_parts() -> st.SearchStrategy[list[bytes]]:
 @fuzzed(st.tuples(FORM_PATHS, _form_parts()), examples=150)
 def test_no_sequence_of_parts_is_answered_with_a_server_error(case: tuple[str, list[bytes]]) -> None:
     path, parts = case
-    check(asked(path, b"".join(parts), FORM))
+    check_form(asked(path, b"".join(parts), FORM))

@@ -211,6 +211,7 @@ SERVICE = Group(
         "tests/unit/inference/serving/test_identity.py",
         "tests/unit/inference/http/test_character_sets.py",
         "tests/unit/inference/http/test_multipart.py",
+        "tests/unit/inference/http/test_upload_storage.py",
         "tests/unit/inference/http/test_targets.py",
         "tests/unit/inference/http/test_single.py",
         "tests/unit/inference/imaging/test_exif.py",

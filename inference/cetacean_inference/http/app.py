@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from cetacean_inference.http.feedback import feedback_router
 from cetacean_inference.http.health import health_router
 from cetacean_inference.http.middleware import REQUEST_ID_HEADER, PredictionMiddleware, answer_rejected
+from cetacean_inference.http.multipart import UploadNotStoredError
 from cetacean_inference.http.predict import SKIPPED_HEADER, prediction_router
 from cetacean_inference.http.shadow import shadow_router
 from cetacean_inference.http.targets import TargetMiddleware
@@ -75,6 +76,11 @@ def create_app(service: Service) -> FastAPI:
     @app.exception_handler(RequestRejected)
     async def reject(_: Request, error: RequestRejected) -> JSONResponse:
         return answer_rejected(error)
+
+    @app.exception_handler(UploadNotStoredError)
+    async def reject_upload(_: Request, __: UploadNotStoredError) -> JSONResponse:
+        detail = "expected room to store the upload, got none: try again later"
+        return answer_rejected(RequestRejected(503, detail, retry_after=service.settings.http.retry_after_seconds))
 
     @app.exception_handler(RequestValidationError)
     async def reject_form(_: Request, error: RequestValidationError) -> JSONResponse:

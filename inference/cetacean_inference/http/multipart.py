@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from email.errors import MessageError
@@ -19,7 +21,9 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from cetacean_inference.http.character_sets import character_set
-from cetacean_inference.settings import KIB
+from cetacean_inference.settings import KIB, MIB
+
+logger = logging.getLogger(__name__)
 
 MAX_FILES: Final = 1
 MAX_FIELDS: Final = 8
@@ -35,15 +39,23 @@ _DEFAULT: Final = "utf-8"
 """Character set of a form that names none."""
 
 
+class UploadNotStoredError(Exception):
+    """There is no room for a file, or no folder; a later try, or another pod, may find some."""
+
+
 class UploadRoute(APIRoute):
     """A route whose forms are read by `FileFormParser`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of a request."""
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def with_form(request: Request) -> Response:
-            return await handle(_UploadRequest(request.scope, request.receive))
+            upload = _UploadRequest(request.scope, request.receive)
+            await upload.form()  # FastAPI, which asks for it again, would answer 400 for any fault in here
+            return await handle(upload)
 
         return with_form
 
@@ -54,6 +66,7 @@ class _UploadRequest(Request):
 
         Raises:
             HTTPException: 400 if it cannot be read.
+            UploadNotStoredError: its file cannot be written.
         """
         if self._form is None:
             if self.headers.get(_CONTENT_TYPE, "").partition(";")[0].strip().lower() != "multipart/form-data":
@@ -63,6 +76,15 @@ class _UploadRequest(Request):
                 self._form = await FileFormParser(self.headers, self.stream()).parse()
             except MultiPartException as error:
                 raise HTTPException(400, f"expected a readable multipart form: {error.message}") from error
+            except OSError as error:
+                logger.error(  # noqa: TRY400 - a traceback for each upload would hide it
+                    "expected room for an upload in %s, got: %s. Clients get 503 for files of more than %d MiB: free "
+                    "the disk of the node, or delete the pod, so that another one begins with an empty volume",
+                    tempfile.tempdir or "any folder",
+                    error.strerror or error,
+                    FileFormParser.spool_max_size // MIB,
+                )
+                raise UploadNotStoredError from error
         return self._form
 
 
@@ -118,7 +140,7 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
     character set, or an encoded word.
 
     Raises:
-        MultiPartException: the name has a codec that is no character set.
+        MultiPartException: the parameters cannot be read, or the name has a codec that is no character set.
     """
     parameters = _parameters(disposition, charset)
     if (extended := parameters.get("filename*")) is not None:
@@ -137,11 +159,19 @@ def file_name(disposition: bytes, *, charset: str) -> str | None:
 
 
 def _parameters(disposition: bytes, charset: str) -> dict[str, str]:
-    """Return the parameters in lower case; an extended one is called `name*`, and its value is decoded."""
+    """Return the parameters in lower case; an extended one is called `name*`, and its value is decoded.
+
+    Raises:
+        MultiPartException: they cannot be read.
+    """
     message = Message()
     message["Content-Disposition"] = _text(disposition, charset).replace("\r", " ").replace("\n", " ")
     found: dict[str, str] = {}
-    for key, value in message.get_params(failobj=[], header="content-disposition"):
+    try:
+        parameters = message.get_params(failobj=[], header="content-disposition")
+    except (TypeError, ValueError) as error:  # parts of a value with and without a number, or with a large one
+        raise MultiPartException("expected readable parameters of Content-Disposition, got others") from error
+    for key, value in parameters:
         if isinstance(value, tuple):
             found.setdefault(f"{key.lower()}*", _extended(*value))
         else:

@@ -125,8 +125,11 @@ async def _predict_entries(predictor: Predictor, archive: Archive, samples: Requ
         async with in_flight:
             return await predictor.predict_entry(partial(archive.read, entry), image_ind=entry.name, samples=samples)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(predict(entry)) for entry in archive.entries]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(predict(entry)) for entry in archive.entries]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # the one that ended the others; it may have a status of its own
     return [task.result() for task in tasks]
 
 

@@ -97,6 +97,7 @@ class Archive:
 
         Raises:
             UnusableImage: 413 too many bytes, 415 damaged.
+            OSError: the archive's bytes cannot be read from the disk.
         """
         info, bounds = entry.info, self._settings
         if info.file_size > self._images.max_bytes:
@@ -113,6 +114,8 @@ class Archive:
                 raise zipfile.BadZipFile(f"{info.file_size} bytes announced")  # noqa: TRY301 - as for other damage
             if zlib.crc32(content) != info.CRC:
                 raise zipfile.BadZipFile("another checksum than announced")  # noqa: TRY301 - as above
+        except OSError:  # not the entry's fault
+            raise
         except Exception as error:
             raise UnusableImage(415, f"expected a whole entry, got a damaged one: {one_line(error)}") from error
         return content
@@ -125,9 +128,13 @@ class Archive:
 
         Raises:
             zipfile.BadZipFile, zlib.error, struct.error: it is damaged.
+            OSError: the archive's bytes cannot be read from the disk.
         """
         with self._lock:
-            self._stream.seek(info.header_offset)
+            try:
+                self._stream.seek(info.header_offset)
+            except (OSError, ValueError, OverflowError) as error:  # negative, or beyond what any file can hold
+                raise zipfile.BadZipFile("no header at the announced position") from error
             header = self._stream.read(_LOCAL_HEADER.size)
             signature, name_size, extra_size = _LOCAL_HEADER.unpack(header)
             if signature != SIGNATURES[0]:
@@ -170,6 +177,8 @@ class Archive:
     def _first_bytes(self, info: zipfile.ZipInfo) -> bytes:
         try:
             return self._unpack(info, SIGNATURE_BYTES)
+        except OSError:
+            raise
         except Exception:  # noqa: BLE001 - a damaged entry, which is not known to be a picture
             return b""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.formparsers import MultiPartException
 from support.inference_world import client_of
 from support.pictures import archive, picture
 
@@ -180,6 +181,21 @@ async def test_a_character_sets_name_has_any_characters(client: httpx.AsyncClien
     answer = await send(client, part(f'name="file"; {names}', picture()))
     assert answer.status_code in {200, 400}
     assert "parsing the body" not in answer.text
+
+
+@pytest.mark.parametrize("names", ["filename*0=a; filename*=x''a", f"filename*{'9' * 5000}=a"], ids=["mixed", "large"])
+def test_parameters_that_cannot_be_read_are_the_forms_fault(names: str) -> None:
+    with pytest.raises(MultiPartException) as caught:
+        file_name(f"form-data; {names}".encode(), charset="utf-8")
+    assert caught.value.message == "expected readable parameters of Content-Disposition, got others"
+
+
+@pytest.mark.parametrize(("path", "field"), FORMS.items())
+async def test_400_for_parameters_that_cannot_be_read(client: httpx.AsyncClient, path: str, field: str) -> None:
+    names = "filename*0=a; filename*=rot13''abc"
+    answer = await send(client, part(f'name="{field}"; {names}', content_of(field), KINDS[field]), path=path)
+    detail = "expected a readable multipart form: expected readable parameters of Content-Disposition, got others"
+    assert (answer.status_code, answer.json()) == (400, {"detail": detail})
 
 
 @pytest.mark.parametrize(

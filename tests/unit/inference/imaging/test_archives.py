@@ -6,6 +6,8 @@ import io
 import struct
 import zipfile
 import zlib
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -23,8 +25,9 @@ BOUNDS_OF_ONE = ArchiveSettings(max_ratio=1)
 IMAGES = ImageSettings(max_bytes=2_000_000)
 
 
-def opened(data: bytes, bounds: ArchiveSettings = BOUNDS) -> Archive:
-    return Archive(io.BytesIO(data), settings=bounds, images=IMAGES)
+def opened(data: bytes | IO[bytes], bounds: ArchiveSettings = BOUNDS) -> Archive:
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
+    return Archive(stream, settings=bounds, images=IMAGES)
 
 
 def rejection(data: bytes, bounds: ArchiveSettings = BOUNDS) -> RequestRejected:
@@ -268,6 +271,37 @@ def test_an_entry_whose_header_is_not_there_is_an_unusable_image() -> None:
     data[:4] = b"none"
     with opened(bytes(data)) as found, pytest.raises(UnusableImage, match="no header"):
         found.read(found.entries[0])
+
+
+@pytest.mark.parametrize("offset", [-(2**62), -1, 10**6, 2**62, 2**63 - 1, 2**64])
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_an_entry_at_a_position_that_no_file_has_is_an_unusable_image(
+    tmp_path: Path, offset: int, is_on_disk: bool
+) -> None:
+    data = archive([("a.png", picture())])
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    with path.open("rb") if is_on_disk else io.BytesIO(data) as stream, opened(stream) as found:
+        (entry,) = found.entries
+        entry.info.header_offset = offset
+        with pytest.raises(UnusableImage, match="damaged"):
+            found.read(entry)
+
+
+def test_a_disk_that_cannot_be_read_is_no_fault_of_an_entry() -> None:
+    class Disk(io.BytesIO):
+        works = True
+
+        def read(self, size: int | None = -1) -> bytes:
+            if not self.works:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    disk = Disk(archive([("a.png", picture()), ("b", picture())]))
+    with opened(disk) as found:
+        disk.works = False
+        with pytest.raises(OSError, match="Input/output"):
+            found.read(found.entries[0])
 
 
 def with_unicode_path(name: bytes, path: bytes, *, checksum: int | None = None, version: int = 1) -> bytes:
