@@ -78,7 +78,7 @@ class _UploadRequest(Request):
                 raise HTTPException(400, f"expected a readable multipart form: {error.message}") from error
             except OSError as error:
                 logger.error(  # noqa: TRY400 - a traceback for each upload would hide it
-                    "expected room for an upload in %s, got: %s. Clients get 503 for files of more than %d MiB: free "
+                    "expected room for an upload in %s, got: %s. Clients get 503 for files of more than %s MiB: free "
                     "the disk of the node, or delete the pod, so that another one begins with an empty volume",
                     tempfile.tempdir or "any folder",
                     error.strerror or error,

@@ -52,7 +52,17 @@ def take_the_folder_away(monkeypatch: pytest.MonkeyPatch) -> str:
     return "expected room for an upload in /no/such/folder, got: No such file or directory"
 
 
-@pytest.mark.parametrize("fault", [fill_the_disk, take_the_folder_away])
+def take_every_folder_away(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let no folder take temporary files; return what the log says of it."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such/folder"])
+    return "expected room for an upload in any folder, got: No usable temporary directory found in ['/no/such/folder']"
+
+
+FAULTS = [fill_the_disk, take_the_folder_away, take_every_folder_away]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("path", "files"), UPLOADS)
 async def test_503_if_an_upload_cannot_be_stored(
     client: httpx.AsyncClient,
@@ -68,15 +78,17 @@ async def test_503_if_an_upload_cannot_be_stored(
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert answer.json() == {"detail": "expected room to store the upload, got none: try again later"}
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"{said}. Clients get 503 for files of more than 1 MiB")
-    assert "delete the pod" in record.getMessage()
+    assert record.getMessage() == (
+        f"{said}. Clients get 503 for files of more than 1 MiB: free the disk of the node, or delete the pod, so that "
+        "another one begins with an empty volume"
+    )
     if path == SHADOW:
         assert await counted(client, 'cetacean_inference_shadow_requests_total{status="503"}') == 1
     else:
         assert (await counted(client, "requests_total"), await counted(client, "errors_total")) == (1, 1)
 
 
-@pytest.mark.parametrize("fault", [fill_the_disk, take_the_folder_away])
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_a_small_upload_needs_no_disk(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], str]
 ) -> None:
