@@ -139,8 +139,7 @@ def _pool(pods: Iterable[Pod], model: ModelRef | None, window: int) -> _PooledSc
 
 def _compare(pooled: _PooledScores, baseline: float | None, policy: Drift) -> Comparison:
     """Compare the exact figures with the bounds; a drop of exactly the bound is an alarm."""
-    enough = pooled.requests > 0 and pooled.requests >= policy.min_samples
-    rate = pooled.rejections / pooled.requests if enough else None
+    rate = pooled.rejections / pooled.requests if pooled.requests >= policy.min_samples else None
     dropped = (
         pooled.mean is not None
         and baseline is not None

@@ -36,20 +36,19 @@ def score_condition(
     shown: DriftStatus, judged: Comparison, policy: Drift, *, model: ModelRef | None, answered: int
 ) -> ConditionState:
     """Return the condition as far as it is about the mean cetacean score."""
-    name = model.name if model else ""
+    if model is None:
+        return ConditionState("Unknown", "NothingServes", "no pod serves")
     figures = (
-        f"mean cetacean score {shown.mean or 0.0:.{_DIGITS}f} of {name} over {shown.samples} samples, "
+        f"mean cetacean score {shown.mean or 0.0:.{_DIGITS}f} of {model.name} over {shown.samples} samples, "
         f"{shown.drop or 0.0:.{_DIGITS}f} below its baseline {shown.baseline or 0.0:g}"
     )
     if judged.dropped:
         return ConditionState("True", "ScoreDropped", f"{figures}: at least {policy.alarm_drop:g} (alarmDrop)")
-    if model is None:
-        return ConditionState("Unknown", "NothingServes", "no pod serves")
     if not answered:
         return ConditionState("Unknown", "NoReports", "no pod has reported its scores")
     if shown.baseline is None:
         missing = "its metrics snapshot has no cetaceanScoreMean, so no drop can be found"
-        return ConditionState("Unknown", "NoBaseline", f"{name} has no baseline: {missing}")
+        return ConditionState("Unknown", "NoBaseline", f"{model.name} has no baseline: {missing}")
     if shown.samples < policy.min_samples:
         few = f"{shown.samples} samples of at least {policy.min_samples} (minSamples)"
         return ConditionState("Unknown", "TooFewSamples", few)
