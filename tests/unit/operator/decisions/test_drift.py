@@ -13,8 +13,11 @@ from support.pods import FakePod, Scraped, ready_pod
 
 from cetacean_operator.api.observed import DriftReport, Identity, Pod
 from cetacean_operator.api.spec import Drift
-from cetacean_operator.api.status import DriftStatus, ModelRef
+from cetacean_operator.api.status import DriftStatus, ModelRef, SignalName, SignalStatus
+from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.drift import DriftVerdict, drift_annotations, judge_drift
+from cetacean_operator.decisions.drift_condition import Comparison, drifting
+from cetacean_operator.decisions.signals import SignalVerdict
 from cetacean_registry.figures import ModelMetrics
 
 MODEL = ModelRef(name="first", version="1.0.0", digest="a" * 64)
@@ -56,6 +59,15 @@ def test_windows_are_pooled_by_their_samples() -> None:
         "ecomarineai.org/drift-samples": "400",
     }
     assert drift_annotations(DriftStatus(pods_scraped=3)) == {}, "nobody has asked the pods anything yet"
+    assert drift_annotations(DriftStatus(alarms=2)) == {
+        "ecomarineai.org/drift-alarms-total": "2",
+        "ecomarineai.org/drift-samples": "0",
+    }
+
+
+def test_a_window_of_one_sample_counts_as_one() -> None:
+    verdict = judged(pod(1, samples=1, mean=0.9, score_avg=0.7), pod(2, samples=3, mean=0.5, score_avg=0.3))
+    assert (verdict.shown.mean, verdict.shown.score_avg) == (0.6, 0.4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 1)), min_size=1, max_size=6))
@@ -78,6 +90,8 @@ def test_the_pooled_mean_lies_between_the_windows_and_is_that_of_all_samples(win
         (49, 0.10, 0.90, False),
         (50, 0.801, 0.90, False),
         (50, 0.83, 0.93, True),
+        (50, 0.8000000004, 0.90, True),
+        (50, 0.8000000006, 0.90, False),
         (50, 0.10, None, False),
         (1000, 0.95, 0.90, False),
     ],
@@ -97,24 +111,60 @@ def test_a_drop_of_exactly_the_bound_is_an_alarm_whatever_the_binary_fractions(m
 
 
 @pytest.mark.parametrize(
-    ("pods", "baseline", "reason"),
+    ("pods", "baseline", "reason", "message"),
     [
-        ((), 0.9, "NoReports"),
-        ((pod(1, silent="x"),), 0.9, "NoReports"),
-        ((pod(1, samples=1000, mean=0.1),), None, "NoBaseline"),
-        ((pod(1, samples=3, mean=0.1),), 0.9, "TooFewSamples"),
+        ((), 0.9, "NoReports", "no pod has reported its scores"),
+        (
+            (pod(1, silent="x"),), 0.9, "NoReports",
+            "no pod has reported its scores; no figures from 1 of 1 pods: p1 (x)",
+        ),
+        (
+            (pod(1, samples=1000, mean=0.1),), None, "NoBaseline",
+            "first has no baseline: its metrics snapshot has no cetaceanScoreMean, so no drop can be found",
+        ),
+        ((pod(1, samples=49, mean=0.1),), 0.9, "TooFewSamples", "49 samples of at least 50 (minSamples)"),
+    ],
+)  # fmt: skip
+def test_drift_is_unknown_for_a_reason(
+    pods: tuple[Pod, ...], baseline: float | None, reason: str, message: str
+) -> None:
+    verdict = judged(*pods, baseline=baseline)
+    assert verdict.condition == ConditionState("Unknown", reason, message)
+    score = verdict.shown.signals[0]
+    assert (score.state, score.reason, score.message) == ("Unknown", reason, None)
+
+
+def test_while_no_model_serves_nothing_is_known_of_drift() -> None:
+    verdict = judge_drift(
+        pods=[pod(1, samples=60, mean=0.1)], model=None, metrics=None, policy=Drift(), last=DriftStatus()
+    )
+    assert verdict.condition == ConditionState("Unknown", "NothingServes", "no pod serves")
+    assert (verdict.shown.samples, verdict.shown.pods_scraped, verdict.alarm) == (0, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("mean", "baseline", "figures", "dropped"),
+    [
+        (0.7, 0.9, "0.700 of first over 50 samples, 0.200 below its baseline 0.9", True),
+        (0.0, 0.5, "0.000 of first over 50 samples, 0.500 below its baseline 0.5", True),
+        (0.9, 0.9, "0.900 of first over 50 samples, 0.000 below its baseline 0.9", False),
+        (0.25, 0.0, "0.250 of first over 50 samples, -0.250 below its baseline 0", False),
     ],
 )
-def test_drift_is_unknown_for_a_reason(pods: tuple[Pod, ...], baseline: float | None, reason: str) -> None:
-    verdict = judged(*pods, baseline=baseline)
-    assert (verdict.condition.status, verdict.condition.reason) == ("Unknown", reason)
-    assert verdict.condition.message
-
-
-def test_the_message_has_the_figures() -> None:
-    message = judged(pod(1, samples=60, mean=0.7)).condition.message
-    for part in ("0.700", "first", "60 samples", "0.200", "0.9", "0.1 (alarmDrop)"):
-        assert part in message
+def test_the_message_has_the_figures(mean: float, baseline: float, figures: str, dropped: bool) -> None:
+    found = judged(pod(1, samples=50, mean=mean), baseline=baseline)
+    message = f"mean cetacean score {figures}: {'at least' if dropped else 'less than'} 0.1 (alarmDrop)"
+    reason = "ScoreDropped" if dropped else "WithinBounds"
+    assert found.condition == ConditionState("True" if dropped else "False", reason, message)
+    assert found.shown.signals[0] == SignalStatus(
+        signal="CetaceanScore",
+        state="Raised" if dropped else "WithinBounds",
+        reason=reason,
+        value=round(baseline - mean, 3),
+        bound=0.1,
+        samples=50,
+        message=message if dropped else None,
+    )
 
 
 @pytest.mark.parametrize(("rejections", "systemic"), [(50, False), (51, True)])
@@ -125,19 +175,56 @@ def test_a_high_rejection_rate_is_systemic(rejections: int, systemic: bool) -> N
     assert not verdict.alarm
 
 
-def test_too_few_requests_give_no_rejection_rate() -> None:
-    verdict = judged(pod(1, samples=60, mean=0.9, requests=10, rejections=10))
-    assert verdict.shown.rejection_rate is None
-    assert verdict.condition.reason == "WithinBounds"
+@pytest.mark.parametrize(
+    ("requests", "fewest", "rate"), [(49, 50, None), (50, 50, 1.0), (0, 1, None), (1, 1, 1.0)], ids=str
+)
+def test_too_few_requests_give_no_rejection_rate(requests: int, fewest: int, rate: float | None) -> None:
+    verdict = judged(pod(1, samples=60, mean=0.9, requests=requests, rejections=requests), min_samples=fewest)
+    assert verdict.shown.rejection_rate == rate
+    assert verdict.condition.reason == ("WithinBounds" if rate is None else "SystemicRejection")
+
+
+REJECTED = (
+    "0.990 of the requests are rejected as not_a_marine_mammal, more than 0.5 (maxRejectionRate): a systemic fault, "
+    "check what is sent and the threshold"
+)
 
 
 def test_the_message_names_rejections_before_a_drop() -> None:
     verdict = judged(pod(1, samples=60, mean=0.1, requests=100, rejections=99))
-    assert (verdict.condition.reason, verdict.alarm) == ("SystemicRejection", False), (
-        "no rollback while the pictures are at fault"
+    dropped = (
+        "mean cetacean score 0.100 of first over 60 samples, 0.800 below its baseline 0.9: at least 0.1 (alarmDrop)"
     )
-    assert verdict.condition.message.index("a systemic fault") < verdict.condition.message.index(
-        "0.800 below its baseline 0.9"
+    assert verdict.condition == ConditionState("True", "SystemicRejection", f"{REJECTED}; {dropped}")
+    assert not verdict.alarm, "no rollback while the pictures are at fault"
+    alone = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=99))
+    assert alone.condition == ConditionState("True", "SystemicRejection", REJECTED)
+    few = judged(pod(1, samples=60, mean=0.9, requests=10_000, rejections=1), max_rejection_rate=0.0)
+    assert few.condition.message.startswith("0.000 of the requests are rejected as not_a_marine_mammal, more than 0 ")
+
+
+def raised(signal: SignalName, *, message: str | None, identification: bool) -> SignalVerdict:
+    shown = SignalStatus(signal=signal, state="Raised", reason=f"{signal}Changed", message=message)
+    return SignalVerdict(shown, from_identification=identification)
+
+
+def test_the_condition_names_the_signals_of_the_identification_before_the_others() -> None:
+    within = SignalVerdict(SignalStatus(signal="LowConfidence", state="WithinBounds", reason="WithinBounds"))
+    gate = raised("Distribution", message="the scores have moved", identification=False)
+    own = raised("TopProbability", message=None, identification=True)
+    signals = (gate, within, own)
+    nothing, systemic = Comparison(None, dropped=False, systemic=False), Comparison(1.0, dropped=False, systemic=True)
+    shown, score = DriftStatus(rejection_rate=0.99), ConditionState("False", "WithinBounds", "all is well")
+    assert drifting(score, nothing, shown, Drift(), (within,)) == score
+    assert drifting(score, nothing, shown, Drift(), signals) == ConditionState(
+        "True", "TopProbabilityChanged", "TopProbabilityChanged; the scores have moved"
+    )
+    assert drifting(score, systemic, shown, Drift(), signals) == ConditionState(
+        "True", "SystemicRejection", f"{REJECTED}; TopProbabilityChanged; the scores have moved"
+    )
+    dropped = ConditionState("True", "ScoreDropped", "the mean is low")
+    assert drifting(dropped, nothing, shown, Drift(), (gate,)) == ConditionState(
+        "True", "ScoreDropped", "the mean is low; the scores have moved"
     )
 
 
@@ -156,6 +243,26 @@ def test_noise_in_the_last_digit_is_not_written(before: float, now: float) -> No
     if abs(now - first.mean) <= 0.001:
         assert second == first
     assert judged(pod(1, samples=60, mean=now), last=second).shown == second
+
+
+def test_each_figure_stays_while_it_has_hardly_moved() -> None:
+    def shown(rejections: int, score: float, last: DriftStatus | None) -> tuple[float | None, ...]:
+        found = judged(
+            pod(1, samples=60, mean=score, score_avg=score, requests=10_000, rejections=rejections), last=last
+        ).shown
+        return found.mean, found.drop, found.score_avg, found.rejection_rate
+
+    before = judged(pod(1, samples=60, mean=0.8, score_avg=0.8, requests=10_000, rejections=1000)).shown
+    assert shown(1009, 0.8009, before) == (0.8, 0.1, 0.8, 0.1)
+    assert shown(1011, 0.8011, before) == (0.801, 0.099, 0.801, 0.101)
+    assert shown(1009, 0.8009, None) == (0.801, 0.099, 0.801, 0.101)
+
+
+def test_a_pod_that_was_not_asked_yet_is_silent_too() -> None:
+    new = ready_pod(2, identity=None, drift=None)
+    verdict = judged(pod(1, samples=60, mean=0.9), new)
+    assert (verdict.shown.pods_scraped, verdict.shown.pods_silent) == (1, 1)
+    assert verdict.condition.message.endswith("; no figures from 1 of 2 pods: p2 (no answer yet)")
 
 
 def test_a_silent_pod_is_counted_and_named_and_not_taken_as_healthy() -> None:

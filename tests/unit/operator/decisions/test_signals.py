@@ -244,6 +244,9 @@ def test_a_report_of_more_answers_than_the_window_holds_is_left_out() -> None:
     alone = verdict(excess).shown.signal("TopProbability")
     assert alone is not None
     assert alone.reason == "NoReports"
+    full = verdict(counts(0.8, orcas=120, belugas=80)).shown.signal("TopProbability")
+    assert full is not None
+    assert full.samples == 200
 
 
 def test_a_raised_signal_is_held_while_all_pods_are_silent_and_asks_for_no_rollback() -> None:
