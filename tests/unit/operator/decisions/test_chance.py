@@ -49,6 +49,11 @@ def test_large_samples_are_quick_and_give_a_probability(total: int, among: int) 
     assert 0.0 <= found <= 1.0
 
 
+@pytest.mark.parametrize(("hits", "missed", "among"), [(1, 1, 10**8), (3, 3, 10**8), (2, 1, 999_999_997)])
+def test_rounding_gives_no_chance_above_one(hits: int, missed: int, among: int) -> None:
+    assert share_chance(hits, hits, of=among - missed, among=among) == 1.0
+
+
 def test_samples_without_pictures_prove_nothing() -> None:
     assert share_chance(0, 0, of=1, among=2) == share_chance(1, 2, of=0, among=0) == 1.0
     assert distance_chance(1.0, 0, 100) == distance_chance(1.0, 100, 0) == 1.0
@@ -61,6 +66,29 @@ def test_the_distance_is_the_largest_difference_of_the_cumulative_shares(one: li
     assert abs(found) == pytest.approx(np.abs(differences).max(), abs=1e-12)
     if found:
         assert differences[place - 1] == pytest.approx(found)
+
+
+def test_the_distance_is_at_the_first_of_several_places() -> None:
+    assert largest_distance([2, 0, 2, 0], [0, 2, 0, 2]) == (0.5, 1)
+    assert largest_distance([1, 1], [3, 3]) == (0.0, 0), "no place is below which there is more"
+    with pytest.raises(ValueError, match="shorter"):
+        largest_distance([1, 2], [1])
+
+
+@pytest.mark.parametrize(
+    ("distance", "one", "other", "chance"),
+    [
+        (0.0, 50, 100, 1.0),
+        (0.1, 50, 100, 1.0),
+        (0.2, 50, 100, 0.18887560283756183),
+        (0.25, 100, 300, 0.00023055986759244163),
+        (1.0, 100, 100, 1.0112214926104486e-43),
+    ],
+)
+def test_the_chance_of_a_distance_is_that_of_the_inequality(
+    distance: float, one: int, other: int, chance: float
+) -> None:
+    assert distance_chance(distance, one, other) == pytest.approx(chance)
 
 
 def uniform(rng: np.random.Generator, size: int) -> list[int]:
@@ -78,6 +106,7 @@ def test_no_chance_of_a_distance_is_smaller_than_its_share_among_random_samples(
 
 def test_the_chance_of_a_drop_is_that_of_the_normal_distribution() -> None:
     assert drop_chance(1.6448536269514722, 1.0) == pytest.approx(0.05)
+    assert drop_chance(2 * 1.6448536269514722, 4.0) == pytest.approx(0.05)
     assert drop_chance(0.0, 1.0) == drop_chance(-1.0, 1.0) == drop_chance(0.0, 0.0) == 1.0
     assert drop_chance(0.1, 0.0) == 0.0
 
@@ -87,3 +116,19 @@ def test_the_variance_of_a_histogram_is_near_that_of_its_values(values: list[flo
     histogram = [int(count) for count in np.bincount([int(value * 20) for value in values], minlength=20)]
     width = 1 / 20
     assert math.sqrt(histogram_variance(histogram)) == pytest.approx(np.std(values), abs=width)
+
+
+@pytest.mark.parametrize(
+    ("histogram", "variance"),
+    [
+        ([7], 1 / 12),
+        ([1, 1], 1 / 12),
+        ([3, 3, 3, 3], 1 / 12),
+        ([4, 0, 0, 0], 1 / 192),
+        ([0, 0, 4, 0], 1 / 192),
+        ([2, 0, 0, 2], 0.375**2 + 1 / 192),
+    ],
+    ids=str,
+)
+def test_values_lie_evenly_in_their_bin(histogram: list[int], variance: float) -> None:
+    assert histogram_variance(histogram) == pytest.approx(variance)

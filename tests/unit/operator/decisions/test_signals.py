@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,13 @@ from support.pods import Scraped, ready_pod
 from cetacean_operator.api.drift_signals import DriftSignals
 from cetacean_operator.api.observed import AnswerCounts, DriftReport, SpeciesCount
 from cetacean_operator.api.spec import Drift
-from cetacean_operator.api.status import DriftStatus, ModelRef, SignalStatus
+from cetacean_operator.api.status import DriftStatus, ModelRef, SignalName, SignalStatus
+from cetacean_operator.decisions import signals
 from cetacean_operator.decisions.answers import PooledAnswers, pool_answers
 from cetacean_operator.decisions.drift import DriftVerdict, judge_drift
-from cetacean_operator.decisions.signals import SignalVerdict, judge_signals
+from cetacean_operator.decisions.measured import Measured
+from cetacean_operator.decisions.signal_figures import Cause, measure_low_confidence
+from cetacean_operator.decisions.signals import LEVEL, SignalVerdict, is_explained_by_mix, judge_signals
 from cetacean_operator.metrics import status_series
 from cetacean_registry.figures import ModelMetrics
 
@@ -182,10 +186,119 @@ def test_few_pictures_decide_nothing() -> None:
     assert {one.shown.reason for one in judge_signals(None, METRICS, DriftSignals(), ())} == {"NoReports"}
 
 
+def test_without_a_models_figures_nothing_is_known_of_any_signal() -> None:
+    names: tuple[SignalName, ...] = ("TopProbability", "LowConfidence", "Distribution", "BySpecies")
+    assert judge_signals(pool_answers([counts(0.1)]), None, DriftSignals(), ()) == tuple(
+        SignalVerdict(SignalStatus(signal=name, state="Unknown", reason="NoReference")) for name in names
+    )
+    one = judged(counts(0.8, orcas=1, belugas=0), figures=FIGURES | {"identification": None})["TopProbability"]
+    assert one.shown.reason == "NoReference", "one picture would do"
+    none = judge_signals(PooledAnswers(), ModelMetrics(), DriftSignals(), ())
+    assert {one.shown.reason for one in none} == {"TooFewSamples"}
+
+
 def test_a_value_beyond_its_bound_that_chance_may_explain_is_not_raised() -> None:
     small = FIGURES["reference"] | {"topProbability": [0] * 15 + [1, 2, 1, 0, 0]}
     found = judged(counts(0.8, low=12), figures=FIGURES | {"reference": small})["LowConfidence"]
     assert (found.shown.state, found.shown.reason, found.shown.value) == ("Unknown", "NotProven", 0.12)
+
+
+def test_a_value_on_its_bound_is_not_within_it() -> None:
+    four = FIGURES["reference"] | {"topProbability": [1, *[0] * 18, 3]}
+    found = judged(counts(0.8, low=50), figures=FIGURES | {"reference": four}, lowConfidence={"maxIncrease": 0.25})
+    shown = found["LowConfidence"].shown
+    assert (shown.state, shown.reason, shown.value, shown.bound) == ("Unknown", "NotProven", 0.25, 0.25)
+
+
+def test_a_chance_of_exactly_the_level_proves_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = counts(0.8, low=20)
+    measured = measure_low_confidence(pool_answers([answers]), METRICS, DriftSignals())
+    assert measured is not None
+    monkeypatch.setattr(signals, "LEVEL", measured.chance)
+    assert judged(answers)["LowConfidence"].shown.state == "Raised"
+    monkeypatch.setattr(signals, "LEVEL", math.nextafter(measured.chance, 0.0))
+    assert judged(answers)["LowConfidence"].shown.reason == "NotProven"
+
+
+MIX = Measured(0.2, 0.2, 50, LEVEL, "SpeciesMixChanged", "the mix has changed", from_identification=False)
+SAME = Measured(0.0999, 0.1, 50, 1.0, "IdentificationWorse", "as sure as it was", from_identification=True)
+
+
+@pytest.mark.parametrize(
+    ("cause", "explained"),
+    [
+        (Cause(SAME, MIX), True),
+        (Cause(SAME, None), False),
+        (Cause(None, MIX), False),
+        (Cause(SAME, replace(MIX, samples=49)), False),
+        (Cause(SAME, replace(MIX, value=0.1999)), False),
+        (Cause(SAME, replace(MIX, chance=LEVEL * 1.01)), False),
+        (Cause(replace(SAME, value=0.1), MIX), False),
+    ],
+    ids=["the mix alone", "no mix", "not known by species", "few", "below its bound", "not proven", "less sure too"],
+)
+def test_only_a_proven_change_of_the_mix_explains_the_other_signals(cause: Cause, explained: bool) -> None:
+    assert is_explained_by_mix(cause, 50) is explained
+
+
+UNPROVEN = {"identification": {"samples": 1, "topProbabilityMean": 0.8}, "reference": None}
+
+
+@pytest.mark.parametrize(
+    ("reason", "drop", "pictures", "figures"),
+    [
+        ("TooFewSamples", 0.05, 10, {}),
+        ("WithinBounds", 0.05, 100, {}),
+        ("TopProbabilityDropped", 0.2, 100, {}),
+        ("NotProven", 0.2, 100, UNPROVEN),
+    ],
+)
+def test_the_figure_of_a_signal_stays_while_it_has_hardly_moved(
+    reason: str, drop: float, pictures: int, figures: dict[str, Any]
+) -> None:
+    def shown(drop: float, *last: SignalStatus) -> SignalStatus:
+        answers = counts(0.8 - drop, orcas=pictures, belugas=0)
+        return judged(answers, figures=FIGURES | figures, last=last)["TopProbability"].shown
+
+    before = shown(drop)
+    assert (before.reason, before.value) == (reason, drop)
+    assert shown(drop + 0.0008) != before
+    assert shown(drop + 0.0008, before) == before
+    assert shown(drop + 0.0012, before).value == round(drop + 0.001, 3)
+
+
+def test_the_figure_of_another_finding_is_not_kept() -> None:
+    few = judged(counts(0.75, orcas=10, belugas=0))["TopProbability"].shown
+    assert few.value == 0.05
+    enough = judged(counts(0.7492), last=(few,))["TopProbability"].shown
+    assert (enough.reason, enough.value) == ("WithinBounds", 0.051)
+
+
+def test_a_figure_below_its_bound_is_not_shown_as_the_bound() -> None:
+    found = judged(counts(0.7004))["TopProbability"].shown
+    assert (found.reason, found.value) == ("WithinBounds", 0.0996)
+
+
+def test_the_message_of_a_raised_signal_changes_with_its_figure_or_its_pictures() -> None:
+    text = (
+        "mean top probability {} over {} pictures, {} below the 0.8 of the evaluation set: at least 0.1 "
+        "(topProbability.maxDrop)"
+    ).format
+    last = judged(counts(0.6))["TopProbability"].shown
+    assert last.message == text("0.600", 100, "0.200")
+
+    def message(answers: AnswerCounts) -> str | None:
+        return judged(answers, last=(last,))["TopProbability"].shown.message
+
+    assert message(counts(0.6008)) == last.message
+    assert message(counts(0.6008, orcas=61)) == text("0.601", 101, "0.199")
+    assert message(counts(0.59)) == text("0.590", 100, "0.210")
+
+
+def test_within_all_bounds_the_figure_nearest_to_its_own_bound_is_shown() -> None:
+    """The drop of 0.06 has a bound of 0.1, the larger change of the mix one of 0.2."""
+    found = judged(counts(0.74, orcas=68, belugas=32))["BySpecies"].shown
+    assert (found.reason, found.value, found.bound) == ("WithinBounds", 0.06, 0.1)
 
 
 def test_few_accepted_pictures_do_not_hide_that_the_score_has_changed() -> None:
