@@ -41,7 +41,7 @@ def share_chance(hits: int, total: int, *, of: int, among: int) -> float:
         of: hits in the other sample.
         among: the size of that one.
     """
-    if not total or not among or hits * among <= of * total:
+    if hits * among <= of * total:  # as it is if a sample is empty
         return 1.0
     size, all_hits = total + among, hits + of
     log_first = (
@@ -89,11 +89,11 @@ def largest_distance(one: Sequence[int], other: Sequence[int]) -> tuple[float, i
 
 def histogram_variance(counts: Sequence[int]) -> float:
     """Return the variance of values over 0..1 in bins of equal width, with that of a uniform value within a bin."""
-    total, width = sum(counts), 1.0 / len(counts)
-    middles = [(number + 0.5) * width for number in range(len(counts))]
-    mean = sum(count * middle for count, middle in zip(counts, middles, strict=True)) / total
-    spread = sum(count * (middle - mean) ** 2 for count, middle in zip(counts, middles, strict=True)) / total
-    return spread + width**2 / 12.0
+    total = sum(counts)
+    # In units of a bin's width, from the middle of the first bin on: the variance is the same from anywhere.
+    mean = sum(count * number for number, count in enumerate(counts)) / total
+    spread = sum(count * (number - mean) ** 2 for number, count in enumerate(counts)) / total
+    return (spread + 1.0 / 12.0) / len(counts) ** 2
 
 
 def _log_choose(size: int, chosen: int) -> float:
