@@ -92,6 +92,31 @@ def test_the_species_with_the_largest_change_is_found(
     assert share_change(answers, metrics) == found
 
 
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        # All wrong answers about other species may name it, but none about its own.
+        (named(orca=100), ShareChange("orca", 1.0, 0.39, 14 * share_chance(100, 100, of=39, among=100))),
+        (named(beluga=100), ShareChange("beluga", 1.0, 0.57, 14 * share_chance(100, 100, of=57, among=100))),
+        # Four species of the set have one picture: as many may be of species that it lacks.
+        (named(narwhal=100), ShareChange(OTHERS, 1.0, 0.43, 14 * share_chance(100, 100, of=43, among=100))),
+        # Of an orca's pictures at least the right answers name it.
+        (
+            named(beluga=57, narwhal=43),
+            ShareChange("orca", 0.0, 0.3, 14 * share_chance(30, 100, of=0, among=100)),
+        ),
+    ],
+    ids=["orca", "beluga", "others", "none"],
+)
+def test_without_what_the_model_names_its_errors_bound_the_shares(answers: PooledAnswers, found: ShareChange) -> None:
+    """30 of 60 orcas and 27 of 36 belugas are right, and so are four species with one picture each."""
+    species = [("orca", 60, 0.5), ("beluga", 36, 0.75), *((name, 1, 1.0) for name in "abcd")]
+    metrics = ModelMetrics.model_validate(
+        {"bySpecies": [{"species": a, "samples": samples, "speciesAccuracy": right} for a, samples, right in species]}
+    )
+    assert share_change(answers, metrics) == found
+
+
 def test_without_species_or_answers_there_is_no_change() -> None:
     assert share_change(named(orca=9), evaluated(100)) is None
     assert share_change(named(orca=9), ModelMetrics()) is None
