@@ -55,6 +55,22 @@ def test_a_figure_on_a_bound_with_more_decimals_is_shown_in_full() -> None:
     assert steady(95.125, None, digits=1, bound=95.125) == 95.125
 
 
+def test_a_figure_that_no_number_of_decimals_tells_from_its_bound_is_shown_as_it_is() -> None:
+    assert steady(1e-20, None, digits=1, bound=0.0) == 1e-20
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"), [(96.0, 0, 95.0), (97.0, 0, 97.0), (95.099, 1, 95.0), (95.11, 1, 95.1)]
+)
+def test_a_move_by_one_unit_of_the_last_decimal_is_noise(value: float, digits: int, shown: float) -> None:
+    assert steady(value, 95.0, digits=digits) == shown
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.999999999, True), (0.999999998, False)])
+def test_a_billionth_below_its_bound_is_on_it(value: float, expected: bool) -> None:
+    assert lasts(value, 1.0, raised=False) is expected
+
+
 def test_a_figure_without_a_bound_is_rounded() -> None:
     assert steady(94.96, None, digits=1) == 95.0
     assert steady(94.96, 95.0, digits=1) == 95.0
