@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from cetacean_operator.api.shadow import PairCounts, ShadowReport
+from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.confidence_sequence import share_bounds
 
 ALPHA: Final = 0.05
@@ -169,7 +169,7 @@ def _progress(pairs: int, requirements: Requirements, still_open: Sequence[Share
 
 def pool(reports: Sequence[ShadowReport], run: str) -> ShadowReport:
     """Add up what the pods report about one run."""
-    total = ShadowReport(run=run, candidate=PairCounts(), noise=PairCounts())
+    total = ShadowReport(run=run)
     for report in reports:
         if report.run == run:
             total += report
