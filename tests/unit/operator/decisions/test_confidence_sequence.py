@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -67,6 +68,24 @@ def test_known_values() -> None:
     low, high = share_bounds(247, 247, alpha=0.05)
     assert (round(low, 4), high) == (0.98, 1.0)
     assert share_bounds(0, 10, alpha=0.05).low == 0.0
+
+
+@pytest.mark.parametrize(("successes", "failures"), [(3, 2), (5, 0), (0, 4), (9, 1), (1, 12)])
+def test_a_bound_is_where_the_mixture_is_alpha_times_less_likely(successes: int, failures: int) -> None:
+    """The mixture has the beta distribution with 5 and 0.5, its likelihood is a ratio of beta functions."""
+
+    def beta(a: float, b: float) -> float:
+        return math.gamma(a) * math.gamma(b) / math.gamma(a + b)
+
+    def likelihood(share: float) -> float:
+        return share**successes * (1.0 - share) ** failures
+
+    edge = pytest.approx(0.05 * beta(5.0 + successes, 0.5 + failures) / beta(5.0, 0.5))
+    low, high = share_bounds(successes, successes + failures, alpha=0.05)
+    assert low < successes / (successes + failures) or not successes
+    assert high > successes / (successes + failures) or not failures
+    assert likelihood(low) == edge if successes else low == 0.0
+    assert likelihood(high) == edge if failures else high == 1.0
 
 
 @pytest.mark.parametrize(("successes", "trials", "alpha"), [(2, 1, 0.05), (-1, 1, 0.05), (1, 1, 0.0), (1, 1, 1.0)])

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
 import pytest
 
 from cetacean_operator.api.shadow import PairCounts, ShadowReport, SpeciesPairs
-from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
+from cetacean_operator.decisions.confidence_sequence import share_bounds
+from cetacean_operator.decisions.shadow_verdict import (
+    ALPHA,
+    Outcome,
+    Requirements,
+    ShadowVerdict,
+    Share,
+    judge_shadow,
+    pool,
+)
 
 NEEDED = Requirements()
 NOTHING = PairCounts()
@@ -28,21 +38,49 @@ def report(pairs: PairCounts = EQUAL, *, failed: int = 0, noise: PairCounts = NO
 
 
 def test_an_equal_candidate_agrees() -> None:
-    verdict = judge_shadow(report(), NEEDED)
-    assert (verdict.outcome, verdict.reason) == (Outcome.PASSED, "Agrees")
-    assert "600 pictures were answered by both" in verdict.message
-    assert "same species 1.0000 (at least 0.98)" in verdict.message
+    assert judge_shadow(report(), NEEDED) == ShadowVerdict(
+        Outcome.PASSED,
+        "Agrees",
+        "600 pictures were answered by both: answered 1.0000 (at least 0.99), not slower than the bound 1.0000 "
+        "(at least 0.5), same acceptance 1.0000 (at least 0.99), same species 1.0000 (at least 0.98), "
+        "same individual 1.0000 (at least 0.85)",
+        (
+            Share("answered", "Failing", 600, 600, 0.99),
+            Share("not slower than the bound", "Slower", 600, 600, 0.5),
+            Share("same acceptance", "Disagrees", 600, 600, 0.99),
+            Share("same species", "Disagrees", 600, 600, 0.98),
+            Share("same individual", "Disagrees", 600, 600, 0.85),
+            Share("same species for orca", "Disagrees", 300, 300, 0.98, must_pass=False),
+            Share("same species for beluga", "Disagrees", 300, 300, 0.98, must_pass=False),
+        ),
+    )
+
+
+def test_a_share_of_which_nothing_is_required_may_be_zero() -> None:
+    verdict = judge_shadow(report(replace(EQUAL, individual=0)), replace(NEEDED, individual=0.0))
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.message.endswith("same individual 0.0000 (at least 0)")
 
 
 def test_without_pictures_nothing_is_decided() -> None:
     verdict = judge_shadow(report(PairCounts()), NEEDED)
     assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "Running")
-    assert "0 pictures were answered by both, at least 300 are needed" in verdict.message
+    assert verdict.message == (
+        "0 pictures were answered by both, at least 300 are needed; "
+        "answered is between 0.000 and 1.000, expected at least 0.99, "
+        "not slower than the bound is between 0.000 and 1.000, expected at least 0.5, "
+        "same acceptance is between 0.000 and 1.000, expected at least 0.99"
+    )
+    assert [(share.trials, share.observed) for share in verdict.shares] == [(0, None)] * 5
 
 
-def test_fewer_pictures_than_required_do_not_pass() -> None:
-    verdict = judge_shadow(report(), replace(NEEDED, pictures=601))
-    assert verdict.outcome is Outcome.UNDECIDED
+@pytest.mark.parametrize(("pictures", "outcome"), [(600, Outcome.PASSED), (601, Outcome.UNDECIDED)])
+def test_fewer_pictures_than_required_do_not_pass(pictures: int, outcome: Outcome) -> None:
+    verdict = judge_shadow(report(), replace(NEEDED, pictures=pictures))
+    assert verdict.outcome is outcome
+    if outcome is Outcome.UNDECIDED:
+        assert verdict.message == "600 pictures were answered by both, at least 601 are needed"
+    assert len(verdict.shares) == 7
 
 
 def test_enough_pictures_with_too_wide_bounds_do_not_pass() -> None:
@@ -50,6 +88,29 @@ def test_enough_pictures_with_too_wide_bounds_do_not_pass() -> None:
     verdict = judge_shadow(report(few), NEEDED)
     assert verdict.outcome is Outcome.UNDECIDED
     assert "same acceptance is between 0.98" in verdict.message
+
+
+def test_a_share_passes_with_its_lower_bound_on_what_is_required_and_fails_below_its_upper_bound() -> None:
+    low = share_bounds(600, 600, alpha=ALPHA).low
+    above = math.nextafter(low, 1.0)
+    assert judge_shadow(report(), replace(NEEDED, species=low)).outcome is Outcome.PASSED
+    assert judge_shadow(report(), replace(NEEDED, species=above)).outcome is Outcome.UNDECIDED
+    less = report(replace(EQUAL, individual=500))
+    high = share_bounds(500, 600, alpha=0.8 * ALPHA / 5).high
+    assert judge_shadow(less, replace(NEEDED, individual=high)).outcome is Outcome.UNDECIDED
+    failed = judge_shadow(less, replace(NEEDED, individual=math.nextafter(high, 1.0)))
+    assert (failed.outcome, len(failed.shares)) == (Outcome.FAILED, 7)
+
+
+def test_one_species_can_only_fail_and_by_bounds_of_its_own() -> None:
+    """A lower bound of few pictures reaches nothing; the rest of the error is divided among 64 species."""
+    rare = replace(EQUAL, by_species={"orca": SpeciesPairs(597, 597, 597), "beluga": SpeciesPairs(3, 3, 3)})
+    assert judge_shadow(report(rare), NEEDED).outcome is Outcome.PASSED
+    high = share_bounds(280, 300, alpha=0.2 * ALPHA / 64).high
+    worse = report(replace(EQUAL, species=600, by_species={"beluga": SpeciesPairs(300, 280, 280)}))
+    lenient = replace(NEEDED, species=high)
+    assert judge_shadow(worse, lenient).outcome is not Outcome.FAILED
+    assert judge_shadow(worse, replace(lenient, species=math.nextafter(high, 1.0))).outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize(
@@ -85,10 +146,17 @@ def test_what_serves_disagrees_with_itself_is_allowed_to_the_candidate_too() -> 
     assert judge_shadow(report(lower, noise=noise), replace(NEEDED, individual=0.95)).outcome is Outcome.PASSED
 
 
-def test_a_few_noise_pairs_allow_nothing() -> None:
-    lower = replace(EQUAL, individual=480, by_species={})
-    noise = PairCounts(pairs=20, accepted=20, both_accepted=20, species=20, individual=10)
-    assert judge_shadow(report(lower, noise=noise), replace(NEEDED, individual=0.95)).outcome is Outcome.FAILED
+@pytest.mark.parametrize(("trials", "allowed"), [(29, 0.95), (30, 0.475)])
+def test_a_few_noise_pairs_allow_nothing(trials: int, allowed: float) -> None:
+    noise = PairCounts(pairs=trials, accepted=trials, both_accepted=trials, species=trials, individual=trials // 2)
+    shares = judge_shadow(report(noise=noise), replace(NEEDED, individual=0.95)).shares
+    assert {share.name: share.smallest for share in shares if share.must_pass} == {
+        "answered": 0.99,
+        "not slower than the bound": 0.5,
+        "same acceptance": 0.99,
+        "same species": 0.98,
+        "same individual": allowed,
+    }
 
 
 def test_pods_counts_add_up_and_those_of_another_run_are_left_out() -> None:
@@ -98,9 +166,10 @@ def test_pods_counts_add_up_and_those_of_another_run_are_left_out() -> None:
         by_species={"orca": SpeciesPairs(300, 300, 300)},
     )
     other = replace(half, by_species={"beluga": SpeciesPairs(300, 300, 300)})
-    reports = [report(half), report(other), replace(report(), run="before")]
-    assert pool(reports, "one").candidate == EQUAL
-    assert pool(reports, "one").sampled == 600
+    noise = PairCounts(pairs=7)
+    reports = [report(half, failed=2), report(other, noise=noise), replace(report(half, failed=9), run="before")]
+    assert pool(reports, "one") == report(EQUAL, failed=2, noise=noise)
+    assert pool(reports, "none") == ShadowReport(run="none")
 
 
 def outcome_of(
