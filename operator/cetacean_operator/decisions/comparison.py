@@ -88,7 +88,7 @@ def compared_model(name: str, children: Mapping[tuple[str, str], Object]) -> tup
 def _planned_digest(config_map: Object | None, model: Model) -> str | None:
     data = (config_map or {}).get("data") or {}
     try:
-        found = json.loads(data.get(names.MONITORING_FILE, "null"))["shadow"]["candidate"]
+        found = json.loads(data[names.MONITORING_FILE])["shadow"]["candidate"]
         return str(found["sha256"]) if found["name"] == model.name else None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None  # someone has changed the file
