@@ -8,14 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.operator_world import SURE, WORSE, World, entry, manifest
-from support.pods import FakePod, Scraped
+from support.operator_world import SURE, WORSE, World, entry, manifest, model
+from support.pods import DIGEST_IN_POD, FakePod, Scraped, ready_pod
 
 from cetacean_operator.api.observed import ContainerFailure, Object
-from cetacean_operator.api.shadow import PairCounts
+from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport
 from cetacean_operator.api.spec import parse_spec
-from cetacean_operator.decisions.rollback_proof import judge_pairs
+from cetacean_operator.api.status import ComparisonStatus, DriftStatus, ModelRef, SignalStatus
+from cetacean_operator.decisions import rollback_proof
+from cetacean_operator.decisions.comparison import Comparison
+from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.confidence_sequence import Bounds
+from cetacean_operator.decisions.drift import DriftVerdict
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.rollback_proof import Proof, ProofInput, Verdict, judge_pairs, prove
+from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.shadow_verdict import ALPHA
+from cetacean_operator.decisions.signals import SignalVerdict
 
 SURER = {"identification": SURE["identification"] | {"topProbabilityMean": 0.95}}
 CALIBRATE = "check the pictures, calibrate the anti-fraud gate or collect pictures of today"
@@ -307,6 +316,180 @@ def test_onalarm_alert_compares_nothing() -> None:
     assert world.is_("Drifting") == ("True", "TopProbabilityDropped")
     assert "rollback" not in message(world).partition("Next:")[0]
     assert (world.candidate, world.status.comparison) == (None, None)
+
+
+# --- The whole proof ------------------------------------------------------------------------------------------------
+
+
+TOP = SignalStatus(signal="TopProbability", state="Raised", reason="TopProbabilityDropped")
+DRIFTS = DriftVerdict(
+    DriftStatus(),
+    mean=None,
+    alarm=False,
+    condition=ConditionState("True", TOP.reason, "it drifts"),
+    signals=(SignalVerdict(TOP, from_identification=True),),
+)
+HELD = replace(DRIFTS, signals=(SignalVerdict(TOP),))
+PRECISE = {"identification": SURE["identification"] | {"topProbabilityMean": 0.95126}}
+
+
+class Case:
+    """`second` serves after `first`, and drifts; its metrics have one digit more than an offset."""
+
+    def __init__(self, first: dict[str, Any] = SURE, second: dict[str, Any] = PRECISE, digit: str | None = "a") -> None:
+        status = served_twice(first, second, digit=digit).status
+        self.first, self.second = model("first", digit, metrics=first), model("second", "b", metrics=second)
+        self.history = ServingHistory(status, status.served, (self.first, self.second))
+        self.digest = "a" * 64 if digit else DIGEST_IN_POD
+        self.spec = parse_spec(manifest()["spec"])
+        self.comparison = Comparison(
+            candidate=rollout_of(self.first, self.spec.anti_fraud),
+            candidate_digest=self.digest,
+            served=rollout_of(self.second, self.spec.anti_fraud),
+            served_digest="b" * 64,
+            share=1.0,
+            several_pods=False,
+            probability_offset=0.0513,
+        )
+
+    def status(self, **counts: Any) -> ComparisonStatus:
+        return ComparisonStatus(
+            run=self.comparison.run, model=ModelRef(name="first", version="1.0.0", digest=self.digest), **counts
+        )
+
+    def prove(
+        self, *reports: ShadowReport, drift: DriftVerdict = DRIFTS, last: ComparisonStatus | None = None
+    ) -> Proof:
+        pods = tuple(ready_pod(number, shadow=one) for number, one in enumerate(reports))
+        given = ProofInput("whales", drift, (*pods, ready_pod(9)), last)
+        return prove(self.second, spec=self.spec, history=self.history, given=given)
+
+    def report(self, surer: int, less_sure: int, *, failed: int = 0) -> ShadowReport:
+        number = surer + less_sure
+        pairs = PairCounts(
+            pairs=number + 1,
+            both_accepted=number,
+            probability_other=8750 * number,
+            higher=surer,
+            lower=less_sure,
+        )
+        return ShadowReport(run=self.comparison.run, failed=failed, candidate=pairs)
+
+
+@pytest.mark.parametrize("digit", ["a", None], ids=["digest", "the digest that its pods have found"])
+def test_while_the_pictures_prove_nothing_the_comparison_goes_on(digit: str | None) -> None:
+    case = Case(digit=digit)
+    begun = "no rollback yet: first 1.0.0 answers the same pictures: "
+    few = "0 pictures so far, at least 50 are needed"
+    assert case.prove() == Proof(begun + few, case.first, case.digest, case.comparison, case.status())
+    even = "it is surer of 30 of 60 pictures, as each is expected to be; more than half of them, with certainty, are "
+    assert case.prove(case.report(20, 10), case.report(10, 20, failed=3)) == Proof(
+        f"{begun}{even}needed; 3 were not answered by it",
+        case.first,
+        case.digest,
+        case.comparison,
+        case.status(pairs=62, failed=3, higher=30, lower=30),
+    )
+
+
+def test_a_model_that_is_surer_of_most_pictures_does_better() -> None:
+    case = Case()
+    proof = case.prove(case.report(60, 0))
+    assert proof == Proof(
+        "it is surer of 60 of 60 pictures, as each is expected to be, and its mean probability is 0.025 below its own "
+        "of 0.9",
+        case.first,
+        case.digest,
+        None,
+        case.status(pairs=61, higher=60, verdict="Better"),
+    )
+    assert proof.is_better
+
+
+SMALL = "and it would drift too or the difference is too small"
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower", "found"),
+    [
+        (20, 80, "does no better, it is surer of 20 and less sure of 80"),
+        (1000, 1000, "does no better, it is surer of 1000 and less sure of 1000"),
+        (1001, 1000, f"does not do enough better, it is surer of 1001 and less sure of 1000, {SMALL}"),
+    ],
+)
+def test_a_verdict_stays_while_the_pods_count_nothing(higher: int, lower: int, found: str) -> None:
+    case = Case()
+    status = case.status(pairs=higher + lower + 1, higher=higher, lower=lower, verdict="NoBetter")
+    refusal = f"no rollback (NoBetter): on {higher + lower + 1} of the same pictures first 1.0.0 {found}: {CALIBRATE}"
+    expected = Proof(refusal, case.first, case.digest, None, status)
+    assert case.prove(case.report(higher, lower)) == expected
+    assert case.prove(last=status) == expected
+    other = status.model_copy(update={"run": "another"})
+    assert case.prove(last=other).status == case.status(), "that was about another comparison"
+    assert not expected.is_better
+
+
+def test_while_the_alarm_is_only_held_the_last_counts_stay() -> None:
+    case = Case()
+    begun = "no rollback yet: first 1.0.0 answers the same pictures: "
+    last = case.status(pairs=40, higher=30, lower=10, failed=1)
+    assert case.prove(case.report(60, 0), drift=HELD, last=last) == Proof(
+        f"{begun}40 pictures when pods answered last; 1 were not answered by it",
+        case.first,
+        case.digest,
+        case.comparison,
+        last,
+    )
+    assert case.prove(case.report(60, 0), drift=HELD) == Proof(
+        f"{begun}0 pictures when pods answered last", case.first, case.digest, case.comparison, case.status()
+    )
+
+
+def test_without_a_model_before_or_figures_there_is_nothing_to_compare() -> None:
+    case = Case()
+    given = ProofInput("whales", DRIFTS, (), None)
+    alone = replace(case.history, served=case.history.served[1:])
+    assert prove(case.second, spec=case.spec, history=alone, given=given) == Proof(
+        "no rollback: no other model has served before"
+    )
+    missing = "no rollback: the registry has no topProbabilityMean of {} 1.0.0, so nothing can prove that first 1.0.0 "
+    does = "does better: compute its metrics snapshot"
+    assert Case(first={}).prove() == Proof(missing.format("first") + does)
+    assert Case(second={}).prove() == Proof(missing.format("second") + does)
+    assert Case(first={}, second={}).prove() == Proof(missing.format("second") + does)
+
+
+def judged(higher: int, lower: int, *, equal: int = 0, mean: float = 0.9, drop: float = 0.1) -> Verdict:
+    number = higher + lower + equal
+    pairs = PairCounts(both_accepted=number, probability_other=round(UNIT * mean) * number, higher=higher, lower=lower)
+    spec = parse_spec(manifest(drift={"signals": {"topProbability": {"maxDrop": drop}}})["spec"])
+    return judge_pairs(pairs, 0.9, spec)[0]
+
+
+@pytest.mark.parametrize(
+    ("higher", "equal", "mean", "verdict"),
+    [
+        (49, 0, 0.9, "Running"),
+        (50, 0, 0.9, "Better"),
+        # A drop of 0.4 does not end an alarm whose bound is 0.5, a smaller one does.
+        (60, 0, 0.5, "Running"),
+        (60, 0, 0.5001, "Better"),
+        (199, 0, 0.5, "Running"),
+        (200, 0, 0.5, "NoBetter"),
+        (0, 1999, 0.9, "Running"),
+        (0, 2000, 0.9, "NoBetter"),
+    ],
+)
+def test_a_verdict_needs_enough_pictures_and_a_mean_that_ends_the_alarm(
+    higher: int, equal: int, mean: float, verdict: Verdict
+) -> None:
+    assert judged(higher, 0, equal=equal, mean=mean, drop=0.5) == verdict
+
+
+@pytest.mark.parametrize("bounds", [Bounds(0.5, 1.0), Bounds(0.0, 0.5)], ids=str)
+def test_a_bound_of_exactly_one_half_proves_nothing(bounds: Bounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollback_proof, "share_bounds", lambda *_, alpha: bounds)
+    assert judged(300, 200) == "Running"
 
 
 # --- What runs ------------------------------------------------------------------------------------------------------
