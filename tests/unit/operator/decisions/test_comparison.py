@@ -1,4 +1,4 @@
-"""A comparison: what the serving pods are told, and how the operator reads it back if the status is lost."""
+"""A comparison: the plan that the serving pods read, and how the operator reads it back if the status is lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PLAN = {
 }
 
 
-def test_the_serving_pods_are_told_which_pictures_to_copy_and_where_to() -> None:
+def test_the_plan_has_which_pictures_to_copy_and_where_to() -> None:
     assert COMPARISON.plan("whales", "sea") == PLAN
     alone = replace(COMPARISON, several_pods=False, keep_disagreements=None)
     assert alone.plan("whales", "sea") == {

@@ -55,7 +55,7 @@ def test_a_figure_on_a_bound_with_more_decimals_is_shown_in_full() -> None:
     assert steady(95.125, None, digits=1, bound=95.125) == 95.125
 
 
-def test_a_figure_that_no_number_of_decimals_tells_from_its_bound_is_shown_as_it_is() -> None:
+def test_a_figure_that_rounding_always_moves_to_its_bound_is_shown_as_it_is() -> None:
     assert steady(1e-20, None, digits=1, bound=0.0) == 1e-20
 
 
