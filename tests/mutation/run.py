@@ -72,7 +72,10 @@ class _Loop:
     def __init__(self, files: Mapping[str, SourceFileMutationData], to_do: Mapping[str, Sequence[str]]) -> None:
         self._files = files
         self._to_do = to_do
-        self._running: dict[int, str] = {}
+        self._running: dict[int, tuple[str, int]] = {}
+        """The mutant of each process, and the pipe in which it names the test that has failed."""
+        self._failed: Counter[str] = Counter()
+        """Tests that have noticed mutants of the module: they often notice its next one."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -90,13 +93,17 @@ class _Loop:
         items = {item.nodeid: item for item in session.items}
         to_do = self._to_do[path]
         waiting = iter(to_do)
+        self._failed.clear()
         done, begun = 0, time.monotonic()
         while done < len(to_do):
             while len(self._running) < _processes() and (name := next(waiting, None)):
-                self._running[_fork(name, items, session)] = name
+                self._start(name, items, session)
             pid, status = os.wait()
             code = os.waitstatus_to_exitcode(status)
-            file.exit_code_by_key[self._running.pop(pid)] = _TIMEOUT if code == -signal.SIGVTALRM else code
+            name, pipe = self._running.pop(pid)
+            with os.fdopen(pipe, encoding="utf-8") as stream:
+                self._failed.update(stream.read().splitlines())
+            file.exit_code_by_key[name] = _TIMEOUT if code == -signal.SIGVTALRM else code
             done += 1
             with change_cwd(".."):
                 file.save()
@@ -104,28 +111,30 @@ class _Loop:
         if to_do:
             print(flush=True)
 
+    def _start(self, name: str, items: Mapping[str, pytest.Item], session: pytest.Session) -> None:
+        """Run the mutant's tests in a process of its own, those of the module first, then the fastest."""
+        durations = state().duration_by_test
+        function = mangled_name_from_mutant_name(name)
+        own = f"/test_{function.split('.')[-2]}.py::"
+        reaching = (test for test in state().tests_by_mangled_function_name.get(function, ()) if test in items)
+        tests = sorted(reaching, key=lambda test: (-self._failed[test], own not in test, durations[test], test))
+        sys.stdout.flush()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _test(name, [(items[test], durations[test]) for test in tests], session, write)
+        os.close(write)
+        self._running[pid] = name, read
 
-def _fork(name: str, items: Mapping[str, pytest.Item], session: pytest.Session) -> int:
-    """Run the mutant's tests in a process of its own, those of the module first, then the fastest; return its id."""
-    durations = state().duration_by_test
-    function = mangled_name_from_mutant_name(name)
-    own = f"/test_{function.split('.')[-2]}.py::"
-    reaching = state().tests_by_mangled_function_name.get(function, ())
-    tests = [test for test in sorted(reaching, key=lambda t: (own not in t, durations[t], t)) if test in items]
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        _test(name, [(items[test], durations[test]) for test in tests], session)
-    return pid
 
-
-def _test(name: str, tests: Sequence[tuple[pytest.Item, float]], session: pytest.Session) -> Never:
+def _test(name: str, tests: Sequence[tuple[pytest.Item, float]], session: pytest.Session, pipe: int) -> Never:
     """Run the tests until one fails, and exit as mutmut's processes do: 0 if none has failed.
 
     Args:
         name: of the mutant.
         tests: with the seconds that each took without a mutant.
         session: the tests'.
+        pipe: takes the name of the test that has failed.
     """
     code = _NO_TESTS
     try:
@@ -140,6 +149,7 @@ def _test(name: str, tests: Sequence[tuple[pytest.Item, float]], session: pytest
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             code = 1 if session.testsfailed else 0
             if code:
+                os.write(pipe, item.nodeid.encode())
                 break
     except KeyboardInterrupt:
         code = _INTERRUPTED
