@@ -159,8 +159,7 @@ class _Machine:
         """Return the state of a candidate whose stages cannot run as the spec is, None if they can."""
         idle = _not_begun(record)
         if (why_not := self._impossible(record)) is not None:
-            is_new = not record.passed and self._live_record() is None
-            run = None if is_new else self._run_of(idle)
+            run = None if self._live_record() is None else self._run_of(idle)
             return self._stages_of(StageState.HELD, idle, IMPOSSIBLE, why_not, run=run)
         if self._given.wanted or len(record.passed) == len(self._stages):
             return None
