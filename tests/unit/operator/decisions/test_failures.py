@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from support.operator_world import BEGIN, World, entry, manifest
-from support.pods import FakePod
+from support.pods import FakePod, ready_pod
 from support.snapshots import check
 
 from cetacean_operator.api.names import TERMINATION_REASONS
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.timestamps import timestamp
-from cetacean_operator.decisions.failures import PROBE_PATIENCE, find_failure, seconds_until_failure
+from cetacean_operator.decisions.failures import PROBE_PATIENCE, Failure, find_failure, seconds_until_failure
 
 PULL = 'failed to pull and unpack image "x": not found'
 FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
@@ -144,7 +144,8 @@ def test_only_the_operators_containers_name_reasons_of_their_own(container: str,
 def test_the_memory_of_a_container_that_others_added_is_not_a_limit_of_the_resource() -> None:
     world = failing(ContainerFailure("mesh", "OOMKilled", "", exit_code=137))
     assert world.is_("Ready") == ("False", "OOMKilled")
-    assert "spec.serving.resources" not in world.condition("Ready").message
+    message = world.condition("Ready").message
+    assert message.endswith("container mesh needs more memory than its limit: raise that limit")
 
 
 def condition(world: World, **condition: str) -> None:
@@ -201,6 +202,20 @@ def test_the_most_specific_failure_is_reported() -> None:
         unschedulable="0/3 nodes",
     )
     assert world.is_("Ready")[1] == "DigestMismatch"
+
+
+def test_a_known_cause_counts_more_than_a_crash_or_a_lost_node_of_another_pod() -> None:
+    lost = ready_pod(1, ready=False, lost_node="node-7", failures=(ContainerFailure("serve", "Error", "x", 1),))
+    crashed = ready_pod(2, ready=False, failures=(ContainerFailure("serve", "Error", "x", 1),))
+    starved = ready_pod(3, ready=False, failures=(FAILURES["memory"][0],))
+    crash = Failure("CrashLoop", "pod p2, container serve ends with exit code 1: x", final=True)
+    memory = "pod p3, container serve needs more memory than its limit: raise spec.serving.resources.limits.memory"
+
+    assert find_failure([lost], None, BEGIN) == Failure(
+        "NodeNotReady", "pod p1: its node node-7 does not report", final=False
+    )
+    assert find_failure([lost, crashed], None, BEGIN) == crash
+    assert find_failure([lost, crashed, starved], None, BEGIN) == Failure("OOMKilled", memory, final=True)
 
 
 def test_the_message_does_not_depend_on_the_order_of_pods() -> None:
@@ -295,6 +310,9 @@ def test_a_failing_probe_is_reported_with_the_error_of_the_last_scrape(silent: s
 def test_failure_messages_have_a_limit() -> None:
     world = failing(ContainerFailure("fetch", "ErrImagePull", "x" * 5000, waiting=True))
     assert len(world.condition("Ready").message) < 1200
+    said = "x" * 5000
+    found = find_failure([], deployment("ReplicaFailure", status="True", message=said), BEGIN)
+    assert found == Failure("PodsForbidden", "x" * 1023 + "…", final=True)
 
 
 HOSTILE = "CheckpointMismatch: \x1b]0;title\x07\x1b[2J\nReady True \u202e"
