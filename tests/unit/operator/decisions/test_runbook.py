@@ -11,8 +11,10 @@ from support.operator_world import BEGIN, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import CetaceanModel, DriftReport, Observed
+from cetacean_operator.api.status import LONGEST_MESSAGE
+from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
 from cetacean_operator.decisions.decide import decide
-from cetacean_operator.decisions.runbook import STEPS
+from cetacean_operator.decisions.runbook import STEPS, add_next_steps
 
 URL = "https://example.org/runbook/"
 RUNBOOK = (Path(__file__).resolve().parents[4] / names.RUNBOOK).read_text(encoding="utf-8")
@@ -83,3 +85,49 @@ def test_events_have_the_link_too() -> None:
     world.settle()
     (event,) = [event for event in world.events if event.reason == "ScoreDropped"]
     assert event.message.endswith(f"runbook: {names.RUNBOOK}#drift")
+
+
+STEP = f". Next: compare the stages prepare, queue and predict, then add replicas or processors; runbook: {URL}#latency"
+MENDED = f"mend what the message names: the registry's entry, the store or the claim; runbook: {URL}"
+ROUTE = (
+    "compare spec.serving.route with the Gateway's listeners, and check that it allows routes of this namespace; "
+    f"runbook: {URL}"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem", "step"),
+    [
+        ("HighLatency", "True", STEP),
+        ("WeightsPrefetched", "False", f". Next: {MENDED}#weights-not-prefetched"),
+        ("RouteAccepted", "False", f". Next: {ROUTE}#route-not-accepted"),
+    ],
+)
+def test_a_condition_has_a_step_only_while_it_reports_a_problem(kind: str, problem: str, step: str) -> None:
+    states: list[ConditionStatus] = ["True", "False", "Unknown"]
+    for status in states:
+        found = add_next_steps({kind: ConditionState(status, "Reason", "it is so")}, URL)
+
+        message = f"it is so{step}" if status == problem else "it is so"
+        assert found == {kind: ConditionState(status, "Reason", message)}
+
+
+def test_a_condition_that_needs_no_person_stays_as_it_is() -> None:
+    ready = {"Ready": ConditionState("True", "Serving", "it\nserves")}
+    assert add_next_steps(ready, URL) == ready
+
+
+def slow(message: str, base: str = URL) -> str:
+    """Return the message of a condition with its step."""
+    return add_next_steps({"HighLatency": ConditionState("True", "Slow", message)}, base)["HighLatency"].message
+
+
+def test_a_long_message_is_cut_before_its_step() -> None:
+    room = LONGEST_MESSAGE - len(STEP)
+    assert slow("x" * room) == "x" * room + STEP
+    assert slow("x" * (room + 1)) == "x" * (room - 1) + "…" + STEP
+
+
+def test_a_message_is_cut_to_one_sign_if_its_step_takes_all_the_room() -> None:
+    base = "x" * LONGEST_MESSAGE
+    assert slow("too slow", base) == "…" + STEP.replace(URL, base)

@@ -9,11 +9,13 @@ import pytest
 from support.operator_world import model
 from support.pods import NO_ANSWER, ready_pod
 
+from cetacean_operator.api.candidate import PassedStage, PersonDecision
 from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import AntiFraud, Model
-from cetacean_operator.api.status import HistoryEntry, ServedModel, Status
+from cetacean_operator.api.status import HistoryEntry, Release, ServedModel, Status
 from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion, add_served
+from cetacean_registry.urls import without_query
 
 AT = "2026-01-01T00:00:00Z"
 FIRST, SECOND, THIRD = model("first"), model("second", "b"), model("third", "c")
@@ -52,6 +54,16 @@ def test_a_promotion_holds_all_that_names_the_model() -> None:
         why="passed",
     )
     assert (oldest.model, oldest.digest) == ("first", "a" * 64)
+
+
+def test_a_promotion_says_who_let_the_model_serve_and_what_it_passed() -> None:
+    release = Release(type="Minor", change="Minor")
+    stages = (PassedStage(kind="Shadow", digest="0" * 16, at=AT, message="as good"),)
+    decision = PersonDecision(decision="Promote", model="first", rollout="r1", by="alice", at=AT)
+    (entry,) = add_promotion(
+        (), FIRST, reason="GatePassed", why="passed", at=AT, release=release, stages=stages, decision=decision
+    )
+    assert entry == promotions(FIRST)[0].model_copy(update={"release": release, "stages": stages, "decision": decision})
 
 
 def test_the_newest_record_of_weights_counts() -> None:
@@ -100,6 +112,22 @@ def test_the_same_weights_under_another_name_are_no_other_model() -> None:
     assert history(served=(served(FIRST),)).last_served() is None
 
 
+@pytest.mark.parametrize("digit", [None, "b"], ids=["its digest is in its record alone", "it has not served yet"])
+def test_weights_that_served_under_another_name_are_known_by_their_digest(digit: str | None) -> None:
+    renamed = model("renamed", digit)
+    records = (served(SECOND), *((served(renamed, "b"),) if digit is None else ()))
+    assert history(SECOND, served=records).last_served(other_than=renamed) is None
+    assert history(SECOND, served=records).last_served(other_than=FIRST) == served(SECOND)
+
+
+def test_a_served_model_is_available_if_somebody_still_has_its_whole_address() -> None:
+    private = model("second", "b", weightsUrl="https://example.org/second.ckpt?signature=x")
+    record = served(private, weights_url=without_query(private.weights_url))
+    assert history(known=(FIRST, private)).is_available(record), "the registry has the query"
+    assert not history(known=(FIRST,)).is_available(record)
+    assert history(known=(SECOND,)).is_available(served(FIRST)), "it has no query"
+
+
 def test_the_last_promoted_model_has_its_entry_from_the_registry_or_from_what_served() -> None:
     assert history().last_promoted() is None
     assert history(FIRST, SECOND).last_promoted() == SECOND
@@ -121,9 +149,15 @@ def test_the_last_promoted_weights_are_recognised() -> None:
     assert not history().is_last_promoted(FIRST)
 
 
-def added(*pods: Pod, status: Status | None = None, known: tuple[Model, ...] = (FIRST, SECOND)) -> list[ServedModel]:
-    rollout = rollout_of(FIRST, AntiFraud())
-    return list(add_served(status or Status(), ready=pods, known=known, deployed=rollout, at=AT))
+def added(
+    *pods: Pod,
+    status: Status | None = None,
+    known: tuple[Model, ...] = (FIRST, SECOND),
+    deployed: Model | None = FIRST,
+    compared: tuple[Model, str] | None = None,
+) -> list[ServedModel]:
+    rollout = rollout_of(deployed, AntiFraud()) if deployed else None
+    return list(add_served(status or Status(), ready=pods, known=known, deployed=rollout, compared=compared, at=AT))
 
 
 def reports(name: str | None, digit: str | None) -> Pod:
@@ -161,6 +195,46 @@ def test_a_model_without_a_digest_is_recorded_with_the_one_that_pods_found() -> 
 def test_the_deployed_model_has_served_although_the_registry_dropped_it() -> None:
     (record,) = added(reports("first", "a"), known=(SECOND,))
     assert record.entry.name == "first"
+
+
+def test_a_record_has_no_query_that_may_be_a_signature() -> None:
+    listed = model("second", "b", weightsUrl="https://example.org/second.ckpt?signature=x")
+    (record,) = added(reports("second", "b"), known=(listed,))
+    assert record == served(listed, weights_url=without_query(listed.weights_url))
+
+
+def test_a_lost_status_gets_back_the_model_that_a_candidate_was_compared_as() -> None:
+    compared = THIRD, "c" * 64
+    assert added(compared=compared, known=(FIRST,)) == [served(THIRD)]
+    assert added(reports("first", "a"), compared=compared, known=(FIRST,)) == [served(THIRD), served(FIRST)]
+    kept = Status(served=(served(FIRST),))
+    assert added(status=kept, compared=compared, known=(FIRST,)) == [served(FIRST)], "it says what has served"
+
+
+HISTOGRAMS = {"cetaceanScore": [1] * 20, "topProbability": [1] * 20}
+SPECIES = [{"species": "orca", "samples": 10, "speciesAccuracy": 0.9}]
+
+
+def with_figures(name: str, digit: str, **figures: Any) -> Model:
+    return model(name, digit, metrics={"reference": HISTOGRAMS, "bySpecies": SPECIES} | figures)
+
+
+def test_a_record_keeps_figures_by_species_only_while_a_candidate_may_be_compared_with_the_model() -> None:
+    full = with_figures("second", "b")
+    compared, other = with_figures("second", "b", reference=None), model("second", "b")
+    kept = Status(served=(served(full),))
+    assert added(status=kept, deployed=FIRST) == [served(other)]
+    assert added(status=kept, deployed=full) == [served(compared)]
+    assert added(status=kept.model_copy(update={"history": promotions(full, FIRST)}), deployed=None) == [
+        served(compared)
+    ]
+    assert added(reports("second", "b"), known=(full,), deployed=None) == [served(other)]
+
+
+def test_a_record_without_lists_of_figures_stays_as_it_is() -> None:
+    bare, only_species = model("first", metrics=None), with_figures("second", "b", reference=None)
+    status = Status(served=(served(bare), served(only_species)), history=promotions(SECOND))
+    assert added(status=status) == [served(bare), served(only_species)]
 
 
 def test_a_pod_that_cannot_be_reached_serves_what_its_template_says() -> None:
