@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 from support.pods import Scraped, ready_pod
 
-from cetacean_operator.api.serving import Serving
-from cetacean_operator.decisions.rollout_state import current_state
+from cetacean_operator.api.observed import Identity, Pod
+from cetacean_operator.api.serving import Autoscaling, Serving
+from cetacean_operator.api.spec import AntiFraud
+from cetacean_operator.api.status import ModelRef
+from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.rollout_state import RolloutState, WrongReport, current_state, rollout_state
 
 SERVING = Serving(image="cetacean-inference:1")
 REPLICAS: dict[str, Any] = {"serving": {"replicas": 3}}
@@ -300,3 +305,88 @@ def test_pods_that_terminate_do_not_count() -> None:
     pods = (ready_pod(1), ready_pod(2, terminating=True), ready_pod(3, ready=False))
     state = current_state(pods, SERVING, None)
     assert (len(state.pods), len(state.ready)) == (2, 1)
+
+
+SCALED = Serving(image="cetacean-inference:1", autoscaling=Autoscaling(min_replicas=2, max_replicas=5))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "wanted"),
+    [(4, 4), (3, 3), (2, 2), (1, 2), (0, 0), (None, 2)],
+    ids=["above the minimum", "one above", "the minimum", "below the minimum", "switched off by hand", "not said yet"],
+)
+def test_the_autoscaler_says_how_many_pods_are_wanted(replicas: int | None, wanted: int) -> None:
+    deployment: dict[str, Any] = {"metadata": {}, "spec": {} if replicas is None else {"replicas": replicas}}
+
+    assert current_state((), SCALED, deployment).wanted == wanted
+    assert current_state((), SERVING, deployment).wanted == 1, "without an autoscaler the resource says it"
+
+
+@pytest.mark.parametrize("deployment", [None, {"metadata": {}}], ids=["no Deployment", "no spec"])
+def test_the_minimum_is_wanted_before_the_deployment_says_more(deployment: dict[str, Any] | None) -> None:
+    assert current_state((), SCALED, deployment).wanted == 2
+
+
+ROLLOUT = rollout_of(model(), AntiFraud(threshold=0.5))
+IDENTITY = Identity(
+    name="first",
+    version="1.0.0",
+    digest="a" * 64,
+    threshold=0.5,
+    config_digest=ROLLOUT.config_digest,
+    rollout_id=ROLLOUT.id,
+)
+
+
+def pod(number: int, **report: Any) -> Pod:
+    """Return a ready pod of the rollout whose report differs so."""
+    return ready_pod(number, rollout_id=ROLLOUT.id, identity=replace(IDENTITY, **report))
+
+
+def test_pods_are_compared_with_the_wanted_rollout() -> None:
+    right, wrong, starting = pod(1), pod(2, digest="c" * 64), ready_pod(3, rollout_id=ROLLOUT.id, ready=False)
+    old = ready_pod(4, rollout_id="old")
+    silent = ready_pod(5, rollout_id=ROLLOUT.id, identity=None)
+    current = current_state((right, wrong, starting, old, silent), SERVING, None)
+
+    state = rollout_state(current, ROLLOUT)
+
+    message = f"pod p2 serves another weights: expected sha256:{'a' * 64}, got sha256:{'c' * 64}"
+    assert state == RolloutState(
+        wanted=1,
+        pods=(right, wrong, starting, old, silent),
+        ready=(right, wrong, old, silent),
+        serving=ModelRef(name="first", version="1.0.0", digest="a" * 64),
+        rolled_out=False,
+        current=(right,),
+        wrong=(WrongReport(message, about_weights=True),),
+        digests=frozenset({"a" * 64, "c" * 64}),
+        unready=(starting,),
+    )
+    nothing = rollout_state(current, None)
+    assert (nothing.current, nothing.wrong, nothing.digests, nothing.unready) == ((), (), frozenset(), ())
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ({"digest": None}, WrongReport("pod p1 is ready but names no weights", about_weights=True)),
+        ({"digest": ""}, WrongReport("pod p1 is ready but names no weights", about_weights=True)),
+        ({"name": "other"}, WrongReport("pod p1 serves another model: expected first, got other")),
+        ({"version": "2.0.0"}, WrongReport("pod p1 serves another version: expected 1.0.0, got 2.0.0")),
+        (
+            {"config_digest": "old"},
+            WrongReport(f"pod p1 serves another configuration: expected {ROLLOUT.config_digest}, got old"),
+        ),
+        ({"rollout_id": None}, WrongReport(f"pod p1 serves another rollout: expected {ROLLOUT.id}, got None")),
+        ({"threshold": 0.25}, WrongReport("pod p1 has another threshold: expected 0.5, got 0.25")),
+        ({"threshold": None}, WrongReport("pod p1 has another threshold: expected 0.5, got None")),
+    ],
+    ids=str,
+)
+def test_a_pod_that_reports_something_else_is_told_with_what_it_reports(
+    report: dict[str, Any], expected: WrongReport
+) -> None:
+    state = rollout_state(current_state((pod(1, **report),), SERVING, None), ROLLOUT)
+    assert state.current == ()
+    assert state.wrong == (expected,)
