@@ -77,7 +77,7 @@ def test_each_promotion_is_an_event(reason: str, expected: tuple[EventSpec, ...]
     ],
     ids=["none yet", "nothing changes", "an old one is dropped", "the history is lost"],
 )
-def test_no_event_tells_of_a_promotion_again(old: tuple[HistoryEntry, ...], new: tuple[HistoryEntry, ...]) -> None:
+def test_a_promotion_is_an_event_only_once(old: tuple[HistoryEntry, ...], new: tuple[HistoryEntry, ...]) -> None:
     assert transitions(Status(history=old), Status(history=new)) == ()
 
 

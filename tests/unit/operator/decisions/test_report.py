@@ -326,7 +326,7 @@ def test_a_hotfix_whose_review_is_missing_is_reported_with_the_time_that_is_left
 # --- Time -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_running_pod_is_looked_at_again_when_its_probe_counts_as_failed() -> None:
+def test_a_running_pod_is_judged_again_when_its_probe_counts_as_failed() -> None:
     world = settled(serving={"replicas": 2})
     slow, other = world.pods
     slow.ready, slow.started_at = False, AT

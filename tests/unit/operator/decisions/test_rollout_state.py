@@ -384,7 +384,7 @@ def test_pods_are_compared_with_the_wanted_rollout() -> None:
     ],
     ids=str,
 )
-def test_a_pod_that_reports_something_else_is_told_with_what_it_reports(
+def test_a_pod_that_reports_something_else_is_named_with_what_it_reports(
     report: dict[str, Any], expected: WrongReport
 ) -> None:
     state = rollout_state(current_state((pod(1, **report),), SERVING, None), ROLLOUT)
