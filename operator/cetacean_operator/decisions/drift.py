@@ -169,7 +169,9 @@ def _hold(
         drop=None if mean is None or baseline is None else round(baseline - mean, _DIGITS),
         alarms=pooled.alarms,
         score_avg=steady(pooled.score_avg, old.score_avg, digits=_DIGITS),
-        rejection_rate=steady(fresh.rejection_rate, old.rejection_rate, digits=_DIGITS),
+        rejection_rate=steady(
+            fresh.rejection_rate, old.rejection_rate, digits=_DIGITS, bound=policy.max_rejection_rate
+        ),
         pods_scraped=pooled.answered,
         pods_silent=len(pooled.silent),
     )

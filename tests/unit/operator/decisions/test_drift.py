@@ -292,6 +292,9 @@ def test_an_alarm_is_held_while_all_pods_are_silent() -> None:
     assert "no figures from 1 of 1 pods" in held.condition.message
     rejecting = judged(pod(1, samples=60, mean=0.9, requests=100, rejections=60)).shown
     assert judged(silent, last=rejecting).condition.reason == "SystemicRejection"
+    barely = judged(pod(1, samples=60, mean=0.9, requests=10_000, rejections=5004)).shown
+    assert judged(silent, last=barely).condition.reason == "SystemicRejection"
+    assert judged(silent, last=barely).shown.rejection_rate == 0.5004, "a rounded one would be on the bound"
     healthy = judged(pod(1, samples=60, mean=0.9)).shown
     assert judged(silent, last=healthy).condition.reason == "NoReports", "nor is it taken for healthy"
 
