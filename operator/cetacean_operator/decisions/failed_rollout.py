@@ -83,7 +83,7 @@ def model_before(candidate: Model, *, spec: Spec, history: ServingHistory, given
     if found is None or not history.is_available(found):
         return None
     before = history.current_entry(found)
-    return None if _find_returned(before, spec, history, given.decision) else before
+    return None if was_taken_back(before, spec=spec, history=history) else before
 
 
 def return_rollout(candidate: Model, *, given: StageInput) -> Stages:
@@ -124,8 +124,13 @@ def was_taken_back(candidate: Model, *, spec: Spec, history: ServingHistory) -> 
     returned = _find_returned(candidate, spec, history, None)
     if returned is None:
         return False
-    later = (entry for entry in history.status.history if entry.at > returned.at)
-    return not any(same_weights(entry, candidate) for entry in later)
+    # Not by times: clocks are set back. The promotion of what served before was written with the return.
+    for entry in history.status.history:
+        if same_weights(entry, candidate):
+            return False
+        if entry.at == returned.at:
+            return True
+    return True
 
 
 def _returns(spec: Spec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import replace
@@ -422,6 +423,45 @@ def test_the_record_of_many_pods_fits_into_an_annotation(buckets: int) -> None:
     text = record.model_copy(update={"canary": judged_stage.begin}).text()
     assert len(text) < 200_000, "an object may have 256 KiB of annotations"
     assert StageRecord.model_validate_json(text).canary == judged_stage.begin
+
+
+def test_counters_are_recorded_up_to_the_bound_and_pods_without_any_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = parse_spec(manifest(*MODELS, rollout={"stages": [CANARY]}, serving={"replicas": 1})["spec"])
+    first, second = (rollout_of(one, spec.anti_fraud) for one in spec.registry.models)
+    assert spec.rollout is not None
+    stage = spec.rollout.stages[0]
+    pair = Pair(candidate=second.model, rollout=second, served=first, served_digest="a" * 64)
+    report = ServiceReport(requests_total=7, durations_total=((math.inf, 7),))
+    own = ready_pod(1, rollout_id=second.id, service=report, started_at=timestamp(BEGIN))
+    stable = (ready_pod(2, rollout_id=first.id, service=None), ready_pod(3, rollout_id=first.id, service=report))
+    record = StageRecord(rollout=second.id, served=first.id)
+    given_pods = StageInput(name="whales", now=BEGIN, pods=stable, wanted=1, candidate_pods=(own,))
+
+    def recorded(*, with_times: int, all_of_them: int, of: StageRecord = record) -> dict[str, PodCounters]:
+        monkeypatch.setattr("cetacean_operator.decisions.stage_judgement._LARGEST_WITH_TIMES", with_times)
+        monkeypatch.setattr("cetacean_operator.decisions.stage_judgement._LARGEST_BEGIN", all_of_them)
+        found = judge_stage(pair, stage, spec=spec, given=given_pods, record=of).begin
+        assert found is not None
+        return found.pods
+
+    def size(counters: dict[str, PodCounters]) -> int:
+        return len(json.dumps({uid: one.wire() for uid, one in counters.items()}))
+
+    timed, bare = PodCounters(requests=7, times={math.inf: 7}), PodCounters(requests=7)
+    both = size({own.uid: timed}) + size({stable[1].uid: timed})
+    assert recorded(with_times=both, all_of_them=both) == {own.uid: timed, stable[1].uid: timed}
+    assert recorded(with_times=both - 1, all_of_them=both) == {own.uid: timed, stable[1].uid: bare}
+    both = size({own.uid: bare}) + size({stable[1].uid: bare})
+    assert recorded(with_times=0, all_of_them=both) == {own.uid: bare, stable[1].uid: bare}
+    assert recorded(with_times=0, all_of_them=both - 1) == {own.uid: bare}
+    gone = {"gone": PodCounters(times={}), stable[1].uid: bare}
+    begun = record.model_copy(update={"canary": CanaryBegin(at=timestamp(BEGIN), pods=gone)})
+    added = gone | {own.uid: PodCounters(times={})}
+    assert recorded(with_times=0, all_of_them=size(added), of=begun) == added
+    del added["gone"]
+    assert recorded(with_times=0, all_of_them=size(added), of=begun) == added
 
 
 def test_pods_that_are_gone_leave_a_record_that_grows_too_large() -> None:

@@ -167,6 +167,36 @@ def test_after_a_later_rollout_of_it_has_gone_well_it_comes_back_at_once() -> No
     assert (world.deployed, world.status.history[0].reason) == ("broken", "ServedBefore")
 
 
+def test_a_clock_that_is_set_back_does_not_let_it_come_back_at_once() -> None:
+    world = World(manifest(*MODELS, serving={"replicas": 3}, **RETURN), behave=behave)
+    world.settle()
+    world.activate("broken")
+    world.settle()
+    world.wait(days=-400)
+    overdue(world)
+    assert (world.deployed, returned(world)) == ("first", [("broken", "ProgressDeadlineExceeded")])
+    world.settle()
+    assert world.deployed == "first"
+    world.activate("third")
+    world.settle()
+    world.activate("broken")
+    world.settle()
+    assert (world.deployed, world.is_("RegistryDiverged")) == ("third", ("True", "CandidateReturned"))
+
+
+def test_a_model_that_failed_once_and_has_served_since_is_gone_back_to() -> None:
+    world = overdue(failing(**RETURN))
+    world.behave = lambda pod: setattr(pod, "ready", True)
+    world.decide_by_person("Retry")
+    world.settle()
+    assert (world.deployed, world.is_("Ready")[0]) == ("broken", "True")
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "third")
+    world.wait(seconds=60)
+    world.activate("third")
+    world.settle()
+    assert overdue(world).deployed == "broken"
+
+
 def test_a_person_lets_it_try_again_and_one_decision_is_one_try() -> None:
     world = overdue(failing(**RETURN))
     world.decide_by_person("Retry")

@@ -12,6 +12,7 @@ from cetacean_operator.api.status import ModelRef
 from cetacean_operator.decisions.identity import (
     deployed_model,
     deployed_rollout,
+    entry_id,
     label,
     reference,
     rollout_of,
@@ -207,3 +208,11 @@ def test_each_file_without_a_digest_is_named(
     digit: str | None, files: dict[str, str] | None, gate: dict[str, Any] | None, expected: tuple[str, ...]
 ) -> None:
     assert without_digest(rollout_of(model("first", digit, files=files), fraud(gate))) == expected
+
+
+def test_an_entry_is_identified_by_what_pods_read_of_it() -> None:
+    found = entry_id(model("first"))
+    assert len(found) == 10
+    assert entry_id(model("first", notes="new", metrics=None)) == found
+    others = [model("second"), model("first", "b"), model("first", version="1.0.1"), model("first", **FULL)]
+    assert len({found, *map(entry_id, others)}) == 5

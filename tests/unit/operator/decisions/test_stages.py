@@ -369,6 +369,10 @@ def test_a_person_lets_a_candidate_try_again_and_its_stages_run_once_more(on_fai
     world.wait(seconds=60)
     world.settle()
     assert (verdict(world), world.is_("Stalled")[0]) == ("Disagrees", "True"), "one decision is one try"
+    if on_failure == "Hold":
+        world.shadow(ENOUGH)
+        world.settle()
+        assert (verdict(world), world.is_("Stalled")[0]) == ("Disagrees", "True"), "whatever is counted afterwards"
     world.decide_by_person("Retry", by="bob")
     world.settle()
     assert verdict(world) == "Running"
