@@ -19,8 +19,10 @@ from cetacean_operator.api.candidate import CandidateStatus, ReturnedCandidate
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.failed_rollout import was_taken_back
 from cetacean_operator.decisions.identity import entry_id, rollout_of
 from cetacean_operator.decisions.plan import status_as_applied
+from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.reconcile.apply_order import apply_order
 
 MODELS = entry("first"), entry("broken", "b"), entry("third", "c")
@@ -182,6 +184,15 @@ def test_a_clock_that_is_set_back_does_not_let_it_come_back_at_once() -> None:
     world.activate("broken")
     world.settle()
     assert (world.deployed, world.is_("RegistryDiverged")) == ("third", ("True", "CandidateReturned"))
+
+
+def test_it_is_known_after_the_history_has_dropped_its_rollout() -> None:
+    world = overdue(failing(**RETURN))
+    spec = parse_spec(world.obj["spec"])
+    for kept in (0, 1, 2):
+        status = world.status.model_copy(update={"history": world.status.history[:kept]})
+        history = ServingHistory(status, status.served, spec.registry.models)
+        assert was_taken_back(spec.registry.active_model, spec=spec, history=history)
 
 
 def test_a_model_that_failed_once_and_has_served_since_is_gone_back_to() -> None:
