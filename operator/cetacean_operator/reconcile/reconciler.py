@@ -37,6 +37,8 @@ USER_VISIBLE_CODES: Final = frozenset({400, 403, 404, 413, 422})
 """Refusals that the resource's owner must know of: forbidden, invalid, rejected by admission."""
 FORBIDDEN_GRACE_SECONDS: Final = 10.0
 """An API server that has just started forbids everything until it has read the roles: shown only if it lasts."""
+ASK_SECONDS: Final = 10.0
+"""Nothing is decided for so long while a ready pod was not asked yet; a scrape ends within three seconds by default."""
 
 
 class PodScraperProtocol(Protocol):
@@ -88,14 +90,15 @@ class Reconciler:
         self._writer, self._leadership, self._metrics, self._record = writer, leadership, metrics, record
         self._clock, self._monotonic, self._runbook_url = clock, monotonic, runbook_url
         self._forbidden_since: dict[Key, float] = {}
+        self._unasked_since: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one resource to the state that its spec asks for.
 
         Returns:
-            The seconds after which time alone may have changed something, None if it cannot, or if a pod is still to be
-            asked; 0.0 after a Deployment was applied: Services, status and the rest follow in a reconcile of their own.
-            The queue hands it out after the resources whose pods nobody has started yet.
+            The seconds after which time alone may have changed something, None if it cannot; 0.0 after a Deployment was
+            applied: Services, status and the rest follow in a reconcile of their own. The queue hands it out after the
+            resources whose pods nobody has started yet.
 
         Raises:
             ApiError: the API server refused or did not answer; try again.
@@ -118,25 +121,39 @@ class Reconciler:
         self._scraper.sync(key, self._observer.targets(key, objects), float(drift.scrape_interval_seconds))
         observe = partial(self._observer.observe, key, window=drift.window, answers=level.window)
         observed = observe(objects=objects)
-        if observed.unasked:
-            # After a start of the operator nothing is known that the pods have counted, and nothing may be decided from
-            # that. The scraper queues the resource again as soon as a pod has answered, or has failed to.
-            return None
+        if (wait := self._wait_for_pods(key, observed)) is not None:
+            return wait
         try:
-            plan, refusal = await self._apply_until_settled(resource, observed, observe)
+            observed, plan, refusal = await self._apply_until_settled(resource, observed, observe)
         except _WorkloadApplied:
             return 0.0
         if refusal is None:
             self._forbidden_since.pop(key, None)
         self._metrics.models.set(*key, status_series.of(plan.status))
-        await self._report(resource, plan)
+        # The scraper queues the resource again as soon as a pod that was not asked yet has answered, or has failed to.
+        if not observed.unasked or not resource.status:
+            await self._report(resource, plan)
         if refusal is not None:
             raise refusal
         return plan.requeue_after
 
+    def _wait_for_pods(self, key: Key, observed: Observed) -> float | None:
+        """Return for how many seconds to wait until all ready pods were asked, None if nothing is to be waited for.
+
+        After a start of the operator nothing is known of what the pods have counted, and nothing may be decided from
+        that: no stage has timed out, no comparison has ended, and no model has never served. The scraper queues the
+        resource again as soon as a pod has answered, or has failed to.
+        """
+        if not observed.unasked:
+            self._unasked_since.pop(key, None)
+            return None
+        since = self._unasked_since.setdefault(key, self._monotonic())
+        left = since + ASK_SECONDS - self._monotonic()
+        return left if left > 0 else None
+
     async def _apply_until_settled(
         self, resource: CetaceanModel, observed: Observed, observe: Callable[..., Observed]
-    ) -> tuple[Plan, ApiError | None]:
+    ) -> tuple[Observed, Plan, ApiError | None]:
         """Decide and apply until nothing is left to apply; return the last plan, and the refusal that stopped it.
 
         Args:
@@ -178,8 +195,8 @@ class Reconciler:
             if conflict:
                 await self._delete(resource, plan)
             if conflict or refusal:
-                return plan, refusal
-        return plan, None
+                return observed, plan, refusal
+        return observed, plan, None
 
     def _decide(self, resource: CetaceanModel, observed: Observed) -> Plan:
         return decide(resource, observed, self._clock(), runbook_url=self._runbook_url)
@@ -297,6 +314,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._forbidden_since.pop(key, None)
+        self._unasked_since.pop(key, None)
         self._scraper.forget(key)
         self._observer.forget(key)
         self._metrics.models.forget(*key)

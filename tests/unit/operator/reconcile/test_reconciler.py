@@ -436,12 +436,27 @@ async def test_nothing_is_decided_before_the_pods_were_asked(bench: Bench) -> No
     bench.wait(hours=2)
     bench.delete("Service")
     bench.api.calls.clear()
-    assert await bench.reconcile() is None, "the scraper queues it again"
+    assert await bench.reconcile() == 10.0, "the scraper queues it again earlier, if the pods answer"
     assert bench.api.calls == []
     bench.scraper.results |= answers
     await bench.reconcile()
     assert bench.api.find("Deployment", "whales-candidate") is None
     assert bench.find("CetaceanModel")["status"]["candidate"]["verdict"] == "Inconclusive"
+
+
+async def test_a_pod_that_is_never_asked_keeps_repairs_waiting_for_a_bounded_time_each_time(serving: Bench) -> None:
+    for _ in range(2):
+        answers = forget_answers(serving)
+        serving.delete("Service")
+        assert await serving.reconcile() == 10.0
+        serving.wait(seconds=9)
+        assert await serving.reconcile() == 1.0
+        assert serving.api.find("Service") is None
+        serving.wait(seconds=1)
+        await serving.reconcile()
+        assert serving.find("Service")
+        serving.scraper.results |= answers
+        await serving.reconcile()
 
 
 async def test_a_regression_is_refused_although_the_status_was_lost_while_the_operator_was_away(bench: Bench) -> None:
