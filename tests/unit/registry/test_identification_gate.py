@@ -343,3 +343,16 @@ def test_a_few_pictures_of_a_species_refuse_only_what_cannot_be_chance() -> None
 def test_an_invalid_bound_is_rejected(wrong: Json) -> None:
     with pytest.raises(ValidationError):
         GatePolicy.model_validate(wrong)
+
+
+@pytest.mark.parametrize(("number", "refused"), [(1, True), (20, False)])
+def test_a_drop_that_one_species_of_many_shows_by_chance_is_not_refused(number: int, refused: bool) -> None:
+    """All intervals hold together: with twenty species each is wider than with one."""
+    before = {f"species {one}": (100, 0.95) for one in range(number)}
+    found = verdict(
+        metrics(species=before | {"species 0": (100, 0.80)}),
+        metrics(species=before),
+        **INTERVAL,
+        bySpecies={"maxRegression": 0.02},
+    )
+    assert bool(failed(found)) == refused

@@ -30,6 +30,17 @@ def test_a_text_that_cannot_be_read_is_an_error(text: str) -> None:
         parse_yaml(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[" * 5000, "more levels of nesting than can be read"), ("a: !!int ''", "a value that does not fit its tag")],
+    ids=["deep", "tag"],
+)
+def test_an_error_without_words_of_its_own_gets_some(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the whole message is compared
+        parse_yaml(text)
+    assert str(caught.value) == message
+
+
 def test_yaml_is_read() -> None:
     assert parse_yaml("\ufeffa: [1, 0.5, x]") == {"a": [1, 0.5, "x"]}
 
