@@ -173,7 +173,6 @@ SERVICE = Group(
     modules=(
         "decision",
         "likeliest",
-        "types",
         "messages",
         "http_headers",
         "rejected_requests",
