@@ -1,4 +1,4 @@
-"""What OpenAPI cannot say of forms: the files that must be accepted for a type, and how many fields a form may have."""
+"""For forms, beside OpenAPI: the files that must be accepted for a type, and how many fields are read."""
 
 from __future__ import annotations
 
