@@ -18,6 +18,7 @@ from cetacean_cli.resource import CetaceanModel, describe
 from cetacean_operator.api.candidate import CandidateStatus, Decision, PersonDecision, parse_decision
 from cetacean_operator.api.names import ANNOTATION_DECISION, CANDIDATE_HELD, CANDIDATE_RETURNED, REGISTRY_DIVERGED
 from cetacean_operator.api.timestamps import timestamp
+from cetacean_operator.decisions.stages import has_promoted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PATH = f"/metadata/annotations/{ANNOTATION_DECISION.replace('/', '~1')}"
@@ -72,10 +73,13 @@ def decide(
         why=why[:1024] if why else None,
     )
     last = parse_decision(annotations.get(ANNOTATION_DECISION))
-    is_known = last is not None and (last.decision, last.rollout) == (decision, found.rollout)
     # A try that is over, and a promotion that was made, need a new decision.
-    if decision == "Retry" or any(entry.decision == last for entry in resource.status.history):
-        is_known = False
+    is_known = (
+        last is not None
+        and (last.decision, last.rollout) == (decision, found.rollout)
+        and decision != "Retry"
+        and not has_promoted(last, resource.status.history)
+    )
     model = describe(resource.spec.registry.active_model)
     proposal = Proposal(
         subject=resource.subject,

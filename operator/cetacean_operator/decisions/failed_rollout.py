@@ -17,9 +17,9 @@ from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.api.status import ServedModel
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
 from cetacean_operator.decisions.failures import find_failure, passed_deadline
-from cetacean_operator.decisions.identity import deployed_rollout, entry_id, label, rollout_of
+from cetacean_operator.decisions.identity import deployed_rollout, label, rollout_of
 from cetacean_operator.decisions.lineage import find_served, same_weights, was_served_as
-from cetacean_operator.decisions.returned_candidates import find_returned, retry_of
+from cetacean_operator.decisions.returned_candidates import find_returned, record_returned
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import OverdueRollout, StageInput
 from cetacean_operator.decisions.stages import PROMOTED, Stages, StageState, decision_about
@@ -90,17 +90,7 @@ def return_rollout(candidate: Model, *, given: StageInput) -> Stages:
     """Return the state of an active model whose rollout has failed just now."""
     assert given.overdue is not None  # noqa: S101 -- the caller asked
     why = f"its rollout passed the progress deadline of {given.overdue.deadline_seconds} s: {given.overdue.message}"
-    returned = ReturnedCandidate(
-        model=candidate.name,
-        version=candidate.version,
-        digest=candidate.sha256,
-        entry=entry_id(candidate),
-        rollout=given.overdue.rollout,
-        reason=DEADLINE,
-        why=why[:_LONGEST],
-        at=given.at,
-        retry=retry_of(candidate, given.decision),
-    )
+    returned = record_returned(candidate, given.overdue.rollout, DEADLINE, why, given=given)
     return _returned(candidate, returned)
 
 

@@ -21,7 +21,7 @@ from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofIn
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_record import read_stage_record
-from cetacean_operator.decisions.stages import Stages, StageState, run_stages
+from cetacean_operator.decisions.stages import Stages, StageState, has_promoted, run_stages
 from cetacean_registry.urls import lacks_query, without_query
 
 REJECTED: Final = f"no rollback: while most pictures are rejected, another model would not help: {CALIBRATE}"
@@ -185,7 +185,8 @@ def _choose_new(
         stable = history.current_entry(item)
     verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
     kept = stable or current
-    staged = _without_used_decision(staged, history)
+    if staged.decision and has_promoted(staged.decision, history.status.history):
+        staged = replace(staged, decision=None)
     stages = remembered_rollout(candidate, spec=spec, history=history, given=staged) if verdict.passed_gate else None
     if stages:
         if stages.state is StageState.PASSED and verdict.is_approved:
@@ -207,12 +208,6 @@ def _choose_new(
     elif not history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
     return Choice(kept, verdict.gate, promotion, approved=verdict.approved, stages=stages)
-
-
-def _without_used_decision(staged: StageInput, history: ServingHistory) -> StageInput:
-    """Leave out a decision that has promoted a model before: it was about that promotion only."""
-    used = staged.decision and any(entry.decision == staged.decision for entry in history.status.history)
-    return replace(staged, decision=None) if used else staged
 
 
 def _must_run_stages(

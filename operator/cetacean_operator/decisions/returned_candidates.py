@@ -8,18 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import zip_longest
+from typing import Final
 
 from cetacean_operator.api.candidate import MOST_RETURNED, PersonDecision, ReturnedCandidate
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, entry_id
+from cetacean_operator.decisions.stage_input import StageInput
 
 ReturnedCandidates = tuple[ReturnedCandidate, ...]
+_LONGEST: Final = 4096
 
 
 def retry_of(model: Model, decision: PersonDecision | None) -> str | None:
     """Return the time of a person's last decision if it lets this model try again, under whatever configuration."""
     is_about = decision is not None and (decision.decision, decision.model) == ("Retry", model.name)
     return decision.at if decision and is_about else None
+
+
+def record_returned(
+    model: Model, rollout: str, reason: str, why: str, *, given: StageInput, by: str | None = None
+) -> ReturnedCandidate:
+    """Return what is remembered of a candidate that is removed now.
+
+    Args:
+        model: the candidate.
+        rollout: its weights and configuration.
+        reason: of the verdict.
+        why: the verdict in words.
+        given: the time, and a person's last decision.
+        by: the person who has aborted it.
+    """
+    return ReturnedCandidate(
+        model=model.name,
+        version=model.version,
+        digest=model.sha256,
+        entry=entry_id(model),
+        rollout=rollout,
+        reason=reason,
+        why=why[:_LONGEST],
+        at=given.at,
+        by=by,
+        retry=retry_of(model, given.decision),
+    )
 
 
 def find_returned(

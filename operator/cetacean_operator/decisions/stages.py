@@ -7,7 +7,7 @@ spec, from what the pods report and from the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -21,12 +21,13 @@ from cetacean_operator.api.candidate import (
 )
 from cetacean_operator.api.spec import Spec
 from cetacean_operator.api.stages import Canary, RolloutPolicy, Stage
+from cetacean_operator.api.status import HistoryEntry
 from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas, impossible_canary
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
-from cetacean_operator.decisions.identity import Rollout, entry_id, label
-from cetacean_operator.decisions.returned_candidates import find_returned, retry_of
+from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.returned_candidates import find_returned, record_returned, retry_of
 from cetacean_operator.decisions.shadow_verdict import Outcome
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_judgement import RUNNING, Judged, judge_stage
@@ -109,6 +110,11 @@ def decision_about(model: str, rollout: str, decision: PersonDecision | None) ->
     if decision is None or (decision.model, decision.rollout) != (model, rollout):
         return None
     return decision
+
+
+def has_promoted(decision: PersonDecision, history: Iterable[HistoryEntry]) -> bool:
+    """Return true if a decision has promoted a model: it was about that promotion only."""
+    return any(entry.decision == decision for entry in history)
 
 
 def run_stages(
@@ -281,19 +287,8 @@ class _Machine:
         return self._stages_of(StageState.HELD, record, record.hold.reason, record.hold.message, run=run, judged=shown)
 
     def _give_up(self, record: StageRecord, reason: str, why: str, *, by: str | None = None) -> Stages:
-        model = self._pair.candidate
-        returned = ReturnedCandidate(
-            model=model.name,
-            version=model.version,
-            digest=model.sha256,
-            entry=entry_id(model),
-            rollout=self._pair.rollout.id,
-            reason=reason,
-            why=why[:_LONGEST],
-            at=self._at,
-            by=by,
-            retry=self._retry,
-        )
+        pair = self._pair
+        returned = record_returned(pair.candidate, pair.rollout.id, reason, why, given=self._given, by=by)
         return self._return(record, returned)
 
     def _return(self, record: StageRecord, returned: ReturnedCandidate) -> Stages:
