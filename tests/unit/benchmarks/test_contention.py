@@ -49,7 +49,8 @@ def test_the_processor_time_of_a_process_includes_its_children() -> None:
     ) as process:  # fmt: skip
         assert process.stdout is not None
         process.stdout.readline()
-        assert processor_seconds(process.pid) >= 0.3
+        # The kernel shows user and system time of each process in whole hundredths of a second, rounded down.
+        assert 0.25 <= processor_seconds(process.pid) < 5
 
 
 def test_busy_processes_end_with_their_block() -> None:
