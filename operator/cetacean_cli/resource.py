@@ -15,7 +15,7 @@ from cetacean_operator.api.status import Status, parse_status
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory
@@ -189,7 +189,7 @@ def forecast(
     stages = choice.stages
     stopped = stages.condition if stages and stages.needs_person else None
     _, reason, message = choice.missing_approval or stopped or choice.gate
-    is_chosen = choice.target is not None and same_weights(choice.target, candidate)
+    is_chosen = choice.target is not None and same_model(choice.target, candidate)
     begins = stages is not None and stopped is None and choice.missing_approval is None
     return Forecast(is_chosen or begins, reason, message, choice.gate, choice.approved, stages)
 

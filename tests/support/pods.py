@@ -147,6 +147,7 @@ class FakePod:
             rollout_id=self.template["metadata"]["annotations"][names.ANNOTATION_ROLLOUT_ID],
             ready=self.ready,
             terminating=False,
+            definition=self.template["metadata"]["annotations"].get(names.ANNOTATION_DEFINITION),
             started_at=self.started_at,
             unschedulable=self.unschedulable,
             lost_node=self.lost_node,

@@ -24,6 +24,7 @@ from cetacean_operator.api.model_approval import (
 from cetacean_operator.api.names import API_VERSION
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.approval import is_about
+from cetacean_operator.decisions.identity import definition
 from cetacean_registry.errors import describe as describe_faults
 
 
@@ -45,10 +46,11 @@ def approve(
     flags: ChangeFlags,
     cluster: Cluster,
 ) -> None:
-    """Approve the weights of MODEL for the CetaceanModel NAME, in your own name.
+    """Approve MODEL for the CetaceanModel NAME, in your own name.
 
-    The approval is bound to the sha256 in spec.registry, cannot be changed, and counts once for each person and kind.
-    It can be given before the model is active. To withdraw it, delete the ModelApproval.
+    The approval is bound to the sha256 in spec.registry and to all that decides the model's answers beside it, such as
+    the digests of its classes. It cannot be changed, and counts once for each person and kind. It can be given before
+    the model is active. To withdraw it, delete the ModelApproval.
     """
     if qa and override is not None:
         raise click.UsageError("--qa and --override exclude each other: approve twice.")
@@ -92,6 +94,7 @@ def _approval(
             resource=resource,
             candidate=entry.name,
             digest=entry.sha256 or "",
+            definition=definition(entry),
             kind=kind,
             approver=user,
             evidence=evidence,

@@ -1,4 +1,4 @@
-"""The kind ModelApproval: one person approves one model's weights for one CetaceanModel. It cannot be changed."""
+"""The kind ModelApproval: one person approves one model for one CetaceanModel. It cannot be changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OVERRIDE_NEEDS_REASON = "an approval of the kind Override needs a reason"
 
 
 class ModelApprovalSpec(ApiModel):
-    """Who approves which weights, for which CetaceanModel."""
+    """Who approves which model, for which CetaceanModel."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -37,6 +37,11 @@ class ModelApprovalSpec(ApiModel):
     )
     candidate: ModelName = Field(description="Name of the model in spec.registry.models.")
     digest: Sha256 = Field(description="SHA-256 of the weights that are approved; other weights need other approvals.")
+    definition: Sha256 | None = Field(
+        default=None,
+        description="Digest of how the weights are used, as in status.active.definition; another one needs other "
+        "approvals. `cetacean approve` writes it. If it is absent, the weights are approved however they are used.",
+    )
     kind: ApprovalKind = Field(
         default="Review",
         description=(
@@ -82,12 +87,12 @@ NO_APPROVALS: Final = Approvals()
 
 
 def approval_name(spec: ModelApprovalSpec) -> str:
-    """Return the object's name: one for each resource, candidate, digest, kind and person.
+    """Return the object's name: one for each resource, candidate, digest, definition, kind and person.
 
     The chart's admission policy asks for the same name. Characters that names cannot have become `-`.
     """
-    parts = (spec.resource, _label(spec.candidate), spec.digest[:12], spec.kind.lower(), _label(spec.approver))
-    return ".".join(parts)
+    model = (_label(spec.candidate), spec.digest[:12], *([spec.definition[:12]] if spec.definition else ()))
+    return ".".join((spec.resource, *model, spec.kind.lower(), _label(spec.approver)))
 
 
 def _label(text: str) -> str:

@@ -62,6 +62,7 @@ ANNOTATION_WEIGHTS_DIGEST: Final = f"{GROUP}/weights-digest"
 ANNOTATION_CONFIG_DIGEST: Final = f"{GROUP}/config-digest"
 ANNOTATION_ROLLOUT_ID: Final = f"{GROUP}/rollout-id"
 ANNOTATION_MODEL: Final = f"{GROUP}/model"
+ANNOTATION_DEFINITION: Final = f"{GROUP}/definition"
 # Annotations of children.
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-digest"
 ANNOTATION_AUTOSCALED: Final = f"{GROUP}/autoscaled"

@@ -111,6 +111,8 @@ class Pod:
     rollout_id: str | None
     ready: bool
     terminating: bool
+    definition: str | None = None
+    """Digest of its model's definition, as its template names it; None if the template names none."""
     started_at: str | None = None
     """When the main container began to run, None if it does not run."""
     unschedulable: str | None = None

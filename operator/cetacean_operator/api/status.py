@@ -38,11 +38,16 @@ class Condition(ApiModel):
 
 
 class ModelRef(ApiModel):
-    """The weights of a model."""
+    """A model: its weights, and how they are used."""
 
     name: ShortText
     version: ShortText | None = None
     digest: ShortText | None = Field(default=None, description="SHA-256 of the weights; absent if not known.")
+    definition: ShortText | None = Field(
+        default=None,
+        description="Digest of the registry entry's fields that decide the answers beside the weights: architecture, "
+        "backbone, sizes, numbers of classes and the digests in files; absent if not known.",
+    )
 
 
 class Rollout(ApiModel):
@@ -85,6 +90,7 @@ class HistoryEntry(ApiModel):
     model: ShortText
     version: ShortText
     digest: ShortText | None = None
+    definition: ShortText = Field(description="Digest of how the weights are used, as in status.active.")
     weights_url: Annotated[str, Field(max_length=2048)]
     at: Timestamp
     reason: Annotated[

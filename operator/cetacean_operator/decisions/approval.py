@@ -1,6 +1,7 @@
 """Decide if a candidate has the approvals that its type of release needs, and what is missing.
 
-Approvals count by person and kind, and only for the very weights that the registry entry names.
+Approvals count by person and kind, and only for the very weights that the registry entry names, and for how it uses
+them: other classes, or another size of pictures, give other answers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from cetacean_operator.api.approval_policy import ApprovalPolicy, ReleaseType, Requirement, VersionChange
 from cetacean_operator.api.model_approval import Approval, ApprovalKind, Approvals
 from cetacean_operator.api.spec import Model
-from cetacean_operator.decisions.identity import label
+from cetacean_operator.decisions.identity import definition, label
 from cetacean_operator.decisions.release_type import release_type, version_change
 
 _SHOWN = 8
@@ -71,7 +72,7 @@ def judge_approval(
 
 
 def counted_approvals(candidate: Model, policy: ApprovalPolicy, approvals: Approvals) -> tuple[Approval, ...]:
-    """Return the approvals for a candidate's weights, the oldest of each person and kind."""
+    """Return the approvals for a candidate, the oldest of each person and kind."""
     if approvals.unreadable:
         return ()
     found: dict[tuple[ApprovalKind, str], Approval] = {}
@@ -84,8 +85,10 @@ def counted_approvals(candidate: Model, policy: ApprovalPolicy, approvals: Appro
 
 
 def is_about(approval: Approval, candidate: Model) -> bool:
-    """Return whether an approval names a candidate and its weights."""
-    return (approval.spec.candidate, approval.spec.digest) == (candidate.name, candidate.sha256)
+    """Return whether an approval is for a candidate: for its weights, and for how they are used if it says so."""
+    spec = approval.spec
+    is_same = (spec.candidate, spec.digest) == (candidate.name, candidate.sha256)
+    return is_same and spec.definition in (None, definition(candidate))
 
 
 def missing_of(
@@ -156,4 +159,4 @@ def _not_counted(
         if approval.spec.candidate == candidate.name and not is_about(approval, candidate)
     } - {approval.spec.approver for approval in counted}
     if others:
-        yield f"not counted, because they are about other weights: {len(others)}"
+        yield f"not counted, because they are about other weights or another definition: {len(others)}"

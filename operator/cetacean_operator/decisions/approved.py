@@ -7,7 +7,7 @@ from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HistoryEntry
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.promotion import SERVED_BEFORE, Choice
 
 
@@ -19,7 +19,7 @@ def approved_condition(active: Model, choice: Choice, history: tuple[HistoryEntr
         choice: with the verdict about it, if it has never served.
         history: promotions, newest first, with the choice's own.
     """
-    promoted = next((entry for entry in history[:1] if same_weights(entry, active)), None)
+    promoted = next((entry for entry in history[:1] if same_model(entry, active)), None)
     if promoted and promoted.release:
         given = ", ".join(f"{item.kind} by {item.approver}" for item in promoted.release.approvals)
         release = f"a {promoted.release.type.lower()} release"

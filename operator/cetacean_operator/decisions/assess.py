@@ -83,7 +83,7 @@ class Assessment:
     def drift_of_active(self) -> DriftVerdict | None:
         """Drift of the active model, None while another model serves."""
         serving, active = self.current_state.serving, self.spec.registry.active_model
-        return self.drift if serving and may_report(active, serving.name, serving.digest) else None
+        return self.drift if serving and may_report(active, serving) else None
 
 
 def assess(
@@ -99,7 +99,7 @@ def assess(
     rollout = rollout_of(deployed, spec.anti_fraud) if deployed else None
     compared = compared_model(resource.name, children)
     served = add_served(status, ready=state.ready, known=known, deployed=rollout, compared=compared, at=timestamp(now))
-    history = ServingHistory(status, served, known, compared[1] if compared else None)
+    history = ServingHistory(status, served, known, compared)
     return Assessment(
         resource=resource,
         spec=spec,
@@ -119,7 +119,7 @@ def assess(
 def _judge_drift(spec: Spec, state: CurrentState, history: ServingHistory) -> DriftVerdict:
     """Judge the model that serves by its own figures."""
     serving, last_status = state.serving, history.status
-    item = find_served(history.served, serving.name, serving.digest) if serving else None
+    item = find_served(history.served, serving) if serving else None
     metrics = history.metrics(history.current_entry(item)) if item else None
     return judge_drift(
         pods=state.ready,

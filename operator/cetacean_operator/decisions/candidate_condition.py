@@ -6,7 +6,7 @@ from cetacean_operator.api.spec import Spec
 from cetacean_operator.api.status import HistoryEntry
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.stages import AGREES, PROMOTED
 
@@ -24,7 +24,7 @@ def candidate_condition(spec: Spec, choice: Choice, history: tuple[HistoryEntry,
     if spec.rollout is None or not spec.rollout.stages:
         return None
     active = spec.registry.active_model
-    promoted = next((entry for entry in history[:1] if same_weights(entry, active)), None)
+    promoted = next((entry for entry in history[:1] if same_model(entry, active)), None)
     if promoted and promoted.decision:
         message = f"{label(active)}: {promoted.decision.by} promoted it at {promoted.at}"
         return ConditionState("True", PROMOTED, message)

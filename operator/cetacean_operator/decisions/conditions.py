@@ -10,7 +10,7 @@ from cetacean_operator.api.status import LONGEST_MESSAGE, LONGEST_REASON, Condit
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.failures import Failure
 from cetacean_operator.decisions.identity import label
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState
 from cetacean_operator.decisions.stages import Stages, StageState
@@ -95,7 +95,7 @@ def invalid_spec(message: str) -> dict[str, ConditionState]:
 
 def _diverged(active: Model, choice: Choice) -> ConditionState:
     target = choice.target
-    if target is not None and same_weights(active, target):
+    if target is not None and same_model(active, target):
         return ConditionState("False", "InSync", f"the Deployment is to serve what the registry names: {label(target)}")
     serving = f"{label(target)} goes on" if target else "nothing serves"
     if choice.rollback:

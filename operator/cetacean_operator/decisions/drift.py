@@ -121,7 +121,7 @@ def _pool(pods: Iterable[Pod], model: ModelRef | None, window: int) -> _PooledSc
     Answers of a pod that holds more than the window are left out until it has read the monitoring file again: it would
     count for more than the others.
     """
-    own = [pod for pod in pods if model and (pod.identity is None or pod.identity.digest == model.digest)]
+    own = [pod for pod in pods if model and _may_serve(pod, model)]
     reports = [pod.drift for pod in own if pod.silent is None and pod.drift is not None]
     answers = [report.answers for report in reports if report.answers and report.answers.answered <= window]
     return _PooledScores(
@@ -135,6 +135,11 @@ def _pool(pods: Iterable[Pod], model: ModelRef | None, window: int) -> _PooledSc
         silent=tuple(pod for pod in own if pod.silent is not None or pod.drift is None),
         answers=pool_answers(answers) if answers else None,
     )
+
+
+def _may_serve(pod: Pod, model: ModelRef) -> bool:
+    is_loaded = pod.identity is None or pod.identity.digest == model.digest
+    return is_loaded and pod.definition == model.definition
 
 
 def _compare(pooled: _PooledScores, baseline: float | None, policy: Drift) -> Comparison:

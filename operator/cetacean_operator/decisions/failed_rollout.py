@@ -14,11 +14,11 @@ from typing import Final
 from cetacean_operator.api.candidate import CandidateStatus, PersonDecision, ReturnedCandidate
 from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.spec import Model, Spec
-from cetacean_operator.api.status import ServedModel
+from cetacean_operator.api.status import ModelRef, ServedModel
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
 from cetacean_operator.decisions.failures import find_failure, passed_deadline
 from cetacean_operator.decisions.identity import deployed_rollout, label, rollout_of
-from cetacean_operator.decisions.lineage import find_served, same_weights, was_served_as
+from cetacean_operator.decisions.lineage import find_served, same_model, was_served_as
 from cetacean_operator.decisions.returned_candidates import find_returned, record_returned
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import OverdueRollout, StageInput
@@ -116,7 +116,7 @@ def was_taken_back(candidate: Model, *, spec: Spec, history: ServingHistory) -> 
         return False
     # Not by times: clocks are set back. The promotion of what served before was written with the return.
     for entry in history.status.history:
-        if same_weights(entry, candidate):
+        if same_model(entry, candidate):
             return False
         if entry.at == returned.at:
             return True
@@ -140,8 +140,12 @@ def _find_returned(
 
 
 def _reported(pods: Sequence[Pod], history: ServingHistory) -> list[ServedModel]:
-    reports = (pod.identity for pod in pods if pod.identity and pod.identity.name)
-    found = (find_served(history.served, str(one.name), one.digest) for one in reports)
+    reported = (
+        ModelRef(name=pod.identity.name, digest=pod.identity.digest, definition=pod.definition)
+        for pod in pods
+        if pod.identity and pod.identity.name
+    )
+    found = (find_served(history.served, one) for one in reported)
     return [item for item in found if item is not None]
 
 

@@ -14,7 +14,7 @@ from cetacean_operator.api.timestamps import time_after, timestamp
 from cetacean_operator.decisions.approval import counted_approvals, describe_approvals, missing_of
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _promotion_as_hotfix(target: Model | None, history: tuple[HistoryEntry, ...]
     """Return the first promotion of the model's weights as a hotfix."""
     if target is None:
         return None
-    found = (entry for entry in reversed(history) if same_weights(entry, target))
+    found = (entry for entry in reversed(history) if same_model(entry, target))
     return next((entry for entry in found if entry.release and entry.release.type == "Hotfix"), None)
 
 

@@ -16,6 +16,7 @@ from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
 from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.digests import canonical_digest
+from cetacean_registry.registry import ModelEntry
 
 UNVERIFIED = "unverified"
 """In place of the digest if the registry names none."""
@@ -35,6 +36,10 @@ MODEL_FIELDS: Final = (
     "signature_url",
 )
 """Fields of a registry entry that pods get as variables; a new one restarts the pods of each model that has it."""
+_DEFINITION_FIELDS: Final = tuple(
+    field for field in MODEL_FIELDS if field not in ("name", "version", "weights_url", "sha256", "signature_url")
+)
+"""Those of them that decide what a model answers, beside its weights."""
 _JSON_FIELDS: Final = frozenset({"files"})
 """Those of them whose variable is JSON."""
 GATE_FIELDS: Final = (
@@ -79,6 +84,15 @@ def entry_id(model: Model) -> str:
     return canonical_digest(_variables(_MODEL, MODEL_FIELDS, model))[:10]
 
 
+def definition(model: ModelEntry) -> str:
+    """Return the digest of how a model's weights are used: all that decides its answers beside the weights themselves.
+
+    It covers the files of its classes and species by their digests, and the fields that say how the network is built.
+    The same weights under another definition are another model: it answers otherwise.
+    """
+    return canonical_digest(_variables("", _DEFINITION_FIELDS, model))
+
+
 def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:
     """Read the model from a Deployment's pod template, None if it names no valid model."""
     pod = ((deployment or {}).get("spec") or {}).get("template", {}).get("spec") or {}
@@ -105,7 +119,7 @@ def deployed_rollout(deployment: Mapping[str, Any] | None) -> str | None:
 
 def reference(model: Model, digest: str | None = None) -> ModelRef:
     """Name a model; `digest` is the one that pods found, for a model without one in the registry."""
-    return ModelRef(name=model.name, version=model.version, digest=model.sha256 or digest)
+    return ModelRef(name=model.name, version=model.version, digest=model.sha256 or digest, definition=definition(model))
 
 
 def without_digest(rollout: Rollout) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from cetacean_operator.api.timestamps import seconds_since, timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.failures import Failure, find_failure
 from cetacean_operator.decisions.identity import label, rollout_of
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.prefetch_job import prefetch_job
 from cetacean_operator.decisions.promotion import Choice
@@ -128,12 +128,12 @@ def wanted_models(spec: Spec, choice: Choice) -> Iterator[Model]:
     back, does not start without another spec.
     """
     active, target = spec.registry.active_model, choice.target
-    waits = target is None or not same_weights(active, target)
+    waits = target is None or not same_model(active, target)
     if waits and choice.gate.reason not in _NEVER_STARTS:
         yield active
     for model in reversed(spec.registry.models):
         is_marked = spec.serving.prefetch == "All" or bool(model.prefetch)
-        is_other = model.name != active.name and not (target and same_weights(model, target))
+        is_other = model.name != active.name and not (target and same_model(model, target))
         if is_marked and is_other and not model.deprecated:
             yield model
 

@@ -16,7 +16,7 @@ from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.failed_rollout import model_before, remembered_rollout, return_rollout, was_taken_back
 from cetacean_operator.decisions.identity import label, reference, rollout_of
-from cetacean_operator.decisions.lineage import find_served, is_rejected, same_weights, was_served_as
+from cetacean_operator.decisions.lineage import find_served, is_rejected, may_report, same_model, was_served_as
 from cetacean_operator.decisions.rollback_proof import CALIBRATE, Proof, ProofInput, prove
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import Pair, StageInput
@@ -102,7 +102,7 @@ def choose(
     if choice.comparison and staged.blocked:
         choice = replace(choice, comparison=None, compared=None, refusal=f"no rollback: {staged.blocked}")
     target = choice.target
-    if target and deployed and lacks_query(target.weights_url) and same_weights(target, deployed):
+    if target and deployed and lacks_query(target.weights_url) and same_model(target, deployed):
         # Only the Deployment still has the whole URL: another one would replace its pods.
         return replace(choice, target=target.model_copy(update={"weights_url": deployed.weights_url}))
     return choice
@@ -126,7 +126,7 @@ def _choose(
         return _keep_restored(standing, restored, history)
     if current is None:
         return _choose_first(candidate, spec, history, approvals)
-    if same_weights(candidate, current):
+    if same_model(candidate, current):
         if before := model_before(candidate, spec=spec, history=history, given=staged):
             return _take_back(candidate, before, spec=spec, history=history, staged=staged)
         return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
@@ -203,7 +203,7 @@ def _choose_new(
     elif verdict.may_start:
         return _promote(candidate, verdict)
     promotion = None
-    if not same_weights(kept, current):
+    if not same_model(kept, current):
         promotion = Promotion(SERVED_BEFORE, f"{label(current)} never served and is no longer asked for")
     elif not history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
@@ -315,12 +315,12 @@ def _standing_rollback(rollback: Rollback | None, candidate: Model, spec: Spec) 
 
 def _restored_model(rollback: Rollback, history: ServingHistory, current: Model | None) -> Model | None:
     """Return the entry of the model that a rollback restored, None if nothing knows it any more."""
-    name, digest = rollback.restored.name, rollback.restored.digest
-    if item := find_served(history.served, name, digest):
+    restored = rollback.restored
+    if item := find_served(history.served, restored):
         return history.current_entry(item)
     # If the status was lost, no model is known to have served until a pod has answered. The rejected model must not
     # come back meanwhile. The digest may be one that pods found and the registry does not name.
     for model in (*history.known, current) if current else history.known:
-        if (model.name, model.sha256) == (name, digest):
+        if model.sha256 == restored.digest and may_report(model, restored):
             return model
-    return current if current and (current.name, current.sha256) == (name, None) else None
+    return current if current and current.sha256 is None and may_report(current, restored) else None

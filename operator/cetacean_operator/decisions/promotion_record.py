@@ -17,7 +17,7 @@ from cetacean_operator.api.candidate import MOST_RETURNED, ReturnedCandidate
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Rollback, Status
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.record_budget import LARGEST_RECORD, Recorded, reductions
 from cetacean_operator.decisions.returned_candidates import merge_returned
 from cetacean_registry.digests import canonical_digest
@@ -72,7 +72,7 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
         returned = merge_returned(record.returned, last_status.returned)
         last_status = last_status.model_copy(update={"returned_candidates": returned or None})
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
-    if record is None or deployed is None or not same_weights(record.promotions[0], deployed):
+    if record is None or deployed is None or not same_model(record.promotions[0], deployed):
         return last_status
     if history and record.follows != _digest(history):
         return last_status

@@ -23,7 +23,7 @@ from cetacean_operator.decisions.feedback import live_accuracy
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
 from cetacean_operator.decisions.identity import Rollout, label, reference, rollout_of, without_digest
 from cetacean_operator.decisions.image_volumes import judge_image_volumes
-from cetacean_operator.decisions.lineage import same_weights
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.model_service import selector
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.decisions.prefetch import Prefetch
@@ -162,7 +162,7 @@ def _not_compared(assessment: Assessment, choice: Choice) -> str | None:
     """Return why drift causes no rollback while the registry names another model than the one that serves."""
     spec, target = assessment.spec, choice.target
     active = spec.registry.active_model
-    if spec.drift.on_alarm != "Rollback" or choice.rollback or target is None or same_weights(active, target):
+    if spec.drift.on_alarm != "Rollback" or choice.rollback or target is None or same_model(active, target):
         return None
     if assessment.drift.condition.status != "True":
         return None

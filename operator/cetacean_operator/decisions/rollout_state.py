@@ -118,15 +118,15 @@ def _fault(pod: Pod, rollout: Rollout) -> WrongReport | None:
 
 def _majority(ready: tuple[Pod, ...]) -> ModelRef | None:
     reports = Counter(
-        (pod.identity.name, pod.identity.version, pod.identity.digest)
+        (pod.identity.name, pod.identity.version, pod.identity.digest, pod.definition)
         for pod in ready
         if pod.identity is not None and pod.identity.name and pod.identity.digest
     )
     if not reports:
         return None
     # Equal numbers give the same answer each time, whatever the order of the pods.
-    (name, version, digest), _ = max(reports.items(), key=lambda item: (item[1], str(item[0])))
-    return ModelRef(name=str(name), version=version, digest=digest)
+    (name, version, digest, definition), _ = max(reports.items(), key=lambda item: (item[1], str(item[0])))
+    return ModelRef(name=str(name), version=version, digest=digest, definition=definition)
 
 
 def is_rolled_out(deployment: Object | None) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cetacean_operator.api.candidate import PassedStage, PersonDecision
 from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import Model
-from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, Release, ServedModel, Status
-from cetacean_operator.decisions.identity import Rollout
-from cetacean_operator.decisions.lineage import may_report, same_weights, was_served_as
+from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, ModelRef, Release, ServedModel, Status
+from cetacean_operator.decisions.identity import Rollout, definition
+from cetacean_operator.decisions.lineage import may_report, same_model, was_served_as
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.urls import lacks_query, without_query
 
@@ -27,8 +27,8 @@ class ServingHistory:
     """Models that have served, those that pods report now included; oldest first."""
     known: tuple[Model, ...]
     """The registry's entries."""
-    compared: str | None = None
-    """The digest of the model that a live candidate runs."""
+    compared: tuple[Model, str] | None = None
+    """The model that a live candidate runs, and the digest of its weights."""
 
     def served_record(self, model: Model) -> ServedModel | None:
         """Return the record of the model's weights, None if they have never served."""
@@ -41,11 +41,11 @@ class ServingHistory:
     def full_entry(self, deployed: Model) -> Model:
         """Return the entry of a model that was read from a Deployment, which holds only a part of it."""
         served = (item.entry for item in reversed(self.served))
-        return next((one for one in (*self.known, *served) if same_weights(one, deployed)), deployed)
+        return next((one for one in (*self.known, *served) if same_model(one, deployed)), deployed)
 
     def metrics(self, model: Model) -> ModelMetrics | None:
         """Return a model's metrics from the registry, or those it first served with if the registry has none."""
-        current = next((one for one in self.known if same_weights(one, model)), None)
+        current = next((one for one in self.known if same_model(one, model)), None)
         if current is not None and current.metrics is not None:
             return current.metrics
         item = self.served_record(model)
@@ -54,7 +54,7 @@ class ServingHistory:
     def last_served(self, *, other_than: Model | None = None) -> ServedModel | None:
         """Return the model that was promoted last among those that have served.
 
-        The same weights under another name are no other model.
+        The same weights under another name are no other model, unless they are used otherwise.
 
         If the status was lost, the history has the last promotion only; a comparison that runs names the model before.
         """
@@ -63,13 +63,20 @@ class ServingHistory:
         others = [
             item
             for item in self.served
-            if not (other_than and was_served_as(item, other_than)) and item.digest not in digests
+            if not (
+                other_than
+                and (was_served_as(item, other_than) or item.digest in digests)
+                and definition(item.entry) == definition(other_than)
+            )
         ]
         for entry in self.status.history:
             for item in others:
                 if was_served_as(item, entry):
                     return item
-        return next((item for item in others if item.digest == self.compared), None)
+        if self.compared is None:
+            return None
+        model, digest = self.compared
+        return next((item for item in others if item.digest == digest and was_served_as(item, model)), None)
 
     def is_available(self, item: ServedModel) -> bool:
         """Return whether pods can download a served model: the status keeps no queries of URLs, the registry does."""
@@ -80,7 +87,7 @@ class ServingHistory:
         if not self.status.history:
             return None
         newest = self.status.history[0]
-        if listed := next((model for model in self.known if same_weights(newest, model)), None):
+        if listed := next((model for model in self.known if same_model(newest, model)), None):
             return listed
         served = next((item.entry for item in reversed(self.served) if was_served_as(item, newest)), None)
         # The model may have served before the registry named its digest: the promotion has the newer values.
@@ -89,7 +96,7 @@ class ServingHistory:
 
     def is_last_promoted(self, model: Model) -> bool:
         """Return whether the last promotion was of the model's weights."""
-        return bool(self.status.history) and same_weights(self.status.history[0], model)
+        return bool(self.status.history) and same_model(self.status.history[0], model)
 
 
 def add_promotion(
@@ -108,6 +115,7 @@ def add_promotion(
         model=model.name,
         version=model.version,
         digest=model.sha256,
+        definition=definition(model),
         weights_url=without_query(model.weights_url),
         at=at,
         reason=reason,
@@ -140,20 +148,21 @@ def add_served(
         compared: the model that a live candidate runs, and its digest: it has served before.
         at: the time now.
     """
-    served = {(item.entry.name, item.digest): item for item in status.served}
+    served = {(item.entry.name, item.digest, definition(item.entry)): item for item in status.served}
     candidates = (*((deployed.model,) if deployed else ()), *((compared[0],) if compared else ()), *known)
     # Only a status that was lost lacks it. Otherwise the status says what has served, whatever the candidate's template
     # names.
     if compared and not served:
         model, digest = compared
-        served[model.name, digest] = _record(model, digest, known, at)
+        served[model.name, digest, definition(model)] = _record(model, digest, known, at)
     for pod in ready:
         report = _report(pod, deployed)
-        if report is None or not report.digest or not report.name or (report.name, report.digest) in served:
+        if report is None or not report.digest or not report.name:
             continue
-        found = next((model for model in candidates if may_report(model, report.name, report.digest)), None)
-        if found is not None:
-            served[report.name, report.digest] = _record(found, report.digest, known, at)
+        reported = ModelRef(name=report.name, digest=report.digest, definition=pod.definition)
+        found = next((model for model in candidates if may_report(model, reported)), None)
+        if found is not None and (key := (report.name, report.digest, definition(found))) not in served:
+            served[key] = _record(found, report.digest, known, at)
     mentioned = {model.name for model in candidates} | {entry.model for entry in status.history}
     kept = [item for item in served.values() if item.entry.name in mentioned]
     comparable = (*((deployed.model,) if deployed else ()), *status.history)
@@ -162,7 +171,7 @@ def add_served(
 
 def _record(found: Model, digest: str, known: Iterable[Model], at: str) -> ServedModel:
     """Return the record of a model, with the registry's entry if it has one."""
-    listed = next((model for model in known if same_weights(model, found)), found)
+    listed = next((model for model in known if same_model(model, found)), found)
     shortened = {"notes": None, "display_name": None, "weights_url": without_query(listed.weights_url)}
     return ServedModel(entry=listed.model_copy(update=shortened), digest=digest, first_served_at=at)
 

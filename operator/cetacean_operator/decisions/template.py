@@ -8,7 +8,7 @@ from cetacean_operator.api import names
 from cetacean_operator.api.keep_disagreements import KeepDisagreements
 from cetacean_operator.api.serving import Serving, is_reserved
 from cetacean_operator.decisions import cache, signature
-from cetacean_operator.decisions.identity import Rollout, label
+from cetacean_operator.decisions.identity import Rollout, definition, label
 from cetacean_operator.decisions.kept_pictures import KeptPictures, kept_pictures
 from cetacean_operator.decisions.pod_overrides import with_overrides
 from cetacean_operator.decisions.weights_access import with_weights_access
@@ -51,6 +51,7 @@ def pod_template(
     """
     annotations = {
         names.ANNOTATION_MODEL: rollout.model.name,
+        names.ANNOTATION_DEFINITION: definition(rollout.model),
         names.ANNOTATION_WEIGHTS_DIGEST: rollout.weights_digest,
         names.ANNOTATION_CONFIG_DIGEST: rollout.config_digest,
         names.ANNOTATION_ROLLOUT_ID: rollout.id,

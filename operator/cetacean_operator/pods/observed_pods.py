@@ -100,11 +100,13 @@ def observed_pod(
         feedback: since its container started.
     """
     meta, status = pod["metadata"], pod.get("status") or {}
+    annotations = meta.get("annotations") or {}
     gone = status.get("phase") in ("Succeeded", "Failed")
     return Pod(
         uid=meta["uid"],
         name=meta["name"],
-        rollout_id=(meta.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT_ID),
+        rollout_id=annotations.get(names.ANNOTATION_ROLLOUT_ID),
+        definition=annotations.get(names.ANNOTATION_DEFINITION),
         ready=is_ready(pod) and not gone,
         terminating="deletionTimestamp" in meta or gone,
         started_at=_started(status),

@@ -117,6 +117,20 @@ def test_a_person_approves_once_for_each_kind(policed: Kubectl) -> None:
     create(policed, "carol@example.org", approval("carol@example.org", kind="QA", **other))
 
 
+def test_an_approval_of_one_definition_has_a_name_of_its_own(policed: Kubectl) -> None:
+    exact = {"resource": "other", "definition": "d" * 64}
+    made = approval("carol@example.org", **exact)
+    assert "dddddddddddd" in made["metadata"]["name"]
+    create(policed, "carol@example.org", made)
+    again = refusal(policed, "carol@example.org", approval("carol@example.org", name="again", **exact))
+    assert f"metadata.name: expected {made['metadata']['name']}, so that each person approves once" in again
+    null = approval("carol@example.org", name="null", resource="other")
+    null["spec"]["definition"] = None
+    assert f"expected {approval('carol@example.org', resource='other')['metadata']['name']}, so" in refusal(
+        policed, "carol@example.org", null
+    )
+
+
 def test_an_approval_cannot_be_changed_by_anyone(policed: Kubectl) -> None:
     made = approval("alice", resource="unchanged")
     create(policed, "alice", made)
@@ -205,7 +219,9 @@ def test_one_of_two_waits_two_of_two_and_qa_go_and_other_bytes_void_them(
         )
 
     with_digest("d")
-    wait_until_approved_says("False", "missing: 2 of 2 reviews, QA by hand", "about other weights: 2")
+    wait_until_approved_says(
+        "False", "missing: 2 of 2 reviews, QA by hand", "about other weights or another definition: 2"
+    )
     with_digest("b")
     create(policed, "carol@example.org", approval("carol@example.org", kind="QA"))
     found = wait_until_approved_says("True", "QA by carol@example.org")

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from support.approvals import approval_object
 from support.kube_server import KubeServer
-from support.operator_world import World, entry, manifest
+from support.operator_world import World, entry, manifest, model
 
 from cetacean_operator.api.model_approval import ModelApprovalSpec, approval_name
+from cetacean_operator.decisions.identity import definition
 
 from .conftest import Run
 
 Object = dict[str, Any]
-NAME = f"whales.second.{'b' * 12}.review.alice"
+DEFINITION = definition(model("second"))
+NAME = f"whales.second.{'b' * 12}.{DEFINITION[:12]}.review.alice"
 
 
 def with_policy(server: KubeServer, *, policy: Object | None = None, **candidate: Any) -> Object:
@@ -41,6 +43,7 @@ def test_an_approval_has_the_users_own_name_and_the_digest(server: KubeServer, k
         "resource": "whales",
         "candidate": "second",
         "digest": "b" * 64,
+        "definition": DEFINITION,
         "kind": "Review",
         "approver": "alice",
         "evidence": "https://ci/1",
@@ -159,3 +162,5 @@ def test_the_history_names_the_approvals(server: KubeServer, kubectl: Run) -> No
 def test_a_name_has_only_characters_that_names_may_have(approver: str, label: str) -> None:
     spec = ModelApprovalSpec(resource="whales", candidate="effb4_15k", digest="A" * 64, kind="QA", approver=approver)
     assert approval_name(spec) == f"whales.effb4-15k.{'a' * 12}.qa.{label}"
+    exact = spec.model_copy(update={"definition": "d" * 64})
+    assert approval_name(exact) == f"whales.effb4-15k.{'a' * 12}.{'d' * 12}.qa.{label}"

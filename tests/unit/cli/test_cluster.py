@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.kube_server import KubeServer
-from support.operator_world import BEGIN, World, entry, manifest
+from support.operator_world import BEGIN, World, entry, manifest, model
 from support.pods import pod_manifest
 
 from cetacean_cli.cluster import Cluster
@@ -17,6 +17,7 @@ from cetacean_cli.errors import RefusedError
 from cetacean_cli.kubeconfig import load_api_client
 from cetacean_cli.output import age
 from cetacean_cli.wait import wait_until_ready
+from cetacean_operator.decisions.identity import definition
 
 from .conftest import Run
 
@@ -266,7 +267,8 @@ def test_status_shows_the_serving_model_and_every_condition(kubectl: Run, live: 
     result = json.loads(kubectl("status", "whales", "-o", "json").stdout)
     assert result["ready"] is True
     assert result["replicas"] == {"wanted": 3, "all": 3, "ready": 3, "active": 3}
-    assert result["serving"] == {"name": "first", "version": "1.0.0", "digest": "a" * 64}
+    expected = {"name": "first", "version": "1.0.0", "digest": "a" * 64, "definition": definition(model("first"))}
+    assert result["serving"] == expected
 
 
 def test_status_marks_a_status_of_an_older_spec(kubectl: Run, live: Object) -> None:

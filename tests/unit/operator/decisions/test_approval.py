@@ -14,6 +14,7 @@ from cetacean_operator.api.approval_policy import ApprovalPolicy
 from cetacean_operator.api.model_approval import Approval, Approvals, parse_approvals
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.approval import ApprovalVerdict, judge_approval
+from cetacean_operator.decisions.identity import definition
 from cetacean_operator.decisions.release_type import release_type, version_change
 
 SERVING = model("first", "a", version="1.4.2")
@@ -120,8 +121,18 @@ def test_one_person_counts_once_for_each_kind() -> None:
 def test_an_approval_of_other_bytes_or_of_another_model_does_not_count() -> None:
     other = judged(candidate(), approval(digit="c"))
     assert not other.approved
-    assert "not counted, because they are about other weights: 1" in other.message
+    assert "not counted, because they are about other weights or another definition: 1" in other.message
     assert not judged(candidate(), approval(candidate="third")).approved
+
+
+def test_an_approval_that_names_a_definition_is_for_that_one_only() -> None:
+    one, other = candidate(), candidate(inputSize=380)
+    exact = approval(definition=definition(one))
+    assert judged(one, exact).approved
+    assert not judged(other, exact).approved
+    assert "about other weights or another definition: 1" in judged(other, exact).message
+    assert judged(other, approval()).approved, "it names none"
+    assert judged(other, exact, approval("bob", definition=definition(other))).approved
 
 
 def test_a_model_without_a_digest_cannot_be_approved() -> None:
@@ -215,7 +226,7 @@ def test_an_approval_of_another_model_is_not_called_one_of_other_weights() -> No
     found = judged(candidate(), approval("bob", candidate="third"), approval("carol", digit="c"))
     assert found.message == (
         "second 1.4.3 is a patch release (before it: first 1.4.2); missing: 1 of 1 reviews; "
-        "not counted, because they are about other weights: 1"
+        "not counted, because they are about other weights or another definition: 1"
     )
 
 

@@ -8,6 +8,7 @@ from support.operator_world import model
 from cetacean_operator.api.status import GivenApproval, HistoryEntry, Release
 from cetacean_operator.decisions.approved import approved_condition
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.identity import definition
 from cetacean_operator.decisions.promotion import Choice
 
 ACTIVE = model("second", "b", version="1.0.1")
@@ -25,6 +26,7 @@ def promotion(release: Release | None, *, digit: str = "b", reason: str = "GateP
         model="second",
         version="1.0.1",
         digest=digit * 64,
+        definition=definition(ACTIVE),
         weights_url=ACTIVE.weights_url,
         at=AT,
         reason=reason,

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.approvals import approval_object
 from support.kstatus import kstatus
-from support.operator_world import SURE, World, entry, manifest
+from support.operator_world import SURE, World, entry, manifest, model
 
+from cetacean_operator.decisions.identity import definition
 from cetacean_operator.decisions.plan import status_as_applied
 
 SNAPSHOT = "reports/second.json"
@@ -112,8 +113,30 @@ def test_other_bytes_void_the_approvals() -> None:
     world.models(entry("first"), entry("second", "c", **NEXT))
     approve(world, "alice")
     assert world.is_("Approved") == ("False", "ApprovalMissing")
-    assert "about other weights: 1" in world.condition("Approved").message
+    assert "about other weights or another definition: 1" in world.condition("Approved").message
     assert world.started == ["first"]
+
+
+OTHER_CLASSES = {"files": {"species_map.csv": "1" * 64}}
+
+
+def test_an_approval_of_a_model_is_void_for_its_weights_with_other_classes() -> None:
+    world = waiting()
+    world.models(entry("first"), entry("second", "b", **NEXT, **OTHER_CLASSES))
+    approve(world, "alice", definition=definition(model("second", "b")))
+    assert world.is_("Approved") == ("False", "ApprovalMissing")
+    assert "another definition: 1" in world.condition("Approved").message
+    approve(world, "bob", definition=definition(model("second", "b", **OTHER_CLASSES)))
+    assert world.deployed == "second"
+
+
+def test_a_model_that_gets_other_classes_after_the_promotion_needs_new_approvals() -> None:
+    world = waiting()
+    approve(world, "alice", definition=definition(model("second", "b")))
+    world.models(entry("first"), entry("second", "b", **NEXT, **OTHER_CLASSES))
+    world.settle()
+    assert world.is_("Approved") == ("False", "ApprovalMissing")
+    assert world.started == ["first", "second"]
 
 
 def test_a_candidate_that_changes_its_bytes_after_the_promotion_needs_new_approvals() -> None:

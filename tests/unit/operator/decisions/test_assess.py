@@ -49,7 +49,8 @@ def test_if_the_status_was_lost_the_model_before_is_known_by_the_comparison_that
     del world.obj["status"]
     history = assessed(world).history
     assert [item.entry.name for item in history.served] == ["first", "second"]
-    assert history.compared == "a" * 64
+    assert history.compared is not None
+    assert (history.compared[0].name, history.compared[1]) == ("first", "a" * 64)
     before = history.last_served(other_than=history.known[1])
     assert before is not None
     assert before.entry.name == "first"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.operator_world import entry, manifest
+from support.operator_world import entry, manifest, model
 
 from cetacean_operator.api.candidate import CandidateStatus, PassedStage, PersonDecision
 from cetacean_operator.api.spec import Spec, parse_spec
 from cetacean_operator.api.status import HistoryEntry
 from cetacean_operator.decisions.candidate_condition import candidate_condition
 from cetacean_operator.decisions.condition_state import ConditionState
+from cetacean_operator.decisions.identity import definition
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.stages import Stages, StageState
 
@@ -32,6 +33,7 @@ def promoted(name: str, digit: str, **changes: Any) -> HistoryEntry:
         model=name,
         version="1.0.0",
         digest=digit * 64,
+        definition=definition(model(name, digit)),
         weights_url=f"https://example.org/{name}.ckpt",
         at="2026-01-03T00:00:00Z",
         reason="GatePassed",

@@ -47,7 +47,9 @@ def normal(reason: str, message: str, action: str) -> tuple[EventSpec]:
 
 def promotion(model: str = "second", reason: str = "GatePassed") -> HistoryEntry:
     url = f"https://example.org/{model}.ckpt"
-    return HistoryEntry(model=model, version="2.0.0", weights_url=url, at=AT, reason=reason, why="as good")
+    return HistoryEntry(
+        model=model, version="2.0.0", definition="d" * 64, weights_url=url, at=AT, reason=reason, why="as good"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from cetacean_operator.api.status import GivenApproval, HistoryEntry, Release
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.hotfix_review import HotfixReview, judge_hotfix_review
+from cetacean_operator.decisions.identity import definition
 
 HOTFIX = model("second", "b", version="1.0.1", hotfix=True, metricsSnapshot="reports/second.json")
 DAY = 24 * 3600.0
@@ -31,6 +32,7 @@ def promoted(
         model=one.name,
         version=one.version,
         digest=one.sha256,
+        definition=definition(one),
         weights_url=one.weights_url,
         at=timestamp(at),
         reason="GatePassed",

@@ -10,6 +10,7 @@ from support.operator_world import model
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
 from cetacean_operator.decisions.identity import (
+    definition,
     deployed_model,
     deployed_rollout,
     entry_id,
@@ -110,9 +111,10 @@ def test_the_digests_of_a_rollout_are_those_of_its_weights_and_of_all_its_other_
 def test_a_model_has_a_label_for_people_and_a_reference_with_the_digest_that_is_known() -> None:
     named, unnamed = model("first"), model("first", None)
     assert label(named) == "first 1.0.0"
-    assert reference(named) == reference(named, "f" * 64) == ModelRef(name="first", version="1.0.0", digest="a" * 64)
-    assert reference(unnamed, "f" * 64) == ModelRef(name="first", version="1.0.0", digest="f" * 64)
-    assert reference(unnamed) == ModelRef(name="first", version="1.0.0", digest=None)
+    expected = ModelRef(name="first", version="1.0.0", digest="a" * 64, definition=definition(named))
+    assert reference(named) == reference(named, "f" * 64) == expected
+    assert reference(unnamed, "f" * 64) == expected.model_copy(update={"digest": "f" * 64})
+    assert reference(unnamed) == expected.model_copy(update={"digest": None})
 
 
 # --- A Deployment -----------------------------------------------------------------------------------------------------

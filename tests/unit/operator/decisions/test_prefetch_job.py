@@ -11,7 +11,7 @@ from support.operator_world import entry, manifest, model
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import AntiFraud, parse_spec
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import definition, rollout_of
 from cetacean_operator.decisions.prefetch_job import prefetch_job
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "weights"}}
@@ -109,6 +109,7 @@ def test_the_job_runs_fetch_alone_with_the_settings_and_the_claim_of_the_pods() 
     annotations = {
         "a": "b",
         **names,
+        "ecomarineai.org/definition": definition(ROLLOUT.model),
         "ecomarineai.org/config-digest": ROLLOUT.config_digest,
         "ecomarineai.org/rollout-id": ROLLOUT.id,
     }

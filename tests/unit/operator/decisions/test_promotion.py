@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from support.operator_world import BEGIN, SURE, WORSE, World, entry, manifest
+from support.operator_world import BEGIN, SURE, WORSE, World, entry, manifest, serves
 from support.operator_world import model as one_model
 from support.pods import DIGEST_IN_POD, FakePod, Scraped
 
@@ -199,6 +199,55 @@ def test_other_weights_under_the_same_name_are_another_candidate() -> None:
     assert world.status.serving is not None
     assert world.status.serving.digest == "a" * 64
     assert world.started == ["first"]
+
+
+def rollouts(world: World) -> set[str | None]:
+    return {pod.observed().rollout_id for pod in world.pods}
+
+
+@pytest.mark.parametrize(
+    "used",
+    [{"files": {"species_map.csv": "1" * 64}}, {"inputSize": 380}, {"numClassesHead": 9, "numClassesActive": 8}],
+    ids=", ".join,
+)
+@DIGITS
+def test_the_weights_that_serve_used_otherwise_are_another_candidate(digit: str | None, used: dict[str, Any]) -> None:
+    """Other classes or other pictures give other answers: the gate and the history treat them as another model."""
+    world = World(manifest(entry("first", digit)))
+    world.settle()
+    before = world.pods[0].observed().rollout_id
+    world.models(entry("first", digit, metrics={"tnr": 0.5}, **used))
+    world.settle()
+    assert world.is_("GatePassed") == ("False", "GateRefused")
+    assert world.is_("RegistryDiverged") == ("True", "GateRefused")
+    assert rollouts(world) == {before}, "what served goes on as it was"
+    world.models(entry("first", digit, **used))
+    world.settle()
+    assert world.is_("Ready")[0] == "True"
+    assert rollouts(world).isdisjoint({before})
+    assert [item.reason for item in world.status.history] == ["GatePassed", "GatePassed"]
+    assert len({item.definition for item in world.status.history}) == 2
+    assert "below first's 0.9200" in world.status.history[0].why, "it was compared with what served before"
+    world.models(entry("first", digit, deprecated=True))
+    world.settle()
+    assert world.is_("GatePassed") == ("True", "ServedBefore"), "the way back needs no gate"
+    assert rollouts(world) == {before}
+
+
+def test_pods_of_the_model_before_do_not_vouch_for_the_same_weights_used_otherwise() -> None:
+    """The pods of both report one name and one digest, while they replace each other."""
+    world = World(manifest(), behave=lambda pod: None if "CETACEAN_MODEL__FILES" in pod.env else serves(pod))
+    world.settle()
+    files = {"species_map.csv": "1" * 64}
+    world.models(entry("first", files=files))
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.active is not None
+    assert world.status.serving.definition != world.status.active.definition
+    assert [item.entry.files for item in world.status.served] == [None]
+    del world.obj["status"]
+    world.settle()
+    assert not any(item.entry.files for item in world.status.served)
 
 
 @pytest.mark.parametrize("serving", ["first", "second"])

@@ -67,6 +67,7 @@ def largest_promotion(number: int, sign: str, *, approvals: int = 32) -> History
         model=f"{number}{sign * (NAME - 2)}",
         version=name,
         digest=name,
+        definition=name,
         weights_url=sign * 2048,
         at=sign * 64,
         reason=name,
@@ -79,7 +80,7 @@ def largest_promotion(number: int, sign: str, *, approvals: int = 32) -> History
 
 def largest_status(sign: str) -> Status:
     name = sign * NAME
-    ref = ModelRef(name=name, version=name, digest=name)
+    ref = ModelRef(name=name, version=name, digest=name, definition=name)
     return Status(
         history=tuple(largest_promotion(number, sign) for number in range(HISTORY_LENGTH)),
         rollback=Rollback(
@@ -156,6 +157,7 @@ def test_the_oldest_parts_go_one_by_one_and_the_newest_promotion_stays() -> None
                 model=newest.model,
                 version=newest.version,
                 digest=newest.digest,
+                definition=newest.definition,
                 weights_url=newest.weights_url,
                 at=newest.at,
                 reason=newest.reason,

@@ -32,7 +32,7 @@ from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.assess import assess
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.desired_children import DesiredChildren
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import reference, rollout_of
 from cetacean_operator.decisions.prefetch import Prefetch
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.report import Report, report, report_invalid_spec
@@ -154,8 +154,8 @@ def test_the_status_of_a_resource_that_serves_nothing_names_no_rollout() -> None
 @pytest.mark.parametrize(
     ("target", "active", "replicas"),
     [
-        (model("second", None), ModelRef(name="second", version="1.0.0", digest="f" * 64), 1),
-        (FIRST, ModelRef(name="second", version="1.0.0"), 0),
+        (model("second", None), reference(model("second", None), "f" * 64), 1),
+        (FIRST, reference(model("second", None)), 0),
     ],
     ids=["the active model serves", "another model serves"],
 )

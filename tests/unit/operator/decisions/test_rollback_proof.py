@@ -14,13 +14,13 @@ from support.pods import DIGEST_IN_POD, FakePod, Scraped, ready_pod
 from cetacean_operator.api.observed import ContainerFailure, Object
 from cetacean_operator.api.shadow import UNIT, PairCounts, ShadowReport
 from cetacean_operator.api.spec import parse_spec
-from cetacean_operator.api.status import ComparisonStatus, DriftStatus, ModelRef, SignalStatus
+from cetacean_operator.api.status import ComparisonStatus, DriftStatus, SignalStatus
 from cetacean_operator.decisions import rollback_proof
 from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.confidence_sequence import Bounds
 from cetacean_operator.decisions.drift import DriftVerdict
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import reference, rollout_of
 from cetacean_operator.decisions.rollback_proof import Proof, ProofInput, Verdict, judge_pairs, prove
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.shadow_verdict import ALPHA
@@ -353,9 +353,7 @@ class Case:
         )
 
     def status(self, **counts: Any) -> ComparisonStatus:
-        return ComparisonStatus(
-            run=self.comparison.run, model=ModelRef(name="first", version="1.0.0", digest=self.digest), **counts
-        )
+        return ComparisonStatus(run=self.comparison.run, model=reference(self.first, self.digest), **counts)
 
     def prove(
         self, *reports: ShadowReport, drift: DriftVerdict = DRIFTS, last: ComparisonStatus | None = None

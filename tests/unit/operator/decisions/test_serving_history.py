@@ -13,7 +13,7 @@ from cetacean_operator.api.candidate import PassedStage, PersonDecision
 from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import HistoryEntry, Release, ServedModel, Status
-from cetacean_operator.decisions.identity import rollout_of
+from cetacean_operator.decisions.identity import definition, rollout_of
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion, add_served
 from cetacean_registry.urls import without_query
 
@@ -48,6 +48,7 @@ def test_a_promotion_holds_all_that_names_the_model() -> None:
         model="second",
         version="2.0.0",
         digest=None,
+        definition=definition(SECOND),
         weights_url="https://example.org/second.ckpt",
         at=AT,
         reason="GatePassed",

@@ -54,6 +54,10 @@ def returned(world: World) -> list[tuple[str, str]]:
     return [(one.model, one.reason) for one in world.status.returned]
 
 
+def rollouts(world: World) -> set[str | None]:
+    return {pod.observed().rollout_id for pod in world.pods}
+
+
 def assert_gone(world: World, *, serving: str) -> None:
     """Nothing of a candidate is left, and what served goes on."""
     assert world.deployed == serving
@@ -342,6 +346,21 @@ def test_other_weights_or_another_size_of_pictures_are_tried(changed: dict[str, 
     world.settle()
     assert verdict(world) == "Running"
     assert [pod.model for pod in world.candidate_pods] == ["second"]
+
+
+def test_the_weights_that_serve_run_their_stages_again_if_they_get_other_classes() -> None:
+    world = staged(begin=False)
+    before = rollouts(world)
+    world.models(entry("first", files={"species_map.csv": "1" * 64}))
+    world.settle()
+    assert verdict(world) == "Running"
+    assert rollouts(world) == before
+    assert [pod.model for pod in world.candidate_pods] == ["first"]
+    assert world.comparison_plan is not None
+    world.shadow(ENOUGH)
+    world.settle()
+    assert_gone(world, serving="first")
+    assert rollouts(world).isdisjoint(before)
 
 
 def test_another_threshold_reaches_what_serves_and_is_no_reason_to_try_a_removed_candidate_again() -> None:
