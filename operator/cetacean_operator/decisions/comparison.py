@@ -6,13 +6,14 @@ It is described by what it compares alone, so an operator that was away, or a st
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cetacean_operator.api import names
 from cetacean_operator.api.keep_disagreements import KeepDisagreements
-from cetacean_operator.api.observed import Object
+from cetacean_operator.api.observed import Object, Pod
+from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.api.spec import Model
 from cetacean_operator.decisions.identity import Rollout, deployed_model
 from cetacean_operator.decisions.kept_pictures import keep_plan
@@ -49,6 +50,10 @@ class Comparison:
         digests = [self.served_digest, self.candidate_digest, self.served.config_digest, self.candidate.config_digest]
         tries = () if self.retry is None else (self.retry,)
         return canonical_digest([*digests, self.share, self.probability_offset, self.max_latency_ratio, *tries])[:16]
+
+    def reports(self, pods: Iterable[Pod]) -> list[ShadowReport]:
+        """Return what pods of the served rollout have counted: pods that it replaces answer otherwise."""
+        return [pod.shadow for pod in pods if pod.shadow and pod.rollout_id == self.served.id]
 
     def plan(self, name: str, namespace: str) -> dict[str, Any]:
         """Return what the serving pods read: which pictures to copy, and where to."""

@@ -129,7 +129,7 @@ def _status(
         # The alarm is only held, because no pod answers: what some of them have counted decides nothing.
         status = last or ComparisonStatus(run=comparison.run, model=model)
         return status, f"{status.pairs} pictures when pods answered last"
-    report = pool([pod.shadow for pod in given.pods if pod.shadow], comparison.run)
+    report = pool(comparison.reports(given.pods), comparison.run)
     verdict, found = judge_pairs(report.candidate, expected, spec)
     return ComparisonStatus(
         run=comparison.run,

@@ -122,7 +122,7 @@ def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: Stage
     # Copies that are sent before a pod can answer would count as failures of the candidate.
     if not ready and given.live_run != comparison.run:
         return Judged(Outcome.UNDECIDED, RUNNING, "it waits until a pod of the candidate is ready")
-    report = pool([pod.shadow for pod in given.pods if pod.shadow], comparison.run)
+    report = pool(comparison.reports(given.pods), comparison.run)
     verdict = judge_shadow(
         report,
         Requirements(

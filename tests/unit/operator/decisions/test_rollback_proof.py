@@ -358,7 +358,8 @@ class Case:
     def prove(
         self, *reports: ShadowReport, drift: DriftVerdict = DRIFTS, last: ComparisonStatus | None = None
     ) -> Proof:
-        pods = tuple(ready_pod(number, shadow=one) for number, one in enumerate(reports))
+        own = self.comparison.served.id
+        pods = tuple(ready_pod(number, shadow=one, rollout_id=own) for number, one in enumerate(reports))
         given = ProofInput("whales", drift, (*pods, ready_pod(9)), last)
         return prove(self.second, spec=self.spec, history=self.history, given=given)
 

@@ -699,6 +699,23 @@ def test_pods_copy_nothing_until_the_candidate_is_ready_and_go_on_if_it_dies() -
     assert world.comparison_plan == plan, "copies without an answer now count"
 
 
+def test_pods_with_another_threshold_than_what_is_compared_do_not_count() -> None:
+    """The pods of what serves are replaced, and those of before answer the new comparison otherwise until then."""
+    world = staged()
+    world.behave = lambda pod: setattr(pod, "ready", pod.model != "first")
+    world.edit(antiFraud={"threshold": 0.3})
+    world.settle()
+    assert world.pods[0].ready
+    assert world.pods[0].env["CETACEAN_GATE__THRESHOLD"] == "0.52"
+    world.shadow(ENOUGH)
+    world.settle()
+    assert verdict(world) == "Running"
+    new = next(pod for pod in world.pods if pod.env["CETACEAN_GATE__THRESHOLD"] == "0.3")
+    new.ready, new.shadow, world.pods[0].shadow = True, world.pods[0].shadow, None
+    world.settle()
+    assert_gone(world, serving="second")
+
+
 # --- A spec that changes while stages run -----------------------------------------------------------------------------
 
 HALF: dict[str, Any] = {"shadow": {"share": 0.5}, "timeoutSeconds": 3600}

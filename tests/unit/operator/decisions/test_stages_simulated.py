@@ -46,7 +46,7 @@ def end_of(rng: random.Random, *, individual: float, species: float = 1.0) -> St
         given = StageInput(
             "whales",
             BEGIN + timedelta(seconds=30 * number),
-            pods=(ready_pod(1, shadow=ShadowReport(run=run, candidate=counts)),),
+            pods=(ready_pod(1, rollout_id=PAIR.served.id, shadow=ShadowReport(run=run, candidate=counts)),),
             candidate_pods=(OWN,),
             deployment={"metadata": {"annotations": {names.ANNOTATION_STAGES: record}}} if record else None,
         )
