@@ -14,7 +14,6 @@ from cetacean_operator.decisions.pod_overrides import with_overrides
 from cetacean_operator.decisions.weights_access import with_weights_access
 
 _USER = 65532
-_PROBE_PERIOD = 2
 _DRAIN_SECONDS = 5
 """A terminating pod goes on answering for so long, until all endpoints have dropped it."""
 _END_SECONDS = 5
@@ -172,12 +171,8 @@ def _serving_parts(serving: Serving) -> dict[str, Any]:
     return {
         "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT}],
         # Loading weights is part of starting: until then neither liveness nor readiness is asked.
-        "startupProbe": probe(
-            "/v2/health/ready",
-            period=_PROBE_PERIOD,
-            failures=-(-serving.startup_seconds // _PROBE_PERIOD),
-            timeout=2,
-        ),
+        # Each second, the shortest period there is: a pod that is ready waits for half of it on average.
+        "startupProbe": probe("/v2/health/ready", period=1, failures=serving.startup_seconds, timeout=2),
         "livenessProbe": probe("/health", period=10, failures=6, timeout=5),
         "readinessProbe": probe("/v2/health/ready", period=5, failures=3, timeout=3),
         **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if (drain := _draining(serving)) else {}),
