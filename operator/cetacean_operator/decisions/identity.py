@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from cetacean_operator.api.names import ANNOTATION_ROLLOUT_ID, CONTAINER
@@ -90,7 +91,16 @@ def definition(model: ModelEntry) -> str:
     It covers the files of its classes and species by their digests, and the fields that say how the network is built.
     The same weights under another definition are another model: it answers otherwise.
     """
-    return canonical_digest(_variables("", _DEFINITION_FIELDS, model))
+    values = (getattr(model, field) for field in _DEFINITION_FIELDS)
+    return _definition(tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values))
+
+
+@lru_cache(maxsize=4096)
+def _definition(values: tuple[object, ...]) -> str:
+    # Asked a dozen times in each decision: it is cached by the values, because models are copied with changes.
+    given = zip(_DEFINITION_FIELDS, values, strict=True)
+    named = {field: dict(value) if isinstance(value, frozenset) else value for field, value in given}
+    return canonical_digest({field: value for field, value in named.items() if value is not None})
 
 
 def deployed_model(deployment: Mapping[str, Any] | None) -> Model | None:

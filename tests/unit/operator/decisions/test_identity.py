@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -106,6 +108,19 @@ def test_the_digests_of_a_rollout_are_those_of_its_weights_and_of_all_its_other_
         config,
         canonical_digest([weights, config])[:10],
     )
+
+
+def test_the_definition_is_the_digest_of_the_fields_in_the_registrys_file() -> None:
+    """Anyone can compute it: docs/custom-resource.md says how."""
+    one = model(inputSize=380, numClassesHead=9, files=FILES, notes="n", signatureUrl="https://example.org/s")
+    fields = {
+        "architecture": "CetaceanIdentificationModel",
+        "files": FILES,
+        "input_size": 380,
+        "num_classes_head": 9,
+    }
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert definition(one) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_model_has_a_label_for_people_and_a_reference_with_the_digest_that_is_known() -> None:

@@ -46,11 +46,11 @@ def template(*models: dict[str, Any], **spec: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("models", "spec", "pinned"),
     [
-        ((entry("first"),), {}, "270fb4699326dc1d5e51e5fd37fb5bcafdc8e115a51ccc5976b690a1bd3829b1"),
+        ((entry("first"),), {}, "5be51639c87f1f5defafc0c74e922158fe02c637ddeec4c091812784c0e2b5db"),
         (
             (entry("first", None, backbone="b4", inputSize=512, numClassesHead=9, numClassesActive=8),),
             FULL,
-            "e5a8a01f07b9a637191ead21c98949ecec79ec6d01bf2dfe4bd1ad2dd54eafff",
+            "33e129d6e0da35f30cd4d79a42726489baf843c58fd16f82a4f0673d43bf6aa3",
         ),
     ],
     ids=["minimal", "full"],
