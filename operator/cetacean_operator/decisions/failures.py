@@ -29,7 +29,11 @@ _CANNOT_START = frozenset(
 PROBE_PATIENCE = 120.0
 """Seconds. A pod that runs for longer and is not ready counts as failed."""
 _LONGEST = 1024
-TRANSIENT = frozenset({"Unschedulable", "NodeNotReady", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"})
+_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What containerd and the kubelet say of a container that ended while they did not run; its exit code is invented."""
+TRANSIENT = frozenset(
+    {"Unschedulable", "NodeNotReady", "ContainerLost", "ProbeFailing", "WeightsUnreachable", "WeightsTruncated"}
+)
 """Reasons that may pass by themselves: they are final only after the Deployment's deadline."""
 CAUSED_BY_MODEL = frozenset(
     {
@@ -71,6 +75,7 @@ PRECEDENCE = (
     "PodsForbidden",
     "Unschedulable",
     "NodeNotReady",
+    "ContainerLost",
     "ProbeFailing",
 )
 """All reasons but the deadline, the most specific first."""
@@ -107,6 +112,11 @@ def _shown(message: str) -> str:
     return one_line(message, longest=_LONGEST)
 
 
+def is_lost(pod: Pod, now: datetime) -> bool:
+    """Return true if a container of a pod ended with its node or the container runtime, and starts again just now."""
+    return not _runs_for_long(pod, now) and any(failure.reason in _LOST for failure in pod.failures)
+
+
 def seconds_until_failure(pods: Iterable[Pod], now: datetime) -> float | None:
     """Return after how many seconds a running pod that is not ready counts as failed, None if no such pod runs."""
     ages = (seconds_since(pod.started_at, now) for pod in pods if not pod.ready)
@@ -123,12 +133,19 @@ def _of_pods(pods: Iterable[Pod], now: datetime) -> Iterator[tuple[str, str]]:
             # It may go on running there: nobody can know.
             yield "NodeNotReady", f"pod {pod.name}: its node {pod.lost_node} does not report"
             continue
-        known = [found for failure in pod.failures if (found := _of_container(pod, failure))]
+        runs_for_long = _runs_for_long(pod, now)
+        # The kubelet goes on showing how a container ended before its last start.
+        failures = [one for one in pod.failures if not (runs_for_long and one.reason in _LOST)]
+        known = [found for failure in failures if (found := _of_container(pod, failure))]
         yield from known
-        age = seconds_since(pod.started_at, now)
-        if not known and age is not None and age >= PROBE_PATIENCE:
+        if not known and runs_for_long:
             message = f"pod {pod.name} has been running for more than {PROBE_PATIENCE:g} s and its probe still fails"
             yield "ProbeFailing", f"{message}: {pod.silent}" if pod.silent else message
+
+
+def _runs_for_long(pod: Pod, now: datetime) -> bool:
+    age = seconds_since(pod.started_at, now)
+    return age is not None and age >= PROBE_PATIENCE
 
 
 def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
@@ -154,6 +171,8 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
         return None
     if failure.exit_code in (0, 137, 143) and failure.reason in ("Error", "Completed"):
         return "ProbeFailing", f"{where} was ended with exit code {failure.exit_code}: its probe failed for too long"
+    if failure.reason in _LOST:
+        return "ContainerLost", f"{where} ended and nobody knows why: the node or its container runtime was restarted"
     last = failure.message.strip().splitlines()
     code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
     return "CrashLoop", f"{where} ends{code}{f': {last[-1]}' if last else ''}"

@@ -16,7 +16,7 @@ from cetacean_operator.api.timestamps import seconds_since
 from cetacean_operator.decisions.canary_pods import candidate_replicas
 from cetacean_operator.decisions.canary_verdict import answered, judge_canary
 from cetacean_operator.decisions.comparison import Comparison
-from cetacean_operator.decisions.failures import CAUSED_BY_MODEL, find_failure, seconds_until_failure
+from cetacean_operator.decisions.failures import CAUSED_BY_MODEL, find_failure, is_lost, seconds_until_failure
 from cetacean_operator.decisions.identity import deployed_rollout
 from cetacean_operator.decisions.returned_candidates import retry_of
 from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
@@ -90,11 +90,12 @@ def _stopped_answering(unready: Sequence[Pod], begin: CanaryBegin, given: StageI
     """Return how a pod that clients reached has become unready, None if none has.
 
     Clients whose requests such a pod gets wait or get an error, which no pod counts. If pods of the model that serves
-    are not ready either, or the node does not report, it is no fault of the candidate.
+    are not ready either, or the node does not report or was restarted, it is no fault of the candidate.
     """
     if len(given.pods) < given.wanted:
         return None
-    stopped = [pod for pod in unready if pod.uid in begin.pods and pod.lost_node is None]
+    answered_once = (pod for pod in unready if pod.uid in begin.pods)
+    stopped = [pod for pod in answered_once if pod.lost_node is None and not is_lost(pod, given.now)]
     if not stopped:
         return None
     failure = find_failure(stopped, None, given.now)

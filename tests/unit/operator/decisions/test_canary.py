@@ -337,12 +337,22 @@ def test_a_pod_that_replaces_another_of_the_canary_answers_clients_as_those_befo
     assert outcome(world) == ("Failing", ["Failing"])
 
 
-@pytest.mark.parametrize("lost", [True, False], ids=["the node does not report", "what serves is not ready either"])
-def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it(lost: bool) -> None:
+RESTARTED = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "serves"),
+    [({"lost_node": "node-1"}, True), ({"failures": (RESTARTED,)}, True), ({}, False)],
+    ids=["the node does not report", "the node was restarted", "what serves is not ready either"],
+)
+def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it(
+    change: dict[str, Any], serves: bool
+) -> None:
     world = routed_canary(replicas=2)
     pod = world.candidate_pods[0]
-    pod.ready, pod.lost_node = False, "node-1" if lost else None
-    world.pods[0].ready = lost
+    pod.ready = False
+    pod.__dict__.update(change)
+    world.pods[0].ready = serves
     world.reconcile()
     assert outcome(world) == ("Running", [])
     assert weights(world) == [100, 0]
@@ -351,6 +361,19 @@ def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it
     world.settle()
     assert weights(world) == [90, 10]
     assert outcome(world) == ("Running", [])
+
+
+def test_a_canary_that_stops_answering_long_after_its_node_was_restarted_fails() -> None:
+    world = routed_canary(replicas=2)
+    pod = world.candidate_pods[0]
+    pod.ready, pod.failures, pod.started_at = False, (RESTARTED,), timestamp(world.now)
+    world.wait(seconds=119)
+    world.reconcile()
+    assert outcome(world) == ("Running", [])
+    world.wait(seconds=1)
+    world.settle()
+    assert outcome(world) == ("Failing", ["Failing"])
+    assert "its probe still fails" in world.status.returned[0].why
 
 
 def test_answers_before_the_canary_say_nothing_about_its_times() -> None:

@@ -59,6 +59,18 @@ FAILURES: dict[str, tuple[ContainerFailure, str, str, bool]] = {
         "container serve ends",
         True,
     ),
+    "lost": (
+        ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1),
+        "ContainerLost",
+        "nobody knows why: the node or its container runtime was restarted",
+        False,
+    ),
+    "lost-by-the-kubelet": (
+        ContainerFailure("serve", "ContainerStatusUnknown", "could not be located", exit_code=137),
+        "ContainerLost",
+        "nobody knows why",
+        False,
+    ),
     "probe": (ContainerFailure("serve", "Error", "", exit_code=137), "ProbeFailing", "its probe failed", False),
     "probe-sigterm": (ContainerFailure("serve", "Error", "", exit_code=143), "ProbeFailing", "exit code 143", False),
     "probe-in-peace": (

@@ -648,6 +648,7 @@ def test_a_candidate_whose_pods_never_start_fails() -> None:
 QUOTA = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
 LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"}
 PULL = ContainerFailure("fetch", "ErrImagePull", "429 Too Many Requests", waiting=True)
+LOST = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
 
 
 @pytest.mark.parametrize(
@@ -656,8 +657,9 @@ PULL = ContainerFailure("fetch", "ErrImagePull", "429 Too Many Requests", waitin
         ([QUOTA], {}, "QuotaExceeded: pods is forbidden: exceeded quota: memory"),
         ([], {"failures": (PULL,)}, "ImagePull: pod whales_candidate-"),
         ([LATE], {"unschedulable": "no node has room"}, "Unschedulable: pod whales_candidate-"),
+        ([], {"failures": (LOST,)}, "ContainerLost: pod whales_candidate-"),
     ],
-    ids=["quota", "image", "no room until the deadline"],
+    ids=["quota", "image", "no room until the deadline", "its node was restarted"],
 )
 def test_a_fault_of_the_cluster_says_nothing_about_the_candidate(
     conditions: list[dict[str, str]], change: dict[str, Any], shown: str
