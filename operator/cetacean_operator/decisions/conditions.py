@@ -9,7 +9,7 @@ from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import LONGEST_MESSAGE, LONGEST_REASON, Condition, Status
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.failures import Failure
-from cetacean_operator.decisions.identity import label
+from cetacean_operator.decisions.identity import changed_fields, label
 from cetacean_operator.decisions.lineage import same_model
 from cetacean_operator.decisions.promotion import Choice
 from cetacean_operator.decisions.rollout_state import RolloutState
@@ -97,7 +97,10 @@ def _diverged(active: Model, choice: Choice) -> ConditionState:
     target = choice.target
     if target is not None and same_model(active, target):
         return ConditionState("False", "InSync", f"the Deployment is to serve what the registry names: {label(target)}")
-    serving = f"{label(target)} goes on" if target else "nothing serves"
+    serving = "nothing serves"
+    if target:
+        changed = ", ".join(changed_fields(active, target))
+        serving = f"{label(target)} goes on{f' with its former {changed}' if changed else ''}"
     if choice.rollback:
         message = (
             f"the registry names {label(active)}, which was rolled back: {label(target) if target else 'nothing'} "

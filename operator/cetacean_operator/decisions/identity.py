@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from pydantic.alias_generators import to_camel
+
 from cetacean_operator.api.names import ANNOTATION_ROLLOUT_ID, CONTAINER
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
@@ -93,6 +95,14 @@ def definition(model: ModelEntry) -> str:
     """
     values = (getattr(model, field) for field in _DEFINITION_FIELDS)
     return _definition(tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values))
+
+
+def changed_fields(model: Model, before: Model) -> tuple[str, ...]:
+    """Return the fields, as the resource names them, that make two entries of one name and version different models."""
+    if label(model) != label(before):
+        return ()
+    fields = ("weights_url" if model.sha256 is before.sha256 is None else "sha256", *_DEFINITION_FIELDS)
+    return tuple(to_camel(field) for field in fields if getattr(model, field) != getattr(before, field))
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from support.operator_world import model
 from cetacean_operator.api.spec import AntiFraud, Model
 from cetacean_operator.api.status import ModelRef
 from cetacean_operator.decisions.identity import (
+    changed_fields,
     definition,
     deployed_model,
     deployed_rollout,
@@ -121,6 +122,30 @@ def test_the_definition_is_the_digest_of_the_fields_in_the_registrys_file() -> N
     }
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     assert definition(one) == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"digit": "b"}, ("sha256",)),
+        ({"digit": None}, ("sha256",)),
+        ({"inputSize": 380, "files": FILES}, ("inputSize", "files")),
+        ({"name": "second", "inputSize": 380}, ()),
+        ({"version": "2.0.0", "inputSize": 380}, ()),
+        ({"notes": "n"}, ()),
+    ],
+    ids=str,
+)
+def test_two_models_of_one_name_differ_by_fields(
+    changes: dict[str, Any], changed: tuple[str, ...]
+) -> None:
+    assert changed_fields(model(**changes), model()) == changed
+
+
+def test_two_models_without_a_digest_differ_by_their_address() -> None:
+    moved = model(digit=None, weightsUrl="https://example.org/moved.ckpt")
+    assert changed_fields(moved, model(digit=None)) == ("weightsUrl",)
+    assert changed_fields(model(weightsUrl="https://example.org/moved.ckpt"), model()) == ()
 
 
 def test_a_model_has_a_label_for_people_and_a_reference_with_the_digest_that_is_known() -> None:

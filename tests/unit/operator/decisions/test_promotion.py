@@ -221,6 +221,7 @@ def test_the_weights_that_serve_used_otherwise_are_another_candidate(digit: str 
     assert world.is_("GatePassed") == ("False", "GateRefused")
     assert world.is_("RegistryDiverged") == ("True", "GateRefused")
     assert rollouts(world) == {before}, "what served goes on as it was"
+    assert f"first 1.0.0 goes on with its former {', '.join(used)}" in world.condition("RegistryDiverged").message
     world.models(entry("first", digit, **used))
     world.settle()
     assert world.is_("Ready")[0] == "True"
