@@ -67,7 +67,10 @@ def _contains(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
         if not isinstance(live, dict):
             return False
-        return all(key in live and _contains(live[key], value) for key, value in wanted.items())
+        return all(
+            _contains(live[key], value) if key in live else key in _OMITTED and value in (False, 0)
+            for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         if not isinstance(live, list) or len(live) != len(wanted):
             return False

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kubernetes.utils import parse_quantity
 from support.operator_world import World, entry, manifest
 
+from cetacean_operator.decisions import compare
 from cetacean_operator.decisions.compare import differences, quantity
 
 json = st.recursive(
@@ -213,3 +214,13 @@ def test_a_field_that_leaves_the_manifest_is_a_difference() -> None:
     world.settle()
     world.edit(serving={"nodeSelector": None})
     assert [child["kind"] for child in world.decide().apply] == ["Deployment"]
+
+
+def test_a_false_that_the_api_server_leaves_out_needs_no_comparison_by_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Deployment has such a field: a comparison by paths takes five times as long."""
+    wanted = {"spec": {"paused": False, "hostPort": 0}}
+    assert list(differences(wanted, {"spec": {}})) == []
+    assert list(differences({"spec": {"paused": True}}, {"spec": {}})) == ["spec.paused"]
+    assert list(differences({"spec": {"minReadySeconds": 0}}, {"spec": {}})) == ["spec.minReadySeconds"]
+    monkeypatch.delattr(compare, "_differences")
+    assert list(differences(wanted, {"spec": {}})) == []

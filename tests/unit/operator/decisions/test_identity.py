@@ -136,9 +136,7 @@ def test_the_definition_is_the_digest_of_the_fields_in_the_registrys_file() -> N
     ],
     ids=str,
 )
-def test_two_models_of_one_name_differ_by_fields(
-    changes: dict[str, Any], changed: tuple[str, ...]
-) -> None:
+def test_two_models_of_one_name_differ_by_fields(changes: dict[str, Any], changed: tuple[str, ...]) -> None:
     assert changed_fields(model(**changes), model()) == changed
 
 
