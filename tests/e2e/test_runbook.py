@@ -293,7 +293,8 @@ def checkout(folder: Path, environment: Environment) -> None:
     registry = json.loads((environment.models.folder / "registry.json").read_text(encoding="utf-8"))
     registry["models"] = [model for model in registry["models"] if model["name"] == FIRST]
     for model in registry["models"]:
-        model["weights_url"] = environment.registry.model(FIRST).weights_url
+        deployed = environment.registry.model(FIRST)
+        model["weights_url"], model["files"] = deployed.weights_url, deployed.files
     registry["active"] = FIRST
     (folder / "models/registry.json").write_text(json.dumps(registry, indent=2) + "\n", encoding="utf-8")
     shutil.copy(environment.models.folder / "anti_fraud_threshold.yaml", folder / "configs")

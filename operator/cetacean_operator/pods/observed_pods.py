@@ -26,7 +26,7 @@ def without_unused_fields(pod: Object) -> Object:
     }
     for part, wanted in (
         ("labels", (names.LABEL_MODEL, names.LABEL_INSTANCE, names.LABEL_TEMPLATE_HASH)),
-        ("annotations", (names.ANNOTATION_ROLLOUT_ID,)),
+        ("annotations", (names.ANNOTATION_ROLLOUT_ID, names.ANNOTATION_DEFINITION)),
     ):
         found = meta.get(part) or {}
         kept[part] = {key: found[key] for key in wanted if key in found}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pods import COUNTERS, pod_manifest, running_status
 
+from cetacean_operator.api import names
 from cetacean_operator.api.shadow import ShadowReport
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.store import Store
@@ -124,6 +125,16 @@ def test_a_pod_that_the_control_plane_marks_as_not_ready_is_on_a_lost_node(
     stored = without_unused_fields({**pod(conditions=conditions), "spec": {**spec, "containers": ["large"]}})
     assert "containers" not in stored.get("spec", {})
     assert observed_pod(stored, None, None, None).lost_node == expected
+
+
+def test_rollout_and_definition_of_a_pod_are_stored() -> None:
+    annotations = {names.ANNOTATION_ROLLOUT_ID: "r", names.ANNOTATION_DEFINITION: "d" * 64, "other": "left out"}
+    manifest = pod()
+    manifest["metadata"]["annotations"] = annotations
+    stored = without_unused_fields(manifest)
+    assert "other" not in stored["metadata"]["annotations"]
+    found = observed_pod(stored, None, None, None)
+    assert (found.rollout_id, found.definition) == ("r", "d" * 64)
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
