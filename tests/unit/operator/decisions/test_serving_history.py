@@ -121,6 +121,14 @@ def test_weights_that_served_under_another_name_are_known_by_their_digest(digit:
     assert history(SECOND, served=records).last_served(other_than=FIRST) == served(SECOND)
 
 
+def test_a_compared_model_is_found_by_its_weights_and_its_definition() -> None:
+    def before(compared: Model) -> ServedModel | None:
+        return ServingHistory(Status(), (served(FIRST),), (SECOND,), (compared, "a" * 64)).last_served()
+
+    assert before(FIRST) == served(FIRST)
+    assert before(model("first", files={"species_map.csv": "1" * 64})) is None
+
+
 def test_a_served_model_is_available_if_somebody_still_has_its_whole_address() -> None:
     private = model("second", "b", weightsUrl="https://example.org/second.ckpt?signature=x")
     record = served(private, weights_url=without_query(private.weights_url))
