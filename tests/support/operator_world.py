@@ -113,6 +113,11 @@ class World:
     _runs: set[str | None] = field(default_factory=set)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
+    @property
+    def rollouts(self) -> set[str | None]:
+        """The rollouts of the pods that serve."""
+        return {pod.observed().rollout_id for pod in self.pods}
+
     # --- Actions of people --------------------------------------------------------------------------------------------
 
     def edit(self, **spec: Any) -> None:

@@ -20,6 +20,8 @@ DIGEST_IN_POD: Final = "f" * 64
 """The digest that pods compute if the registry names none."""
 
 
+NODE_RESTARTED: Final = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
+"""Of a container that ended with its node, or while the container runtime did not run."""
 TEMPLATE_HASH = "5d4f8"
 
 

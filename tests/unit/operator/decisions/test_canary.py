@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.operator_world import BEGIN, World, entry, manifest
-from support.pods import FakePod, ready_pod
+from support.pods import NODE_RESTARTED, FakePod, ready_pod
 
 from cetacean_operator.api.observed import ContainerFailure, Pod, ServiceReport
 from cetacean_operator.api.spec import parse_spec
@@ -337,12 +337,9 @@ def test_a_pod_that_replaces_another_of_the_canary_answers_clients_as_those_befo
     assert outcome(world) == ("Failing", ["Failing"])
 
 
-RESTARTED = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
-
-
 @pytest.mark.parametrize(
     ("change", "serves"),
-    [({"lost_node": "node-1"}, True), ({"failures": (RESTARTED,)}, True), ({}, False)],
+    [({"lost_node": "node-1"}, True), ({"failures": (NODE_RESTARTED,)}, True), ({}, False)],
     ids=["the node does not report", "the node was restarted", "what serves is not ready either"],
 )
 def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it(
@@ -366,7 +363,7 @@ def test_clients_do_not_reach_a_canary_without_a_ready_pod_and_come_back_with_it
 def test_a_canary_that_stops_answering_long_after_its_node_was_restarted_fails() -> None:
     world = routed_canary(replicas=2)
     pod = world.candidate_pods[0]
-    pod.ready, pod.failures, pod.started_at = False, (RESTARTED,), timestamp(world.now)
+    pod.ready, pod.failures, pod.started_at = False, (NODE_RESTARTED,), timestamp(world.now)
     world.wait(seconds=119)
     world.reconcile()
     assert outcome(world) == ("Running", [])

@@ -201,10 +201,6 @@ def test_other_weights_under_the_same_name_are_another_candidate() -> None:
     assert world.started == ["first"]
 
 
-def rollouts(world: World) -> set[str | None]:
-    return {pod.observed().rollout_id for pod in world.pods}
-
-
 @pytest.mark.parametrize(
     "used",
     [{"files": {"species_map.csv": "1" * 64}}, {"inputSize": 380}, {"numClassesHead": 9, "numClassesActive": 8}],
@@ -220,19 +216,19 @@ def test_the_weights_that_serve_used_otherwise_are_another_candidate(digit: str 
     world.settle()
     assert world.is_("GatePassed") == ("False", "GateRefused")
     assert world.is_("RegistryDiverged") == ("True", "GateRefused")
-    assert rollouts(world) == {before}, "what served goes on as it was"
+    assert world.rollouts == {before}, "what served goes on as it was"
     assert f"first 1.0.0 goes on with its former {', '.join(used)}" in world.condition("RegistryDiverged").message
     world.models(entry("first", digit, **used))
     world.settle()
     assert world.is_("Ready")[0] == "True"
-    assert rollouts(world).isdisjoint({before})
+    assert world.rollouts.isdisjoint({before})
     assert [item.reason for item in world.status.history] == ["GatePassed", "GatePassed"]
     assert len({item.definition for item in world.status.history}) == 2
     assert "below first's 0.9200" in world.status.history[0].why, "it was compared with what served before"
     world.models(entry("first", digit, deprecated=True))
     world.settle()
     assert world.is_("GatePassed") == ("True", "ServedBefore"), "the way back needs no gate"
-    assert rollouts(world) == {before}
+    assert world.rollouts == {before}
 
 
 def test_pods_of_the_model_before_do_not_vouch_for_the_same_weights_used_otherwise() -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.approvals import approval_object
 from support.kstatus import kstatus
 from support.operator_world import BEGIN, World, entry, manifest
-from support.pods import FakePod, Scraped
+from support.pods import NODE_RESTARTED, FakePod, Scraped
 
 from cetacean_operator.api import names
 from cetacean_operator.api.candidate import CandidateStatus, PassedStage, ReturnedCandidate, ShadowFigures
@@ -52,10 +52,6 @@ def verdict(world: World) -> str | None:
 
 def returned(world: World) -> list[tuple[str, str]]:
     return [(one.model, one.reason) for one in world.status.returned]
-
-
-def rollouts(world: World) -> set[str | None]:
-    return {pod.observed().rollout_id for pod in world.pods}
 
 
 def assert_gone(world: World, *, serving: str) -> None:
@@ -350,17 +346,17 @@ def test_other_weights_or_another_size_of_pictures_are_tried(changed: dict[str, 
 
 def test_the_weights_that_serve_run_their_stages_again_if_they_get_other_classes() -> None:
     world = staged(begin=False)
-    before = rollouts(world)
+    before = world.rollouts
     world.models(entry("first", files={"species_map.csv": "1" * 64}))
     world.settle()
     assert verdict(world) == "Running"
-    assert rollouts(world) == before
+    assert world.rollouts == before
     assert [pod.model for pod in world.candidate_pods] == ["first"]
     assert world.comparison_plan is not None
     world.shadow(ENOUGH)
     world.settle()
     assert_gone(world, serving="first")
-    assert rollouts(world).isdisjoint(before)
+    assert world.rollouts.isdisjoint(before)
 
 
 def test_another_threshold_reaches_what_serves_and_is_no_reason_to_try_a_removed_candidate_again() -> None:
@@ -648,7 +644,6 @@ def test_a_candidate_whose_pods_never_start_fails() -> None:
 QUOTA = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: memory"}
 LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"}
 PULL = ContainerFailure("fetch", "ErrImagePull", "429 Too Many Requests", waiting=True)
-LOST = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
 
 
 @pytest.mark.parametrize(
@@ -657,7 +652,7 @@ LOST = ContainerFailure("serve", "Unknown", "", exit_code=255, restarts=1)
         ([QUOTA], {}, "QuotaExceeded: pods is forbidden: exceeded quota: memory"),
         ([], {"failures": (PULL,)}, "ImagePull: pod whales_candidate-"),
         ([LATE], {"unschedulable": "no node has room"}, "Unschedulable: pod whales_candidate-"),
-        ([], {"failures": (LOST,)}, "ContainerLost: pod whales_candidate-"),
+        ([], {"failures": (NODE_RESTARTED,)}, "ContainerLost: pod whales_candidate-"),
     ],
     ids=["quota", "image", "no room until the deadline", "its node was restarted"],
 )
