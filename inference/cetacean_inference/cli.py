@@ -118,16 +118,19 @@ def _at_least_0(text: str) -> float:
 
 
 def _fetch(settings: Settings, options: argparse.Namespace) -> int:
-    from cetacean_inference.engines.conversion_cache import make_room_for_conversion  # noqa: PLC0415 - see above
+    from cetacean_inference.engines.conversion_cache import (  # noqa: PLC0415 - see above
+        make_room_for_conversion,
+        weights_to_leave_unread,
+    )
     from cetacean_inference.weights.fetch import fetching, open_own_cache  # noqa: PLC0415
     from cetacean_inference.weights.signature import check_signature  # noqa: PLC0415
 
     _log_to_stderr()
-    times = StartTimes.of_process()
-    with fetching(settings, times=times) as files:
+    times, own = StartTimes.of_process(), open_own_cache(settings)
+    with fetching(settings, times=times, unread=weights_to_leave_unread(settings, own)) as files:
         if report := check_signature(settings, files):
             write_termination_message(report, settings.termination_message_file)
-        make_room_for_conversion(settings, files=files, cache=open_own_cache(settings))
+        make_room_for_conversion(settings, files=files, cache=own)
     logger.info("fetched everything after %s", times)
     if options.prepare:
         _prepare(settings)

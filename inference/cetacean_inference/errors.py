@@ -52,7 +52,7 @@ class WeightsNotFound(FatalError):  # noqa: N818
 
 
 class WeightsEvicted(FatalError):  # noqa: N818
-    """A file that this pod has fetched was evicted from the cache, and cannot be fetched again here."""
+    """A file that this pod has fetched is not in the cache any more, and cannot be fetched again here."""
 
 
 class WeightsDenied(FatalError):  # noqa: N818

@@ -77,6 +77,13 @@ def converted_networks(
         return stored.found
 
 
+def weights_to_leave_unread(settings: Settings, cache: WeightsCache) -> frozenset[str]:
+    """Return the digests of weights that `serve` will not read, because the networks converted from them are stored."""
+    if settings.engine.name == "torch-eager":
+        return frozenset()
+    return conversion_record.converted_weights(settings, cache.derived)
+
+
 def make_room_for_conversion(settings: Settings, *, files: WeightFiles, cache: WeightsCache) -> None:
     """Evict files so that the converted networks will fit; does nothing if they are stored or will not be needed.
 

@@ -36,6 +36,8 @@ MODEL_SETTINGS: Final = frozenset(
     {"architecture", "backbone", "input_size", "embedding_size", "num_classes_head", "num_classes_active"}
 )
 
+_DIGESTS: Final = frozenset({"weights", "config"})
+"""Of the files that a network was made from."""
 Origin = Mapping[str, str | int | None]
 
 
@@ -63,19 +65,47 @@ class ConversionRecord(BaseModel):
 
 def origin(name: NetworkName, settings: Settings, files: WeightFiles) -> Origin:
     """Return everything that a converted network depends on: weights, settings, packages and code."""
+    digests: dict[str, str | int | None] = {"weights": files.of(name).sha256}
+    if name == "gate":
+        digests["config"] = files.gate_config.sha256 if files.gate_config else None
+    return _without_files(name, settings) | digests
+
+
+def _without_files(name: NetworkName, settings: Settings) -> dict[str, str | int | None]:
+    """Return what a converted network depends on beside the files that it was made from."""
     made_from: dict[str, str | int | None] = {
         **{package: _version(package) for package in PACKAGES[name]},
         "network": name,
         "code": _code_digest(),
     }
     if name == "gate":
-        return made_from | {
-            "weights": files.gate_weights.sha256,
-            "config": files.gate_config.sha256 if files.gate_config else None,
-            "architecture": settings.gate.architecture,
-            "prompts": default_prompts().sha256,
-        }
-    return made_from | {"weights": files.checkpoint.sha256, **settings.model.model_dump(include=set(MODEL_SETTINGS))}
+        return made_from | {"architecture": settings.gate.architecture, "prompts": default_prompts().sha256}
+    return made_from | settings.model.model_dump(include=set(MODEL_SETTINGS))
+
+
+def converted_weights(settings: Settings, derived: Path) -> frozenset[str]:
+    """Return the digests of weights whose converted networks are recorded in a cache, for these settings.
+
+    The networks are not verified, and the gate may be another one's: of the same weights, with another configuration.
+
+    Args:
+        settings: all of them.
+        derived: the directory of converted networks.
+    """
+    wanted = [_without_files(name, settings) for name in PACKAGES]
+    found = (_made_from(file) for file in derived.glob(f"network-*/{RECORD_FILE}"))
+    return frozenset(
+        str(made_from["weights"])
+        for made_from in found
+        if {key: value for key, value in made_from.items() if key not in _DIGESTS} in wanted
+    )
+
+
+def _made_from(record: Path) -> Origin:
+    try:
+        return ConversionRecord.model_validate_json(record.read_bytes()).made_from
+    except (OSError, ValidationError):
+        return {}
 
 
 def directory_name(made_from: Origin) -> str:

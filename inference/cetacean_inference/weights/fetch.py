@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Final, Self
 
@@ -94,7 +95,9 @@ def _cache_in(root: Path, settings: Settings) -> WeightsCache:
 
 
 @contextmanager
-def fetching(settings: Settings, *, times: StartTimes | None = None) -> Iterator[WeightFiles]:
+def fetching(
+    settings: Settings, *, times: StartTimes | None = None, unread: Collection[str] = ()
+) -> Iterator[WeightFiles]:
     """Download and verify the files that are not in the cache; evicts others if there is no room.
 
     No other process evicts them until the context ends. If it ends without an error, `locate_all` finds them from then
@@ -104,17 +107,20 @@ def fetching(settings: Settings, *, times: StartTimes | None = None) -> Iterator
     Args:
         settings: all of them.
         times: measures the download and the verification of files that were there.
+        unread: digests of files that nobody will read if they are there, for instance because the networks that were
+            converted from them are there too. These are not hashed: on a slow volume that takes most of a start.
+            `VerifiedFiles` hashes them if they are read all the same.
 
     Raises:
         errors.FatalError: with the reason; no unverified file is left under a verified name.
     """
-    caches, times = _Caches.of(settings), times or StartTimes()
+    caches, check = _Caches.of(settings), _Check(times or StartTimes(), unread)
     caches.prepare()
     with ExitStack() as held:
         sets: dict[FileSet, list[Blob]] = {}
 
         def fetched(files: FileSet) -> list[Blob]:
-            sets[files] = _fetch_set(files, caches, settings.fetch, times, held)
+            sets[files] = _fetch_set(files, caches, settings.fetch, check, held)
             return sets[files]
 
         unverified = settings.fetch.allow_unverified_pickle
@@ -147,7 +153,7 @@ def fetch_gate(gate: GateSettings, *, cache: WeightsCache, settings: FetchSettin
     """
     caches, files = _Caches(cache, cache), gate_files(gate)
     with ExitStack() as held:
-        *config, weights = blobs = _fetch_set(files, caches, settings, StartTimes(), held)
+        *config, weights = blobs = _fetch_set(files, caches, settings, _Check(), held)
         caches.record(files, blobs)
     return (config[0] if config else None), weights
 
@@ -188,21 +194,22 @@ def restore_all(settings: Settings) -> None:
         missing = [file for file, digest in recorded.items() if not _hold(digest, caches.holder(file), held)]
         for file in missing:
             cache = caches.holder(file)
-            logger.warning("%s: evicted from the cache %s, fetching it again", redacted(file.url), cache.root)
+            logger.warning("%s: no longer in the cache %s, fetching it again", redacted(file.url), cache.root)
             try:
                 _fetch(
                     file.url,
                     sha256=recorded[file],
                     cache=cache,
                     settings=_bounds(file, settings.fetch),
-                    times=StartTimes(),
+                    check=_Check(),
                 )
             except (WeightsUnreachable, WeightsTruncated):
                 raise
             except FatalError as error:
                 raise WeightsEvicted(
-                    f"{redacted(file.url)}: evicted from the cache {cache.root} since this pod has fetched it, and it "
-                    f"cannot be fetched again ({error.line}) - delete the pod: its successor fetches all files"
+                    f"{redacted(file.url)}: removed from the cache {cache.root} since this pod has fetched it, for "
+                    "room or because it was damaged, and it cannot be fetched again "
+                    f"({error.line}) - delete the pod: its successor fetches all files"
                 ) from error
             _hold(recorded[file], cache, held)
 
@@ -280,9 +287,23 @@ class _Caches:
         return blobs
 
 
-def _fetch_set(
-    files: FileSet, caches: _Caches, settings: FetchSettings, times: StartTimes, held: ExitStack
-) -> list[Blob]:
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """How files that are in the cache already are verified."""
+
+    times: StartTimes = field(default_factory=StartTimes)
+    unread: Collection[str] = ()
+    """Digests of files that are not hashed."""
+
+    def found(self, stream: BufferedReader, sha256: str) -> str:
+        """Return the digest of an open file that is expected to have this one."""
+        if sha256 in self.unread:
+            return sha256
+        with self.times.measure("verify"):
+            return digest_of(stream)
+
+
+def _fetch_set(files: FileSet, caches: _Caches, settings: FetchSettings, check: _Check, held: ExitStack) -> list[Blob]:
     """Fetch files that belong together: as they are now, or all of them as they were last fetched together.
 
     They are not evicted until `held` ends.
@@ -291,8 +312,8 @@ def _fetch_set(
     def fetched(file: WantedFile) -> Blob:
         cache, bounds = caches.holder(file), _bounds(file, settings)
         while True:
-            with times.measure("fetch"):
-                blob = _fetch(file.url, sha256=file.sha256, cache=cache, settings=bounds, times=times)
+            with check.times.measure("fetch"):
+                blob = _fetch(file.url, sha256=file.sha256, cache=cache, settings=bounds, check=check)
             if _hold(blob.sha256, cache, held):
                 return blob
             logger.warning("%s: evicted at once (sha256:%s), fetching it again", blob.url, blob.sha256)
@@ -301,7 +322,7 @@ def _fetch_set(
         return [fetched(file) for file in files]
     except WeightsUnreachable as error:
         earlier = [
-            _find_intact(file.url, digest, caches.holder(file), held, times)
+            _find_intact(file.url, digest, caches.holder(file), held, check)
             for file, digest in caches.recorded(files).items()
         ]
         found = [blob for blob in earlier if blob]
@@ -343,27 +364,27 @@ def fetch(
     Raises:
         errors.FatalError: with the reason.
     """
-    times = times or StartTimes()
+    check = _Check(times or StartTimes())
     try:
-        return _fetch(url, sha256=sha256, cache=cache, settings=settings, times=times)
+        return _fetch(url, sha256=sha256, cache=cache, settings=settings, check=check)
     except WeightsUnreachable as error:
         with ExitStack() as opened:
             ref = None if sha256 else cache.read_ref(url)
-            blob = _find_intact(url, ref.sha256, cache, opened, times) if ref else None
+            blob = _find_intact(url, ref.sha256, cache, opened, check) if ref else None
         if blob is None:
             raise
         logger.warning("%s; using the cached file, sha256:%s", error, blob.sha256)
         return blob
 
 
-def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes) -> Blob:
+def _fetch(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, check: _Check) -> Blob:
     """Download one file as `fetch` does; a server that cannot be reached is an error.
 
     Raises:
         errors.FatalError: with the reason.
     """
     try:
-        return _fetch_locked(url, sha256=sha256, cache=cache, settings=settings, times=times)
+        return _fetch_locked(url, sha256=sha256, cache=cache, settings=settings, check=check)
     except FatalError:
         raise
     except OSError as error:
@@ -376,16 +397,14 @@ def _unwritable(url: str, cache: WeightsCache, error: OSError) -> CacheFull:
     return CacheFull(f"{redacted(url)}: cannot write in {cache.root}: {error.strerror or error}")
 
 
-def _fetch_locked(
-    url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, times: StartTimes
-) -> Blob:
+def _fetch_locked(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, check: _Check) -> Blob:
     key = sha256 or url
     with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds), ExitStack() as opened:
-        if sha256 and (blob := _find_intact(url, sha256, cache, opened, times)):
+        if sha256 and (blob := _find_intact(url, sha256, cache, opened, check)):
             cache.write_ref(Ref(url, sha256))
             return blob
         ref = None if sha256 else cache.read_ref(url)
-        if ref and not _find_intact(url, ref.sha256, cache, opened, times):
+        if ref and not _find_intact(url, ref.sha256, cache, opened, check):
             ref = None
         try:
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
@@ -417,8 +436,8 @@ def _download(
     return Blob(shown, done.sha256, path)
 
 
-def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, times: StartTimes) -> Blob | None:
-    """Return the cached blob if its bytes match its digest; removes a damaged one.
+def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, check: _Check) -> Blob | None:
+    """Return the cached blob if its bytes match its digest, or are not read; removes a damaged one.
 
     The blob is locked until `opened` ends, and marked as used.
     """
@@ -427,9 +446,7 @@ def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, 
         stream = opened.enter_context(cache.open_locked(sha256))
     except FileNotFoundError:
         return None
-    with times.measure("verify"):
-        found = digest_of(stream)
-    if found != sha256:
+    if (found := check.found(stream, sha256)) != sha256:
         logger.warning("%s: the cached file is damaged (sha256:%s), fetching it again", url, found)
         cache.remove(sha256)
         return None

@@ -20,8 +20,10 @@ from support.mapped import resident_kb
 from support.tiny_weights import sections
 from support.weights_cache import add_blob, record_hashes
 
+from cetacean_inference import cli
 from cetacean_inference.engines import conversion, conversion_cache, conversion_record
 from cetacean_inference.engines.base import ConvertedNetwork
+from cetacean_inference.engines.conversion_cache import weights_to_leave_unread
 from cetacean_inference.errors import CheckpointMismatch
 from cetacean_inference.pipeline import load_pipeline
 from cetacean_inference.settings import Settings
@@ -184,6 +186,66 @@ def test_a_damaged_network_is_converted_again(converted: Settings, runs: Runs, n
     with prepared(converted):
         pass
     assert runs == [[network]]
+
+
+# --- weights that nobody reads any more ------------------------------------------------------------------------------
+
+
+def both_weights(settings: Settings) -> set[str]:
+    files = locate_all(settings)
+    return {files.checkpoint.sha256, files.gate_weights.sha256}
+
+
+def test_weights_of_stored_networks_are_left_unread(converted: Settings) -> None:
+    assert weights_to_leave_unread(converted, open_cache(converted)) == both_weights(converted)
+
+
+def test_weights_without_stored_networks_are_read(settings: Settings) -> None:
+    assert weights_to_leave_unread(settings, open_cache(settings)) == set()
+
+
+def test_eager_torch_reads_the_weights(converted: Settings) -> None:
+    eager = converted.model_copy(update={"engine": converted.engine.model_copy(update={"name": "torch-eager"})})
+    assert weights_to_leave_unread(eager, open_cache(eager)) == set()
+
+
+def test_weights_are_read_if_their_networks_were_converted_for_other_settings_or_packages(
+    converted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = converted.model_copy(update={"model": converted.model.model_copy(update={"num_classes_active": 4})})
+    gate = {locate_all(converted).gate_weights.sha256}
+    assert weights_to_leave_unread(other, open_cache(other)) == gate
+    monkeypatch.setattr(conversion_record, "_version", lambda name: "0" if name == "timm" else "1")
+    assert weights_to_leave_unread(converted, open_cache(converted)) == set()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"made_from": 1}', b"\xff", b"[" * 10000])
+def test_weights_whose_record_cannot_be_read_are_read(converted: Settings, content: bytes) -> None:
+    for record in converted.weights_cache.glob(f"derived/network-gate-*/{RECORD_FILE}"):
+        record.write_bytes(content)
+    assert weights_to_leave_unread(converted, open_cache(converted)) == {locate_all(converted).checkpoint.sha256}
+
+
+def test_fetch_leaves_weights_unread_only_while_their_networks_are_stored(
+    converted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = locate_all(converted)
+    checkpoint = files.checkpoint.path
+    intact = checkpoint.read_bytes()
+    named = converted.model_copy(
+        update={
+            "model": converted.model.model_copy(update={"sha256": files.checkpoint.sha256}),
+            "gate": converted.gate.model_copy(update={"sha256": files.gate_weights.sha256}),
+        }
+    )
+    monkeypatch.setattr(cli, "load_settings", lambda: named)
+    checkpoint.write_bytes(b"damaged")
+    assert cli.main(["fetch"]) == 0
+    assert checkpoint.read_bytes() == b"damaged"
+    shutil.rmtree(converted.weights_cache / "derived")
+    (converted.weights_cache / "derived").mkdir()
+    assert cli.main(["fetch"]) == 0
+    assert checkpoint.read_bytes() == intact
 
 
 def test_with_a_read_only_cache_networks_are_converted_for_this_start_only(
