@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from cetacean_operator.api.model_approval import Approval, ApprovalKind, Approva
 from cetacean_operator.api.names import KIND
 from cetacean_operator.api.spec import InvalidResourceError, Model, parse_spec
 from cetacean_operator.decisions.approval import describe_approvals, judge_approval
-from cetacean_operator.decisions.identity import definition, label
+from cetacean_operator.decisions.identity import label
+from cetacean_operator.decisions.lineage import same_model
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.gate import judge
 from cetacean_registry.policy import GatePolicy
@@ -87,7 +89,7 @@ def check_release(
         qa: the persons who have tested the model by hand.
     """
     old, new = before.active_model, after.active_model
-    if _identity(old) == _identity(new):
+    if same_model(old, new):
         return ReleaseCheck(f"no release: {new.name} {new.version} is active before and after the change")
     candidate, serving = _model(new, metrics(new)), _model(old, None)
     if _is_rollback(before, new):
@@ -113,14 +115,10 @@ def check_release(
     return ReleaseCheck(summary, verdict.release, tuple(present), tuple(missing))
 
 
-def _identity(entry: ModelEntry) -> tuple[str, str, str]:
-    return entry.name, entry.sha256 or entry.weights_url, definition(entry)
-
-
 def _is_rollback(before: Registry, new: ModelEntry) -> bool:
     """Return whether the same model stood before the active entry: entries are appended, so it is the newer one."""
-    listed = [_identity(entry) for entry in before.models]
-    return _identity(new) in listed[: listed.index(_identity(before.active_model))]
+    older = takewhile(lambda entry: not same_model(entry, before.active_model), before.models)
+    return any(same_model(entry, new) for entry in older)
 
 
 def _model(entry: ModelEntry, metrics: ModelMetrics | None) -> Model:

@@ -14,11 +14,11 @@ from typing import Final
 from cetacean_operator.api.candidate import CandidateStatus, PersonDecision, ReturnedCandidate
 from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.spec import Model, Spec
-from cetacean_operator.api.status import ModelRef, ServedModel
+from cetacean_operator.api.status import ServedModel
 from cetacean_operator.decisions.condition_state import ConditionState, ConditionStatus
 from cetacean_operator.decisions.failures import find_failure, passed_deadline
 from cetacean_operator.decisions.identity import deployed_rollout, label, rollout_of
-from cetacean_operator.decisions.lineage import find_served, same_model, was_served_as
+from cetacean_operator.decisions.lineage import find_served, reported_model, same_model, was_served_as
 from cetacean_operator.decisions.returned_candidates import find_returned, record_returned
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import OverdueRollout, StageInput
@@ -140,13 +140,8 @@ def _find_returned(
 
 
 def _reported(pods: Sequence[Pod], history: ServingHistory) -> list[ServedModel]:
-    reported = (
-        ModelRef(name=pod.identity.name, digest=pod.identity.digest, definition=pod.definition)
-        for pod in pods
-        if pod.identity and pod.identity.name
-    )
-    found = (find_served(history.served, one) for one in reported)
-    return [item for item in found if item is not None]
+    reported = filter(None, map(reported_model, pods))
+    return list(filter(None, (find_served(history.served, one) for one in reported)))
 
 
 def _returned(candidate: Model, returned: ReturnedCandidate) -> Stages:

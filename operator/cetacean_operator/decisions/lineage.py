@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from cetacean_operator.api.observed import Pod
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, ServedModel
 from cetacean_operator.decisions.identity import definition
+from cetacean_registry.registry import ModelEntry
 from cetacean_registry.urls import without_query
 
 
@@ -22,12 +24,12 @@ class _Weights(NamedTuple):
     """`sha256:` and the digest, or the address without its query if there is no digest."""
 
 
-def same_model(one: Model | HistoryEntry, other: Model | HistoryEntry) -> bool:
+def same_model(one: ModelEntry | HistoryEntry, other: ModelEntry | HistoryEntry) -> bool:
     """Return whether two entries or promotions name the same model."""
     return _weights_of(one) == _weights_of(other) and _definition_of(one) == _definition_of(other)
 
 
-def was_served_as(item: ServedModel, declared: Model | HistoryEntry) -> bool:
+def was_served_as(item: ServedModel, declared: ModelEntry | HistoryEntry) -> bool:
     """Return whether the model that pods have served is the one that an entry or a promotion names."""
     loaded = _loaded(item.entry.name, item.digest, item.entry.weights_url)
     return _weights_of(declared) in loaded and _definition_of(declared) == definition(item.entry)
@@ -38,6 +40,17 @@ def is_rejected(model: Model, rollback: Rollback) -> bool:
     rejected = rollback.rejected
     loaded = _loaded(rejected.name, rejected.digest, rollback.rejected_url)
     return _weights_of(model) in loaded and _is_defined_by(model, rejected)
+
+
+def reported_model(pod: Pod) -> ModelRef | None:
+    """Return the model that a pod reports, None if it does not name it or has not loaded its weights.
+
+    The definition comes from the pod's template: pods report none.
+    """
+    report = pod.identity
+    if report is None or not report.name or not report.digest:
+        return None
+    return ModelRef(name=report.name, version=report.version, digest=report.digest, definition=pod.definition)
 
 
 def may_report(model: Model, reported: ModelRef) -> bool:
@@ -56,8 +69,8 @@ def find_served(served: Iterable[ServedModel], reported: ModelRef) -> ServedMode
     return next((item for item in found if _is_defined_by(item.entry, reported)), None)
 
 
-def _weights_of(declared: Model | HistoryEntry) -> _Weights:
-    if isinstance(declared, Model):
+def _weights_of(declared: ModelEntry | HistoryEntry) -> _Weights:
+    if isinstance(declared, ModelEntry):
         return _weights(declared.name, declared.sha256, declared.weights_url)
     return _weights(declared.model, declared.digest, declared.weights_url)
 
@@ -71,8 +84,8 @@ def _loaded(model: str, digest: str | None, url: str) -> tuple[_Weights, _Weight
     return _weights(model, digest, url), _weights(model, None, url)
 
 
-def _definition_of(declared: Model | HistoryEntry) -> str:
-    return definition(declared) if isinstance(declared, Model) else declared.definition
+def _definition_of(declared: ModelEntry | HistoryEntry) -> str:
+    return definition(declared) if isinstance(declared, ModelEntry) else declared.definition
 
 
 def _is_defined_by(model: Model, reference: ModelRef) -> bool:

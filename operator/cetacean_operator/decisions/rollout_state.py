@@ -11,6 +11,7 @@ from cetacean_operator.api.observed import Object, Pod
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.status import ModelRef
 from cetacean_operator.decisions.identity import Rollout
+from cetacean_operator.decisions.lineage import reported_model
 
 
 class WrongReport(NamedTuple):
@@ -117,16 +118,9 @@ def _fault(pod: Pod, rollout: Rollout) -> WrongReport | None:
 
 
 def _majority(ready: tuple[Pod, ...]) -> ModelRef | None:
-    reports = Counter(
-        (pod.identity.name, pod.identity.version, pod.identity.digest, pod.definition)
-        for pod in ready
-        if pod.identity is not None and pod.identity.name and pod.identity.digest
-    )
-    if not reports:
-        return None
+    reports = Counter(filter(None, map(reported_model, ready)))
     # Equal numbers give the same answer each time, whatever the order of the pods.
-    (name, version, digest, definition), _ = max(reports.items(), key=lambda item: (item[1], str(item[0])))
-    return ModelRef(name=str(name), version=version, digest=digest, definition=definition)
+    return max(reports, key=lambda reported: (reports[reported], str(reported)), default=None)
 
 
 def is_rolled_out(deployment: Object | None) -> bool:

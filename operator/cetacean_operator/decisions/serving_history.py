@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cetacean_operator.api.candidate import PassedStage, PersonDecision
-from cetacean_operator.api.observed import Identity, Pod
+from cetacean_operator.api.observed import Pod
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import HISTORY_LENGTH, HistoryEntry, ModelRef, Release, ServedModel, Status
-from cetacean_operator.decisions.identity import Rollout, definition
-from cetacean_operator.decisions.lineage import may_report, same_model, was_served_as
+from cetacean_operator.decisions.identity import Rollout, definition, reference
+from cetacean_operator.decisions.lineage import may_report, reported_model, same_model, was_served_as
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.urls import lacks_query, without_query
 
@@ -156,13 +156,12 @@ def add_served(
         model, digest = compared
         served[model.name, digest, definition(model)] = _record(model, digest, known, at)
     for pod in ready:
-        report = _report(pod, deployed)
-        if report is None or not report.digest or not report.name:
+        reported = _reported(pod, deployed)
+        if reported is None or reported.digest is None:
             continue
-        reported = ModelRef(name=report.name, digest=report.digest, definition=pod.definition)
         found = next((model for model in candidates if may_report(model, reported)), None)
-        if found is not None and (key := (report.name, report.digest, definition(found))) not in served:
-            served[key] = _record(found, report.digest, known, at)
+        if found is not None and (key := (reported.name, reported.digest, definition(found))) not in served:
+            served[key] = _record(found, reported.digest, known, at)
     mentioned = {model.name for model in candidates} | {entry.model for entry in status.history}
     kept = [item for item in served.values() if item.entry.name in mentioned]
     comparable = (*((deployed.model,) if deployed else ()), *status.history)
@@ -190,12 +189,12 @@ def _without_unused_figures(item: ServedModel, comparable: Iterable[Model | Hist
     return item.model_copy(update={"entry": item.entry.model_copy(update={"metrics": bounded})})
 
 
-def _report(pod: Pod, deployed: Rollout | None) -> Identity | None:
-    """Return what a ready pod serves.
+def _reported(pod: Pod, deployed: Rollout | None) -> ModelRef | None:
+    """Return the model that a ready pod serves.
 
     A pod of the Deployment that the operator cannot reach has verified the digest in its template, or it would not be
     ready.
     """
     if pod.identity is None and pod.silent and deployed and pod.rollout_id == deployed.id:
-        return Identity(name=deployed.model.name, digest=deployed.model.sha256)
-    return pod.identity
+        return reference(deployed.model)
+    return reported_model(pod)

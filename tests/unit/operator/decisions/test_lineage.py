@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.operator_world import BEGIN, model
 from support.pods import DIGEST_IN_POD
 
+from cetacean_operator.api.observed import Identity, Pod
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.status import ModelRef, Rollback, ServedModel
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.identity import definition, reference
-from cetacean_operator.decisions.lineage import find_served, is_rejected, may_report, same_model, was_served_as
+from cetacean_operator.decisions.lineage import (
+    find_served,
+    is_rejected,
+    may_report,
+    reported_model,
+    same_model,
+    was_served_as,
+)
 from cetacean_operator.decisions.serving_history import add_promotion
 
 MOVED = "https://example.org/moved.ckpt"
@@ -150,6 +159,16 @@ def test_pods_that_name_no_definition_are_known_by_name_and_digest() -> None:
     unknown = ModelRef(name="first", digest="a" * 64)
     assert may_report(model(files=FILES), unknown)
     assert find_served((served(model(files=FILES), "a" * 64),), unknown)
+
+
+def test_a_pod_names_its_model_by_its_report_and_its_template() -> None:
+    report = Identity(name="first", version="1.0.0", digest="a" * 64)
+    pod = Pod(uid="u", name="p", rollout_id=None, ready=True, terminating=False, identity=report, definition="d1")
+    assert reported_model(pod) == ModelRef(name="first", version="1.0.0", digest="a" * 64, definition="d1")
+    assert reported_model(replace(pod, definition=None)) == ModelRef(name="first", version="1.0.0", digest="a" * 64)
+    for part in ({"name": None}, {"name": ""}, {"digest": None}, {"digest": ""}):
+        assert reported_model(replace(pod, identity=replace(report, **part))) is None
+    assert reported_model(replace(pod, identity=None)) is None
 
 
 def test_a_served_model_is_found_by_what_pods_report() -> None:

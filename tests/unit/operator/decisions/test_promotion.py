@@ -14,6 +14,7 @@ from support.pods import DIGEST_IN_POD, FakePod, Scraped
 from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, ServedModel, Status
+from cetacean_operator.decisions.identity import reference
 from cetacean_operator.decisions.promotion import choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
@@ -903,6 +904,39 @@ def test_a_rollback_stands_only_while_the_restored_model_is_known(name: str, tar
     assert choice.target is not None
     assert (choice.target.name, choice.gate.reason) == (target, reason)
     assert choice.rollback == (rollback if reason == "RolledBack" else None)
+
+
+@pytest.mark.parametrize(
+    ("first", "target"),
+    [
+        (entry("first", numClassesHead=100), "first"),
+        (entry("first"), "second"),
+        (entry("first", "c", numClassesHead=100), "second"),
+        (entry("first", None, numClassesHead=100), "second"),
+    ],
+    ids=["the same", "another definition", "other weights", "no digest"],
+)
+def test_after_the_history_is_lost_the_restored_model_is_known_by_its_name_its_digest_and_its_definition(
+    first: dict[str, Any], target: str
+) -> None:
+    """A person has written the rejected model into the Deployment; an entry of another name has the same weights."""
+    at = "2026-01-01T00:00:00Z"
+    rejected, restored = one_model("second", "b"), one_model("first", numClassesHead=100)
+    rollback = Rollback(
+        rejected=reference(rejected),
+        rejected_url=rejected.weights_url,
+        restored=reference(restored),
+        at=at,
+        why="drifted",
+    )
+    obj = manifest(entry("second", "b"), entry("copy", numClassesHead=100), first, drift={"onAlarm": "Rollback"})
+    spec = parse_spec(obj["spec"])
+    history = ServingHistory(Status(rollback=rollback), (), spec.registry.models)
+    proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
+    choice = choose(spec=spec, history=history, deployed=rejected, given=proof, staged=staged, at=at)
+    assert choice.target is not None
+    assert choice.target.name == target
+    assert choice.rollback == (rollback if target == "first" else None)
 
 
 def test_a_rollback_that_a_person_has_ended_is_removed_from_the_deployment() -> None:
