@@ -19,6 +19,7 @@ from benchmarks.operator.processes import running
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.audit_log import AuditLog
 from cetacean_tools.local_cluster.builds import ensure_built
 from cetacean_tools.local_cluster.layout import Layout
 from cetacean_tools.local_cluster.local import LocalCluster
@@ -59,14 +60,10 @@ class World:
     def requests(self, user: str) -> Counter[str]:
         """Count a user's requests to the API server by the audit log, without watches and leases."""
         found: Counter[str] = Counter()
-        with (self.cluster.layout.logs / "audit.log").open(encoding="utf-8") as lines:
-            for line in lines:
-                if user not in line or not line.endswith("\n"):
-                    continue
-                entry = json.loads(line)
-                resource = entry.get("objectRef", {}).get("resource", "")
-                if entry["user"]["username"] == user and entry["verb"] != "watch" and resource not in ("leases", ""):
-                    found[f"{entry['verb']} {resource}"] += 1
+        for request in AuditLog(self.cluster.layout.logs).requests(containing=user):
+            resource = request.get("objectRef", {}).get("resource", "")
+            if request["user"]["username"] == user and request["verb"] != "watch" and resource not in ("leases", ""):
+                found[f"{request['verb']} {resource}"] += 1
         return found
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -15,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cetacean_tools.demo.environment import Environment
 from cetacean_tools.demo.installation import OPERATOR_NAMESPACE
 from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.audit_log import AuditLog
 from cetacean_tools.local_cluster.local import LocalCluster
 
 IDLE_SECONDS: Final = 60
@@ -73,32 +71,26 @@ def idle_writes(cluster: LocalCluster, environment: Environment) -> list[str]:
     Waits until the log has a request that came `IDLE_SECONDS` after the call, so that the minute is over for the API
     server too. Renewals of the Lease are no writes here.
     """
-    log = cluster.layout.logs / "audit.log"
-    size = log.stat().st_size
+    log = AuditLog(cluster.layout.logs)
+    size = log.size()
 
     def over() -> bool:
         # Each of these is a request of ours; the log's time stamps are the API server's.
         environment.kubectl.get("namespaces")
-        return _span(_requests(log, size)) >= IDLE_SECONDS
+        return _span(log.requests(since=size)) >= IDLE_SECONDS
 
     until("a minute without changes", over, within=4 * IDLE_SECONDS)
     user = f"system:serviceaccount:{OPERATOR_NAMESPACE}:"
     return [
         f"{request['verb']} {reference.get('resource')}/{reference.get('name')} {request.get('requestURI', '')}"
-        for request in _requests(log, size)
+        for request in log.requests(since=size)
         if request["user"]["username"].startswith(user)
         and request["verb"] not in _READS
         and (reference := request.get("objectRef", {})).get("resource") != "leases"
     ]
 
 
-def _requests(log: Path, since: int) -> list[Mapping[str, Any]]:
-    with log.open("rb") as lines:
-        lines.seek(since)
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
-def _span(requests: list[Mapping[str, Any]]) -> float:
+def _span(requests: list[dict[str, Any]]) -> float:
     if not requests:
         return 0.0
     at = sorted(datetime.fromisoformat(request["requestReceivedTimestamp"]) for request in requests)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from support.live_operator import OperatorProcess, model, wait_for_ready_reason
 
 from cetacean_tools.demo.kubectl import Kubectl
 from cetacean_tools.demo.waiting import until
+from cetacean_tools.local_cluster.audit_log import AuditLog
 from cetacean_tools.local_cluster.local import LocalCluster
 
 QUIET = timedelta(minutes=1)
@@ -20,11 +19,9 @@ QUIET = timedelta(minutes=1)
 pytestmark = pytest.mark.waits
 
 
-def requests(log: Path, user: str) -> list[dict[str, Any]]:
+def requests(log: AuditLog, user: str) -> list[dict[str, Any]]:
     """Return all requests of a user, in order."""
-    with log.open() as lines:
-        found = [json.loads(line) for line in lines if user in line and line.endswith("\n")]
-    found = [item for item in found if item["user"]["username"] == user]
+    found = [item for item in log.requests(containing=user) if item["user"]["username"] == user]
     return sorted(found, key=at)
 
 
@@ -52,7 +49,7 @@ def test_an_idle_operator_only_watches_and_renews_its_lease(
     def quiet_period() -> list[dict[str, Any]]:
         """Return the last requests if they have been only renewals and watches for long enough."""
         last = []
-        for request in reversed(requests(local_cluster.layout.logs / "audit.log", namespaced_account.user)):
+        for request in reversed(requests(AuditLog(local_cluster.layout.logs), namespaced_account.user)):
             if request["verb"] != "watch" and not is_renewal(request):
                 break
             last.append(request)
