@@ -41,7 +41,9 @@ def draw(path: Path, dashboard: str, ask: Ask, *, end: float) -> None:
     for (title, asked), axes in zip(panels.items(), figure.subplots(rows, _COLUMNS).flat, strict=False):
         axes.set_title(title, loc="left", fontsize=9)
         lines = [(_label(query, series), series) for query in asked for series in ask(query)]
-        if asked[0].instant:
+        if not lines:
+            axes.text(0, 0.95, "No data", va="top", fontsize=9)  # as Grafana says it
+        elif asked[0].instant:
             texts = [f"{label} {float(series['value'][1]):.4g}" for label, series in lines]
             axes.text(0, 0.95, "\n".join(texts), va="top", fontsize=9)
         else:

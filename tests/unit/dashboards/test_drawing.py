@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from benchmarks.dashboards.drawing import Series, draw
+from matplotlib import rc_context
 from matplotlib.image import imread
 
 from cetacean_tools.dashboards import BOARDS, Query, written
+from cetacean_tools.dashboards.queries import queries
 
 END = 1_000_000.0
 MOMENTS = [END - 60, END - 30, END]
@@ -49,3 +51,12 @@ def test_what_is_answered_is_seen(tmp_path: Path) -> None:
     draw(with_data, written("inference"), _answer, end=END)
     draw(without, written("inference"), _nothing, end=END)
     assert (imread(with_data) != imread(without)).any(axis=2).mean() > 0.01
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_panel_without_data_says_so(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "picture.svg"
+    with rc_context({"svg.fonttype": "none"}):  # text, and not the outlines of its letters
+        draw(path, written(name), _nothing, end=END)
+    panels = {query.panel for query in queries(written(name))}
+    assert path.read_text(encoding="utf-8").count(">No data<") == len(panels)
