@@ -144,8 +144,9 @@ def _prepare(settings: Settings) -> None:
         FatalError: no pod could serve them; the reason is the one that `serve` would give.
     """
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - see above
+    from cetacean_inference.weights.fetch import load_intact  # noqa: PLC0415
 
-    load_pipeline(settings).close()
+    load_intact(load_pipeline, settings).close()
 
 
 def _prune(settings: Settings, options: argparse.Namespace) -> int:

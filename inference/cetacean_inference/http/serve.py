@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 
 import uvicorn
 
-from cetacean_inference.errors import ConfigInvalid, DigestMismatch
+from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.http.app import create_app
 from cetacean_inference.http.protocol import bounded_protocol
 from cetacean_inference.imaging.decoder_pool import DecoderPool
@@ -40,7 +40,6 @@ SWITCH_INTERVAL: Final = 0.001
 EXIT_SECONDS: Final = 2.0
 """After the grace period, until the process ends whatever is in progress."""
 
-T = TypeVar("T")
 Load = Callable[[Settings], Pipeline[Any]]
 
 
@@ -154,10 +153,12 @@ class _LoadThread(threading.Thread):
     def run(self) -> None:
         lower_thread_priority()  # inherited by the threads that compute
         try:
+            from cetacean_inference.weights.fetch import load_intact, restore_all  # noqa: PLC0415 - as below
+
             settings = self._service.settings
-            _restore_weights(settings)
+            restore_all(settings)
             # First: a missing package shows at once.
-            remove_background = _load_intact(_load_background_remover, settings)
+            remove_background = load_intact(_load_background_remover, settings)
             decoder = DecoderPool(
                 settings.images,
                 processes=settings.batching.prepare_threads,
@@ -165,7 +166,7 @@ class _LoadThread(threading.Thread):
             )
             decoder.start()  # before the weights need memory, and so that a fault shows at once
             try:
-                pipeline = _load_intact(self._load, settings)
+                pipeline = load_intact(self._load, settings)
                 self._service.start(pipeline, decoder=decoder, remove_background=remove_background)
             except BaseException:
                 decoder.close()
@@ -200,25 +201,6 @@ def _load_pipeline(settings: Settings) -> Pipeline[Any]:
     from cetacean_inference.pipeline import load_pipeline  # noqa: PLC0415 - takes seconds; probes are answered meanwhile
 
     return load_pipeline(settings, times=StartTimes.of_process())
-
-
-def _load_intact(load: Callable[[Settings], T], settings: Settings) -> T:
-    """Load from the cache; if a file is damaged there, fetch it again and load once more.
-
-    Otherwise the container would end with the reason of a model whose digest is wrong, which is final.
-    """
-    try:
-        return load(settings)
-    except DigestMismatch as error:
-        logger.warning("%s; fetching it again", error)
-        _restore_weights(settings)
-        return load(settings)
-
-
-def _restore_weights(settings: Settings) -> None:
-    from cetacean_inference.weights.fetch import restore_all  # noqa: PLC0415 - as above
-
-    restore_all(settings)
 
 
 def _load_background_remover(settings: Settings) -> RemoveBackground | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from cetacean_inference.errors import (
     CacheFull,
@@ -38,6 +38,7 @@ from cetacean_registry.urls import redacted
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 REFRESHES: Final = 4
 """How often the time of use is set within `keep_unused_seconds`.
 
@@ -212,6 +213,23 @@ def restore_all(settings: Settings) -> None:
                     f"({error.line}) - delete the pod: its successor fetches all files"
                 ) from error
             _hold(recorded[file], cache, held)
+
+
+def load_intact(load: Callable[[Settings], T], settings: Settings) -> T:
+    """Load files of the cache; if one is damaged there, fetch it again and load once more.
+
+    Otherwise the container would end with the reason of a model whose digest is wrong, which is final.
+
+    Args:
+        load: opens the files with `open_verified`, which removes a damaged one.
+        settings: for `load`.
+    """
+    try:
+        return load(settings)
+    except DigestMismatch as error:
+        logger.warning("%s; fetching it again", error)
+        restore_all(settings)
+        return load(settings)
 
 
 def locate_mask(settings: Settings) -> Blob:

@@ -226,26 +226,49 @@ def test_weights_whose_record_cannot_be_read_are_read(converted: Settings, conte
     assert weights_to_leave_unread(converted, open_cache(converted)) == {locate_all(converted).checkpoint.sha256}
 
 
-def test_fetch_leaves_weights_unread_only_while_their_networks_are_stored(
-    converted: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def named(converted: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The same settings, with digests of the weights, for the commands."""
     files = locate_all(converted)
-    checkpoint = files.checkpoint.path
-    intact = checkpoint.read_bytes()
-    named = converted.model_copy(
+    settings = converted.model_copy(
         update={
             "model": converted.model.model_copy(update={"sha256": files.checkpoint.sha256}),
             "gate": converted.gate.model_copy(update={"sha256": files.gate_weights.sha256}),
         }
     )
-    monkeypatch.setattr(cli, "load_settings", lambda: named)
+    monkeypatch.setattr(cli, "load_settings", lambda: settings)
+    return settings
+
+
+def cached_checkpoint(named: Settings) -> Path:
+    path = open_cache(named).find(str(named.model.sha256))
+    assert path is not None
+    return path
+
+
+def test_fetch_leaves_weights_unread_only_while_their_networks_are_stored(named: Settings) -> None:
+    checkpoint = cached_checkpoint(named)
+    intact = checkpoint.read_bytes()
     checkpoint.write_bytes(b"damaged")
     assert cli.main(["fetch"]) == 0
     assert checkpoint.read_bytes() == b"damaged"
-    shutil.rmtree(converted.weights_cache / "derived")
-    (converted.weights_cache / "derived").mkdir()
+    shutil.rmtree(named.weights_cache / "derived")
+    (named.weights_cache / "derived").mkdir()
     assert cli.main(["fetch"]) == 0
     assert checkpoint.read_bytes() == intact
+
+
+def test_a_preparation_that_finds_network_and_weights_damaged_fetches_and_converts_them_again(
+    named: Settings, runs: Runs
+) -> None:
+    checkpoint = cached_checkpoint(named)
+    intact = checkpoint.read_bytes()
+    checkpoint.write_bytes(b"damaged")
+    for network in named.weights_cache.glob("derived/network-identification-*/identification.bin"):
+        network.write_bytes(b"damaged")
+    assert cli.main(["fetch", "--prepare"]) == 0
+    assert checkpoint.read_bytes() == intact
+    assert runs == [["identification"], ["identification"]], "with the damaged file, and with the one fetched again"
 
 
 def test_with_a_read_only_cache_networks_are_converted_for_this_start_only(
