@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fetch.set_defaults(run=_fetch)
     serve = commands.add_parser(
-        "serve", help="serve from the cache; needs no network, unless a file was evicted since fetch"
+        "serve", help="serve from the cache; needs no network, unless a file was evicted or damaged since fetch"
     )
     serve.set_defaults(run=_serve)
     replay = commands.add_parser("replay", help="compute the answer for a picture again, from the cache")

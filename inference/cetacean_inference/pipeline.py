@@ -120,6 +120,7 @@ def load_pipeline(settings: Settings, *, times: StartTimes | None = None) -> Net
     weights are hashed only where they are read: to convert them, and by eager torch.
 
     Needs no network: `weights.fetch.fetch_all` must have run, and `restore_all` if a file was evicted since then.
+    `weights.fetch.load_intact` calls it again after damaged files were fetched again.
 
     Args:
         settings: all of them.

@@ -18,19 +18,21 @@ from support.tiny_weights import sections, write_weights
 from support.waiting import wait_until
 
 PROGRAM = """
-import atexit, os, sys
+import os, sys
+from importlib.machinery import SourceFileLoader
 
-@atexit.register
-def note():
-    modules = list(sys.modules.values())
-    missing = (one for one in modules if one.__spec__ and one.__spec__.cached and not os.path.exists(one.__spec__.cached))
-    with open(os.environ["COMPILED"], "w") as file:
-        file.writelines(f"{module.__file__}\\n" for module in missing)
+compiled = os.open(os.environ["COMPILED"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+compile_module = SourceFileLoader.source_to_code
 
+def noted(self, data, path, **options):
+    os.write(compiled, os.fsencode(path) + b"\\n")
+    return compile_module(self, data, path, **options)
+
+SourceFileLoader.source_to_code = noted
 from cetacean_inference.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-"""Runs the service, and writes the files of the modules that it had to compile to the file COMPILED."""
+"""Runs the service, and writes the file of each module that is compiled, also if an old one is there, to COMPILED."""
 
 
 class Commands:

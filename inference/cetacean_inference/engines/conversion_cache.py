@@ -78,8 +78,11 @@ def converted_networks(
 
 
 def weights_to_leave_unread(settings: Settings, cache: WeightsCache) -> frozenset[str]:
-    """Return the digests of weights that `serve` will not read, because the networks converted from them are stored."""
-    if settings.engine.name == "torch-eager":
+    """Return the digests of weights that `serve` does not read as a rule: the networks converted from them are stored.
+
+    It reads them all the same if a converted network is damaged, or no engine agrees but eager torch.
+    """
+    if settings.engine.name == "torch-eager" or settings.engine.device == "cuda":
         return frozenset()
     return conversion_record.converted_weights(settings, cache.derived)
 

@@ -86,18 +86,21 @@ def _without_files(name: NetworkName, settings: Settings) -> dict[str, str | int
 def converted_weights(settings: Settings, derived: Path) -> frozenset[str]:
     """Return the digests of weights whose converted networks are recorded in a cache, for these settings.
 
-    The networks are not verified, and the gate may be another one's: of the same weights, with another configuration.
+    The networks are not verified, and if the settings name no digest of the gate's configuration, that may be another.
 
     Args:
         settings: all of them.
         derived: the directory of converted networks.
     """
     wanted = [_without_files(name, settings) for name in PACKAGES]
+    config = settings.gate.config_sha256
     found = (_made_from(file) for file in derived.glob(f"network-*/{RECORD_FILE}"))
     return frozenset(
-        str(made_from["weights"])
+        weights
         for made_from in found
         if {key: value for key, value in made_from.items() if key not in _DIGESTS} in wanted
+        and (config is None or made_from.get("config", config) == config)
+        and isinstance(weights := made_from.get("weights"), str)
     )
 
 

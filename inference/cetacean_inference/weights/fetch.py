@@ -19,6 +19,7 @@ from cetacean_inference.errors import (
     WeightsDenied,
     WeightsEvicted,
     WeightsNotFound,
+    WeightsTooLarge,
     WeightsTruncated,
     WeightsUnreachable,
 )
@@ -175,11 +176,15 @@ def locate_all(settings: Settings) -> WeightFiles:
     return WeightFiles(checkpoint, classes, species, gate_weights, *config)
 
 
-def restore_all(settings: Settings) -> None:
+def restore_all(settings: Settings, *, verify: bool = False) -> None:
     """Fetch what was evicted since `fetching` ended well; needs no network if nothing was.
 
     The digests are those that `fetching` has found, so the files are the ones that were checked, by their signature for
     instance. `serve` needs it: Kubernetes does not run an init container again if only another container restarts.
+
+    Args:
+        settings: all of them.
+        verify: hash the files that are there, and fetch damaged ones again too.
 
     Raises:
         WeightsUnreachable, WeightsTruncated: a later start may succeed.
@@ -193,9 +198,10 @@ def restore_all(settings: Settings) -> None:
     with ExitStack() as held:
         # All that is there is held first: the room for the rest must not be made from it.
         missing = [file for file, digest in recorded.items() if not _hold(digest, caches.holder(file), held)]
-        for file in missing:
+        for file in recorded if verify else missing:
             cache = caches.holder(file)
-            logger.warning("%s: no longer in the cache %s, fetching it again", redacted(file.url), cache.root)
+            if file in missing:
+                logger.warning("%s: no longer in the cache %s, fetching it again", redacted(file.url), cache.root)
             try:
                 _fetch(
                     file.url,
@@ -208,28 +214,30 @@ def restore_all(settings: Settings) -> None:
                 raise
             except FatalError as error:
                 raise WeightsEvicted(
-                    f"{redacted(file.url)}: removed from the cache {cache.root} since this pod has fetched it, for "
-                    "room or because it was damaged, and it cannot be fetched again "
-                    f"({error.line}) - delete the pod: its successor fetches all files"
+                    f"{redacted(file.url)}: evicted from the cache {cache.root} since this pod has fetched it, or "
+                    f"damaged there, and it cannot be fetched again ({error.line}) - delete the pod: its successor "
+                    "fetches all files"
                 ) from error
             _hold(recorded[file], cache, held)
 
 
 def load_intact(load: Callable[[Settings], T], settings: Settings) -> T:
-    """Load files of the cache; if one is damaged there, fetch it again and load once more.
+    """Load files of the cache; if one is damaged there, verify all, fetch the damaged ones again and load once more.
 
     Otherwise the container would end with the reason of a model whose digest is wrong, which is final.
 
     Args:
-        load: opens the files with `open_verified`, which removes a damaged one.
+        load: opens the files with `open_verified`, which finds damage.
         settings: for `load`.
     """
     try:
         return load(settings)
-    except DigestMismatch as error:
-        logger.warning("%s; fetching it again", error)
-        restore_all(settings)
-        return load(settings)
+    except (DigestMismatch, WeightsTooLarge) as error:
+        damage = str(error)
+    # Not above: there the error keeps what was loaded so far in memory, a compiled network for instance.
+    logger.warning("%s; verifying all files, and fetching those again that are damaged", damage)
+    restore_all(settings, verify=True)
+    return load(settings)
 
 
 def locate_mask(settings: Settings) -> Blob:

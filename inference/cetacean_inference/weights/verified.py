@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from contextlib import suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +66,7 @@ class VerifiedFiles:
 
         Raises:
             WeightsEvicted: it was evicted since it was fetched.
-            DigestMismatch: it is damaged, and removed: `weights.fetch.restore_all` fetches it again.
+            DigestMismatch: it is damaged; `weights.fetch.load_intact` fetches it again.
         """
         stream = self._streams.get(blob.sha256)
         if stream is None:
@@ -81,7 +80,7 @@ class VerifiedFiles:
         Raises:
             WeightsTooLarge: it has more than `max_bytes`.
             WeightsEvicted: it was evicted since it was fetched.
-            DigestMismatch: it is damaged, and removed: `weights.fetch.restore_all` fetches it again.
+            DigestMismatch: it is damaged; `weights.fetch.load_intact` fetches it again.
         """
         stream = self._streams.get(blob.sha256)
         if stream is None:
@@ -163,6 +162,4 @@ def _copy(stream: BufferedReader, own: WeightsCache) -> BufferedReader:
 
 def _check(stream: BufferedReader | BytesIO, blob: Blob, cache: WeightsCache) -> None:
     if (found := digest_of(stream)) != blob.sha256:
-        with suppress(OSError):  # a volume that is read-only
-            cache.remove(blob.sha256)
         raise DigestMismatch(f"{blob.url}: expected sha256:{blob.sha256}, got sha256:{found} in the cache {cache.root}")

@@ -192,8 +192,8 @@ def _without_unused_figures(item: ServedModel, comparable: Iterable[Model | Hist
 def _reported(pod: Pod, deployed: Rollout | None) -> ModelRef | None:
     """Return the model that a ready pod serves.
 
-    A pod of the Deployment that the operator cannot reach has verified the digest in its template, or it would not be
-    ready.
+    A pod of the Deployment that the operator cannot reach has loaded the weights that its template names, or it would
+    not be ready.
     """
     if pod.identity is None and pod.silent and deployed and pod.rollout_id == deployed.id:
         return reference(deployed.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,12 @@ class AuditLog:
 
     def size(self) -> int:
         """Return how many bytes have been written so far, in all files together."""
-        return sum(file.stat().st_size for file in self._files())
+        while True:
+            files = self._files()
+            with contextlib.suppress(FileNotFoundError):  # renamed just now
+                size = sum(file.stat().st_size for file in files)
+                if self._files() == files:
+                    return size
 
     def requests(self, *, since: int = 0, containing: str = "") -> list[dict[str, Any]]:
         """Return the requests in the order in which they were written.

@@ -209,6 +209,29 @@ def test_eager_torch_reads_the_weights(converted: Settings) -> None:
     assert weights_to_leave_unread(eager, open_cache(eager)) == set()
 
 
+def test_cuda_reads_the_weights(converted: Settings) -> None:
+    cuda = converted.model_copy(update={"engine": converted.engine.model_copy(update={"device": "cuda"})})
+    assert weights_to_leave_unread(cuda, open_cache(cuda)) == set()
+
+
+@pytest.mark.parametrize(("digest", "unread"), [(None, True), ("its own", True), ("ab" * 32, False)])
+def test_a_gate_with_another_configuration_is_read(converted: Settings, digest: str | None, *, unread: bool) -> None:
+    files = locate_all(converted)
+    assert files.gate_config is not None
+    named = files.gate_config.sha256 if digest == "its own" else digest
+    settings = converted.model_copy(update={"gate": converted.gate.model_copy(update={"config_sha256": named})})
+    found = weights_to_leave_unread(settings, open_cache(settings))
+    assert found == {files.checkpoint.sha256} | ({files.gate_weights.sha256} if unread else set())
+
+
+def test_a_record_that_names_no_weights_leaves_nothing_unread(converted: Settings) -> None:
+    for record in converted.weights_cache.glob(f"derived/network-gate-*/{RECORD_FILE}"):
+        content = json.loads(record.read_text(encoding="utf-8"))
+        del content["made_from"]["weights"]
+        record.write_text(json.dumps(content), encoding="utf-8")
+    assert weights_to_leave_unread(converted, open_cache(converted)) == {locate_all(converted).checkpoint.sha256}
+
+
 def test_weights_are_read_if_their_networks_were_converted_for_other_settings_or_packages(
     converted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,8 +193,8 @@ def test_other_bytes_than_those_that_were_checked_are_not_served(store: Store) -
     url = f"{store.server.url}/encoder_classes.npy"
     other = hashlib.sha256(b"not signed").hexdigest()
     assert caught.value.line == (
-        f"WeightsEvicted: {url}: removed from the cache {store.root / 'cache'} since this pod has fetched it, for room or "
-        f"because it was damaged, and it cannot be fetched again (DigestMismatch: {url}: expected sha256:{digest_of('encoder_classes.npy')}, "
+        f"WeightsEvicted: {url}: evicted from the cache {store.root / 'cache'} since this pod has fetched it, or "
+        f"damaged there, and it cannot be fetched again (DigestMismatch: {url}: expected sha256:{digest_of('encoder_classes.npy')}, "
         f"got sha256:{other}) - delete the pod: its successor fetches all files"
     )
 
