@@ -41,14 +41,12 @@ def draw(path: Path, dashboard: str, ask: Ask, *, end: float) -> None:
     for (title, asked), axes in zip(panels.items(), figure.subplots(rows, _COLUMNS).flat, strict=False):
         axes.set_title(title, loc="left", fontsize=9)
         lines = [(_label(query, series), series) for query in asked for series in ask(query)]
-        if not lines:
-            axes.text(0, 0.95, "No data", va="top", fontsize=9)  # as Grafana says it
-        elif asked[0].instant:
-            texts = [f"{label} {float(series['value'][1]):.4g}" for label, series in lines]
-            axes.text(0, 0.95, "\n".join(texts), va="top", fontsize=9)
-        else:
+        if lines and not asked[0].instant:
             _plot(axes, lines, end)
             axes.set_ylabel(asked[0].unit, fontsize=7)
+        else:
+            texts = [f"{label} {float(series['value'][1]):.4g}" for label, series in lines]
+            axes.text(0, 0.95, "\n".join(texts) or "No data", va="top", fontsize=9)  # as Grafana says it
     for axes in figure.axes:
         axes.tick_params(labelsize=7)
         if not axes.lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -10,9 +9,9 @@ import sys
 from pathlib import Path
 
 import httpx
-from PIL import Image
 from support.image_tests import PACKAGES
 from support.inference_world import make_settings
+from support.pictures import picture
 from support.served import free_port
 from support.tiny_weights import sections, write_weights
 from support.waiting import wait_until
@@ -76,12 +75,6 @@ class Commands:
         return [file for file in compiled if not file.startswith(f"{PACKAGES}/")]
 
 
-def png() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (80, 60), (90, 120, 150)).save(file, "PNG")
-    return file.getvalue()
-
-
 def test_neither_fetch_nor_serve_compiles_a_module(tmp_path: Path) -> None:
     commands = Commands(tmp_path)
     commands.wait(commands.start("fetch", "--prepare"))  # converting imports torch, whose modules are not all compiled
@@ -98,7 +91,7 @@ def test_neither_fetch_nor_serve_compiles_a_module(tmp_path: Path) -> None:
                 return False
 
         wait_until(is_ready, within=60)
-        answer = httpx.post(f"{url}/v1/predict-single", files={"file": ("a.png", png(), "image/png")})
+        answer = httpx.post(f"{url}/v1/predict-single", files={"file": ("a.png", picture(), "image/png")})
         assert answer.status_code == 200, answer.text
         assert httpx.get(f"{url}/metrics").status_code == 200
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -148,6 +149,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _code_digest() -> str:
     digest = hashlib.sha256()
     for name in CODE:

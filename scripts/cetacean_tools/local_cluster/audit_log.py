@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class AuditLog:
@@ -19,12 +21,7 @@ class AuditLog:
 
     def size(self) -> int:
         """Return how many bytes have been written so far, in all files together."""
-        while True:
-            files = self._files()
-            with contextlib.suppress(FileNotFoundError):  # renamed just now
-                size = sum(file.stat().st_size for file in files)
-                if self._files() == files:
-                    return size
+        return self._of_all(lambda files: sum(file.stat().st_size for file in files))
 
     def requests(self, *, since: int = 0, containing: str = "") -> list[dict[str, Any]]:
         """Return the requests in the order in which they were written.
@@ -33,11 +30,16 @@ class AuditLog:
             since: leave out what was written before the log had this size, in bytes.
             containing: leave out lines without this text; that costs less than to parse them.
         """
+        return self._of_all(lambda files: list(_read(files, since, containing.encode())))
+
+    def _of_all(self, read: Callable[[Sequence[Path]], T]) -> T:
+        """Read all files; again if one was renamed meanwhile, which may not have been read."""
         while True:
             files = self._files()
-            found = list(_read(files, since, containing.encode()))
-            if self._files() == files:  # else a file was renamed meanwhile, and may not have been read
-                return found
+            with contextlib.suppress(FileNotFoundError):
+                found = read(files)
+                if self._files() == files:
+                    return found
 
     def _files(self) -> list[Path]:
         """Return all files, the oldest first: `audit-<time>.log`, and at last `audit.log`."""
@@ -46,11 +48,7 @@ class AuditLog:
 
 def _read(files: Sequence[Path], since: int, containing: bytes) -> Iterator[dict[str, Any]]:
     for file in files:
-        try:
-            lines = file.open("rb")
-        except FileNotFoundError:  # it was renamed just now
-            return
-        with lines:
+        with file.open("rb") as lines:
             size = os.fstat(lines.fileno()).st_size
             if since < size:
                 lines.seek(since)
