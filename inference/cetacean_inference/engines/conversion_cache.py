@@ -82,7 +82,7 @@ def weights_to_leave_unread(settings: Settings, cache: WeightsCache) -> frozense
 
     It reads them all the same if a converted network is damaged, or no engine agrees but eager torch.
     """
-    if settings.engine.name == "torch-eager" or settings.engine.device == "cuda":
+    if not _networks_are_converted(settings):
         return frozenset()
     return conversion_record.converted_weights(settings, cache.derived)
 
@@ -92,7 +92,7 @@ def make_room_for_conversion(settings: Settings, *, files: WeightFiles, cache: W
 
     `fetch` calls it, because a process that serves never evicts.
     """
-    if settings.engine.name == "torch-eager":
+    if not _networks_are_converted(settings):
         return
     directories = {name: conversion_record.directory_name(one) for name, one in _origins(settings, files).items()}
     missing = [name for name, directory in directories.items() if not (cache.derived / directory).is_dir()]
@@ -132,6 +132,10 @@ class _StoredNetworks:
             return None
         self.hold(locked)
         return conversion_record.read(name, self.cache.derived / directory, made_from=self.origins[name])
+
+
+def _networks_are_converted(settings: Settings) -> bool:
+    return settings.engine.name != "torch-eager" and settings.engine.device != "cuda"
 
 
 def _origins(settings: Settings, files: WeightFiles) -> dict[NetworkName, conversion_record.Origin]:

@@ -390,3 +390,15 @@ def test_no_room_is_made_for_networks_that_are_already_converted(converted: Sett
     full = converted.model_copy(update={"fetch": converted.fetch.model_copy(update={"cache_limit_bytes": 1})})
     conversion_cache.make_room_for_conversion(full, files=locate_all(full), cache=open_cache(full))
     assert open_cache(full).find(digest) is not None
+
+
+@pytest.mark.parametrize("engine", [{"name": "torch-eager"}, {"name": "auto", "device": "cuda"}])
+def test_no_room_is_made_if_nothing_will_be_converted(settings: Settings, engine: dict[str, str]) -> None:
+    digest = add_blob(open_cache(settings), b"x" * 300)
+    changes = {
+        "fetch": settings.fetch.model_copy(update={"cache_limit_bytes": 1}),
+        "engine": settings.engine.model_copy(update=engine),
+    }
+    full = settings.model_copy(update=changes)
+    conversion_cache.make_room_for_conversion(full, files=locate_all(full), cache=open_cache(full))
+    assert open_cache(full).find(digest) is not None
