@@ -1,4 +1,4 @@
-"""A fixture that renders the charts with Helm."""
+"""Fixtures that render the charts with Helm, and that run promtool."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+
+from cetacean_tools.local_cluster.builds import ensure_built
+from cetacean_tools.local_cluster.layout import Layout
+from cetacean_tools.local_cluster.pins import PROMETHEUS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts/cetacean-operator"
@@ -62,6 +66,22 @@ class RefusedError(Exception):
 
 
 Render = Callable[..., Rendered]
+Promtool = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    """A function that runs promtool, which must succeed, and returns its output."""
+    layout = Layout.default()
+    ensure_built([PROMETHEUS], layout)
+
+    def run(*arguments: str | Path) -> str:
+        command = [layout.bin / "promtool", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")
