@@ -35,7 +35,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.DRIFTING, "TopProbabilityDropped"): (
         "top-probability",
-        "compare what is sent with the evaluation set; if the pictures are as before, go back to the model before",
+        "compare what is sent with the evaluation set: collect pictures if they have changed, go back to the model before if not",
     ),
     (names.DRIFTING, "LowConfidenceRisen"): (
         "low-confidence",

@@ -30,7 +30,10 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     INFO: ("The active registry entry.", ("model", "version", "active_digest")),
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
     CONDITION: ("1 True, 0 False, -1 Unknown.", ("type",)),
-    CONDITION_REASON: ("1 if the condition has this reason, else 0; only the reasons that alerts need.", ("type", "reason")),
+    CONDITION_REASON: (
+        "1 if the condition has this reason, else 0; only the reasons that alerts need.",
+        ("type", "reason"),
+    ),
     REPLICAS: ("Pods by state.", ("state",)),
     SERVICE: ("The service level that clients get, pooled over the pods.", ("figure",)),
     DRIFT: ("Pooled figures of the pods' drift windows.", ("figure",)),

@@ -193,7 +193,7 @@ def test_only_a_raised_signal_says_what_to_do_next() -> None:
     found = reported(world, Choice(FIRST, PASSED)).status.drift
     assert found is not None
     step = (
-        "compare what is sent with the evaluation set, then recalibrate the threshold or go back to the model before; "
+        "compare what is sent with the evaluation set, then calibrate the threshold on pictures as they are sent now; "
         f"runbook: {URL}#drift"
     )
     assert {one.signal: one.next_step for one in found.signals if one.raised} == {"CetaceanScore": step}
