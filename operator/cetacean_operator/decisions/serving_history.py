@@ -44,7 +44,7 @@ class ServingHistory:
         return next((one for one in (*self.known, *served) if same_model(one, deployed)), deployed)
 
     def metrics(self, model: Model) -> ModelMetrics | None:
-        """Return a model's metrics from the registry, or those it first served with if the registry has none."""
+        """Return a model's metrics from the registry, or those that it named last if it has none any more."""
         current = next((one for one in self.known if same_model(one, model)), None)
         if current is not None and current.metrics is not None:
             return current.metrics
@@ -90,9 +90,8 @@ class ServingHistory:
         if listed := next((model for model in self.known if same_model(newest, model)), None):
             return listed
         served = next((item.entry for item in reversed(self.served) if was_served_as(item, newest)), None)
-        # The model may have served before the registry named its digest: the promotion has the newer values.
-        promoted = {"version": newest.version, "sha256": newest.digest, "weights_url": newest.weights_url}
-        return served.model_copy(update=promoted) if served else None
+        # The model may have served before the registry named its digest.
+        return served.model_copy(update={"sha256": newest.digest}) if served else None
 
     def is_last_promoted(self, model: Model) -> bool:
         """Return whether the last promotion was of the model's weights."""
@@ -138,7 +137,9 @@ def add_served(
 ) -> tuple[ServedModel, ...]:
     """Return the models that have served, with those that ready pods report now.
 
-    Models that neither the registry, the history nor the Deployment names any more are dropped.
+    A record has the values that the registry named last, so that the pods of a model stay as they are if its entry goes:
+    its weights may have moved, and its figures may have been computed again. Models that neither the registry, the history
+    nor the Deployment names any more are dropped.
 
     Args:
         status: the last status.
@@ -148,7 +149,7 @@ def add_served(
         compared: the model that a live candidate runs, and its digest: it has served before.
         at: the time now.
     """
-    served = {(item.entry.name, item.digest, definition(item.entry)): item for item in status.served}
+    served = {(item.entry.name, item.digest, definition(item.entry)): _renewed(item, known) for item in status.served}
     candidates = (*((deployed.model,) if deployed else ()), *((compared[0],) if compared else ()), *known)
     # Only a status that was lost lacks it. Otherwise the status says what has served, whatever the candidate's template
     # names.
@@ -171,8 +172,21 @@ def add_served(
 def _record(found: Model, digest: str, known: Iterable[Model], at: str) -> ServedModel:
     """Return the record of a model, with the registry's entry if it has one."""
     listed = next((model for model in known if same_model(model, found)), found)
-    shortened = {"notes": None, "display_name": None, "weights_url": without_query(listed.weights_url)}
-    return ServedModel(entry=listed.model_copy(update=shortened), digest=digest, first_served_at=at)
+    return ServedModel(entry=_shortened(listed), digest=digest, first_served_at=at)
+
+
+def _renewed(item: ServedModel, known: Iterable[Model]) -> ServedModel:
+    listed = next((model for model in known if was_served_as(item, model)), None)
+    if listed is None:
+        return item
+    entry = _shortened(listed)
+    return item.model_copy(update={"entry": entry.model_copy(update={"metrics": entry.metrics or item.entry.metrics})})
+
+
+def _shortened(model: Model) -> Model:
+    return model.model_copy(
+        update={"notes": None, "display_name": None, "weights_url": without_query(model.weights_url)}
+    )
 
 
 def _without_unused_figures(item: ServedModel, comparable: Iterable[Model | HistoryEntry]) -> ServedModel:

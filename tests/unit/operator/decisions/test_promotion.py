@@ -91,6 +91,41 @@ def test_a_refused_candidate_changes_nothing_that_serves(digit: str | None) -> N
     assert world.reasons == ["Promoting", "Serving", "GateRefused"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weightsUrl": "https://new.example.org/first.ckpt"},
+        {"version": "1.0.1"},
+        {"signatureUrl": "https://new.example.org/first.sig"},
+    ],
+    ids=["address", "version", "signature"],
+)
+@pytest.mark.parametrize("dropped", [True, False], ids=["its entry is dropped", "its entry gets other weights"])
+def test_a_refusal_keeps_the_pods_of_a_model_whose_entry_has_changed(change: dict[str, Any], *, dropped: bool) -> None:
+    world = World(manifest(entry("first")))
+    world.settle()
+    world.models(entry("first", **change))
+    world.settle()
+    pods = list(world.pods)
+    refused = entry("second" if dropped else "first", "b", metrics={"tpr": 0.1})
+    world.models(refused, active=refused["name"])
+    world.settle()
+    assert world.is_("RegistryDiverged") == ("True", "GateRefused")
+    assert world.pods == pods
+
+
+def test_a_release_is_compared_with_the_figures_that_the_serving_model_had_last() -> None:
+    """They were computed again on a larger set, and the release has replaced the entry in the same change."""
+    larger = {"evaluationSet": "2026", "sampleSize": 500}
+    world = World(manifest(entry("first")))
+    world.settle()
+    world.models(entry("first", metrics=larger))
+    world.settle()
+    world.models(entry("first", "b", version="1.1.0", metrics=larger))
+    world.settle()
+    assert world.is_("GatePassed") == ("True", "GatePassed")
+
+
 @DIGITS
 def test_corrected_metrics_promote_a_refused_candidate(digit: str | None) -> None:
     world = promoted(digit, metrics={"tnr": 0.5})

@@ -145,11 +145,27 @@ def test_the_last_promoted_model_has_its_entry_from_the_registry_or_from_what_se
     assert history(FIRST, THIRD, served=(served(FIRST),)).last_promoted() is None
 
 
-def test_the_promotion_has_newer_values_than_the_entry_that_served() -> None:
-    """It had no digest, and another version and address, when it served."""
-    now = model("third", "c", version="1.0.1", weightsUrl=URL)
+def test_the_promotion_has_the_digest_that_the_registry_did_not_name_when_the_model_served() -> None:
+    now = model("third", "c")
     before = served(model("third", None), "c")
     assert history(now, served=(before,)).last_promoted() == now
+
+
+def test_the_last_promoted_model_keeps_the_address_and_version_that_the_registry_named_last() -> None:
+    moved = model("third", "c", version="1.0.1", weightsUrl=URL)
+    assert history(THIRD, served=(served(moved),)).last_promoted() == moved
+
+
+def test_a_record_has_the_values_that_the_registry_named_last() -> None:
+    moved = model("first", version="1.0.1", weightsUrl=URL, signatureUrl=f"{URL}.sig", metrics={"tnr": 0.99})
+    (record,) = added(status=Status(served=(served(FIRST),)), known=(moved,))
+    assert record == served(moved)
+    assert added(status=Status(served=(record,)), known=(SECOND,), deployed=moved) == [record]
+
+
+def test_a_record_keeps_its_figures_if_the_registry_names_none_any_more() -> None:
+    (record,) = added(status=Status(served=(served(FIRST),)), known=(model("first", metrics=None),))
+    assert record == served(FIRST)
 
 
 def test_the_last_promoted_weights_are_recognised() -> None:
@@ -232,18 +248,17 @@ def test_a_record_keeps_figures_by_species_only_while_a_candidate_may_be_compare
     full = with_figures("second", "b")
     compared, other = with_figures("second", "b", reference=None), model("second", "b")
     kept = Status(served=(served(full),))
-    assert added(status=kept, deployed=FIRST) == [served(other)]
-    assert added(status=kept, deployed=full) == [served(compared)]
-    assert added(status=kept.model_copy(update={"history": promotions(full, FIRST)}), deployed=None) == [
-        served(compared)
-    ]
+    assert added(status=kept, known=(full,), deployed=FIRST) == [served(other)]
+    assert added(status=kept, known=(full,), deployed=full) == [served(compared)]
+    promoted = kept.model_copy(update={"history": promotions(full, FIRST)})
+    assert added(status=promoted, known=(full,), deployed=None) == [served(compared)]
     assert added(reports("second", "b"), known=(full,), deployed=None) == [served(other)]
 
 
 def test_a_record_without_lists_of_figures_stays_as_it_is() -> None:
     bare, only_species = model("first", metrics=None), with_figures("second", "b", reference=None)
     status = Status(served=(served(bare), served(only_species)), history=promotions(SECOND))
-    assert added(status=status) == [served(bare), served(only_species)]
+    assert added(status=status, known=(bare, only_species)) == [served(bare), served(only_species)]
 
 
 def test_a_pod_that_cannot_be_reached_serves_what_its_template_says() -> None:
