@@ -101,11 +101,7 @@ def choose(
     )
     if choice.comparison and staged.blocked:
         choice = replace(choice, comparison=None, compared=None, refusal=f"no rollback: {staged.blocked}")
-    target = choice.target
-    if target and deployed and lacks_query(target.weights_url) and same_model(target, deployed):
-        # Only the Deployment still has the whole URL: another one would replace its pods.
-        return replace(choice, target=target.model_copy(update={"weights_url": deployed.weights_url}))
-    return choice
+    return replace(choice, target=_with_whole_url(choice.target, deployed))
 
 
 def _choose(
@@ -121,6 +117,7 @@ def _choose(
     candidate = spec.registry.active_model
     # The last promotion comes first: a person may have written another model into the Deployment.
     current = history.last_promoted() or (history.full_entry(deployed) if deployed else None)
+    current = _with_whole_url(current, deployed)
     standing = _standing_rollback(history.status.rollback, candidate, spec)
     if standing and (restored := _restored_model(standing, history, current)):
         return _keep_restored(standing, restored, history)
@@ -133,6 +130,13 @@ def _choose(
     if history.served_record(candidate) and not was_taken_back(candidate, spec=spec, history=history):
         return _return_to(candidate)
     return _choose_new(candidate, current=current, spec=spec, history=history, staged=staged, approvals=approvals)
+
+
+def _with_whole_url(model: Model | None, deployed: Model | None) -> Model | None:
+    """Return a model with the address in the Deployment if only that has the query: another one would replace its pods."""
+    if model and deployed and lacks_query(model.weights_url) and same_model(model, deployed):
+        return model.model_copy(update={"weights_url": deployed.weights_url})
+    return model
 
 
 def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory) -> Choice:

@@ -957,3 +957,19 @@ def test_a_decision_that_cannot_be_read_decides_nothing(text: str) -> None:
     world.activate("second")
     world.settle()
     assert verdict(world) == "Running"
+
+
+@pytest.mark.parametrize("query", ["", "?X-Signature=s3cret"])
+def test_a_stage_goes_on_if_the_entry_of_the_serving_model_leaves_the_registry(query: str) -> None:
+    world = World(manifest(entry("first", weightsUrl=f"https://example.org/first.ckpt{query}"), MODELS[1]))
+    world.edit(rollout={"stages": [SHADOW]}, serving={"networkPolicy": {}})
+    world.settle()
+    world.activate("second")
+    world.settle()
+    run = world.comparison_plan
+    world.models(MODELS[1], active="second")
+    world.settle()
+    assert world.comparison_plan == run
+    world.shadow(ENOUGH)
+    world.settle()
+    assert_gone(world, serving="second")
