@@ -133,7 +133,7 @@ def _choose(
 
 
 def _with_whole_url(model: Model | None, deployed: Model | None) -> Model | None:
-    """Return a model with the address in the Deployment if only that has the query: another one would replace its pods."""
+    """Return a model with the Deployment's address if only that has the query: another one would replace its pods."""
     if model and deployed and lacks_query(model.weights_url) and same_model(model, deployed):
         return model.model_copy(update={"weights_url": deployed.weights_url})
     return model

@@ -73,16 +73,21 @@ def find_returned(
 
 
 def add_returned(known: ReturnedCandidates, new: ReturnedCandidate) -> ReturnedCandidates:
-    """Return the candidates with one that is removed now; one that is known already stays as it is."""
-    return known if _key(new) in map(_key, known) else _each_once((new, *known))
+    """Return the candidates with one that is removed now, in place of an earlier removal for the same reason."""
+    return known if new in known else _each_once((new, *known))
 
 
 def merge_returned(recorded: ReturnedCandidates, known: ReturnedCandidates) -> ReturnedCandidates:
     """Return the candidates of the Deployment's record and of the status, each once.
 
     The record is written first, and is behind after `kubectl rollout undo`. The one that has the other's newest is
-    ahead. If none is, they take turns, so that neither drops what is newest in the other.
+    ahead. If none is, they take turns, so that neither drops what is newest in the other. Of two removals of one
+    candidate for one reason, the later one counts.
     """
+    latest: dict[tuple[str, str, str], ReturnedCandidate] = {}
+    for one in (*recorded, *known):
+        latest[_subject(one)] = max(one, latest.get(_subject(one), one), key=lambda found: found.at)
+    recorded, known = (tuple(latest[_subject(one)] for one in candidates) for candidates in (recorded, known))
     if not known or _key(known[0]) in map(_key, recorded):
         return _each_once((*recorded, *known))
     if not recorded or _key(recorded[0]) in map(_key, known):
@@ -93,10 +98,14 @@ def merge_returned(recorded: ReturnedCandidates, known: ReturnedCandidates) -> R
 def _each_once(candidates: Iterable[ReturnedCandidate]) -> ReturnedCandidates:
     found: dict[tuple[str, str, str], ReturnedCandidate] = {}
     for one in candidates:
-        found.setdefault((one.model, one.entry, one.reason), one)
+        found.setdefault(_subject(one), one)
     return tuple(found.values())[:MOST_RETURNED]
 
 
-def _key(one: ReturnedCandidate) -> tuple[str, str, str, str | None]:
+def _subject(one: ReturnedCandidate) -> tuple[str, str, str]:
     # With the reason: without stages only a rollout that passed its deadline counts, whatever its stages found before.
-    return one.model, one.entry, one.reason, one.retry
+    return one.model, one.entry, one.reason
+
+
+def _key(one: ReturnedCandidate) -> tuple[str, str, str, str | None]:
+    return *_subject(one), one.retry

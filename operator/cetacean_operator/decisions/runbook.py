@@ -35,7 +35,8 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.DRIFTING, "TopProbabilityDropped"): (
         "top-probability",
-        "compare what is sent with the evaluation set: collect pictures if they have changed, go back to the model before if not",
+        "compare what is sent with the evaluation set: collect pictures if they have changed, go back to the model "
+        "before if not",
     ),
     (names.DRIFTING, "LowConfidenceRisen"): (
         "low-confidence",

@@ -137,9 +137,9 @@ def add_served(
 ) -> tuple[ServedModel, ...]:
     """Return the models that have served, with those that ready pods report now.
 
-    A record has the values that the registry named last, so that the pods of a model stay as they are if its entry goes:
-    its weights may have moved, and its figures may have been computed again. Models that neither the registry, the history
-    nor the Deployment names any more are dropped.
+    A record has the values that the registry named last, so that the pods of a model stay as they are if its entry
+    goes: its weights may have moved, and its figures may have been computed again. Models that neither the registry,
+    the history nor the Deployment names any more are dropped.
 
     Args:
         status: the last status.

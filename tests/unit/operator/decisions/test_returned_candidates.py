@@ -38,10 +38,24 @@ def test_the_newest_is_first_and_kept_whatever_the_times_say(at: str) -> None:
     assert add_returned(found, new) == found
 
 
-def test_one_that_is_known_keeps_its_place_and_its_time() -> None:
+def test_one_that_is_known_keeps_its_place() -> None:
+    known = candidates("abc")
+    assert add_returned(known, known[2]) == known
+
+
+def test_a_later_removal_replaces_the_earlier_one() -> None:
     known = candidates("abc")
     (again,) = candidates("c", at="2027-01-01T00:00:00Z")
-    assert add_returned(known, again) == known
+    assert add_returned(known, again) == (again, *known[:2])
+
+
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["in the record", "in the status"])
+def test_the_later_of_two_removals_counts_if_the_record_and_the_status_differ(*, is_recorded: bool) -> None:
+    earlier, (again,) = candidates("abc"), candidates("c", at="2027-01-01T00:00:00Z")
+    later = add_returned(earlier, again)
+    recorded, known = (later, earlier) if is_recorded else (earlier, later)
+    assert again in merge_returned(recorded, known)
+    assert merge_returned(merge_returned(recorded, known), known) == merge_returned(recorded, known)
 
 
 def test_the_same_rollout_is_remembered_for_each_reason() -> None:
