@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.event_recorder import EventRecorder
@@ -115,15 +116,32 @@ class Bench:
         for kind, _, name in list(self.api.objects):
             if kind == "Pod":
                 self.delete("Pod", name)
+        pod = self._start_pod(deployment, **drift_stats)
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": 1,
+            "updatedReplicas": 1,
+        }
+        self.put(deployment)
+        return pod
+
+    def start_candidate(self) -> Object:
+        """Start a pod of the candidate; return it."""
+        deployment = self.find("Deployment", names.candidate_name("whales"))
+        return self._start_pod(deployment)
+
+    def _start_pod(self, deployment: Object, **drift_stats: Any) -> Object:
         template = deployment["spec"]["template"]
         self.pods += 1
         pod = pod_manifest(
-            f"whales-{self.pods}",
+            f"{deployment['metadata']['name']}-{self.pods}",
             uid=f"pod-{self.pods}",
             labels=template["metadata"]["labels"],
             annotations=template["metadata"]["annotations"],
             status=running_status(f"10.0.0.{self.pods}", container_id=f"c-{self.pods}"),
         )
+        template_hash = pod["metadata"]["labels"][names.LABEL_TEMPLATE_HASH]
+        pod["metadata"]["ownerReferences"][0]["name"] = f"{deployment['metadata']['name']}-{template_hash}"
         self.scraper.results[pod["metadata"]["uid"]] = Scrape(
             identity=parse_identity(
                 "/v1/identity", json.dumps(identity_response(template["spec"]["containers"])).encode()
@@ -132,12 +150,6 @@ class Bench:
             metrics=COUNTERS,
         )
         self.put(pod)
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": 1,
-            "updatedReplicas": 1,
-        }
-        self.put(deployment)
         return pod
 
     def find(self, kind: str, name: str = "whales") -> Object:

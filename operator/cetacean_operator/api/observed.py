@@ -166,8 +166,9 @@ class Observed:
 
     @property
     def unasked(self) -> bool:
-        """True if a ready pod has not been scraped yet: then a status would lack what the pod serves."""
-        return any(pod.ready and not pod.asked and not pod.terminating for pod in self.pods)
+        """True if a ready pod has not been scraped yet: then a status would lack what the pod serves or has shown."""
+        pods = (*self.pods, *self.candidate_pods)
+        return any(pod.ready and not pod.asked and not pod.terminating for pod in pods)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.DRIFTING, "TopProbabilityDropped"): (
         "top-probability",
-        "compare what is sent with the evaluation set: collect pictures if they have changed, go back to the model "
-        "before if not",
+        "compare what is sent with the evaluation set: go back to the model before if it is the same, else collect it",
     ),
     (names.DRIFTING, "LowConfidenceRisen"): (
         "low-confidence",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -442,6 +443,40 @@ async def test_nothing_is_decided_before_the_pods_were_asked(bench: Bench) -> No
     await bench.reconcile()
     assert bench.api.find("Deployment", "whales-candidate") is None
     assert bench.find("CetaceanModel")["status"]["candidate"]["verdict"] == "Inconclusive"
+
+
+async def test_nothing_is_decided_before_the_candidates_pods_were_asked(bench: Bench) -> None:
+    """The pod that serves answers first; of the candidate's answers to clients nothing is known yet."""
+    canary = {"weight": 50, "require": {"requests": 100, "holdForSeconds": 60}}
+    models = [entry("first"), entry("second", "b")]
+    rollout = {"stages": [{"canary": canary, "timeoutSeconds": 3600}], "onInconclusive": "Return"}
+    bench.put(manifest(*models, rollout=rollout))
+    await bench.reconcile()
+    serving = bench.roll_out()["metadata"]["uid"]
+    await bench.reconcile()
+    bench.edit(registry={"active": "second"})
+    await bench.reconcile()
+    candidate = bench.start_candidate()["metadata"]["uid"]
+    for uid in (serving, candidate):
+        none_yet = ((0.1, 0.0), (float("inf"), 0.0))
+        bench.scraper.results[uid] = replace(bench.scraper.results[uid], durations=none_yet)
+    await bench.reconcile()
+    await bench.reconcile()
+    answers = forget_answers(bench)
+    bench.wait(hours=2)
+    bench.scraper.results[serving] = answered_more(answers[serving])
+    bench.api.calls.clear()
+    assert await bench.reconcile() == 10.0
+    assert bench.api.calls == []
+    bench.scraper.results[candidate] = answered_more(answers[candidate])
+    await bench.reconcile()
+    assert bench.find("CetaceanModel")["status"]["history"][0]["model"] == "second"
+
+
+def answered_more(before: Scrape) -> Scrape:
+    assert before.metrics
+    metrics = {**before.metrics, "requests_total": before.metrics["requests_total"] + 3000}
+    return replace(before, metrics=metrics, durations=((0.1, 3000.0), (float("inf"), 3000.0)))
 
 
 async def test_a_pod_that_is_never_asked_keeps_repairs_waiting_for_a_bounded_time_each_time(serving: Bench) -> None:
