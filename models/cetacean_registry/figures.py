@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PictureCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
-SpeciesName = Annotated[str, Field(min_length=1, max_length=64)]
+LONGEST_SPECIES_NAME: Final = 64
+SpeciesName = Annotated[str, Field(min_length=1, max_length=LONGEST_SPECIES_NAME)]
 MAX_SPECIES: Final = 64
 """Species that a snapshot and a resource have figures of."""
 HISTOGRAM_BINS: Final = 20

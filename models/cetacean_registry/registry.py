@@ -14,11 +14,12 @@ from pydantic.alias_generators import to_camel
 from cetacean_registry.companions import COMPANION_FILES, FileDigests, Sha256
 from cetacean_registry.documents import Document
 from cetacean_registry.patterns import NAME_PATTERN, SEMVER_PATTERN
+from cetacean_registry.urls import LONGEST_URL
 from cetacean_registry.weights_schemes import NAMES, URL_PATTERN
 
 SemVer = Annotated[str, Field(pattern=SEMVER_PATTERN, max_length=64)]
 ModelName = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
-WeightsUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
+WeightsUrl = Annotated[str, Field(pattern=URL_PATTERN, max_length=LONGEST_URL)]
 Path_ = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=4096)]
 ShortText = Annotated[str, Field(max_length=253)]

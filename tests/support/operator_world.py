@@ -194,7 +194,10 @@ class World:
         self.pods[0].shadow = ShadowReport(run=run or plan["run"], failed=failed, candidate=pairs)
 
     def shadow(self, pairs: int, *, failed: int = 0, slower: int = 0, **disagreeing: int) -> None:
-        """Let the pods report pairs of answers of which all agree but `accepted`, `species`, `individual` many."""
+        """Let the pods report pairs of answers of which all agree but `accepted`, `species`, `individual` many.
+
+        If there are several pods, two of them have answered a quarter of the pictures, and always agree.
+        """
         plan = self.comparison_plan
         assert plan is not None, "the pods have no plan of a comparison"
         accepted, species, individual = (
@@ -209,7 +212,9 @@ class World:
             individual=min(both, individual),
             slower=slower,
         )
-        self.pods[0].shadow = ShadowReport(run=plan["run"], failed=failed, candidate=counts)
+        alike = pairs // 4 if plan.get("peer_url") else 0
+        noise = PairCounts(pairs=alike, accepted=alike, both_accepted=alike, species=alike, individual=alike)
+        self.pods[0].shadow = ShadowReport(run=plan["run"], failed=failed, candidate=counts, noise=noise)
 
     def shadow_species(self, pairs: int, *, lost: str, pictures: int) -> None:
         """Let the pods report pairs that agree, but for the pictures of one species."""

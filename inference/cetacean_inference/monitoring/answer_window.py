@@ -10,33 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cetacean_inference.decision import DIGITS
+from cetacean_inference.monitoring.species_names import SpeciesNames
 
 BINS: Final = 20
 """Bins of equal width over 0..1; bin 0 holds what the service rejects as `low_confidence`."""
 EDGES: Final = tuple(number / BINS for number in range(1, BINS + 1))
 """The upper edge of each bin."""
-MOST_SPECIES: Final = 64
-"""Species that are counted by name, so that answers and label values stay bounded."""
-OTHER_SPECIES: Final = "other"
-_LONGEST_NAME: Final = 64
 _UNIT: Final = 10**DIGITS
 """Answers have their probability rounded to four decimals: sums of ten-thousandths are exact."""
-
-
-class SpeciesNames:
-    """Names for counters: the first `MOST_SPECIES` species keep theirs, all others share one."""
-
-    def __init__(self) -> None:
-        """Start without any species."""
-        self._known: set[str] = set()
-
-    def bounded(self, species: str) -> str:
-        """Return the name to count a species under."""
-        name = species[:_LONGEST_NAME]
-        if name in self._known or len(self._known) < MOST_SPECIES:
-            self._known.add(name)
-            return name
-        return OTHER_SPECIES
 
 
 @dataclass(frozen=True, slots=True)

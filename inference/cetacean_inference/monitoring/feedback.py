@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cetacean_inference.monitoring.species_names import OTHER, short_species
+from cetacean_registry.figures import MAX_SPECIES
+
 MOST_VERSIONS: Final = 16
 """Model versions that are counted by name; the one that is served is always among them."""
-MOST_SPECIES: Final = 64
-"""Species that are counted by name, for each version."""
-OTHER: Final = "other"
-_LONGEST_NAME: Final = 64
+_LONGEST_VERSION: Final = 64
 """In bytes, so that the size of the metrics is bounded whatever the characters are."""
 
 
@@ -54,7 +54,7 @@ class VersionFeedback:
 
     def count(self, judged: Judged) -> None:
         """Count one answer."""
-        species = _bounded(judged.species, self.by_species, MOST_SPECIES)
+        species = _bounded(short_species(judged.species), self.by_species, MAX_SPECIES)
         self.by_species.setdefault(species, Outcomes()).count(correct=judged.species_correct)
         if judged.individual_correct is not None:
             self.individuals.count(correct=judged.individual_correct)
@@ -68,12 +68,12 @@ class FeedbackCounts:
     """
 
     def __init__(self, served_version: str) -> None:
-        self._versions: dict[str, VersionFeedback] = {_short(served_version): VersionFeedback()}
+        self._versions: dict[str, VersionFeedback] = {_short_version(served_version): VersionFeedback()}
         self.received = 0
 
     def count(self, judged: Judged) -> None:
         """Count one answer for the version that gave it."""
-        version = _bounded(judged.model_version, self._versions, MOST_VERSIONS)
+        version = _bounded(_short_version(judged.model_version), self._versions, MOST_VERSIONS)
         self._versions.setdefault(version, VersionFeedback()).count(judged)
         self.received += 1
 
@@ -103,9 +103,8 @@ def _report(version: str, found: VersionFeedback) -> dict[str, Any]:
 
 def _bounded(name: str, known: dict[str, Any], most: int) -> str:
     """Return the name to count under; `OTHER` comes on top of the bound."""
-    name = _short(name)
     return name if name in known or len(known.keys() - {OTHER}) < most else OTHER
 
 
-def _short(name: str) -> str:
-    return name.encode(errors="replace")[:_LONGEST_NAME].decode(errors="ignore")
+def _short_version(name: str) -> str:
+    return name.encode(errors="replace")[:_LONGEST_VERSION].decode(errors="ignore")

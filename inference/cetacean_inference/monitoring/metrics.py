@@ -19,9 +19,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from cetacean_inference.decision import Detection, RejectionReason
-from cetacean_inference.monitoring.answer_window import EDGES, SpeciesNames
+from cetacean_inference.monitoring.answer_window import EDGES
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.recent_requests import RECENT, RecentRequests
+from cetacean_inference.monitoring.species_names import SpeciesNames
 from cetacean_inference.system.start_times import StartPart
 from cetacean_inference.types import NetworkName, RejectedEngine
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from cetacean_inference.monitoring.species_names import short_species
 from cetacean_inference.shadow.answers import Answer
-
-MAX_SPECIES: Final = 64
-"""Species that are counted one by one; more are counted only in the sums over all."""
+from cetacean_registry.figures import MAX_SPECIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,9 @@ class Agreement:
         relative = other.probability + bounds.probability_offset - served.probability
         self.higher += relative > 0
         self.lower += relative < 0
-        if served.species in self.by_species or len(self.by_species) < MAX_SPECIES:
-            by_species = self.by_species.setdefault(served.species, SpeciesAgreement())
+        name = short_species(served.species)
+        if name in self.by_species or len(self.by_species) < MAX_SPECIES:  # more are only in the sums over all
+            by_species = self.by_species.setdefault(name, SpeciesAgreement())
             by_species.pairs += 1
             by_species.species += same_species
             by_species.individual += same_individual

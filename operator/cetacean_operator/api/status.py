@@ -18,6 +18,7 @@ from cetacean_operator.api.candidate import (
 from cetacean_operator.api.spec import Model
 from cetacean_operator.api.stages import MOST_STAGES
 from cetacean_registry.registry import ShortText
+from cetacean_registry.urls import LONGEST_URL
 
 HISTORY_LENGTH = 10
 MOST_FEEDBACK_VERSIONS = 16
@@ -91,7 +92,7 @@ class HistoryEntry(ApiModel):
     version: ShortText
     digest: ShortText | None = None
     definition: ShortText = Field(description="Digest of how the weights are used, as in status.active.")
-    weights_url: Annotated[str, Field(max_length=2048)]
+    weights_url: Annotated[str, Field(max_length=LONGEST_URL)]
     at: Timestamp
     reason: Annotated[
         ShortText, Field(min_length=1, description="GatePassed, GateSkipped, ServedBefore, DriftRollback or Adopted.")
@@ -203,7 +204,7 @@ class Rollback(ApiModel):
     """An automatic rollback that stands until a person changes the spec."""
 
     rejected: ModelRef = Field(description="The model that drifted.")
-    rejected_url: Annotated[str, Field(max_length=2048)]
+    rejected_url: Annotated[str, Field(max_length=LONGEST_URL)]
     restored: ModelRef
     at: Timestamp
     why: _Message

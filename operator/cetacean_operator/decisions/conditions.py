@@ -74,7 +74,7 @@ def add_times(
             Condition(
                 type=kind,
                 status=state.status,
-                reason=one_line(state.reason, longest=LONGEST_REASON),
+                reason=one_line(state.reason, longest=LONGEST_REASON) or "NoReason",
                 message=one_line(state.message, longest=LONGEST_MESSAGE),
                 last_transition_time=old.last_transition_time if old and same else at,
                 observed_generation=generation,

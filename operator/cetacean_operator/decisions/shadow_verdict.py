@@ -6,26 +6,31 @@ error of 5 % is divided among all shares (Bonferroni), so one that meets every r
 number of pairs, in at most 5 % of comparisons. It passes if the lower bound of every share reaches the smallest
 value. One that misses a requirement passes in at most 5 % of comparisons: all shares must pass, so nothing is to be
 divided.
+
+What serves need not agree with a candidate more than with itself. If it has several pods, two of them answer some of
+the pictures, and the smallest agreement is the required one times the true agreement of these pods. That is not known
+either: it has bounds of the same kind, which take a fifth of the share's error. A candidate fails below the lower one
+of them, and passes above the upper one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from cetacean_operator.api.shadow import ShadowReport
-from cetacean_operator.decisions.confidence_sequence import share_bounds
+from cetacean_operator.decisions.confidence_sequence import Bounds, share_bounds
+from cetacean_registry.figures import MAX_SPECIES
 
 ALPHA: Final = 0.05
 """Chance that a comparison ends with a wrong verdict, at most, in each direction."""
-_MOST_SPECIES: Final = 64
 _MAIN_SHARES: Final = 5
 _ALPHA_MAIN: Final = 0.8 * ALPHA / _MAIN_SHARES
-_ALPHA_SPECIES: Final = 0.2 * ALPHA / _MOST_SPECIES
-_FEWEST_NOISE_PAIRS: Final = 30
-"""With fewer pairs nobody knows how often what serves disagrees with itself, and nothing is allowed for it."""
+_ALPHA_SPECIES: Final = 0.2 * ALPHA / MAX_SPECIES
+_OF_NOISE: Final = 0.2
+"""The part of a share's error that the agreement of what serves with itself has."""
 
 
 class Outcome(StrEnum):
@@ -57,8 +62,14 @@ class Share:
     successes: int
     trials: int
     smallest: float
+    """It passes if its lower bound reaches it."""
+    fails_below: float
+    """It fails if its upper bound is below it. Less than `smallest` if the agreement of what serves with itself is not
+    known exactly."""
     must_pass: bool = True
     """False for one species: there may never be enough pictures of it, so it can only fail."""
+    error: float = 1.0
+    """The part of the error that is its own; the other part is that of what it is compared with."""
 
     @property
     def observed(self) -> float | None:
@@ -68,13 +79,13 @@ class Share:
     @property
     def low(self) -> float:
         """The lower bound of the true share, by which it passes."""
-        return share_bounds(self.successes, self.trials, alpha=ALPHA).low
+        return share_bounds(self.successes, self.trials, alpha=self.error * ALPHA).low
 
     @property
     def high(self) -> float:
         """The upper bound, by which it fails."""
         alpha = _ALPHA_MAIN if self.must_pass else _ALPHA_SPECIES
-        return share_bounds(self.successes, self.trials, alpha=alpha).high
+        return share_bounds(self.successes, self.trials, alpha=self.error * alpha).high
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +99,18 @@ class ShadowVerdict:
     shares: tuple[Share, ...] = ()
 
 
-def judge_shadow(report: ShadowReport, requirements: Requirements) -> ShadowVerdict:
+def judge_shadow(report: ShadowReport, requirements: Requirements, *, several_pods: bool) -> ShadowVerdict:
     """Judge the pooled counts of one run.
 
     Args:
         report: of all pods that serve, added up.
         requirements: of the stage.
+        several_pods: True if two pods of what serves answer some of the pictures. One pod agrees with itself.
     """
-    shares = tuple(_shares(report, requirements))
-    failed = [share for share in shares if share.high < share.smallest]
+    shares = tuple(_shares(report, requirements, several_pods=several_pods))
+    failed = [share for share in shares if share.high < share.fails_below]
     if failed:
-        worst = max(failed, key=lambda share: share.smallest - share.high)
+        worst = max(failed, key=lambda share: share.fails_below - share.high)
         return ShadowVerdict(Outcome.FAILED, worst.reason, _describe(worst), shares)
     open_shares = [share for share in shares if share.must_pass and share.low < share.smallest]
     pairs = report.candidate.pairs
@@ -108,39 +120,49 @@ def judge_shadow(report: ShadowReport, requirements: Requirements) -> ShadowVerd
     return ShadowVerdict(Outcome.PASSED, "Agrees", message, shares)
 
 
-def _shares(report: ShadowReport, requirements: Requirements) -> Iterator[Share]:
+def _shares(report: ShadowReport, requirements: Requirements, *, several_pods: bool) -> Iterator[Share]:
     pairs, noise = report.candidate, report.noise
     answered = pairs.pairs
-    yield Share("answered", "Failing", answered, answered + report.failed, 1.0 - requirements.max_error_share)
-    yield Share("not slower than the bound", "Slower", answered - pairs.slower, answered, 0.5)
-    disagreement = "Disagrees"
-    yield Share(
-        "same acceptance",
-        disagreement,
-        pairs.accepted,
-        pairs.pairs,
-        _above_noise(requirements.accepted, noise.accepted, noise.pairs),
+    smallest = 1.0 - requirements.max_error_share
+    yield Share("answered", "Failing", answered, answered + report.failed, smallest, smallest)
+    yield Share("not slower than the bound", "Slower", answered - pairs.slower, answered, 0.5, 0.5)
+    agreements = (
+        ("same acceptance", pairs.accepted, pairs.pairs, requirements.accepted, noise.accepted, noise.pairs),
+        ("same species", pairs.species, pairs.both_accepted, requirements.species, noise.species, noise.both_accepted),
+        (
+            "same individual",
+            pairs.individual,
+            pairs.both_accepted,
+            requirements.individual,
+            noise.individual,
+            noise.both_accepted,
+        ),
     )
-    same_species = _above_noise(requirements.species, noise.species, noise.both_accepted)
-    yield Share("same species", disagreement, pairs.species, pairs.both_accepted, same_species)
-    yield Share(
-        "same individual",
-        disagreement,
-        pairs.individual,
-        pairs.both_accepted,
-        _above_noise(requirements.individual, noise.individual, noise.both_accepted),
-    )
-    for name, counts in pairs.by_species.items():
-        yield Share(
-            f"same species for {name}", disagreement, counts.species, counts.pairs, same_species, must_pass=False
-        )
+    for name, successes, trials, required, *of_noise in agreements:
+        yield _agreement(name, successes, trials, required, _with_itself(*of_noise) if several_pods else None)
+    species = _with_itself(noise.species, noise.both_accepted) if several_pods else None
+    # The bounds of one species are for so many of them. Each pod reports the first ones that it has met.
+    most = sorted(pairs.by_species.items(), key=lambda item: (-item[1].pairs, item[0]))[:MAX_SPECIES]
+    for name, counts in most:
+        share = _agreement(f"same species for {name}", counts.species, counts.pairs, requirements.species, species)
+        yield replace(share, must_pass=False)
 
 
-def _above_noise(smallest: float, agreeing: int, trials: int) -> float:
-    """Return the smallest agreement with the candidate: what serves need not agree with it more than with itself."""
-    if trials < _FEWEST_NOISE_PAIRS:
-        return smallest
-    return smallest * agreeing / trials
+def _agreement(name: str, successes: int, trials: int, required: float, with_itself: Bounds | None) -> Share:
+    reason = "Disagrees"
+    if with_itself is None:
+        return Share(name, reason, successes, trials, required, required)
+    smallest, fails_below = required * with_itself.high, required * with_itself.low
+    return Share(name, reason, successes, trials, smallest, fails_below, error=1.0 - _OF_NOISE)
+
+
+def _with_itself(agreeing: int, trials: int) -> Bounds:
+    """Return the bounds of how often two pods of what serves agree.
+
+    A share fails by the lower one and passes by the upper one, so each has its part of that error.
+    """
+    low = share_bounds(agreeing, trials, alpha=_OF_NOISE * _ALPHA_MAIN).low
+    return Bounds(low, share_bounds(agreeing, trials, alpha=_OF_NOISE * ALPHA).high)
 
 
 def _main(shares: Sequence[Share]) -> Iterator[Share]:
@@ -154,7 +176,7 @@ def _figure(share: Share) -> str:
 def _describe(share: Share) -> str:
     return (
         f"{share.name}: {share.successes} of {share.trials} pictures, a true share of at most {share.high:.4f}, "
-        f"expected at least {share.smallest:.4g}"
+        f"expected at least {share.fails_below:.4g}"
     )
 
 

@@ -133,6 +133,7 @@ def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: Stage
             individual=require.min_agreement.individual,
             max_error_share=require.max_error_percent / 100,
         ),
+        several_pods=comparison.several_pods,
     )
     return Judged(
         verdict.outcome,

@@ -12,11 +12,10 @@ from typing import Any, Final
 from cetacean_operator.api.drift_signals import LARGEST_WINDOW
 from cetacean_operator.api.observed import PROBABILITY_UNIT, AnswerCounts, SpeciesCount
 from cetacean_operator.pods.counts import whole
-from cetacean_registry.figures import HISTOGRAM_BINS, MAX_SPECIES
+from cetacean_registry.figures import HISTOGRAM_BINS, LONGEST_SPECIES_NAME, MAX_SPECIES
 
 _OTHER_SPECIES: Final = 1
 """Pods count those beyond MAX_SPECIES under one more name."""
-_LONGEST_NAME: Final = 64
 _EXACT: Final = 1e-3
 """Sums have four decimals; a float is nearer to one than this, in units of the last."""
 
@@ -60,7 +59,7 @@ def _species(given: object) -> tuple[SpeciesCount, ...] | None:
 
 
 def _species_count(name: str, figures: Any) -> SpeciesCount | None:
-    if not isinstance(figures, Mapping) or len(name) > _LONGEST_NAME:
+    if not isinstance(figures, Mapping) or len(name) > LONGEST_SPECIES_NAME:
         return None
     count, total = _count(figures.get("n")), figures.get("probability_sum")
     if not count or not isinstance(total, int | float) or isinstance(total, bool) or not 0 <= total <= count:

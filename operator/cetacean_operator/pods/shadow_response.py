@@ -8,9 +8,9 @@ from typing import Any, Final
 from cetacean_operator.api.shadow import COUNTS, PairCounts, ShadowReport, SpeciesPairs
 from cetacean_operator.pods.counts import whole
 from cetacean_operator.pods.pod_responses import LARGEST_COUNT, BadAnswerError, parse_json, text
+from cetacean_registry.figures import LONGEST_SPECIES_NAME, MAX_SPECIES
 
 PATH: Final = "/v1/shadow-stats"
-_MOST_SPECIES: Final = 64
 
 
 def parse_shadow_stats(body: bytes) -> ShadowReport:
@@ -48,13 +48,15 @@ def _pairs(found: Mapping[str, Any]) -> PairCounts:
 
 def _species(found: Mapping[str, Any]) -> dict[str, SpeciesPairs]:
     listed = found.get("by_species")
-    if not isinstance(listed, list) or len(listed) > _MOST_SPECIES:
-        raise BadAnswerError(f"{PATH}: expected a list of at most {_MOST_SPECIES} species")
+    if not isinstance(listed, list) or len(listed) > MAX_SPECIES:
+        raise BadAnswerError(f"{PATH}: expected a list of at most {MAX_SPECIES} species")
     result: dict[str, SpeciesPairs] = {}
     for one in listed:
         name = text(one.get("name")) if isinstance(one, Mapping) else None
-        if name is None or name in result:
-            raise BadAnswerError(f"{PATH}: expected the name of a species, each once")
+        if name is None or name in result or len(name) > LONGEST_SPECIES_NAME:
+            raise BadAnswerError(
+                f"{PATH}: expected the names of species, each once and of at most {LONGEST_SPECIES_NAME} letters"
+            )
         counts = SpeciesPairs(*(_count(one, key) for key in ("pairs", "species", "individual")))
         if max(counts.species, counts.individual) > counts.pairs:
             raise BadAnswerError(f"{PATH}: expected no more agreeing pairs of a species than pairs")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cetacean_registry.urls import lacks_query, redacted, without_query
+from cetacean_registry.urls import LONGEST_URL, lacks_query, redacted, without_query
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,15 @@ def test_passwords_and_queries_are_left_out(text: str, shown: str) -> None:
 def test_a_url_is_stored_with_a_digest_in_place_of_its_query(url: str, stored: str) -> None:
     assert without_query(url) == stored
     assert without_query(stored) == stored
+
+
+def test_a_stored_url_is_no_longer_than_a_url_may_be() -> None:
+    addresses = [f"https://host/{'a' * (LONGEST_URL - 14)}{last}" for last in "bc"]
+    one, other = (without_query(f"{address}?") for address in addresses)
+    assert len(one) == len(other) == LONGEST_URL
+    assert one != other
+    assert lacks_query(one)
+    assert without_query(one) == one
 
 
 @pytest.mark.parametrize(

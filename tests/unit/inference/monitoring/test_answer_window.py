@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cetacean_inference.decision import LOW_CONFIDENCE
-from cetacean_inference.monitoring.answer_window import BINS, MOST_SPECIES, AnswerWindow, SpeciesNames, bin_of
+from cetacean_inference.monitoring.answer_window import BINS, AnswerWindow, bin_of
 from cetacean_inference.monitoring.drift import DriftMonitor
 from cetacean_inference.monitoring.monitoring_file import Monitoring
+from cetacean_inference.monitoring.species_names import SpeciesNames
 from cetacean_inference.settings import DriftSettings
+from cetacean_registry.figures import MAX_SPECIES
 
 
 class Answer(NamedTuple):
@@ -71,10 +73,10 @@ def test_an_empty_window_has_all_counts_at_zero() -> None:
 
 def test_species_beyond_the_limit_share_one_name() -> None:
     window = AnswerWindow(1000)
-    for number in range(MOST_SPECIES + 10):
+    for number in range(MAX_SPECIES + 10):
         add(window, Answer(0.9, 0.9, f"species-{number}"))
     species = window.stats.species
-    assert len(species) == MOST_SPECIES + 1
+    assert len(species) == MAX_SPECIES + 1
     assert species["other"].n == 10
     names = SpeciesNames()
     assert len(names.bounded("x" * 1000)) <= 64

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cetacean_inference.monitoring.feedback import MOST_SPECIES, MOST_VERSIONS, OTHER, FeedbackCounts, Judged, Outcomes
+from cetacean_inference.monitoring.feedback import MOST_VERSIONS, FeedbackCounts, Judged, Outcomes
 from cetacean_inference.monitoring.feedback_metrics import FeedbackCollector
+from cetacean_inference.monitoring.species_names import OTHER, SpeciesNames
+from cetacean_registry.figures import MAX_SPECIES
 
 
 def judged(**given: Any) -> Judged:
@@ -99,20 +101,36 @@ def test_more_versions_than_the_bound_are_counted_as_other_and_the_served_one_ke
 
 
 def test_more_species_than_the_bound_are_counted_as_other() -> None:
-    counts = counts_of(*(judged(species=f"species {number}") for number in range(MOST_SPECIES + 2)), judged())
+    counts = counts_of(*(judged(species=f"species {number}") for number in range(MAX_SPECIES + 2)), judged())
     (model,) = counts.report()["models"]
     species = {one["name"]: one["correct"] for one in model["by_species"]}
-    assert len(species) == MOST_SPECIES + 1
+    assert len(species) == MAX_SPECIES + 1
     assert species[OTHER] == 3
-    assert model["species_correct"] == MOST_SPECIES + 3
+    assert model["species_correct"] == MAX_SPECIES + 3
 
 
-@pytest.mark.parametrize("name", ["x" * 1000, "кит" * 40, "x" + "кит" * 40, "\N{SPOUTING WHALE}" * 64])
-def test_names_are_cut_to_the_bound_in_bytes(name: str) -> None:
+LONG = ["x" * 1000, "кит" * 40, "x" + "кит" * 40, "\N{SPOUTING WHALE}" * 64]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_versions_are_cut_to_the_bound_in_bytes(name: str) -> None:
+    *_, model = counts_of(judged(model_version=name)).report()["models"]
+    assert name.startswith(model["model_version"])
+    assert 60 <= len(model["model_version"].encode()) <= 64
+
+
+@pytest.mark.parametrize("name", [*LONG, "Белокрылая морская свинья охотоморская"])
+def test_a_species_has_the_name_that_the_figures_of_its_answers_have(name: str) -> None:
     (model,) = counts_of(judged(species=name)).report()["models"]
     (species,) = model["by_species"]
+    assert species["name"] == SpeciesNames().bounded(name)
     assert name.startswith(species["name"])
-    assert 60 <= len(species["name"].encode()) <= 64
+    assert len(species["name"]) == min(64, len(name)) or 125 <= len(species["name"].encode()) <= 128
+
+
+def test_half_of_a_surrogate_pair_in_a_name_is_replaced() -> None:
+    (model,) = counts_of(judged(species="orca\ud83d")).report()["models"]
+    assert model["by_species"][0]["name"] == "orca?"
 
 
 def test_right_and_wrong_answers_add_up() -> None:

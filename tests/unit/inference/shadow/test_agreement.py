@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_inference.shadow.agreement import MAX_SPECIES, Agreement, PairBounds
+from cetacean_inference.shadow.agreement import Agreement, PairBounds
 from cetacean_inference.shadow.answers import Answer
+from cetacean_registry.figures import MAX_SPECIES
 
 SPECIES = st.sampled_from(["orca", "fin_whale", "beluga"])
 UNITS = st.integers(0, 10_000)

@@ -155,3 +155,12 @@ def test_a_message_of_the_autoscaler_is_one_line_without_control_characters() ->
     assert message.startswith("no \ufffd[2J metrics \ufffd")
     assert message.isprintable()
     assert len(message) < 1200
+
+
+@pytest.mark.parametrize("reason", [" ", "\x00", "\u200b"])
+def test_a_reason_without_a_letter_ends_no_decision(reason: str) -> None:
+    world = autoscaled()
+    says(world, "False", reason)
+    world.wait(seconds=PATIENCE)
+    world.settle()
+    assert world.is_(KIND)[0] == "True"

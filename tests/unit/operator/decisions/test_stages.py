@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.pods import NODE_RESTARTED, FakePod, Scraped
 from cetacean_operator.api import names
 from cetacean_operator.api.candidate import CandidateStatus, PassedStage, ReturnedCandidate, ShadowFigures
 from cetacean_operator.api.observed import ContainerFailure
+from cetacean_operator.api.shadow import PairCounts, ShadowReport, SpeciesPairs
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
@@ -973,3 +975,23 @@ def test_a_stage_goes_on_if_the_entry_of_the_serving_model_leaves_the_registry(q
     world.shadow(ENOUGH)
     world.settle()
     assert_gone(world, serving="second")
+
+
+def test_pods_may_report_more_species_together_than_each_of_them() -> None:
+    world = staged(serving={"replicas": 2})
+    world.shadow(ENOUGH)
+    for number, pod in enumerate(world.pods):
+        species = {f"{number}-{index:02}" + "x" * 60: SpeciesPairs(5, 5, 5) for index in range(64)}
+        report = pod.shadow or replace(world.pods[0].shadow or ShadowReport(), candidate=PairCounts())
+        pod.shadow = replace(report, candidate=replace(report.candidate, by_species=species))
+    world.settle()
+    assert world.deployed == "second"
+
+
+@pytest.mark.parametrize("tail", ["?x", "?x" * 10])
+def test_an_address_of_the_greatest_length_is_recorded_although_its_query_is_replaced(tail: str) -> None:
+    url = "https://example.org/" + "a" * 2028
+    world = World(manifest(entry("first", weightsUrl=url[: 2048 - len(tail)] + tail)))
+    world.settle()
+    assert world.is_("Ready") == ("True", "Serving")
+    assert [item.entry.name for item in world.status.served] == ["first"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cetacean_inference.monitoring.answer_window import BINS, MOST_SPECIES, AnswerWindow
+from cetacean_inference.monitoring.answer_window import BINS, AnswerWindow
 from cetacean_operator.api.observed import PROBABILITY_UNIT
 from cetacean_operator.pods.answer_counts import parse_answers
 from cetacean_operator.pods.pod_responses import LARGEST_JSON, parse_drift_stats
@@ -38,7 +38,6 @@ GIVEN = reported([(0.9, 8123, "orca"), (0.8, 100, "orca"), (0.7, 5000, "beluga")
 
 def test_operator_service_and_registry_have_the_same_bins_and_species() -> None:
     assert BINS == HISTOGRAM_BINS
-    assert MOST_SPECIES == MAX_SPECIES
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 10_000), st.none() | st.sampled_from(NAMES)), max_size=80))
@@ -106,7 +105,7 @@ def test_half_of_a_surrogate_pair_in_a_name_can_be_encoded() -> None:
 
 
 def test_a_hundred_pods_with_the_most_species_keep_less_than_two_megabytes() -> None:
-    species = {f"{number:064d}": {"n": 1, "probability_sum": 1.0} for number in range(MOST_SPECIES + 1)}
+    species = {f"{number:064d}": {"n": 1, "probability_sum": 1.0} for number in range(MAX_SPECIES + 1)}
     number = len(species)
     counts = [number] + [0] * 19
     answers = {

@@ -84,3 +84,14 @@ def test_missing_parts_are_a_bad_answer(changes: dict[str, Any]) -> None:
 def test_what_is_no_answer_is_a_bad_one(body: bytes) -> None:
     with pytest.raises(BadAnswerError, match="/v1/shadow-stats: expected"):
         parse_shadow_stats(body)
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(64, True), (65, False)])
+def test_the_name_of_a_species_is_as_long_as_the_registrys_figures_allow(length: int, *, is_read: bool) -> None:
+    counts = {"pairs": 1, "species": 1, "individual": 1}
+    candidate = {**stats()["candidate"], "by_species": [{"name": "x" * length, **counts}]}
+    if is_read:
+        assert set(parsed(candidate=candidate).candidate.by_species) == {"x" * length}
+        return
+    with pytest.raises(BadAnswerError, match="of at most 64 letters"):
+        parsed(candidate=candidate)
