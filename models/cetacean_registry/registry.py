@@ -53,7 +53,9 @@ class ModelEntry(BaseModel):
         default=None, description="Path of the metrics snapshot, relative to the repository's root."
     )
     weights_path: Path_ | None = Field(default=None, description="Path of the weights on a developer's disk.")
-    backbone: ShortText | None = Field(default=None, description="timm name of the backbone.")
+    backbone: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None, description="timm name of the backbone."
+    )
     embedding_size: Count | None = Field(default=None, description="Length of the embedding.")
     num_classes_head: Count | None = Field(default=None, description="Rows of the ArcFace head.")
     num_classes_active: Count | None = Field(

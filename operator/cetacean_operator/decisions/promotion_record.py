@@ -74,6 +74,9 @@ def read_promotion_record(last_status: Status, deployment: Deployment | None, de
     # `kubectl rollout undo` brings an earlier annotation back, and people may write another template beside it.
     if record is None or deployed is None or not same_model(record.promotions[0], deployed):
         return last_status
+    if history and history[0] == record.promotions[0]:
+        # Another controller, or a version that cannot read it, may have removed it from the status.
+        return last_status.model_copy(update={"rollback": last_status.rollback or record.rollback})
     if history and record.follows != _digest(history):
         return last_status
     promotions = (*record.promotions, *history)[:HISTORY_LENGTH]

@@ -152,17 +152,23 @@ def _judge_canary(
         if len(ready) < needed or any(pod.service is None for pod in ready) or not given.pods:
             waits = f"{len(ready)} of {needed} pods of the candidate are ready; no client reaches it before"
             return Judged(Outcome.UNDECIDED, RUNNING, waits)
-        begin = CanaryBegin(at=given.at, pods=_counters(ready, given.pods))
+        begin = CanaryBegin(at=given.at, weight=canary.weight, pods=_counters(ready, given.pods))
     elif later := {pod.uid: PodCounters(times={}) for pod in ready if _came_later(pod, begin)}:
         begin = begin.model_copy(update={"pods": _add(begin.pods, later, (*given.candidate_pods, *given.pods))})
     candidate, stable = answered(ready, begin), answered(given.pods, begin)
     held_for = max(0.0, seconds_since(begin.at, given.now) or 0.0)
     verdict = judge_canary(candidate, stable, canary.require, held_for=held_for)
     left = canary.require.hold_for_seconds - held_for
+    outcome, reason, message = verdict.outcome, verdict.reason, verdict.message
+    if outcome is Outcome.PASSED and (silent := next((pod for pod in ready if pod.service is None), None)):
+        # Clients reach it, and nobody knows what it answers them.
+        why = f": {silent.silent}" if silent.silent else ""
+        outcome, reason = Outcome.UNDECIDED, RUNNING
+        message = f"{message}; pod {silent.name} does not report its answers{why}"
     return Judged(
-        verdict.outcome,
-        verdict.reason,
-        verdict.message,
+        outcome,
+        reason,
+        message,
         stage_shares(verdict.shares),
         canary=canary_figures(canary.weight, len(ready), candidate, stable),
         begin=begin,

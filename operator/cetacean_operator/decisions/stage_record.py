@@ -42,6 +42,8 @@ class CanaryBegin(ApiModel):
     """The counters of all pods when the candidate began to answer clients."""
 
     at: Timestamp
+    weight: int
+    """Percent of the requests that it was to get: with another one it begins again."""
     pods: Annotated[dict[str, PodCounters], Field(max_length=4096)]
     """By uid; those of the candidate that came later are here as soon as they are ready."""
 

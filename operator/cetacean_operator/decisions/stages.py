@@ -193,6 +193,9 @@ class _Machine:
             return _not_begun(record)
         if record.hold and record.hold.stage != stage_digest(self._stages[passed]):
             return _not_begun(record)
+        canary = self._stages[passed].canary
+        if record.canary and canary and record.canary.weight != canary.weight:
+            return _not_begun(record)
         if record.hold and self._retry not in (None, record.hold.retry):
             return _not_begun(record)
         # A time ahead of now was written by a clock that has been set back since.

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.operator_world import BEGIN, World, entry, manifest
-from support.pods import NODE_RESTARTED, FakePod, ready_pod
+from support.pods import NODE_RESTARTED, FakePod, Scraped, ready_pod
 
 from cetacean_operator.api.observed import ContainerFailure, Pod, ServiceReport
 from cetacean_operator.api.spec import parse_spec
@@ -248,6 +248,43 @@ def test_a_canary_that_answers_as_well_is_promoted_after_its_time() -> None:
     assert (stages[0].canary.requests, stages[0].canary.stable_requests) == (1000, 1000)
 
 
+def test_a_canary_with_another_weight_begins_again() -> None:
+    """What a small share has shown says nothing about a large one."""
+    world = canary()
+    world.answer_clients(1000)
+    world.wait(seconds=590)
+    world.settle()
+    assert outcome(world) == ("Running", [])
+    more = {"canary": CANARY["canary"] | {"weight": 80}, "timeoutSeconds": 7200}
+    world.edit(rollout={"stages": [more]})
+    world.settle()
+    world.wait(seconds=11)
+    world.settle()
+    assert (world.deployed, len(world.candidate_pods)) == ("first", 4)
+    world.answer_clients(1000)
+    world.wait(seconds=600)
+    world.settle()
+    newest = world.status.history[0]
+    assert newest.stages is not None
+    assert newest.stages[0].canary is not None
+    assert (newest.model, newest.stages[0].canary.candidate_pods) == ("second", 4)
+
+
+def test_a_canary_does_not_pass_while_one_of_its_pods_does_not_report() -> None:
+    """It answers clients, and nobody knows what."""
+    world = canary(serving={"replicas": 2})
+    silent = world.candidate_pods[1]
+    world.answer_clients(2000)
+    silent.scraped, silent.error = Scraped.FAILED_LATELY, "/metrics: expected at most 2000 lines, got more"
+    world.wait(seconds=600)
+    world.settle()
+    assert outcome(world) == ("Running", [])
+    assert f"-{silent.number} does not report its answers: /metrics" in world.condition("CandidatePassed").message
+    silent.scraped, silent.error = Scraped.ANSWERED, ""
+    world.settle()
+    assert world.deployed == "second"
+
+
 def test_a_failing_canary_goes_back_at_once() -> None:
     world = canary()
     world.answer_clients(60, candidate_errors=0.5)
@@ -398,6 +435,7 @@ def test_times_of_a_pod_count_from_the_begin_from_zero_after_a_restart_or_not_at
     inf = math.inf
     begin = CanaryBegin(
         at=timestamp(BEGIN),
+        weight=50,
         pods={
             "pod-1": PodCounters(requests=10, times={0.1: 4, inf: 10}),
             "pod-2": PodCounters(requests=10, times={0.1: 4, 0.5: 5, inf: 10}),
@@ -477,7 +515,7 @@ def test_counters_are_recorded_up_to_the_bound_and_pods_without_any_are_left_out
     assert recorded(with_times=0, all_of_them=both) == {own.uid: bare, stable[1].uid: bare}
     assert recorded(with_times=0, all_of_them=both - 1) == {own.uid: bare}
     gone = {"gone": PodCounters(times={}), stable[1].uid: bare}
-    begun = record.model_copy(update={"canary": CanaryBegin(at=timestamp(BEGIN), pods=gone)})
+    begun = record.model_copy(update={"canary": CanaryBegin(at=timestamp(BEGIN), weight=50, pods=gone)})
     added = gone | {own.uid: PodCounters(times={})}
     assert recorded(with_times=0, all_of_them=size(added), of=begun) == added
     del added["gone"]
@@ -495,7 +533,7 @@ def test_pods_that_are_gone_leave_a_record_that_grows_too_large() -> None:
 
     def record_after(replaced: int) -> CanaryBegin:
         gone = {str(UUID(int=number)): PodCounters(times={}) for number in range(replaced)}
-        begin = CanaryBegin(at=timestamp(BEGIN), pods=gone | {stable.uid: PodCounters(requests=7)})
+        begin = CanaryBegin(at=timestamp(BEGIN), weight=50, pods=gone | {stable.uid: PodCounters(requests=7)})
         record = StageRecord(rollout=second.id, served=first.id, canary=begin)
         given_pods = StageInput(name="whales", now=BEGIN, pods=(stable,), wanted=1, candidate_pods=(later,))
         found = judge_stage(pair, stage, spec=spec, given=given_pods, record=record).begin
@@ -539,7 +577,7 @@ def test_requests_before_the_canary_do_not_count() -> None:
 
 
 def test_a_pod_that_restarts_counts_from_zero_and_an_unknown_older_one_not_at_all() -> None:
-    begin = CanaryBegin(at=timestamp(BEGIN), pods={"pod-1": PodCounters(requests=100.0, errors=10.0)})
+    begin = CanaryBegin(at=timestamp(BEGIN), weight=50, pods={"pod-1": PodCounters(requests=100.0, errors=10.0)})
 
     def pod(number: int, requests: float, errors: float, started_at: str | None = None) -> Pod:
         report = ServiceReport(requests_total=requests, errors_total=errors)

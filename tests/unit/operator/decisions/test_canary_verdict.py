@@ -212,7 +212,7 @@ def test_an_increase_of_a_hundred_points_allows_every_share_of_errors() -> None:
 
 def test_answers_that_fail_more_often_than_they_are_counted_are_all_errors() -> None:
     """A pod is scraped while it answers: an error may be counted before its request."""
-    begin = CanaryBegin(at=timestamp(BEGIN), pods={"pod-1": PodCounters(requests=5, times={})})
+    begin = CanaryBegin(at=timestamp(BEGIN), weight=50, pods={"pod-1": PodCounters(requests=5, times={})})
     found = answered([ready_pod(1, service=ServiceReport(requests_total=7, errors_total=3))], begin)
     assert (found.requests, found.errors) == (2, 2)
 
@@ -256,11 +256,13 @@ def of(number: int, requests: float = 9, errors: float = 1, started_at: str | No
 def test_a_pod_counts_with_what_it_has_answered_since(
     before: PodCounters | None, pod: Pod, expected: tuple[int, int, Histogram]
 ) -> None:
-    begin = CanaryBegin(at=AT, pods={"pod-1": before} if before else {})
+    begin = CanaryBegin(at=AT, weight=50, pods={"pod-1": before} if before else {})
     assert answered([pod], begin) == Answered(*expected)
 
 
 def test_the_answers_of_several_pods_are_added_and_one_without_a_report_is_passed_over() -> None:
-    begin = CanaryBegin(at=AT, pods={"pod-2": PodCounters(requests=4, errors=1, times={0.1: 1, math.inf: 4})})
+    begin = CanaryBegin(
+        at=AT, weight=50, pods={"pod-2": PodCounters(requests=4, errors=1, times={0.1: 1, math.inf: 4})}
+    )
     found = answered([ready_pod(1, service=None), of(2, errors=3), of(3)], begin)
     assert found == Answered(14, 3, ((0.1, 3.0), (math.inf, 14.0)))

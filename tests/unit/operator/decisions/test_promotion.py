@@ -679,6 +679,15 @@ def test_drift_goes_back_to_the_model_before(digit: str | None) -> None:
     assert world.reasons.count("DriftRollback") == 1
 
 
+def test_a_rollback_that_only_the_status_lost_stands() -> None:
+    world = drifting()
+    assert world.deployed == "first"
+    del world.obj["status"]["rollback"]
+    world.settle()
+    assert (world.deployed, world.is_("RegistryDiverged")) == ("first", ("True", "RolledBack"))
+    assert world.status.rollback is not None
+
+
 def test_drift_goes_back_to_the_address_that_the_registry_has_now() -> None:
     second = entry("second", "b", metrics=SURE)
     world = World(manifest(entry("first", metrics=SURE), second, drift={"onAlarm": "Rollback"}))

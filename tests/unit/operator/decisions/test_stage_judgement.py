@@ -86,7 +86,7 @@ def judge(
 
 
 def begun(*pods: Pod) -> CanaryBegin:
-    return CanaryBegin(at=AT, pods={pod.uid: PodCounters(times={}) for pod in (stable(), *pods)})
+    return CanaryBegin(at=AT, weight=50, pods={pod.uid: PodCounters(times={}) for pod in (stable(), *pods)})
 
 
 # --- Pods that do not get ready ---------------------------------------------------------------------------------------
@@ -280,6 +280,7 @@ def test_a_canary_begins_with_the_counters_of_all_pods() -> None:
     found = judge(CANARY, candidate(service=answering(7, 2)), serving=(stable(service=answering(50, 3)),))
     assert found.begin == CanaryBegin(
         at=AT,
+        weight=50,
         pods={
             "pod-1": PodCounters(requests=7, errors=2, times=dict.fromkeys(BOUNDS, 7.0)),
             "pod-9": PodCounters(requests=50, errors=3, times=dict.fromkeys(BOUNDS, 50.0)),
@@ -300,14 +301,16 @@ def test_a_pod_that_came_later_counts_from_zero(started_at: str | None, counted:
     begin = begun(candidate())
     found = judge(CANARY, candidate(), later, begin=begin, age=60)
     added = {"pod-2": PodCounters(times={})} if counted else {}
-    assert found.begin == CanaryBegin(at=AT, pods=begin.pods | added)
+    assert found.begin == CanaryBegin(at=AT, weight=50, pods=begin.pods | added)
     if started_at:
         assert found.canary is not None
         assert found.canary.requests == (30 if counted else 0)
 
 
 def test_a_pod_of_the_begin_keeps_its_counters_whenever_it_started() -> None:
-    begin = CanaryBegin(at=AT, pods={"pod-1": PodCounters(requests=7, errors=2, times={}), "pod-9": PodCounters()})
+    begin = CanaryBegin(
+        at=AT, weight=50, pods={"pod-1": PodCounters(requests=7, errors=2, times={}), "pod-9": PodCounters()}
+    )
     found = judge(CANARY, candidate(service=answering(10, 2), started_at=AT), begin=begin, age=60)
     assert found.begin == begin
     assert found.canary is not None

@@ -28,12 +28,12 @@ RECORD = StageRecord(
     stage=0,
     kind="Canary",
     since=AT,
-    canary=CanaryBegin(at=AT, pods={"p": PodCounters(requests=7, times={0.1: 3, math.inf: 7})}),
+    canary=CanaryBegin(at=AT, weight=50, pods={"p": PodCounters(requests=7, times={0.1: 3, math.inf: 7})}),
     hold=Hold(stage="d", reason="Slower", message="Antwort zu spät", at=AT),
 )
 TEXT = (
     '{"canary": {"at": "2026-01-01T00:00:00Z", "pods": {"p": {"errors": 0.0, "requests": 7.0, "times": {"0.1": 3.0, '
-    '"inf": 7.0}}}}, "hold": {"at": "2026-01-01T00:00:00Z", "message": "Antwort zu spät", "reason": "Slower", "stage": '
+    '"inf": 7.0}}}, "weight": 50}, "hold": {"at": "2026-01-01T00:00:00Z", "message": "Antwort zu spät", "reason": "Slower", "stage": '
     '"d"}, "kind": "Canary", "passed": [], "rollout": "r", "served": "s", "since": "2026-01-01T00:00:00Z", "stage": 0}'
 )
 

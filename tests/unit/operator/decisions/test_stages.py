@@ -995,3 +995,30 @@ def test_an_address_of_the_greatest_length_is_recorded_although_its_query_is_rep
     world.settle()
     assert world.is_("Ready") == ("True", "Serving")
     assert [item.entry.name for item in world.status.served] == ["first"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ContainerFailure("secrets", "Error", "cannot reach https://vault", exit_code=1),
+        ContainerFailure("istio-proxy", "OOMKilled", "", exit_code=137),
+    ],
+    ids=["its own init container", "of a webhook"],
+)
+def test_another_container_that_fails_is_no_verdict_about_the_model(failure: ContainerFailure) -> None:
+    def behave(pod: FakePod) -> None:
+        pod.ready = pod.model == "first"
+        pod.failures = () if pod.ready else (failure,)
+
+    world = staged(begin=False)
+    world.behave = behave
+    world.activate("second")
+    world.settle()
+    assert (world.is_("CandidatePassed"), returned(world)) == (("Unknown", "Running"), [])
+    assert "OtherContainerFails: pod " in world.condition("CandidatePassed").message
+    for pod in world.candidate_pods:
+        pod.ready, pod.failures = True, ()
+    world.settle()
+    world.shadow(ENOUGH)
+    world.settle()
+    assert world.deployed == "second"
