@@ -19,8 +19,9 @@ _WORDS = frozenset(
         "by",
         "count",
         "histogram_quantile",
-        "increase",
         "ignoring",
+        "increase",
+        "last_over_time",
         "max",
         "min",
         "offset",
@@ -53,4 +54,4 @@ def known_series() -> frozenset[str]:
 def series_in(expr: str) -> set[str]:
     """Return the names of series in an expression, without labels, functions and durations."""
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(by|on|ignoring) *\([^)]*\)|offset \w+", " ", expr)
-    return set(re.findall(r"[a-z_]{2,}", bare)) - _WORDS
+    return set(re.findall(r"[a-z_][a-z0-9_:]+", bare)) - _WORDS

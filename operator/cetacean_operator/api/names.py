@@ -162,6 +162,8 @@ STAGES_RUNNING: Final = "StagesRunning"
 CANDIDATE_HELD: Final = "CandidateHeld"
 CANDIDATE_RETURNED: Final = "CandidateReturned"
 RECALIBRATION_OVERDUE: Final = "RecalibrationOverdue"
+SCALED_TO_ZERO: Final = "ScaledToZero"
+SYSTEMIC_REJECTION: Final = "SystemicRejection"
 INVALID_SPEC: Final = "InvalidSpec"
 NAME_TAKEN: Final = "NameTaken"
 

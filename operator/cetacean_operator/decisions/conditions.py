@@ -149,7 +149,7 @@ def _ready(  # noqa: PLR0911 -- one return for each reason
         return ConditionState("False", names.STAGES_RUNNING, f"{count}; {choice.stages.condition.message}")
     if state.complete and not pending:
         if state.wanted == 0:
-            return ConditionState("True", "ScaledToZero", f"no replica of {label(active)} is wanted")
+            return ConditionState("True", names.SCALED_TO_ZERO, f"no replica of {label(active)} is wanted")
         digest = next(iter(state.digests))  # a replica is current only if it reports one
         return ConditionState("True", "Serving", f"{count} (sha256:{digest})")
     if failure is not None:
@@ -171,7 +171,7 @@ def _available(state: RolloutState) -> ConditionState:
     if state.ready:
         return ConditionState("True", "PodsReady", f"{len(state.ready)} of {state.wanted} wanted pods answer")
     if state.wanted == 0:
-        return ConditionState("False", "ScaledToZero", "no replica is wanted")
+        return ConditionState("False", names.SCALED_TO_ZERO, "no replica is wanted")
     return ConditionState("False", "NoPodReady", f"none of {state.wanted} wanted pods answers")
 
 

@@ -81,7 +81,7 @@ def drifting(
             "threshold"
         )
         message = f"{rejected}; {score.message}" if judged.dropped else rejected
-        condition = ConditionState("True", "SystemicRejection", message)
+        condition = ConditionState("True", names.SYSTEMIC_REJECTION, message)
     raised = sorted((one for one in signals if one.shown.raised), key=lambda one: not one.from_identification)
     if not raised:
         return condition

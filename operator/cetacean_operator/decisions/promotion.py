@@ -253,7 +253,7 @@ def _on_drift(candidate: Model, *, spec: Spec, history: ServingHistory, given: P
     drift = given.drift
     if drift is None or spec.drift.on_alarm != "Rollback":
         return kept
-    if drift.condition.reason == "SystemicRejection":
+    if drift.condition.reason == names.SYSTEMIC_REJECTION:
         return replace(kept, refusal=REJECTED)
     signals = drift.identification_signals
     # While no pod answers, what was raised is held: the comparison goes on, and decides nothing.

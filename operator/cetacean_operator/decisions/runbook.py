@@ -27,9 +27,9 @@ _RETURNED: Final = (
 STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.DRIFTING, "ScoreDropped"): (
         "drift",
-        "compare what is sent with the evaluation set, then recalibrate the threshold or go back to the model before",
+        "compare what is sent with the evaluation set, then calibrate the threshold on pictures as they are sent now",
     ),
-    (names.DRIFTING, "SystemicRejection"): (
+    (names.DRIFTING, names.SYSTEMIC_REJECTION): (
         "systemic-rejection",
         "check the pictures that are sent, then the threshold",
     ),

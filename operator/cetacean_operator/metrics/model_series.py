@@ -19,6 +19,7 @@ _MODEL: Final = ("namespace", "name")
 INFO: Final = "info"
 SERVING: Final = "serving_info"
 CONDITION: Final = "condition"
+CONDITION_REASON: Final = "condition_reason"
 REPLICAS: Final = "replicas"
 SERVICE: Final = "service"
 DRIFT: Final = "drift"
@@ -29,6 +30,7 @@ _FAMILIES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     INFO: ("The active registry entry.", ("model", "version", "active_digest")),
     SERVING: ("The model that pods report.", ("model", "version", "serving_digest")),
     CONDITION: ("1 True, 0 False, -1 Unknown.", ("type",)),
+    CONDITION_REASON: ("1 if the condition has this reason, else 0; only the reasons that alerts need.", ("type", "reason")),
     REPLICAS: ("Pods by state.", ("state",)),
     SERVICE: ("The service level that clients get, pooled over the pods.", ("figure",)),
     DRIFT: ("Pooled figures of the pods' drift windows.", ("figure",)),

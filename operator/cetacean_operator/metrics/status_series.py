@@ -9,6 +9,7 @@ from cetacean_operator.api.status import ModelRef, Status
 from cetacean_operator.metrics.model_series import (
     CANDIDATE,
     CONDITION,
+    CONDITION_REASON,
     DRIFT,
     DRIFT_SIGNAL,
     FEEDBACK,
@@ -21,6 +22,13 @@ from cetacean_operator.metrics.model_series import (
 
 _STATES = {"Raised": 1.0, "WithinBounds": 0.0, "Unknown": -1.0}
 _VALUES = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
+REASONS = (
+    (names.READY, names.STAGES_RUNNING),
+    (names.AVAILABLE, names.SCALED_TO_ZERO),
+    (names.ANTI_FRAUD_DISABLED, names.RECALIBRATION_OVERDUE),
+    (names.DRIFTING, names.SYSTEMIC_REJECTION),
+)
+"""A fixed few: a reason may repeat a text of another controller, and each one would be a series of its own."""
 
 
 def of(status: Status) -> Series:
@@ -32,9 +40,9 @@ def of(status: Status) -> Series:
         series[SERVING, _labels(status.serving)] = 1.0
     for condition in status.conditions:
         series[_key(CONDITION, condition.type)] = _VALUES[condition.status]
-    disabled = status.condition(names.ANTI_FRAUD_DISABLED)
-    overdue = disabled is not None and disabled.reason == names.RECALIBRATION_OVERDUE
-    series[_key(CONDITION, names.RECALIBRATION_OVERDUE)] = float(overdue)
+    for kind, reason in REASONS:
+        if (found := status.condition(kind)) is not None:
+            series[_key(CONDITION_REASON, kind, reason)] = float(found.reason == reason)
     for state, count in (
         ("existing", status.replicas),
         ("ready", status.ready_replicas),

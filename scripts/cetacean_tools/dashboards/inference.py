@@ -21,8 +21,11 @@ ERRORS: Final = 0.01  # share of requests; above it CetaceanServiceErrors begins
 # `service` is what a ServiceMonitor's targets carry: the Service that the operator gives the resource's name.
 PODS: Final = 'namespace="$namespace",service="$model"'
 RESOURCE: Final = 'namespace="$namespace",name="$model"'
-SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-batch"'
-"""Leaves out archives; a ServiceMonitor's targets have a label `endpoint` of their own, which renames the pods'."""
+SINGLE: Final = 'endpoint!="/v1/predict-batch",exported_endpoint!="/v1/predict-batch",status="200"'
+"""Leaves out archives, and refused requests, which take no time.
+
+A ServiceMonitor's targets have a label `endpoint` of their own, which renames the pods'.
+"""
 SIGNALS: Final = {  # by title; `raised` is 1 while the signal is, and -1 if nothing is known
     "Top probability": ("TopProbability", "How far its mean lies below that of the evaluation set, and the bound."),
     "Low confidence": ("LowConfidence", "How much more is rejected as low_confidence, and the bound."),
@@ -107,7 +110,7 @@ def _latency() -> timeseries.Panel:
 
     made = lines(
         "Latency",
-        "Average over each pod's last 1000 requests, and quantiles of the single pictures of the last five minutes.",
+        "Average over each pod's last 1000 requests, and quantiles of the single pictures answered in the last five minutes.",
         "ms",
         query(f"avg(latency_avg_ms{{{PODS}}})", "average"),
         query(quantile(0.5), "p50"),

@@ -12,6 +12,7 @@ import yaml
 from support.known_series import known_series, series_in
 
 from cetacean_operator.api import names
+from cetacean_operator.metrics.status_series import REASONS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CRDS = ("ecomarineai.org_cetaceanmodels.yaml", "ecomarineai.org_modelapprovals.yaml")
@@ -30,19 +31,29 @@ def test_a_chart_names_the_released_version(name: str) -> None:
     assert (metadata["name"], metadata["appVersion"]) == (name, project["version"])
 
 
-def alerts() -> list[dict[str, Any]]:
+def rules(kind: str) -> list[dict[str, Any]]:
     files = sorted((REPOSITORY / "charts/cetacean-operator/rules").glob("*.yaml"))
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
-    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def alerts() -> list[dict[str, Any]]:
+    return rules("alert")
+
+
+@pytest.mark.parametrize("rule", rules("record"), ids=lambda rule: str(rule["record"]))
+def test_a_recorded_series_is_made_from_series_that_exist(rule: dict[str, Any]) -> None:
+    assert series_in(rule["expr"])
+    assert series_in(rule["expr"]) <= known_series()
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
 def test_an_alert_uses_series_that_exist(alert: dict[str, Any]) -> None:
     used = series_in(alert["expr"])
     assert used
-    assert used <= known_series()
-    conditions = set(re.findall(r'type="(\w+)"', alert["expr"]))
-    assert conditions <= {*names.CONDITIONS, names.RECALIBRATION_OVERDUE}
+    assert used <= known_series() | {rule["record"] for rule in rules("record")}
+    assert set(re.findall(r'type="(\w+)"', alert["expr"])) <= set(names.CONDITIONS)
+    assert set(re.findall(r'type="(\w+)",reason="(\w+)"', alert["expr"])) <= set(REASONS)
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
