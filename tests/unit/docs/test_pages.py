@@ -12,6 +12,7 @@ import pytest
 from support.documented import anchors, blocks
 from support.known_series import known_series
 
+from cetacean_operator.api import names
 from cetacean_operator.api.crd import approval_crd, crd
 from cetacean_tools.pages import metrics, reference
 
@@ -70,6 +71,12 @@ def test_every_link_leads_to_a_file(name: str) -> None:
             assert not anchor or anchor in anchors((REPOSITORY / path).read_text(encoding="utf-8")), target
     for path in re.findall(r"`((?:docs|examples|charts|models|reports|scripts|configs)/[\w./-]*)`", text):
         assert (REPOSITORY / path).exists(), path
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("**/*.md")), ids=lambda path: str(path.stem))
+def test_every_condition_that_a_page_names_exists(path: Path) -> None:
+    found = re.findall(r"\bconditions?\s+`?([A-Z][A-Za-z]+)", path.read_text(encoding="utf-8"))
+    assert set(found) <= set(names.CONDITIONS)
 
 
 def test_every_file_and_target_that_the_architecture_names_exists() -> None:
