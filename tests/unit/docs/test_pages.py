@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ def test_every_link_leads_to_a_file(name: str) -> None:
             assert not anchor or anchor in anchors((REPOSITORY / path).read_text(encoding="utf-8")), target
     for path in re.findall(r"`((?:docs|examples|charts|models|reports|scripts|configs)/[\w./-]*)`", text):
         assert (REPOSITORY / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(DOCS.glob("**/*.md")), *(REPOSITORY / name for name in OUTSIDE)], ids=lambda path: str(path.stem)
+)
+def test_every_module_that_a_page_runs_exists(path: Path) -> None:
+    named = re.findall(r"python3?\s+-m\s+([\w.]+)", path.read_text(encoding="utf-8"))
+    roots = {name for name in named if find_spec(name.partition(".")[0]) is None}
+    assert roots == set()
+    assert [name for name in named if find_spec(name) is None] == []
+
+
+def test_the_tiers_of_tests_have_the_same_names_everywhere() -> None:
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tiers = re.findall(r"^\| (\w+) \| `make test-\1` \|", contributing, flags=re.MULTILINE)
+    assert len(tiers) == 5
+    (line,) = re.findall(r"^make test +# (.*)$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert line.endswith(f": {', '.join(tiers)}")
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("**/*.md")), ids=lambda path: str(path.stem))
