@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support.documented import Block, Shell, anchors, blocks, missing
+from support.operator_world import SURE, World, entry, manifest
 
 from cetacean_operator.api import names
 from cetacean_operator.decisions import conditions, failures, report
@@ -134,6 +135,49 @@ def test_each_reason_of_not_ready_is_in_the_reference_of_the_conditions() -> Non
     table = page.split("Reasons of `Ready=False`")[1].split("\n## ")[0]
     absent = {reason for reason in reasons_of_not_ready() - {"RollingOut"} if f"`{reason}`" not in table}
     assert absent == set()
+
+
+def rolled_back(**spec: Any) -> World:
+    """A resource whose active model drifted, so that the one before serves again."""
+    models = entry("first", metrics=SURE), entry("second", "b", metrics=SURE)
+    world = World(manifest(*models, drift={"onAlarm": "Rollback"}, **spec))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.fail_identification()
+    assert (world.deployed, world.is_("Ready")) == ("first", ("False", "RolledBack"))
+    return world
+
+
+def test_backup_a_deleted_deployment_comes_back_with_the_same_template() -> None:
+    world = rolled_back()
+    template, history = world.deployment, world.status.history
+    world.children.clear()
+    world.pods.clear()
+    world.settle()
+    assert template is not None
+    assert world.deployment is not None
+    assert world.deployment["spec"]["template"] == template["spec"]["template"]
+    assert (world.status.history, world.is_("Ready")) == (history, ("False", "RolledBack"))
+
+
+def test_backup_a_lost_status_is_restored_but_for_older_promotions() -> None:
+    world = rolled_back()
+    del world.obj["status"]
+    world.settle()
+    assert (world.deployed, world.is_("Ready")) == ("first", ("False", "RolledBack"))
+    assert [item.reason for item in world.status.history] == ["DriftRollback"]
+
+
+def test_backup_without_status_and_deployment_the_active_model_begins_again_without_stages() -> None:
+    world = rolled_back()
+    world.edit(rollout={"stages": [{"shadow": {}, "timeoutSeconds": 60}]})
+    del world.obj["status"]
+    world.children.clear()
+    world.pods.clear()
+    world.settle()
+    assert (world.deployed, world.is_("Ready")[0]) == ("second", "True")
+    assert [(item.model, item.reason) for item in world.status.history] == [("second", "GatePassed")]
 
 
 def test_blocks_sections_and_reasons() -> None:
