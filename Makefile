@@ -46,7 +46,7 @@ GATES ?=
 check-metrics: venv  ## the regression gate: the registry's metrics snapshots against the baseline
 	@$(PYTHON) scripts/check_regression.py --baseline "$(BASELINE)" $(GATES)
 
-check-release: venv  ## what the release of a changed registry lacks: BASE=<Git revision> GIVEN="--review <person> --qa <person>"
+check-release: venv  ## list the approvals that the release of a changed registry lacks: BASE=<Git revision> GIVEN="--review <person> --qa <person>"
 	@$(PYTHON) -m cetacean_cli release check --base "$(BASE)" $(GIVEN)
 
 compute-metrics: venv  ## compute the newest model's figures on data/test_split (minutes) and judge them by the baseline
@@ -175,10 +175,10 @@ models: venv  ## train the demo's models
 cluster: _check venv  ## start the local cluster and leave it up
 	@$(PYTHON) -m cetacean_tools.local_cluster up
 
-cluster-env: venv  ## what a shell evaluates to reach it: eval "$(make cluster-env)"
+cluster-env: venv  ## print the variables with which a shell reaches it: eval "$(make cluster-env)"
 	@$(PYTHON) -m cetacean_tools.local_cluster env
 
-sample: _check venv  ## what docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
+sample: _check venv  ## make all that docs/getting-started.md rolls out: images and small models in the cluster, files in sample/
 	@$(PYTHON) -m cetacean_tools.demo.sample sample
 
 clean-cluster: venv  ## end the local cluster and remove what it had mounted and set up
@@ -211,7 +211,7 @@ settings command-line reference metrics:
 site: venv  ## the documentation as a site in the cache; a link that leads nowhere is an error
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict --site-dir "$(CETACEAN_CACHE)/site"
 
-fmt: venv  ## format the code and mend what the linter can
+fmt: venv  ## format the code and repair what the linter can
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 
 IMAGE_LOCK := $(VENV)/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \

@@ -96,7 +96,7 @@ class ModelMetrics(_Figures):
     )
     sample_size: PictureCount | None = Field(default=None, description="Pictures in the evaluation set.")
     evaluation_set: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
-        default=None, description="Which pictures were scored; figures are compared only where this is equal."
+        default=None, description="Which pictures were scored; figures are compared only if this is equal."
     )
     identification: IdentificationMetrics | None = Field(
         default=None, description="How often the model names the right individual and species."

@@ -21,7 +21,7 @@ QUIET_LOGGERS: Final = ("aiohttp.access", "asyncio", "kopf.objects")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 after a signal, 1 after what cannot be mended, 2 for wrong arguments or settings."""
+    """Run one command; 0 after a signal, 1 after a fault that it cannot repair, 2 for wrong arguments or settings."""
     parser = argparse.ArgumentParser(prog="cetacean-operator", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     commands.add_parser("run", help="watch CetaceanModels and reconcile them until SIGTERM")

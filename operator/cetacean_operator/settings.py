@@ -25,7 +25,7 @@ def _own_namespace() -> str:
 
 
 def _identity() -> str:
-    """Return the lease holder's name: POD_NAME, or host and process where there is no pod."""
+    """Return the lease holder's name: POD_NAME, or host and process if there is no pod."""
     return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
 
 
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default=names.RUNBOOK, min_length=1, description="Where messages of conditions and Events point to."
     )
 
-    leader_election: bool = Field(default=True, description="Whether a Lease decides who acts.")
+    leader_election: bool = Field(default=True, description="True: a Lease decides which replica acts.")
     lease_name: str = Field(default="cetacean-operator", description="Name of the Lease.")
     lease_namespace: str = Field(default_factory=_own_namespace, description="By default the pod's own.")
     pod_namespace: str = Field(

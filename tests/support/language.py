@@ -26,7 +26,7 @@ BANNED: Final = frozenset(_STEMS)
 BANNED_IN_DOCUMENTS: Final = BANNED - {"look", "looks", "looking", "looked", "wave", "waves", "spare", "spares"}
 """Documents may send a reader to look at Grafana."""
 OPENINGS: Final = frozenset({"what", "whether", "whose", "tell", "tells"})
-"""A docstring begins with its verb, or names the thing."""
+"""A docstring, a description and a help text begin with their verb, or name the thing."""
 RETIRED: Final[Mapping[str, str]] = {
     "KubeFace": "ApiClientProtocol",
     "Kube": "ApiClient",
@@ -59,6 +59,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
 }
 """Words that are meant as they are said: the sea has waves."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
+_HELP_OF_TARGET: Final = re.compile(r"^[a-z0-9-]+:.*?## ([A-Za-z]+)")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PROSE: Final = (".md", ".yaml", ".yml", ".toml", ".sh", ".tpl", ".txt")
 _SPEAKS_OF_WORDS: Final = frozenset({"language.py", "test_language.py"})
@@ -74,6 +75,8 @@ def faults(path: Path) -> Iterator[str]:
             for word in _WORD.findall(line):
                 if word.lower() in BANNED_IN_DOCUMENTS - allowed:
                     yield f"{name}:{number}: {word}"
+            if path.name == "Makefile" and (found := _HELP_OF_TARGET.search(line)) and found[1].lower() in OPENINGS:
+                yield f"{name}:{number}: a help text begins with {found[1]!r}"
         return
     text = path.read_text()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -87,11 +90,20 @@ def faults(path: Path) -> Iterator[str]:
         for word in words:
             if word.lower() in BANNED - allowed:
                 yield f"{name}:{token.start[0]}: {word}"
-    for node in ast.walk(ast.parse(text)):
+    for number, kind, said in _descriptions(ast.parse(text)):
+        opening = _WORD.match(said)
+        if opening and opening.group().lower() in OPENINGS:
+            yield f"{name}:{number}: a {kind} begins with {opening.group()!r}"
+
+
+def _descriptions(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """Yield line, kind and text of each docstring, and of each `description=` and `help=` of a call."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            opening = _WORD.match(ast.get_docstring(node) or "")
-            if opening and opening.group().lower() in OPENINGS:
-                yield f"{name}:{getattr(node, 'lineno', 1)}: a docstring begins with {opening.group()!r}"
+            yield getattr(node, "lineno", 1), "docstring", ast.get_docstring(node) or ""
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            if keyword.arg in ("description", "help") and isinstance(keyword.value, ast.Constant):
+                yield keyword.value.lineno, keyword.arg, str(keyword.value.value)
 
 
 def files(*folders: str) -> Iterator[Path]:

@@ -16,17 +16,31 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "cetacean-operator.labels" -}}
-{{ include "cetacean-operator.selectorLabels" . }}
-{{ include "cetacean-operator.releaseLabels" . }}
+{{ include "cetacean-operator.labelsWith" (dict "root" . "own" (include "cetacean-operator.selectorLabels" .)) }}
+{{- end }}
+
+{{/*
+The labels of an object, each key once: the chart's own, then `more`, then the values' commonLabels.
+  root: the chart's context. own: the labels by which others select the object, as YAML. more: a map of more specific labels.
+*/}}
+{{- define "cetacean-operator.labelsWith" -}}
+{{- with .root }}
+{{- $own := printf "%s\n%s" $.own (include "cetacean-operator.releaseLabels" .) }}
+{{- $given := deepCopy .Values.commonLabels }}
+{{- /* Not by `merge`, which takes an empty value for none. */}}
+{{- range $name, $value := $.more }}{{ $_ := set $given $name $value }}{{ end }}
+{{- range $name, $_ := fromYaml $own }}{{ $_ := unset $given $name }}{{ end }}
+{{- $own }}
+{{- with $given }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "cetacean-operator.releaseLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- define "cetacean-operator.serviceAccountName" -}}
@@ -60,6 +74,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - name: CETACEAN_OPERATOR_LEADER_ELECTION
   value: {{ .Values.leaderElection.enabled | quote }}
 {{- if .Values.leaderElection.enabled }}
+{{- with .Values.leaderElection }}
+{{- $deadline := float64 .renewDeadline }}
+{{- if not (and (lt (mulf 1.2 .retryPeriod | float64) $deadline) (lt $deadline (float64 .leaseDuration))) }}
+{{- printf "leaderElection: expected 1.2 x retryPeriod < renewDeadline < leaseDuration, got %v / %v / %v" .retryPeriod .renewDeadline .leaseDuration | fail }}
+{{- end }}
+{{- end }}
 - name: CETACEAN_OPERATOR_LEASE_NAME
   value: {{ include "cetacean-operator.fullname" . | quote }}
 - name: CETACEAN_OPERATOR_LEASE_OWNER

@@ -33,7 +33,7 @@ from cetacean_registry.errors import describe as describe_faults
 @click.argument("model")
 @click.option("--qa", is_flag=True, help="You have tested the model by hand (kind QA); default: you have reviewed it.")
 @click.option("--override", metavar="REASON", help="Answer for all that is missing (kind Override), and say why.")
-@click.option("--evidence", metavar="URL", help="What you have read: a review, a run of CI, a test report.")
+@click.option("--evidence", metavar="URL", help="URL of what you have read: a review, a run of CI, a test report.")
 @change_options
 @cluster_options
 def approve(

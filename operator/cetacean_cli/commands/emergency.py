@@ -1,4 +1,4 @@
-"""`emergency`: open the anti-fraud gate, and close it again."""
+"""`emergency`: disable the anti-fraud gate, and enable it again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DATE_FIELD = "spec.antiFraud.calibratedAt"
 
 @click.group()
 def emergency() -> None:
-    """Open the anti-fraud gate if it rejects every picture, and close it again."""
+    """Disable the anti-fraud gate if it rejects every picture, and enable it again."""
 
 
 @emergency.command("disable-gate")
@@ -43,8 +43,8 @@ def emergency() -> None:
 def disable_gate(*, name: str, wait: float | None, flags: ChangeFlags, cluster: Cluster) -> None:
     """Accept every picture: set the threshold of the CetaceanModel NAME to 0.0.
 
-    The pods are replaced. This is a measure for an emergency: calibrate again within 24 hours. After that the condition
-    RecalibrationOverdue is True until `emergency restore`.
+    The pods are replaced. This is a measure for an emergency: calibrate again within 24 hours. The condition
+    AntiFraudDisabled is True until `emergency restore`; after 24 hours its reason is RecalibrationOverdue.
     """
     resource = CetaceanModel.parse(cluster.get(name))
     current = resource.spec.anti_fraud
@@ -102,13 +102,13 @@ def restore(
     flags: ChangeFlags,
     cluster: Cluster,
 ) -> None:
-    """Set a calibrated threshold for the CetaceanModel NAME, which closes its gate again. The pods are replaced."""
+    """Set a calibrated threshold for the CetaceanModel NAME, which enables its gate again. The pods are replaced."""
     note = f"from --threshold {threshold:g}" if threshold is not None else f"from {threshold_file}"
     if threshold is None:
         calibration = Calibration.load(threshold_file)
         if calibration.threshold == 0.0:
             raise BadInputError(
-                f"{threshold_file}: expected a threshold above 0.0, got 0.0, which leaves the gate open"
+                f"{threshold_file}: expected a threshold above 0.0, got 0.0, which leaves the gate disabled"
             )
         threshold, calibrated_at = calibration.threshold, calibrated_at or calibration.calibrated_at
     resource = CetaceanModel.parse(cluster.get(name))

@@ -61,7 +61,7 @@ APPROVAL_COLUMNS = [
     _column("Approver", ".spec.approver", "string", "Who approves."),
     _column("Age", ".metadata.creationTimestamp", "date"),
     _column("Digest", ".spec.digest", "string", "The weights that are approved.", 1),
-    _column("Evidence", ".spec.evidence", "string", "What the decision is based on.", 1),
+    _column("Evidence", ".spec.evidence", "string", "The ground of the decision.", 1),
 ]
 
 

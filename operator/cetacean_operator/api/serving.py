@@ -223,7 +223,9 @@ class NetworkPolicy(ApiModel):
 
     enabled: bool = Field(default=True, description="False: none, whatever the other fields say.")
     ingress_from: Passthroughs | None = Field(
-        default=None, description="NetworkPolicyPeers; if unset, all pods of the namespace."
+        default=None,
+        description="NetworkPolicyPeers; if unset, all pods of the namespace. Name Prometheus and the Gateway here if "
+        "they run in another namespace: otherwise they do not reach the pods.",
     )
 
 

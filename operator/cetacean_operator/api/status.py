@@ -131,10 +131,10 @@ class SignalStatus(ApiModel):
     bound: Finite | None = Field(default=None, description="The signal is raised from this value on, if it is proven.")
     samples: int | None = Field(default=None, description="Pictures in the pods' windows that the value is about.")
     message: Annotated[str, Field(max_length=1024)] | None = Field(
-        default=None, description="What was found, only of a raised signal."
+        default=None, description="The finding; only of a raised signal."
     )
     next_step: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="What a person should do, and where the runbook says how; only of a raised signal."
+        default=None, description="The next step for a person, and a link to the runbook; only of a raised signal."
     )
 
     @property

@@ -61,6 +61,21 @@ class Rendered:
         return found
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key that stands twice in a mapping: parsers disagree about which one counts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping.
+
+        Raises:
+            AssertionError: a key stands twice.
+        """
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        assert not twice, f"{twice} twice{node.start_mark}"
+        return dict(super().construct_mapping(node, deep=deep))
+
+
 class RefusedError(Exception):
     """Helm failed; the message is its standard error."""
 
@@ -101,6 +116,6 @@ def render(helm: Path) -> Render:
         )
         if done.returncode:
             raise RefusedError(done.stderr)
-        return Rendered(done.stdout, [item for item in yaml.safe_load_all(done.stdout) if item])
+        return Rendered(done.stdout, [item for item in yaml.load_all(done.stdout, UniqueKeys) if item])
 
     return run

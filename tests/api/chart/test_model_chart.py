@@ -43,6 +43,14 @@ def test_the_output_equals_the_snapshot(render: Render, values: dict[str, Any], 
     check(SNAPSHOT, rendered, tmp_path)
 
 
+def test_a_label_of_the_values_wins_over_the_charts(render: Render, values: dict[str, Any]) -> None:
+    """The fixture refuses an output that has a key twice."""
+    plain = render(values, chart=MODEL_CHART).one("CetaceanModel")["metadata"]["labels"]
+    given = {"app.kubernetes.io/name": "whales", "team": "sea"}
+    found = render({"labels": given, **values}, chart=MODEL_CHART).one("CetaceanModel")["metadata"]["labels"]
+    assert found == {**plain, **given}
+
+
 @pytest.mark.parametrize(("name", "expected"), [("", "whales"), ("minke", "minke")], ids=["release", "value"])
 def test_the_resource_is_named_by_the_release_or_by_the_value(
     render: Render, values: dict[str, Any], name: str, expected: str

@@ -116,6 +116,69 @@ def test_a_timeout_up_to_the_interval_is_rendered(render: Render, monitor: str, 
     assert f"scrapeTimeout: {timeout}\n" in text
 
 
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ({"leaseDuration": 5}, "2 / 10 / 5"),
+        ({"renewDeadline": 15}, "2 / 15 / 15"),
+        ({"retryPeriod": 8.5}, "8.5 / 10 / 15"),
+        ({"renewDeadline": 2.4}, "2 / 2.4 / 15"),
+    ],
+)
+def test_times_of_the_leader_election_that_end_the_process_are_rejected(
+    render: Render, monkeypatch: pytest.MonkeyPatch, given: dict[str, float], got: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        render({"leaderElection": given})
+    expected = f"leaderElection: expected 1.2 x retryPeriod < renewDeadline < leaseDuration, got {got}"
+    assert expected in str(refused.value)
+    rendered = render({"leaderElection": {**given, "enabled": False}}).text
+    assert "LEASE_DURATION" not in rendered, "nobody reads them then"
+    names_of = {"leaseDuration": "DURATION", "renewDeadline": "RENEW_DEADLINE", "retryPeriod": "RETRY_PERIOD"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"CETACEAN_OPERATOR_LEASE_{names_of[name]}", str(value))
+    with pytest.raises(ValueError, match=r"expected 1\.2 x lease_retry_period"):
+        Settings()
+
+
+OWN = dict.fromkeys(
+    (
+        *(names.LABEL_NAME, names.LABEL_INSTANCE, names.LABEL_MANAGED_BY, "app.kubernetes.io/version", "helm.sh/chart"),
+        *("rbac.authorization.k8s.io/aggregate-to-view", "rbac.authorization.k8s.io/aggregate-to-admin"),
+    ),
+    "ours",
+)
+"""Labels that the chart sets itself, with other values."""
+COMMON = {**OWN, "team": "all", "zone": "sea", "empty": "no"}
+SPECIFIC = {**OWN, "team": "some", "empty": ""}
+WITH_LABELS_OF_THEIR_OWN = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"}
+
+
+def labelled(render: Render, monitor: str, labels: dict[str, str], common: dict[str, str]) -> list[dict[str, Any]]:
+    """Return all objects of the chart with these labels, and with one of the monitors that exclude each other."""
+    on = {"enabled": True, "labels": labels}
+    metrics = {monitor: on, "models": {"podMonitor": on}, "prometheusRule": on, "dashboards": on}
+    more = {"approvalPolicy": {"enabled": True}, "networkPolicy": {"enabled": True}, "podLabels": labels}
+    return render({"commonLabels": common, "metrics": metrics, **more}).objects
+
+
+@pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor"])
+def test_the_charts_own_labels_win_and_then_the_more_specific_ones(render: Render, monitor: str) -> None:
+    """The fixture refuses an output that has a key twice."""
+    before, after = labelled(render, monitor, {}, {}), labelled(render, monitor, SPECIFIC, COMMON)
+    for plain, found in zip(before, after, strict=True):
+        is_specific = found["kind"] in WITH_LABELS_OF_THEIR_OWN
+        own = plain["metadata"]["labels"]
+        expected = {"zone": "sea", "team": "some" if is_specific else "all", "empty": "" if is_specific else "no"}
+        assert found["metadata"]["labels"] == {**OWN, **expected, **own}, found["kind"]
+
+
+def test_an_annotation_of_the_pods_is_rendered_once(render: Render) -> None:
+    given = {"kubectl.kubernetes.io/default-container": "mesh", "note": "x"}
+    (pod,) = pods(render({"podAnnotations": given}, "--skip-tests"))
+    assert pod["metadata"]["annotations"] == given
+
+
 @pytest.mark.parametrize("name", ["123", "1e3", "0x10"])
 def test_a_name_of_digits_stays_a_text(render: Render, name: str) -> None:
     keys = ("priorityClassName", "fullnameOverride", "serviceAccount.name", "image.repository", "watchNamespaces[0]")

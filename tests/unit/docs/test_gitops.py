@@ -135,10 +135,39 @@ def test_flux_counts_these_conditions_as_failed(kind: str) -> None:
     assert (kstatus(obj), flux(obj)) == ("Current", "Failed")
 
 
+def manifests() -> list[dict[str, Any]]:
+    """Every YAML block of the page."""
+    return [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+
+
 def test_every_manifest_is_yaml() -> None:
-    texts = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(texts) == 7
-    assert all(isinstance(yaml.safe_load(text), dict) for text in texts)
+    assert len(manifests()) == 8
+    assert all(isinstance(found, dict) for found in manifests())
+
+
+def of_kind(kind: str) -> dict[tuple[str, str], dict[str, Any]]:
+    found = [manifest for manifest in manifests() if manifest.get("kind") == kind]
+    return {(one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"] for one in found}
+
+
+def test_a_kustomization_depends_on_kustomizations_and_waits_for_releases_that_the_page_shows() -> None:
+    """A `dependsOn` of a Kustomization names Kustomizations only: the operator's, which is ready with its release."""
+    known = of_kind("Kustomization")
+    wanted = {key: [one["name"] for one in spec.get("dependsOn", ())] for key, spec in known.items()}
+    assert any(wanted.values())
+    for (namespace, _), others in wanted.items():
+        for other in others:
+            checks = known[namespace, other]["healthChecks"]
+            assert checks
+            assert {(one["namespace"], one["name"]) for one in checks} <= of_kind("HelmRelease").keys()
+            assert {one["apiVersion"] for one in checks} == {"helm.toolkit.fluxcd.io/v2"}
+
+
+def test_a_release_by_flux_has_the_name_that_the_other_pages_use() -> None:
+    """Without `releaseName`, Flux puts the target namespace before the name, and the chart's objects follow it."""
+    chart = (REPOSITORY / "docs/chart.md").read_text(encoding="utf-8")
+    releases = of_kind("HelmRelease").values()
+    assert [f"helm upgrade --install {spec.get('releaseName')} " in chart for spec in releases] == [True]
 
 
 def test_the_commands_keep_a_manifest_equal_to_the_registry(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.documented import anchors, blocks
 from support.known_series import known_series
 
+from cetacean_operator.api import names
 from cetacean_operator.api.crd import approval_crd, crd
 from cetacean_tools.pages import metrics, reference
 
@@ -70,6 +72,30 @@ def test_every_link_leads_to_a_file(name: str) -> None:
             assert not anchor or anchor in anchors((REPOSITORY / path).read_text(encoding="utf-8")), target
     for path in re.findall(r"`((?:docs|examples|charts|models|reports|scripts|configs)/[\w./-]*)`", text):
         assert (REPOSITORY / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(DOCS.glob("**/*.md")), *(REPOSITORY / name for name in OUTSIDE)], ids=lambda path: str(path.stem)
+)
+def test_every_module_that_a_page_runs_exists(path: Path) -> None:
+    named = re.findall(r"python3?\s+-m\s+([\w.]+)", path.read_text(encoding="utf-8"))
+    roots = {name for name in named if find_spec(name.partition(".")[0]) is None}
+    assert roots == set()
+    assert [name for name in named if find_spec(name) is None] == []
+
+
+def test_the_tiers_of_tests_have_the_same_names_everywhere() -> None:
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tiers = re.findall(r"^\| (\w+) \| `make test-\1` \|", contributing, flags=re.MULTILINE)
+    assert len(tiers) == 5
+    (line,) = re.findall(r"^make test +# (.*)$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert line.endswith(f": {', '.join(tiers)}")
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("**/*.md")), ids=lambda path: str(path.stem))
+def test_every_condition_that_a_page_names_exists(path: Path) -> None:
+    found = re.findall(r"\bconditions?\s+`?([A-Z][A-Za-z]+)", path.read_text(encoding="utf-8"))
+    assert set(found) <= set(names.CONDITIONS)
 
 
 def test_every_file_and_target_that_the_architecture_names_exists() -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
+
+from cetacean_registry.policy import BySpeciesPolicy, GatePolicy
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 PAGE: Final = (REPOSITORY / "docs/security.md").read_text(encoding="utf-8")
@@ -60,3 +63,16 @@ def test_each_attempt_of_an_actor_is_shown_by_a_test_and_what_is_left_is_listed(
     assert sorted(set(shown)) == sorted(attempts)
     assert "**By design**" in section
     assert re.search(r"^Left:\n\n- ", section, flags=re.MULTILINE)
+
+
+def fields_of_the_gate() -> set[str]:
+    fields = (*GatePolicy.model_fields.items(), *BySpeciesPolicy.model_fields.items())
+    return {str(field.alias or name) for name, field in fields}
+
+
+def test_the_example_policy_covers_every_bound_of_the_gate_and_the_page_says_no_less() -> None:
+    policy, *_ = yaml.safe_load_all((REPOSITORY / "examples/policies/lower-gates.yaml").read_text(encoding="utf-8"))
+    messages = "\n".join(rule.get("messageExpression") or rule["message"] for rule in policy["spec"]["validations"])
+    assert {field for field in fields_of_the_gate() if field not in messages} == set()
+    (row,) = re.findall(r"^- The example policy .*?(?=^- )", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert {field for field in fields_of_the_gate() if f"`{field}`" in row} == set()

@@ -22,6 +22,8 @@ def test_no_banned_word_stands_in_a_name_a_docstring_a_message_or_a_document() -
         ("x = 1  # nothing is told", "told"),
         ('print("begin anew")', "anew"),
         ('def f() -> None:\n    """Whether it is."""', "Whether"),
+        ('field = Field(default=1, description="What " "it is.")', "What"),
+        ('option = click.option("--x", help="Whether it is.")', "Whether"),
         ("class Kube: ...", "ApiClient"),
     ],
 )
