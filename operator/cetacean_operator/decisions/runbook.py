@@ -55,7 +55,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ),
     (names.WEIGHTS_PREFETCHED, ANY): (
         "weights-not-prefetched",
-        "mend what the message names: the registry's entry, the store or the claim",
+        "repair what the message names: the registry's entry, the store or the claim",
     ),
     (names.IMAGE_VOLUMES_UNSUPPORTED, ANY): (
         "image-volumes-unsupported",
@@ -101,7 +101,7 @@ STEPS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (names.STALLED, names.ROLLED_BACK): ("registry-diverged", "name the model that serves, or a better one"),
     (names.STALLED, names.CANDIDATE_HELD): _HELD,
     (names.STALLED, names.CANDIDATE_RETURNED): _RETURNED,
-    (names.STALLED, ANY): ("rollout-stalled", "mend what the message names, or go back to the model before"),
+    (names.STALLED, ANY): ("rollout-stalled", "repair what the message names, or go back to the model before"),
 }
 """Anchor and next step by condition type and reason; ANY is for reasons that are not listed."""
 _PROBLEM_IF_FALSE: Final = frozenset({names.ROUTE_ACCEPTED, names.WEIGHTS_PREFETCHED})

@@ -110,7 +110,7 @@ def _latency() -> timeseries.Panel:
 
     made = lines(
         "Latency",
-        "Average over each pod's last 1000 requests, and quantiles of the single pictures answered in the last five minutes.",
+        "Average over each pod's last 1000 requests, and quantiles of single pictures answered in five minutes.",
         "ms",
         query(f"avg(latency_avg_ms{{{PODS}}})", "average"),
         query(quantile(0.5), "p50"),

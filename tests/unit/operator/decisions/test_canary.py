@@ -249,7 +249,7 @@ def test_a_canary_that_answers_as_well_is_promoted_after_its_time() -> None:
 
 
 def test_a_canary_with_another_weight_begins_again() -> None:
-    """What a small share has shown says nothing about a large one."""
+    """The answers to a small share say nothing about a large one."""
     world = canary()
     world.answer_clients(1000)
     world.wait(seconds=590)

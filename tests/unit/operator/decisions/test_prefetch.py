@@ -249,7 +249,7 @@ def test_a_job_that_failed_without_a_message_says_so() -> None:
     there.settle()
     assert there.condition("WeightsPrefetched").message == (
         "the weights of 0 of 1 models that wait are in the claim weights; second 2.0.0: "
-        f"Job {job['metadata']['name']}: it failed. Next: mend what the message names: the registry's entry, the store "
+        f"Job {job['metadata']['name']}: it failed. Next: repair what the message names: the registry's entry, the store "
         "or the claim; runbook: docs/runbook.md#weights-not-prefetched"
     )
 

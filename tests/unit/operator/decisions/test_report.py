@@ -375,7 +375,7 @@ def test_an_invalid_spec_replaces_the_conditions_about_it_and_keeps_the_rest_of_
 
     found = report_invalid_spec(resource, "threshold: too large", last_status=last, at=AT, runbook_url=URL)
 
-    step = f". Next: mend what the message names, or go back to the model before; runbook: {URL}#rollout-stalled"
+    step = f". Next: repair what the message names, or go back to the model before; runbook: {URL}#rollout-stalled"
     assert found.status == last.model_copy(
         update={
             "observed_generation": 2,

@@ -88,7 +88,7 @@ def test_events_have_the_link_too() -> None:
 
 
 STEP = f". Next: compare the stages prepare, queue and predict, then add replicas or processors; runbook: {URL}#latency"
-MENDED = f"mend what the message names: the registry's entry, the store or the claim; runbook: {URL}"
+MENDED = f"repair what the message names: the registry's entry, the store or the claim; runbook: {URL}"
 ROUTE = (
     "compare spec.serving.route with the Gateway's listeners, and check that it allows routes of this namespace; "
     f"runbook: {URL}"
