@@ -16,10 +16,10 @@ from benchmarks.machine import BenchmarkError
 from benchmarks.operator.contestants import Patch
 from benchmarks.operator.world import NAMESPACE
 
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import ApiClient
 from cetacean_operator.kube.connection import Connection, load_configuration
-from cetacean_operator.kube.resources import ResourceType
 
 ABREAST: Final = 100
 """Requests under way at the same time."""

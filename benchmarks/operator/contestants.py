@@ -18,11 +18,11 @@ from benchmarks.machine import free_port
 from benchmarks.operator.processes import Program, running
 from benchmarks.operator.world import NAMESPACE, NODE_LABEL, ROLLOUTS, USER, World, module_files
 
+from cetacean_operator.api.kinds import CHILDREN, MODELS, ResourceType
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.decisions.children import children
 from cetacean_operator.decisions.identity import rollout_of
-from cetacean_operator.kube.resources import CHILDREN, MODELS, ResourceType
 from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.waiting import until
 from cetacean_tools.workspace import REPOSITORY
@@ -239,7 +239,7 @@ def _template_owner_spec(name: str) -> Object:
     spec = parse_spec(_model(name)["spec"])
     resource = CetaceanModel(NAMESPACE, name, "", 1, "", {}, {}, {})
     rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)
-    made: Object = children(resource, spec, rollout, optional_kinds=frozenset(), operator_namespace=NAMESPACE)[
+    made: Object = children(resource, spec, rollout, served_kinds=frozenset(), operator_namespace=NAMESPACE)[
         "Deployment", name
     ]["spec"]
     return {key: value for key, value in made.items() if key != "strategy"}

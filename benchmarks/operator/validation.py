@@ -28,6 +28,7 @@ from benchmarks.operator.validation_report import DEFINITIONS, OBJECTS, WRITES, 
 from benchmarks.operator.world import NAMESPACE, World, build, world
 
 from cetacean_operator.api.crd import crd
+from cetacean_operator.api.kinds import MODELS, ResourceType
 from cetacean_operator.api.observed import CetaceanModel, Identity, Object, Observed, Pod
 from cetacean_operator.api.schema import without_rules
 from cetacean_operator.api.spec import parse_spec
@@ -36,7 +37,6 @@ from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.plan import status_as_applied
 from cetacean_operator.kube.client import ApiClient
 from cetacean_operator.kube.connection import load_configuration
-from cetacean_operator.kube.resources import MODELS, ResourceType
 from cetacean_tools.demo.definitions import wait_until_served
 from cetacean_tools.demo.kubectl import CommandError
 from cetacean_tools.demo.waiting import NotSoError

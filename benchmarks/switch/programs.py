@@ -93,7 +93,7 @@ class TemplateOwner:
         spec = parse_spec(manifest["spec"])
         model = CetaceanModel(self.kubectl.namespace, self.resource, "", 1, "", {}, {}, {})
         rollout = rollout_of(spec.registry.active_model, spec.anti_fraud)
-        made = children(model, spec, rollout, optional_kinds=frozenset(), operator_namespace=self.kubectl.namespace)
+        made = children(model, spec, rollout, served_kinds=frozenset(), operator_namespace=self.kubectl.namespace)
         found = []
         for (kind, name), body in made.items():
             content = {key: value for key, value in body.items() if key not in ("metadata", "kind")}

@@ -14,6 +14,7 @@ import kopf
 
 from cetacean_operator import metrics_server, probes
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import APPROVALS, CRD_CHILDREN, MODELS, NEED_CRD, ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.handlers import cetaceanmodel, login  # noqa: F401 -- their decorators register them with kopf
@@ -27,7 +28,6 @@ from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.informers import Informers
 from cetacean_operator.kube.json_reader import UnreadableObject
 from cetacean_operator.kube.lease import AlwaysLeading, KubeLease, LeaderElector
-from cetacean_operator.kube.resources import APPROVALS, MODELS, OPTIONAL, OPTIONAL_CHILDREN, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 from cetacean_operator.kube.writer import Writer
@@ -167,8 +167,8 @@ class Operator:
         while True:
             try:
                 if await self.kube.serves(MODELS):
-                    served = tuple([resource for resource in OPTIONAL if await self.kube.serves(resource)])
-                    for resource in OPTIONAL_CHILDREN:
+                    served = tuple([resource for resource in NEED_CRD if await self.kube.serves(resource)])
+                    for resource in CRD_CHILDREN:
                         self.observer.set_served(resource.kind, served=resource in served)
                     self._on_version(await self.kube.server_version())
                     return served
@@ -252,7 +252,7 @@ class Operator:
         self.observer.kubernetes = version
 
     def _on_served(self, resource: ResourceType, served: bool) -> None:
-        if resource in OPTIONAL_CHILDREN:
+        if resource in CRD_CHILDREN:
             self.observer.set_served(resource.kind, served=served)
         self.informers.set_served(resource, served=served)
 

@@ -19,12 +19,12 @@ from support.raw_http import raw_server
 from support.virtual_time import VirtualClock
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import BY_KIND, MODELS, PODS, ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.client import MAX_RETRY_AFTER_SECONDS, ApiClient, ApiError, Page
 from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list
-from cetacean_operator.kube.resources import BY_KIND, MODELS, PODS, ResourceType
 from cetacean_operator.kube.store import Store
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.kube.watch_stream import Body, WatchFaultError, parse_event, read_lines

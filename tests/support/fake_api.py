@@ -6,9 +6,9 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from cetacean_operator.api.kinds import BY_KIND, CRD_CHILDREN, ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import FIELD_MANAGER, ApiError, Page
-from cetacean_operator.kube.resources import BY_KIND, OPTIONAL_CHILDREN, ResourceType
 
 Ref = tuple[str, str, str]
 Refusal = Callable[[str, ResourceType, str], ApiError | None]
@@ -28,7 +28,7 @@ class FakeApi:
         """Verb and `Kind/name`, followed by the subresource if there is one."""
         self.refuse: Refusal = no_refusal
         """Returns the error of a call, None if the call succeeds."""
-        optional = {resource.plural for resource in OPTIONAL_CHILDREN}
+        optional = {resource.plural for resource in CRD_CHILDREN}
         self.served: set[str] = {resource.plural for resource in BY_KIND.values()} - optional
         self._version = 100
         self._owned: dict[tuple[Ref, str, str], Object] = {}

@@ -39,7 +39,7 @@ RETIRED: Final[Mapping[str, str]] = {
     "Streams": "WatchMiddleware",
     "WatchAges": "WatchLiveness",
     "Figures": "PodMetrics",
-    "SPARED": "OPTIONAL_KINDS",
+    "SPARED": "NON_BLOCKING_KINDS",
     "take_in": "store_event",
     "pressed": "has_urgent_backlog",
     "_ECHO": "CHILD_EVENT_DEBOUNCE_SECONDS",

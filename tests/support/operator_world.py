@@ -94,7 +94,7 @@ class World:
     obj: Object = field(default_factory=manifest)
     behave: Behaviour = serves
     now: datetime = BEGIN
-    optional_kinds: frozenset[str] = frozenset()
+    served_kinds: frozenset[str] = frozenset()
     kubernetes: tuple[int, int] | None = (1, 37)
     approvals: list[Object] = field(default_factory=list)
     """ModelApprovals that name the resource."""
@@ -263,7 +263,7 @@ class World:
             pods,
             tuple(pod.observed() for pod in self.candidate_pods),
             prefetch_pods=tuple(self.prefetch_pods),
-            optional_kinds=self.optional_kinds,
+            served_kinds=self.served_kinds,
             kubernetes=self.kubernetes,
             candidate_conflict=self.candidate_conflict,
             approvals=Approvals(parse_approvals(self.approvals), self.approvals_unreadable),

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import MODELS
 from cetacean_operator.api.observed import Object
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.event_recorder import EventRecorder
 from cetacean_operator.kube.lease import NotLeadingError
-from cetacean_operator.kube.resources import MODELS
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.kube.writer import Writer
 from cetacean_operator.metrics.collectors import Metrics

@@ -97,6 +97,7 @@ SYSTEMIC_REASON: Final = "not_a_marine_mammal"
 RECENT_REQUESTS: Final = 1000
 """The number of recent requests in a pod's availability_percent."""
 SERVICE_PORT: Final = 80
+"""The port of the Service that leads to the inference service."""
 """Of the Service N and of its candidate's."""
 CLIENT_PATHS: Final = (
     "/v1/predict-single",

@@ -151,7 +151,7 @@ class Observed:
     """Pods of Jobs that fetch weights; they serve nothing."""
     operator_namespace: str = "default"
     """The namespace that the operator runs in."""
-    optional_kinds: frozenset[str] = frozenset()
+    served_kinds: frozenset[str] = frozenset()
     """Kinds of children that the cluster serves because their CRD is installed."""
     kubernetes: tuple[int, int] | None = None
     """Major and minor version of the API server, None if it is not known."""

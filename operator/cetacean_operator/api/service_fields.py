@@ -7,10 +7,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from cetacean_operator.api.base import ApiModel, ShortMap, list_map, rules
-from cetacean_operator.api.names import GROUP, PORT_NAME
+from cetacean_operator.api.names import GROUP, PORT_NAME, SERVICE_PORT
 
-SERVICE_PORT: Final = 80
-"""The port of the Service that leads to the inference service."""
 OWN_KEYS: Final = (
     f"self.all(key, !key.startsWith('{GROUP}/') && !key.startsWith('app.kubernetes.io/'))",
     f"keys under {GROUP}/ and app.kubernetes.io/ are the operator's",

@@ -161,10 +161,6 @@ class DriftStatus(ApiModel):
         default=(), description="Each signal with its bound; docs/drift.md describes them."
     )
 
-    def signal(self, name: SignalName) -> SignalStatus | None:
-        """Return the signal of that name."""
-        return next((found for found in self.signals if found.signal == name), None)
-
 
 class ServiceStatus(ApiModel):
     """Service level, pooled over all ready pods; absent while there are fewer than minRequests requests."""

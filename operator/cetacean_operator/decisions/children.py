@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any
 
 from cetacean_operator.api import names
 from cetacean_operator.api.keep_disagreements import KeepDisagreements
+from cetacean_operator.api.kinds import BY_KIND
 from cetacean_operator.api.observed import CetaceanModel, Object
-from cetacean_operator.api.route import GATEWAY_GROUP
 from cetacean_operator.api.serving import Serving
 from cetacean_operator.api.spec import Model, Spec
 from cetacean_operator.decisions.candidate_children import Candidate, candidate_bodies
@@ -21,27 +21,13 @@ from cetacean_operator.decisions.route import http_route
 from cetacean_operator.decisions.template import change_cause, pod_labels, pod_template
 from cetacean_registry.digests import canonical_digest
 
-_VERSIONS = {
-    "Deployment": "apps/v1",
-    "Service": "v1",
-    "ConfigMap": "v1",
-    "PodDisruptionBudget": "policy/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-    "Job": "batch/v1",
-    "HTTPRoute": f"{GATEWAY_GROUP}/v1",
-}
-OPTIONAL_CHILDREN: Final = frozenset({"ServiceMonitor", "HTTPRoute"})
-"""Kinds that exist only if their CRD is installed."""
-
 
 def children(
     resource: CetaceanModel,
     spec: Spec,
     rollout: Rollout,
     *,
-    optional_kinds: Collection[str],
+    served_kinds: Collection[str],
     operator_namespace: str,
     promotion: str | None = None,
     candidate: Candidate | None = None,
@@ -52,7 +38,7 @@ def children(
         resource: their owner.
         spec: its spec.
         rollout: what its pods are to serve.
-        optional_kinds: those that the cluster serves because their CRD is installed.
+        served_kinds: those that the cluster serves because their CRD is installed.
         operator_namespace: the only one whose operator may reach the pods through a NetworkPolicy.
         promotion: why they are to serve it: the annotation of `write_promotion_record`.
         candidate: the model beside it; None without one.
@@ -77,9 +63,9 @@ def children(
             # They ask each other how often what serves disagrees with itself.
             peers = [own_pods(name), *peers]
         bodies["NetworkPolicy", name] = admit(selector(name), peers, extra_targets(serving.service))
-    if "ServiceMonitor" in optional_kinds and serving.service_monitor and serving.service_monitor.enabled:
+    if "ServiceMonitor" in served_kinds and serving.service_monitor and serving.service_monitor.enabled:
         bodies["ServiceMonitor", name] = _service_monitor(name, serving)
-    if "HTTPRoute" in optional_kinds and serving.route:
+    if "HTTPRoute" in served_kinds and serving.route:
         bodies["HTTPRoute", name] = http_route(name, serving.route, canary_weight=beside.route_weight)
     if part := beside.part(spec):
         bodies |= candidate_bodies(name, serving, part, operator_namespace)
@@ -136,7 +122,7 @@ def _finish(resource: CetaceanModel, kind: str, name: str, body: Object) -> Obje
         ],
     }
     annotations = dict(own.get("annotations", {}))
-    manifest = {**body, "apiVersion": _VERSIONS[kind], "kind": kind, "metadata": metadata}
+    manifest = {**body, "apiVersion": BY_KIND[kind].api_version, "kind": kind, "metadata": metadata}
     # A digest of what is applied. If a field leaves the manifest, the digest differs: the manifest is applied, and
     # server-side apply removes the field.
     annotations[names.ANNOTATION_APPLIED] = canonical_digest([manifest, annotations])[:16]

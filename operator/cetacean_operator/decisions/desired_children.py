@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import CRD_CHILD_KINDS
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.status import Status
 from cetacean_operator.decisions.assess import Assessment
 from cetacean_operator.decisions.candidate_children import Candidate
 from cetacean_operator.decisions.candidate_share import candidate_share, may_lead_to
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, finished
+from cetacean_operator.decisions.children import children, finished
 from cetacean_operator.decisions.compare import differences
 from cetacean_operator.decisions.identity import Rollout, deployed_rollout, rollout_of
 from cetacean_operator.decisions.ownership import Ref
@@ -68,7 +69,7 @@ def desired_children(
             assessment.resource,
             assessment.spec,
             rollout,
-            optional_kinds=assessment.observed.optional_kinds,
+            served_kinds=assessment.observed.served_kinds,
             operator_namespace=assessment.observed.operator_namespace,
             candidate=Candidate(
                 comparison=choice.comparison,
@@ -85,7 +86,7 @@ def desired_children(
         stale=_stale_children(
             assessment.children,
             _kept(assessment, manifests),
-            not_served=OPTIONAL_CHILDREN - assessment.observed.optional_kinds,
+            not_served=CRD_CHILD_KINDS - assessment.observed.served_kinds,
             candidate=_promoted_candidate(assessment, rollout) or routed,
         ),
     )
@@ -135,7 +136,7 @@ def _routed_candidate(assessment: Assessment) -> str | None:
     """
     candidate, route = _candidate_and_route(assessment)
     # A Gateway that never reports again keeps a candidate only as long as the spec has the route.
-    is_routed = assessment.spec.serving.route is not None and "HTTPRoute" in assessment.observed.optional_kinds
+    is_routed = assessment.spec.serving.route is not None and "HTTPRoute" in assessment.observed.served_kinds
     return candidate if is_routed and may_lead_to(candidate, route) else None
 
 

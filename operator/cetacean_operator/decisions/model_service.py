@@ -7,7 +7,7 @@ from typing import Any
 
 from cetacean_operator.api import names
 from cetacean_operator.api.observed import Object
-from cetacean_operator.api.service_fields import SERVICE_PORT, ServiceFields
+from cetacean_operator.api.service_fields import ServiceFields
 
 
 def selector(name: str) -> dict[str, str]:
@@ -28,7 +28,7 @@ def service(labels: Mapping[str, str], fields: ServiceFields | None = None) -> O
         fields: what `spec.serving.service` adds.
     """
     # By number: a container that a webhook adds may have a port of the same name.
-    port = {"name": names.PORT_NAME, "port": SERVICE_PORT, "targetPort": names.PORT, "protocol": "TCP"}
+    port = {"name": names.PORT_NAME, "port": names.SERVICE_PORT, "targetPort": names.PORT, "protocol": "TCP"}
     spec: dict[str, Any] = {"selector": dict(labels), "ports": [port]}
     if fields is None:
         return {"spec": spec}

@@ -201,7 +201,7 @@ def _conditions(
         names.ROUTE_ACCEPTED: judge_route(
             route=assessment.spec.serving.route,
             live=assessment.children.get(("HTTPRoute", assessment.resource.name)),
-            is_served="HTTPRoute" in assessment.observed.optional_kinds,
+            is_served="HTTPRoute" in assessment.observed.served_kinds,
         ),
         names.AUTOSCALING_INACTIVE: progress.autoscaling,
         names.IMAGE_VOLUMES_UNSUPPORTED: judge_image_volumes(rollout, assessment.observed.kubernetes),

@@ -12,8 +12,8 @@ from typing import Any
 import kopf
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import MODELS
 from cetacean_operator.handlers.context import Context
-from cetacean_operator.kube.resources import MODELS
 
 
 @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)

@@ -19,10 +19,10 @@ from pydantic_core import to_json
 from yarl import URL
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.connection import Connection
 from cetacean_operator.kube.json_reader import UnreadableError, UnreadableObject, parse_list, parse_object
-from cetacean_operator.kube.resources import ResourceType
 from cetacean_registry.messages import one_line
 
 FIELD_MANAGER = names.MANAGER

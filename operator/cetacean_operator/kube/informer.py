@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import ApiError, Page
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import ResourceType
 from cetacean_operator.kube.watch_liveness import WatchState
 from cetacean_operator.kube.watch_stream import CHANGES, Body, WatchFaultError, error_of, parse_event, read_lines
 

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cetacean_operator.api.kinds import CHILDREN, NEED_CRD, PODS, ResourceType
 from cetacean_operator.kube.informer import Informer
-from cetacean_operator.kube.resources import CHILDREN, OPTIONAL, PODS, ResourceType
 from cetacean_operator.kube.watch_liveness import WatchLiveness, WatchState
 
 
@@ -76,7 +76,7 @@ class Informers:
         assert self._group is not None, "only while it runs"  # noqa: S101 -- a programmer's error
         started = []
         for namespace in self._namespaces:
-            state = self._liveness.expect(resource, namespace, optional=resource in OPTIONAL)
+            state = self._liveness.expect(resource, namespace, optional=resource in NEED_CRD)
             informer = self._make(state)
             self._informers.append(informer)
             task = self._group.create_task(informer.run(), name=f"informer of {state.path}")

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from cetacean_operator.api.kinds import BY_KIND, LEASES
 from cetacean_operator.api.observed import Object
 from cetacean_operator.kube.client import ApiClient, ApiError
-from cetacean_operator.kube.resources import BY_KIND, LEASES
 
 _LOG = logging.getLogger(__name__)
 

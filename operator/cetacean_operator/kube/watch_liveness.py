@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.backoff import exponential
-from cetacean_operator.kube.resources import ResourceType
 from cetacean_operator.metrics.collectors import Metrics
 
 _LOG = logging.getLogger(__name__)

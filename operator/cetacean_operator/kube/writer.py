@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import BY_KIND, EVENTS, MODELS, ResourceType
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.decisions.ownership import is_owned_by
 from cetacean_operator.decisions.plan import ChildRef, EventSpec
 from cetacean_operator.kube import managed_fields
 from cetacean_operator.kube.client import ApiError, NamespaceTerminatingError
 from cetacean_operator.kube.lease import Leadership
-from cetacean_operator.kube.resources import BY_KIND, EVENTS, MODELS, ResourceType
 from cetacean_operator.kube.store import Store
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Final
 
 from cetacean_operator.api.observed import Object
 
-OPTIONAL_KINDS: Final = frozenset(
+NON_BLOCKING_KINDS: Final = frozenset(
     {"NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor", "HTTPRoute", "Job"}
 )
 """Pods serve without them: if one cannot be applied, a rollback is possible all the same."""

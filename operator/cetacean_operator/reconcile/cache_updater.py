@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from cetacean_operator.api.kinds import MODELS, PODS, ResourceType
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import MODELS, PODS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.observed_pods import without_unused_fields

@@ -53,7 +53,7 @@ class Observer:
         self._approvals_unreadable = approvals_unreadable
         self._result = result
         self._memory: dict[Key, dict[str, _Memory]] = {}
-        self.optional_kinds: frozenset[str] = frozenset()
+        self.served_kinds: frozenset[str] = frozenset()
         self.kubernetes: tuple[int, int] | None = None
 
     def observe(
@@ -109,7 +109,7 @@ class Observer:
             candidate_pods=tuple(observed(pod) for pod in candidates),
             prefetch_pods=tuple(observed_pods.observed_pod(pod, None, None, None) for pod in fetching),
             operator_namespace=self._operator_namespace,
-            optional_kinds=self.optional_kinds,
+            served_kinds=self.served_kinds,
             kubernetes=self.kubernetes,
             name_conflict=name_conflict,
             candidate_conflict=candidate_conflict,
@@ -119,8 +119,8 @@ class Observer:
 
     def set_served(self, kind: str, *, served: bool) -> None:
         """Take it that the cluster serves a kind of children, or does not, because its CRD has come or gone."""
-        others = self.optional_kinds - {kind}
-        self.optional_kinds = others | {kind} if served else others
+        others = self.served_kinds - {kind}
+        self.served_kinds = others | {kind} if served else others
 
     def targets(self, key: Key, objects: Iterable[Object] | None = None) -> Iterable[Target]:
         """Return the pods that can be scraped, the candidate's included.

@@ -162,12 +162,6 @@ class WorkQueue(Generic[K]):
         """Forget the key's failures."""
         self._failures.pop(key, None)
 
-    def forget(self, key: K) -> None:
-        """Forget failures and delayed requests of a key that no longer exists."""
-        self._failures.pop(key, None)
-        if (standing := self._timers.pop(key, None)) is not None:
-            standing[1].cancel()
-
     async def take(self) -> K:
         """Wait for a due key and hand it out; the caller calls `done` in any case."""
         while not self._available():

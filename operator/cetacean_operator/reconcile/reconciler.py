@@ -14,10 +14,10 @@ from functools import partial
 from typing import Final, Protocol
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import CRD_CHILD_KINDS
 from cetacean_operator.api.objects import annotations_of
 from cetacean_operator.api.observed import CetaceanModel, Object, Observed
 from cetacean_operator.api.spec import Drift, ServiceLevel, parse_part
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
 from cetacean_operator.decisions.decide import decide
 from cetacean_operator.decisions.ownership import Ref, is_owned_by
 from cetacean_operator.decisions.plan import EventSpec, Plan, status_as_applied
@@ -28,7 +28,7 @@ from cetacean_operator.kube.writer import NameConflictError, Writer
 from cetacean_operator.metrics import status_series
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.pods.scrape import Target
-from cetacean_operator.reconcile.apply_order import OPTIONAL_KINDS, WORKLOAD_KINDS, apply_order
+from cetacean_operator.reconcile.apply_order import NON_BLOCKING_KINDS, WORKLOAD_KINDS, apply_order
 from cetacean_operator.reconcile.observe import Observer
 
 _LOG = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ class Reconciler:
             _WorkloadApplied: pods are on their way; the rest comes with the next reconcile.
         """
         is_deployed = _own_child(resource, observed, ("Deployment", resource.name)) is not None
-        optional = OPTIONAL_KINDS if is_deployed else frozenset()
+        optional = NON_BLOCKING_KINDS if is_deployed else frozenset()
         faults: list[ApiError | NameConflictError] = []
         children = plan.apply
         if _has_name_conflict(resource):
@@ -226,7 +226,7 @@ class Reconciler:
             applied = []
             for child, result in zip(group, results, strict=True):
                 may_fail = child["kind"] in optional or (is_deployed and _is_candidates(resource, child))
-                if child["kind"] in OPTIONAL_CHILDREN and isinstance(result, ApiError) and result.is_unknown_kind:
+                if child["kind"] in CRD_CHILD_KINDS and isinstance(result, ApiError) and result.is_unknown_kind:
                     self._observer.set_served(child["kind"], served=False)  # until a resync asks again
                 elif isinstance(result, ApiError | NameConflictError) and may_fail:
                     faults.append(result)

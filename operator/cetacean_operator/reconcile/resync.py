@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import NEED_CRD, ResourceType
 from cetacean_operator.backoff import jittered
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import OPTIONAL, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 
@@ -76,6 +76,6 @@ class Resync:
         """
         for key in self._store.keys(names.KIND):
             self._queue.add_after(key, random.uniform(0.0, spread))
-        for resource in OPTIONAL:
+        for resource in NEED_CRD:
             self._on_served(resource, await self._api.serves(resource))
         self._on_version(await self._api.server_version())

@@ -339,7 +339,7 @@ def test_the_pod_monitor_of_the_models_bounds_what_prometheus_takes_as_a_models_
 ) -> None:
     """Whoever may create pods may give one the label by which it selects."""
     given = render({"metrics": {"models": {"podMonitor": {"enabled": True}}}}).one("PodMonitor")["spec"]
-    made = World(manifest(serving={"serviceMonitor": {}}), optional_kinds=frozenset({"ServiceMonitor"}))
+    made = World(manifest(serving={"serviceMonitor": {}}), served_kinds=frozenset({"ServiceMonitor"}))
     made.settle()
     own = made.children["ServiceMonitor", "whales"]["spec"]
     bounds = {name for name in own if name.endswith("Limit")}

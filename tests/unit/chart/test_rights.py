@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cetacean_operator.kube.resources import (
+from cetacean_operator.api.kinds import (
     APPROVALS,
     CHILDREN,
+    CRD_CHILDREN,
     EVENTS,
     LEASES,
     MODELS,
-    OPTIONAL_CHILDREN,
     PODS,
     ResourceType,
 )
@@ -62,7 +62,7 @@ def test_the_rules_are_those_of_the_document(rules: Rules) -> None:
 
 
 def test_the_rules_are_what_the_code_uses(rules: Rules) -> None:
-    expected: Rights = {key(resource): OWNED for resource in (*CHILDREN, *OPTIONAL_CHILDREN)}
+    expected: Rights = {key(resource): OWNED for resource in (*CHILDREN, *CRD_CHILDREN)}
     expected |= {
         key(MODELS): WATCHED | {"patch"},
         (MODELS.group, f"{MODELS.plural}/status"): {"patch"},

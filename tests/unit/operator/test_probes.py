@@ -8,8 +8,8 @@ from kubernetes.aio.client import Configuration
 from support.virtual_time import VirtualClock
 
 from cetacean_operator import probes
+from cetacean_operator.api.kinds import MODELS, PODS
 from cetacean_operator.kube.client import ApiClient
-from cetacean_operator.kube.resources import MODELS, PODS
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.reconcile.queue import WorkQueue

@@ -14,8 +14,8 @@ from support.fake_api import FakeApi
 from support.operator_world import manifest
 from support.virtual_time import settle
 
+from cetacean_operator.api.kinds import APPROVALS, CHILDREN, CRD_CHILDREN, PODS, ResourceType
 from cetacean_operator.kube.client import ApiClient, ApiError, Page
-from cetacean_operator.kube.resources import APPROVALS, CHILDREN, OPTIONAL_CHILDREN, PODS, ResourceType
 from cetacean_operator.kube.watch_stream import Body
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.runtime import Operator
@@ -89,7 +89,7 @@ async def test_a_forbidden_namespace_delays_no_other() -> None:
         assert operator.store.keys("Service") == [("sea", "whales")]
 
 
-@pytest.mark.parametrize("optional", OPTIONAL_CHILDREN, ids=lambda resource: str(resource.kind))
+@pytest.mark.parametrize("optional", CRD_CHILDREN, ids=lambda resource: str(resource.kind))
 async def test_an_optional_child_is_watched_while_its_crd_is_served(optional: ResourceType) -> None:
     api = Api()
     operator = operator_of(api)
@@ -100,7 +100,7 @@ async def test_an_optional_child_is_watched_while_its_crd_is_served(optional: Re
             api.served = {optional.plural} if served else set()
             await operator.resync.once(spread=0.0)
             await settle()
-            assert operator.observer.optional_kinds == ({optional.kind} if served else set())
+            assert operator.observer.served_kinds == ({optional.kind} if served else set())
             assert (operator.liveness.find(path) is not None) is served
     listed = [name for verb, name in api.calls if verb == "list"]
     assert listed.count(f"{optional.kind}/ecomarineai.org/cetaceanmodel") == 2
@@ -108,10 +108,10 @@ async def test_an_optional_child_is_watched_while_its_crd_is_served(optional: Re
 
 async def test_the_kinds_that_are_served_at_the_start_are_known_before_anything_is_decided() -> None:
     api = Api()
-    api.served |= {resource.plural for resource in OPTIONAL_CHILDREN}
+    api.served |= {resource.plural for resource in CRD_CHILDREN}
     operator = operator_of(api)
     async with informed(operator):
-        assert operator.observer.optional_kinds == {"ServiceMonitor", "HTTPRoute"}
+        assert operator.observer.served_kinds == {"ServiceMonitor", "HTTPRoute"}
 
 
 async def test_approvals_are_read_while_their_crd_is_served_and_rights_allow_it() -> None:

@@ -109,7 +109,7 @@ def test_a_route_gives_any_share_beside_any_number_of_pods_and_an_autoscaler() -
     serving = {"replicas": 3, "autoscaling": {"minReplicas": 3}, "route": {"parentRefs": [{"name": "public"}]}}
     world = World(
         manifest(*MODELS, rollout={"stages": [{"canary": {"weight": 10}}]}, serving=serving),
-        optional_kinds=frozenset({"HTTPRoute"}),
+        served_kinds=frozenset({"HTTPRoute"}),
     )
 
     def backends() -> list[tuple[str, int]]:
@@ -137,7 +137,7 @@ def test_a_gateway_learns_of_the_candidate_before_its_first_request_and_forgets_
             rollout={"stages": [{"canary": {"weight": 10}}]},
             serving={"route": {"parentRefs": [{"name": "public"}]}},
         ),
-        optional_kinds=frozenset({"HTTPRoute"}),
+        served_kinds=frozenset({"HTTPRoute"}),
     )
 
     def reports(generation: int) -> None:
@@ -318,7 +318,7 @@ def routed_canary(
     world = World(
         manifest(*MODELS, rollout=rollout, serving=serving),
         behave=lambda pod: begin_to_answer(pod, BEGIN),
-        optional_kinds=frozenset({"HTTPRoute"}),
+        served_kinds=frozenset({"HTTPRoute"}),
     )
     world.settle()
     world.activate("second")

@@ -14,7 +14,7 @@ CANARY: dict[str, Any] = {"canary": {"weight": 50, "require": {"requests": 100}}
 
 
 def staged(*stages: dict[str, Any], **spec: Any) -> World:
-    world = World(manifest(*MODELS, rollout={"stages": list(stages)}, **spec), optional_kinds=frozenset({"HTTPRoute"}))
+    world = World(manifest(*MODELS, rollout={"stages": list(stages)}, **spec), served_kinds=frozenset({"HTTPRoute"}))
     world.settle()
     world.activate("second")
     return world

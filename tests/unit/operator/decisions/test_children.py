@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from support.operator_world import World, entry, manifest
 
+from cetacean_operator.api.kinds import CRD_CHILD_KINDS
 from cetacean_operator.api.observed import CetaceanModel, Object
 from cetacean_operator.api.spec import Spec, parse_spec
 from cetacean_operator.api.stages import Canary
 from cetacean_operator.decisions.candidate_children import Candidate
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN, children, monitoring
+from cetacean_operator.decisions.children import children, monitoring
 from cetacean_operator.decisions.identity import rollout_of
 from cetacean_operator.decisions.ownership import Ref
 from cetacean_operator.decisions.stage_record import StageRecord
@@ -60,7 +61,7 @@ def test_each_field_of_serving_adds_its_child(serving: dict[str, Any], extra: se
 
 def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
     made = World(
-        manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), optional_kinds=frozenset({"ServiceMonitor"})
+        manifest(serving={"serviceMonitor": {"labels": {"release": "p"}}}), served_kinds=frozenset({"ServiceMonitor"})
     )
     made.settle()
     monitor = made.children["ServiceMonitor", "whales"]
@@ -76,7 +77,7 @@ def test_a_service_monitor_is_created_if_its_api_is_served() -> None:
 
 
 def test_a_service_monitor_bounds_what_prometheus_takes_from_a_pod() -> None:
-    monitored = World(manifest(serving={"serviceMonitor": {}}), optional_kinds=frozenset({"ServiceMonitor"}))
+    monitored = World(manifest(serving={"serviceMonitor": {}}), served_kinds=frozenset({"ServiceMonitor"}))
     monitored.settle()
     spec = monitored.children["ServiceMonitor", "whales"]["spec"]
     bounds = {name: spec[name] for name in ("sampleLimit", "labelLimit", "labelValueLengthLimit", "bodySizeLimit")}
@@ -310,7 +311,7 @@ def made_of(made: Object, **arguments: Any) -> dict[Ref, Object]:
     """The children of a resource whose first model serves."""
     resource, spec = CetaceanModel.of(made), parse_spec(made["spec"])
     rollout = rollout_of(spec.registry.models[0], spec.anti_fraud)
-    wanted = {"optional_kinds": OPTIONAL_CHILDREN, "operator_namespace": "default"} | arguments
+    wanted = {"served_kinds": CRD_CHILD_KINDS, "operator_namespace": "default"} | arguments
     return children(resource, spec, rollout, **wanted)
 
 
@@ -468,7 +469,7 @@ def test_the_route_of_a_resource_gives_its_candidate_a_share(weight: int | None,
 def test_a_child_whose_kind_needs_a_crd_is_made_only_if_the_cluster_serves_it(
     served: set[str], kinds: set[str]
 ) -> None:
-    found = made_of(obj(serving={"route": ROUTE, "serviceMonitor": {}}), optional_kinds=served)
+    found = made_of(obj(serving={"route": ROUTE, "serviceMonitor": {}}), served_kinds=served)
     assert {kind for kind, _ in found} == {"ConfigMap", "Deployment", "Service"} | kinds
 
 

@@ -23,7 +23,7 @@ CANDIDATE: set[Ref] = {("Deployment", "whales-candidate"), ("Service", "whales-c
 
 def one(**serving: Any) -> World:
     """`first` serves."""
-    world = World(manifest(entry("first"), serving=serving), optional_kinds=frozenset({"ServiceMonitor"}))
+    world = World(manifest(entry("first"), serving=serving), served_kinds=frozenset({"ServiceMonitor"}))
     world.settle()
     return world
 
@@ -32,7 +32,7 @@ def staged(stage: dict[str, Any], **serving: Any) -> World:
     """`first` serves, and `second` is its candidate."""
     models = entry("first"), entry("second", "b"), entry("third", "c")
     world = World(
-        manifest(*models, rollout={"stages": [stage]}, serving=serving), optional_kinds=frozenset({"HTTPRoute"})
+        manifest(*models, rollout={"stages": [stage]}, serving=serving), served_kinds=frozenset({"HTTPRoute"})
     )
     world.settle()
     world.activate("second")
@@ -156,10 +156,10 @@ def test_a_child_that_is_being_deleted_is_not_deleted_again() -> None:
 def test_a_child_is_not_deleted_because_its_kind_is_not_served() -> None:
     """The API server has just started and does not know the CRD yet, or the kind is gone with all its objects."""
     world = one(serviceMonitor={})
-    world.optional_kinds = frozenset()
+    world.served_kinds = frozenset()
     world.edit(serving={"serviceMonitor": None})
     assert deleted(world.decide()) == set()
-    world.optional_kinds = frozenset({"ServiceMonitor"})
+    world.served_kinds = frozenset({"ServiceMonitor"})
     assert deleted(world.decide()) == {("ServiceMonitor", "whales")}
 
 
@@ -243,6 +243,6 @@ def test_a_gateway_that_reports_nothing_keeps_no_candidate_without_a_route() -> 
 def test_a_gateway_whose_api_is_gone_keeps_no_candidate() -> None:
     world = staged(CANARY, route=ROUTE)
     report_route(world, behind=1)
-    world.optional_kinds = frozenset()
+    world.served_kinds = frozenset()
     world.activate("first")
     assert deleted(world.decide()) == CANDIDATE

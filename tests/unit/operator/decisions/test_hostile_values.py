@@ -59,7 +59,7 @@ FULL = manifest(
 
 def served() -> World:
     """A world in which the first model serves and drifts, with a status and children."""
-    world = World(FULL, optional_kinds=frozenset({"HTTPRoute"}))
+    world = World(FULL, served_kinds=frozenset({"HTTPRoute"}))
     world.settle()
     for pod in world.pods:
         pod.drift = DriftReport(samples=60, mean=0.02, answers=ANSWERS)

@@ -40,7 +40,7 @@ def made(keep: KeepDisagreements | None) -> dict[tuple[str, str], Object]:
         CetaceanModel.of(world.obj),
         parse_spec(world.obj["spec"]),
         served,
-        optional_kinds=(),
+        served_kinds=(),
         operator_namespace="operators",
         candidate=Candidate(comparison=comparison),
     )

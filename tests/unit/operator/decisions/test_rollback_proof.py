@@ -42,7 +42,7 @@ def served_twice(
     serving = {"networkPolicy": {}, "serviceMonitor": {}} | spec.pop("serving", {})
     models = entry("first", digit, metrics=first), entry("second", "b", metrics=second)
     spec = {"drift": {"onAlarm": "Rollback"}} | spec
-    world = World(manifest(*models, serving=serving, **spec), optional_kinds=frozenset({"ServiceMonitor"}))
+    world = World(manifest(*models, serving=serving, **spec), served_kinds=frozenset({"ServiceMonitor"}))
     world.obj["metadata"]["name"] = name
     world.settle()
     world.activate("second")

@@ -12,16 +12,14 @@ from support.operator_world import World, entry, manifest
 from cetacean_operator.api.names import CLIENT_PATHS
 from cetacean_operator.api.observed import Object
 from cetacean_operator.api.route import Route
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
 from cetacean_operator.decisions.route import http_route
-from cetacean_operator.kube import resources
 
 PUBLIC: dict[str, Any] = {"parentRefs": [{"name": "public", "namespace": "gateways"}]}
 SERVED = frozenset({"HTTPRoute"})
 
 
-def world(route: dict[str, Any] | None = PUBLIC, *, optional_kinds: frozenset[str] = SERVED) -> World:
-    made = World(manifest(entry("first"), serving={"route": route}), optional_kinds=optional_kinds)
+def world(route: dict[str, Any] | None = PUBLIC, *, served_kinds: frozenset[str] = SERVED) -> World:
+    made = World(manifest(entry("first"), serving={"route": route}), served_kinds=served_kinds)
     made.settle()
     return made
 
@@ -83,7 +81,7 @@ def test_each_field_of_a_parent_is_copied() -> None:
 
 
 def test_there_is_no_route_without_the_field_or_without_its_api() -> None:
-    for made in (world(None), world(optional_kinds=frozenset())):
+    for made in (world(None), world(served_kinds=frozenset())):
         assert {kind for kind, _ in made.children} == {"ConfigMap", "Deployment", "Service"}
 
 
@@ -103,14 +101,10 @@ def test_a_route_that_is_no_longer_wanted_is_deleted() -> None:
 def test_a_route_is_not_deleted_because_its_kind_is_not_served() -> None:
     """An API server that has just started does not serve the kinds of CRDs yet."""
     made = world()
-    made.optional_kinds = frozenset()
+    made.served_kinds = frozenset()
     assert made.decide().delete == ()
-    made.optional_kinds = SERVED
+    made.served_kinds = SERVED
     assert not made.decide().apply
-
-
-def test_the_kinds_that_need_a_crd_are_those_of_the_api_client() -> None:
-    assert {resource.kind for resource in resources.OPTIONAL_CHILDREN} == OPTIONAL_CHILDREN
 
 
 @pytest.mark.parametrize("field", ["parentRefs", "backendRefs"])

@@ -46,7 +46,7 @@ def http_route(*entries: tuple[dict[str, Any], tuple[Object, ...]]) -> Object:
 
 def world(*parents: dict[str, Any]) -> World:
     route = {"parentRefs": list(parents or (PUBLIC,))}
-    made = World(manifest(entry("first"), serving={"route": route}), optional_kinds=SERVED)
+    made = World(manifest(entry("first"), serving={"route": route}), served_kinds=SERVED)
     made.settle()
     return made
 
@@ -75,7 +75,7 @@ def route_events(made: World) -> list[str]:
 
 
 def test_without_a_route_there_is_no_condition() -> None:
-    made = World(optional_kinds=SERVED)
+    made = World(served_kinds=SERVED)
     made.settle()
     assert made.status.condition("RouteAccepted") is None
 

@@ -150,7 +150,7 @@ def of_noise(pairs: int, individual: int) -> PairCounts:
 def test_a_candidate_need_not_agree_more_than_what_serves_agrees_with_itself() -> None:
     """A tenth of the pictures is named otherwise by another pod of the same model."""
     many = dict.fromkeys(("pairs", "accepted", "both_accepted", "species"), 6000)
-    as_often, needed = replace(NOTHING, **many, individual=5400), replace(NEEDED, individual=0.95)
+    as_often, needed = replace(NOTHING, **many, individual=5400, by_species={}), replace(NEEDED, individual=0.95)
     noise = of_noise(3000, 2700)
     assert judged(report(as_often), needed).outcome is Outcome.FAILED
     assert judged(report(as_often, noise=noise), needed, several_pods=True).outcome is Outcome.PASSED
@@ -167,7 +167,9 @@ def test_no_candidate_fails_before_it_is_known_how_often_what_serves_agrees_with
 
 
 def test_a_candidate_that_agrees_enough_passes_without_any_noise_pair() -> None:
-    many = replace(EQUAL, **dict.fromkeys(("pairs", "accepted", "both_accepted", "species", "individual"), 700))
+    many = replace(
+        EQUAL, **dict.fromkeys(("pairs", "accepted", "both_accepted", "species", "individual"), 700), by_species={}
+    )
     assert judged(report(many), NEEDED, several_pods=True).outcome is Outcome.PASSED
 
 
@@ -245,7 +247,7 @@ def outcome_of(
             pairs = PairCounts(
                 **counts, by_species={name: SpeciesPairs(*row) for name, row in by_species.items() if row[0]}
             )
-            found = report(pairs, noise=PairCounts(**noise))
+            found = report(pairs, noise=PairCounts(**noise, by_species={}))
             verdict = judged(found, NEEDED, several_pods=itself is not None)
             if verdict.outcome is not Outcome.UNDECIDED:
                 return verdict.outcome

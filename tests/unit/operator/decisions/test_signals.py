@@ -335,6 +335,11 @@ def verdict(*reports: AnswerCounts | None, last: DriftStatus | None = None, **po
     return judge_drift(pods=pods, model=model, metrics=metrics, policy=Drift.model_validate(policy), last=last)
 
 
+def shown(found: DriftVerdict, name: SignalName) -> SignalStatus:
+    (signal,) = (one for one in found.shown.signals if one.signal == name)
+    return signal
+
+
 def test_the_condition_has_the_reason_of_the_raised_signal_and_the_mean_score_stays_as_it_was() -> None:
     found = verdict(counts(0.6))
     assert (found.condition.status, found.condition.reason) == ("True", "TopProbabilityDropped")
@@ -342,8 +347,7 @@ def test_the_condition_has_the_reason_of_the_raised_signal_and_the_mean_score_st
     assert not found.alarm, "that is about the mean score only"
     assert "(topProbability.maxDrop)" in found.condition.message
     assert "(bySpecies.maxDrop)" in found.condition.message
-    score = found.shown.signal("CetaceanScore")
-    assert score is not None
+    score = shown(found, "CetaceanScore")
     assert (score.state, score.value, score.bound, score.samples) == ("WithinBounds", 0.0, 0.1, 100)
 
 
@@ -351,15 +355,9 @@ def test_a_report_of_more_answers_than_the_window_holds_is_left_out() -> None:
     excess = counts(0.1, orcas=150, belugas=51)
     found = verdict(counts(0.8), excess)
     assert found.condition.status == "False"
-    top = found.shown.signal("TopProbability")
-    assert top is not None
-    assert top.samples == 100
-    alone = verdict(excess).shown.signal("TopProbability")
-    assert alone is not None
-    assert alone.reason == "NoReports"
-    full = verdict(counts(0.8, orcas=120, belugas=80)).shown.signal("TopProbability")
-    assert full is not None
-    assert full.samples == 200
+    assert shown(found, "TopProbability").samples == 100
+    assert shown(verdict(excess), "TopProbability").reason == "NoReports"
+    assert shown(verdict(counts(0.8, orcas=120, belugas=80)), "TopProbability").samples == 200
 
 
 def test_a_raised_signal_is_held_while_all_pods_are_silent_and_asks_for_no_rollback() -> None:

@@ -548,7 +548,7 @@ AUTOSCALED: dict[str, Any] = {
 )
 def test_the_children_are_those_of_the_snapshot(name: str, spec: dict[str, Any], tmp_path: Path) -> None:
     world = World(
-        manifest(entry("first", inputSize=512, backbone="b4"), **spec), optional_kinds=frozenset({"ServiceMonitor"})
+        manifest(entry("first", inputSize=512, backbone="b4"), **spec), served_kinds=frozenset({"ServiceMonitor"})
     )
     observed = replace(world.observed(), operator_namespace="system")
     plan = decide(CetaceanModel.of(world.obj), observed, BEGIN)

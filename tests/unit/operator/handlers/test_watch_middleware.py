@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from support.virtual_time import VirtualClock
 from yarl import URL
 
+from cetacean_operator.api.kinds import MODELS, ResourceType
 from cetacean_operator.handlers.watch_middleware import WatchMiddleware
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import MODELS, ResourceType
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.metrics.collectors import Metrics
 

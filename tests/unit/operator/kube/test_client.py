@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from cetacean_operator.api.kinds import CHILDREN, MODELS, PODS
 from cetacean_operator.kube.client import MAX_RETRY_AFTER_SECONDS, ApiClient, ApiError, NamespaceTerminatingError
-from cetacean_operator.kube.resources import CHILDREN, MODELS, PODS
 
 Handler = Any
 

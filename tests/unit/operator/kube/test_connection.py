@@ -9,8 +9,8 @@ import pytest
 from kubernetes.aio.client import Configuration
 from support.loopback import Quiet, listening
 
+from cetacean_operator.api.kinds import MODELS
 from cetacean_operator.kube.client import ApiClient
-from cetacean_operator.kube.resources import MODELS
 
 REQUESTS: list[str] = []
 

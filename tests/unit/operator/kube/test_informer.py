@@ -12,10 +12,10 @@ import pytest
 from support.pods import pod_manifest
 from support.virtual_time import VirtualClock, settle
 
+from cetacean_operator.api.kinds import PODS, ResourceType
 from cetacean_operator.kube.client import ApiError, Page
 from cetacean_operator.kube.informer import Informer
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import PODS, ResourceType
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.kube.watch_stream import Body
 from cetacean_operator.metrics.collectors import Metrics

@@ -8,9 +8,9 @@ import pytest
 from support.fake_api import no_refusal
 from support.reconciler_bench import Bench
 
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.kube.client import ApiError
 from cetacean_operator.kube.managed_fields import adopted
-from cetacean_operator.kube.resources import ResourceType
 
 KEY_80, KEY_81 = 'k:{"port":80,"protocol":"TCP"}', 'k:{"port":81,"protocol":"TCP"}'
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 from support.virtual_time import VirtualClock
 
-from cetacean_operator.kube.resources import MODELS, PODS
+from cetacean_operator.api.kinds import MODELS, PODS
 from cetacean_operator.kube.watch_liveness import WatchLiveness
 from cetacean_operator.metrics.collectors import Metrics
 

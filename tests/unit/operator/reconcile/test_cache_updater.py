@@ -9,11 +9,11 @@ import pytest
 from support.pods import pod_manifest
 from support.virtual_time import VirtualClock
 
+from cetacean_operator.api.kinds import MODELS, PODS
 from cetacean_operator.api.observed import CetaceanModel
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.decisions.plan import EventSpec
 from cetacean_operator.kube.json_reader import UnreadableObject
-from cetacean_operator.kube.resources import MODELS, PODS
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.metrics.collectors import Metrics
 from cetacean_operator.reconcile.cache_updater import CacheUpdater

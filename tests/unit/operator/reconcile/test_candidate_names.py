@@ -9,8 +9,8 @@ from support.operator_world import entry, manifest
 from support.reconciler_bench import Bench
 
 from cetacean_operator.api import names
+from cetacean_operator.api.kinds import ResourceType
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import ResourceType
 
 CANDIDATE = names.candidate_name("whales")
 STAGES = {"stages": [{"shadow": {"share": 1.0}}]}

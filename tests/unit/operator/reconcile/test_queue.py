@@ -326,13 +326,6 @@ async def test_the_failures_of_one_key_delay_no_other(queue: WorkQueue[str]) -> 
     assert await drain(queue) == ["b"]
 
 
-async def test_a_forgotten_key_does_not_come_back(queue: WorkQueue[str], clock: VirtualClock) -> None:
-    queue.retry("a")
-    queue.forget("a")
-    clock.advance(1000)
-    assert len(queue) == 0
-
-
 async def test_the_oldest_age_counts_waiting_and_processed_keys(queue: WorkQueue[str], clock: VirtualClock) -> None:
     assert queue.oldest() == 0.0
     queue.add("a")

@@ -12,10 +12,9 @@ from support.operator_world import entry, manifest
 from support.pods import COUNTERS
 from support.reconciler_bench import Bench
 
-from cetacean_operator.decisions.children import OPTIONAL_CHILDREN
+from cetacean_operator.api.kinds import CRD_CHILD_KINDS, ResourceType
 from cetacean_operator.kube.client import ApiError
 from cetacean_operator.kube.lease import NotLeadingError
-from cetacean_operator.kube.resources import ResourceType
 from cetacean_operator.pods.pod_responses import DriftStats
 from cetacean_operator.pods.scrape import Scrape
 
@@ -193,7 +192,7 @@ async def second(serving: Bench) -> Bench:
 async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_taken(
     second: Bench, kind: str, added: dict[str, Any], reported: bool
 ) -> None:
-    second.observer.optional_kinds = frozenset({kind})
+    second.observer.served_kinds = frozenset({kind})
     second.api.put({"kind": kind, "metadata": {"namespace": "sea", "name": "whales", "uid": "x"}, "spec": {"a": "b"}})
     second.edit(serving=added)
     if reported:
@@ -211,7 +210,7 @@ async def test_a_demotion_succeeds_although_the_name_of_an_optional_child_is_tak
     assert second.api.writes() == [], "a known conflict is not tried again"
 
 
-@pytest.mark.parametrize("kind", sorted(OPTIONAL_CHILDREN))
+@pytest.mark.parametrize("kind", sorted(CRD_CHILD_KINDS))
 async def test_a_child_whose_crd_has_gone_is_no_refusal(second: Bench, kind: str) -> None:
     def refuse(verb: str, resource: ResourceType, _name: str) -> ApiError | None:
         gone = (verb, resource.kind) == ("apply", kind)
@@ -221,7 +220,7 @@ async def test_a_child_whose_crd_has_gone_is_no_refusal(second: Bench, kind: str
     second.observer.set_served(kind, served=True)
     second.edit(serving={"serviceMonitor": {"enabled": True}, "route": {"parentRefs": [{"name": "public"}]}})
     await second.reconcile()
-    assert second.observer.optional_kinds == frozenset()
+    assert second.observer.served_kinds == frozenset()
     assert second.condition("Ready")["reason"] == "Serving"
     assert second.condition("RouteAccepted")["reason"] == "GatewayAPIMissing"
     second.api.calls.clear()

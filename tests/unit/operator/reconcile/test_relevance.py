@@ -30,7 +30,7 @@ ROLLOUT = rollout_of(SPEC.registry.active_model, SPEC.anti_fraud)
 
 
 def live_children() -> list[Object]:
-    made = children(RESOURCE, SPEC, ROLLOUT, optional_kinds=frozenset(), operator_namespace="default")
+    made = children(RESOURCE, SPEC, ROLLOUT, served_kinds=frozenset(), operator_namespace="default")
     found = []
     for (kind, _), child in copy.deepcopy(made).items():
         child["metadata"] |= {"uid": f"uid-{kind}", "resourceVersion": "5", "generation": 2}

@@ -8,9 +8,9 @@ import pytest
 from support.operator_world import manifest
 from support.virtual_time import VirtualClock, settle
 
+from cetacean_operator.api.kinds import SERVICE_MONITORS, ResourceType
 from cetacean_operator.decisions.ownership import owner_of
 from cetacean_operator.kube.client import ApiError
-from cetacean_operator.kube.resources import SERVICE_MONITORS, ResourceType
 from cetacean_operator.kube.store import Key, Store
 from cetacean_operator.reconcile.queue import WorkQueue
 from cetacean_operator.reconcile.resync import Resync

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from cetacean_operator.api import names
+from cetacean_operator.api.model_approval import APPROVAL_KIND, APPROVAL_PLURAL
+from cetacean_operator.api.route import GATEWAY_GROUP
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
@@ -32,7 +36,7 @@ class ResourceType:
 
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = ResourceType("events.k8s.io", "v1", "events", "Event")
-MODELS = ResourceType("ecomarineai.org", "v1alpha1", "cetaceanmodels", "CetaceanModel")
+MODELS = ResourceType(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 PODS = ResourceType("", "v1", "pods", "Pod")
 CHILDREN = (
     ResourceType("apps", "v1", "deployments", "Deployment"),
@@ -43,11 +47,12 @@ CHILDREN = (
     ResourceType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
     ResourceType("batch", "v1", "jobs", "Job"),
 )
-APPROVALS = ResourceType("ecomarineai.org", "v1alpha1", "modelapprovals", "ModelApproval")
+APPROVALS = ResourceType(names.GROUP, names.VERSION, APPROVAL_PLURAL, APPROVAL_KIND)
 SERVICE_MONITORS = ResourceType("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
-ROUTES = ResourceType("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
-OPTIONAL_CHILDREN = (SERVICE_MONITORS, ROUTES)
+ROUTES = ResourceType(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
+CRD_CHILDREN = (SERVICE_MONITORS, ROUTES)
 """Children that exist only if their CRD is installed."""
-OPTIONAL = (*OPTIONAL_CHILDREN, APPROVALS)
+CRD_CHILD_KINDS = frozenset(resource.kind for resource in CRD_CHILDREN)
+NEED_CRD = (*CRD_CHILDREN, APPROVALS)
 """Served only if their CRD is installed, and watched only then."""
-BY_KIND: Mapping[str, ResourceType] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, *OPTIONAL_CHILDREN)}
+BY_KIND: Mapping[str, ResourceType] = {r.kind: r for r in (MODELS, PODS, *CHILDREN, *CRD_CHILDREN)}
