@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from cetacean_operator.api.shadow import ShadowReport
+from cetacean_operator.api.shadow import PairCounts, ShadowReport
+from cetacean_operator.api.stages import ShadowRequirement
 from cetacean_operator.decisions.confidence_sequence import Bounds, share_bounds
 from cetacean_registry.figures import MAX_SPECIES
 
@@ -39,17 +40,6 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """Smallest shares, 0 to 1, and the number of pairs before which nothing passes."""
-
-    pictures: int = 300
-    accepted: float = 0.99
-    species: float = 0.98
-    individual: float = 0.85
-    max_error_share: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,53 +89,43 @@ class ShadowVerdict:
     shares: tuple[Share, ...] = ()
 
 
-def judge_shadow(report: ShadowReport, requirements: Requirements, *, several_pods: bool) -> ShadowVerdict:
+def judge_shadow(report: ShadowReport, require: ShadowRequirement, *, several_pods: bool) -> ShadowVerdict:
     """Judge the pooled counts of one run.
 
     Args:
         report: of all pods that serve, added up.
-        requirements: of the stage.
+        require: of the stage.
         several_pods: True if two pods of what serves answer some of the pictures. One pod agrees with itself.
     """
-    shares = tuple(_shares(report, requirements, several_pods=several_pods))
+    shares = tuple(_shares(report, require, several_pods=several_pods))
     failed = [share for share in shares if share.high < share.fails_below]
     if failed:
         worst = max(failed, key=lambda share: share.fails_below - share.high)
         return ShadowVerdict(Outcome.FAILED, worst.reason, _describe(worst), shares)
     open_shares = [share for share in shares if share.must_pass and share.low < share.smallest]
     pairs = report.candidate.pairs
-    if pairs < requirements.pictures or open_shares:
-        return ShadowVerdict(Outcome.UNDECIDED, "Running", _progress(pairs, requirements, open_shares), shares)
+    if pairs < require.pictures or open_shares:
+        return ShadowVerdict(Outcome.UNDECIDED, "Running", _progress(pairs, require, open_shares), shares)
     message = f"{pairs} pictures were answered by both: " + ", ".join(_figure(share) for share in _main(shares))
     return ShadowVerdict(Outcome.PASSED, "Agrees", message, shares)
 
 
-def _shares(report: ShadowReport, requirements: Requirements, *, several_pods: bool) -> Iterator[Share]:
+def _shares(report: ShadowReport, require: ShadowRequirement, *, several_pods: bool) -> Iterator[Share]:
     pairs, noise = report.candidate, report.noise
     answered = pairs.pairs
-    smallest = 1.0 - requirements.max_error_share
+    smallest = 1.0 - require.max_error_percent / 100
     yield Share("answered", "Failing", answered, answered + report.failed, smallest, smallest)
     yield Share("not slower than the bound", "Slower", answered - pairs.slower, answered, 0.5, 0.5)
-    agreements = (
-        ("same acceptance", pairs.accepted, pairs.pairs, requirements.accepted, noise.accepted, noise.pairs),
-        ("same species", pairs.species, pairs.both_accepted, requirements.species, noise.species, noise.both_accepted),
-        (
-            "same individual",
-            pairs.individual,
-            pairs.both_accepted,
-            requirements.individual,
-            noise.individual,
-            noise.both_accepted,
-        ),
-    )
-    for name, successes, trials, required, *of_noise in agreements:
-        yield _agreement(name, successes, trials, required, _with_itself(*of_noise) if several_pods else None)
-    species = _with_itself(noise.species, noise.both_accepted) if several_pods else None
+    least, both = require.min_agreement, pairs.both_accepted
+    accepted, species, individual = _with_itself(noise) if several_pods else (None, None, None)
+    yield _agreement("same acceptance", pairs.accepted, pairs.pairs, least.accepted, accepted)
+    yield _agreement("same species", pairs.species, both, least.species, species)
+    yield _agreement("same individual", pairs.individual, both, least.individual, individual)
     # The bounds of one species are for so many of them. Each pod reports the first ones that it has met.
     most = sorted(pairs.by_species.items(), key=lambda item: (-item[1].pairs, item[0]))[:MAX_SPECIES]
     for name, counts in most:
-        share = _agreement(f"same species for {name}", counts.species, counts.pairs, requirements.species, species)
-        yield replace(share, must_pass=False)
+        one = _agreement(f"same species for {name}", counts.species, counts.pairs, least.species, species)
+        yield replace(one, must_pass=False)
 
 
 def _agreement(name: str, successes: int, trials: int, required: float, with_itself: Bounds | None) -> Share:
@@ -156,11 +136,19 @@ def _agreement(name: str, successes: int, trials: int, required: float, with_its
     return Share(name, reason, successes, trials, smallest, fails_below, error=1.0 - _OF_NOISE)
 
 
-def _with_itself(agreeing: int, trials: int) -> Bounds:
-    """Return the bounds of how often two pods of what serves agree.
+def _with_itself(noise: PairCounts) -> tuple[Bounds, Bounds, Bounds]:
+    """Return the bounds of how often two pods of what serves agree about acceptance, species and individual.
 
     A share fails by the lower one and passes by the upper one, so each has its part of that error.
     """
+    return (
+        _noise_bounds(noise.accepted, noise.pairs),
+        _noise_bounds(noise.species, noise.both_accepted),
+        _noise_bounds(noise.individual, noise.both_accepted),
+    )
+
+
+def _noise_bounds(agreeing: int, trials: int) -> Bounds:
     low = share_bounds(agreeing, trials, alpha=_OF_NOISE * _ALPHA_MAIN).low
     return Bounds(low, share_bounds(agreeing, trials, alpha=_OF_NOISE * ALPHA).high)
 
@@ -180,12 +168,12 @@ def _describe(share: Share) -> str:
     )
 
 
-def _progress(pairs: int, requirements: Requirements, still_open: Sequence[Share]) -> str:
+def _progress(pairs: int, require: ShadowRequirement, still_open: Sequence[Share]) -> str:
     missing = ", ".join(
         f"{share.name} is between {share.low:.3f} and {share.high:.3f}, expected at least {share.smallest:.4g}"
         for share in still_open[:3]
     )
-    progress = f"{pairs} pictures were answered by both, at least {requirements.pictures} are needed"
+    progress = f"{pairs} pictures were answered by both, at least {require.pictures} are needed"
     return f"{progress}; {missing}" if missing else progress
 
 

@@ -19,7 +19,7 @@ from cetacean_operator.decisions.comparison import Comparison
 from cetacean_operator.decisions.failures import CAUSED_BY_MODEL, find_failure, is_lost, seconds_until_failure
 from cetacean_operator.decisions.identity import deployed_rollout
 from cetacean_operator.decisions.returned_candidates import retry_of
-from cetacean_operator.decisions.shadow_verdict import Outcome, Requirements, judge_shadow, pool
+from cetacean_operator.decisions.shadow_verdict import Outcome, judge_shadow, pool
 from cetacean_operator.decisions.stage_figures import canary_figures, shadow_figures, stage_shares
 from cetacean_operator.decisions.stage_input import Pair, StageInput
 from cetacean_operator.decisions.stage_record import CanaryBegin, PodCounters, StageRecord
@@ -124,17 +124,7 @@ def _judge_shadow(pair: Pair, shadow: Shadow, ready: Sequence[Pod], given: Stage
     if not ready and given.live_run != comparison.run:
         return Judged(Outcome.UNDECIDED, RUNNING, "it waits until a pod of the candidate is ready")
     report = pool(comparison.reports(given.pods), comparison.run)
-    verdict = judge_shadow(
-        report,
-        Requirements(
-            pictures=require.pictures,
-            accepted=require.min_agreement.accepted,
-            species=require.min_agreement.species,
-            individual=require.min_agreement.individual,
-            max_error_share=require.max_error_percent / 100,
-        ),
-        several_pods=comparison.several_pods,
-    )
+    verdict = judge_shadow(report, require, several_pods=comparison.several_pods)
     return Judged(
         verdict.outcome,
         verdict.reason,

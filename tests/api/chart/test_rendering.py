@@ -350,7 +350,8 @@ def test_the_pod_monitor_of_the_models_bounds_what_prometheus_takes_as_a_models_
 def test_alerts_keep_the_templates_of_prometheus(render: Render) -> None:
     groups = render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")["spec"]["groups"]
     files = sorted((CHART / "rules").glob("*.yaml"))
-    assert groups == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    texts = [file.read_text().replace('namespace=~".+"', 'namespace="system"') for file in files]
+    assert groups == [group for text in texts for group in yaml.safe_load(text)["groups"]]
     assert "{{ $labels.name }}" in str(groups)
 
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 import pytest
 
 from cetacean_operator.api.shadow import PairCounts, ShadowReport, SpeciesPairs
+from cetacean_operator.api.stages import MinAgreement, ShadowRequirement
 from cetacean_operator.decisions.confidence_sequence import share_bounds
 from cetacean_operator.decisions.shadow_verdict import (
     ALPHA,
     Outcome,
-    Requirements,
     ShadowVerdict,
     Share,
     judge_shadow,
     pool,
 )
 
-NEEDED = Requirements()
+NEEDED = ShadowRequirement()
 NOTHING = PairCounts()
 EQUAL = PairCounts(
     pairs=600,
@@ -37,7 +37,11 @@ def report(pairs: PairCounts = EQUAL, *, failed: int = 0, noise: PairCounts = NO
     return ShadowReport(run="one", sampled=pairs.pairs + failed, failed=failed, candidate=pairs, noise=noise)
 
 
-def judged(found: ShadowReport, needed: Requirements, *, several_pods: bool = False) -> ShadowVerdict:
+def needs(pictures: int = 300, **shares: float) -> ShadowRequirement:
+    return ShadowRequirement(pictures=pictures, min_agreement=MinAgreement(**shares))
+
+
+def judged(found: ShadowReport, needed: ShadowRequirement, *, several_pods: bool = False) -> ShadowVerdict:
     return judge_shadow(found, needed, several_pods=several_pods)
 
 
@@ -61,7 +65,7 @@ def test_an_equal_candidate_agrees() -> None:
 
 
 def test_a_share_of_which_nothing_is_required_may_be_zero() -> None:
-    verdict = judged(report(replace(EQUAL, individual=0)), replace(NEEDED, individual=0.0))
+    verdict = judged(report(replace(EQUAL, individual=0)), needs(individual=0.0))
     assert verdict.outcome is Outcome.PASSED
     assert verdict.message.endswith("same individual 0.0000 (at least 0)")
 
@@ -80,7 +84,7 @@ def test_without_pictures_nothing_is_decided() -> None:
 
 @pytest.mark.parametrize(("pictures", "outcome"), [(600, Outcome.PASSED), (601, Outcome.UNDECIDED)])
 def test_fewer_pictures_than_required_do_not_pass(pictures: int, outcome: Outcome) -> None:
-    verdict = judged(report(), replace(NEEDED, pictures=pictures))
+    verdict = judged(report(), needs(pictures=pictures))
     assert verdict.outcome is outcome
     if outcome is Outcome.UNDECIDED:
         assert verdict.message == "600 pictures were answered by both, at least 601 are needed"
@@ -97,12 +101,12 @@ def test_enough_pictures_with_too_wide_bounds_do_not_pass() -> None:
 def test_a_share_passes_with_its_lower_bound_on_what_is_required_and_fails_below_its_upper_bound() -> None:
     low = share_bounds(600, 600, alpha=ALPHA).low
     above = math.nextafter(low, 1.0)
-    assert judged(report(), replace(NEEDED, species=low)).outcome is Outcome.PASSED
-    assert judged(report(), replace(NEEDED, species=above)).outcome is Outcome.UNDECIDED
+    assert judged(report(), needs(species=low)).outcome is Outcome.PASSED
+    assert judged(report(), needs(species=above)).outcome is Outcome.UNDECIDED
     less = report(replace(EQUAL, individual=500))
     high = share_bounds(500, 600, alpha=0.8 * ALPHA / 5).high
-    assert judged(less, replace(NEEDED, individual=high)).outcome is Outcome.UNDECIDED
-    failed = judged(less, replace(NEEDED, individual=math.nextafter(high, 1.0)))
+    assert judged(less, needs(individual=high)).outcome is Outcome.UNDECIDED
+    failed = judged(less, needs(individual=math.nextafter(high, 1.0)))
     assert (failed.outcome, len(failed.shares)) == (Outcome.FAILED, 7)
 
 
@@ -112,9 +116,9 @@ def test_one_species_can_only_fail_and_by_bounds_of_its_own() -> None:
     assert judged(report(rare), NEEDED).outcome is Outcome.PASSED
     high = share_bounds(280, 300, alpha=0.2 * ALPHA / 64).high
     worse = report(replace(EQUAL, species=600, by_species={"beluga": SpeciesPairs(300, 280, 280)}))
-    lenient = replace(NEEDED, species=high)
+    lenient = needs(species=high)
     assert judged(worse, lenient).outcome is not Outcome.FAILED
-    assert judged(worse, replace(lenient, species=math.nextafter(high, 1.0))).outcome is Outcome.FAILED
+    assert judged(worse, needs(species=math.nextafter(high, 1.0))).outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def of_noise(pairs: int, individual: int) -> PairCounts:
 def test_a_candidate_need_not_agree_more_than_what_serves_agrees_with_itself() -> None:
     """A tenth of the pictures is named otherwise by another pod of the same model."""
     many = dict.fromkeys(("pairs", "accepted", "both_accepted", "species"), 6000)
-    as_often, needed = replace(NOTHING, **many, individual=5400, by_species={}), replace(NEEDED, individual=0.95)
+    as_often, needed = replace(NOTHING, **many, individual=5400, by_species={}), needs(individual=0.95)
     noise = of_noise(3000, 2700)
     assert judged(report(as_often), needed).outcome is Outcome.FAILED
     assert judged(report(as_often, noise=noise), needed, several_pods=True).outcome is Outcome.PASSED
