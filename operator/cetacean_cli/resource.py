@@ -12,11 +12,10 @@ from cetacean_operator.api.model_approval import NO_APPROVALS, Approvals
 from cetacean_operator.api.names import ANNOTATION_DECISION
 from cetacean_operator.api.spec import InvalidResourceError, Model, Spec, parse_spec
 from cetacean_operator.api.status import Status, parse_status
-from cetacean_operator.api.timestamps import timestamp
 from cetacean_operator.decisions.condition_state import ConditionState
 from cetacean_operator.decisions.identity import label
 from cetacean_operator.decisions.lineage import same_model
-from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.promotion import ChoiceInput, choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory
 from cetacean_operator.decisions.stage_input import StageInput
@@ -173,18 +172,19 @@ def forecast(
     spec = resource.spec.model_copy(update={"registry": registry})
     status = resource.status
     choice = choose(
-        spec=spec,
-        history=ServingHistory(status, status.served, spec.registry.models),
-        deployed=None,  # the status names the last rollout
-        given=ProofInput(resource.raw["metadata"]["name"], drift=None, pods=(), last=None),
-        staged=StageInput(
-            resource.raw["metadata"]["name"],
-            now or datetime.now(UTC),
-            wanted=resource.desired_replicas or 1,
-            decision=parse_decision((resource.raw["metadata"].get("annotations") or {}).get(ANNOTATION_DECISION)),
-        ),
-        at=timestamp(now or datetime.now(UTC)),
-        approvals=approvals,
+        ChoiceInput(
+            spec=spec,
+            history=ServingHistory(status, status.served, spec.registry.models),
+            deployed=None,  # the status names the last rollout
+            proof=ProofInput(resource.raw["metadata"]["name"], drift=None, pods=(), last=None),
+            staged=StageInput(
+                resource.raw["metadata"]["name"],
+                now or datetime.now(UTC),
+                wanted=resource.desired_replicas or 1,
+                decision=parse_decision((resource.raw["metadata"].get("annotations") or {}).get(ANNOTATION_DECISION)),
+            ),
+            approvals=approvals,
+        )
     )
     stages = choice.stages
     stopped = stages.condition if stages and stages.needs_person else None

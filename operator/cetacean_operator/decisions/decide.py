@@ -16,7 +16,7 @@ from cetacean_operator.decisions.assess import assess
 from cetacean_operator.decisions.desired_children import desired_children
 from cetacean_operator.decisions.plan import Plan
 from cetacean_operator.decisions.prefetch import plan_prefetch
-from cetacean_operator.decisions.promotion import Choice, choose
+from cetacean_operator.decisions.promotion import Choice, ChoiceInput, choose
 from cetacean_operator.decisions.report import report, report_invalid_spec
 from cetacean_operator.decisions.returned_candidates import add_returned
 from cetacean_operator.decisions.rollback_proof import ProofInput
@@ -45,15 +45,16 @@ def decide(resource: CetaceanModel, observed: Observed, now: datetime, *, runboo
         return Plan(status=invalid.status, annotations=invalid.annotations, events=invalid.events)
     assessment = assess(resource, spec, observed, last_status=last_status, now=now)
     choice = choose(
-        spec=spec,
-        history=assessment.history,
-        deployed=assessment.deployed,
-        given=ProofInput(
-            resource.name, assessment.drift_of_active, assessment.current_state.ready, last_status.comparison
-        ),
-        staged=assessment.stage_input,
-        at=assessment.at,
-        approvals=observed.approvals,
+        ChoiceInput(
+            spec=spec,
+            history=assessment.history,
+            deployed=assessment.deployed,
+            proof=ProofInput(
+                resource.name, assessment.drift_of_active, assessment.current_state.ready, last_status.comparison
+            ),
+            staged=assessment.stage_input,
+            approvals=observed.approvals,
+        )
     )
     next_status = _record(choice, assessment.status, assessment.at)
     prefetch = plan_prefetch(

@@ -75,61 +75,48 @@ class Choice:
         return None if is_refused or self.approved is None or self.approved.status == "True" else self.approved
 
 
-def choose(
-    *,
-    spec: Spec,
-    history: ServingHistory,
-    deployed: Model | None,
-    given: ProofInput,
-    staged: StageInput,
-    at: str,
-    approvals: Approvals = NO_APPROVALS,
-) -> Choice:
-    """Choose one model.
+@dataclass(frozen=True, slots=True)
+class ChoiceInput:
+    """All that the choice depends on."""
 
-    Args:
-        spec: what is wanted.
-        history: what was promoted and what has served.
-        deployed: the model in the live Deployment.
-        given: drift of the active model, and what is known about the model before.
-        staged: what is known about the candidate.
-        at: the time now.
-        approvals: of the resource.
-    """
-    choice = _choose(
-        spec=spec, history=history, deployed=deployed, given=given, staged=staged, at=at, approvals=approvals
-    )
-    if choice.comparison and staged.blocked:
-        choice = replace(choice, comparison=None, compared=None, refusal=f"no rollback: {staged.blocked}")
-    return replace(choice, target=_with_whole_url(choice.target, deployed))
+    spec: Spec
+    history: ServingHistory
+    """What was promoted and what has served."""
+    deployed: Model | None
+    """The model in the live Deployment."""
+    proof: ProofInput
+    """Drift of the active model, and what is known about the model before."""
+    staged: StageInput
+    """What is known about the candidate; it has the time."""
+    approvals: Approvals = NO_APPROVALS
+    """Of the resource."""
 
 
-def _choose(
-    *,
-    spec: Spec,
-    history: ServingHistory,
-    deployed: Model | None,
-    given: ProofInput,
-    staged: StageInput,
-    at: str,
-    approvals: Approvals,
-) -> Choice:
-    candidate = spec.registry.active_model
+def choose(given: ChoiceInput) -> Choice:
+    """Choose one model."""
+    choice = _choose(given)
+    if choice.comparison and given.staged.blocked:
+        choice = replace(choice, comparison=None, compared=None, refusal=f"no rollback: {given.staged.blocked}")
+    return replace(choice, target=_with_whole_url(choice.target, given.deployed))
+
+
+def _choose(given: ChoiceInput) -> Choice:
+    candidate, history, deployed = given.spec.registry.active_model, given.history, given.deployed
     # The last promotion comes first: a person may have written another model into the Deployment.
     current = history.last_promoted() or (history.full_entry(deployed) if deployed else None)
     current = _with_whole_url(current, deployed)
-    standing = _standing_rollback(history.status.rollback, candidate, spec)
+    standing = _standing_rollback(history.status.rollback, candidate, given.spec)
     if standing and (restored := _restored_model(standing, history, current)):
         return _keep_restored(standing, restored, history)
     if current is None:
-        return _choose_first(candidate, spec, history, approvals)
+        return _choose_first(candidate, given)
     if same_model(candidate, current):
-        if before := model_before(candidate, spec=spec, history=history, given=staged):
-            return _take_back(candidate, before, spec=spec, history=history, staged=staged)
-        return _on_drift(candidate, spec=spec, history=history, given=given, at=at)
-    if history.served_record(candidate) and not was_taken_back(candidate, spec=spec, history=history):
+        if before := model_before(candidate, spec=given.spec, history=history, given=given.staged):
+            return _take_back(candidate, before, given)
+        return _on_drift(candidate, given)
+    if history.served_record(candidate) and not was_taken_back(candidate, spec=given.spec, history=history):
         return _return_to(candidate)
-    return _choose_new(candidate, current=current, spec=spec, history=history, staged=staged, approvals=approvals)
+    return _choose_new(candidate, current, given)
 
 
 def _with_whole_url(model: Model | None, deployed: Model | None) -> Model | None:
@@ -145,17 +132,17 @@ def _keep_restored(standing: Rollback, restored: Model, history: ServingHistory)
     return Choice(restored, ConditionState("False", names.ROLLED_BACK, standing.why), promotion, standing)
 
 
-def _take_back(candidate: Model, before: Model, *, spec: Spec, history: ServingHistory, staged: StageInput) -> Choice:
+def _take_back(active: Model, before: Model, given: ChoiceInput) -> Choice:
     """Go back to the model before the active one, whose rollout has passed its progress deadline."""
-    stages = return_rollout(candidate, given=staged)
-    gate = _keep_active(candidate, spec=spec, history=history).gate
+    stages = return_rollout(active, given=given.staged)
+    gate = _keep_active(active, given).gate
     why = f"{stages.condition.message}; {label(before)} served before"
     return Choice(before, gate, Promotion(SERVED_BEFORE, why), stages=stages)
 
 
-def _choose_first(candidate: Model, spec: Spec, history: ServingHistory, approvals: Approvals) -> Choice:
+def _choose_first(candidate: Model, given: ChoiceInput) -> Choice:
     """Choose the active model if it passes the gate and is approved; nothing serves yet."""
-    verdict = judge_candidate(candidate, None, spec=spec, history=history, approvals=approvals)
+    verdict = _judge(candidate, None, given)
     return _promote(candidate, verdict) if verdict.may_start else Choice(None, verdict.gate, approved=verdict.approved)
 
 
@@ -167,51 +154,73 @@ def _promote(candidate: Model, verdict: CandidateVerdict, stages: Stages | None 
     return Choice(candidate, verdict.gate, promotion)
 
 
-def _return_to(candidate: Model) -> Choice:
+def _return_to(model: Model) -> Choice:
     """Choose a model that has served before; it needs no gate."""
-    why = f"{label(candidate)} has served before: it comes back at once, without the gate"
+    why = f"{label(model)} has served before: it comes back at once, without the gate"
     gate = ConditionState("True", SERVED_BEFORE, why)
-    return Choice(candidate, gate, Promotion(SERVED_BEFORE, why))
+    return Choice(model, gate, Promotion(SERVED_BEFORE, why))
 
 
-def _choose_new(
-    candidate: Model,
-    *,
-    current: Model,
-    spec: Spec,
-    history: ServingHistory,
-    staged: StageInput,
-    approvals: Approvals,
-) -> Choice:
+def _choose_new(candidate: Model, current: Model, given: ChoiceInput) -> Choice:
     """Choose a model that has never served if it has passed everything, else the last model that has served."""
-    stable = current if history.served_record(current) else None
-    if stable is None and (item := history.last_served()) and history.is_available(item):
-        stable = history.current_entry(item)
-    verdict = judge_candidate(candidate, stable, spec=spec, history=history, approvals=approvals)
+    stable = _stable_model(current, given.history)
     kept = stable or current
-    if staged.decision and has_promoted(staged.decision, history.status.history):
-        staged = replace(staged, decision=None)
-    stages = remembered_rollout(candidate, spec=spec, history=history, given=staged) if verdict.passed_gate else None
-    if stages:
-        if stages.state is StageState.PASSED and verdict.is_approved:
-            return _promote(candidate, verdict, stages)
-    elif _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=stable is not None):
-        # A candidate whose approvals cannot be read just now stays: it would lose what it has shown.
-        approved = None if approvals.unreadable and not verdict.is_approved else verdict.is_approved
-        live = read_stage_record(staged.deployment)
-        may_stay = approved is None and live is not None and live.rollout == rollout_of(candidate, spec.anti_fraud).id
-        if verdict.passed_gate and (approved or may_stay or _may_begin_before_approval(spec)):
-            stages = _run_stages(candidate, kept, approved=approved, spec=spec, history=history, staged=staged)
-            if stages.state is StageState.PASSED:
-                return _promote(candidate, verdict, stages)
-    elif verdict.may_start:
+    verdict = _judge(candidate, stable, given)
+    stages = _stages_of(candidate, kept, verdict, given, has_served=stable is not None)
+    if verdict.may_start and stages is None:
         return _promote(candidate, verdict)
+    if verdict.is_approved and stages is not None and stages.state is StageState.PASSED:
+        return _promote(candidate, verdict, stages)
     promotion = None
     if not same_model(kept, current):
         promotion = Promotion(SERVED_BEFORE, f"{label(current)} never served and is no longer asked for")
-    elif not history.is_last_promoted(kept):
+    elif not given.history.is_last_promoted(kept):
         promotion = Promotion(ADOPTED, _adopted(kept))
     return Choice(kept, verdict.gate, promotion, approved=verdict.approved, stages=stages)
+
+
+def _judge(candidate: Model, stable: Model | None, given: ChoiceInput) -> CandidateVerdict:
+    return judge_candidate(candidate, stable, spec=given.spec, history=given.history, approvals=given.approvals)
+
+
+def _stable_model(current: Model, history: ServingHistory) -> Model | None:
+    """Return the model that a new one is compared with: the last promoted one if it has served, else the one before."""
+    if history.served_record(current):
+        return current
+    item = history.last_served()
+    return history.current_entry(item) if item and history.is_available(item) else None
+
+
+def _stages_of(
+    candidate: Model, kept: Model, verdict: CandidateVerdict, given: ChoiceInput, *, has_served: bool
+) -> Stages | None:
+    """Return the state of a candidate that must pass stages, or whose rollout has failed before.
+
+    None if there is nothing of that kind, or if no pod of it may run yet.
+    """
+    if not verdict.passed_gate:
+        return None
+    spec, history, staged = given.spec, given.history, given.staged
+    if staged.decision and has_promoted(staged.decision, history.status.history):
+        staged = replace(staged, decision=None)
+    if remembered := remembered_rollout(candidate, spec=spec, history=history, given=staged):
+        return remembered
+    if not _must_run_stages(verdict, kept, spec=spec, staged=staged, has_served=has_served):
+        return None
+    rollout, serving = rollout_of(candidate, spec.anti_fraud), history.served_record(kept)
+    # A candidate whose approvals cannot be read just now stays: it would lose what it has shown.
+    approved = None if given.approvals.unreadable and not verdict.is_approved else verdict.is_approved
+    live = read_stage_record(staged.deployment)
+    may_stay = approved is None and live is not None and live.rollout == rollout.id
+    if not (approved or may_stay or _may_begin_before_approval(spec)):
+        return None
+    pair = Pair(
+        candidate=candidate,
+        rollout=rollout,
+        served=rollout_of(kept, spec.anti_fraud),
+        served_digest=serving.digest if serving else kept.sha256,
+    )
+    return run_stages(pair, spec=spec, given=staged, returned=history.status.returned, approved=approved)
 
 
 def _must_run_stages(
@@ -231,83 +240,63 @@ def _may_begin_before_approval(spec: Spec) -> bool:
     return bool(spec.approval and spec.approval.shadow_first and stages and stages[0].shadow)
 
 
-def _run_stages(
-    candidate: Model,
-    kept: Model,
-    *,
-    approved: bool | None,
-    spec: Spec,
-    history: ServingHistory,
-    staged: StageInput,
-) -> Stages:
-    serving = history.served_record(kept)
-    pair = Pair(
-        candidate=candidate,
-        rollout=rollout_of(candidate, spec.anti_fraud),
-        served=rollout_of(kept, spec.anti_fraud),
-        served_digest=serving.digest if serving else kept.sha256,
-    )
-    returned = history.status.returned
-    return run_stages(pair, spec=spec, given=staged, returned=returned, approved=approved)
-
-
-def _on_drift(candidate: Model, *, spec: Spec, history: ServingHistory, given: ProofInput, at: str) -> Choice:
+def _on_drift(active: Model, given: ChoiceInput) -> Choice:
     """Keep the active model in the Deployment, unless it drifts and the model before proves to do better."""
-    kept = _keep_active(candidate, spec=spec, history=history)
-    drift = given.drift
-    if drift is None or spec.drift.on_alarm != "Rollback":
+    kept = _keep_active(active, given)
+    drift = given.proof.drift
+    if drift is None or given.spec.drift.on_alarm != "Rollback":
         return kept
     if drift.condition.reason == names.SYSTEMIC_REJECTION:
         return replace(kept, refusal=REJECTED)
     signals = drift.identification_signals
     # While no pod answers, what was raised is held: the comparison goes on, and decides nothing.
-    is_held = given.last is not None and any(one.shown.raised for one in drift.signals)
+    is_held = given.proof.last is not None and any(one.shown.raised for one in drift.signals)
     if not signals and not is_held:
         return replace(kept, refusal=NOT_OF_THE_MODEL) if drift.alarm else kept
-    proof = prove(candidate, spec=spec, history=history, given=given)
+    proof = prove(active, spec=given.spec, history=given.history, given=given.proof)
     if signals and proof.is_better and proof.earlier:
-        return _roll_back(candidate, proof, signals, history, at)
+        return _roll_back(active, proof, proof.earlier, signals, given)
     return replace(kept, refusal=proof.message, comparison=proof.comparison, compared=proof.status)
 
 
-def _keep_active(candidate: Model, *, spec: Spec, history: ServingHistory) -> Choice:
+def _keep_active(active: Model, given: ChoiceInput) -> Choice:
     """Keep the active model in the Deployment."""
-    if history.is_last_promoted(candidate):
+    history = given.history
+    if history.is_last_promoted(active):
         first = history.status.history[0]
         is_judged = first.reason not in (ADOPTED, GATE_SKIPPED)
         gate = ConditionState("True" if is_judged else "Unknown", first.reason, first.why)
-        return Choice(candidate, gate)
+        return Choice(active, gate)
     # The promotion is not in the history: the status was lost, and the Deployment has no record of it either.
-    if any(was_served_as(item, candidate) for item in history.status.served):
-        return _return_to(candidate)
-    before = history.last_served(other_than=candidate)
-    gate = judge_gate(candidate, history.current_entry(before) if before else None, spec, history)
+    if any(was_served_as(item, active) for item in history.status.served):
+        return _return_to(active)
+    before = history.last_served(other_than=active)
+    gate = judge_gate(active, history.current_entry(before) if before else None, given.spec, history)
     if gate.status == "True":
-        return Choice(candidate, gate, Promotion(gate.reason, gate.message))
-    why = _adopted(candidate)
-    return Choice(candidate, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why))
+        return Choice(active, gate, Promotion(gate.reason, gate.message))
+    why = _adopted(active)
+    return Choice(active, ConditionState("Unknown", ADOPTED, why), Promotion(ADOPTED, why))
 
 
 def _adopted(model: Model) -> str:
     return f"{label(model)} was already rolled out when the operator first saw it"
 
 
-def _roll_back(model: Model, proof: Proof, signals: Sequence[str], history: ServingHistory, at: str) -> Choice:
+def _roll_back(active: Model, proof: Proof, earlier: Model, signals: Sequence[str], given: ChoiceInput) -> Choice:
     """Go back to the model before, which has proved to do better on the pictures of now."""
-    earlier, serving = proof.earlier, history.served_record(model)
-    assert earlier is not None  # noqa: S101 -- the caller asked
+    serving = given.history.served_record(active)
     why = (
-        f"{label(model)} drifted ({', '.join(signals)}); {label(earlier)} served before and does better on the same "
+        f"{label(active)} drifted ({', '.join(signals)}); {label(earlier)} served before and does better on the same "
         f"pictures: {proof.message}"
     )
     rollback = Rollback(
-        rejected=reference(model, serving.digest if serving else None),
-        rejected_url=without_query(model.weights_url),
+        rejected=reference(active, serving.digest if serving else None),
+        rejected_url=without_query(active.weights_url),
         restored=reference(earlier, proof.digest),
-        at=at,
+        at=given.staged.at,
         why=why,
     )
-    return _keep_restored(rollback, earlier, history)
+    return _keep_restored(rollback, earlier, given.history)
 
 
 def _standing_rollback(rollback: Rollback | None, candidate: Model, spec: Spec) -> Rollback | None:

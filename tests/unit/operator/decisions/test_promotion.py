@@ -15,7 +15,7 @@ from cetacean_operator.api.observed import ContainerFailure
 from cetacean_operator.api.spec import parse_spec
 from cetacean_operator.api.status import HistoryEntry, ModelRef, Rollback, ServedModel, Status
 from cetacean_operator.decisions.identity import reference
-from cetacean_operator.decisions.promotion import choose
+from cetacean_operator.decisions.promotion import ChoiceInput, choose
 from cetacean_operator.decisions.rollback_proof import ProofInput
 from cetacean_operator.decisions.serving_history import ServingHistory, add_promotion
 from cetacean_operator.decisions.stage_input import StageInput
@@ -415,7 +415,7 @@ def test_a_model_that_came_by_other_means_is_compared_with_the_last_one_that_ser
     spec = parse_spec(manifest(entry("second", "b"), entry("first"))["spec"])
     known = ServingHistory(Status(history=history), served, spec.registry.models)
     proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
-    choice = choose(spec=spec, history=known, deployed=second, given=proof, staged=staged, at=at)
+    choice = choose(ChoiceInput(spec, known, second, proof, staged))
     assert "second passes against first" in choice.gate.message
     assert choice.target == second
     assert choice.promotion is not None
@@ -944,7 +944,7 @@ def test_a_rollback_stands_only_while_the_restored_model_is_known(name: str, tar
     spec = parse_spec(obj["spec"])
     known = ServingHistory(Status(rollback=rollback), served, spec.registry.models)
     proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
-    choice = choose(spec=spec, history=known, deployed=second, given=proof, staged=staged, at=at)
+    choice = choose(ChoiceInput(spec, known, second, proof, staged))
     assert choice.target is not None
     assert (choice.target.name, choice.gate.reason) == (target, reason)
     assert choice.rollback == (rollback if reason == "RolledBack" else None)
@@ -977,7 +977,7 @@ def test_after_the_history_is_lost_the_restored_model_is_known_by_its_name_its_d
     spec = parse_spec(obj["spec"])
     history = ServingHistory(Status(rollback=rollback), (), spec.registry.models)
     proof, staged = ProofInput("whales", None, (), None), StageInput("whales", BEGIN)
-    choice = choose(spec=spec, history=history, deployed=rejected, given=proof, staged=staged, at=at)
+    choice = choose(ChoiceInput(spec, history, rejected, proof, staged))
     assert choice.target is not None
     assert choice.target.name == target
     assert choice.rollback == (rollback if target == "first" else None)
