@@ -74,6 +74,13 @@ def mean_score_dropped() -> World:
 
 def most_pictures_rejected() -> World:
     world = all_well()
+    world.drift(mean=0.9, requests=100, rejections=90)
+    world.settle()
+    return world
+
+
+def most_pictures_rejected_and_the_mean_dropped() -> World:
+    world = all_well()
     world.drift(mean=0.5, requests=100, rejections=90)
     world.settle()
     return world
@@ -103,6 +110,7 @@ def never_ready(pod: FakePod) -> None:
         (refused_by_the_gate, {"RegistryDiverged"}),
         (mean_score_dropped, {"Drifting"}),
         (most_pictures_rejected, {"RejectionsSystemic"}),
+        (most_pictures_rejected_and_the_mean_dropped, {"RejectionsSystemic", "Drifting"}),
         (gate_disabled_for_two_days, {"AntiFraudDisabled", "RecalibrationOverdue"}),
     ],
 )
