@@ -133,6 +133,7 @@ REGISTRY = Group(
     package="cetacean_registry",
     modules=(
         "gate",
+        "gate_figures",
         "species_gate",
         "companions",
         "evidence",
