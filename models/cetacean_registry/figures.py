@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PictureCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 SpeciesName = Annotated[str, Field(min_length=1, max_length=64)]
+EvaluationSetName = Annotated[str, Field(min_length=1, max_length=1024)]
 MAX_SPECIES: Final = 64
 """Species that a snapshot and a resource have figures of."""
 HISTOGRAM_BINS: Final = 20
@@ -94,7 +95,7 @@ class ModelMetrics(_Figures):
         description="Mean cetacean score over the evaluation set's cetacean pictures: the baseline of drift.",
     )
     sample_size: PictureCount | None = Field(default=None, description="Pictures in the evaluation set.")
-    evaluation_set: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+    evaluation_set: EvaluationSetName | None = Field(
         default=None, description="Which pictures were scored; figures are compared only where this is equal."
     )
     identification: IdentificationMetrics | None = Field(

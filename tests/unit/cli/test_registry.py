@@ -117,6 +117,18 @@ def test_a_missing_file_is_reported_in_one_line(registry: Registry) -> None:
     assert "cannot be read" in done.stderr
 
 
+def test_a_rollback_does_not_need_the_figures_of_any_model(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0", figures={"manifest_path": "x" * 2000})
+    registry.active = "b"
+    for arguments in (("registry", "validate"), ("gate", "check", "b", "--against", "a"), ("registry", "promote", "b")):
+        done = registry.write().run(*arguments)
+        assert "reports/b.json: manifest_path: String should have at most 1024 characters" in done.output
+        assert done.exit_code == (1 if "validate" in arguments else 2)
+    done = registry.run("registry", "rollback", "--yes")
+    assert done.exit_code == 0, done.output
+    assert registry.read()["active"] == "a"
+
+
 @pytest.mark.parametrize(
     ("figures", "severity", "message"),
     [

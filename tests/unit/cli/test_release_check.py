@@ -133,7 +133,9 @@ def test_a_serving_model_that_is_still_listed_has_its_present_figures(repository
     assert "second is refused against first: TNR 0.9200 is more than 0.0200 below first's 0.9600" in done.stderr
     repository.models[0] |= {"metrics_snapshot": None}
     done = check(repository.write(), "--review", "alice")
-    assert "TNR 0.9200 is more than 0.0200 below first's 0.9500" in done.stderr, "the last known ones, as the operator does"
+    assert "TNR 0.9200 is more than 0.0200 below first's 0.9500" in done.stderr, (
+        "the last known ones, as the operator does"
+    )
 
 
 def test_figures_that_the_base_does_not_have_are_an_error_with_the_file(repository: Registry) -> None:
