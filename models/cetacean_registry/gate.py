@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cetacean_registry.evidence import GateFinding, Measured, judge_drop, judge_minimum, show
+from cetacean_registry.evidence import GateFinding, judge_drop, judge_minimum, show
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.gate_figures import ROC_AUC, SPECIES_ACCURACY, TNR, TOP1, TPR, Figure
 from cetacean_registry.policy import GatePolicy
