@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.regular_files import resolve_path
 
 
 def path_with_suffix(*suffixes: str) -> Callable[[str], Path]:
@@ -31,11 +32,12 @@ def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> 
 
     Raises:
         EvaluationError: one of the outputs is an input, another output, a folder, or cannot be written.
+        RegistryError: the path of one leads in a circle.
     """
-    read = {path.resolve() for path in inputs}
+    read = {resolve_path(path) for path in inputs}
     written: set[Path] = set()
     for path in outputs:
-        resolved = path.resolve()
+        resolved = resolve_path(path)
         if resolved in read:
             raise EvaluationError(
                 f"{path}: expected another file for the output, got one that the command reads or the registry names"

@@ -16,7 +16,8 @@ from pydantic.alias_generators import to_camel
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PictureCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 SpeciesName = Annotated[str, Field(min_length=1, max_length=64)]
-EvaluationSetName = Annotated[str, Field(min_length=1, max_length=1024)]
+LONGEST_SET_NAME: Final = 1024
+EvaluationSetName = Annotated[str, Field(min_length=1, max_length=LONGEST_SET_NAME)]
 MAX_SPECIES: Final = 64
 """Species that a snapshot and a resource have figures of."""
 HISTOGRAM_BINS: Final = 20

@@ -28,6 +28,7 @@ from cetacean_registry.figures import (
     check_species,
 )
 from cetacean_registry.registry import Registry
+from cetacean_registry.regular_files import resolve_path
 
 Milliseconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _ROUNDING = 0.0006
@@ -207,13 +208,9 @@ def snapshot_file(path: str, root: Path) -> Path:
         root: the folder that it is relative to.
 
     Raises:
-        RegistryError: it leads out of that folder, as by a symbolic link.
+        RegistryError: it leads out of that folder, as by a symbolic link, or in a circle.
     """
-    try:
-        inside = (root / path).resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
-        raise RegistryError(f"{path}: cannot be read: {error}") from error
-    if not inside:
+    if not resolve_path(root / path).is_relative_to(resolve_path(root)):
         raise RegistryError(f"{path}: expected a file within {root}")
     return root / path
 

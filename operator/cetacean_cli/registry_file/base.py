@@ -12,6 +12,7 @@ from cetacean_cli.registry_file.checks import root_of
 from cetacean_registry.figures import ModelMetrics
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.registry import ModelEntry, Registry
+from cetacean_registry.regular_files import resolve_path
 
 
 def load_base(path: Path, revision: str) -> Registry:
@@ -25,7 +26,7 @@ def load_base(path: Path, revision: str) -> Registry:
         BadInputError: Git is not installed, or knows neither the revision nor the file in it.
         RegistryError: the file is invalid there.
     """
-    place = path.resolve()
+    place = resolve_path(path)
     return Registry.parse(_read(place.parent, place.name, revision, shown=path), source=f"{revision}:{path}")
 
 

@@ -20,6 +20,7 @@ from cetacean_registry.gate_figures import ROC_AUC, TNR, TPR
 from cetacean_registry.messages import one_line
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.registry import ModelEntry, Registry
+from cetacean_registry.regular_files import resolve_path
 
 Severity = Literal["error", "warning"]
 _REQUIRED_FIGURES: Final = {"tpr": TPR, "tnr": TNR, "roc_auc": ROC_AUC}
@@ -80,8 +81,12 @@ def check_text(text: str, path: Path) -> CheckedRegistry:
 
 
 def root_of(path: Path) -> Path:
-    """Return the folder that a registry's paths are relative to: the parent of the file's folder."""
-    return path.resolve().parent.parent
+    """Return the folder that a registry's paths are relative to: the parent of the file's folder.
+
+    Raises:
+        RegistryError: the path leads in a circle.
+    """
+    return resolve_path(path).parent.parent
 
 
 class _Check:

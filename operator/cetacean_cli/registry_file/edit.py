@@ -15,7 +15,7 @@ import yaml
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.registry_file.locations import JsonText
-from cetacean_registry.regular_files import read_regular_file
+from cetacean_registry.regular_files import read_regular_file, resolve_path
 
 
 def set_active(document: JsonText, name: str) -> str:
@@ -100,8 +100,9 @@ def write(path: Path, text: str, *, before: str) -> None:
     Raises:
         RefusedError: the file has another text now.
         BadInputError: the file cannot be written.
+        RegistryError: its path leads in a circle.
     """
-    target = path.resolve()  # a symbolic link stays one
+    target = resolve_path(path)  # a symbolic link stays one
     try:
         with _locked(target.parent):
             if read(path) != before:

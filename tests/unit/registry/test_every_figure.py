@@ -86,7 +86,7 @@ def test_every_bound_gets_a_verdict_picture_by_picture(policy: GatePolicy, right
     assert compare_pictures(verdict, own, theirs, policy).verdict.message
 
 
-def _outcome(number: int, right: bool) -> Outcome:  # noqa: FBT001 -- drawn
+def _outcome(number: int, right: bool) -> Outcome:
     return Outcome(
         picture=f"{number}.jpg",
         sha256="a" * 64,

@@ -109,7 +109,7 @@ def test_figures_that_the_resource_cannot_hold_are_rejected_with_file_and_field(
 SIZES = st.sampled_from([0, 1, 10**9, 10**9 + 1, 10**400, -1])
 SHARES = st.sampled_from([None, 0.0, 0.5, 1.0, 1.5])
 NAMES = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["x" * 64, "x" * 65, "x" * 1024, "x" * 1025]))
-COUNTS = {name: SIZES for name in ("n_positive", "n_negative", "tp", "fp", "tn", "fn")}
+COUNTS = dict.fromkeys(("n_positive", "n_negative", "tp", "fp", "tn", "fn"), SIZES)
 ANY_SNAPSHOT = st.fixed_dictionaries(
     {},
     optional={
@@ -136,8 +136,7 @@ ANY_SNAPSHOT = st.fixed_dictionaries(
 def test_a_snapshot_that_can_be_read_has_figures_that_the_resource_can_hold(content: Json) -> None:
     try:
         found = MetricsSnapshot.parse(json.dumps(content), source="a.json")
-    except RegistryError as error:
-        assert str(error).startswith("a.json: ")
+    except RegistryError:
         return
     ModelMetrics.model_validate_json(found.metrics.model_dump_json(by_alias=True))
 
@@ -225,7 +224,7 @@ def test_a_snapshot_lies_within_the_root(tmp_path: Path, path: str) -> None:
 @pytest.mark.parametrize("path", ["a\0b", "circle"])
 def test_a_snapshot_whose_path_leads_nowhere_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(RegistryError, match="cannot be found"):
         MetricsSnapshot.load(snapshot_file(path, tmp_path))
 
 

@@ -16,7 +16,7 @@ from cetacean_registry.errors import RegistryError
 from cetacean_registry.metrics import MetricsSnapshot
 from cetacean_registry.outcomes import load_outcomes
 from cetacean_registry.registry import Registry
-from cetacean_registry.regular_files import open_regular_file, read_regular_file
+from cetacean_registry.regular_files import open_regular_file, read_regular_file, resolve_path
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ def test_an_outcome_has_a_bounded_line(tmp_path: Path) -> None:
 def test_outcomes_whose_name_is_too_long_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"cannot be read: .*File name too long"):
         load_outcomes(tmp_path / f"{'a' * 250}.json", MetricsSnapshot())
+
+
+def test_the_place_of_a_path_is_found_or_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("a.json")
+    assert resolve_path(tmp_path / "link") == tmp_path.resolve() / "a.json"
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("circle", "circle/a.json", "a\0b"):
+        with pytest.raises(RegistryError, match="cannot be found: ") as refused:
+            resolve_path(tmp_path / name)
+        assert "\n" not in str(refused.value)
 
 
 def test_a_line_of_the_greatest_length_is_read(tmp_path: Path) -> None:

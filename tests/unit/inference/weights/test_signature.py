@@ -124,7 +124,7 @@ def test_a_certificate_that_cannot_be_read_ends_no_pod_that_needs_no_signature(
     roots = str(write(tmp_path, "keys/roots.pem", pem_of(ROOT.certificate)))
     leaf = ROOT.issue("signer", other_names=NAMES_OF_ANOTHER_KIND)
     write(model.directory, "a.safetensors.sig", sign_files(FILES, *leaf.pair))
-    with pytest.raises(SignatureMismatch, match="expected X.509 certificates, got: x400Address"):
+    with pytest.raises(SignatureMismatch, match=r"expected X\.509 certificates, got: x400Address"):
         check(keys=[], certificates=[roots])
     assert "SignatureMismatch: " in str(check(keys=[], certificates=[roots], require=False))
 
