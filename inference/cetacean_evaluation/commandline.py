@@ -201,8 +201,10 @@ def run(
         return command(options)
     except FatalError as error:
         line = f"error: {error.line}"
-    except (EvaluationError, RegistryError, OSError) as error:
+    except (EvaluationError, RegistryError) as error:
         line = f"error: {error}"
+    except OSError as error:
+        line = f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}"
     except KeyboardInterrupt:
         line = "error: interrupted"
     print_line(line, err=True)

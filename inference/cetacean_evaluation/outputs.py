@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.atomic_files import replace_file
 from cetacean_registry.regular_files import resolve_path
 
 
@@ -51,5 +52,18 @@ def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EvaluationError(f"{path}: cannot be written: {error.strerror or error}") from error
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
+        # A file is replaced by a new one beside it.
+        if not os.access(resolved.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise EvaluationError(f"{path}: cannot be written: Permission denied")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file as a whole, and leave an earlier one as it is if that fails.
+
+    Raises:
+        EvaluationError: it cannot be written.
+    """
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written: {error.strerror}") from error

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cetacean_registry.atomic_files import replace_file
 from cetacean_registry.companions import Sha256
 from cetacean_registry.errors import RegistryError, describe
 from cetacean_registry.figures import Fraction, SpeciesName
@@ -64,13 +65,18 @@ def outcomes_path(snapshot: Path) -> Path:
     return snapshot.with_suffix(".outcomes.jsonl")
 
 
+def to_lines(outcomes: Iterable[Outcome]) -> bytes:
+    """Return the content of the file of outcomes, one line for each picture."""
+    return "".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes).encode()
+
+
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Write one line for each picture.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_bytes("".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes).encode())
+    replace_file(path, to_lines(outcomes))
 
 
 def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outcome, ...] | None:

@@ -132,6 +132,7 @@ REGISTRY = Group(
     root="models",
     package="cetacean_registry",
     modules=(
+        "atomic_files",
         "gate",
         "gate_figures",
         "species_gate",

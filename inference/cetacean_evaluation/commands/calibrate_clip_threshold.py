@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.manifest import read_manifest
-from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs, write_output
 from cetacean_evaluation.printing import print_line
 from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
 from cetacean_inference.settings import load_settings
@@ -70,7 +70,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         print_line(f"error: {_shortfall(calibration)}", err=True)
         return cli.BELOW
     if options.out:
-        options.out.write_text(content, encoding="utf-8")
+        write_output(options.out, content.encode("utf-8"))
         print_line(f"wrote {options.out}", err=True)
     return cli.OK
 

@@ -21,7 +21,7 @@ from cetacean_evaluation.job_summary import append_summary
 from cetacean_evaluation.manifest import read_manifest
 from cetacean_evaluation.markdown import code_block, plain
 from cetacean_evaluation.outcomes import outcomes_of
-from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs, write_output
 from cetacean_evaluation.policy_options import add_policy_options, policy_of, type_of
 from cetacean_evaluation.printing import print_line
 from cetacean_evaluation.report import to_markdown
@@ -29,7 +29,7 @@ from cetacean_evaluation.thresholds import sweep
 from cetacean_registry.figures import LONGEST_SET_NAME, EvaluationSetName, Fraction
 from cetacean_registry.gate import GateVerdict, judge
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
-from cetacean_registry.outcomes import load_outcomes, outcomes_path, write_outcomes
+from cetacean_registry.outcomes import load_outcomes, outcomes_path, to_lines
 from cetacean_registry.pairs import compare_pictures
 from cetacean_registry.registry import Registry
 from cetacean_registry.regular_files import resolve_path
@@ -135,9 +135,10 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     )
     compared = compare_pictures(figures, own, theirs, policy)
     verdict = compared.verdict
-    write_outcomes(outcomes_path(options.out), own)
-    written = _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold)
-    for path in (*written, outcomes_path(options.out)):
+    beside = _write_beside(options.out, snapshot, scored, verdict, model=name, threshold=threshold)
+    write_output(outcomes_path(options.out), to_lines(own))
+    write_output(options.out, snapshot.to_json().encode("utf-8"))
+    for path in (options.out, *beside, outcomes_path(options.out)):
         print_line(f"wrote {path}", err=True)
     listed = list(compared.lines())
     for line in (verdict.message, *listed):
@@ -159,7 +160,7 @@ def _beside(out: Path) -> tuple[Path, Path, Path]:
     return out.with_suffix(".md"), out.with_name(f"{out.stem}_roc.png"), out.with_name(f"{out.stem}_scores.png")
 
 
-def _write(
+def _write_beside(
     out: Path, snapshot: MetricsSnapshot, scored: list[Scored], verdict: GateVerdict, *, model: str, threshold: float
 ) -> list[Path]:
     positives = [one.cetacean_score for one in scored if one.picture.cetacean]
@@ -173,19 +174,16 @@ def _write(
         (at,) = sweep(positives, negatives, [threshold])
         plot_roc(figures[0], positives, negatives, at=at)
         plot_scores(figures[1], positives, negatives, threshold=threshold)
-    report.write_text(
-        to_markdown(
-            snapshot,
-            per_species(scored, threshold=threshold),
-            verdict=verdict,
-            model=model,
-            threshold=threshold,
-            pictures=[Path(figure.name) for figure in figures],
-        ),
-        encoding="utf-8",
+    text = to_markdown(
+        snapshot,
+        per_species(scored, threshold=threshold),
+        verdict=verdict,
+        model=model,
+        threshold=threshold,
+        pictures=[Path(figure.name) for figure in figures],
     )
-    out.write_text(snapshot.to_json(), encoding="utf-8")
-    return [out, report, *figures]
+    write_output(report, text.encode("utf-8"))
+    return [report, *figures]
 
 
 def _threshold(options: argparse.Namespace) -> float:

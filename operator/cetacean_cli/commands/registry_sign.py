@@ -14,6 +14,7 @@ import click
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.options import Output, output_option
 from cetacean_cli.output import echo, print_json
+from cetacean_registry.atomic_files import replace_file
 from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.digests import file_sha256
 from cetacean_registry.messages import printable
@@ -51,7 +52,7 @@ def sign(*, weights: Path, key: Path, certificate: Path | None, signature: Path 
     except signing.KeyUnreadableError as error:
         raise BadInputError(str(error)) from error
     try:
-        target.write_bytes(signing.sign(files, signer, subject=resolve_path(weights).parent.name or "model"))
+        replace_file(target, signing.sign(files, signer, subject=resolve_path(weights).parent.name or "model"))
     except OSError as error:
         raise BadInputError(f"{target}: cannot be written: {error.strerror or error}") from error
     if output == "json":

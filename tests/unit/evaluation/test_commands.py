@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.full_disk import full_disk
 
 from cetacean_evaluation import commandline, scoring
 from cetacean_evaluation.commands import calibrate_clip_threshold, compute_metrics
@@ -378,6 +379,42 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_work(
     assert printed.count("\n") == 1
     assert asked == []
     assert registry.read_bytes() == before
+
+
+def test_without_room_the_threshold_file_stays_as_it_was(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    out = tmp_path / "threshold.yaml"
+    out.write_text("threshold: 0.52\n")
+    with full_disk(100):
+        assert calibrate_clip_threshold.main(["--manifest", str(split.manifest), "--out", str(out)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {out}: cannot be written: File too large"
+    assert out.read_text() == "threshold: 0.52\n"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("size", [100, 3000, 10000], ids=["outcomes", "snapshot", "pictures"])
+def test_without_room_an_earlier_snapshot_and_its_outcomes_stay(
+    split: Split, asked: Asked, tmp_path: Path, capsys: Captured, size: int
+) -> None:
+    split.add("cetacean", 250).add("non_cetacean", 10)
+    out = tmp_path / "reports/new.json"
+    arguments = ["--manifest", str(split.manifest), "--out", str(out)]
+    assert compute_metrics.main([*arguments, "--threshold", "0.4"]) == 0
+    before = untouched(out.parent)
+    capsys.readouterr()
+    with full_disk(size):
+        assert compute_metrics.main([*arguments, "--threshold", "0.5"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {out.parent}/new")
+    assert error.endswith(": cannot be written: File too large")
+    kept = ("new.json", "new.outcomes.jsonl")
+    after = untouched(out.parent)
+    assert {path.name: after[path] for path in after if path.name in kept} == {
+        path.name: before[path] for path in before if path.name in kept
+    }
+    assert set(after) == set(before)
 
 
 def untouched(folder: Path) -> dict[Path, bytes]:
