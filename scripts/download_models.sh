@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Download the models of models/registry.json: needs bash, curl, python3 and sha256sum, none of the project's packages.
+# Download the models of models/registry.json: needs bash, curl, flock, python3 and sha256sum, and none of the project's
+# packages.
 set -euo pipefail
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +18,7 @@ Without MODEL: of all models that are not deprecated. A complete file is not dow
 goes on where it ended. A file whose sha256 is not the registry's is removed, and the exit code is 1. So is a git-lfs
 pointer or a web page in place of a file without a sha256. Two models need two folders, unless their files share one.
 If other weights have come into a folder, the files beside them without a sha256 are removed and downloaded again; the
-file $RECORD says of which weights they are.
+file $RECORD says of which weights they are. Runs that download into the same folder take turns.
 
 Options:
   --registry FILE  the registry; paths in it begin at its folder's parent  [default: models/registry.json]
@@ -60,7 +61,7 @@ while (($#)); do
   esac
   shift
 done
-for program in curl python3 sha256sum; do
+for program in curl flock python3 sha256sum; do
   command -v "$program" >/dev/null || die 2 "$program is missing"
 done
 [[ -t 2 ]] || quiet=1
@@ -83,6 +84,17 @@ URL = r"https?://[^\s/?#@]+([/?#]\S*)?|hf://[^\s/@]+/[^\s/@]+/[^\s@]+(@[^\s@]+)?
 def fail(text):
     print(f"error: {registry}: {text}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def is_url(value):
+    """Return true if this script can read the URL."""
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(URL, value):
+        return False
+    try:
+        urlsplit(asked(value))
+    except ValueError:  # such as a bracket that is not closed
+        return False
+    return True
 
 
 def asked(url):
@@ -116,10 +128,16 @@ def place(entry):
         path = root / given
     else:
         fail(f"{name}: expected weights_path to end in one of {', '.join(WEIGHTS)}, got {given!r}")
-    below = Path(os.path.relpath(path.resolve(), base.resolve()))
+    if not str(path).isprintable():
+        fail(f"{name}: expected a file that is not hidden, got {str(path)!r}")
+    try:
+        below = Path(os.path.relpath(path.resolve(), base.resolve()))
+        path.with_name(f"{path.name}.part.etag").exists()
+    except (OSError, RuntimeError) as error:  # links in a circle, a name that is too long
+        fail(f"{name}: weights_path: cannot be used: {error}")
     if below.parts[:1] == ("..",):
         fail(f"{name}: expected weights_path within {base}, got {given!r}")
-    if file in ("", "..") or any(part.startswith(".") for part in below.parts) or not str(path).isprintable():
+    if file in ("", "..") or any(part.startswith(".") for part in below.parts):
         fail(f"{name}: expected a file that is not hidden, got {str(below)!r}")
     if path.resolve() == Path(registry).resolve():
         fail(f"{name}: expected another file than the registry itself, got {str(below)!r}")
@@ -127,22 +145,27 @@ def place(entry):
 
 
 def check(entry):
-    name, url, sha256 = entry["name"], entry.get("weights_url"), entry.get("sha256")
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
-        fail(f"expected letters, digits, '-', '_' and '.' as a name, got {name!r}")
-    if not isinstance(url, str) or not re.fullmatch(URL, url):
+    name, url, sha256, files = entry["name"], entry.get("weights_url"), entry.get("sha256"), entry.get("files") or {}
+    if not is_url(url):
         expected = "http://, https:// or hf://organisation/repository/path, which this script reads, without user:password@"
         fail(f"{name}: expected {expected}, got {redacted(url)!r}")
-    files = entry.get("files") or {}
-    for digest in (sha256, *(files.values() if isinstance(files, dict) else [files])):
+    if not isinstance(files, dict):
+        fail(f"{name}: expected an object as files, got {files!r}")
+    for digest in (sha256, *files.values()):
         if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(digest)):
             fail(f"{name}: expected 64 hex digits as sha256, got {digest!r}")
+
+
+def check_name(name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        fail(f"expected letters, digits, '-', '_' and '.' as a name, got {name!r}")
+    return name
 
 
 try:
     with open(registry, encoding="utf-8") as stream:
         content = json.load(stream)
-    entries = {entry["name"]: entry for entry in content["models"]}
+    entries = {check_name(entry["name"]): entry for entry in content["models"]}
 except (OSError, ValueError, RecursionError) as error:
     fail(error)
 except (KeyError, TypeError):
@@ -150,15 +173,15 @@ except (KeyError, TypeError):
 names = wanted or ([content.get("active")] if active else [n for n, e in entries.items() if not e.get("deprecated")])
 root = Path(registry).resolve().parent.parent
 for name in names:
-    if name not in entries:
-        fail(f"expected one of the models {', '.join(map(str, entries))}, got {name!r}")
+    if not isinstance(name, str) or name not in entries:
+        fail(f"expected one of the models {', '.join(entries)}, got {name!r}")
 for name in names:
     check(entries[name])
 places = {name: place(entries[name]) for name in names}
 folders = {path.resolve().parent: [] for path in places.values()}
 for other, entry in entries.items() if names else ():
     # Models of one folder share the classes; those of a model that is not wanted may be there since an earlier run.
-    if isinstance(entry.get("weights_url"), str) and re.fullmatch(URL, entry["weights_url"]):
+    if is_url(entry.get("weights_url")):
         path = place(entry)
         if path.resolve().parent in folders:
             weights = str(entry.get("sha256") or entry["weights_url"]).lower()
@@ -171,6 +194,11 @@ for other, entry in entries.items() if names else ():
             if not weights_only and beside(entry["weights_url"], "") != beside(entries[name]["weights_url"], ""):
                 fail(f"{name}, {other}: expected a folder for each, as their classes differ, got {path.parent} for both")
 for name, path in places.items():
+    written = [path.name, *([] if weights_only else companions.split())]
+    for file in (path.with_name(f"{one}{end}") for one in written for end in ("", ".part")):
+        if file.exists() and not file.is_file():
+            kind = "a folder" if file.is_dir() else "another kind of file"
+            fail(f"{name}: expected a file or nothing at {file}, got {kind}")
     url, sha256 = entries[name]["weights_url"], entries[name].get("sha256")
     digests = {} if weights_only else {one: (entries[name].get("files") or {}).get(one) for one in companions.split()}
     key = hashlib.sha256(json.dumps(sorted(folders[path.resolve().parent])).encode()).hexdigest() if digests else "-"
@@ -204,18 +232,18 @@ kind() {
 
 digest() { sha256sum -- "$1" | cut -d' ' -f1; }
 
-# request URL PART RESUME: one request; leaves the bytes in PART and the server's ETag in PART.etag.
+# request URL PART RESUME: one request; leaves the bytes in PART and the server's ETag of them in PART.etag. The ETag is
+# written before the first byte, and not at all if the request goes on with a part, so that a kill leaves no other one.
 request() {
-  local url=$1 part=$2 resume=$3 etag="" options=(--fail --location --globoff --connect-timeout 20)
-  options+=(--speed-limit 1 --speed-time 60 --output "$part" --etag-save "$part.new-etag")
-  options+=(--write-out '%{http_code} %{errormsg}')
+  local url=$1 part=$2 resume=$3 options=(--fail --location --globoff --connect-timeout 20)
+  options+=(--speed-limit 1 --speed-time 60 --output "$part" --write-out '%{http_code} %{errormsg}')
   if [[ $quiet ]]; then options+=(--silent); else options+=(--progress-bar); fi
   if [[ $resume ]]; then
     options+=(--continue-at -)
-    [[ -s $part.etag ]] && etag=$(<"$part.etag")
-    [[ $etag == '"'* ]] && options+=(--header "If-Range: $etag")
+    ! has_version "$part" || options+=(--header "If-Range: $(<"$part.etag")")
   else
-    rm -f "$part"
+    rm -f "$part" "$part.etag"
+    options+=(--etag-save "$part.etag")
   fi
   # The URL and the token go through standard input: command lines can be read by others.
   local config
@@ -225,16 +253,21 @@ request() {
   local status=0 printed
   printed=$(curl "${options[@]}" --config - <<<"$config") || status=$?
   code=${printed%% *} failure=${printed#* }
-  [[ -s $part.new-etag ]] && mv -f "$part.new-etag" "$part.etag"
-  rm -f "$part.new-etag"
+  [[ -s $part ]] || rm -f "$part.etag"
   return $status
 }
+
+# has_version PART: true if it is known of which version of the file PART is. A weak ETag is not enough: two versions may
+# have the same one, and no server compares it with If-Range.
+has_version() { [[ -s $1.etag && $(<"$1.etag") == '"'* ]]; }
+
+# can_resume PART SHA256: without a digest or a version the rest could belong to another file than the beginning.
+can_resume() { [[ -s $1 ]] && { [[ $2 != - ]] || has_version "$1"; }; }
 
 # download URL PART SHA256: until all bytes are there.
 download() {
   local url=$1 part=$2 sha256=$3 attempt status resume=""
-  # Without a digest or an ETag the rest could belong to another file than the beginning.
-  [[ -s $part && ($sha256 != - || -s $part.etag) ]] && resume=1
+  ! can_resume "$part" "$sha256" || resume=1
   resumed=$resume
   for attempt in 1 2 3 4 5; do
     status=0
@@ -254,7 +287,7 @@ download() {
           return 1
         fi
         ;;
-      *) [[ -s $part && ($sha256 != - || -s $part.etag) ]] && resume=1 resumed=1 ;;
+      *) if can_resume "$part" "$sha256"; then resume=1 resumed=1; else resume="" resumed=""; fi ;;
     esac
     ((attempt == 5)) || sleep "$pause"
   done
@@ -282,6 +315,22 @@ check_companions() {
   echo "$key" >"$folder/$RECORD"
 }
 
+# lock_folder FOLDER: keep other runs out of FOLDER until another one is locked, or this run ends. The lock is on the
+# folder itself, as a file of its own would stay behind.
+lock_folder() {
+  [[ $1 != "$locked" ]] || return 0
+  locked=""
+  mkdir -p "$1" && exec 9<"$1" || return 1  # which unlocks the last one
+  local status=0
+  flock --nonblock --conflict-exit-code 75 9 2>/dev/null || status=$?
+  case $status in
+    0) ;;
+    75) say "  $1: waiting for another run"; flock 9 || return 1 ;;
+    *) say "  $1: cannot be locked, as its file system has no locks: start no other run beside this one" ;;
+  esac
+  locked=$1
+}
+
 # fetch URL SHA256 PATH: whole and verified under PATH, or not there at all.
 fetch() {
   local url=$1 sha256=$2 path=$3 part=$3.part found wrong
@@ -292,7 +341,6 @@ fetch() {
     [[ $sha256 == - ]] || wrong="its sha256 is not the registry's"
     say "  $path: $wrong, downloading it again"
   fi
-  mkdir -p "$(dirname "$path")" || return 1
   [[ $force ]] && rm -f "$part" "$part.etag"
   say "  $(shown "$url")"
   while :; do
@@ -315,7 +363,7 @@ fetch() {
     return 1
   fi
   [[ ${path##*/} == @(encoder_classes.npy|species_map.csv) ]] || forget_companions "${path%/*}" || return 1
-  mv -f "$part" "$path" || return 1
+  mv -f -T "$part" "$path" || return 1
   rm -f "$part.etag"
   if [[ $sha256 != - ]]; then
     say "  $path: sha256 as expected"
@@ -331,7 +379,7 @@ if [[ $list ]]; then
   done <<<"$lines"
   exit 0
 fi
-failed=() last="" code="" failure="" resumed="" without_weights=""
+failed=() last="" code="" failure="" resumed="" without_weights="" locked=""
 while IFS=$'\t' read -r -u 3 name url sha256 path key unverified; do
   [[ -n $name ]] || continue
   [[ $name == "$last" ]] || { say "$name"; without_weights=""; }
@@ -339,7 +387,7 @@ while IFS=$'\t' read -r -u 3 name url sha256 path key unverified; do
   # The files of these weights beside those of earlier ones would look complete to the next run.
   if [[ -z $key && $sha256 == - && $without_weights ]]; then
     say "  $path: not downloaded, because the weights were not"
-  elif ! fetch "$url" "$sha256" "$path"; then
+  elif ! lock_folder "${path%/*}" || ! fetch "$url" "$sha256" "$path"; then
     failed+=("$name")
     [[ -z $key ]] || without_weights=1
   elif [[ ${key:--} != - ]]; then

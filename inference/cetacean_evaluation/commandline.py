@@ -19,11 +19,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.manifest import Picture
+from cetacean_evaluation.printing import print_line
 from cetacean_evaluation.settings import model_settings
 from cetacean_inference.errors import ConfigInvalid, FatalError
 from cetacean_inference.settings import SETTINGS_FILE, GateSettings, ModelSettings, load_settings
 from cetacean_registry.errors import RegistryError
+from cetacean_registry.messages import printable
 from cetacean_registry.registry import ModelEntry, Registry
+from cetacean_registry.regular_files import resolve_path
 
 OK, FAILED, BELOW = 0, 1, 3
 """Exit codes; argparse itself ends with 2."""
@@ -143,22 +146,38 @@ def files_read(
 
 
 def as_url(text: str) -> str:
-    """Return a path as a file:// URL; URLs stay as they are."""
-    return text if "://" in text else Path(text).expanduser().resolve().as_uri()
+    """Return a path as a file:// URL; URLs stay as they are.
+
+    Raises:
+        RegistryError: the path leads in a circle.
+        EvaluationError: the user whose home it begins with is not known.
+    """
+    if "://" in text:
+        return text
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise EvaluationError(f"{text}: cannot be found: {error}") from error
+    return resolve_path(path).as_uri()
 
 
 def shown_path(path: Path, root: Path) -> str:
     """Return the path relative to the checkout if it lies in it: reports of two machines then name the same split."""
-    resolved, root = path.resolve(), root.resolve()
+    resolved, root = resolve_path(path), root.resolve()
     return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else path.as_posix()
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error; yield the function that takes the numbers of done and of all pictures."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error; yield the function that takes the numbers of done and of all pictures.
+
+    Args:
+        label: any text, shown as it is.
+    """
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(printable(label), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
@@ -182,11 +201,13 @@ def run(
         return command(options)
     except FatalError as error:
         line = f"error: {error.line}"
-    except (EvaluationError, RegistryError, OSError) as error:
+    except (EvaluationError, RegistryError) as error:
         line = f"error: {error}"
+    except OSError as error:
+        line = f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}"
     except KeyboardInterrupt:
         line = "error: interrupted"
-    print(line, file=sys.stderr)
+    print_line(line, err=True)
     if on_error:
         on_error(line)
     return FAILED

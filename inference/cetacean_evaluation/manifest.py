@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.errors import RegistryError
 from cetacean_registry.outcomes import MAX_PICTURES
+from cetacean_registry.regular_files import resolve_path
 
 COLUMNS: Final = ("relpath", "label", "individual_id", "species", "source", "license", "split")
 LONGEST: Final = {"relpath": 1024, "individual_id": 253, "species": 64}
@@ -100,7 +102,10 @@ def _forbid_duplicates(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -
     for line, row in rows:
         if not row["relpath"]:
             continue
-        picture = (path.parent / row["relpath"]).resolve()
+        try:
+            picture = resolve_path(path.parent / row["relpath"])
+        except RegistryError:  # no picture either, which is named with its line later
+            continue
         if (first := lines.setdefault(picture, line)) != line:
             raise EvaluationError(
                 f"{path}:{line}: relpath: expected each picture once, got {row['relpath']!r}, as in line {first}"
@@ -115,16 +120,23 @@ def write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _picture(manifest: Path, line: int, row: dict[str, str]) -> Picture:
     relpath, label = row["relpath"], row["label"]
     if label not in {CETACEAN, NON_CETACEAN}:
         raise EvaluationError(f"{manifest}:{line}: label: expected {CETACEAN} or {NON_CETACEAN}, got {label!r}")
-    path = manifest.parent / relpath
-    if not relpath or not path.is_file():
-        raise EvaluationError(f"{manifest}:{line}: relpath: expected a picture, got {relpath!r}, which is no file")
     for column, longest in LONGEST.items():
         if len(row[column]) > longest:
             raise EvaluationError(
                 f"{manifest}:{line}: {column}: expected at most {longest} characters, got {len(row[column])}"
             )
+    path = manifest.parent / relpath
+    if not relpath or not _is_file(path):
+        raise EvaluationError(f"{manifest}:{line}: relpath: expected a picture, got {relpath!r}, which is no file")
     return Picture(path, label == CETACEAN, individual_id=row["individual_id"] or None, species=row["species"] or None)

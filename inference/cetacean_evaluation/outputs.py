@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cetacean_evaluation.errors import EvaluationError
+from cetacean_registry.atomic_files import replace_file
+from cetacean_registry.regular_files import resolve_path
 
 
 def path_with_suffix(*suffixes: str) -> Callable[[str], Path]:
@@ -31,11 +33,12 @@ def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> 
 
     Raises:
         EvaluationError: one of the outputs is an input, another output, a folder, or cannot be written.
+        RegistryError: the path of one leads in a circle.
     """
-    read = {path.resolve() for path in inputs}
+    read = {resolve_path(path) for path in inputs}
     written: set[Path] = set()
     for path in outputs:
-        resolved = path.resolve()
+        resolved = resolve_path(path)
         if resolved in read:
             raise EvaluationError(
                 f"{path}: expected another file for the output, got one that the command reads or the registry names"
@@ -49,5 +52,18 @@ def prepare_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path] = ()) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EvaluationError(f"{path}: cannot be written: {error.strerror or error}") from error
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
+        # A file is replaced by a new one beside it.
+        if not os.access(resolved.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise EvaluationError(f"{path}: cannot be written: Permission denied")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file as a whole, and leave an earlier one as it is if that fails.
+
+    Raises:
+        EvaluationError: it cannot be written.
+    """
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written: {error.strerror}") from error

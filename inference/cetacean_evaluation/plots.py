@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from cetacean_evaluation.outputs import write_output
 from cetacean_evaluation.thresholds import Calibration, Operating
 
 # Colours that people with any colour vision can distinguish (Okabe and Ito).
@@ -37,7 +39,7 @@ def plot_roc(path: Path, positives: Sequence[float], negatives: Sequence[float],
     axes.plot(1 - at.tnr.value, at.tpr.value, "o", color=_ORANGE, label=f"threshold {at.threshold:.2f}")
     axes.set_aspect("equal")
     axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def plot_scores(path: Path, positives: Sequence[float], negatives: Sequence[float], *, threshold: float) -> None:
@@ -55,7 +57,7 @@ def plot_scores(path: Path, positives: Sequence[float], negatives: Sequence[floa
     axes.hist(negatives, bins, color=_ORANGE, alpha=0.75, label=f"non_cetacean ({len(negatives)})")
     axes.axvline(threshold, color="black", linewidth=1, linestyle="--", label=f"threshold {threshold:.2f}")
     axes.legend(frameon=False, loc="upper center")
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def plot_sweep(path: Path, calibration: Calibration) -> None:
@@ -74,7 +76,13 @@ def plot_sweep(path: Path, calibration: Calibration) -> None:
     label = f"chosen {chosen:.2f}" if calibration.meets else f"best TNR {chosen:.2f}"
     axes.axvline(chosen, color="black", linewidth=1, linestyle="--", label=label)
     axes.legend(frameon=False, loc="lower center", ncols=3)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower())
+    write_output(path, content.getvalue())
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Axes]:

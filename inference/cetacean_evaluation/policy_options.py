@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
-from cetacean_registry.policy import BySpeciesPolicy, Evidence, GatePolicy
+from pydantic import TypeAdapter, ValidationError
+
+from cetacean_registry.errors import describe
+from cetacean_registry.figures import Fraction
+from cetacean_registry.messages import one_line
+from cetacean_registry.policy import BySpeciesPolicy, Evidence, GatePolicy, MinSamples
 
 
 def add_policy_options(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +38,10 @@ def add_policy_options(parser: argparse.ArgumentParser) -> None:
         ),
     ):
         metavar = "DROP" if "regression" in name else "RATE"
-        group.add_argument(name, type=float, default=default, metavar=metavar, help=text)
+        group.add_argument(name, type=type_of(Fraction), default=default, metavar=metavar, help=text)
     group.add_argument(
         "--species-min-samples",
-        type=int,
+        type=type_of(MinSamples),
         metavar="N",
         help=f"judge species with so many pictures ({species.min_samples} with --species-max-regression)",
     )
@@ -47,12 +53,21 @@ def add_policy_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def policy_of(options: argparse.Namespace) -> GatePolicy:
-    """Return the bounds that were given.
+def type_of(annotation: Any) -> Callable[[str], Any]:
+    """Return a type for argparse: the values that a field with this annotation may have."""
+    adapter = TypeAdapter(annotation)
 
-    Raises:
-        pydantic.ValidationError: a bound is outside of its range.
-    """
+    def convert(text: str) -> Any:
+        try:
+            return adapter.validate_strings(text)
+        except ValidationError as error:
+            raise argparse.ArgumentTypeError(one_line(describe(error))) from error
+
+    return convert
+
+
+def policy_of(options: argparse.Namespace) -> GatePolicy:
+    """Return the bounds that were given."""
     species = {"min_samples": options.species_min_samples, "max_regression": options.species_max_regression}
     given = {name: value for name, value in species.items() if value is not None}
     return GatePolicy(

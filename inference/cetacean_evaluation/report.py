@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from cetacean_evaluation.figures import SpeciesFigures
+from cetacean_evaluation.markdown import plain
 from cetacean_evaluation.thresholds import Rate
 from cetacean_registry.gate import GateVerdict
 from cetacean_registry.metrics import MetricsSnapshot
@@ -31,9 +32,9 @@ def to_markdown(
         pictures: paths of the figures' pictures, relative to the report.
     """
     parts = [
-        f"# Metrics of {model} {snapshot.model_version}\n",
-        f"Gate's threshold {threshold:.2f}; {snapshot.sample_size} pictures of `{snapshot.manifest_path}`.\n",
-        f"**{verdict.message}**\n",
+        f"# Metrics of {plain(f'{model} {snapshot.model_version}')}\n",
+        f"Gate's threshold {threshold:.2f}; {snapshot.sample_size} pictures of {plain(str(snapshot.manifest_path))}.\n",
+        f"**{plain(verdict.message)}**\n",
         _table(("figure", "value", "95 % interval", "of"), _figures(snapshot)),
     ]
     if species:
@@ -92,4 +93,4 @@ def _show(value: float | None) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(plain, line))} |\n" for line in lines)

@@ -55,8 +55,8 @@ def judge_minimum(own: Measured, bound: float, field: str, evidence: Evidence) -
     within = f"{own.figure} {show(own.value)} of {own.samples} pictures, {ends},"
     if interval.high < bound:
         return GateFinding(own.figure, passed=False, text=f"{within} is below {bound:.4f} ({field})")
-    more = pictures_below(own.value, bound)
-    text = f"{within} is not shown to be below {bound:.4f}: about {more} pictures would decide ({field})"
+    decide = _would_decide(pictures_below(own.value, bound))
+    text = f"{within} is not shown to be below {bound:.4f}: {decide} ({field})"
     return GateFinding(own.figure, passed=True, text=text, conclusive=False)
 
 
@@ -93,13 +93,16 @@ def judge_drop(
     shown = f"95 % interval of the drop {interval.low:.4f} to {interval.high:.4f}"
     if interval.low > allowed:
         return GateFinding(own.figure, passed=False, text=f"{plain}, {shown} ({field})")
-    more = pictures_more_than(other.value, own.value, allowed, z)
-    decide = f"about {more} pictures would decide" if more else "no number of pictures would decide"
+    decide = _would_decide(pictures_more_than(other.value, own.value, allowed, z))
     text = (
         f"{own.figure} {show(own.value)} of {own.samples} pictures is not shown to be more than {allowed:.4f} below "
         f"{theirs}, {shown}: {decide} ({field})"
     )
     return GateFinding(own.figure, passed=True, text=text, conclusive=False)
+
+
+def _would_decide(pictures: int | None) -> str:
+    return f"about {pictures} pictures would decide" if pictures else "no number of pictures would decide"
 
 
 def exact(value: float) -> Decimal:

@@ -17,6 +17,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PictureCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 LONGEST_SPECIES_NAME: Final = 64
 SpeciesName = Annotated[str, Field(min_length=1, max_length=LONGEST_SPECIES_NAME)]
+LONGEST_SET_NAME: Final = 1024
+EvaluationSetName = Annotated[str, Field(min_length=1, max_length=LONGEST_SET_NAME)]
 MAX_SPECIES: Final = 64
 """Species that a snapshot and a resource have figures of."""
 HISTOGRAM_BINS: Final = 20
@@ -95,7 +97,7 @@ class ModelMetrics(_Figures):
         description="Mean cetacean score over the evaluation set's cetacean pictures: the baseline of drift.",
     )
     sample_size: PictureCount | None = Field(default=None, description="Pictures in the evaluation set.")
-    evaluation_set: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+    evaluation_set: EvaluationSetName | None = Field(
         default=None, description="Which pictures were scored; figures are compared only if this is equal."
     )
     identification: IdentificationMetrics | None = Field(

@@ -6,55 +6,18 @@ refuses the candidate, as its quality is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cetacean_registry.evidence import GateFinding, Measured, judge_drop, judge_minimum, show
+from cetacean_registry.evidence import GateFinding, judge_drop, judge_minimum, show
 from cetacean_registry.figures import ModelMetrics
+from cetacean_registry.gate_figures import ROC_AUC, SPECIES_ACCURACY, TNR, TOP1, TPR, Figure
 from cetacean_registry.policy import GatePolicy
 from cetacean_registry.species_gate import judge_species
 
 SURE: Final = 0.5
 """A model is confidently wrong if its mean top probability is at least this, and twice the share that is right."""
-_BY_INDIVIDUAL: Final = "; scripts/compute_metrics.py computes it on pictures with an individual_id"
-_BY_SPECIES: Final = "; scripts/compute_metrics.py computes it on pictures with a species"
-
-
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    """A figure of a model, and the number of pictures that it is a share of."""
-
-    label: str
-    value: Callable[[ModelMetrics], float | None]
-    samples: Callable[[ModelMetrics], int | None]
-    remedy: str = ""
-    """How to get the figure if it is missing."""
-    of_identification: bool = False
-
-    def of(self, metrics: ModelMetrics) -> Measured | None:
-        """Return the figure as measured, None if it is missing."""
-        value = self.value(metrics)
-        return None if value is None else Measured(self.label, value, self.samples(metrics))
-
-
-_TNR: Final = _Figure("TNR", lambda model: model.tnr, lambda model: model.negatives)
-_TPR: Final = _Figure("TPR", lambda model: model.tpr, lambda model: model.positives)
-_ROC_AUC: Final = _Figure("ROC AUC", lambda model: model.roc_auc, lambda _: None)
-_TOP1: Final = _Figure(
-    "top-1",
-    lambda model: model.identification.top1 if model.identification else None,
-    lambda model: model.identification.samples if model.identification else None,
-    _BY_INDIVIDUAL,
-    of_identification=True,
-)
-_SPECIES_ACCURACY: Final = _Figure(
-    "species accuracy",
-    lambda model: model.identification.species_accuracy if model.identification else None,
-    lambda model: model.identification.species_samples if model.identification else None,
-    _BY_SPECIES,
-    of_identification=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +71,16 @@ def judge(
 
 def _minima(own: ModelMetrics, policy: GatePolicy) -> Iterator[GateFinding]:
     for figure, bound, field in (
-        (_TNR, policy.min_tnr, "minTNR"),
-        (_TPR, policy.min_tpr, "minTPR"),
-        (_TOP1, policy.min_top1, "minTop1"),
-        (_SPECIES_ACCURACY, policy.min_species_accuracy, "minSpeciesAccuracy"),
+        (TNR, policy.min_tnr, "minTNR"),
+        (TPR, policy.min_tpr, "minTPR"),
+        (TOP1, policy.min_top1, "minTop1"),
+        (SPECIES_ACCURACY, policy.min_species_accuracy, "minSpeciesAccuracy"),
     ):
         if bound is None:
             continue
         measured = figure.of(own)
         if measured is None:
-            text = f"{figure.label} is missing, at least {bound:.4f} is needed ({field}){figure.remedy}"
+            text = f"{figure.label} {figure.missing(own)}, at least {bound:.4f} is needed ({field}){figure.remedy}"
             yield GateFinding(figure.label, passed=False, text=text)
         else:
             yield judge_minimum(measured, bound, field, policy.evidence)
@@ -127,11 +90,11 @@ def _comparisons(own: ModelMetrics, serving: str, theirs: ModelMetrics, policy: 
     if mismatch := _evaluation_set_mismatch(own, serving, theirs):
         yield mismatch
         return
-    for figure in (_TNR, _TPR, _ROC_AUC, _TOP1, _SPECIES_ACCURACY):
+    for figure in (TNR, TPR, ROC_AUC, TOP1, SPECIES_ACCURACY):
         mine, other = figure.of(own), figure.of(theirs)
         if mine is None or other is None:
             if not figure.of_identification:  # older snapshots have none, and a bound of its own may ask for it
-                yield _missing(figure, mine, serving, other)
+                yield _missing(figure, own, serving, theirs)
             continue
         yield judge_drop(
             mine, other, policy.max_regression, serving=serving, field="maxRegression", evidence=policy.evidence
@@ -145,7 +108,7 @@ def _comparisons(own: ModelMetrics, serving: str, theirs: ModelMetrics, policy: 
 def _with_confidently_wrong(findings: Sequence[GateFinding], own: ModelMetrics) -> Iterator[GateFinding]:
     """Yield the findings; the first refused one of a figure in which the model is sure and wrong says so."""
     sure = own.identification.top_probability_mean if own.identification else None
-    shares = {figure.label: figure.value(own) for figure in (_TOP1, _SPECIES_ACCURACY)}
+    shares = {figure.label: figure.value(own) for figure in (TOP1, SPECIES_ACCURACY)}
     named = False
     for finding in findings:
         share = shares.get(finding.figure)
@@ -156,11 +119,12 @@ def _with_confidently_wrong(findings: Sequence[GateFinding], own: ModelMetrics) 
         yield replace(finding, text=f"{finding.text}, confidently wrong: its mean top probability is {show(sure)}")
 
 
-def _missing(figure: _Figure, mine: Measured | None, serving: str, other: Measured | None) -> GateFinding:
-    if mine is None:
-        text = f"{figure.label} is missing, {serving} has {show(other.value if other else None)}"
+def _missing(figure: Figure, own: ModelMetrics, serving: str, theirs: ModelMetrics) -> GateFinding:
+    other = figure.of(theirs)
+    if figure.of(own) is None:
+        text = f"{figure.label} {figure.missing(own)}, {serving} has {show(other.value if other else None)}"
     else:
-        text = f"{figure.label} of {serving} is missing, nothing to compare with"
+        text = f"{figure.label} of {serving} {figure.missing(theirs)}, nothing to compare with"
     return GateFinding(figure.label, passed=False, text=text)
 
 
@@ -172,8 +136,10 @@ def _evaluation_set_mismatch(own: ModelMetrics, serving: str, theirs: ModelMetri
     # A set of another size under the same name is another set; so is one with other labels.
     for unit, mine, other in (
         ("pictures", own.sample_size, theirs.sample_size),
-        ("pictures with a known individual", _TOP1.samples(own), _TOP1.samples(theirs)),
-        ("pictures with a known species", _SPECIES_ACCURACY.samples(own), _SPECIES_ACCURACY.samples(theirs)),
+        ("cetacean pictures", own.positives, theirs.positives),
+        ("other pictures", own.negatives, theirs.negatives),
+        ("pictures with a known individual", TOP1.samples(own), TOP1.samples(theirs)),
+        ("pictures with a known species", SPECIES_ACCURACY.samples(own), SPECIES_ACCURACY.samples(theirs)),
     ):
         sizes_differ = None not in (mine, other) and mine != other
         if own.evaluation_set != theirs.evaluation_set or sizes_differ:

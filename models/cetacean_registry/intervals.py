@@ -62,14 +62,17 @@ def difference(one: float, one_total: int, other: float, other_total: int, z: fl
     return Interval(one - other - low, one - other + high)
 
 
-def pictures_below(share: float, bound: float, z: float | None = None) -> int:
+def pictures_below(share: float, bound: float, z: float | None = None) -> int | None:
     """Return the number of pictures from which Wilson's interval of a share below a bound excludes the bound.
 
     Wilson's interval inverts the score test: it excludes the bound if the share differs by more than `z` standard
-    errors at the bound.
+    errors at the bound. None: more than `MOST_PICTURES`.
     """
     z = quantile() if z is None else z
-    return math.floor(z * z * bound * (1 - bound) / (bound - share) ** 2) + 1
+    gap = bound - share
+    # Not divided by the square of the gap, which is 0 if the gap is below 1e-162.
+    needed = z * z * (bound / gap) * ((1 - bound) / gap)
+    return math.floor(needed) + 1 if needed < MOST_PICTURES else None
 
 
 def pictures_more_than(one: float, other: float, allowed: float, z: float | None = None) -> int | None:

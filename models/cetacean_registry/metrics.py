@@ -16,6 +16,7 @@ from cetacean_registry.documents import Document
 from cetacean_registry.errors import RegistryError
 from cetacean_registry.figures import (
     MAX_SPECIES,
+    EvaluationSetName,
     Fraction,
     Histogram,
     IdentificationMetrics,
@@ -27,6 +28,7 @@ from cetacean_registry.figures import (
     check_species,
 )
 from cetacean_registry.registry import Registry
+from cetacean_registry.regular_files import resolve_path
 
 Milliseconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _ROUNDING = 0.0006
@@ -38,12 +40,12 @@ class AntiFraudFigures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    n_positive: Annotated[int, Field(ge=0)]
-    n_negative: Annotated[int, Field(ge=0)]
-    tp: Annotated[int, Field(ge=0)]
-    fp: Annotated[int, Field(ge=0)]
-    tn: Annotated[int, Field(ge=0)]
-    fn: Annotated[int, Field(ge=0)]
+    n_positive: PictureCount
+    n_negative: PictureCount
+    tp: PictureCount
+    fp: PictureCount
+    tn: PictureCount
+    fn: PictureCount
     tpr: Fraction | None = None
     tnr: Fraction | None = None
     precision: Fraction | None = None
@@ -74,7 +76,7 @@ class IdentificationFigures(BaseModel):
     """Pictures whose individual is known."""
     top1_accuracy: Fraction | None = None
     top5_accuracy: Fraction | None = None
-    n_unique_individuals: Annotated[int, Field(ge=0)] | None = None
+    n_unique_individuals: PictureCount | None = None
     n_species_samples: PictureCount | None = None
     """Pictures whose species is known."""
     species_accuracy: Fraction | None = None
@@ -144,7 +146,7 @@ class PerformanceFigures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    n_samples: Annotated[int, Field(ge=0)] | None = None
+    n_samples: PictureCount | None = None
     latency_p50_ms: Milliseconds | None = None
     latency_p95_ms: Milliseconds | None = None
     latency_p99_ms: Milliseconds | None = None
@@ -157,10 +159,10 @@ class MetricsSnapshot(Document):
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
     generated_at: str | None = None
-    manifest_path: Annotated[str, Field(min_length=1)] | None = None
+    manifest_path: EvaluationSetName | None = None
     """Path of the split's manifest; it names the evaluation set unless `evaluation_set` does."""
-    evaluation_set: Annotated[str, Field(min_length=1)] | None = None
-    sample_size: Annotated[int, Field(ge=0)] | None = None
+    evaluation_set: EvaluationSetName | None = None
+    sample_size: PictureCount | None = None
     model_version: str | None = None
     cetacean_score_mean: Fraction | None = None
     """Mean cetacean score over the split's cetacean pictures; null or absent: not measured."""
@@ -206,13 +208,9 @@ def snapshot_file(path: str, root: Path) -> Path:
         root: the folder that it is relative to.
 
     Raises:
-        RegistryError: it leads out of that folder, as by a symbolic link.
+        RegistryError: it leads out of that folder, as by a symbolic link, or in a circle.
     """
-    try:
-        inside = (root / path).resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
-        raise RegistryError(f"{path}: cannot be read: {error}") from error
-    if not inside:
+    if not resolve_path(root / path).is_relative_to(resolve_path(root)):
         raise RegistryError(f"{path}: expected a file within {root}")
     return root / path
 

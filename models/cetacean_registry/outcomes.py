@@ -6,12 +6,15 @@ than the difference of two shares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cetacean_registry.atomic_files import replace_file
 from cetacean_registry.companions import Sha256
 from cetacean_registry.errors import RegistryError, describe
 from cetacean_registry.figures import Fraction, SpeciesName
@@ -62,13 +65,18 @@ def outcomes_path(snapshot: Path) -> Path:
     return snapshot.with_suffix(".outcomes.jsonl")
 
 
+def to_lines(outcomes: Iterable[Outcome]) -> bytes:
+    """Return the content of the file of outcomes, one line for each picture."""
+    return "".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes).encode()
+
+
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Write one line for each picture.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_bytes("".join(f"{outcome.model_dump_json()}\n" for outcome in outcomes).encode())
+    replace_file(path, to_lines(outcomes))
 
 
 def load_outcomes(snapshot_path: Path, snapshot: MetricsSnapshot) -> tuple[Outcome, ...] | None:
@@ -110,13 +118,55 @@ def _check_agreement(
     outcomes: Sequence[Outcome], snapshot: MetricsSnapshot, *, path: Path, snapshot_path: Path
 ) -> None:
     """Raise if the outcomes are of another run than the snapshot, or of a part of it."""
-    figures = snapshot.identification
-    if figures is None or figures.top1_accuracy is None:
-        return
-    known = [outcome.top1 for outcome in outcomes if outcome.top1 is not None]
-    share = sum(known) / len(known) if known else 0.0
-    if len(known) != figures.n_samples or abs(share - figures.top1_accuracy) > _ROUNDING:
-        raise RegistryError(
-            f"{path}: expected the outcomes of {snapshot_path.name}, top-1 {figures.top1_accuracy} of "
-            f"{figures.n_samples} pictures, got {share:.4f} of {len(known)}; run scripts/compute_metrics.py again"
-        )
+    begin, end = f"{path}: expected the outcomes of {snapshot_path.name}", "run scripts/compute_metrics.py again"
+    if snapshot.identification is None:
+        raise RegistryError(f"{begin}, which has no figures of the identification; {end}")
+    for claim in _claims(outcomes, snapshot):
+        if not claim.holds:
+            raise RegistryError(f"{begin}, {claim}; {end}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One figure of a snapshot, and the outcomes that show it."""
+
+    figure: str
+    share: float | None
+    pictures: int | None
+    right: tuple[bool, ...]
+    """One for each outcome whose truth is known."""
+
+    @property
+    def holds(self) -> bool:
+        """True if the outcomes have this figure; one that the snapshot does not have is not compared."""
+        if self.pictures is not None and self.pictures != len(self.right):
+            return False
+        return self.share is None or abs((self._shown_share or 0.0) - self.share) <= _ROUNDING
+
+    @property
+    def _shown_share(self) -> float | None:
+        return sum(self.right) / len(self.right) if self.right else None
+
+    def __str__(self) -> str:
+        """Return both, for a message."""
+        share = "" if self.share is None else f" {self.share}"
+        pictures = "" if self.pictures is None else f" of {self.pictures} pictures"
+        shown = "none" if self._shown_share is None else f"{self._shown_share:.4f}"
+        return f"{self.figure}{share}{pictures}, got {shown} of {len(self.right)}"
+
+
+def _claims(outcomes: Sequence[Outcome], snapshot: MetricsSnapshot) -> Iterator[_Claim]:
+    """Yield each figure that outcomes can show: those of the gate and of the accepted pictures are not among them."""
+    if found := snapshot.identification:
+        top1 = tuple(one.top1 for one in outcomes if one.top1 is not None)
+        top5 = tuple(one.top5 for one in outcomes if one.top1 is not None)
+        yield _Claim("top-1", found.top1_accuracy, found.n_samples, top1)
+        yield _Claim("top-5", found.top5_accuracy, found.n_samples, top5)
+        named = tuple(one.species_right for one in outcomes if one.species_right is not None)
+        yield _Claim("species accuracy", found.species_accuracy, found.n_species_samples, named)
+    by_species: defaultdict[str | None, list[bool]] = defaultdict(list)
+    for one in outcomes:
+        by_species[one.species].append(bool(one.species_right))
+    for figures in snapshot.by_species or ():
+        figure, right = f"species accuracy of {figures.species}", tuple(by_species[figures.species])
+        yield _Claim(figure, figures.species_accuracy, figures.n_samples, right)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from cetacean_registry.evidence import GateFinding, exact
 from cetacean_registry.gate import GateVerdict
-from cetacean_registry.intervals import CONFIDENCE, quantile
+from cetacean_registry.intervals import CONFIDENCE, MOST_PICTURES, quantile
 from cetacean_registry.outcomes import Outcome
 from cetacean_registry.policy import GatePolicy
 
@@ -96,7 +96,8 @@ class Pairs:
 
     def _remark(self, allowed: float) -> str:
         """Return what the set is too small for."""
-        if self.result != "undecided" or not 0 < allowed * self.pictures < FEWEST_TO_DECIDE:
+        can_be_shown = allowed * MOST_PICTURES >= FEWEST_TO_DECIDE
+        if self.result != "undecided" or not can_be_shown or allowed * self.pictures >= FEWEST_TO_DECIDE:
             return ""
         needed = math.ceil(FEWEST_TO_DECIDE / allowed)
         return f"; the set is too small to show a loss of {allowed:.4f} (maxRegression): at least {needed} are needed"

@@ -10,6 +10,8 @@ from cetacean_registry.figures import Fraction
 
 Evidence = Literal["Point", "Interval"]
 DEFAULT_MIN_SAMPLES: Final = 20
+MAX_MIN_SAMPLES: Final = 1_000_000
+MinSamples = Annotated[int, Field(ge=1, le=MAX_MIN_SAMPLES)]
 DEFAULT_SPECIES_REGRESSION: Final = 0.1
 _CONFIG: Final = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
@@ -19,7 +21,7 @@ class BySpeciesPolicy(BaseModel):
 
     model_config = _CONFIG
 
-    min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    min_samples: MinSamples = Field(
         default=DEFAULT_MIN_SAMPLES,
         alias="minSamples",
         description="A species with fewer pictures in the evaluation set is not judged.",

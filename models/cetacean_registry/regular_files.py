@@ -8,8 +8,22 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from cetacean_registry.errors import RegistryError
+
 LARGEST_FILE: Final = 16 * 2**20
 """Bytes of a file that is read as a whole; a registry of a thousand models has one million."""
+
+
+def resolve_path(path: Path) -> Path:
+    """Return the absolute path without links; the file need not exist.
+
+    Raises:
+        RegistryError: links lead in a circle, or the path has a null character.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RegistryError(f"{path}: cannot be found: {error}") from error
 
 
 def open_regular_file(path: Path) -> BufferedReader:

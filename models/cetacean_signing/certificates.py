@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -23,6 +24,14 @@ from cetacean_signing.keys import CURVES, describe_key, is_supported, read_small
 
 MOST_TRUSTED: Final = 256
 """Certificates in one file of trusted ones."""
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for a certificate that it cannot read: some parts are only read when they are used."""
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -35,7 +44,7 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     content = read_small_file(path, "certificates in PEM")
     try:
         found = tuple(x509.load_pem_x509_certificates(content))
-    except ValueError as error:
+    except UNREADABLE as error:
         raise KeyUnreadableError(f"{path}: expected certificates in PEM, got: {error}") from error
     if len(found) > MOST_TRUSTED:
         raise KeyUnreadableError(f"{path}: expected at most {MOST_TRUSTED} certificates, got {len(found)}")
@@ -44,8 +53,8 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
 
 def signing_key(
     chain: Sequence[bytes], trusted: Sequence[x509.Certificate], *, now: datetime
-) -> tuple[ec.EllipticCurvePublicKey, x509.Certificate]:
-    """Return the key that the first certificate of a chain certifies, and that certificate.
+) -> tuple[ec.EllipticCurvePublicKey, str]:
+    """Return the key that the first certificate of a chain certifies, and that certificate for people.
 
     Args:
         chain: DER; the certificate that signed, then those that issued it.
@@ -53,16 +62,22 @@ def signing_key(
         now: the time, aware of its zone.
 
     Raises:
-        SignatureError: the chain leads to no trusted certificate, is expired, or is not for signing.
+        SignatureError: the chain cannot be read, leads to no trusted certificate, is expired, or is not for signing.
     """
     try:
         leaf, *others = (x509.load_der_x509_certificate(raw) for raw in chain)
-        key = leaf.public_key()
-        _check_usage(leaf)
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise (
-            error if isinstance(error, SignatureError) else SignatureError(f"expected X.509 certificates, got: {error}")
-        ) from error
+        return _verified_key(leaf, others, trusted, now), describe(leaf)
+    except SignatureError:
+        raise
+    except UNREADABLE as error:
+        raise SignatureError(f"expected X.509 certificates, got: {error}") from error
+
+
+def _verified_key(
+    leaf: x509.Certificate, others: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], now: datetime
+) -> ec.EllipticCurvePublicKey:
+    key = leaf.public_key()
+    _check_usage(leaf)
     if not is_supported(key):
         raise SignatureError(f"{describe(leaf)}: expected a key on {CURVES}, got {describe_key(key)}")
     _check_dates(leaf, now)
@@ -74,13 +89,13 @@ def signing_key(
         .extension_policies(ca_policy=_issuer_policy(), ee_policy=ExtensionPolicy.permit_all())
     )
     try:
-        policy.build_client_verifier().verify(leaf, others)
+        policy.build_client_verifier().verify(leaf, list(others))
     except VerificationError as error:
         reason = str(error).rpartition("ValueError: ")[2]  # of the function below, if it is that one
         raise SignatureError(
             f"{describe(leaf)}: expected a chain to a trusted certificate, got none that holds: {reason}"
         ) from error
-    return key, leaf
+    return key
 
 
 def describe(certificate: x509.Certificate) -> str:

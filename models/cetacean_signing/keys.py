@@ -100,6 +100,8 @@ def read_small_file(path: Path, expected: str) -> bytes:
             content = stream.read(LARGEST_FILE + 1)
     except OSError as error:
         raise KeyUnreadableError(f"{path}: expected {expected}, got: {error.strerror or error}") from error
+    except ValueError as error:  # the path has a null character
+        raise KeyUnreadableError(f"{path}: expected {expected}, got: {error}") from error
     if len(content) > LARGEST_FILE:
         raise KeyUnreadableError(f"{path}: expected at most {LARGEST_FILE} bytes, got more")
     return content

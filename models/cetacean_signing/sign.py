@@ -21,7 +21,7 @@ from cetacean_signing.bundle import (
     VerificationMaterial,
     pre_authentication_encoding,
 )
-from cetacean_signing.certificates import load_certificates
+from cetacean_signing.certificates import UNREADABLE, load_certificates
 from cetacean_signing.errors import KeyUnreadableError
 from cetacean_signing.keys import HASHES, fingerprint, load_private_key
 from cetacean_signing.statement import Statement
@@ -44,7 +44,11 @@ def load_signer(key: Path, *, passphrase: bytes | None = None, chain: Path | Non
     """
     private = load_private_key(key, passphrase=passphrase)
     certificates = load_certificates(chain) if chain else ()
-    if chain and certificates[0].public_key() != private.public_key():
+    try:
+        is_certified = not certificates or certificates[0].public_key() == private.public_key()
+    except UNREADABLE as error:
+        raise KeyUnreadableError(f"{chain}: expected certificates in PEM, got: {error}") from error
+    if not is_certified:
         raise KeyUnreadableError(f"{chain}: expected the certificate of {key} first, got one of another key")
     if len(certificates) > LONGEST_CHAIN:
         raise KeyUnreadableError(f"{chain}: expected at most {LONGEST_CHAIN} certificates, got {len(certificates)}")

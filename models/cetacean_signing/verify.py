@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cetacean_signing.bundle import Bundle, CertificateChain, KeyIdentifier
-from cetacean_signing.certificates import describe, signing_key
+from cetacean_signing.certificates import signing_key
 from cetacean_signing.errors import SignatureError
 from cetacean_signing.keys import is_signed_by
 from cetacean_signing.statement import Statement
@@ -89,13 +89,13 @@ def _verify_certificate(bundle: Bundle, chain: CertificateChain | None, trust: T
     if chain is None or not trust.certificates:
         raise SignatureError("expected a signature by a key, as no certificate is trusted, got one by a certificate")
     raw = [certificate.raw_bytes for certificate in chain.certificates]
-    key, leaf = signing_key(raw, trust.certificates, now=now)
+    key, signer = signing_key(raw, trust.certificates, now=now)
     envelope = bundle.dsse_envelope
     if not is_signed_by(key, envelope.signatures[0].sig, envelope.signed_bytes):
         raise SignatureError(
-            f"expected a signature that holds under the {describe(leaf)}, got one that does not: it was changed"
+            f"expected a signature that holds under the {signer}, got one that does not: it was changed"
         )
-    return describe(leaf)
+    return signer
 
 
 def _shown(signed: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ _REQUIRED: Final = {
     "true_id_animal": "the species",
 }
 """Columns that must exist, and what each row must have there; class_animal may be empty."""
+_COLUMNS: Final = (*_REQUIRED, "true_class_animal", "image_sha256")
 _LONGEST: Final = {"model_version": 64}
 _LONGEST_NAME: Final = 128
 _VERSION: Final = re.compile(r"[0-9A-Za-z._+-]+")
@@ -88,6 +89,8 @@ def _check_head(path: Path, head: Sequence[str]) -> None:
         raise BadInputError(f"{path}: expected a header with the columns {', '.join(_REQUIRED)}, got nothing")
     if missing := [name for name in _REQUIRED if name not in head]:
         raise BadInputError(f"{path}: expected the columns {', '.join(missing)} too, got {one_line(', '.join(head))}")
+    if twice := [name for name in _COLUMNS if head.count(name) > 1]:
+        raise BadInputError(f"{path}: expected each column once, got {', '.join(twice)} more than once")
 
 
 def _row(path: Path, line: int, head: Sequence[str], values: Sequence[str]) -> Correction:
@@ -95,8 +98,7 @@ def _row(path: Path, line: int, head: Sequence[str], values: Sequence[str]) -> C
     if len(values) != len(head):
         raise BadInputError(f"{where}: expected {len(head)} values, got {len(values)}")
     row = {name: value.strip() for name, value in zip(head, values, strict=True)}
-    wanted = (*_REQUIRED, "true_class_animal", "image_sha256")
-    given = {name: row.get(name, "") for name in wanted}
+    given = {name: row.get(name, "") for name in _COLUMNS}
     if fault := _fault(given):
         raise BadInputError(f"{where}: {fault}")
     return Correction(line, **given)

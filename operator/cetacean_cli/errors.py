@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from cetacean_registry.messages import without_controls
+from cetacean_registry.messages import output_line
 
 OK: Final = 0
 REFUSED: Final = 1
@@ -26,8 +26,8 @@ class CliError(click.ClickException):
     """Ends the program with one line on standard error."""
 
     def format_message(self) -> str:
-        """Return the message in one line, without characters that command a terminal."""
-        return without_controls(" ".join(self.message.split()))
+        """Return the message in one line that commands neither a terminal nor a CI runner."""
+        return output_line(" ".join(self.message.split()))
 
 
 class RefusedError(CliError):

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from cetacean_cli.cluster import Cluster
+from cetacean_cli.finite_range import FiniteRange
 from cetacean_cli.kubeconfig import load_api_client
 
 Output = Literal["table", "json"]
@@ -78,7 +79,7 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--wait", is_flag=True, help="Wait until all pods serve the new spec.")
     @click.option(
         "--timeout",
-        type=click.FloatRange(min=1),
+        type=FiniteRange(min=1),
         default=900,
         show_default=True,
         metavar="SECONDS",

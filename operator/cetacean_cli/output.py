@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,24 +14,16 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cetacean_registry.messages import without_controls
+from cetacean_registry.messages import output_line, printable
 
 _WIDTH: Final = 160
 """Characters of a line if standard output is no terminal."""
 _STYLES: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
-def printable(text: str) -> str:
-    """Return the text on one line, of the same length, without characters that command a terminal or turn the text.
-
-    Texts of containers, of other people's objects and of files are shown: none may hide or forge a line.
-    """
-    return without_controls(re.sub(r"\s", " ", text))
-
-
 def echo(line: str = "", *, err: bool = False) -> None:
     """Print one line to standard output or standard error."""
-    click.echo(printable(line), err=err)
+    click.echo(output_line(line), err=err)
 
 
 def console(*, err: bool = False) -> Console:

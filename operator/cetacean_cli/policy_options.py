@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import click
 
-from cetacean_registry.policy import BySpeciesPolicy, Evidence, GatePolicy
+from cetacean_cli.finite_range import FiniteRange
+from cetacean_registry.policy import MAX_MIN_SAMPLES, BySpeciesPolicy, Evidence, GatePolicy
 
 _DEFAULTS = GatePolicy()
 _SPECIES = BySpeciesPolicy()
@@ -51,7 +52,7 @@ def _options() -> list[Callable[..., Any]]:
         *(
             click.option(
                 name,
-                type=click.FloatRange(0.0, 1.0),
+                type=FiniteRange(0.0, 1.0),
                 default=default,
                 show_default=default is not None,
                 metavar="RATE",
@@ -61,7 +62,7 @@ def _options() -> list[Callable[..., Any]]:
         ),
         click.option(
             "--species-min-samples",
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=1, max=MAX_MIN_SAMPLES),
             metavar="N",
             help=f"Judge species with so many pictures; {_SPECIES.min_samples} with --species-max-regression.",
         ),

@@ -74,6 +74,7 @@ def check_release(
     before: Registry,
     after: Registry,
     metrics: Callable[[ModelEntry], ModelMetrics | None],
+    metrics_before: Callable[[ModelEntry], ModelMetrics | None],
     policy: ReleasePolicy,
     review: Sequence[str] = (),
     qa: Sequence[str] = (),
@@ -84,6 +85,7 @@ def check_release(
         before: the file before the change.
         after: the file with the change.
         metrics: returns the figures of an entry of `after`.
+        metrics_before: returns the figures of an entry of `before`, as they were then.
         policy: the rules.
         review: the persons who have approved the change.
         qa: the persons who have tested the model by hand.
@@ -91,9 +93,10 @@ def check_release(
     old, new = before.active_model, after.active_model
     if same_model(old, new):
         return ReleaseCheck(f"no release: {new.name} {new.version} is active before and after the change")
-    candidate, serving = _model(new, metrics(new)), _model(old, None)
+    serving = _model(old, None)
     if _is_rollback(before, new):
-        return ReleaseCheck(f"a rollback from {label(serving)} to {label(candidate)}: it needs no approval")
+        return ReleaseCheck(f"a rollback from {label(serving)} to {label(_model(new, None))}: it needs no approval")
+    candidate = _model(new, metrics(new))
     approvals = _approvals(candidate, review, qa)
     verdict = judge_approval(candidate, serving=serving, policy=policy.approval, approvals=approvals)
     present, missing = [], list(verdict.missing)
@@ -102,17 +105,31 @@ def check_release(
     if candidate.deprecated:
         missing.append(f"a model that the registry does not call deprecated, as it does {candidate.name}")
     elif not verdict.skips_gate:
-        listed = next((entry for entry in after.models if entry.name == old.name), None)
         gate = judge(
             candidate=candidate.name,
             metrics=candidate.metrics,
             policy=policy.gates,
-            serving=listed.name if listed else None,
-            serving_metrics=metrics(listed) if listed else None,
+            serving=old.name,
+            serving_metrics=_serving_metrics(old, after, metrics, metrics_before),
         )
         (present if gate.passed else missing).append(gate.message)
     summary = f"{label(candidate)} is a {verdict.release.lower()} release after {label(serving)}"
     return ReleaseCheck(summary, verdict.release, tuple(present), tuple(missing))
+
+
+def _serving_metrics(
+    old: ModelEntry,
+    after: Registry,
+    metrics: Callable[[ModelEntry], ModelMetrics | None],
+    metrics_before: Callable[[ModelEntry], ModelMetrics | None],
+) -> ModelMetrics | None:
+    """Return the figures with which the operator compares: the present ones of the model that serves, else its last.
+
+    The change may have removed its entry, or given its name to other weights.
+    """
+    listed = next((entry for entry in after.models if same_model(entry, old)), None)
+    present = metrics(listed) if listed else None
+    return metrics_before(old) if present is None else present
 
 
 def _is_rollback(before: Registry, new: ModelEntry) -> bool:

@@ -8,10 +8,11 @@ from rich.text import Text
 
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.output import console, echo, printable
+from cetacean_cli.output import console, echo
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
 from cetacean_operator.api.status import Condition
+from cetacean_registry.messages import printable
 
 
 def wait_until_ready(cluster: Cluster, name: str, *, generation: int, seconds: float) -> None:

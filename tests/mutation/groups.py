@@ -132,7 +132,9 @@ REGISTRY = Group(
     root="models",
     package="cetacean_registry",
     modules=(
+        "atomic_files",
         "gate",
+        "gate_figures",
         "species_gate",
         "companions",
         "evidence",

@@ -62,6 +62,10 @@ class FileServer:
     """Send a Last-Modified beside a strong ETag, as object stores do."""
     hang: threading.Event | None = None
     """Send nothing after the headers until it is set, or for LONGEST_HANG_SECONDS, and then the file."""
+    hang_after: int = 0
+    """Bytes of the file that are sent before `hang`."""
+    unconditional_ranges: bool = False
+    """Send the rest of a file to who does not say of which version it has a part."""
 
 
 @contextmanager
@@ -127,7 +131,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
     if handler.headers.get("If-Match", etag) != etag:
         _refuse(handler, state, 412)
         return
-    offset = _offset(handler, etag) if state.ranges_work else 0
+    offset = _offset(handler, state, etag) if state.ranges_work else 0
     if offset >= len(content) > 0:
         handler.send_response(416)
         handler.send_header("Content-Range", f"bytes */{len(content)}")
@@ -166,6 +170,8 @@ def _send_file(
         handler.send_header("Last-Modified", _date())
     handler.end_headers()
     if state.hang:
+        handler.wfile.write(body[: state.hang_after])
+        body = body[state.hang_after :]
         state.hang.wait(LONGEST_HANG_SECONDS)
     if state.chunked:
         body = (
@@ -182,15 +188,14 @@ def _send_file(
     handler.wfile.write(body)
 
 
-def _offset(handler: http.server.BaseHTTPRequestHandler, etag: str) -> int:
+def _offset(handler: http.server.BaseHTTPRequestHandler, state: FileServer, etag: str) -> int:
     """Return the first byte to send: 0 if the file is not the one of which the client has a part."""
-    given = handler.headers.get("Range", "")
-    if not given.startswith("bytes=") or not {handler.headers.get("If-Range"), handler.headers.get("If-Match")} & {
-        etag,
-        _date(),
-    }:
-        return 0
-    return int(given.removeprefix("bytes=").rstrip("-"))
+    given, condition = (
+        handler.headers.get("Range", ""),
+        {handler.headers.get("If-Range"), handler.headers.get("If-Match")},
+    )
+    fits = condition & {etag, _date()} or (state.unconditional_ranges and condition == {None})
+    return int(given.removeprefix("bytes=").rstrip("-")) if given.startswith("bytes=") and fits else 0
 
 
 def _date() -> str:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from cetacean_signing import Signer, sign
 
@@ -96,6 +96,7 @@ def _issue(
     end: dt.datetime | None = None,
     usage: str | None = "",
     purposes: tuple[x509.ObjectIdentifier, ...] | None = None,
+    other_names: bytes | None = None,
 ) -> Authority:
     """Issue a certificate.
 
@@ -108,6 +109,7 @@ def _issue(
         end: in a year by default.
         usage: its one key usage; digital_signature, for an authority key_cert_sign by default; None: no such extension.
         purposes: code signing by default, for an authority none.
+        other_names: the content of the extension subjectAltName, DER; None: no such extension.
     """
     now = dt.datetime.now(dt.UTC)
     key = new_key()
@@ -129,6 +131,9 @@ def _issue(
         builder = builder.add_extension(x509.KeyUsage(**NO_USAGE | {named: True}), critical=True)
     if purposes:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if other_names is not None:
+        extension = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, other_names)
+        builder = builder.add_extension(extension, critical=False)
     return Authority(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 

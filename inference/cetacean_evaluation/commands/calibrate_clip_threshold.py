@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.manifest import read_manifest
-from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs, write_output
+from cetacean_evaluation.printing import print_line
 from cetacean_evaluation.thresholds import Calibration, Rate, calibrate, sweep, threshold_file
 from cetacean_inference.settings import load_settings
 
@@ -65,13 +65,13 @@ def _calibrate(options: argparse.Namespace) -> int:
         from cetacean_evaluation.plots import plot_sweep  # noqa: PLC0415 - matplotlib, not needed for errors
 
         plot_sweep(options.figure, calibration)
-        print(f"wrote {options.figure}", file=sys.stderr)
+        print_line(f"wrote {options.figure}", err=True)
     if not calibration.meets:
-        print(f"error: {_shortfall(calibration)}", file=sys.stderr)
+        print_line(f"error: {_shortfall(calibration)}", err=True)
         return cli.BELOW
     if options.out:
-        options.out.write_text(content, encoding="utf-8")
-        print(f"wrote {options.out}", file=sys.stderr)
+        write_output(options.out, content.encode("utf-8"))
+        print_line(f"wrote {options.out}", err=True)
     return cli.OK
 
 

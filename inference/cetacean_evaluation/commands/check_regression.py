@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from cetacean_evaluation.job_summary import append_summary
+from cetacean_evaluation.markdown import code_block, plain
 from cetacean_evaluation.policy_options import add_policy_options, policy_of
-from cetacean_registry.errors import RegistryError, describe
+from cetacean_evaluation.printing import print_line
+from cetacean_registry.errors import RegistryError
 from cetacean_registry.gate import judge
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.outcomes import load_outcomes
 from cetacean_registry.pairs import PictureComparison, compare_pictures
 from cetacean_registry.policy import GatePolicy
 from cetacean_registry.registry import Registry
+from cetacean_registry.regular_files import resolve_path
 
 
 def main(
@@ -38,17 +39,16 @@ def main(
     options = _parser(root).parse_args(arguments)
     try:
         comparisons = list(_judge(options, policy_of(options)))
-    except (RegistryError, ValidationError) as error:
-        print(f"error: {describe(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
+    except RegistryError as error:
+        print_line(f"error: {error}", err=True)
         return 2
     if not comparisons:
-        print(f"error: {options.registry}: no model to judge, all of them are deprecated", file=sys.stderr)
+        print_line(f"error: {options.registry}: no model to judge, all of them are deprecated", err=True)
         return 2
     for comparison in comparisons:
-        print("\n".join(_lines(comparison)))
-    if summary := environment.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(markdown(comparisons))
+        for line in _lines(comparison):
+            print_line(line)
+    append_summary(markdown(comparisons), environment)
     return 0 if all(comparison.verdict.passed for comparison in comparisons) else 1
 
 
@@ -79,7 +79,7 @@ def _judge(options: argparse.Namespace, policy: GatePolicy) -> Iterator[PictureC
     baseline = MetricsSnapshot.load(options.baseline)
     theirs = load_outcomes(options.baseline, baseline)
     registry = Registry.load(options.registry)
-    root = options.registry.resolve().parent.parent
+    root = resolve_path(options.registry).parent.parent
     against = f"the baseline {baseline.model_version or options.baseline.name}"
     for name, file in _candidates(options.candidate, registry, root):
         snapshot = MetricsSnapshot.load(file) if file else None
@@ -100,8 +100,8 @@ def _candidates(files: Sequence[Path] | None, registry: Registry, root: Path) ->
     if files is None:
         yield from ((name, snapshot_file(path, root) if path else None) for name, path in named.items())
         return
-    names = {snapshot_file(path, root).resolve(): name for name, path in named.items() if path}
-    yield from ((names.get(file.resolve(), str(file)), file) for file in files)
+    names = {resolve_path(snapshot_file(path, root)): name for name, path in named.items() if path}
+    yield from ((names.get(resolve_path(file), str(file)), file) for file in files)
 
 
 def _lines(comparison: PictureComparison) -> Iterator[str]:
@@ -126,18 +126,14 @@ def markdown(comparisons: Sequence[PictureComparison]) -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| {_cell(verdict.candidate)} | {'✅' if finding.passed else '❌'} | {_cell(finding.text)} |"
+        f"| {plain(verdict.candidate)} | {'✅' if finding.passed else '❌'} | {plain(finding.text)} |"
         for verdict in verdicts
         for finding in verdict.findings
     ]
     for comparison in comparisons:
         if listed := list(comparison.lines()):
-            lines += ["", f"{comparison.verdict.candidate}:", "", *(f"    {line}" for line in listed)]
+            lines += ["", f"{plain(comparison.verdict.candidate)}:", "", code_block(listed).removesuffix("\n")]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -11,28 +11,28 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-
-from pydantic import ValidationError
 
 from cetacean_evaluation import commandline as cli
 from cetacean_evaluation.errors import EvaluationError
 from cetacean_evaluation.figures import Scored, compute_snapshot, per_species
+from cetacean_evaluation.job_summary import append_summary
 from cetacean_evaluation.manifest import read_manifest
+from cetacean_evaluation.markdown import code_block, plain
 from cetacean_evaluation.outcomes import outcomes_of
-from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs
-from cetacean_evaluation.policy_options import add_policy_options, policy_of
+from cetacean_evaluation.outputs import path_with_suffix, prepare_outputs, write_output
+from cetacean_evaluation.policy_options import add_policy_options, policy_of, type_of
+from cetacean_evaluation.printing import print_line
 from cetacean_evaluation.report import to_markdown
 from cetacean_evaluation.thresholds import sweep
-from cetacean_registry.errors import describe
+from cetacean_registry.figures import LONGEST_SET_NAME, EvaluationSetName, Fraction
 from cetacean_registry.gate import GateVerdict, judge
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
-from cetacean_registry.outcomes import load_outcomes, outcomes_path, write_outcomes
+from cetacean_registry.outcomes import load_outcomes, outcomes_path, to_lines
 from cetacean_registry.pairs import compare_pictures
-from cetacean_registry.policy import GatePolicy
 from cetacean_registry.registry import Registry
+from cetacean_registry.regular_files import resolve_path
 from cetacean_registry.yaml_text import parse_yaml
 
 
@@ -45,15 +45,13 @@ def main(
     """
 
     def summarise(text: str) -> None:
-        if path := environment.get("GITHUB_STEP_SUMMARY"):
-            with Path(path).open("a", encoding="utf-8") as stream:
-                stream.write(text)
+        append_summary(text, environment)
 
     options = _parser(root).parse_args(arguments)
     return cli.run(
         lambda given: _compute(given, summarise),
         options,
-        on_error=lambda line: summarise(f"## Computed figures: not computed\n\n{line}\n"),
+        on_error=lambda line: summarise(f"## Computed figures: not computed\n\n{plain(line)}\n"),
     )
 
 
@@ -71,7 +69,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     )
     model.add_argument("--model-version", metavar="VERSION", help="version of the checkpoint of --weights")
     threshold = parser.add_mutually_exclusive_group()
-    threshold.add_argument("--threshold", type=_fraction, help="the gate's; default: that of --threshold-file")
+    threshold.add_argument("--threshold", type=type_of(Fraction), help="the gate's; default: that of --threshold-file")
     threshold.add_argument("--threshold-file", type=Path, default=root / cli.THRESHOLD_FILE, metavar="YAML")
     parser.add_argument(
         "--baseline",
@@ -80,7 +78,12 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         help="snapshot that no figure may lie far below, e.g. the active model's",
     )
     add_policy_options(parser)
-    parser.add_argument("--evaluation-set", metavar="NAME", help="names the split; default: the manifest's path")
+    parser.add_argument(
+        "--evaluation-set",
+        type=type_of(EvaluationSetName),
+        metavar="NAME",
+        help="names the split; default: the manifest's path",
+    )
     parser.add_argument(
         "--out",
         type=path_with_suffix(".json"),
@@ -95,10 +98,11 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     entry = (
         cli.newest_entry(options.registry) if options.newest else cli.registry_entry(options.registry, options.model)
     )
-    threshold, policy = _threshold(options), _policy(options)
+    threshold, policy = _threshold(options), policy_of(options)
     baseline = MetricsSnapshot.load(options.baseline) if options.baseline else None
     theirs = load_outcomes(options.baseline, baseline) if baseline else None
     pictures = read_manifest(options.manifest, split=None if options.split == "all" else options.split)
+    manifest_path = _manifest_path(options)
     model, gate = cli.settings_of(options, entry, options.weights)
     name = PurePath(options.weights).stem if options.weights else entry.name
     version = options.model_version or entry.version
@@ -116,7 +120,7 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
         scored,
         threshold=threshold,
         model_version=version,
-        manifest_path=cli.shown_path(options.manifest, options.root),
+        manifest_path=manifest_path,
         generated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         evaluation_set=options.evaluation_set,
         weights_sha256=digest,
@@ -131,20 +135,22 @@ def _compute(options: argparse.Namespace, summarise: Callable[[str], None]) -> i
     )
     compared = compare_pictures(figures, own, theirs, policy)
     verdict = compared.verdict
-    write_outcomes(outcomes_path(options.out), own)
-    written = _write(options.out, snapshot, scored, verdict, model=name, threshold=threshold)
-    for path in (*written, outcomes_path(options.out)):
-        print(f"wrote {path}", file=sys.stderr)
+    beside = _write_beside(options.out, snapshot, scored, verdict, model=name, threshold=threshold)
+    write_output(outcomes_path(options.out), to_lines(own))
+    write_output(options.out, snapshot.to_json().encode("utf-8"))
+    for path in (options.out, *beside, outcomes_path(options.out)):
+        print_line(f"wrote {path}", err=True)
     listed = list(compared.lines())
-    print("\n".join((verdict.message, *listed)))
-    heading = f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{verdict.message}\n"
-    summarise(heading + ("\n" + "".join(f"    {line}\n" for line in listed) if listed else ""))
+    for line in (verdict.message, *listed):
+        print_line(line)
+    heading = f"## Computed figures: {'passed' if verdict.passed else 'refused'}\n\n{plain(verdict.message)}\n"
+    summarise(heading + (f"\n{code_block(listed)}" if listed else ""))
     return cli.OK if verdict.passed else cli.BELOW
 
 
 def _other_snapshots(registry: Path, name: str, version: str) -> list[Path]:
     """Return the snapshots that the registry names, but for that of the model that is measured again."""
-    root = registry.resolve().parent.parent
+    root = resolve_path(registry).parent.parent
     others = [one for one in Registry.load(registry).models if (one.name, one.version) != (name, version)]
     return [snapshot_file(one.metrics_snapshot, root) for one in others if one.metrics_snapshot]
 
@@ -154,7 +160,7 @@ def _beside(out: Path) -> tuple[Path, Path, Path]:
     return out.with_suffix(".md"), out.with_name(f"{out.stem}_roc.png"), out.with_name(f"{out.stem}_scores.png")
 
 
-def _write(
+def _write_beside(
     out: Path, snapshot: MetricsSnapshot, scored: list[Scored], verdict: GateVerdict, *, model: str, threshold: float
 ) -> list[Path]:
     positives = [one.cetacean_score for one in scored if one.picture.cetacean]
@@ -168,19 +174,16 @@ def _write(
         (at,) = sweep(positives, negatives, [threshold])
         plot_roc(figures[0], positives, negatives, at=at)
         plot_scores(figures[1], positives, negatives, threshold=threshold)
-    report.write_text(
-        to_markdown(
-            snapshot,
-            per_species(scored, threshold=threshold),
-            verdict=verdict,
-            model=model,
-            threshold=threshold,
-            pictures=[Path(figure.name) for figure in figures],
-        ),
-        encoding="utf-8",
+    text = to_markdown(
+        snapshot,
+        per_species(scored, threshold=threshold),
+        verdict=verdict,
+        model=model,
+        threshold=threshold,
+        pictures=[Path(figure.name) for figure in figures],
     )
-    out.write_text(snapshot.to_json(), encoding="utf-8")
-    return [out, report, *figures]
+    write_output(report, text.encode("utf-8"))
+    return [report, *figures]
 
 
 def _threshold(options: argparse.Namespace) -> float:
@@ -197,15 +200,9 @@ def _threshold(options: argparse.Namespace) -> float:
     return float(value)
 
 
-def _policy(options: argparse.Namespace) -> GatePolicy:
-    try:
-        return policy_of(options)
-    except ValidationError as error:
-        raise EvaluationError(describe(error)) from error
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
-    return value
+def _manifest_path(options: argparse.Namespace) -> str:
+    """Return the manifest's path as the snapshot has it; one that it cannot hold is an error before the work."""
+    path = cli.shown_path(options.manifest, options.root)
+    if len(path) > LONGEST_SET_NAME:
+        raise EvaluationError(f"{path}: expected a path of at most {LONGEST_SET_NAME} characters, got {len(path)}")
+    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from cetacean_cli.output import echo, print_json, show, table
 from cetacean_cli.pods import ready_pods
 from cetacean_cli.resource import CetaceanModel
 from cetacean_operator.api import names
+from cetacean_registry.atomic_files import replace_file
 
 _PARALLEL_REQUESTS: Final = 8
 _PICTURE_BYTES: Final = 25 * 2**20
@@ -130,9 +130,7 @@ class _Pictures:
 def _write(file: Path, content: str) -> None:
     try:
         # Pictures of clients: no other user may read a new file.
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(opened, "w", encoding="utf-8") as stream:
-            stream.write(content)
+        replace_file(file, content.encode("utf-8"), mode=0o600)
     except OSError as error:
         raise BadInputError(f"{file}: the page cannot be written: {error.strerror}") from error
 

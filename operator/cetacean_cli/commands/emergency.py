@@ -12,6 +12,7 @@ from cetacean_cli.calibration import Calibration
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.confirm import Change, Proposal
 from cetacean_cli.errors import BadInputError
+from cetacean_cli.finite_range import FiniteRange
 from cetacean_cli.options import (
     THRESHOLD_FILE,
     ChangeFlags,
@@ -77,7 +78,7 @@ def disable_gate(*, name: str, wait: float | None, flags: ChangeFlags, cluster: 
 @name_argument
 @click.option(
     "--threshold",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
+    type=FiniteRange(0.0, 1.0, min_open=True),
     metavar="T",
     help="Above 0.0, up to 1.0; default: the threshold of --threshold-file.",
 )

@@ -11,7 +11,7 @@ import click
 from cetacean_cli.cluster import Cluster
 from cetacean_cli.confirm import Change, Proposal, confirm_and_apply
 from cetacean_cli.corrections import Correction, read_corrections
-from cetacean_cli.errors import BadInputError, CliError
+from cetacean_cli.errors import BadInputError, CliError, RefusedError
 from cetacean_cli.options import ChangeFlags, change_options, cluster_options, name_argument
 from cetacean_cli.output import echo, print_json, show, table
 from cetacean_cli.resource import CetaceanModel
@@ -64,11 +64,13 @@ def feedback(*, name: str, file: Path | None, from_line: int, flags: ChangeFlags
 
 def _send(cluster: Cluster, name: str, file: Path, rows: Sequence[Correction]) -> int:
     for number, row in enumerate(rows):
+        begin, end = f"{file}: line {row.line}", f"{_rows(number)} counted: continue with --from-line {row.line}"
         try:
             cluster.post_to_service(name, "http", _PATH, row.body())
         except CliError as error:
-            message = f"{file}: line {row.line}: {error.message}; {_rows(number)} counted: continue with --from-line"
-            raise type(error)(f"{message} {row.line}") from error
+            raise type(error)(f"{begin}: {error.message}; {end}") from error
+        except KeyboardInterrupt as error:
+            raise RefusedError(f"{begin}: interrupted; {end}") from error
     return len(rows)
 
 

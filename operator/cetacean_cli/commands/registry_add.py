@@ -23,6 +23,7 @@ from cetacean_registry.digests import file_sha256
 from cetacean_registry.errors import describe
 from cetacean_registry.policy import GatePolicy
 from cetacean_registry.registry import ModelEntry
+from cetacean_registry.regular_files import resolve_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _COPIED_BY_LIKE: Final = (
@@ -164,10 +165,10 @@ def _digest(weights: Path, given: str | None) -> str:
 
 
 def _relative(path: Path, file: Path) -> str:
-    root = root_of(file)
-    if not path.resolve().is_relative_to(root):
+    root, found = root_of(file), resolve_path(path)
+    if not found.is_relative_to(root):
         raise BadInputError(f"{path}: expected a file within {root}, as the registry's paths are relative to it")
-    return path.resolve().relative_to(root).as_posix()
+    return found.relative_to(root).as_posix()
 
 
 def _new_faults(before: CheckedRegistry, after: CheckedRegistry) -> list[Fault]:

@@ -15,6 +15,7 @@ from cetacean_cli.registry_file.checks import CheckedRegistry, check_text, root_
 from cetacean_cli.registry_file.edit import create, read
 from cetacean_cli.registry_file.previous_format import convert
 from cetacean_registry.documents import parse_json
+from cetacean_registry.regular_files import resolve_path
 
 
 @click.command("import")
@@ -79,9 +80,9 @@ def _snapshots(checked: CheckedRegistry, file: Path) -> dict[Path, str]:
         if snapshot is None or entry.metrics_snapshot is None:
             continue
         path = root_of(file) / entry.metrics_snapshot
-        if not path.resolve().is_relative_to(root_of(file)):
+        if not resolve_path(path).is_relative_to(root_of(file)):
             raise BadInputError(f"{entry.name}: expected metrics_snapshot within {root_of(file)}, got {path}")
-        if path.resolve() == (root_of(checked.path) / entry.metrics_snapshot).resolve():
+        if resolve_path(path) == resolve_path(root_of(checked.path) / entry.metrics_snapshot):
             continue
         content = snapshot.model_copy(update={"model_version": entry.version}).to_json()
         if path.exists() and read(path) != content:

@@ -13,9 +13,12 @@ import click
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.options import Output, output_option
-from cetacean_cli.output import echo, print_json, printable
+from cetacean_cli.output import echo, print_json
+from cetacean_registry.atomic_files import replace_file
 from cetacean_registry.companions import COMPANION_FILES
 from cetacean_registry.digests import file_sha256
+from cetacean_registry.messages import printable
+from cetacean_registry.regular_files import resolve_path
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _SIGNATURE_HELP: Final = "The signature's file; default: WEIGHTS with .sig, where pods expect it."
@@ -42,14 +45,14 @@ def sign(*, weights: Path, key: Path, certificate: Path | None, signature: Path 
     signing = _load_signing()
     files, target = _digests(weights), signature or _beside(weights)
     read = [key, certificate or key, *(weights.with_name(name) for name in files)]
-    if target.resolve() in {path.resolve() for path in read}:
+    if resolve_path(target) in map(resolve_path, read):
         raise BadInputError(f"{target}: expected another file for the signature, got one that the command reads")
     try:
         signer = _load_signer(signing, key, certificate)
     except signing.KeyUnreadableError as error:
         raise BadInputError(str(error)) from error
     try:
-        target.write_bytes(signing.sign(files, signer, subject=weights.resolve().parent.name or "model"))
+        replace_file(target, signing.sign(files, signer, subject=resolve_path(weights).parent.name or "model"))
     except OSError as error:
         raise BadInputError(f"{target}: cannot be written: {error.strerror or error}") from error
     if output == "json":

@@ -13,7 +13,7 @@ from cetacean_cli.errors import RefusedError
 from cetacean_cli.options import Output, cluster_options, file_option, name_argument, output_option
 from cetacean_cli.output import echo, print_json
 from cetacean_cli.planned_stages import describe_stages
-from cetacean_cli.registry_file.base import load_base
+from cetacean_cli.registry_file.base import load_base, load_base_metrics
 from cetacean_cli.registry_file.load import load_registry, metrics_of
 from cetacean_cli.release_check import ReleaseCheck, check_release, policy_of
 from cetacean_cli.resource import CetaceanModel, describe, forecast, last_served
@@ -94,8 +94,9 @@ def check(
 ) -> None:
     """Check if a change of the registry's file has what its release needs; exit code 1 if something is missing.
 
-    For CI. The command compares the active models of the file now and in the Git revision REF. It asks no cluster:
-    reviews and QA are those of --review and --qa. A model that stands before the one of REF in the file counts as a
+    For CI. The command compares the active models of the file now and in the Git revision REF. If the file has no
+    figures of the model of REF any more, they are read in REF too. It asks no cluster: reviews and QA are those of
+    --review and --qa. A model that stands before the one of REF in the file counts as a
     rollback, which needs nothing; the operator makes sure that it has served.
     """
     checked, after = load_registry(file)
@@ -103,6 +104,7 @@ def check(
         before=load_base(file, base),
         after=after,
         metrics=lambda entry: metrics_of(checked, entry),
+        metrics_before=lambda entry: load_base_metrics(file, base, entry),
         policy=policy_of(resource),
         review=review,
         qa=qa,

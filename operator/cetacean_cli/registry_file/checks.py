@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -16,13 +16,15 @@ from cetacean_cli.registry_file.locations import JsonText, Location
 from cetacean_cli.registry_file.versions import precedence
 from cetacean_registry.digests import file_sha256
 from cetacean_registry.errors import RegistryError, describe_one, field_path
+from cetacean_registry.gate_figures import ROC_AUC, TNR, TPR
 from cetacean_registry.messages import one_line
 from cetacean_registry.metrics import MetricsSnapshot, snapshot_file
 from cetacean_registry.registry import ModelEntry, Registry
+from cetacean_registry.regular_files import resolve_path
 
 Severity = Literal["error", "warning"]
-_REQUIRED_FIGURES = ("tpr", "tnr", "roc_auc", "evaluation_set")
-"""Figures without which the gate refuses a promotion."""
+_REQUIRED_FIGURES: Final = {"tpr": TPR, "tnr": TNR, "roc_auc": ROC_AUC}
+"""Figures without which the gate refuses a promotion, by their names in a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,12 @@ def check_text(text: str, path: Path) -> CheckedRegistry:
 
 
 def root_of(path: Path) -> Path:
-    """Return the folder that a registry's paths are relative to: the parent of the file's folder."""
-    return path.resolve().parent.parent
+    """Return the folder that a registry's paths are relative to: the parent of the file's folder.
+
+    Raises:
+        RegistryError: the path leads in a circle.
+    """
+    return resolve_path(path).parent.parent
 
 
 class _Check:
@@ -198,9 +204,13 @@ class _Check:
             return
         self._snapshots[entry.name] = snapshot
         file, metrics = entry.metrics_snapshot, snapshot.metrics
-        missing = [field for field in _REQUIRED_FIGURES if getattr(metrics, field) is None]
+        missing = [field for field, figure in _REQUIRED_FIGURES.items() if figure.of(metrics) is None]
+        of_none = any(getattr(metrics, field) is not None for field in missing)
+        if metrics.evaluation_set is None:
+            missing.append("evaluation_set")
         if missing and not entry.deprecated:
-            self._add_at("error", location, f"{file} has no {', '.join(missing)}")
+            reason = ": a figure of no pictures is missing" if of_none else ""
+            self._add_at("error", location, f"{file} has no {', '.join(missing)}{reason}")
         if metrics.cetacean_score_mean is None and not entry.deprecated:
             self._add_at("warning", location, f"{file} has no cetacean_score_mean: drift cannot be detected")
         if snapshot.model_version not in (None, entry.version):

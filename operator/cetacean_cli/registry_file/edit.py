@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ import yaml
 
 from cetacean_cli.errors import BadInputError, RefusedError
 from cetacean_cli.registry_file.locations import JsonText
-from cetacean_registry.regular_files import read_regular_file
+from cetacean_registry.atomic_files import create_file, replace_file
+from cetacean_registry.regular_files import read_regular_file, resolve_path
 
 
 def set_active(document: JsonText, name: str) -> str:
@@ -100,15 +100,16 @@ def write(path: Path, text: str, *, before: str) -> None:
     Raises:
         RefusedError: the file has another text now.
         BadInputError: the file cannot be written.
+        RegistryError: its path leads in a circle.
     """
-    target = path.resolve()  # a symbolic link stays one
+    target = resolve_path(path)  # a symbolic link stays one
     try:
         with _locked(target.parent):
             if read(path) != before:
                 raise RefusedError(f"{path} was changed after it was shown: run the command again")
-            _replace(target, text)
+            replace_file(target, text.encode("utf-8"))
     except OSError as error:
-        raise BadInputError(f"{path}: cannot be written: {error}") from error
+        raise BadInputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -128,19 +129,6 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(opened)  # which ends the lock
 
 
-def _replace(target: Path, text: str) -> None:
-    mode = target.stat().st_mode & 0o777
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8"))
-        Path(name).chmod(mode)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def create(path: Path, text: str) -> None:
     """Write a file that does not exist, and the folders around it.
 
@@ -150,9 +138,8 @@ def create(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        create_file(path, text.encode("utf-8"))
     except FileExistsError as error:
         raise RefusedError(f"{path}: expected no file yet") from error
     except OSError as error:
-        raise BadInputError(f"{path}: cannot be written: {error}") from error
+        raise BadInputError(f"{path}: cannot be written: {error.strerror}") from error

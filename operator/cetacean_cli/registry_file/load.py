@@ -36,7 +36,7 @@ def metrics_of(checked: CheckedRegistry, entry: ModelEntry) -> ModelMetrics | No
     if entry.metrics_snapshot is None:
         return None
     if entry.name not in checked.snapshots:
-        MetricsSnapshot.load(snapshot_file(entry.metrics_snapshot, root_of(checked.path)))
+        return MetricsSnapshot.load(snapshot_file(entry.metrics_snapshot, root_of(checked.path))).metrics
     return checked.snapshots[entry.name].metrics
 
 

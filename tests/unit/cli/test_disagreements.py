@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.full_disk import full_disk
 from support.kube_server import KubeServer
 from support.operator_world import World, entry, manifest
 from support.pictures import picture
@@ -170,6 +171,16 @@ def test_a_file_that_cannot_be_written_is_one_line(server: KubeServer, kubectl: 
     done = kubectl("candidate", "disagreements", "whales", "--html", str(tmp_path / "missing" / "out.html"))
     assert done.exit_code == 2
     assert "the page cannot be written: No such file or directory" in done.stderr
+
+
+def test_without_room_an_earlier_page_stays(server: KubeServer, kubectl: Run, tmp_path: Path) -> None:
+    answer(server, "w-1", listed(("1" * 64, ORCA, BELUGA)))
+    file = tmp_path / "out.html"
+    file.write_text("earlier")
+    with full_disk(100):
+        done = kubectl("candidate", "disagreements", "whales", "--html", str(file))
+    assert (done.exit_code, "the page cannot be written: File too large" in done.stderr) == (2, True)
+    assert file.read_text() == "earlier"
 
 
 def test_the_answers_are_those_that_the_service_describes() -> None:

@@ -11,6 +11,7 @@ import pytest
 from support.kube_server import KubeServer
 from support.operator_world import World, entry, manifest
 
+from cetacean_cli.cluster import Cluster
 from cetacean_inference.http.feedback import Feedback
 
 from .conftest import Run
@@ -137,6 +138,38 @@ def test_after_a_failure_the_message_says_what_was_counted_and_how_to_continue(
     done = kubectl("feedback", "whales", "--file", file, "--yes", "--from-line", "3")
     assert done.exit_code == 0
     assert [one["answer"]["class_animal"] for one in server.feedback] == ["a", "b", ""]
+
+
+def test_after_ctrl_c_the_message_says_what_was_counted_and_how_to_continue(
+    server: KubeServer, kubectl: Run, corrections: Corrections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, calls = Cluster.post_to_service, iter(range(9))
+
+    def interrupted(self: Cluster, *arguments: Any, **options: Any) -> Any:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return send(self, *arguments, **options)
+
+    monkeypatch.setattr(Cluster, "post_to_service", interrupted)
+    file = corrections(HEAD + ROWS)
+    done = kubectl("feedback", "whales", "--file", file, "--yes")
+    assert done.exit_code == 1
+    message = f"Error: {file}: line 3: interrupted; 1 row was counted: continue with --from-line 3\n"
+    assert done.stderr == message
+    assert len(server.feedback) == 1
+
+
+@pytest.mark.parametrize("column", ["true_id_animal", "model_version", "true_class_animal"])
+def test_a_column_that_is_there_twice_is_refused(
+    server: KubeServer, kubectl: Run, corrections: Corrections, column: str
+) -> None:
+    head = HEAD.strip()
+    head = head if column in head.split(",") else f"{head},{column}"
+    rows = f"{head},{column}\n" + ",".join(["a"] * (head.count(",") + 2)) + "\n"
+    done = kubectl("feedback", "whales", "--file", corrections(rows), "--yes")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert f"expected each column once, got {column} more than once" in done.stderr
+    assert not server.feedback
 
 
 def test_a_line_after_the_last_one_is_an_error(kubectl: Run, corrections: Corrections) -> None:

@@ -16,7 +16,8 @@ from support.operator_world import World, entry, manifest
 import cetacean_cli
 from cetacean_cli.confirm import Change
 from cetacean_cli.errors import RefusedError
-from cetacean_cli.output import console, echo, print_json, print_yaml, printable, table
+from cetacean_cli.output import console, echo, print_json, print_yaml, table
+from cetacean_registry.messages import printable
 
 from .conftest import Registry, Run
 
@@ -47,6 +48,8 @@ def test_lines_errors_and_changes_are_harmless(capsys: pytest.CaptureFixture[str
     assert is_harmless(printed.out + printed.err)
     assert (printed.out.count("\n"), printed.err.count("\n")) == (1, 1)
     assert RefusedError(HOSTILE).format_message().isprintable()
+    echo("  ::error::forged")
+    assert capsys.readouterr().out == "  : :error::forged\n"
     assert str(Change("a", HOSTILE, FORGED)).isprintable()
 
 

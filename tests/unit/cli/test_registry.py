@@ -35,6 +35,8 @@ BAD = """{
 }
 """
 
+NO_NEGATIVES = {"n_positive": 1, "n_negative": 0, "tp": 1, "fn": 0, "tn": 0, "fp": 0, "tpr": 1, "tnr": 1, "roc_auc": 1}
+
 
 def test_an_added_model_may_name_its_signature(registry: Registry) -> None:
     registry.add("first", "1.0.0").write()
@@ -115,11 +117,25 @@ def test_a_missing_file_is_reported_in_one_line(registry: Registry) -> None:
     assert "cannot be read" in done.stderr
 
 
+def test_a_rollback_does_not_need_the_figures_of_any_model(registry: Registry) -> None:
+    registry.add("a", "1.0.0").add("b", "1.1.0", figures={"manifest_path": "x" * 2000})
+    registry.active = "b"
+    for arguments in (("registry", "validate"), ("gate", "check", "b", "--against", "a"), ("registry", "promote", "b")):
+        done = registry.write().run(*arguments)
+        assert "reports/b.json: manifest_path: String should have at most 1024 characters" in done.output
+        assert done.exit_code == (1 if "validate" in arguments else 2)
+    done = registry.run("registry", "rollback", "--yes")
+    assert done.exit_code == 0, done.output
+    assert registry.read()["active"] == "a"
+
+
 @pytest.mark.parametrize(
     ("figures", "severity", "message"),
     [
         ({"anti_fraud": None}, "error", "reports/b.json has no tpr, tnr, roc_auc"),
         ({"manifest_path": None}, "error", "reports/b.json has no evaluation_set"),
+        ({"sample_size": 0}, "error", "reports/b.json has no tpr, tnr, roc_auc: a figure of no pictures is missing"),
+        ({"anti_fraud": NO_NEGATIVES}, "error", "reports/b.json has no tnr, roc_auc: a figure of no pictures is"),
         ({"cetacean_score_mean": None}, "warning", "reports/b.json has no cetacean_score_mean"),
         ({"model_version": "0.9.0"}, "warning", "has version 0.9.0, the model has 1.1.0"),
         ({"cetacean_score_mean": 2}, "error", "reports/b.json: cetacean_score_mean: Input should be less than"),

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner, Result
 from support.documented import blocks, missing
+from support.full_disk import full_disk
 from support.signing import Authority, new_key, pem_of, private_pem, public_pem, write
 
 from cetacean_cli.main import cli
@@ -51,6 +52,14 @@ def test_what_is_signed_is_verified(run: Run) -> None:
     done = run("verify", "whales.safetensors", "--key", "key.pub")
     assert done.exit_code == 0
     assert done.stdout.startswith("whales.safetensors.sig: signed by key sha256:")
+
+
+def test_without_room_an_earlier_signature_stays(run: Run, folder: Path) -> None:
+    signature = write(folder, "whales.safetensors.sig", b"earlier")
+    with full_disk(100):
+        done = run("sign", "whales.safetensors", "--key", "key.pem")
+    assert (done.exit_code, done.stderr) == (2, "Error: whales.safetensors.sig: cannot be written: File too large\n")
+    assert signature.read_bytes() == b"earlier"
 
 
 def test_the_commands_of_the_page_sign_and_verify(folder: Path) -> None:

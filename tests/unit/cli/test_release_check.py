@@ -102,6 +102,59 @@ def test_the_gate_and_missing_figures_count(repository: Registry) -> None:
     assert "metricsSnapshot in the registry entry" in bare.stderr
 
 
+def test_other_bytes_under_the_same_name_are_compared_with_those_that_serve(repository: Registry) -> None:
+    repository.snapshot("worse", "1.0.1", tn=91)
+    repository.models[0] |= {"sha256": "f" * 64, "version": "1.0.1", "metrics_snapshot": "reports/worse.json"}
+    done = check(repository.write(), "--review", "alice")
+    assert done.exit_code == 1, done.output
+    assert "MISS  first is refused against first: TNR 0.9100 is more than 0.0200 below first's 0.9500" in done.stdout
+
+
+def test_a_snapshot_that_is_overwritten_is_read_from_the_base(repository: Registry) -> None:
+    repository.snapshot("first", "1.0.1", tn=91)
+    repository.models[0] |= {"sha256": "f" * 64, "version": "1.0.1"}
+    assert "below first's 0.9500" in check(repository.write(), "--review", "alice").stderr
+
+
+def test_a_serving_model_that_the_change_removes_is_compared_all_the_same(repository: Registry) -> None:
+    changed(repository, "1.1.0", figures={"tn": 91})
+    repository.models.pop(0)
+    (repository.root / "reports/first.json").unlink()
+    done = check(repository.write(), "--review", "alice")
+    assert done.exit_code == 1, done.output
+    assert "MISS  second is refused against first: TNR 0.9100 is more than 0.0200 below first's 0.9500" in done.stdout
+
+
+def test_a_serving_model_that_is_still_listed_has_its_present_figures(repository: Registry) -> None:
+    changed(repository, "1.1.0", figures={"tn": 92})
+    repository.models[0] |= {"metrics_snapshot": "reports/measured_again.json"}
+    repository.snapshot("measured_again", "1.0.0", tn=96)
+    done = check(repository.write(), "--review", "alice")
+    assert "second is refused against first: TNR 0.9200 is more than 0.0200 below first's 0.9600" in done.stderr
+    repository.models[0] |= {"metrics_snapshot": None}
+    done = check(repository.write(), "--review", "alice")
+    assert "TNR 0.9200 is more than 0.0200 below first's 0.9500" in done.stderr, (
+        "the last known ones, as the operator does"
+    )
+
+
+def test_figures_that_the_base_does_not_have_are_an_error_with_the_file(repository: Registry) -> None:
+    git(repository.root, "rm", "-q", "--cached", "reports/first.json")
+    git(repository.root, "commit", "-qm", "Without figures")
+    changed(repository, "1.1.0")
+    repository.models.pop(0)
+    done = check(repository.write(), "--review", "alice")
+    assert (done.exit_code, "reports/first.json: cannot be read in main" in done.stderr) == (2, True), done.output
+
+
+def test_a_rollback_to_a_model_without_readable_figures_is_one_all_the_same(repository: Registry) -> None:
+    changed(repository, "1.1.0")
+    commit(repository)
+    (repository.root / "reports/first.json").write_text("{")
+    repository.active = "first"
+    assert "a rollback from second 1.1.0" in check(repository.write()).stdout
+
+
 def test_a_hotfix_and_the_rules_of_a_manifest(repository: Registry, tmp_path: Path) -> None:
     hotfix = changed(repository, "2.0.0", hotfix=True, figures={"tn": 50})
     assert check(hotfix, "--review", "alice").exit_code == 1, "the gate is not skipped by default"

@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "link.jpg").symlink_to("a.jpg")
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
     return tmp_path
 
 
@@ -67,11 +68,24 @@ def test_a_written_manifest_can_be_read(folder: Path) -> None:
         ),
         (["a.jpg,cetacean,,,,,train"], r"expected pictures of the split test, got: train"),
         ([], r"expected pictures of the split test, got: no rows"),
+        (["circle.jpg,cetacean,,,,,test"], r"manifest.csv:2: relpath: expected a picture, got 'circle.jpg'"),
+        (["a\0.jpg,cetacean,,,,,test"], r"manifest.csv:2: relpath: expected a picture, got 'a\\x00.jpg'"),
+        (
+            [f"{'a/' * 600}.jpg,cetacean,,,,,test"],
+            r"manifest.csv:2: relpath: expected at most 1024 characters, got 1204",
+        ),
+        ([f"{'a' * 300}.jpg,cetacean,,,,,test"], r"manifest.csv:2: relpath: expected a picture, got 'aaa"),
     ],
 )
 def test_faults_are_named_with_their_line(folder: Path, rows: list[str], said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         read_manifest(manifest(folder, *rows), split="test")
+
+
+def test_the_name_of_a_split_forges_no_line(folder: Path) -> None:
+    with pytest.raises(EvaluationError) as refused:
+        read_manifest(manifest(folder, "a.jpg,cetacean,,,,,\x1b[2J\x1b]0;owned\x07evil"), split="test")
+    assert str(refused.value).endswith("got: \ufffd[2J\ufffd]0;owned\ufffdevil")
 
 
 def test_more_pictures_than_outcomes_can_hold_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,12 @@ def test_the_report_holds_verdict_figures_species_and_pictures() -> None:
     assert lines[-1] == "![whales_roc](whales_roc.png)"
 
 
+def test_names_of_files_are_no_markup_in_a_report() -> None:
+    text = report([*SPLIT, scored(0.9, species="a|b\n# forged")])
+    assert "| a\\|b # forged | 1 |" in text
+    assert not [line for line in text.splitlines() if line.startswith("# forged")]
+
+
 def test_a_report_of_one_label_shows_dashes_and_no_species() -> None:
     text = report([scored(0.1), scored(0.2)])
     assert "| TPR | - |  | 0 |" in text

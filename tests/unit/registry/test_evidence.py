@@ -38,3 +38,8 @@ def test_a_drop_that_is_not_shown_names_its_interval_and_the_pictures_that_would
 
 def test_a_drop_hardly_larger_than_allowed_is_decided_by_no_number_of_pictures() -> None:
     assert drop(OWN, OTHER, 0.19999).text.endswith(": no number of pictures would decide (maxRegression)")
+
+
+def test_a_minimum_hardly_above_the_figure_is_decided_by_no_number_of_pictures() -> None:
+    text = judge_minimum(Measured("TNR", 0.0, 100), 1e-170, "minTNR", "Interval").text
+    assert text.endswith("is not shown to be below 0.0000: no number of pictures would decide (minTNR)")

@@ -115,6 +115,43 @@ def test_a_candidate_without_figures_is_refused() -> None:
     assert failed(against(metrics(), None)) == ["evaluation set"]
 
 
+LABELS = {"positives": 100, "negatives": 102}
+
+
+@pytest.mark.parametrize(
+    ("own", "text"),
+    [
+        ({"positives": 150}, "150 cetacean pictures) is not old's split (100 cetacean pictures)"),
+        ({"negatives": 52}, "52 other pictures) is not old's split (102 other pictures)"),
+    ],
+)
+def test_sets_with_other_numbers_of_labels_are_not_compared(own: Any, text: str) -> None:
+    verdict = against(metrics(**(LABELS | own)), metrics(**LABELS))
+    assert failed(verdict) == ["evaluation set"]
+    assert f"evaluation set split ({text}" in verdict.message
+    assert against(metrics(**own), metrics()).passed, "numbers that one of the two does not name are not compared"
+
+
+@pytest.mark.parametrize(
+    ("counts", "figures"),
+    [
+        ({"positives": 0}, {"TPR", "ROC AUC"}),
+        ({"negatives": 0}, {"TNR", "ROC AUC"}),
+        ({"sample_size": 0}, {"TPR", "TNR", "ROC AUC"}),
+    ],
+)
+@pytest.mark.parametrize("evidence", ["Point", "Interval"])
+def test_a_figure_of_no_pictures_is_missing(counts: Any, figures: set[str], evidence: Any) -> None:
+    unproven = metrics(**counts)
+    policy = GatePolicy(evidence=evidence)
+    other = metrics(sample_size=None)
+    for own, theirs in ((unproven, other), (other, unproven), (unproven, unproven)):
+        assert set(failed(against(own, theirs, policy))) == figures
+    alone = judge(candidate="new", metrics=unproven, policy=policy)
+    assert set(failed(alone)) == figures - {"ROC AUC"}
+    assert "is of no pictures, so it is missing, at least" in alone.message
+
+
 @pytest.mark.parametrize(
     ("own", "theirs", "message"),
     [

@@ -99,6 +99,14 @@ def test_absent_bounds_ask_for_nothing() -> None:
             ),
         ),
         (
+            {"minTop1": 0.5},
+            metrics(samples=0, top1=1.0, top5=1.0),
+            (
+                "top-1 is of no pictures, so it is missing, at least 0.5000 is needed (minTop1); "
+                "scripts/compute_metrics.py computes it on pictures with an individual_id"
+            ),
+        ),
+        (
             {"minSpeciesAccuracy": 0.8},
             OLD,
             (

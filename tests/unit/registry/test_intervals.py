@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -74,6 +74,7 @@ def test_so_many_pictures_decide_that_a_share_is_below_a_bound_and_one_less_do_n
     if share >= bound:
         return
     enough = pictures_below(share, bound)
+    assert enough is not None
     assert wilson(share, enough).high < bound or bound == 1
     if enough > 1 and 0 < bound < 1:
         assert wilson(share, enough - 1).high >= bound - 1e-12
@@ -93,6 +94,7 @@ def test_so_many_pictures_decide_that_a_drop_is_larger_than_allowed(one: float, 
 @pytest.mark.parametrize("z", [None, JOINT], ids=["one", "ten"])
 def test_the_quantile_decides_how_many_pictures_are_enough(z: float | None) -> None:
     enough = pictures_below(0.46, 0.5, z)
+    assert enough is not None
     assert wilson(0.46, enough, z).high < 0.5 <= wilson(0.46, enough - 1, z).high
     for one in (0.8, 0.85, 0.9, 0.95, 1.0):
         more = pictures_more_than(one, 0.7, 0.05, z)
@@ -113,3 +115,26 @@ def test_an_interval_that_ends_at_what_is_allowed_does_not_lie_above_it() -> Non
 
 def test_a_drop_of_exactly_what_is_allowed_is_decided_by_no_number_of_pictures() -> None:
     assert pictures_more_than(0.9, 0.8, 0.1) is None
+
+
+SMALLEST = 5e-324
+ANY_SHARE = st.one_of(st.floats(0, 1), st.sampled_from([0.0, SMALLEST, 1e-170, 2**-53, 0.5, 1 - 2**-53, 1.0]))
+
+
+@given(ANY_SHARE, ANY_SHARE)
+@example(0.0, SMALLEST)
+@example(0.0, 1e-170)
+@example(1 - 2**-53, 1.0)
+def test_every_share_below_a_bound_has_a_number_of_pictures_or_more_than_are_searched_for(
+    share: float, bound: float
+) -> None:
+    if share >= bound:
+        return
+    enough = pictures_below(share, bound)
+    assert enough is None or 1 <= enough <= MOST_PICTURES
+
+
+def test_a_share_just_below_its_bound_is_decided_by_no_number_of_pictures() -> None:
+    assert pictures_below(0.0, 1e-170) is None
+    assert pictures_below(0.9 - 1e-6, 0.9) is None
+    assert pictures_below(0.9 - 2e-4, 0.9) == 8_643_283

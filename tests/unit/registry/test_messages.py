@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cetacean_registry.messages import LONGEST_QUOTE, one_line, without_controls
+from cetacean_registry.messages import LONGEST_QUOTE, one_line, output_line, without_controls
 
 
 def test_characters_that_are_not_shown_as_themselves_are_replaced() -> None:
@@ -20,3 +20,20 @@ def test_a_text_is_cut(length: int, shown: str) -> None:
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert one_line(f"{' ' * 39}ab", longest=10) == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error title=x::forged", ": :error title=x::forged"),
+        ("  ::add-mask::a", "  : :add-mask::a"),
+        ("\n::stop-commands::x", " : :stop-commands::x"),
+        ("ok ##[add-mask]a", "ok # #[add-mask]a"),
+        ("##vso[task.complete]", "# #vso[task.complete]"),
+        ("a.jpg\x1b[2J: b::c", "a.jpg\ufffd[2J: b::c"),
+        ("## 12 of 13 [x]", "## 12 of 13 [x]"),
+        ("ok    a  b", "ok    a  b"),
+    ],
+)
+def test_a_line_of_output_commands_neither_a_terminal_nor_a_runner(text: str, shown: str) -> None:
+    assert output_line(text) == shown

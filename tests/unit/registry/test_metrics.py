@@ -85,6 +85,65 @@ def test_contradictory_figures_are_rejected(snapshot: Json, change: Json, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"sample_size": 10**10}, "sample_size: Input should be less than or equal to 1000000000"),
+        ({"manifest_path": "x" * 1025}, "manifest_path: String should have at most 1024 characters"),
+        ({"evaluation_set": "x" * 1025}, "evaluation_set: String should have at most 1024 characters"),
+        (
+            {
+                "anti_fraud": dict.fromkeys(("n_positive", "tp"), 10**10)
+                | dict.fromkeys(("n_negative", "fp", "tn", "fn"), 0)
+            },
+            "anti_fraud.n_positive: Input should be less than or equal to 1000000000",
+        ),
+    ],
+    ids=["pictures", "manifest", "set", "label"],
+)
+def test_figures_that_the_resource_cannot_hold_are_rejected_with_file_and_field(
+    snapshot: Json, change: Json, message: str
+) -> None:
+    with pytest.raises(RegistryError) as refused:
+        parse(snapshot | change)
+    assert str(refused.value).startswith(f"reports/a.json: {message}")
+
+
+SIZES = st.sampled_from([0, 1, 10**9, 10**9 + 1, 10**400, -1])
+SHARES = st.sampled_from([None, 0.0, 0.5, 1.0, 1.5])
+NAMES = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["x" * 64, "x" * 65, "x" * 1024, "x" * 1025]))
+COUNTS = dict.fromkeys(("n_positive", "n_negative", "tp", "fp", "tn", "fn"), SIZES)
+ANY_SNAPSHOT = st.fixed_dictionaries(
+    {},
+    optional={
+        "manifest_path": NAMES,
+        "evaluation_set": NAMES,
+        "sample_size": st.none() | SIZES,
+        "cetacean_score_mean": SHARES,
+        "anti_fraud": st.none() | st.fixed_dictionaries(COUNTS | {"roc_auc": SHARES}),
+        "identification": st.none()
+        | st.fixed_dictionaries({"n_samples": SIZES, "n_species_samples": st.none() | SIZES, "top1_accuracy": SHARES}),
+        "by_species": st.none()
+        | st.lists(
+            st.fixed_dictionaries({"species": NAMES, "n_samples": SIZES, "species_accuracy": SHARES}), max_size=2
+        ),
+        "reference": st.none()
+        | st.fixed_dictionaries(
+            dict.fromkeys(("cetacean_score", "top_probability"), st.lists(SIZES, min_size=20, max_size=20))
+        ),
+    },
+)
+
+
+@given(ANY_SNAPSHOT)
+def test_a_snapshot_that_can_be_read_has_figures_that_the_resource_can_hold(content: Json) -> None:
+    try:
+        found = MetricsSnapshot.parse(json.dumps(content), source="a.json")
+    except RegistryError:
+        return
+    ModelMetrics.model_validate_json(found.metrics.model_dump_json(by_alias=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         (
             {"identification": {"n_samples": 9, "top1_accuracy": 0.5, "top5_accuracy": 0.4}},
             "identification: top1_accuracy must be at most top5_accuracy (0.4), got 0.5",
@@ -165,7 +224,7 @@ def test_a_snapshot_lies_within_the_root(tmp_path: Path, path: str) -> None:
 @pytest.mark.parametrize("path", ["a\0b", "circle"])
 def test_a_snapshot_whose_path_leads_nowhere_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(RegistryError, match="cannot be found"):
         MetricsSnapshot.load(snapshot_file(path, tmp_path))
 
 

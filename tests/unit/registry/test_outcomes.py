@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_share_that_differs_by_rounding_is_the_same(file: Path) -> None:
     assert load_outcomes(file, snapshot(top1=0.0006, samples=1)) == TWO[1:]
     unknown = (outcome("a.jpg", individual=None),)
     write_outcomes(outcomes_path(file), unknown)
-    assert load_outcomes(file, snapshot(top1=0.0, samples=0)) == unknown
+    assert load_outcomes(file, snapshot(top1=None, samples=0)) == unknown
 
 
 @pytest.mark.parametrize("figures", [{"top1": 0.6}, {"samples": 3}], ids=["share", "number"])
@@ -106,7 +107,57 @@ def test_outcomes_of_another_run_are_refused(file: Path, figures: dict[str, floa
         load_outcomes(file, snapshot(**figures))  # type: ignore[arg-type]
 
 
-def test_a_snapshot_without_the_figure_is_not_compared_with_its_outcomes(file: Path) -> None:
+SPECIES = {"n_species_samples": 2, "species_accuracy": 1.0}
+BELUGA = {"species": "beluga", "n_samples": 1, "species_accuracy": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"identification": {"n_samples": 2, "top5_accuracy": 0.5}}, "top-5 0.5 of 2 pictures, got 1.0000 of 2"),
+        ({"identification": {"n_samples": 3}}, "top-1 of 3 pictures, got 0.5000 of 2"),
+        (
+            {"identification": {"n_samples": 2} | SPECIES | {"species_accuracy": 0.9}},
+            "species accuracy 0.9 of 2 pictures, got 1.0000 of 2",
+        ),
+        (
+            {"identification": {"n_samples": 2} | SPECIES | {"n_species_samples": 3}},
+            "species accuracy 1.0 of 3 pictures, got 1.0000 of 2",
+        ),
+        ({"identification": {"n_samples": 2, "species_accuracy": 0.9}}, "species accuracy 0.9, got 1.0000 of 2"),
+        (
+            {"identification": {"n_samples": 2}, "by_species": [BELUGA]},
+            "species accuracy of beluga 1.0 of 1 pictures, got none of 0",
+        ),
+        (
+            {"identification": {"n_samples": 2}, "by_species": [BELUGA | {"species": "orca", "n_samples": 2}]},
+            None,
+        ),
+        (
+            {
+                "identification": {"n_samples": 2},
+                "by_species": [BELUGA | {"species": "orca", "n_samples": 2, "species_accuracy": 0.5}],
+            },
+            "species accuracy of orca 0.5 of 2 pictures, got 1.0000 of 2",
+        ),
+        ({}, "which has no figures of the identification"),
+    ],
+)
+def test_each_figure_that_outcomes_can_show_must_be_the_snapshots(
+    file: Path, content: dict[str, Any], message: str | None
+) -> None:
+    write_outcomes(outcomes_path(file), TWO)
+    found = MetricsSnapshot.model_validate(content)
+    if message is None:
+        assert load_outcomes(file, found) == TWO
+        return
+    with pytest.raises(RegistryError) as refused:
+        load_outcomes(file, found)
+    assert str(refused.value) == (
+        f"{outcomes_path(file)}: expected the outcomes of new.json, {message}; run scripts/compute_metrics.py again"
+    )
+
+
+def test_a_figure_that_the_snapshot_does_not_claim_is_not_compared(file: Path) -> None:
     write_outcomes(outcomes_path(file), TWO)
     assert load_outcomes(file, snapshot(top1=None)) == TWO
-    assert load_outcomes(file, MetricsSnapshot()) == TWO

@@ -104,6 +104,9 @@ def test_a_set_that_is_too_small_for_the_bound_says_how_many_pictures_it_needs()
     assert remark not in compared(lost=8, gained=0).verdict.message, "it was large enough for what it has shown"
     (finding,) = compared(lost=0, gained=0, max_regression=0.0).verdict.findings
     assert finding.text.endswith("and 0 from wrong to right"), "no number of pictures shows a loss of nothing"
+    for nearly_nothing in (5e-324, 1e-170, 1e-7):
+        (finding,) = compared(lost=0, gained=0, max_regression=nearly_nothing).verdict.findings
+        assert finding.text.endswith("and 0 from wrong to right"), "nor any that a set can have, of nearly nothing"
 
 
 def test_the_pictures_that_turned_from_right_to_wrong_are_listed() -> None:

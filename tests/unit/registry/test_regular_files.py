@@ -16,7 +16,7 @@ from cetacean_registry.errors import RegistryError
 from cetacean_registry.metrics import MetricsSnapshot
 from cetacean_registry.outcomes import load_outcomes
 from cetacean_registry.registry import Registry
-from cetacean_registry.regular_files import open_regular_file, read_regular_file
+from cetacean_registry.regular_files import open_regular_file, read_regular_file, resolve_path
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def test_a_document_that_is_a_pipe_is_an_error(load: Callable[[Path], object], p
 def test_outcomes_that_are_a_pipe_are_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.outcomes.jsonl")
     with pytest.raises(RegistryError, match=r"a\.outcomes\.jsonl: cannot be read: expected a regular file$"):
-        load_outcomes(tmp_path / "a.json", MetricsSnapshot())
+        load_outcomes(tmp_path / "a.json", MetricsSnapshot.model_validate({"identification": {"n_samples": 0}}))
 
 
 def test_an_outcome_has_a_bounded_line(tmp_path: Path) -> None:
     with (tmp_path / "a.outcomes.jsonl").open("wb") as file:
         file.truncate(2**40)  # sparse: it needs no room on the disk
     with pytest.raises(RegistryError, match=r"a\.outcomes\.jsonl:1: expected at most 65536 bytes, got more$"):
-        load_outcomes(tmp_path / "a.json", MetricsSnapshot())
+        load_outcomes(tmp_path / "a.json", MetricsSnapshot.model_validate({"identification": {"n_samples": 0}}))
 
 
 def test_outcomes_whose_name_is_too_long_are_an_error(tmp_path: Path) -> None:
@@ -82,10 +82,20 @@ def test_outcomes_whose_name_is_too_long_are_an_error(tmp_path: Path) -> None:
         load_outcomes(tmp_path / f"{'a' * 250}.json", MetricsSnapshot())
 
 
+def test_the_place_of_a_path_is_found_or_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("a.json")
+    assert resolve_path(tmp_path / "link") == tmp_path.resolve() / "a.json"
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("circle", "circle/a.json", "a\0b"):
+        with pytest.raises(RegistryError, match="cannot be found: ") as refused:
+            resolve_path(tmp_path / name)
+        assert "\n" not in str(refused.value)
+
+
 def test_a_line_of_the_greatest_length_is_read(tmp_path: Path) -> None:
     names = {"individual": None, "species": None, "named_individual": "a", "named_species": "orca"}
     line = json.dumps({"picture": "a", "sha256": "a" * 64, **names, "probability": 0.5, "top5": True})
     (tmp_path / "a.outcomes.jsonl").write_text(f"{line:<65535}\n")
-    found = load_outcomes(tmp_path / "a.json", MetricsSnapshot())
+    found = load_outcomes(tmp_path / "a.json", MetricsSnapshot.model_validate({"identification": {"n_samples": 0}}))
     assert found is not None
     assert [one.picture for one in found] == ["a"]

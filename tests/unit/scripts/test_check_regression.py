@@ -178,11 +178,11 @@ def test_a_missing_file_is_bad_input(project: Project, capsys: pytest.CaptureFix
 
 
 def test_a_bound_outside_its_range_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    assert project.check("--min-tnr", 1.5) == 2
-    assert capsys.readouterr().err == "error: min_tnr: Input should be less than or equal to 1, got 1.5\n"
-    with pytest.raises(SystemExit) as ended:
-        project.check("--min-tnr", "much")
-    assert ended.value.code == 2
+    for value in (1.5, "nan", "much"):
+        with pytest.raises(SystemExit) as ended:
+            project.check("--min-tnr", value)
+        assert ended.value.code == 2
+        assert "error: argument --min-tnr: Input should be " in capsys.readouterr().err
 
 
 def test_a_registry_without_a_model_to_judge_fails(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,6 +211,25 @@ def test_the_summary_is_a_table_appended_to_the_file(project: Project) -> None:
     assert lines[-1].startswith("    not compared picture by picture: the candidate has no outcomes")
     assert lines[7].endswith("odd\\|name.json | ❌ | TNR 0.5000 is below 0.9000 (minTNR) |")
     assert lines[8].endswith(" | ✅ | TPR 1.0000 is at least 0.8500 (minTPR) |")
+
+
+def test_a_summary_that_cannot_be_written_changes_no_verdict(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.check(GITHUB_STEP_SUMMARY="/nowhere/summary.md") == 0
+    assert capsys.readouterr().err == (
+        "warning: /nowhere/summary.md: the summary of the job cannot be written: No such file or directory; the "
+        "results are above\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["circle.json", "a\0b.json"])
+def test_a_candidate_that_cannot_be_found_is_bad_input(
+    project: Project, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.root / "circle.json").symlink_to("circle.json")
+    assert project.check("--candidate", project.root / name) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_without_the_variable_no_summary_is_written(project: Project) -> None:
@@ -258,6 +277,38 @@ def test_with_interval_evidence_the_pictures_show_a_loss_that_the_shares_do_not(
     )
 
 
+HOSTILE = "a.jpg\n::error title=x::forged\n\x1b[2J\x1b[32m| forged | <b>"
+
+
+def test_names_of_pictures_forge_no_line_no_command_and_no_cell(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate, summary = compared(project, lost=9), project.write("summary.md", "")
+    for file in project.root.rglob("*.outcomes.jsonl"):
+        text = file.read_text().replace("test/0.jpg", HOSTILE.replace("\n", "\\n").replace("\x1b", "\\u001b"))
+        file.write_text(text.replace("test/1.jpg", "::warning::forged"))
+    project.models[0] |= {"deprecated": True}
+    assert project.check("--candidate", candidate, GITHUB_STEP_SUMMARY=str(summary)) == 1
+    printed = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in printed + summary.read_text())
+    assert not [line for line in printed.splitlines() if line.lstrip().startswith("::")]
+    assert "    a.jpg ::error title=x::forged \ufffd[2J\ufffd[32m| forged | <b>: z (0.90)" in printed
+    assert not [line for line in summary.read_text().splitlines() if line.startswith("::") or "<b>" in line[:4]]
+
+
+def test_the_name_of_an_evaluation_set_forges_no_line_and_no_cell(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = project.write("summary.md", "")
+    bad = project.write("bad.json", snapshot() | {"evaluation_set": HOSTILE})
+    assert project.check("--candidate", bad, GITHUB_STEP_SUMMARY=str(summary)) == 1
+    printed = capsys.readouterr().out
+    assert "\n::" not in printed + summary.read_text()
+    assert "\x1b" not in printed + summary.read_text()
+    (row,) = [line for line in summary.read_text().splitlines() if "forged" in line and line.startswith("|")]
+    assert "\\| forged \\| \\<b\\>" in row
+
+
 def test_a_set_that_is_too_small_to_decide_passes_and_says_so(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -287,4 +338,3 @@ def test_bounds_of_the_identification_can_be_set(project: Project, capsys: pytes
     capsys.readouterr()
     assert project.check("--candidate", candidate, "--species-min-samples", 10) == 1
     assert "FAIL  figures by species are missing (bySpecies)" in capsys.readouterr().out
-    assert project.check("--candidate", candidate, "--min-top1", 1.5) == 2

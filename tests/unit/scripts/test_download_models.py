@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pty
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.file_server import FileServer, serving
+from support.waiting import wait_until
 
 SCRIPT = Path(__file__).parents[3] / "scripts/download_models.sh"
 CONTENT = os.urandom(200_000)
@@ -203,6 +207,118 @@ def test_a_partial_file_of_another_version_is_thrown_away(project: Project, stro
     if strong:
         assert "the earlier part does not fit" in done.stderr
         assert project.server.ranges == ["bytes=1000-", None]
+
+
+def test_a_part_whose_version_is_not_known_for_certain_is_thrown_away(project: Project) -> None:
+    path = project.add("first", sha256=None)
+    project.server.weak_etag = project.server.unconditional_ranges = True
+    served = project.server.directory / "first/a.ckpt"
+    served.write_bytes(b"old" * 50_000)
+    project.server.cut_after = [70_000, *[0] * 4]
+    assert project.run("--weights-only").returncode == 1
+    served.write_bytes(CONTENT)
+    before = len(project.server.ranges)
+    done = project.run("--weights-only")
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == CONTENT, "no mixture of two versions"
+    assert project.server.ranges[before:] == [None]
+
+
+def test_a_part_with_a_digest_goes_on_without_a_version(project: Project) -> None:
+    path = project.add("first")
+    project.server.weak_etag = project.server.unconditional_ranges = True
+    project.server.cut_after = [70_000]
+    assert project.run("--weights-only").returncode == 0
+    assert project.server.ranges == [None, "bytes=70000-"]
+    assert path.read_bytes() == CONTENT
+
+
+def killed_at(project: Project, size: int, *arguments: str) -> int:
+    """Kill a run when its partial file has this size; return the size that it has then."""
+    project.server.hang, project.server.hang_after = threading.Event(), size + 8192  # curl keeps some in its memory
+    part = project.root / "models/weights/first/a.ckpt.part"
+    environment = {**os.environ, "no_proxy": "127.0.0.1"}
+    with subprocess.Popen(project.command("--quiet", *arguments), start_new_session=True, env=environment) as process:
+        wait_until(lambda: part.exists() and part.stat().st_size >= size)
+        os.killpg(process.pid, signal.SIGKILL)
+    project.server.hang.set()
+    project.server.hang = None
+    return part.stat().st_size
+
+
+@pytest.mark.parametrize("digest", [DIGEST, None], ids=["digest", "no digest"])
+def test_a_run_that_was_killed_in_the_middle_of_a_file_is_continued(project: Project, digest: str | None) -> None:
+    path = project.add("first", sha256=digest)
+    size = killed_at(project, 100_000, "--weights-only")
+    assert project.run("--weights-only").returncode == 0
+    assert project.server.ranges == [None, f"bytes={size}-"]
+    assert path.read_bytes() == CONTENT
+    assert [one.name for one in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_a_part_of_an_earlier_version_is_not_continued_with_the_next_one_after_two_kills(project: Project) -> None:
+    path = project.add("first", sha256=None)
+    served = project.server.directory / "first/a.ckpt"
+    served.write_bytes(b"old" * 50_000)
+    project.server.cut_after = [70_000, *[0] * 4]
+    assert project.run("--weights-only").returncode == 1
+    served.write_bytes(CONTENT)
+    killed_at(project, 60_000, "--weights-only")
+    assert project.run("--weights-only").returncode == 0
+    assert path.read_bytes() == CONTENT
+
+
+@contextmanager
+def running(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "no_proxy": "127.0.0.1"}
+    with subprocess.Popen(
+        project.command(*arguments), start_new_session=True, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
+def test_two_runs_at_once_take_turns(project: Project, force: tuple[str, ...]) -> None:
+    path = project.add("first")
+    project.server.hang, project.server.hang_after = threading.Event(), 70_000
+    with running(project, "--weights-only", *force) as first:
+        wait_until(lambda: project.server.requests["first/a.ckpt"] == 1)
+        with running(project, "--weights-only") as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == "first\n"
+            assert second.stderr.readline() == f"  {path.parent}: waiting for another run\n"
+            project.server.hang.set()
+            assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
+            assert second.stderr.read() == f"  {path}: there already, sha256 as expected\n"
+    assert project.server.requests["first/a.ckpt"] == 1
+    assert path.read_bytes() == CONTENT
+
+
+def test_without_locks_the_files_are_downloaded_and_the_danger_is_named(project: Project, tmp_path: Path) -> None:
+    path = project.add("first")
+    program = tmp_path / "bin/flock"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 71\n")
+    program.chmod(0o755)
+    done = project.run("--weights-only", PATH=f"{program.parent}:{os.environ['PATH']}")
+    assert done.returncode == 0
+    assert f"  {path.parent}: cannot be locked, as its file system has no locks: start no other run" in done.stderr
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["a.ckpt", "a.ckpt.part", "species_map.csv"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_first_request(project: Project, name: str) -> None:
+    place = project.add("first").with_name(name)
+    (place / "kept").mkdir(parents=True)
+    done = project.run()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"first: expected a file or nothing at {place}, got a folder" in done.stderr
+    assert [one.name for one in place.iterdir()] == ["kept"]
+    assert not project.server.requests
 
 
 def test_a_transient_server_error_is_retried(project: Project) -> None:
@@ -510,7 +626,15 @@ def test_wrong_usage_ends_with_2_and_one_line(project: Project, arguments: list[
         ({"weights_url": "https://host/.."}, "expected a file that is not hidden"),
         ({"sha256": 7}, "expected 64 hex digits"),
         ({"files": {"species_map.csv": "abc"}}, "expected 64 hex digits as sha256, got 'abc'"),
-        ({"files": "abc"}, "expected 64 hex digits as sha256, got 'abc'"),
+        ({"files": "abc"}, "first: expected an object as files, got 'abc'"),
+        ({"files": "a" * 64}, "first: expected an object as files, got 'aaaaaaaaaaaa"),
+        ({"weights_url": "http://[bad/x"}, "first: expected http://, https:// or hf://"),
+        ({"weights_url": "http://host/\ud800/a.ckpt"}, "first: expected http://, https:// or hf://"),
+        ({"weights_url": "http://host/a.ckpt?\ud800"}, "first: expected http://, https:// or hf://"),
+        ({"weights_path": "a\0b.ckpt"}, "expected a file that is not hidden"),
+        ({"weights_path": "\ud800.ckpt"}, "expected a file that is not hidden"),
+        ({"weights_path": f"{'a' * 300}.ckpt"}, "first: weights_path: cannot be used: "),
+        ({"weights_path": f"{'a' * 248}.ckpt"}, "first: weights_path: cannot be used: "),
         ({"more": {"name": "../a"}}, "expected letters, digits"),
         ({"more": {"name": 7}}, "expected letters, digits"),
     ],
@@ -523,6 +647,53 @@ def test_a_bad_registry_ends_with_2_and_no_request(project: Project, changes: di
     assert done.stderr.count("\n") == 1
     assert "secret" not in done.stderr
     assert not project.server.requests
+
+
+SECOND: dict[str, Any] = {"name": "second", "weights_url": "https://example.org/b.ckpt"}
+
+
+@pytest.mark.parametrize(
+    ("models", "active", "message"),
+    [
+        ([SECOND | {"name": 7}], "first", "expected letters, digits, '-', '_' and '.' as a name, got 7"),
+        ([SECOND | {"name": None}], "first", "as a name, got None"),
+        ([SECOND | {"name": ["a"]}], "first", "as a name, got ['a']"),
+        ([SECOND | {"weights_url": "http://[bad/x"}], "first", None),
+        ([SECOND | {"weights_path": 7}], "first", "second: expected weights_path to end in one of"),
+        (["second"], "first", "expected an object with models, each with a name"),
+        ([], ["first"], "expected one of the models first, got ['first']"),
+        ([], None, "expected one of the models first, got None"),
+    ],
+    ids=str,
+)
+def test_a_bad_entry_beside_the_wanted_one_is_one_line(
+    project: Project, models: list[Any], active: object, message: str | None
+) -> None:
+    project.add("first")
+    content = {"active": active, "models": [*project.models, *models]}
+    (project.root / "models/registry.json").write_text(json.dumps(content))
+    done = project.run("--active", "--weights-only")
+    if message is None:
+        assert done.returncode == 0, done.stderr
+        return
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("text", ['{"models": 7}', '{"models": {"a": 1}}', "[]", "7", '{"models": [[]]}', "\xff", "["])
+def test_a_registry_that_is_none_is_one_line(project: Project, text: str) -> None:
+    project.add("first")
+    (project.root / "models/registry.json").write_bytes(text.encode("latin-1"))
+    done = project.run()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_a_path_through_links_in_a_circle_is_one_line(project: Project) -> None:
+    project.add("first", weights_path="circle/a.ckpt")
+    (project.root / "circle").symlink_to("circle")
+    done = project.run()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "first: weights_path: cannot be used: " in done.stderr
 
 
 def test_list_and_help_send_no_request(project: Project) -> None:

@@ -27,3 +27,8 @@ def test_no_more_of_a_file_than_the_bound_is_held_in_memory(tmp_path: Path, monk
     finally:
         tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_a_path_with_a_null_character_is_an_error() -> None:
+    with pytest.raises(KeyUnreadableError, match="expected a public key in PEM, got: embedded null byte"):
+        read_small_file(Path("a\0b"), "a public key in PEM")

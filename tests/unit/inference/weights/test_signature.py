@@ -115,6 +115,20 @@ def test_a_missing_signature_names_both_places_and_the_way_out(check: Check, mod
     )
 
 
+NAMES_OF_ANOTHER_KIND: Final = bytes.fromhex("3009a5078105") + b"hello"
+
+
+def test_a_certificate_that_cannot_be_read_ends_no_pod_that_needs_no_signature(
+    check: Check, model: FileServer, tmp_path: Path
+) -> None:
+    roots = str(write(tmp_path, "keys/roots.pem", pem_of(ROOT.certificate)))
+    leaf = ROOT.issue("signer", other_names=NAMES_OF_ANOTHER_KIND)
+    write(model.directory, "a.safetensors.sig", sign_files(FILES, *leaf.pair))
+    with pytest.raises(SignatureMismatch, match=r"expected X\.509 certificates, got: x400Address"):
+        check(keys=[], certificates=[roots])
+    assert "SignatureMismatch: " in str(check(keys=[], certificates=[roots], require=False))
+
+
 EXPIRED: Final = dt.datetime.now(dt.UTC) - YEAR / 12
 
 
