@@ -71,6 +71,7 @@ PRECEDENCE = (
     "ImagePull",
     "ContainerCannotStart",
     "CrashLoop",
+    "OtherContainerFails",
     "QuotaExceeded",
     "PodsForbidden",
     "Unschedulable",
@@ -163,8 +164,10 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
     if is_own and colon and head in TERMINATION_REASONS:
         return head, f"{where}: {rest.strip()}"
     if failure.reason == "OOMKilled":
-        limit = "spec.serving.resources.limits.memory" if is_own else "that limit"
-        return "OOMKilled", f"{where} needs more memory than its limit: raise {limit}"
+        needs = f"{where} needs more memory than its limit: raise"
+        if is_own:
+            return "OOMKilled", f"{needs} spec.serving.resources.limits.memory"
+        return "OtherContainerFails", f"{needs} that limit"
     if failure.reason in _CANNOT_START:
         return "ContainerCannotStart", f"{where}: {failure.message or failure.reason}"
     if failure.waiting and failure.reason != "CrashLoopBackOff":
@@ -175,7 +178,8 @@ def _of_container(  # noqa: PLR0911 -- one return for each kind of failure
         return "ContainerLost", f"{where} ended and nobody knows why: the node or its container runtime was restarted"
     last = failure.message.strip().splitlines()
     code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
-    return "CrashLoop", f"{where} ends{code}{f': {last[-1]}' if last else ''}"
+    # A container of the user's or of a webhook says nothing about the model.
+    return "CrashLoop" if is_own else "OtherContainerFails", f"{where} ends{code}{f': {last[-1]}' if last else ''}"
 
 
 def _of_deployment(deployment: Object | None) -> Iterator[tuple[str, str]]:

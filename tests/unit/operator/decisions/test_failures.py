@@ -146,7 +146,7 @@ def test_a_pod_whose_node_does_not_report_is_named_with_the_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("container", "reason"), [("fetch", "WeightsNotFound"), ("serve", "WeightsNotFound"), ("mesh", "CrashLoop")]
+    ("container", "reason"), [("fetch", "WeightsNotFound"), ("serve", "WeightsNotFound"), ("mesh", "OtherContainerFails")]
 )
 def test_only_the_operators_containers_name_reasons_of_their_own(container: str, reason: str) -> None:
     world = failing(ContainerFailure(container, "Error", "WeightsNotFound: https://x/a: 404", exit_code=1))
@@ -155,7 +155,7 @@ def test_only_the_operators_containers_name_reasons_of_their_own(container: str,
 
 def test_the_memory_of_a_container_that_others_added_is_not_a_limit_of_the_resource() -> None:
     world = failing(ContainerFailure("mesh", "OOMKilled", "", exit_code=137))
-    assert world.is_("Ready") == ("False", "OOMKilled")
+    assert world.is_("Ready") == ("False", "OtherContainerFails")
     message = world.condition("Ready").message
     assert message.endswith("container mesh needs more memory than its limit: raise that limit")
 
@@ -334,7 +334,7 @@ HOSTILE = "CheckpointMismatch: \x1b]0;title\x07\x1b[2J\nReady True \u202e"
     ("failure", "reason"),
     [
         (ContainerFailure("serve", "Error", HOSTILE, 1, 3), "CheckpointMismatch"),
-        (ContainerFailure("sidecar", "Error", HOSTILE, 1, 3), "CrashLoop"),
+        (ContainerFailure("sidecar", "Error", HOSTILE, 1, 3), "OtherContainerFails"),
         (ContainerFailure("serve", "ErrImagePull", HOSTILE, waiting=True), "ImagePull"),
         (ContainerFailure("serve", "CreateContainerError", HOSTILE, waiting=True), "ContainerCannotStart"),
     ],
