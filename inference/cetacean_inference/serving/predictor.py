@@ -137,6 +137,8 @@ class Predictor:
         def read_and_hash() -> bytes:
             nonlocal file
             data = read()
+            if file.sha256:
+                return data  # a decoder reads a file again after it has waited: the picture is sampled once
             file = _File(hashlib.sha256(data).hexdigest())
             check_file_size(len(data), self._settings.images)
             if samples is not None and (sample := samples.copy(file.sha256, data)) is not None:
