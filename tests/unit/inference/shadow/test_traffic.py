@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from cetacean_inference.monitoring.monitoring_file import KeepDisagreements, Ser
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.client import RUN_HEADER, ShadowClient
 from cetacean_inference.shadow.compared_pictures import ComparedPictures
-from cetacean_inference.types import Decoded, Resize
+from cetacean_inference.types import Decoded, Resize, Scores
 
 OTHER_DIGEST = "ef" * 32
 SERVED = ServedModel(name="tiny", version="1.2.3", sha256=DIGEST)
@@ -264,6 +265,52 @@ async def test_another_pod_of_the_served_model_shows_the_noise_floor(tmp_path: P
             assert (await peers.get("/v1/drift-stats")).json()["n"] == 0
             text = (await peers.get("/metrics")).text
             assert f'cetacean_inference_shadow_requests_total{{status="200"}} {expected}.0' in text
+    assert peer.close(timeout_seconds=10)
+
+
+async def test_a_pod_that_asks_itself_is_not_counted_as_noise(tmp_path: Path, candidate: Service) -> None:
+    """Two pods behind a Service never agree about the individual."""
+
+    class Renamed(FakePipeline):
+        @staticmethod
+        def scores(score: float, probability: float) -> Scores:
+            found = FakePipeline.scores(score, probability)
+            return replace(found, ranking=(replace(found.ranking[0], class_animal="another"), *found.ranking[1:]))
+
+    (tmp_path / "peer").mkdir()
+    peer = start(Service(make_settings(tmp_path / "peer")), Renamed())
+    pods, candidates = [create_app(peer)], create_app(candidate)
+
+    class Alternating(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            app = candidates
+            if request.url.host == "peer.sea.svc":
+                self.asked += 1
+                app = pods[self.asked % len(pods)]
+            return await httpx.ASGITransport(app).handle_async_request(request)
+
+    transport = Alternating()
+    plan = PLAN.model_copy(update={"peer_url": "http://peer.sea.svc"})
+    async with serving(tmp_path / "served", transport, plan=plan) as (service, client):
+        pictures = [picture(size=(30, 30 + number)) for number in range(48)]
+        asking = [data for data in pictures if hashlib.sha256(data).hexdigest()[-1] in "0123"]
+        expected = len(asking) // 2
+        assert expected
+        pods.append(create_app(service))
+        for data in asking[:expected]:
+            await send(client, data)
+            await until(lambda: done(service))
+        noise = (await stats(client))["noise"]
+        assert (noise["pairs"], noise["individual"]) == (expected, 0)
+        del pods[0]  # the Service has no other pod any more
+        transport.asked = 0
+        await send(client, asking[-1])
+        await until(lambda: done(service))
+        assert (await stats(client))["noise"]["pairs"] == expected
+        assert transport.asked == 3
     assert peer.close(timeout_seconds=10)
 
 

@@ -146,7 +146,8 @@ def test_a_pod_whose_node_does_not_report_is_named_with_the_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("container", "reason"), [("fetch", "WeightsNotFound"), ("serve", "WeightsNotFound"), ("mesh", "OtherContainerFails")]
+    ("container", "reason"),
+    [("fetch", "WeightsNotFound"), ("serve", "WeightsNotFound"), ("mesh", "OtherContainerFails")],
 )
 def test_only_the_operators_containers_name_reasons_of_their_own(container: str, reason: str) -> None:
     world = failing(ContainerFailure(container, "Error", "WeightsNotFound: https://x/a: 404", exit_code=1))
