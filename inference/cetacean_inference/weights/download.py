@@ -18,6 +18,7 @@ from cetacean_inference.settings import MIB
 from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
+from cetacean_inference.weights.room import Room
 from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
 from cetacean_inference.weights.validators import sendable
 from cetacean_registry.urls import redacted
@@ -43,7 +44,7 @@ class Download:
     Args:
         source: the file, and the settings with bounds and retries.
         partial: the file for the bytes; the rest of an interrupted download is continued.
-        reserve: called with the number of missing bytes before the first of them is written; may raise.
+        reserve: called with a number of bytes before they are written, see `Room`; may raise.
     """
 
     def __init__(self, source: Source, *, partial: Path, reserve: Callable[[int], None]) -> None:
@@ -65,7 +66,7 @@ class Download:
             WeightsUnreachable: the server cannot be reached, keeps failing, or is too slow.
             WeightsTruncated: every attempt receives fewer bytes than announced.
             WeightsTooLarge: the file is larger than `max_bytes`.
-            CacheFull: the volume is full.
+            CacheFull: the volume or the cache is full.
             ConfigInvalid: the environment names a proxy or certificates that cannot be used.
         """
         try:
@@ -122,15 +123,17 @@ class Download:
         offset = body.offset
         self._check_size(body.total or 0)
         progress = Progress(self._name, offset, body.total, interval_seconds=self._settings.progress_interval_seconds)
+        room = Room(self._reserve, offset=offset, total=body.total)
         with self._writing():
-            self._reserve((body.total or offset) - offset)
+            room.begin()
             if not offset and (validator := sendable(body.validator)):
                 # After the reservation: a full volume has no room for notes.
                 Notes(validator, body.total).write(self._notes, self._source.url)
             with self._partial.open("ab" if offset else "wb") as stream:
                 for chunk in body.chunks:
+                    self._check_size(offset + len(chunk))
+                    self._require_room(room, offset, offset + len(chunk))
                     offset += len(chunk)
-                    self._check_size(offset)
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
@@ -138,6 +141,14 @@ class Download:
         if body.total is not None and offset != body.total:  # not every source notices; a range may be shorter
             raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
+
+    def _require_room(self, room: Room, begin: int, end: int) -> None:
+        try:
+            room.require(begin, end)
+        except CacheFull:
+            if self._read_notes() is None:
+                self.remove_partial()  # nobody can continue it
+            raise
 
     def _check_rest(self, body: Body, notes: Notes | None) -> None:
         if notes and notes.contradict(body.validator, body.total):
