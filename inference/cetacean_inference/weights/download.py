@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Final
 from cetacean_inference.errors import CacheFull, FatalError, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.messages import reason_of, with_type
 from cetacean_inference.settings import MIB
+from cetacean_inference.system.volumes import FULL
 from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
@@ -178,7 +178,7 @@ class Download:
         return WeightsUnreachable(f"{self._name}: {self._source.pace}")
 
     def _unwritable(self, error: OSError) -> CacheFull:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             self.remove_partial()
         return CacheFull(f"{self._name}: cannot write {self._partial}: {reason_of(error)}")
 
