@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -102,7 +112,17 @@ Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 class Section(BaseModel):
     """A group of settings; an unknown name is an error, so that a misspelt setting does not keep its default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Without a finite bound, a time never ends and a limit limits nothing.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        # YAML reads `no` as false, which pydantic takes for 0.
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("expected a number or a text")
+        return value
 
 
 class ModelSettings(Section):
@@ -296,6 +316,12 @@ class HttpSettings(Section):
         description="Origins whose pages may read the answers in a browser (CORS), separated by commas, such as "
         "`https://whales.example.org`; `*` is every origin. None by default.",
     )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port and self.port == self.internal_port:
+            raise ValueError(f"expected two different ports, got {self.port} for both")
+        return self
 
 
 class ImageSettings(Section):
