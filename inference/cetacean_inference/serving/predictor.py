@@ -124,9 +124,12 @@ class Predictor:
         return self.batcher.close(timeout_seconds=timeout_seconds)
 
     @property
-    def can_decode(self) -> bool:
-        """False while no decoder's process can be started."""
-        return self._decoder.healthy
+    def fault(self) -> str | None:
+        """Why pictures cannot be answered, None if they can."""
+        if not self._decoder.healthy:
+            return "no process that decodes pictures can be started"
+        failure = self.batcher.failure
+        return None if failure is None else f"a model thread has ended: {failure}"
 
     def _loader(
         self, read: Callable[[], bytes], samples: RequestSamples | None
