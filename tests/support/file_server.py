@@ -45,6 +45,8 @@ class FileServer:
     strong_etag: bool = True
     weak_etag: bool = False
     """Send a weak ETag, and a Last-Modified beside it."""
+    conditions_work: bool = True
+    """Answer If-None-Match with 304."""
     ranges_work: bool = True
     range_shift: int = 0
     """How many bytes an answer to a Range begins after the byte that was asked for."""
@@ -58,6 +60,8 @@ class FileServer:
     """Where a path leads to, with 302."""
     authorization: re.Pattern[str] | None = None
     """The header Authorization that a request needs, else the answer is 403."""
+    modified: float = 0
+    """The Last-Modified of all files, in seconds."""
     always_dated: bool = False
     """Send a Last-Modified beside a strong ETag, as object stores do."""
     hang: threading.Event | None = None
@@ -119,7 +123,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         return
     content = path.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    if handler.headers.get("If-None-Match") == etag or state.unasked_304:
+    if (state.conditions_work and handler.headers.get("If-None-Match") == etag) or state.unasked_304:
         state.unasked_304 = max(0, state.unasked_304 - 1)
         handler.send_response(304)
         handler.end_headers()
@@ -127,7 +131,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
     if handler.headers.get("If-Match", etag) != etag:
         _refuse(handler, state, 412)
         return
-    offset = _offset(handler, etag) if state.ranges_work else 0
+    offset = _offset(handler, state, etag) if state.ranges_work else 0
     if offset >= len(content) > 0:
         handler.send_response(416)
         handler.send_header("Content-Range", f"bytes */{len(content)}")
@@ -163,7 +167,7 @@ def _send_file(
     if state.strong_etag:
         handler.send_header("ETag", f"W/{etag}" if state.weak_etag else etag)
     if state.weak_etag or not state.strong_etag or state.always_dated:
-        handler.send_header("Last-Modified", _date())
+        handler.send_header("Last-Modified", _date(state))
     handler.end_headers()
     if state.hang:
         state.hang.wait(LONGEST_HANG_SECONDS)
@@ -182,16 +186,16 @@ def _send_file(
     handler.wfile.write(body)
 
 
-def _offset(handler: http.server.BaseHTTPRequestHandler, etag: str) -> int:
+def _offset(handler: http.server.BaseHTTPRequestHandler, state: FileServer, etag: str) -> int:
     """Return the first byte to send: 0 if the file is not the one of which the client has a part."""
     given = handler.headers.get("Range", "")
     if not given.startswith("bytes=") or not {handler.headers.get("If-Range"), handler.headers.get("If-Match")} & {
         etag,
-        _date(),
+        _date(state),
     }:
         return 0
     return int(given.removeprefix("bytes=").rstrip("-"))
 
 
-def _date() -> str:
-    return email.utils.formatdate(0, usegmt=True)
+def _date(state: FileServer) -> str:
+    return email.utils.formatdate(state.modified, usegmt=True)

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,15 @@ from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
 from cetacean_inference.weights.room import Room
-from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.sources.source import (
+    Body,
+    Interrupted,
+    NotModified,
+    Present,
+    Source,
+    Unavailable,
+    Wanted,
+)
 from cetacean_inference.weights.validators import sendable
 from cetacean_registry.urls import redacted
 
@@ -31,10 +39,11 @@ LEAST_PROGRESS: Final = MIB
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A complete file: its digest, and the validator for a conditional request."""
+    """A complete file: its digest, and the validators for a conditional request."""
 
     sha256: str
     etag: str | None
+    last_modified: str | None
     resumed: bool
 
 
@@ -56,11 +65,11 @@ class Download:
         self._reserve = reserve
         self._most_bytes = 0
 
-    def run(self, *, if_none_match: str | None = None) -> Downloaded:
+    def run(self, *, present: Present | None = None) -> Downloaded:
         """Download until complete; an attempt with `LEAST_PROGRESS` more bytes than before counts as no failure.
 
         Raises:
-            NotModified: the file still has the ETag `if_none_match`.
+            NotModified: the file is still the one that is present.
             WeightsNotFound: the file does not exist.
             WeightsDenied: the server denies access to it.
             WeightsUnreachable: the server cannot be reached, keeps failing, or is too slow.
@@ -73,7 +82,7 @@ class Download:
             before = self._most_bytes = self._received()
             self._source.pace.begin(before)
             with self._source:
-                return retrying(self._settings)(self._attempt, if_none_match)
+                return retrying(self._settings)(self._attempt, present)
         except (FatalError, NotModified):
             raise
         except RetryableError as error:
@@ -88,8 +97,10 @@ class Download:
         self._partial.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
-    def _attempt(self, if_none_match: str | None) -> Downloaded:
-        wanted, digest = Wanted(if_none_match=sendable(if_none_match)), hashlib.sha256()
+    def _attempt(self, present: Present | None) -> Downloaded:
+        if present is not None:
+            present = replace(present, etag=sendable(present.etag))
+        wanted, digest = Wanted(present=present), hashlib.sha256()
         if notes := self._read_notes():
             with self._writing(), self._partial.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256")
@@ -117,7 +128,7 @@ class Download:
             raise self._retryable(WeightsUnreachable(str(error)), after_seconds=error.after_seconds) from error
         with self._writing():
             self._notes.unlink(missing_ok=True)
-        return Downloaded(digest.hexdigest(), sendable(body.etag), resumed)
+        return Downloaded(digest.hexdigest(), sendable(body.etag), sendable(body.last_modified), resumed)
 
     def _write(self, body: Body, digest: hashlib._Hash) -> None:
         offset = body.offset

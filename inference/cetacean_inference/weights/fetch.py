@@ -32,7 +32,7 @@ from cetacean_inference.weights.cache import RecordedFile, Ref, WeightsCache
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.file_sets import FileSet, WantedFile, gate_files, key_of, mask_files, model_files
 from cetacean_inference.weights.sources import source_of
-from cetacean_inference.weights.sources.source import NotModified
+from cetacean_inference.weights.sources.source import NotModified, Present
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.verified import VerifiedFiles
 from cetacean_registry.urls import redacted
@@ -435,7 +435,7 @@ def _fetch_locked(url: str, *, sha256: str | None, cache: WeightsCache, settings
         try:
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
         except NotModified:
-            assert ref is not None  # noqa: S101 - only a request with the ref's ETag has this answer
+            assert ref is not None  # noqa: S101 - only a request with the ref has this answer
             logger.info("%s: not modified, sha256:%s", redacted(url), ref.sha256)
         return Blob(redacted(url), ref.sha256, cache.mark_used(ref.sha256))
 
@@ -447,7 +447,7 @@ def _download(
     download = Download(
         source_of(url, settings), partial=partial, reserve=lambda needed: cache.make_room(needed, purpose=shown)
     )
-    done = download.run(if_none_match=ref.etag if ref else None)
+    done = download.run(present=_present(ref, cache) if ref else None)
     if sha256 and done.sha256 != sha256 and done.resumed:
         # The bytes of the interrupted download may be damaged: download once more from the first byte.
         logger.warning("%s: resumed, and got sha256:%s instead of sha256:%s; starting over", shown, done.sha256, sha256)
@@ -457,9 +457,15 @@ def _download(
         download.remove_partial()
         raise DigestMismatch(f"{shown}: expected sha256:{sha256}, got sha256:{done.sha256}")
     path = cache.commit(partial, done.sha256)
-    cache.write_ref(Ref(url, done.sha256, done.etag))
+    cache.write_ref(Ref(url, done.sha256, done.etag, done.last_modified))
     logger.info("%s: sha256:%s%s", shown, done.sha256, "" if sha256 else " (no digest was expected)")
     return Blob(shown, done.sha256, path)
+
+
+def _present(ref: Ref, cache: WeightsCache) -> Present | None:
+    if (path := cache.find(ref.sha256)) is None:
+        return None
+    return Present(ref.sha256, path.stat().st_size, ref.etag, ref.last_modified)
 
 
 def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, check: _Check) -> Blob | None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from io import BufferedReader
@@ -121,6 +122,59 @@ def test_without_a_digest_a_conditional_request_checks_the_cached_file(
     (server.directory / "a.ckpt").write_bytes(b"new weights")
     found = fetch(url, sha256=None, cache=cache, settings=options)
     assert found.sha256 == hashlib.sha256(b"new weights").hexdigest()
+
+
+@pytest.fixture
+def tight(tmp_path: Path, content: bytes) -> WeightsCache:
+    """A cache with room for the file, and not for it twice."""
+    cache = WeightsCache(tmp_path / "tight", limit_bytes=len(content) * 3 // 2, keep_unused_seconds=600)
+    cache.prepare()
+    return cache
+
+
+def test_a_file_with_a_date_and_no_etag_needs_no_room_twice(
+    tight: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
+) -> None:
+    server.strong_etag = False
+    for _ in range(3):
+        assert fetch(url, sha256=None, cache=tight, settings=options).sha256 == digest
+    assert {"If-None-Match", "If-Modified-Since"}.isdisjoint(server.headers[-1])
+
+
+@pytest.mark.parametrize(
+    ("modified", "length"),
+    [(1000.0, 300_000), (-1000.0, 300_000), (0.0, 300_001)],
+    ids=["newer", "older, as a version that was restored", "of another length"],
+)
+def test_a_file_of_another_date_or_length_is_downloaded(
+    cache: WeightsCache, options: FetchSettings, url: str, server: FileServer, modified: float, length: int
+) -> None:
+    server.strong_etag, server.modified = False, 5000.0
+    fetch(url, sha256=None, cache=cache, settings=options)
+    changed = os.urandom(length)
+    (server.directory / "a.ckpt").write_bytes(changed)
+    server.modified += modified
+    assert fetch(url, sha256=None, cache=cache, settings=options).path.read_bytes() == changed
+
+
+def test_a_file_of_the_second_of_its_answer_is_downloaded_again(
+    cache: WeightsCache, options: FetchSettings, url: str, server: FileServer
+) -> None:
+    server.strong_etag, server.modified = False, time.time() + 1
+    fetch(url, sha256=None, cache=cache, settings=options)
+    changed = os.urandom(300_000)
+    (server.directory / "a.ckpt").write_bytes(changed)
+    assert fetch(url, sha256=None, cache=cache, settings=options).path.read_bytes() == changed
+
+
+def test_a_file_that_is_sent_again_with_the_same_etag_needs_no_room_twice(
+    tight: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
+) -> None:
+    server.conditions_work = False
+    for _ in range(2):
+        assert fetch(url, sha256=None, cache=tight, settings=options).sha256 == digest
+    (server.directory / "a.ckpt").write_bytes(b"another")
+    assert fetch(url, sha256=None, cache=tight, settings=options).path.read_bytes() == b"another"
 
 
 def test_without_a_digest_the_cached_file_is_used_if_the_server_is_unreachable(
