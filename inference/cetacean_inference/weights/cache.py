@@ -163,9 +163,12 @@ class WeightsCache:
         partial.replace(self._blobs / sha256)
         return self.mark_used(sha256)
 
-    def remove(self, sha256: str) -> None:
-        """Remove a damaged blob."""
-        (self._blobs / sha256).unlink(missing_ok=True)
+    def remove(self, sha256: str, damaged: BufferedReader) -> None:
+        """Remove a damaged blob, unless its name leads to another file by now; hold the lock of `sha256`."""
+        path = self._blobs / sha256
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(damaged.fileno()), path.stat()):
+                path.unlink()
 
     def mark_used(self, sha256: str) -> Path:
         """Set a blob's time of use to now, and keep this process from evicting it; returns its path."""
