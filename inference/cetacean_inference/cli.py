@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    termination_message_file = Path(Settings.model_fields["termination_message_file"].default)
+    termination_message_file = Path(
+        os.environ.get("CETACEAN_TERMINATION_MESSAGE_FILE") or Settings.model_fields["termination_message_file"].default
+    )
     try:
         settings = load_settings()
         termination_message_file = settings.termination_message_file

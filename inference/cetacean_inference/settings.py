@@ -9,10 +9,22 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -31,13 +43,14 @@ from cetacean_registry.companions import FileDigests
 from cetacean_registry.errors import describe
 from cetacean_registry.patterns import REVISION_PATTERN
 from cetacean_registry.urls import redacted
-from cetacean_registry.weights_schemes import NAMES, scheme_of
+from cetacean_registry.weights_schemes import NAMES, URL_EXPECTED, URL_PATTERN, scheme_of
 
 DEFAULT_CONFIG_DIR = Path("configs")
 SETTINGS_FILE = "inference.yaml"
 THRESHOLD_FILE = "anti_fraud_threshold.yaml"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 U2NET_URL = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2net.onnx"
+_ADDRESS_EXPECTED = "expected a URL whose host is a name or an address, and whose port is 1 to 65535"
 U2NET_SHA256 = "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"
 
 
@@ -57,13 +70,39 @@ def _known_scheme(url: str) -> str:
         raise ValueError(f"expected {', '.join(f'{name}://' for name in NAMES)} or file://")
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("expected a URL without user:password@, which logs would show; give a signed URL")
+    if scheme_of(url) != "file" and not re.fullmatch(URL_PATTERN, url):
+        raise ValueError(URL_EXPECTED)
+    return _splittable(url)
+
+
+def _splittable(url: str) -> str:
+    """Check what a pattern cannot: brackets, the port, and letters that become another host's if they are normalised.
+
+    Raises:
+        ValueError: the URL has no parts that could be requested.
+    """
+    try:
+        parts = urlsplit(url)
+        with_host = scheme_of(url) not in ("http", "https") or (parts.hostname and parts.port != 0)
+    except ValueError as error:
+        raise ValueError(f"{_ADDRESS_EXPECTED}, got: {one_line(error)}") from error
+    if not with_host:
+        raise ValueError(_ADDRESS_EXPECTED)
     return url
+
+
+def _address(url: str) -> str:
+    if scheme_of(url) not in ("http", "https"):
+        raise ValueError("expected http:// or https://")
+    return _known_scheme(url)
 
 
 Sha256 = Annotated[
     str, BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v), Field(pattern=r"^[0-9a-f]{64}$")
 ]
 Url = Annotated[str, AfterValidator(_known_scheme)]
+Address = Annotated[str, AfterValidator(_address)]
+"""The URL of a server."""
 Origin = Annotated[
     str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?)$")
 ]
@@ -73,7 +112,17 @@ Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 class Section(BaseModel):
     """A group of settings; an unknown name is an error, so that a misspelt setting does not keep its default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Without a finite bound, a time never ends and a limit limits nothing.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        # YAML reads `no` as false, which pydantic takes for 0.
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("expected a number or a text")
+        return value
 
 
 class ModelSettings(Section):
@@ -176,7 +225,7 @@ class FetchSettings(Section):
         False,
         description="Load a pickled checkpoint (.ckpt, .pt) without a sha256 too; a .safetensors file needs none.",
     )
-    hf_endpoint: str = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
+    hf_endpoint: Address = Field("https://huggingface.co", description="Where hf:// and open_clip's models come from.")
     credentials: Path | None = Field(
         None, description="Folder with a file for each key of a Secret; docs/weights.md lists the keys."
     )
@@ -267,6 +316,12 @@ class HttpSettings(Section):
         description="Origins whose pages may read the answers in a browser (CORS), separated by commas, such as "
         "`https://whales.example.org`; `*` is every origin. None by default.",
     )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port and self.port == self.internal_port:
+            raise ValueError(f"expected two different ports, got {self.port} for both")
+        return self
 
 
 class ImageSettings(Section):

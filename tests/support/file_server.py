@@ -45,6 +45,8 @@ class FileServer:
     strong_etag: bool = True
     weak_etag: bool = False
     """Send a weak ETag, and a Last-Modified beside it."""
+    conditions_work: bool = True
+    """Answer If-None-Match with 304."""
     ranges_work: bool = True
     range_shift: int = 0
     """How many bytes an answer to a Range begins after the byte that was asked for."""
@@ -58,6 +60,8 @@ class FileServer:
     """Where a path leads to, with 302."""
     authorization: re.Pattern[str] | None = None
     """The header Authorization that a request needs, else the answer is 403."""
+    modified: float = 0
+    """The Last-Modified of all files, in seconds."""
     always_dated: bool = False
     """Send a Last-Modified beside a strong ETag, as object stores do."""
     hang: threading.Event | None = None
@@ -123,7 +127,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> N
         return
     content = path.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    if handler.headers.get("If-None-Match") == etag or state.unasked_304:
+    if (state.conditions_work and handler.headers.get("If-None-Match") == etag) or state.unasked_304:
         state.unasked_304 = max(0, state.unasked_304 - 1)
         handler.send_response(304)
         handler.end_headers()
@@ -167,7 +171,7 @@ def _send_file(
     if state.strong_etag:
         handler.send_header("ETag", f"W/{etag}" if state.weak_etag else etag)
     if state.weak_etag or not state.strong_etag or state.always_dated:
-        handler.send_header("Last-Modified", _date())
+        handler.send_header("Last-Modified", _date(state))
     handler.end_headers()
     if state.hang:
         handler.wfile.write(body[: state.hang_after])
@@ -194,9 +198,9 @@ def _offset(handler: http.server.BaseHTTPRequestHandler, state: FileServer, etag
         handler.headers.get("Range", ""),
         {handler.headers.get("If-Range"), handler.headers.get("If-Match")},
     )
-    fits = condition & {etag, _date()} or (state.unconditional_ranges and condition == {None})
+    fits = condition & {etag, _date(state)} or (state.unconditional_ranges and condition == {None})
     return int(given.removeprefix("bytes=").rstrip("-")) if given.startswith("bytes=") and fits else 0
 
 
-def _date() -> str:
-    return email.utils.formatdate(0, usegmt=True)
+def _date(state: FileServer) -> str:
+    return email.utils.formatdate(state.modified, usegmt=True)

@@ -6,12 +6,13 @@ the settings as JSON from standard input. If it fails, the last line on standard
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import signal
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
@@ -29,18 +30,22 @@ from cetacean_inference.engines.conversion_record import (
 )
 from cetacean_inference.engines.eager import EagerEngine
 from cetacean_inference.engines.openvino import openvino
-from cetacean_inference.errors import CheckpointMismatch, FatalError, GateUnavailable
+from cetacean_inference.errors import CacheFull, CheckpointMismatch, FatalError, GateUnavailable
 from cetacean_inference.log_setup import configure
 from cetacean_inference.messages import with_type
 from cetacean_inference.models.loading import load_network
 from cetacean_inference.models.network import Network
 from cetacean_inference.settings import Settings, load_settings
 from cetacean_inference.system.memory import release_memory
+from cetacean_inference.system.volumes import has_room
 from cetacean_inference.types import NetworkName
 from cetacean_inference.weights.fetch import locate_all, open_verified
 
 EXIT_FATAL: Final = 3
 """Exit status if no engine can use the weights."""
+FLOAT32_BYTES: Final = 4
+ROOM_FOR_THE_REST: Final = 2**20
+"""Bytes of the network's structure, and of eager torch's outputs."""
 PR_SET_PDEATHSIG: Final = 1
 """prctl's option for the signal that a process gets when its parent ends."""
 
@@ -49,19 +54,33 @@ def convert(settings: Settings, directories: Mapping[NetworkName, Path]) -> None
     """Write networks and their records into a directory each; only one network at a time is in memory.
 
     Raises:
-        errors.FatalError: with the reason.
+        errors.FatalError: with the reason; CacheFull if a directory's volume has no room.
         EngineAbsent: OpenVINO is not available.
     """
     files = locate_all(settings)
     with open_verified(settings) as verified:
         for name, directory in directories.items():
             network, side = load_network(name, settings, files=files, verified=verified)
-            np.save(reference_file(directory, name), reference_outputs(name, network, side=side))
-            save(network, *parts(directory, name), side=side)
-            made_from = origin(name, settings, files)
-            ConversionRecord.of(name, directory, side=side, made_from=made_from).write(directory)
+            reference = reference_outputs(name, network, side=side)
+            with _reporting_a_full_volume(name, network, directory):
+                np.save(reference_file(directory, name), reference)
+                save(network, *parts(directory, name), side=side)
+                made_from = origin(name, settings, files)
+                ConversionRecord.of(name, directory, side=side, made_from=made_from).write(directory)
             del network
             release_memory()
+
+
+@contextlib.contextmanager
+def _reporting_a_full_volume(name: NetworkName, network: nn.Module, directory: Path) -> Iterator[None]:
+    """Raise CacheFull for any error if the network does not fit: OpenVINO and NumPy do not say why a write failed."""
+    try:
+        yield
+    except Exception as error:
+        needed = sum(one.numel() * FLOAT32_BYTES for one in network.parameters()) + ROOM_FOR_THE_REST
+        if has_room(directory, needed):
+            raise
+        raise CacheFull(f"converted {name}: needs {needed} bytes in {directory.parent}, got less ({error})") from error
 
 
 def reference_outputs(name: NetworkName, network: nn.Module, *, side: int) -> Outputs:

@@ -22,6 +22,7 @@ from typing import Final, get_args
 from cetacean_inference import errors
 from cetacean_inference.engines import conversion_record
 from cetacean_inference.engines.base import ConvertedNetwork, ConvertedNetworks
+from cetacean_inference.engines.converted_size import largest_converted_size
 from cetacean_inference.settings import Settings
 from cetacean_inference.system.start_times import StartTimes
 from cetacean_inference.types import NetworkName
@@ -161,7 +162,10 @@ def _convert_for_this_start(
     directories = {name: directory / name for name in stored.missing()}
     for one in directories.values():
         one.mkdir()
-    _convert(settings, directories)
+    try:
+        _convert(settings, directories)
+    except errors.CacheFull as error:
+        raise RuntimeError(str(error)) from error  # an engine that needs no converted networks may still serve
     found: dict[NetworkName, ConvertedNetwork] = {}
     for name, one in directories.items():
         if (network := conversion_record.read(name, one, made_from=stored.origins[name])) is None:
@@ -171,8 +175,7 @@ def _convert_for_this_start(
 
 
 def _size_bound(files: WeightFiles, names: Collection[NetworkName]) -> int:
-    # Converted networks are smaller than their weights: names, optimiser states and the text tower are left out.
-    return sum(files.of(name).path.stat().st_size for name in names)
+    return sum(largest_converted_size(files.of(name).path) for name in names)
 
 
 def _purpose(names: Collection[NetworkName]) -> str:

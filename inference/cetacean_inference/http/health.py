@@ -34,8 +34,11 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/v2/health/ready", tags=["health"], responses={503: {"description": "Not ready."}})
     async def ready() -> JSONResponse:
-        """Readiness: verified weights are loaded and warmed up, and the process is not about to end."""
-        return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
+        """Readiness: verified weights are loaded and warmed up, and the process is not about to end.
+
+        If not, `reason` says why.
+        """
+        return _readiness(service)
 
     @router.get(
         "/v2/models/{name}/ready",
@@ -46,7 +49,7 @@ def health_router(service: Service) -> APIRouter:
         """Readiness of one model; there is only the active one."""
         if name != model:
             raise RequestRejected(404, f"expected the model {model}, got {name}")
-        return JSONResponse({"name": name, "ready": service.ready}, 200 if service.ready else 503)
+        return _readiness(service, name=model)
 
     @router.get("/v1/identity", tags=["monitoring"], response_model=IdentityReport)
     async def identity() -> dict[str, Any]:
@@ -66,6 +69,13 @@ def health_router(service: Service) -> APIRouter:
         return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})
 
     return router
+
+
+def _readiness(service: Service, **more: str) -> JSONResponse:
+    reason = service.why_not_ready
+    if reason is None:
+        return JSONResponse({**more, "ready": True})
+    return JSONResponse({**more, "ready": False, "reason": reason}, 503)
 
 
 def _known_formats(accept: str) -> str:

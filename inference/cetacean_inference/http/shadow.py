@@ -18,7 +18,7 @@ from cetacean_inference.http.schemas import DisagreementsReport, Problem, Shadow
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.answers import timing_header
-from cetacean_inference.shadow.client import PATH, RUN_HEADER
+from cetacean_inference.shadow.client import PATH, RUN_HEADER, SENDER_HEADER
 from cetacean_inference.shadow.compared_pictures import ComparedPictures
 
 _LONGEST_RUN: Final = 128
@@ -45,8 +45,10 @@ def shadow_router(service: Service) -> APIRouter:
 
         The answer has no mask, and counts neither in the drift window nor in the metrics of requests. `Server-Timing`
         gives the time of the networks. With the header `X-Shadow-Run` a picture of that run is answered once; then the
-        answer is 409.
+        answer is 409. It is 409 too if `X-Shadow-Sender` names this process.
         """
+        if request.headers.get(SENDER_HEADER) == shadow.sender:
+            raise RequestRejected(409, "expected another pod, got a picture that this one has sent")
         read = reader(file, settings.images)
         predictor = service.predictor
         async with time_limit(settings.http.timeout_seconds), _once(request, read):

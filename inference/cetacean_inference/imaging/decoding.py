@@ -21,6 +21,7 @@ from cetacean_inference.imaging import png
 from cetacean_inference.imaging.bmp import UnsupportedBmpError, check_bmp
 from cetacean_inference.imaging.exif import ORIENTATION, read_orientation
 from cetacean_inference.imaging.jpeg import read_jpeg
+from cetacean_inference.imaging.jpeg_scans import DamagedScansError, scan_pictures
 from cetacean_inference.imaging.tiff import (
     UnsupportedTiffError,
     check_tiff,
@@ -174,7 +175,9 @@ def _check_file(file: _File, image: Image.Image) -> None:
             415, f"expected a whole {file.kind} picture, got a damaged one: {file.damage}", size=image.size
         )
     try:
-        if file.kind == "PNG":
+        if file.kind == "JPEG":
+            _check_scans(file.data)
+        elif file.kind == "PNG":
             png.check_rows(file.data)
         elif file.kind == "BMP":
             check_bmp(file.data)
@@ -183,12 +186,23 @@ def _check_file(file: _File, image: Image.Image) -> None:
             check_parts(file.data)
     except (UnsupportedBmpError, UnsupportedTiffError) as error:
         raise UnusableImage(415, f"{file.kind}: {error}", size=image.size) from error
+    except DamagedScansError as error:
+        raise UnusableImage(
+            415, f"expected a whole {file.kind} picture, got a damaged one: {error}", size=image.size
+        ) from error
     if file.kind == "TIFF":
         orientation = read_tiff_orientation(file.data)
         if orientation not in (None, image.getexif().get(ORIENTATION, 1)):
             raise UnusableImage(
                 415, "TIFF: expected a readable orientation, got damaged tags before it", size=image.size
             )
+
+
+def _check_scans(data: bytes) -> None:
+    """Decode each scan of a JPEG that has several: Pillow raises an error if one is truncated."""
+    for picture in scan_pictures(data):
+        with Image.open(io.BytesIO(picture), formats=("JPEG",)) as scan:
+            scan.load()
 
 
 def check_file_size(size: int, bounds: ImageBounds) -> None:

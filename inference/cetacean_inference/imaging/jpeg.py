@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_MARKER: Final = re.compile(rb"\xff([\x01-\xfe])")
+MARKER: Final = re.compile(rb"\xff([\x01-\xfe])")
 """In compressed data 0xff is followed by 0. A pattern that begins with one certain byte is found twenty times faster
 than one that begins with `\\xff+`."""
-_START, _END, _SCAN, _INTERVAL, _TEMPORARY, _METADATA = 0xD8, 0xD9, 0xDA, 0xDD, 0x01, 0xE1
-_RESTARTS: Final = range(0xD0, 0xD8)
-_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+START, END, SCAN, INTERVAL, TEMPORARY, _METADATA = 0xD8, 0xD9, 0xDA, 0xDD, 0x01, 0xE1
+RESTARTS: Final = range(0xD0, 0xD8)
+SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+_ARITHMETIC: Final = frozenset({0xC9, 0xCA})
 _LEFT_OUT: Final = frozenset(range(0xE1, 0xF0)) - {0xEE} | {0xFE}
 """Data of applications, and comments. The others, of JFIF (0xe0) and of Adobe (0xee), say what the colours are."""
 _EXIF: Final = b"Exif\0\0"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
-_PADDING: Final = bytes(16)
+PADDING: Final = bytes(16)
 """The decoder reads so many bytes more than the last block needs."""
 
 
@@ -41,7 +42,7 @@ def read_jpeg(data: bytes) -> Jpeg:
 
     At an end marker that comes too early, libjpeg completes the picture silently. If the file ends before the marker,
     Pillow asks for more bytes as long as pixels are missing. That needs a picture of one sequential scan: of several
-    scans, libjpeg reads all before it returns pixels, and needs the end marker.
+    scans, libjpeg reads all before it returns pixels, and needs the end marker. `jpeg_scans` checks sequential ones.
     """
     kept: list[bytes] = []
     exif: list[bytes] = []
@@ -49,22 +50,22 @@ def read_jpeg(data: bytes) -> Jpeg:
     damage = "it is truncated, without an end marker"
     begin, position, scans, sequential, interval, restarts = 0, 0, 0, False, 0, 0
     # Segments are skipped, because they may contain other pictures.
-    while marker := _MARKER.search(data, position):
+    while marker := MARKER.search(data, position):
         before, position = position, marker.end()
         code = marker[1][0]
-        if code in _RESTARTS:
+        if code in RESTARTS:
             # A marker may follow fill bytes.
             empty = not data[before : marker.start()].rstrip(b"\xff")
-            if empty or not interval or code != _RESTARTS[restarts % len(_RESTARTS)]:
+            if empty or not interval or code != RESTARTS[restarts % len(RESTARTS)]:
                 damage = "its restart markers are not in sequence"
                 break
             restarts += 1
             continue
-        if code == _END:
+        if code == END:
             whole = b"".join((*kept, data[begin : marker.start()])).rstrip(b"\xff")
-            picture = whole + _PADDING if sequential and scans == 1 else whole + b"\xff\xd9"
+            picture = whole + PADDING if sequential and scans == 1 else whole + b"\xff\xd9"
             return Jpeg(picture, b"".join(exif) or None, xmp)
-        if code in (_START, _TEMPORARY):
+        if code in (START, TEMPORARY):
             continue
         content, position = position + 2, position + int.from_bytes(data[position : position + 2])
         if code == _METADATA:
@@ -72,12 +73,15 @@ def read_jpeg(data: bytes) -> Jpeg:
                 exif.append(data[content + len(_EXIF) : position])
             elif data.startswith(_XMP, content):
                 xmp = data[content + len(_XMP) : position]
-        elif code == _INTERVAL:
+        elif code == INTERVAL:
             interval = int.from_bytes(data[content : content + 2])
-        elif code == _SCAN:
+        elif code in _ARITHMETIC:
+            damage = "expected Huffman codes, got arithmetic ones, which never show that data are missing"
+            break
+        elif code == SCAN:
             scans, restarts = scans + 1, 0
         if code in _LEFT_OUT:
             kept.append(data[begin : marker.start()])
             begin = position
-        sequential |= code in _SEQUENTIAL
+        sequential |= code in SEQUENTIAL
     return Jpeg(b"".join((*kept, data[begin:])), b"".join(exif) or None, xmp, damage)

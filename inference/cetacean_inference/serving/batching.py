@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from cetacean_inference.messages import with_type
 from cetacean_inference.monitoring.metrics import Metrics, StageTimes
 from cetacean_inference.rejected_requests import RequestRejected
 from cetacean_inference.settings import BatchingSettings
@@ -81,6 +82,7 @@ class Batcher(Generic[PreparedT]):
         self._retry_after = retry_after
         self._admission = asyncio.Semaphore(settings.queue_size)
         self._queue: queue.SimpleQueue[_Item[PreparedT] | None] = queue.SimpleQueue()
+        self._failure: str | None = None
         # Daemon threads: a batch that takes longer than the grace period must not keep the process from ending.
         self._workers = [
             threading.Thread(target=self._work, name="model", daemon=True) for _ in range(pipeline.num_workers)
@@ -94,16 +96,22 @@ class Batcher(Generic[PreparedT]):
         return max(1, min(2 * self._settings.max_size, self._settings.queue_size // 2))
 
     @property
+    def failure(self) -> str | None:
+        """Why a model thread has ended, None if all of them compute."""
+        return self._failure
+
+    @property
     def num_queued(self) -> int:
         """Number of pictures that are prepared and wait for a model thread."""
         return self._queue.qsize()
 
     def check_admission(self) -> None:
-        """Reject if a new picture would have to wait for admission.
+        """Reject if a new picture would have to wait for admission, or for a model thread that has ended.
 
         Raises:
-            RequestRejected: 429.
+            RequestRejected: 429, 503.
         """
+        self._check_threads()
         if self._admission.locked():
             raise RequestRejected(
                 429,
@@ -121,11 +129,12 @@ class Batcher(Generic[PreparedT]):
             wait_for_admission: wait instead of being rejected; for pictures of a request that is admitted.
 
         Raises:
-            RequestRejected: 429, or raised by `load`.
+            RequestRejected: 429, 503, or raised by `load`.
         """
         if not wait_for_admission:
             self.check_admission()
         async with self._admitted():
+            self._check_threads()
             begun = time.perf_counter()
             decoded, note = await load()
             queued_at = time.perf_counter()
@@ -148,6 +157,10 @@ class Batcher(Generic[PreparedT]):
             worker.join(max(0.0, deadline - time.monotonic()))
         return not any(worker.is_alive() for worker in self._workers)
 
+    def _check_threads(self) -> None:
+        if self._failure is not None:
+            raise RequestRejected(503, "a model thread has ended: ask another pod", retry_after=self._retry_after)
+
     @asynccontextmanager
     async def _admitted(self) -> AsyncIterator[None]:
         async with self._admission:
@@ -158,13 +171,21 @@ class Batcher(Generic[PreparedT]):
                 self._metrics.queue_depth.dec()
 
     def _work(self) -> None:
+        batch: list[_Item[PreparedT]] = []
         closed = False
-        while not closed:
-            batch, closed = self._next_batch()
-            # From here on an item cannot be cancelled any more; cancelled ones are left out.
-            live = [item for item in batch if item.future.set_running_or_notify_cancel()]
-            if live:
-                self._compute(live)
+        try:
+            while not closed:
+                batch, closed = self._next_batch()
+                # From here on an item cannot be cancelled any more; cancelled ones are left out.
+                live = [item for item in batch if item.future.set_running_or_notify_cancel()]
+                if live:
+                    self._compute(live)
+        except BaseException as error:
+            self._failure = with_type(error)
+            logger.critical("a model thread has ended, the pod must be restarted", exc_info=True)
+            for item in batch:
+                if not item.future.done():
+                    item.future.set_exception(RuntimeError("the model thread has ended"))
 
     def _next_batch(self) -> tuple[list[_Item[PreparedT]], bool]:
         """Wait for at least one item, and take the others that are queued; also returns whether the queue is closed."""

@@ -124,9 +124,12 @@ class Predictor:
         return self.batcher.close(timeout_seconds=timeout_seconds)
 
     @property
-    def can_decode(self) -> bool:
-        """False while no decoder's process can be started."""
-        return self._decoder.healthy
+    def fault(self) -> str | None:
+        """Why pictures cannot be answered, None if they can."""
+        if not self._decoder.healthy:
+            return "no process that decodes pictures can be started"
+        failure = self.batcher.failure
+        return None if failure is None else f"a model thread has ended: {failure}"
 
     def _loader(
         self, read: Callable[[], bytes], samples: RequestSamples | None
@@ -137,6 +140,8 @@ class Predictor:
         def read_and_hash() -> bytes:
             nonlocal file
             data = read()
+            if file.sha256:
+                return data  # a decoder reads a file again after it has waited: the picture is sampled once
             file = _File(hashlib.sha256(data).hexdigest())
             check_file_size(len(data), self._settings.images)
             if samples is not None and (sample := samples.copy(file.sha256, data)) is not None:

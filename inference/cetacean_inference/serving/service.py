@@ -64,8 +64,15 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """True if the weights are loaded, pictures can be decoded, and the process is not about to end."""
-        return self._predictor is not None and self._predictor.can_decode and not self._draining
+        """True if the weights are loaded, pictures can be answered, and the process is not about to end."""
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """The reason in one line, None if it is ready."""
+        if self._draining:
+            return "the process is about to end"
+        return "the weights are not loaded yet" if self._predictor is None else self._predictor.fault
 
     @property
     def predictor(self) -> Predictor:

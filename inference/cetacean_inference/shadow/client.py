@@ -16,6 +16,8 @@ PATH: Final = "/v1/predict-shadow"
 """Answers as /v1/predict-single does, without being counted as an answer to a client."""
 RUN_HEADER: Final = "X-Shadow-Run"
 """The run that a copy belongs to; a candidate answers each picture of a run once."""
+SENDER_HEADER: Final = "X-Shadow-Sender"
+"""The process that asks: a Service of several pods may lead to the pod that asks, which does not answer itself."""
 CONNECT_SECONDS: Final = 2.0
 
 
@@ -36,6 +38,10 @@ class BusyError(Exception):
 
 class RepeatedError(Exception):
     """The candidate has answered another pod about the same picture (409): it is no new evidence."""
+
+
+class OwnQuestionError(Exception):
+    """The Service has led to the process that asks (409): its answer would only agree with itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,9 @@ class ShadowClient:
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         )
 
-    async def ask(self, url: str, data: bytes, *, model: ServedModel, run: str | None = None) -> Answer:
+    async def ask(
+        self, url: str, data: bytes, *, model: ServedModel, run: str | None = None, sender: str | None = None
+    ) -> Answer:
         """Return the answer about one picture.
 
         Args:
@@ -71,15 +79,17 @@ class ShadowClient:
             data: the file, as the client sent it.
             model: the model that must answer.
             run: each picture of it is answered once; None: answer in any case.
+            sender: the process that asks, which must not answer; None if the URL cannot lead to it.
 
         Raises:
             BusyError: ask about another picture later.
             RepeatedError: the picture was answered in this run.
+            OwnQuestionError: the URL has led to the sender.
             FailedError: there is no answer of this model.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ask(url, data, model, run)
+                return await self._ask(url, data, model, _headers(run, sender))
         except TimeoutError as error:
             raise FailedError(Failure.TIMEOUT, f"expected an answer within {self._timeout:g} s") from error
         except httpx.TimeoutException as error:
@@ -91,12 +101,12 @@ class ShadowClient:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _ask(self, url: str, data: bytes, model: ServedModel, run: str | None) -> Answer:
+    async def _ask(self, url: str, data: bytes, model: ServedModel, headers: dict[str, str]) -> Answer:
         request = self._client.build_request(
             "POST",
             url.rstrip("/") + PATH,
             files={"file": ("picture", data, "image/jpeg")},
-            headers={"Accept-Encoding": "identity"} | ({RUN_HEADER: run} if run else {}),
+            headers={"Accept-Encoding": "identity", **headers},
         )
         answer = await self._client.send(request, stream=True)
         try:
@@ -105,7 +115,9 @@ class ShadowClient:
             await answer.aclose()
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise BusyError
-        if run and answer.status_code == httpx.codes.CONFLICT:
+        if answer.status_code == httpx.codes.CONFLICT and SENDER_HEADER in headers:
+            raise OwnQuestionError
+        if answer.status_code == httpx.codes.CONFLICT and RUN_HEADER in headers:
             raise RepeatedError
         if answer.status_code != httpx.codes.OK:
             raise FailedError(Failure.STATUS, f"expected status 200, got {answer.status_code}")
@@ -115,6 +127,11 @@ class ShadowClient:
             return read_answer(body, server_timing=answer.headers.get("Server-Timing", ""))
         except UnreadableAnswerError as error:
             raise FailedError(Failure.UNREADABLE, str(error)) from error
+
+
+def _headers(run: str | None, sender: str | None) -> dict[str, str]:
+    given = {RUN_HEADER: run, SENDER_HEADER: sender}
+    return {name: value for name, value in given.items() if value}
 
 
 async def _read(answer: httpx.Response) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
 from typing import Any, Final
 
@@ -14,7 +15,14 @@ from cetacean_inference.monitoring.monitoring_file import ShadowPlan
 from cetacean_inference.settings import ShadowSettings
 from cetacean_inference.shadow.agreement import Agreement, PairBounds
 from cetacean_inference.shadow.answers import UNIT, Answer
-from cetacean_inference.shadow.client import BusyError, FailedError, Failure, RepeatedError, ShadowClient
+from cetacean_inference.shadow.client import (
+    BusyError,
+    FailedError,
+    Failure,
+    OwnQuestionError,
+    RepeatedError,
+    ShadowClient,
+)
 from cetacean_inference.shadow.disagreements import Disagreements
 from cetacean_inference.shadow.kept_pictures import KeptPictures
 from cetacean_inference.shadow.samples import RequestSamples, Sample, SampleQueue
@@ -23,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _NOISE_DIGIT: Final = -1
 """The digest's digit that decides whether a picture also goes to another pod of the served model: one in four does."""
+_PEER_TRIES: Final = 3
+"""Connections to the Service of the served model: of two pods, one in eight pictures then reaches no other one."""
 
 
 class ShadowTraffic:
@@ -38,6 +48,8 @@ class ShadowTraffic:
             plan: of the monitoring file.
             client: asks other pods.
         """
+        self.sender: Final = secrets.token_hex(16)
+        """Names this process to those that it asks, so that it does not answer itself."""
         self._settings = settings
         self._client = client or ShadowClient(timeout_seconds=settings.timeout_seconds)
         self.samples: Final = SampleQueue(max_pictures=settings.max_pictures, max_bytes=settings.max_bytes)
@@ -147,12 +159,16 @@ class ShadowTraffic:
 
     async def _ask_peer(self, plan: ShadowPlan, url: str, sample: Sample, served: Answer) -> None:
         """Ask another pod of the served model; a failure says nothing about the candidate and is not counted."""
-        try:
-            answer = await self._client.ask(url, sample.data, model=plan.served)
-        except (BusyError, FailedError):
+        for _ in range(_PEER_TRIES):
+            try:
+                answer = await self._client.ask(url, sample.data, model=plan.served, sender=self.sender)
+            except OwnQuestionError:
+                continue  # a new connection may lead to another pod
+            except (BusyError, FailedError):
+                return
+            if self._goes_on(plan):
+                self._noise.count(served, answer)
             return
-        if self._goes_on(plan):
-            self._noise.count(served, answer)
 
     def _goes_on(self, plan: ShadowPlan) -> bool:
         """Return true if the plan's run is still the one that is counted."""

@@ -163,9 +163,12 @@ class WeightsCache:
         partial.replace(self._blobs / sha256)
         return self.mark_used(sha256)
 
-    def remove(self, sha256: str) -> None:
-        """Remove a damaged blob."""
-        (self._blobs / sha256).unlink(missing_ok=True)
+    def remove(self, sha256: str, damaged: BufferedReader) -> None:
+        """Remove a damaged blob, unless its name leads to another file by now; hold the lock of `sha256`."""
+        path = self._blobs / sha256
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(damaged.fileno()), path.stat()):
+                path.unlink()
 
     def mark_used(self, sha256: str) -> Path:
         """Set a blob's time of use to now, and keep this process from evicting it; returns its path."""
@@ -234,10 +237,12 @@ class WeightsCache:
         """Evict the files unused longest until `needed` more bytes fit both the limit and the volume.
 
         Raises:
-            CacheFull: they do not fit even then.
+            CacheFull: they do not fit even then; nothing is evicted if that is known before.
         """
         entries = self._entries()
         used = sum(entry.size for entry in entries)
+        unused = sum(entry.size for entry in entries if self._is_unused(entry, self._keep_unused_seconds))
+        self._require_room(needed, used - unused, purpose=purpose, evictable=unused)
         for entry in entries:
             if used + needed <= self._limit and self._free() >= needed + VOLUME_OVERHEAD:
                 return
@@ -250,14 +255,17 @@ class WeightsCache:
         removed = [entry for entry in self._entries() if self._evict(entry, unused_seconds=unused_seconds)]
         return Pruned(len(removed), sum(entry.size for entry in removed))
 
-    def _require_room(self, needed: int, used: int, *, purpose: str) -> None:
+    def _require_room(self, needed: int, used: int, *, purpose: str, evictable: int = 0) -> None:
         if used + needed > self._limit:
             raise CacheFull(
                 f"{purpose}: needs {needed} bytes, expected at most {self._limit} in {self.root}, "
                 f"got {used} bytes of files that are in use"
             )
-        if (free := self._free()) < needed + VOLUME_OVERHEAD:
-            raise CacheFull(f"{purpose}: needs {needed + VOLUME_OVERHEAD} bytes, got {free} bytes free in {self.root}")
+        if (free := self._free() + evictable) < needed + VOLUME_OVERHEAD:
+            counted = ", unused files included" if evictable else ""
+            raise CacheFull(
+                f"{purpose}: needs {needed + VOLUME_OVERHEAD} bytes, got {free} bytes free in {self.root}{counted}"
+            )
 
     def _entries(self) -> list[Entry]:
         """List all files and directories that may be evicted, the one unused longest first."""
@@ -274,9 +282,11 @@ class WeightsCache:
             yield Entry.of(path, lock=self._locks / f"{key}.lock", dated=path, incomplete=True)
 
     def _evict(self, entry: Entry, *, unused_seconds: float) -> bool:
-        if entry.path.name in self._used_here or time.time() - entry.used_at < unused_seconds:
-            return False
-        return evict(entry)
+        return self._is_unused(entry, unused_seconds) and evict(entry)
+
+    def _is_unused(self, entry: Entry, unused_seconds: float) -> bool:
+        # The clocks of nodes differ. A date that is further ahead of this one is wrong, and would protect for ever.
+        return entry.path.name not in self._used_here and abs(time.time() - entry.used_at) >= unused_seconds
 
     def _free(self) -> int:
         return shutil.disk_usage(self.root).free

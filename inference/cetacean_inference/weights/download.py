@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from cetacean_inference.errors import CacheFull, FatalError, WeightsTooLarge, WeightsTruncated, WeightsUnreachable
 from cetacean_inference.messages import reason_of, with_type
 from cetacean_inference.settings import MIB
+from cetacean_inference.system.volumes import FULL
 from cetacean_inference.weights.notes import Notes
 from cetacean_inference.weights.progress import Progress
 from cetacean_inference.weights.retry import RetryableError, retrying
-from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.room import Room
+from cetacean_inference.weights.sources.source import (
+    Body,
+    Interrupted,
+    NotModified,
+    Present,
+    Source,
+    Unavailable,
+    Wanted,
+)
 from cetacean_inference.weights.validators import sendable
 from cetacean_registry.urls import redacted
 
@@ -30,10 +39,11 @@ LEAST_PROGRESS: Final = MIB
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A complete file: its digest, and the validator for a conditional request."""
+    """A complete file: its digest, and the validators for a conditional request."""
 
     sha256: str
     etag: str | None
+    last_modified: str | None
     resumed: bool
 
 
@@ -43,7 +53,7 @@ class Download:
     Args:
         source: the file, and the settings with bounds and retries.
         partial: the file for the bytes; the rest of an interrupted download is continued.
-        reserve: called with the number of missing bytes before the first of them is written; may raise.
+        reserve: called with a number of bytes before they are written, see `Room`; may raise.
     """
 
     def __init__(self, source: Source, *, partial: Path, reserve: Callable[[int], None]) -> None:
@@ -55,24 +65,24 @@ class Download:
         self._reserve = reserve
         self._most_bytes = 0
 
-    def run(self, *, if_none_match: str | None = None) -> Downloaded:
+    def run(self, *, present: Present | None = None) -> Downloaded:
         """Download until complete; an attempt with `LEAST_PROGRESS` more bytes than before counts as no failure.
 
         Raises:
-            NotModified: the file still has the ETag `if_none_match`.
+            NotModified: the file is still the one that is present.
             WeightsNotFound: the file does not exist.
             WeightsDenied: the server denies access to it.
             WeightsUnreachable: the server cannot be reached, keeps failing, or is too slow.
             WeightsTruncated: every attempt receives fewer bytes than announced.
             WeightsTooLarge: the file is larger than `max_bytes`.
-            CacheFull: the volume is full.
+            CacheFull: the volume or the cache is full.
             ConfigInvalid: the environment names a proxy or certificates that cannot be used.
         """
         try:
             before = self._most_bytes = self._received()
             self._source.pace.begin(before)
             with self._source:
-                return retrying(self._settings)(self._attempt, if_none_match)
+                return retrying(self._settings)(self._attempt, present)
         except (FatalError, NotModified):
             raise
         except RetryableError as error:
@@ -87,8 +97,10 @@ class Download:
         self._partial.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
-    def _attempt(self, if_none_match: str | None) -> Downloaded:
-        wanted, digest = Wanted(if_none_match=sendable(if_none_match)), hashlib.sha256()
+    def _attempt(self, present: Present | None) -> Downloaded:
+        if present is not None:
+            present = replace(present, etag=sendable(present.etag))
+        wanted, digest = Wanted(present=present), hashlib.sha256()
         if notes := self._read_notes():
             with self._writing(), self._partial.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256")
@@ -116,21 +128,23 @@ class Download:
             raise self._retryable(WeightsUnreachable(str(error)), after_seconds=error.after_seconds) from error
         with self._writing():
             self._notes.unlink(missing_ok=True)
-        return Downloaded(digest.hexdigest(), sendable(body.etag), resumed)
+        return Downloaded(digest.hexdigest(), sendable(body.etag), sendable(body.last_modified), resumed)
 
     def _write(self, body: Body, digest: hashlib._Hash) -> None:
         offset = body.offset
         self._check_size(body.total or 0)
         progress = Progress(self._name, offset, body.total, interval_seconds=self._settings.progress_interval_seconds)
+        room = Room(self._reserve, offset=offset, total=body.total)
         with self._writing():
-            self._reserve((body.total or offset) - offset)
+            room.begin()
             if not offset and (validator := sendable(body.validator)):
                 # After the reservation: a full volume has no room for notes.
                 Notes(validator, body.total).write(self._notes, self._source.url)
             with self._partial.open("ab" if offset else "wb") as stream:
                 for chunk in body.chunks:
+                    self._check_size(offset + len(chunk))
+                    self._require_room(room, offset, offset + len(chunk))
                     offset += len(chunk)
-                    self._check_size(offset)
                     stream.write(chunk)
                     digest.update(chunk)
                     progress.update(offset)
@@ -138,6 +152,14 @@ class Download:
         if body.total is not None and offset != body.total:  # not every source notices; a range may be shorter
             raise Interrupted(f"the file ended, expected {body.total} bytes")
         progress.finish(offset)
+
+    def _require_room(self, room: Room, begin: int, end: int) -> None:
+        try:
+            room.require(begin, end)
+        except CacheFull:
+            if self._read_notes() is None:
+                self.remove_partial()  # nobody can continue it
+            raise
 
     def _check_rest(self, body: Body, notes: Notes | None) -> None:
         if notes and notes.contradict(body.validator, body.total):
@@ -167,7 +189,7 @@ class Download:
         return WeightsUnreachable(f"{self._name}: {self._source.pace}")
 
     def _unwritable(self, error: OSError) -> CacheFull:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             self.remove_partial()
         return CacheFull(f"{self._name}: cannot write {self._partial}: {reason_of(error)}")
 

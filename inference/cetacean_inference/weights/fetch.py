@@ -32,7 +32,7 @@ from cetacean_inference.weights.cache import RecordedFile, Ref, WeightsCache
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.file_sets import FileSet, WantedFile, gate_files, key_of, mask_files, model_files
 from cetacean_inference.weights.sources import source_of
-from cetacean_inference.weights.sources.source import NotModified
+from cetacean_inference.weights.sources.source import NotModified, Present
 from cetacean_inference.weights.unverified_pickles import require_digest_of_pickle
 from cetacean_inference.weights.verified import VerifiedFiles
 from cetacean_registry.urls import redacted
@@ -426,16 +426,16 @@ def _unwritable(url: str, cache: WeightsCache, error: OSError) -> CacheFull:
 def _fetch_locked(url: str, *, sha256: str | None, cache: WeightsCache, settings: FetchSettings, check: _Check) -> Blob:
     key = sha256 or url
     with cache.lock(key, timeout_seconds=settings.lock_timeout_seconds), ExitStack() as opened:
-        if sha256 and (blob := _find_intact(url, sha256, cache, opened, check)):
+        if sha256 and (blob := _find_intact(url, sha256, cache, opened, check, remove_damaged=True)):
             cache.write_ref(Ref(url, sha256))
             return blob
         ref = None if sha256 else cache.read_ref(url)
-        if ref and not _find_intact(url, ref.sha256, cache, opened, check):
+        if ref and not _find_referenced(url, ref, cache, opened, check):
             ref = None
         try:
             return _download(url, sha256=sha256, ref=ref, key=key, cache=cache, settings=settings)
         except NotModified:
-            assert ref is not None  # noqa: S101 - only a request with the ref's ETag has this answer
+            assert ref is not None  # noqa: S101 - only a request with the ref has this answer
             logger.info("%s: not modified, sha256:%s", redacted(url), ref.sha256)
         return Blob(redacted(url), ref.sha256, cache.mark_used(ref.sha256))
 
@@ -447,7 +447,7 @@ def _download(
     download = Download(
         source_of(url, settings), partial=partial, reserve=lambda needed: cache.make_room(needed, purpose=shown)
     )
-    done = download.run(if_none_match=ref.etag if ref else None)
+    done = download.run(present=_present(ref, cache) if ref else None)
     if sha256 and done.sha256 != sha256 and done.resumed:
         # The bytes of the interrupted download may be damaged: download once more from the first byte.
         logger.warning("%s: resumed, and got sha256:%s instead of sha256:%s; starting over", shown, done.sha256, sha256)
@@ -457,27 +457,57 @@ def _download(
         download.remove_partial()
         raise DigestMismatch(f"{shown}: expected sha256:{sha256}, got sha256:{done.sha256}")
     path = cache.commit(partial, done.sha256)
-    cache.write_ref(Ref(url, done.sha256, done.etag))
+    cache.write_ref(Ref(url, done.sha256, done.etag, done.last_modified))
     logger.info("%s: sha256:%s%s", shown, done.sha256, "" if sha256 else " (no digest was expected)")
     return Blob(shown, done.sha256, path)
 
 
-def _find_intact(url: str, sha256: str, cache: WeightsCache, opened: ExitStack, check: _Check) -> Blob | None:
-    """Return the cached blob if its bytes match its digest, or are not read; removes a damaged one.
+def _present(ref: Ref, cache: WeightsCache) -> Present | None:
+    if (path := cache.find(ref.sha256)) is None:
+        return None
+    return Present(ref.sha256, path.stat().st_size, ref.etag, ref.last_modified)
+
+
+def _find_referenced(url: str, ref: Ref, cache: WeightsCache, opened: ExitStack, check: _Check) -> Blob | None:
+    """Return the blob of a ref as `_find_intact` does, and remove a damaged one so that its room is free."""
+    if (blob := _find_intact(url, ref.sha256, cache, opened, check)) or not cache.find(ref.sha256):
+        return blob
+    try:
+        with cache.lock(ref.sha256, timeout_seconds=0):
+            return _find_intact(url, ref.sha256, cache, opened, check, remove_damaged=True)
+    except WeightsUnreachable:
+        return None  # a process that knows the digest fetches it at this moment, and replaces the damaged file
+
+
+def _find_intact(
+    url: str, sha256: str, cache: WeightsCache, opened: ExitStack, check: _Check, *, remove_damaged: bool = False
+) -> Blob | None:
+    """Return the cached blob if its bytes match its digest, or are not read.
 
     The blob is locked until `opened` ends, and marked as used.
+
+    Args:
+        url: for messages.
+        sha256: the blob's digest.
+        cache: where it is.
+        opened: closes it.
+        check: verifies it.
+        remove_damaged: the caller holds the lock of the digest, so no other process repairs the blob meanwhile.
     """
     url = redacted(url)
-    try:
-        stream = opened.enter_context(cache.open_locked(sha256))
-    except FileNotFoundError:
-        return None
-    if (found := check.found(stream, sha256)) != sha256:
-        logger.warning("%s: the cached file is damaged (sha256:%s), fetching it again", url, found)
-        cache.remove(sha256)
-        return None
-    if not cache.is_current(stream, sha256):
-        logger.warning("%s: evicted while it was verified (sha256:%s), fetching it again", url, sha256)
-        return None
+    with ExitStack() as held:
+        try:
+            stream = held.enter_context(cache.open_locked(sha256))
+        except FileNotFoundError:
+            return None
+        if (found := check.found(stream, sha256)) != sha256:
+            logger.warning("%s: the cached file is damaged (sha256:%s), fetching it again", url, found)
+            if remove_damaged:
+                cache.remove(sha256, stream)
+            return None  # closed, because a removed file takes room as long as it is open
+        if not cache.is_current(stream, sha256):
+            logger.warning("%s: evicted while it was verified (sha256:%s), fetching it again", url, sha256)
+            return None
+        opened.push(held.pop_all())
     logger.info("%s: in the cache, sha256:%s", url, sha256)
     return Blob(url, sha256, cache.mark_used(sha256))

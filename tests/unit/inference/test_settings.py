@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from cetacean_inference.cli import main
 from cetacean_inference.errors import ConfigInvalid
-from cetacean_inference.settings import load_settings
+from cetacean_inference.settings import Section, Settings, load_settings
 
 MODEL = {"name": "tiny", "version": "1.0.0", "weights_url": "https://weights.test/a.ckpt"}
 
@@ -171,3 +172,106 @@ def test_a_url_with_a_password_is_refused_without_showing_it(tmp_path: Path, fie
     with pytest.raises(ConfigInvalid, match=f"{field}.weights_url: expected a URL without user:password@") as caught:
         load_settings(config_dir=tmp_path, **sections)
     assert "secret" not in str(caught.value)
+
+
+UNUSABLE_URLS = [
+    "http://[::1/x.safetensors",
+    "https://[fd00::1/x.safetensors",
+    "https://weights]/x.safetensors",
+    "https://a\u2100b/x.safetensors",
+    "https://weights.test:99999/x.safetensors",
+    "https://weights.test:0/x.safetensors",
+    "https://weights.test:port/x.safetensors",
+    "https://:443/x.safetensors",
+    "oci://registry.test/x",
+    "oci://registry.test/x@sha256:12/x.safetensors",
+    "hf://organisation",
+    "pvc://claim",
+    "s3://bucket",
+    "file://[/x.safetensors",
+]
+
+
+@pytest.mark.parametrize("command", [["fetch"], ["serve"], ["prune"]])
+@pytest.mark.parametrize("url", UNUSABLE_URLS)
+def test_a_command_ends_with_one_line_about_a_url_that_cannot_be_used(
+    url: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = tmp_path / "termination-log"
+    message.touch()
+    monkeypatch.setenv("CETACEAN_TERMINATION_MESSAGE_FILE", str(message))
+    monkeypatch.setenv("CETACEAN_CONFIG_DIR", str(tmp_path))
+    for field, value in MODEL.items():
+        monkeypatch.setenv(f"CETACEAN_MODEL__{field.upper()}", value)
+    for field in ("MODEL__WEIGHTS_URL", "MODEL__SIGNATURE_URL", "GATE__WEIGHTS_URL", "MASK__WEIGHTS_URL"):
+        with monkeypatch.context() as inside:
+            inside.setenv(f"CETACEAN_{field}", url)
+            message.write_text("", encoding="utf-8")
+            assert main(command) == 1
+        line = message.read_text(encoding="utf-8")
+        assert line.startswith(f"ConfigInvalid: {field.lower().replace('__', '.')}: expected ")
+        assert capsys.readouterr().err == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://[::1", "https://hub.test:99999", "hub.test", "ftp://hub.test", "", "https://user:secret@hub.test"],
+)
+def test_an_endpoint_of_the_hub_that_cannot_be_used_is_an_error(endpoint: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"^fetch\.hf_endpoint: expected ") as caught:
+        load(tmp_path, fetch={"hf_endpoint": endpoint})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://[fd00::1]:8443/a.ckpt", "http://weights", "https://b\u00fccher.test/a.ckpt"])
+def test_a_url_with_an_address_or_a_name_of_any_letters_is_taken(url: str, tmp_path: Path) -> None:
+    assert load_settings(model={**MODEL, "weights_url": url}, config_dir=tmp_path).model.weights_url == url
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def numeric_settings(kinds: tuple[type, ...]) -> list[tuple[str, str]]:
+    """Return the section and the name of each setting that is a number of these kinds, or none."""
+    return [
+        (section, name)
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        for name, one in field.annotation.model_fields.items()
+        if set(get_args(one.annotation) or (one.annotation,)) & set(kinds)
+    ]
+
+
+def test_there_are_settings_of_both_kinds_of_numbers() -> None:
+    assert len(numeric_settings((float,))) > 20
+    assert len(numeric_settings((int,))) > 20
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+@pytest.mark.parametrize(("section", "name"), numeric_settings((float,)))
+def test_a_number_must_be_finite(
+    section: str, name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CETACEAN_{section.upper()}__{name.upper()}", value)
+    with pytest.raises(ConfigInvalid, match=rf"^{section}\.{name}: "):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["no", "yes"])
+@pytest.mark.parametrize(("section", "name"), numeric_settings((int, float)))
+def test_a_word_for_true_or_false_is_no_number(section: str, name: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "inference.yaml").write_text(f"{section}: {{{name}: {value}}}", encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=rf"{section}\.{name}: expected a number"):
+        load(tmp_path)
+
+
+def test_a_threshold_that_yaml_reads_as_false_does_not_disable_the_gate(tmp_path: Path) -> None:
+    (tmp_path / "anti_fraud_threshold.yaml").write_text("threshold: no", encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=r"^gate\.threshold: expected a number .*got False"):
+        load(tmp_path)
+
+
+def test_the_two_ports_must_differ(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"http: expected two different ports, got 9000 for both"):
+        load(tmp_path, http={"port": 9000, "internal_port": 9000})
+    assert load(tmp_path, http={"port": 0, "internal_port": 0}).http.port == 0

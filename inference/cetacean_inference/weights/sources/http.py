@@ -18,8 +18,17 @@ from cetacean_inference.weights.proxies import open_client
 from cetacean_inference.weights.server_access import KEYS, server_access
 from cetacean_inference.weights.sources.content_encoding import ENCODINGS, decoded
 from cetacean_inference.weights.sources.content_range import ContentRange
-from cetacean_inference.weights.sources.source import Body, Interrupted, NotModified, Source, Unavailable, Wanted
+from cetacean_inference.weights.sources.source import (
+    Body,
+    Interrupted,
+    NotModified,
+    Present,
+    Source,
+    Unavailable,
+    Wanted,
+)
 from cetacean_inference.weights.trust import untrusted
+from cetacean_inference.weights.validators import distinct_date
 from cetacean_registry.urls import redacted
 
 PERMANENT_STATUSES: Final = frozenset({404, 410, 451})
@@ -70,13 +79,15 @@ class HttpSource(Source):
         headers = dict(self._headers)
         if wanted.validator:
             headers |= {"Range": f"bytes={wanted.offset}-", "If-Range": wanted.validator}
-        elif wanted.if_none_match:
-            headers["If-None-Match"] = wanted.if_none_match
+        elif wanted.present:
+            headers |= {"If-None-Match": wanted.present.etag} if wanted.present.etag else {}
         try:
             with closing(self._answer(self._client, headers)) as response:
                 encoding = self._encoding(response)
                 if (part := _rest(response, wanted, encoding)) is None:
                     self._check_status(response, wanted)
+                    if wanted.present and not wanted.offset and _has_file(response, wanted.present, encoding):
+                        raise NotModified
                 yield self._body(response, part, encoding)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise WeightsNotFound(f"{self.name}: {redacted(one_line(error))}") from error
@@ -117,6 +128,7 @@ class HttpSource(Source):
             total=part.total if part else announced,
             validator=None if encoding else strong,
             etag=etag,
+            last_modified=distinct_date(response.headers),
         )
 
     def _encoding(self, response: httpx.Response) -> str | None:
@@ -136,7 +148,7 @@ class HttpSource(Source):
 
     def _check_status(self, response: httpx.Response, wanted: Wanted) -> None:
         status = response.status_code
-        if status == 304 and wanted.if_none_match:
+        if status == 304 and wanted.present and wanted.present.etag:
             raise NotModified
         message = printable(f"{self.name}: expected 200, got {status} {response.reason_phrase}").rstrip()
         if status in DENIED_STATUSES:
@@ -146,6 +158,19 @@ class HttpSource(Source):
         if status != 200:
             after = retry_after(response.headers)
             raise Unavailable(message, after_seconds=after or 0.0, restart=wanted.is_refused_by(status))
+
+
+def _has_file(response: httpx.Response, present: Present, encoding: str | None) -> bool:
+    """Return True if an answer with a file has the one that is there: its body need not be read then.
+
+    A date is compared here, and not by the server: with If-Modified-Since many take a file of an older date, such as
+    an earlier version that somebody has restored, for the same one.
+    """
+    if present.etag:
+        return bool(response.headers.get("ETag") == present.etag)
+    length = None if encoding else decimal_header(response.headers, "Content-Length")
+    same_date = present.last_modified is not None and distinct_date(response.headers) == present.last_modified
+    return same_date and length == present.size
 
 
 def _rest(response: httpx.Response, wanted: Wanted, encoding: str | None) -> ContentRange | None:

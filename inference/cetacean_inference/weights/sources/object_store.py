@@ -101,8 +101,8 @@ class ObjectStoreSource(Source):
         options: GetOptions = {}
         if wanted.validator:
             options = {"range": {"offset": wanted.offset}, "if_match": wanted.validator}
-        elif wanted.if_none_match:
-            options = {"if_none_match": wanted.if_none_match}
+        elif wanted.present and wanted.present.etag:
+            options = {"if_none_match": wanted.present.etag}
         asked = partial(obstore.get_async, self._store, self._key)
         seconds = self.settings.connect_timeout_seconds + self.settings.read_timeout_seconds
         try:

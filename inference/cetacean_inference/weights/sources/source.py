@@ -20,6 +20,17 @@ _BUSY: Final = frozenset({408, 429, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
+class Present:
+    """A file that is in the cache already, as its last download has found it."""
+
+    sha256: str
+    size: int
+    etag: str | None = None
+    last_modified: str | None = None
+    """Of a file without an ETag; see `validators.distinct_date`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The request of a download: for a file, for its rest, or for the file only if it has changed."""
 
@@ -27,8 +38,8 @@ class Wanted:
     """Bytes that are there already; `validator` is then set."""
     validator: str | None = None
     """Of the file that these bytes are of: if it is another file by now, it is wanted from its first byte."""
-    if_none_match: str | None = None
-    """The ETag of a file that is there already."""
+    present: Present | None = None
+    """It is wanted only if it is not this one any more; None wants it in any case."""
 
     def is_refused_by(self, status: int) -> bool:
         """Return True if the status of an answer that has no file may be due to the offset.
@@ -56,10 +67,12 @@ class Body:
     """By which the rest can be asked for after an interruption, None if it cannot."""
     etag: str | None
     """By which a file can be asked for only if it has changed."""
+    last_modified: str | None = None
+    """As the ETag, if there is none."""
 
 
 class NotModified(Exception):  # noqa: N818 - an answer, not an error
-    """The file has the ETag of `Wanted.if_none_match`."""
+    """The file is still the one of `Wanted.present`."""
 
 
 class Interrupted(Exception):  # noqa: N818 - the download makes an error of it

@@ -320,6 +320,58 @@ def test_with_a_full_cache_networks_are_converted_for_this_start_only(
     assert "are not stored" in caplog.text
 
 
+class FullVolume:
+    """Writing networks into the cache, or anywhere, fails as OpenVINO fails on a full volume."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, everywhere: bool) -> None:
+        save = conversion.save
+
+        def is_full(directory: Path) -> bool:
+            return everywhere or "incomplete" in directory.parts
+
+        def failing(network: Any, trunk: Path, head: Path, *, side: int) -> None:
+            if is_full(trunk.parent):
+                raise RuntimeError("basic_ios::clear: iostream error")
+            save(network, trunk, head, side=side)
+
+        monkeypatch.setattr(conversion, "save", failing)
+        monkeypatch.setattr(conversion, "has_room", lambda directory, _: not is_full(directory))
+
+
+def test_if_the_volume_fills_up_networks_are_converted_for_this_start_only(
+    settings: Settings, runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    FullVolume(monkeypatch, everywhere=False)
+    with prepared(settings) as networks:
+        assert all(one.trunk.exists() for one in networks.values())
+    assert runs == [BOTH, BOTH]
+    assert "are not stored: converted gate: needs " in caplog.text
+    assert not list(open_cache(settings).derived.glob("network-*"))
+    assert not [path for path in (settings.weights_cache / "incomplete").iterdir() if path.is_dir()]
+
+
+def test_if_there_is_room_nowhere_eager_torch_computes(
+    settings: Settings, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullVolume(monkeypatch, everywhere=True)
+    with pytest.raises(RuntimeError, match="converted gate: needs "), prepared(settings):
+        pass
+    auto = settings.model_copy(update={"engine": settings.engine.model_copy(update={"name": "auto"})})
+    pipeline = load_pipeline(auto)
+    assert pipeline.identity.engine == "torch-eager"
+    pipeline.close()
+
+
+def test_an_error_of_a_conversion_with_room_is_not_about_room(
+    settings: Settings, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullVolume(monkeypatch, everywhere=True)
+    monkeypatch.setattr(conversion, "has_room", lambda *_: True)
+    with pytest.raises(RuntimeError, match="status 1: RuntimeError: basic_ios"), prepared(settings):
+        pass
+    assert runs == [BOTH]
+
+
 def test_unusable_weights_are_a_fatal_error(settings: Settings, runs: Runs) -> None:
     other = settings.model_copy(update={"model": settings.model.model_copy(update={"embedding_size": 9})})
     with pytest.raises(CheckpointMismatch, match=r"tiny\.safetensors: expected the .*expected 9"), prepared(other):

@@ -57,6 +57,27 @@ async def test_the_service_is_ready_from_loading_until_draining(settings: Settin
     assert service.close(timeout_seconds=10)
 
 
+async def test_the_service_is_not_ready_without_its_model_thread_and_says_why(
+    settings: Settings, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start(Service(settings), pipeline)
+    async with client_of(service) as client:
+
+        def fail(*_: object) -> None:
+            raise MemoryError("no room")
+
+        monkeypatch.setattr(service.metrics, "observe_batch", fail)
+        assert (await predict(client, picture())).status_code == 500
+        for path in ("/v2/health/ready", "/v2/models/tiny/ready"):
+            answer = await client.get(path)
+            assert answer.status_code == 503
+            assert answer.json()["reason"] == "a model thread has ended: MemoryError: no room"
+        assert not (await client.get("/v1/identity")).json()["ready"]
+        assert (await predict(client, picture())).status_code == 503
+        assert (await client.get("/health")).status_code == 200
+    assert service.close(timeout_seconds=10)
+
+
 async def test_the_service_is_not_ready_while_pictures_cannot_be_decoded(
     settings: Settings, pipeline: FakePipeline
 ) -> None:

@@ -41,6 +41,13 @@ def test_of_another_kind_it_gets_the_end_marker(frame: bytes) -> None:
     assert picture_of(picture + END) == picture + END
 
 
+@pytest.mark.parametrize("code", [0xC9, 0xCA])
+def test_arithmetic_codes_are_not_taken(code: int) -> None:
+    found = read_jpeg(START + segment(code) + SCAN + END)
+    assert found.damage is not None
+    assert "arithmetic" in found.damage
+
+
 @pytest.mark.parametrize("scans", [0, 2, 3])
 def test_of_several_scans_it_gets_the_end_marker(scans: int) -> None:
     picture = START + BASELINE + SCAN * scans

@@ -52,6 +52,26 @@ async def all_of(*waiting: Awaitable[ScoredPicture[str]]) -> list[ScoredPicture[
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_model_thread_that_ends_is_reported_and_its_pictures_fail_at_once(
+    pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with batcher_of(pipeline) as batcher:
+        assert batcher.failure is None
+
+        def fail(*_: object) -> None:
+            raise MemoryError("no room for a batch's size")
+
+        monkeypatch.setattr(Metrics, "observe_batch", fail)
+        (found,) = await all_of(batcher.score(load()))
+        assert isinstance(found, RuntimeError)
+        assert batcher.failure == "MemoryError: no room for a batch's size"
+        for wait in (False, True):
+            with pytest.raises(RequestRejected) as caught:
+                await batcher.score(load(), wait_for_admission=wait)
+            assert (caught.value.status, caught.value.retry_after) == (503, 3)
+    assert "a model thread has ended" in caplog.text
+
+
 async def test_each_picture_gets_its_own_scores(pipeline: FakePipeline) -> None:
     with batcher_of(pipeline) as batcher:
         shades = [number / 255 for number in range(0, 250, 25)]

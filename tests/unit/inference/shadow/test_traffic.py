@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from support.inference_world import DIGEST, FakePipeline, client_of, make_settings, start
+from support.inference_world import DIGEST, FakePipeline, InlineDecoder, client_of, make_settings, start
 from support.pictures import archive, encoded, picture
 from support.waiting import until
 
@@ -22,6 +23,7 @@ from cetacean_inference.monitoring.monitoring_file import KeepDisagreements, Ser
 from cetacean_inference.serving.service import Service
 from cetacean_inference.shadow.client import RUN_HEADER, ShadowClient
 from cetacean_inference.shadow.compared_pictures import ComparedPictures
+from cetacean_inference.types import Decoded, Resize, Scores
 
 OTHER_DIGEST = "ef" * 32
 SERVED = ServedModel(name="tiny", version="1.2.3", sha256=DIGEST)
@@ -49,14 +51,19 @@ async def candidate(tmp_path: Path) -> AsyncIterator[Service]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, transport: httpx.AsyncBaseTransport, *, plan: ShadowPlan | None = PLAN, **shadow: Any
+    folder: Path,
+    transport: httpx.AsyncBaseTransport,
+    *,
+    plan: ShadowPlan | None = PLAN,
+    decoder: type[InlineDecoder] = InlineDecoder,
+    **shadow: Any,
 ) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
     """A service whose copies go through `transport`."""
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     settings = make_settings(folder, shadow={"timeout_seconds": 30, **shadow})
     client = ShadowClient(timeout_seconds=settings.shadow.timeout_seconds, transport=transport)
     service = Service(settings, shadow_client=client)
-    start(service, FakePipeline())
+    service.start(FakePipeline(), decoder=decoder(settings.images))
     service.shadow.configure(plan)
     task = asyncio.create_task(service.shadow.run())
     try:
@@ -131,6 +138,25 @@ async def test_pictures_of_archives_are_compared_too(tmp_path: Path, candidate: 
         assert len(answer.json()) == 5
         await until(lambda: done(service))
         assert (await stats(client))["candidate"]["pairs"] == 4
+
+
+class ReadsTwice(InlineDecoder):
+    """Reads each file again before it decodes, as the pool does if all places are taken."""
+
+    async def decode(self, read: Callable[[], bytes], resizes: Sequence[Resize]) -> Decoded:
+        await asyncio.to_thread(read)
+        return await super().decode(read, resizes)
+
+
+async def test_pictures_that_the_decoder_reads_twice_are_compared(tmp_path: Path, candidate: Service) -> None:
+    transport = httpx.ASGITransport(create_app(candidate))
+    async with serving(tmp_path / "served", transport, decoder=ReadsTwice) as (service, client):
+        entries = [(f"{number}.png", picture(size=(30 + number, 30))) for number in range(4)]
+        await client.post("/v1/predict-batch", files={"archive": ("a.zip", archive(entries), "application/zip")})
+        await send(client, DIFFERENT)
+        await until(lambda: done(service))
+        found = await stats(client)
+        assert (found["sampled"], found["dropped"], found["candidate"]["pairs"]) == (5, 0, 5)
 
 
 async def test_each_picture_is_compared_once(tmp_path: Path, candidate: Service) -> None:
@@ -239,6 +265,52 @@ async def test_another_pod_of_the_served_model_shows_the_noise_floor(tmp_path: P
             assert (await peers.get("/v1/drift-stats")).json()["n"] == 0
             text = (await peers.get("/metrics")).text
             assert f'cetacean_inference_shadow_requests_total{{status="200"}} {expected}.0' in text
+    assert peer.close(timeout_seconds=10)
+
+
+async def test_a_pod_that_asks_itself_is_not_counted_as_noise(tmp_path: Path, candidate: Service) -> None:
+    """Two pods behind a Service never agree about the individual."""
+
+    class Renamed(FakePipeline):
+        @staticmethod
+        def scores(score: float, probability: float) -> Scores:
+            found = FakePipeline.scores(score, probability)
+            return replace(found, ranking=(replace(found.ranking[0], class_animal="another"), *found.ranking[1:]))
+
+    (tmp_path / "peer").mkdir()
+    peer = start(Service(make_settings(tmp_path / "peer")), Renamed())
+    pods, candidates = [create_app(peer)], create_app(candidate)
+
+    class Alternating(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            app = candidates
+            if request.url.host == "peer.sea.svc":
+                self.asked += 1
+                app = pods[self.asked % len(pods)]
+            return await httpx.ASGITransport(app).handle_async_request(request)
+
+    transport = Alternating()
+    plan = PLAN.model_copy(update={"peer_url": "http://peer.sea.svc"})
+    async with serving(tmp_path / "served", transport, plan=plan) as (service, client):
+        pictures = [picture(size=(30, 30 + number)) for number in range(48)]
+        asking = [data for data in pictures if hashlib.sha256(data).hexdigest()[-1] in "0123"]
+        expected = len(asking) // 2
+        assert expected
+        pods.append(create_app(service))
+        for data in asking[:expected]:
+            await send(client, data)
+            await until(lambda: done(service))
+        noise = (await stats(client))["noise"]
+        assert (noise["pairs"], noise["individual"]) == (expected, 0)
+        del pods[0]  # the Service has no other pod any more
+        transport.asked = 0
+        await send(client, asking[-1])
+        await until(lambda: done(service))
+        assert (await stats(client))["noise"]["pairs"] == expected
+        assert transport.asked == 3
     assert peer.close(timeout_seconds=10)
 
 

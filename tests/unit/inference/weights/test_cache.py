@@ -35,7 +35,7 @@ def test_a_ref_is_valid_as_long_as_its_blob_exists(tmp_path: Path) -> None:
     cache.write_ref(ref)
     assert open_cache(tmp_path).read_ref("https://weights.test/a") == ref
     assert cache.read_ref("https://weights.test/b") is None
-    cache.remove(digest)
+    (tmp_path / "blobs" / "sha256" / digest).unlink()
     assert cache.read_ref("https://weights.test/a") is None
 
 

@@ -31,7 +31,7 @@ from cetacean_inference.errors import (
 from cetacean_inference.settings import MIB, FetchSettings
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.sources import source_of
-from cetacean_inference.weights.sources.source import NotModified
+from cetacean_inference.weights.sources.source import NotModified, Present
 
 Make = Callable[..., Download]
 
@@ -287,7 +287,7 @@ def test_notes_that_cannot_be_written_are_reported_in_one_line(
 def test_a_current_file_is_not_sent_again(download: Make) -> None:
     etag = download().run().etag
     with pytest.raises(NotModified):
-        download().run(if_none_match=etag)
+        download().run(present=Present("ab" * 32, 300_000, etag))
 
 
 def test_a_local_file_is_copied(download: Make, tmp_path: Path, partial: Path) -> None:

@@ -56,6 +56,33 @@ def test_nothing_stays_of_what_is_evicted_but_the_lock_of_a_download(tmp_path: P
     assert stay == [tmp_path / "locks" / f"{abandoned.stem}.lock"], "its key may be downloaded at this moment"
 
 
+def test_nothing_is_evicted_for_a_file_that_cannot_fit(tmp_path: Path) -> None:
+    filled = open_cache(tmp_path)
+    stay = {add_blob(filled, bytes([n]) * 200) for n in range(4)}
+    with pytest.raises(CacheFull, match=r"needs 1001 bytes, expected at most 1000 .*got 0 bytes of files .* in use"):
+        open_cache(tmp_path).make_room(1001, purpose="new")
+    with pytest.raises(CacheFull, match=r"bytes free in .*, unused files included"):
+        open_cache(tmp_path, limit=2**62).make_room(2**61, purpose="new")
+    assert blobs(tmp_path) == stay
+
+
+@pytest.mark.parametrize(("ahead", "stays"), [(10, True), (3600, False)])
+def test_a_file_dated_far_ahead_of_the_clock_counts_as_unused(tmp_path: Path, ahead: float, stays: bool) -> None:
+    digest = add_blob(open_cache(tmp_path), b"x" * 300, age=-ahead)
+    pod = open_cache(tmp_path, keep_unused_seconds=600)
+    if stays:
+        with pytest.raises(CacheFull):
+            pod.make_room(900, purpose="new")
+    else:
+        pod.make_room(900, purpose="new")
+    assert (digest in blobs(tmp_path)) == stays
+
+
+def test_prune_removes_a_file_dated_ahead_of_the_clock(tmp_path: Path) -> None:
+    add_blob(open_cache(tmp_path), b"x" * 300, age=-3600)
+    assert open_cache(tmp_path).prune(unused_seconds=0) == Pruned(1, 300)
+
+
 def test_what_cannot_be_removed_frees_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     derived = add_derived(open_cache(tmp_path), "networks-a")
 
@@ -112,8 +139,7 @@ def test_a_blob_used_since_it_was_listed_is_not_evicted(tmp_path: Path, monkeypa
 
 def test_the_space_of_a_blob_that_another_pod_evicted_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = add_blob(open_cache(tmp_path), b"x" * 300)
-    other = open_cache(tmp_path)
-    before_it_is_locked(monkeypatch, lambda: other.remove(digest))
+    before_it_is_locked(monkeypatch, (tmp_path / "blobs" / "sha256" / digest).unlink)
     open_cache(tmp_path).make_room(900, purpose="new")
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from io import BufferedReader
@@ -121,6 +122,59 @@ def test_without_a_digest_a_conditional_request_checks_the_cached_file(
     (server.directory / "a.ckpt").write_bytes(b"new weights")
     found = fetch(url, sha256=None, cache=cache, settings=options)
     assert found.sha256 == hashlib.sha256(b"new weights").hexdigest()
+
+
+@pytest.fixture
+def tight(tmp_path: Path, content: bytes) -> WeightsCache:
+    """A cache with room for the file, and not for it twice."""
+    cache = WeightsCache(tmp_path / "tight", limit_bytes=len(content) * 3 // 2, keep_unused_seconds=600)
+    cache.prepare()
+    return cache
+
+
+def test_a_file_with_a_date_and_no_etag_needs_no_room_twice(
+    tight: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
+) -> None:
+    server.strong_etag = False
+    for _ in range(3):
+        assert fetch(url, sha256=None, cache=tight, settings=options).sha256 == digest
+    assert {"If-None-Match", "If-Modified-Since"}.isdisjoint(server.headers[-1])
+
+
+@pytest.mark.parametrize(
+    ("modified", "length"),
+    [(1000.0, 300_000), (-1000.0, 300_000), (0.0, 300_001)],
+    ids=["newer", "older, as a version that was restored", "of another length"],
+)
+def test_a_file_of_another_date_or_length_is_downloaded(
+    cache: WeightsCache, options: FetchSettings, url: str, server: FileServer, modified: float, length: int
+) -> None:
+    server.strong_etag, server.modified = False, 5000.0
+    fetch(url, sha256=None, cache=cache, settings=options)
+    changed = os.urandom(length)
+    (server.directory / "a.ckpt").write_bytes(changed)
+    server.modified += modified
+    assert fetch(url, sha256=None, cache=cache, settings=options).path.read_bytes() == changed
+
+
+def test_a_file_of_the_second_of_its_answer_is_downloaded_again(
+    cache: WeightsCache, options: FetchSettings, url: str, server: FileServer
+) -> None:
+    server.strong_etag, server.modified = False, time.time() + 1
+    fetch(url, sha256=None, cache=cache, settings=options)
+    changed = os.urandom(300_000)
+    (server.directory / "a.ckpt").write_bytes(changed)
+    assert fetch(url, sha256=None, cache=cache, settings=options).path.read_bytes() == changed
+
+
+def test_a_file_that_is_sent_again_with_the_same_etag_needs_no_room_twice(
+    tight: WeightsCache, options: FetchSettings, url: str, digest: str, server: FileServer
+) -> None:
+    server.conditions_work = False
+    for _ in range(2):
+        assert fetch(url, sha256=None, cache=tight, settings=options).sha256 == digest
+    (server.directory / "a.ckpt").write_bytes(b"another")
+    assert fetch(url, sha256=None, cache=tight, settings=options).path.read_bytes() == b"another"
 
 
 def test_without_a_digest_the_cached_file_is_used_if_the_server_is_unreachable(
@@ -399,7 +453,7 @@ def test_an_evicted_file_is_reported_in_one_line(
     cache: WeightsCache, options: FetchSettings, url: str, digest: str
 ) -> None:
     blob = fetch(url, sha256=digest, cache=cache, settings=options)
-    cache.remove(digest)
+    blob.path.unlink()
     with VerifiedFiles(cache) as verified, pytest.raises(WeightsEvicted, match=r"a\.ckpt: evicted from the cache"):
         verified.open(blob)
 
@@ -487,6 +541,59 @@ def test_a_file_being_verified_is_not_evicted(
 
 
 @pytest.mark.parametrize("known", [True, False])
+def test_a_file_that_another_pod_repairs_while_its_damage_is_noticed_stays(
+    cache: WeightsCache,
+    options: FetchSettings,
+    url: str,
+    content: bytes,
+    digest: str,
+    server: FileServer,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    known: bool,
+) -> None:
+    """The other pod knows the digest; the slow one knows it too, on a volume without locks, or only the URL."""
+    path = fetch(url, sha256=None, cache=cache, settings=options).path
+    path.write_bytes(b"damaged")
+    repaired: list[int] = []
+
+    def repair() -> None:
+        if not repaired:
+            repaired.append(1)
+            partial = cache.partial("another pod's")
+            partial.write_bytes(content)
+            repaired[0] = cache.commit(partial, digest).stat().st_ino
+
+    while_hashed(monkeypatch, repair)
+    blob = fetch(url, sha256=digest if known else None, cache=cache, settings=options)
+    assert blob.path.read_bytes() == content
+    if not known:
+        assert blob.path.stat().st_ino == repaired[0]
+        assert server.requests["a.ckpt"] == 2, "the second one only asks if the file has changed"
+
+
+def test_a_damaged_file_is_left_to_the_pod_that_fetches_it_by_its_digest(
+    cache: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str
+) -> None:
+    path = fetch(url, sha256=None, cache=cache, settings=options).path
+    path.write_bytes(b"damaged")
+    damaged = path.stat().st_ino
+    with cache.lock(digest, timeout_seconds=1), path.open("rb") as kept:
+        assert fetch(url, sha256=None, cache=cache, settings=options).path.read_bytes() == content
+        assert os.fstat(kept.fileno()).st_nlink == 0, "replaced, not removed before"
+    assert path.stat().st_ino != damaged
+
+
+def test_a_damaged_file_gives_its_room_to_its_successor(
+    tight: WeightsCache, options: FetchSettings, url: str, content: bytes, digest: str
+) -> None:
+    for sha256 in (None, digest):
+        path = fetch(url, sha256=sha256, cache=tight, settings=options).path
+        path.write_bytes(content[:-1] + b"x")
+        assert fetch(url, sha256=sha256, cache=tight, settings=options).path.read_bytes() == content
+
+
+@pytest.mark.parametrize("known", [True, False])
 def test_a_file_evicted_while_it_was_verified_is_fetched_again(
     cache: WeightsCache,
     options: FetchSettings,
@@ -499,8 +606,8 @@ def test_a_file_evicted_while_it_was_verified_is_fetched_again(
     known: bool,
 ) -> None:
     sha256 = digest if known else None
-    fetch(url, sha256=sha256, cache=cache, settings=options)
-    while_hashed(monkeypatch, lambda: cache.remove(digest))  # as on a volume without locks
+    path = fetch(url, sha256=sha256, cache=cache, settings=options).path
+    while_hashed(monkeypatch, lambda: path.unlink(missing_ok=True))  # as on a volume without locks
     assert fetch(url, sha256=sha256, cache=cache, settings=options).path.read_bytes() == content
     assert server.requests["a.ckpt"] == 2
     assert "If-None-Match" not in server.headers[1]

@@ -31,6 +31,28 @@ URLS = [f"{IMAGE}/m/a.ckpt", "pvc://models/m/a.ckpt"]
 EACH = pytest.mark.parametrize("url", URLS, ids=["oci", "pvc"])
 
 
+@EACH
+def test_an_unchanged_file_needs_no_room_twice(
+    url: str, tmp_path: Path, settings: FetchSettings, content: bytes, digest: str
+) -> None:
+    tight = WeightsCache(tmp_path / "tight", limit_bytes=len(content) * 3 // 2, keep_unused_seconds=600)
+    tight.prepare()
+    for _ in range(2):
+        assert fetch(url, sha256=None, cache=tight, settings=settings).sha256 == digest
+
+
+@EACH
+def test_a_changed_file_of_the_same_size_is_copied(
+    url: str, cache: WeightsCache, settings: FetchSettings, content: bytes
+) -> None:
+    fetch(url, sha256=None, cache=cache, settings=settings)
+    mount = mount_of(url)
+    assert mount is not None
+    file, changed = settings.volumes / mount.folder / mount.path, bytes(len(content))
+    file.write_bytes(changed)
+    assert fetch(url, sha256=None, cache=cache, settings=settings).path.read_bytes() == changed
+
+
 @contextmanager
 def as_a_user() -> Iterator[None]:
     """Give up the rights of root, if the test has them."""

@@ -22,6 +22,7 @@ from cetacean_inference.settings import FetchSettings
 from cetacean_inference.weights.download import Download
 from cetacean_inference.weights.sources import source_of
 from cetacean_inference.weights.sources.content_encoding import STEP, decoded
+from cetacean_inference.weights.sources.source import Present
 
 Make = Callable[..., Download]
 
@@ -300,7 +301,7 @@ def test_an_etag_that_no_request_can_send_is_not_used(download: Make, partial: P
     assert download(answer).run().etag is None
     assert partial.read_bytes() == FILE
     assert not [request for request in asked if b"Range" in request]
-    download(answer).run(if_none_match=NO_STRING)  # as an earlier version kept it
+    download(answer).run(present=Present("ab" * 32, 7, NO_STRING))  # as an earlier version kept it
     assert b"If-None-Match" not in asked[-1]
 
 
