@@ -24,6 +24,8 @@ REASONS: Final = {
     "dies": "unreachable",
     "nonsense": "unreachable",
     "headers": "unreachable",
+    "interim": "unreachable",
+    "bytewise": "unreachable",
     "fails": "status",
     "redirects": "status",
     "gigabyte": "unreadable",
@@ -100,6 +102,15 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, kind: str, state: Hosti
         write(b"HTTP/1.1 200 OK\r\nX-Header: ")
         while not state.ending.wait(0.02):
             write(b"x")
+    elif kind == "interim":
+        while not state.ending.is_set():
+            write(b"HTTP/1.1 103 E\r\n\r\n" * 4000)
+            state.sent[kind] += 72_000
+    elif kind == "bytewise":
+        write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not state.ending.is_set():
+            write(b"1\r\nx\r\n" * 10_000)
+            state.sent[kind] += 60_000
     else:
         _respond(handler, kind, state, sha256)
 

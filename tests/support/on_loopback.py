@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 import httpx
 
+from cetacean_inference.shadow.answers import MAX_ANSWER_BYTES
+from cetacean_inference.shadow.client import MAX_HEAD_BYTES
+from cetacean_inference.shadow.connections import Transport
+
 
 class OnLoopback(httpx.AsyncBaseTransport):
     """Sends requests to ports of loopback, by the Service's name; the header `Host` stays."""
@@ -13,7 +17,7 @@ class OnLoopback(httpx.AsyncBaseTransport):
     def __init__(self, ports: Mapping[str, int]) -> None:
         """Take the port of each host, for instance of `candidate.sea.svc`."""
         self._ports = ports
-        self._transport = httpx.AsyncHTTPTransport(trust_env=False)
+        self._transport = Transport(max_bytes=MAX_HEAD_BYTES + MAX_ANSWER_BYTES)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""

@@ -11,6 +11,7 @@ import httpx
 
 from cetacean_inference.monitoring.monitoring_file import ServedModel
 from cetacean_inference.shadow.answers import MAX_ANSWER_BYTES, Answer, UnreadableAnswerError, read_answer
+from cetacean_inference.shadow.connections import Transport
 
 PATH: Final = "/v1/predict-shadow"
 """Answers as /v1/predict-single does, without being counted as an answer to a client."""
@@ -19,6 +20,8 @@ RUN_HEADER: Final = "X-Shadow-Run"
 SENDER_HEADER: Final = "X-Shadow-Sender"
 """The process that asks: a Service of several pods may lead to the pod that asks, which does not answer itself."""
 CONNECT_SECONDS: Final = 2.0
+MAX_HEAD_BYTES: Final = 16384
+"""What an answer may have besides its body: its head, those before it, and the sizes of chunks."""
 
 
 class Failure(StrEnum):
@@ -64,8 +67,7 @@ class ShadowClient:
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
-            transport=transport,
-            limits=httpx.Limits(max_keepalive_connections=0),
+            transport=transport or Transport(max_bytes=MAX_HEAD_BYTES + MAX_ANSWER_BYTES),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         )
 

@@ -1,20 +1,25 @@
 """A transport, direct or through a proxy, whose connections end with the time of the download.
 
-httpx bounds each silence only, so an answer whose head never ends, such as one of many `103`, would keep it for ever.
+httpx bounds each silence only, so an answer whose head never ends, such as one of many `103`, would keep it for ever;
+the bytes of heads are bounded too, because they take processor time all the while.
 Its own for SOCKS waits for ever for a proxy that does not answer its greeting, such as one that speaks HTTP.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import httpcore
 import httpx
 
+from cetacean_inference.answer_budget import AnswerBudget
+from cetacean_inference.httpx_errors import as_httpx_errors
 from cetacean_inference.weights.pace import Pace
+
+MAX_HEAD_BYTES: Final = 65536
+"""Of the head of an answer, and of those that a server sends before it."""
 
 
 class Transport(httpx.BaseTransport):
@@ -36,7 +41,7 @@ class Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""
         assert isinstance(request.stream, Iterable)  # noqa: S101 -- a synchronous client sends nothing else
-        with _errors_of_httpx():
+        with as_httpx_errors():
             response = self._pool.handle_request(
                 httpcore.Request(
                     request.method,
@@ -46,6 +51,8 @@ class Transport(httpx.BaseTransport):
                     extensions=request.extensions,
                 )
             )
+        if isinstance(stream := response.extensions.get("network_stream"), _Stream):
+            stream.release()  # the body is bounded by the download
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
         )
@@ -79,7 +86,7 @@ class _Body(httpx.SyncByteStream):
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
-        with _errors_of_httpx():
+        with as_httpx_errors():
             yield from self._response.iter_stream()
 
     def close(self) -> None:
@@ -110,14 +117,23 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
         self._seconds = seconds
         self._pace = pace
+        self._budget = AnswerBudget(MAX_HEAD_BYTES)
+
+    def release(self) -> None:
+        """Read the rest of the answer without a bound of its bytes."""
+        self._budget.release()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         remaining = self._pace.remaining()
         if remaining <= 0:
             raise httpcore.ReadTimeout("timed out")
-        return self._stream.read(max_bytes, min(self._seconds if timeout is None else timeout, remaining))
+        longest = min(self._seconds if timeout is None else timeout, remaining)
+        data = self._stream.read(self._budget.allowed(max_bytes), longest)
+        self._budget.received(len(data))
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._budget.restart()
         self._stream.write(buffer, self._seconds if timeout is None else timeout)
 
     def close(self) -> None:
@@ -128,15 +144,3 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-@contextlib.contextmanager
-def _errors_of_httpx() -> Iterator[None]:
-    """Raise an error of httpcore as the one of the same name that httpx has."""
-    try:
-        yield
-    except Exception as error:
-        kind = getattr(httpx, type(error).__name__, None)
-        if type(error).__module__.startswith("httpcore") and isinstance(kind, type):
-            raise kind(str(error)) from error
-        raise

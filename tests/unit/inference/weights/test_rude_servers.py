@@ -439,22 +439,57 @@ def without_end(head: bytes, part: bytes) -> Answer:
 @pytest.mark.parametrize(
     "answer",
     [
-        without_end(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
         without_end(CHUNKED + b"\r\n", chunk(b"x")),
         without_end(CHUNKED + b"Content-Encoding: gzip\r\n\r\n", chunk(gzip.compress(b""))),
         without_end(CHUNKED + b"Content-Encoding: deflate\r\n\r\n", chunk(b"\0\0\0\xff\xff")),
     ],
-    ids=["103", "byte by byte", "empty members of gzip", "empty blocks of deflate"],
+    ids=["byte by byte", "empty members of gzip", "empty blocks of deflate"],
 )
 def test_an_answer_without_an_end_is_given_up(download: Make, answer: Answer) -> None:
     with pytest.raises(WeightsUnreachable, match=r"a\.ckpt: expected at least \d+ bytes per second after 0\.3 s, got "):
         download(answer, settings=BRIEF).run()
 
 
+HINTS = without_end(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
+TOO_LONG = r"expected at most 65536 bytes before the body, got more"
+
+
+def test_heads_without_an_end_are_given_up(download: Make) -> None:
+    with pytest.raises(WeightsUnreachable, match=TOO_LONG):
+        download(HINTS, settings=ONCE).run()
+
+
+def test_heads_without_an_end_behind_a_proxy_are_given_up(download: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(HINTS) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        with pytest.raises(WeightsUnreachable, match=TOO_LONG):
+            download(lambda _: found(b"weights"), settings=ONCE).run()
+    with socks_serving() as socks:
+        monkeypatch.setenv("http_proxy", f"socks5://127.0.0.1:{socks.port}")
+        with pytest.raises(WeightsUnreachable, match=TOO_LONG):
+            download(HINTS, settings=ONCE).run()
+
+
+def test_hints_before_each_answer_of_a_connection_are_taken(download: Make, partial: Path) -> None:
+    """Each request has a bound of its own, and a body has none here."""
+
+    def answer(request: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 40_000 + b"\r\n\r\n"
+        if request.startswith(b"GET /moved "):
+            yield b"HTTP/1.1 302 Found\r\nLocation: /a.ckpt\r\nContent-Length: 0\r\n\r\n"
+        else:
+            yield from found(PART * 40)
+
+    download(answer, path="/moved").run()
+    assert partial.read_bytes() == PART * 40
+
+
 def test_the_time_of_a_download_counts_behind_a_proxy_too(download: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    answer = without_end(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    answer = without_end(CHUNKED + b"\r\n", chunk(b"x"))
     with answering(answer) as proxy:
         monkeypatch.setenv("http_proxy", proxy)
         with pytest.raises(WeightsUnreachable, match="expected at least"):
