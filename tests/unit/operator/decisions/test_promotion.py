@@ -734,6 +734,21 @@ def test_the_rejected_model_is_not_promoted_again_by_another_change(change: dict
     assert world.is_("Stalled")[0] == "True"
 
 
+def test_the_pods_of_a_restored_model_stay_if_its_entry_and_so_its_signed_address_leaves_the_registry() -> None:
+    first = entry("first", metrics=SURE, weightsUrl="https://example.org/first.ckpt?X-Signature=s3cret")
+    second = entry("second", "b", metrics=SURE)
+    world = World(manifest(first, second, drift={"onAlarm": "Rollback"}))
+    world.settle()
+    world.activate("second")
+    world.settle()
+    world.fail_identification()
+    assert world.deployed == "first"
+    pods = list(world.pods)
+    world.models(second, active="second")
+    world.settle()
+    assert (world.is_("RegistryDiverged"), world.pods) == (("True", "RolledBack"), pods)
+
+
 def test_the_rejected_model_is_not_promoted_again_by_a_longer_registry() -> None:
     world = drifting()
     second, third = entry("second", "b", metrics=SURE), entry("third", "c")
