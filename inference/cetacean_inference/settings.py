@@ -85,7 +85,7 @@ def _splittable(url: str) -> str:
         parts = urlsplit(url)
         with_host = scheme_of(url) not in ("http", "https") or (parts.hostname and parts.port != 0)
     except ValueError as error:
-        raise ValueError(f"{_ADDRESS_EXPECTED}, got: {one_line(error)}") from error
+        raise ValueError(f"{_ADDRESS_EXPECTED} ({one_line(error)})") from error
     if not with_host:
         raise ValueError(_ADDRESS_EXPECTED)
     return url

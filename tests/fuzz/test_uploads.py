@@ -17,6 +17,7 @@ from PIL import Image
 from starlette.types import Message
 from support.fuzzing import assert_message, bounded, fuzzed, kept
 from support.inference_world import FakePipeline, make_settings, start
+from support.jpeg_scans import scans_jpeg
 from support.mutations import mutated
 from support.pictures import archive, encoded, picture, turned
 
@@ -146,6 +147,8 @@ def samples() -> Iterator[bytes]:
     yield encoded(colours, "JPEG", progressive=True)
     yield encoded(colours.convert("CMYK"), "JPEG")
     yield turned(colours, "JPEG")
+    yield scans_jpeg([[0], [1], [2]], size=(48, 40), sampling=((2, 2), (1, 1), (1, 1))).whole
+    yield scans_jpeg([[0], [1, 2]], size=(48, 40), interval=5).whole
     yield turned(colours, "PNG")
     yield encoded(colours, "WEBP")
     yield encoded(colours.convert("RGBA"), "WEBP", lossless=True)

@@ -33,7 +33,7 @@ _DECODABLE: Final = frozenset({1, 3, 4})
 
 
 class DamagedScansError(Exception):
-    """The scans do not make a whole picture, or nobody can know; one line says why."""
+    """The scans do not make a whole picture, or cannot be checked; one line says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,18 +296,18 @@ async def test_a_pod_that_asks_itself_is_not_counted_as_noise(tmp_path: Path, ca
     plan = PLAN.model_copy(update={"peer_url": "http://peer.sea.svc"})
     async with serving(tmp_path / "served", transport, plan=plan) as (service, client):
         pictures = [picture(size=(30, 30 + number)) for number in range(48)]
-        sampled = [data for data in pictures if hashlib.sha256(data).hexdigest()[-1] in "0123"]
-        expected = len(sampled) // 2
+        wanted = [data for data in pictures if hashlib.sha256(data).hexdigest()[-1] in "0123"]
+        expected = len(wanted) // 2
         assert expected
         pods.append(create_app(service))
-        for data in sampled[:expected]:
+        for data in wanted[:expected]:
             await send(client, data)
             await until(lambda: done(service))
         noise = (await stats(client))["noise"]
         assert (noise["pairs"], noise["individual"]) == (expected, 0)
         del pods[0]  # the Service has no other pod any more
         transport.asked = 0
-        await send(client, sampled[-1])
+        await send(client, wanted[-1])
         await until(lambda: done(service))
         assert (await stats(client))["noise"]["pairs"] == expected
         assert transport.asked == 3
