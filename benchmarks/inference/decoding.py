@@ -156,7 +156,7 @@ async def _cost(pool: DecoderPool, data: bytes, pictures: int) -> dict[str, floa
 def _decoders_cpu_seconds(pool: DecoderPool) -> float:
     """Return the processor time of the decoders' processes, with that of threads that have ended."""
     # The number of the clock that clock_getcpuclockid(3) returns.
-    return sum(time.clock_gettime(~one << 3 | 2) for one in pool.process_ids)
+    return sum(time.clock_gettime(~one << 3 | 2) for one in pool.processes)
 
 
 async def _rate(pool: DecoderPool, good: bytes, *, worst: bytes | None, seconds: float) -> tuple[float, int]:

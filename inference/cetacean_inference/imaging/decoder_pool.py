@@ -124,9 +124,9 @@ class DecoderPool:
         return self._healthy
 
     @property
-    def process_ids(self) -> tuple[int, ...]:
-        """Ids of the processes that are decoding or ready to."""
-        return tuple(worker.process_id for worker in self._workers)
+    def processes(self) -> dict[int, int]:
+        """The processes that are decoding or ready to: their ids, and the niceness that their tries add."""
+        return {worker.process_id: worker.niceness for worker in self._workers}
 
     def start(self) -> None:
         """Start the processes and wait until they answer; in any thread.

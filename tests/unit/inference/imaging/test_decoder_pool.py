@@ -22,7 +22,7 @@ from support.worst_pictures import WORST, progressive_jpeg
 
 from cetacean_inference.errors import ConfigInvalid
 from cetacean_inference.imaging import decoder_pool
-from cetacean_inference.imaging.decoder_pool import DecoderPool
+from cetacean_inference.imaging.decoder_pool import LAST_TRY, DecoderPool
 from cetacean_inference.imaging.decoding import decode
 from cetacean_inference.imaging.resizing import resize
 from cetacean_inference.rejected_requests import RequestRejected, UnusableImage
@@ -47,17 +47,13 @@ def pool_of() -> Iterator[Callable[..., DecoderPool]]:
     yield make
     for pool in pools:
         pool.close()
-        assert pool.process_ids == ()
+        assert pool.processes == {}
 
 
 def _processor_ticks(process: int) -> int:
     """Return the processor time of a process, in hundredths of a second."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-def _is_slow(process: int) -> bool:
-    return os.getpriority(os.PRIO_PROCESS, process) == MAX_NICENESS
 
 
 def _niceness(process: int) -> int:
@@ -111,9 +107,9 @@ async def test_a_rejection_keeps_its_status_message_and_size(pool_of: Callable[.
     with pytest.raises(UnusableImage, match="50000x50000") as caught:
         await pool.decode(returning(announced_png(50_000, 50_000)), ONE)
     assert (caught.value.status, caught.value.size) == (413, (50_000, 50_000))
-    ids = pool.process_ids
+    ids = pool.processes
     assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
-    assert pool.process_ids == ids, "the process is used again"
+    assert pool.processes == ids, "the process is used again"
 
 
 async def test_an_error_of_the_reader_is_raised(pool_of: Callable[..., DecoderPool]) -> None:
@@ -146,12 +142,12 @@ async def test_a_picture_that_takes_too_long_is_rejected_and_its_process_replace
 ) -> None:
     pool = pool_of(decode_cpu_seconds=0.4)
     pool.start()
-    before = set(pool.process_ids)
+    before = set(pool.processes)
     with pytest.raises(UnusableImage, match=r"within 0\.4 s of processor time") as caught:
         await pool.decode(returning(progressive_jpeg()), ONE)
     assert caught.value.status == 413
-    assert len(pool.process_ids) == 2
-    assert not before & set(pool.process_ids), "both tries were killed"
+    assert len(pool.processes) == 2
+    assert not before & set(pool.processes), "both tries were killed"
     assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
 
 
@@ -183,7 +179,7 @@ async def test_pictures_of_every_size_are_decoded(pool_of: Callable[..., Decoder
 async def test_large_pictures_are_decoded_one_at_a_time(pool_of: Callable[..., DecoderPool]) -> None:
     pool, reads = pool_of(processes=2, decode_cpu_seconds=600), 0
     pool.start()
-    at_start = {process: _processor_ticks(process) for process in pool.process_ids}
+    at_start = {process: _processor_ticks(process) for process in pool.processes}
 
     def read() -> bytes:
         nonlocal reads
@@ -210,7 +206,7 @@ async def test_while_a_picture_is_tried_for_the_last_time_those_of_many_pixels_a
     monkeypatch.setattr(decoder_pool, "FIRST_TRIES", (small, replace(medium, max_pixels=10_000_000), large))
     pool, reads = pool_of(processes=2, decode_cpu_seconds=600), 0
     last = asyncio.create_task(pool.decode(returning(progressive_jpeg(side=300, scans=160_000)), ONE))
-    await until(lambda: any(_is_slow(process) for process in pool.process_ids))
+    await until(lambda: LAST_TRY.niceness in pool.processes.values())
 
     def reading(data: bytes) -> Callable[[], bytes]:
         def read() -> bytes:
@@ -238,7 +234,7 @@ async def test_the_memory_of_a_picture_is_kept_for_the_next_one(pool_of: Callabl
     data = encoded(Image.new("RGB", (4000, 3000)), "JPEG")
     for _ in range(2):
         await pool.decode(returning(data), ONE)
-    (process,) = [one for one in pool.process_ids if _niceness(one) == _added_to_own(10)]
+    (process,) = [one for one, added in pool.processes.items() if added]
     before = _page_faults(process)
     await pool.decode(returning(data), ONE)
     # 36 MB in pages of 4 KiB are 8,800 faults.
@@ -250,9 +246,9 @@ async def test_pictures_of_many_pixels_have_processes_of_a_lower_priority(pool_o
     large = encoded(Image.new("L", (2400, 2000)), "JPEG")
     for data in (picture(), large, picture(), large):
         await pool.decode(returning(data), ONE)
-    assert sorted(map(_niceness, pool.process_ids)) == [_added_to_own(5), _added_to_own(10)]
+    assert sorted(map(_niceness, pool.processes)) == [_added_to_own(5), _added_to_own(10)]
     await pool.decode(returning(encoded(Image.new("L", (4200, 4000)), "JPEG")), ONE)
-    assert sorted(map(_niceness, pool.process_ids)) == [_added_to_own(5), _added_to_own(10)], (
+    assert sorted(map(_niceness, pool.processes)) == [_added_to_own(5), _added_to_own(10)], (
         "those of the most pixels have the same ones"
     )
 
@@ -266,26 +262,26 @@ async def test_a_file_of_far_more_bytes_than_its_pixels_need_is_decoded_by_a_slo
 ) -> None:
     pool = pool_of(processes=1)
     pool.start()
-    (usual,) = pool.process_ids
+    (usual,) = pool.processes
     own = os.getpriority(os.PRIO_PROCESS, 0)
     await pool.decode(returning(padded_webp(1000)), ONE)
-    assert pool.process_ids == (usual,)
+    assert list(pool.processes) == [usual]
     for _ in range(2):
         await pool.decode(returning(padded_webp(1_200_000)), ONE)
-    assert len(pool.process_ids) == 2
+    assert len(pool.processes) == 2
     await pool.decode(returning(picture()), ONE)  # by the one that was started in place of the slow one
-    assert len(pool.process_ids) == 2
-    assert sorted(os.getpriority(os.PRIO_PROCESS, one) for one in pool.process_ids) == [min(19, own + 5), 19]
+    assert len(pool.processes) == 2
+    assert sorted(os.getpriority(os.PRIO_PROCESS, one) for one in pool.processes) == [min(19, own + 5), 19]
 
 
 async def test_a_slow_process_that_ended_is_replaced(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1)
     await pool.decode(returning(padded_webp(1_200_000)), ONE)
-    (slow,) = [one for one in pool.process_ids if os.getpriority(os.PRIO_PROCESS, one) == 19]
+    (slow,) = [one for one, added in pool.processes.items() if added]
     os.kill(slow, signal.SIGKILL)
     await until(lambda: os.waitid(os.P_PID, slow, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None)
     assert (await pool.decode(returning(padded_webp(1_200_000)), ONE)).size == (8, 8)
-    assert slow not in pool.process_ids
+    assert slow not in pool.processes
 
 
 async def test_large_files_and_large_answers_leave_no_memory_behind(pool_of: Callable[..., DecoderPool]) -> None:
@@ -302,21 +298,21 @@ async def test_large_files_and_large_answers_leave_no_memory_behind(pool_of: Cal
 async def test_a_cancelled_decode_is_killed_and_frees_its_place(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1, decode_cpu_seconds=600)
     pool.start()
-    (busy,) = pool.process_ids
+    (busy,) = pool.processes
     at_start = _processor_ticks(busy)
     waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
     await until(lambda: _processor_ticks(busy) > at_start + 20)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert busy not in pool.process_ids
+    assert busy not in pool.processes
     assert (await pool.decode(returning(picture()), ONE)).size == (40, 30)
 
 
 async def test_a_process_that_ended_while_idle_is_replaced(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1)
     pool.start()
-    (idle,) = pool.process_ids
+    (idle,) = pool.processes
     os.kill(idle, signal.SIGKILL)
     # Leaves the exit status to the pool.
     await until(lambda: os.waitid(os.P_PID, idle, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None)
@@ -327,7 +323,7 @@ async def test_a_process_that_ended_while_idle_is_replaced(pool_of: Callable[...
 async def test_a_picture_that_ends_its_process_is_rejected(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1, decode_cpu_seconds=600)
     pool.start()
-    (only,) = pool.process_ids
+    (only,) = pool.processes
     at_start = _processor_ticks(only)
     waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
     await until(lambda: _processor_ticks(only) > at_start + 20)
@@ -340,8 +336,8 @@ async def test_a_picture_that_ends_its_process_is_rejected(pool_of: Callable[...
 async def test_closing_kills_a_decode_under_way(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1, decode_cpu_seconds=600)
     waiting = asyncio.create_task(pool.decode(returning(progressive_jpeg()), ONE))
-    await until(lambda: len(pool.process_ids) == 1)
-    (only,) = pool.process_ids
+    await until(lambda: len(pool.processes) == 1)
+    (only,) = pool.processes
     pool.close()
     with pytest.raises(ProcessLookupError):
         os.kill(only, 0)
@@ -375,6 +371,6 @@ async def test_the_pool_is_unhealthy_until_a_process_starts(
 async def test_a_decoders_process_imports_no_network_library(pool_of: Callable[..., DecoderPool]) -> None:
     pool = pool_of(processes=1)
     await pool.decode(returning(picture()), ONE)
-    mapped = _mapped_files(pool.process_ids[0])
+    mapped = _mapped_files(next(iter(pool.processes)))
     assert "torch" not in mapped
     assert "numpy" not in mapped
