@@ -27,8 +27,12 @@ def replace_file(path: Path, content: bytes, *, mode: int = _ANYONE) -> None:
         OSError: it cannot be written; the error names `path`.
     """
     with _naming(path):
+        try:
+            path.stat()  # since Python 3.13 `resolve` leaves links in a circle as they are
+            exists = True
+        except FileNotFoundError:
+            exists = False
         target = path.resolve()
-        exists = target.exists()
         if exists and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if exists and not target.is_file():

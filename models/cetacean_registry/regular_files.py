@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from io import BufferedReader
@@ -21,6 +22,9 @@ def resolve_path(path: Path) -> Path:
         RegistryError: links lead in a circle, or the path has a null character.
     """
     try:
+        # Since Python 3.13 `resolve` leaves links in a circle as they are.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.stat()
         return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise RegistryError(f"{path}: cannot be found: {error}") from error

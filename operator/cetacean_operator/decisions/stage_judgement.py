@@ -152,9 +152,8 @@ def _judge_canary(
     outcome, reason, message = verdict.outcome, verdict.reason, verdict.message
     if outcome is Outcome.PASSED and (silent := next((pod for pod in ready if pod.service is None), None)):
         # Clients reach it, and nobody knows what it answers them.
-        why = f": {silent.silent}" if silent.silent else ""
         outcome, reason = Outcome.UNDECIDED, RUNNING
-        message = f"{message}; pod {silent.name} does not report its answers{why}"
+        message = f"{message}; pod {silent.name} does not report its answers: {silent.silent or 'it was not asked yet'}"
     return Judged(
         outcome,
         reason,

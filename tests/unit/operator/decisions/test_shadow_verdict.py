@@ -300,3 +300,14 @@ def test_good_and_bad_candidates_get_their_verdicts() -> None:
     bad = [outcome_of(rng, accepted=0.99, species=0.7, individual=0.4) for _ in range(10)]
     assert good.count(Outcome.PASSED) >= 9
     assert bad == [Outcome.FAILED] * 10
+
+
+def test_a_candidate_need_not_accept_more_alike_than_two_pods_of_what_serves() -> None:
+    many = replace(NOTHING, pairs=6000, accepted=5400, by_species={})
+    noise = PairCounts(pairs=3000, accepted=2700)
+    (share,) = (
+        one
+        for one in judged(report(many, noise=noise), NEEDED, several_pods=True).shares
+        if one.name == "same acceptance"
+    )
+    assert share.fails_below == 0.99 * share_bounds(2700, 3000, alpha=0.2 * 0.8 * ALPHA / 5).low
