@@ -37,7 +37,7 @@ class AnswerBudget:
         """Return how many bytes may be read at once, at most `wanted`.
 
         Raises:
-            httpcore.NetworkError: none.
+            httpcore.NetworkError: all of them were received.
         """
         if self._remaining is None:
             return wanted

@@ -9,7 +9,7 @@ import httpcore
 import httpx
 
 from cetacean_inference.answer_budget import AnswerBudget
-from cetacean_inference.httpx_errors import as_httpx_errors
+from cetacean_inference.httpx_core import as_httpx_errors, core_request
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -28,15 +28,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Send one request."""
         assert isinstance(request.stream, AsyncIterable)  # noqa: S101 -- an asynchronous client sends nothing else
         with as_httpx_errors():
-            response = await self._pool.handle_async_request(
-                httpcore.Request(
-                    request.method,
-                    str(request.url),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            response = await self._pool.handle_async_request(core_request(request))
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
         )

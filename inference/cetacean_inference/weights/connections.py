@@ -15,7 +15,7 @@ import httpcore
 import httpx
 
 from cetacean_inference.answer_budget import AnswerBudget
-from cetacean_inference.httpx_errors import as_httpx_errors
+from cetacean_inference.httpx_core import as_httpx_errors, core_request
 from cetacean_inference.weights.pace import Pace
 
 MAX_HEAD_BYTES: Final = 65536
@@ -42,15 +42,7 @@ class Transport(httpx.BaseTransport):
         """Send one request."""
         assert isinstance(request.stream, Iterable)  # noqa: S101 -- a synchronous client sends nothing else
         with as_httpx_errors():
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    request.method,
-                    str(request.url),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            response = self._pool.handle_request(core_request(request))
         if isinstance(stream := response.extensions.get("network_stream"), _Stream):
             stream.release()  # the body is bounded by the download
         return httpx.Response(

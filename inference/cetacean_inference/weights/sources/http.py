@@ -79,8 +79,8 @@ class HttpSource(Source):
         headers = dict(self._headers)
         if wanted.validator:
             headers |= {"Range": f"bytes={wanted.offset}-", "If-Range": wanted.validator}
-        elif wanted.present:
-            headers |= {"If-None-Match": wanted.present.etag} if wanted.present.etag else {}
+        elif wanted.present and wanted.present.etag:
+            headers["If-None-Match"] = wanted.present.etag
         try:
             with closing(self._answer(self._client, headers)) as response:
                 encoding = self._encoding(response)

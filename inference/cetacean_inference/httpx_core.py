@@ -1,11 +1,23 @@
-"""Errors of httpcore as those of httpx, for transports that use httpcore themselves."""
+"""Requests of httpx as those of httpcore, and errors the other way, for transports that use httpcore themselves."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
+import httpcore
 import httpx
+
+
+def core_request(request: httpx.Request) -> httpcore.Request:
+    """Return the request that httpcore sends for one of httpx."""
+    return httpcore.Request(
+        request.method,
+        str(request.url),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 @contextlib.contextmanager
